@@ -1,0 +1,76 @@
+"""A model borrowed, and handed back exactly as it was lent."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from torch import nn
+
+
+def fingerprint(model: nn.Module) -> dict[str, tuple[Any, ...]]:
+    """All that a borrowed model must have back: hooks, attributes, modes, weights, gradients, attention implementation.
+
+    Two fingerprints are equal if nothing was left behind. Weights are compared by address and version, so a
+    write in place shows even where it wrote the same numbers.
+    """
+    config = getattr(model, "config", None)
+    return {
+        "": (getattr(config, "_attn_implementation", None),),
+        **{
+            name or ".": (
+                {k: tuple(v) for k, v in vars(m).items() if k.endswith("_hooks") and v is not None},
+                sorted(vars(m)),
+                m.training,
+                type(m).forward,
+                [
+                    (k, t.data_ptr(), t._version, t.dtype, t.requires_grad, t.grad is None)
+                    for k, t in (*m.named_parameters(recurse=False), *m.named_buffers(recurse=False))
+                ],
+            )
+            for name, m in model.named_modules()
+        },
+    }
+
+
+class _Loan:
+    """How often a model is on loan, and how it was before the first."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.holders = 0
+        self.learning = [p for p in model.parameters() if p.requires_grad]
+        self.training = [m for m in model.modules() if m.training]
+
+
+_loans: WeakKeyDictionary[nn.Module, _Loan] = WeakKeyDictionary()
+_lock = threading.RLock()
+
+
+@contextmanager
+def borrowed(model: nn.Module, *, evaluate: bool = False) -> Iterator[None]:
+    """While open, no parameter asks for a gradient (so none is kept for it) and, if asked, dropout is off.
+
+    Nested and concurrent loans of one model are counted: the last to end restores what the first one found.
+    """
+    with _lock:
+        if model not in _loans:
+            _loans[model] = _Loan(model)
+        loan = _loans[model]
+        loan.holders += 1
+        for parameter in loan.learning:
+            parameter.requires_grad_(False)
+        if evaluate:
+            for module in loan.training:
+                module.training = False
+    try:
+        yield
+    finally:
+        with _lock:
+            loan.holders -= 1
+            if not loan.holders:
+                del _loans[model]
+                for parameter in loan.learning:
+                    parameter.requires_grad_(True)
+                for module in loan.training:
+                    module.training = True

@@ -1,0 +1,30 @@
+"""See what a HuggingFace model did with a text: `xai_nlp.explain("a gripping film")`."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from xai_nlp._version import __version__
+
+if TYPE_CHECKING:
+    from xai_nlp.core.result import Explanation, Explanations
+    from xai_nlp.tasks.explainer import Explainer, explain, load
+
+_HOME = {
+    "Explainer": "xai_nlp.tasks.explainer",
+    "Explanation": "xai_nlp.core.result",
+    "Explanations": "xai_nlp.core.result",
+    "explain": "xai_nlp.tasks.explainer",
+    "load": "xai_nlp.tasks.explainer",
+}
+__all__ = ["Explainer", "Explanation", "Explanations", "__version__", "explain", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """Fetched on first use, so that `import xai_nlp` costs nothing (no torch)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'xai_nlp' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

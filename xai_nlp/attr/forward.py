@@ -1,0 +1,262 @@
+"""What Captum's arguments mean: a forward function, its inputs and a target become a Problem."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from xai_nlp.core.problem import Problem, Tensors
+from xai_nlp.core.rows import Rows
+from xai_nlp.errors import InvalidInput
+from xai_nlp.hooks.embeddings import evaluate_sites
+from xai_nlp.hooks.replace import replaced
+from xai_nlp.hooks.scope import Site, captured
+from xai_nlp.hooks.state import borrowed
+
+TensorOrTuple: TypeAlias = Tensor | tuple[Tensor, ...]
+Baselines: TypeAlias = None | Tensor | int | float | tuple[Tensor | int | float, ...]
+TargetType: TypeAlias = None | int | tuple[int, ...] | Tensor | list[int] | list[tuple[int, ...]]
+Selector: TypeAlias = int | tuple[int | slice, ...] | Callable[[Any], Tensor]
+Layers: TypeAlias = nn.Module | list[nn.Module]
+
+
+class NotRowwise(InvalidInput):
+    """A forward function whose output has no row for each row of its input."""
+
+
+def as_tuple(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def output_tensor(output: Any) -> Tensor:
+    """The tensor in what a forward function returned: itself, a ModelOutput's logits, or the first of a tuple."""
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, (int, float)):
+        return torch.tensor(output)
+    if isinstance(output, dict) and output:
+        return output["logits"] if "logits" in output else next(v for v in output.values() if isinstance(v, Tensor))
+    if isinstance(output, (tuple, list)) and output and isinstance(output[0], Tensor):
+        return output[0]
+    raise InvalidInput(
+        f"the forward function must return a tensor, a number or a ModelOutput; got {type(output).__name__}."
+    )
+
+
+def select(output: Tensor, target: TargetType, owner: Tensor) -> Tensor:
+    """The target's column of each row: (R, …) -> (R, T). A list or a tensor holds one target an example."""
+    rows = len(owner)
+    if output.ndim == 0 or len(output) != rows:
+        raise NotRowwise(
+            f"{rows} rows went in and an output of shape {tuple(output.shape)} came out; expected {rows} rows."
+        )
+    if isinstance(target, Tensor) and target.numel() == 1:
+        target = int(target)
+    if isinstance(target, list) and target and isinstance(target[0], int):
+        target = torch.tensor(target)
+    try:
+        if target is None:
+            return output.reshape(rows, -1)
+        if isinstance(target, (int, tuple)):
+            return output[(slice(None), *as_tuple(target))].reshape(rows, -1)
+        if isinstance(target, Tensor) and target.ndim == 1 and output.ndim == 2:
+            return output.gather(1, target.to(output.device)[owner][:, None])
+        if isinstance(target, list) and all(isinstance(t, tuple) for t in target):
+            return torch.stack([output[(r, *target[e])] for r, e in enumerate(owner.tolist())]).reshape(rows, -1)
+    except (IndexError, RuntimeError) as error:
+        raise InvalidInput(f"target {target!r} is not in an output of shape {tuple(output.shape)}: {error}.") from None
+    raise InvalidInput(
+        f"target {target!r} does not fit an output of shape {tuple(output.shape)}: give an int, a tuple of ints, "
+        "or a list or tensor with one of them for each example."
+    )
+
+
+def tensorized(inputs: Tensors, baselines: Baselines) -> Tensors:
+    """Baselines with the shape of the inputs: numbers filled in, one row repeated."""
+    given = (0,) * len(inputs) if baselines is None else as_tuple(baselines)
+    if len(given) != len(inputs):
+        raise InvalidInput(f"{len(inputs)} inputs need as many baselines; got {len(given)}.")
+    made = []
+    for x, x0 in zip(inputs, given, strict=True):
+        if isinstance(x0, Tensor):
+            if x0.shape[1:] != x.shape[1:] or len(x0) not in (1, len(x)):
+                raise InvalidInput(
+                    f"a baseline is a number, or a tensor of its input's shape {tuple(x.shape)} or of one row of it; "
+                    f"got {tuple(x0.shape)}."
+                )
+            made.append(x0.expand_as(x))
+        else:
+            made.append(torch.full_like(x, x0))
+    return tuple(made)
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A forward function, bound to the arguments of one `attribute` call."""
+
+    func: Callable[..., Any]
+    inputs: Tensors  # (B, …) each
+    extra: tuple[Any, ...]
+    target: TargetType
+
+    @classmethod
+    def of(cls, func: Callable[..., Any], inputs: Any, extra: Any = None, target: TargetType = None) -> Forward:
+        given = as_tuple(inputs)
+        if not given or not all(isinstance(t, Tensor) for t in given):
+            raise InvalidInput(
+                f"inputs must be a tensor or a tuple of tensors; got {[type(t).__name__ for t in given]}."
+            )
+        if len({len(t) if t.ndim else 0 for t in given}) != 1 or not given[0].ndim or not len(given[0]):
+            raise InvalidInput(f"inputs need one batch size, not 0; got shapes {[tuple(t.shape) for t in given]}.")
+        many = len(target) if isinstance(target, list) or (isinstance(target, Tensor) and target.numel() > 1) else None
+        if many not in (None, len(given[0])):
+            raise InvalidInput(f"{len(given[0])} examples need as many targets, or one for all; got {many}.")
+        return cls(func, given, () if extra is None else as_tuple(extra), target)
+
+    @property
+    def examples(self) -> int:
+        return len(self.inputs[0])
+
+    @property
+    def everyone(self) -> Tensor:
+        return torch.arange(self.examples, device=self.inputs[0].device)
+
+    def __call__(self, inputs: Tensors, owner: Tensor) -> Tensor:
+        """The raw output for rows of the inputs; extra arguments with a row for each example follow their owner."""
+        extra = (
+            arg[owner.to(arg.device)] if isinstance(arg, Tensor) and arg.ndim and len(arg) == self.examples else arg
+            for arg in self.extra
+        )
+        return output_tensor(self.func(*inputs, *extra))
+
+    def of_owners(self, owner: Tensor) -> Tensor:
+        """The raw output at the inputs themselves."""
+        return self(tuple(t[owner] for t in self.inputs), owner)
+
+    def value(self, inputs: Tensors, owner: Tensor) -> Tensor:
+        return select(self(inputs, owner), self.target, owner)
+
+    def single(self, values: Tensor) -> Tensor:
+        """Values of which a gradient can be taken: one number a row."""
+        if values.shape[1] != 1:
+            raise InvalidInput(
+                f"the target must be one number for each example; it has {values.shape[1]}. Give a `target`."
+            )
+        return values
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """The model behind the function, borrowed while we work, if there is one to be seen."""
+        model = getattr(self.func, "__self__", self.func)
+        with borrowed(model) if isinstance(model, nn.Module) else nullcontext():
+            yield
+
+
+# What is explained, of which tensor: three ways to bind the same function. ------------------------------------------
+
+
+def at_inputs(
+    forward: Forward, baselines: Baselines, *, sites: Sequence[Site] = (), rows: int | None = None
+) -> Problem:
+    """Scores are asked of the inputs, or of sites inside while the inputs move."""
+    return Problem(
+        value=lambda z, owner: forward.single(forward.value(z, owner)),
+        x=forward.inputs,
+        baseline=tensorized(forward.inputs, baselines),
+        sites=tuple(sites),
+        rows=Rows(limit=rows),
+    )
+
+
+def at_layers(
+    forward: Forward, baselines: Baselines, sites: Sequence[Site], rows: int | None
+) -> tuple[Problem, list[int]]:
+    """The layers' tensors move themselves: the model is re-entered there. Also how many tensors each layer has."""
+    found = [site_tensors(forward, inputs, sites) for inputs in (forward.inputs, tensorized(forward.inputs, baselines))]
+    counts = [len(tensors) for tensors in found[0]]
+
+    def value(z: Tensors, owner: Tensor) -> Tensor:
+        pieces = iter(z)
+        with replaced([(site, [next(pieces) for _ in range(n)]) for site, n in zip(sites, counts, strict=True)]):
+            return forward.single(select(forward.of_owners(owner), forward.target, owner))
+
+    x, x0 = (tuple(t.detach() for tensors in of_sites for t in tensors) for of_sites in found)
+    return Problem(value=value, x=x, baseline=x0, rows=Rows(limit=rows)), counts
+
+
+def at_neuron(
+    forward: Forward,
+    baselines: Baselines,
+    site: Site,
+    selector: Selector,
+    *,
+    through: bool = False,
+    rows: int | None = None,
+) -> Problem:
+    """A neuron is the target. `through`: the part of the function's own target that flows through the neuron.
+
+    That part's gradient is ∂f/∂neuron · ∂neuron/∂x, so integrating it gives the neuron's conductance.
+    """
+
+    def neuron(z: Tensors, owner: Tensor) -> Tensor:
+        (tensors,) = evaluate_sites([site], lambda: forward(z, owner))
+        return pick(tensors, selector, len(owner))
+
+    def flow(z: Tensors, owner: Tensor) -> Tensor:
+        with captured([site], differentiable=torch.is_grad_enabled()) as seen:
+            values = forward.single(forward.value(z, owner))
+        (tensors,) = seen.tensors()
+        slopes = torch.autograd.grad(values.sum(), tensors, retain_graph=True)
+        return pick(slopes, selector, len(owner)).detach() * pick(tensors, selector, len(owner))
+
+    return Problem(
+        value=flow if through else neuron,
+        x=forward.inputs,
+        baseline=tensorized(forward.inputs, baselines),
+        rows=Rows(limit=rows),
+    )
+
+
+def site_tensors(forward: Forward, inputs: Tensors, sites: Sequence[Site]) -> list[Tensors]:
+    """What passes at the sites for these inputs; what passes once for the batch counts for every example."""
+    with torch.no_grad(), captured(sites) as seen:
+        forward(inputs, forward.everyone)
+    B = forward.examples
+    return [tuple(t.expand(B, *t.shape[1:]) if len(t) == 1 else t for t in tensors) for tensors in seen.tensors()]
+
+
+def pick(tensors: Tensors, selector: Selector, rows: int) -> Tensor:
+    """The selected neurons of a layer's tensors, summed: (R, 1)."""
+    if callable(selector):
+        chosen = selector(tensors if len(tensors) > 1 else tensors[0])
+    elif len(tensors) != 1:
+        raise InvalidInput(f"this layer gives out {len(tensors)} tensors; select the neuron with a function of them.")
+    else:
+        where = as_tuple(selector)
+        try:
+            chosen = tensors[0][(slice(None), *where)]
+        except (IndexError, TypeError) as error:
+            raise InvalidInput(
+                f"no neuron {selector!r} in a layer of shape {tuple(tensors[0].shape[1:])}: {error}."
+            ) from None
+        if chosen.ndim > 1 and not any(isinstance(index, slice) for index in where):
+            raise InvalidInput(
+                f"neuron {selector!r} leaves a tensor of shape {tuple(chosen.shape[1:])} for each example, not a number; "
+                f"give {tensors[0].ndim - 1} indices."
+            )
+    return chosen.reshape(rows, -1).sum(1, keepdim=True)
+
+
+def sites_of(layer: Layers, *, layer_input: bool = False) -> list[Site]:
+    """One site a layer. Raises InvalidInput for anything that is not a module."""
+    layers = list(layer) if isinstance(layer, (list, tuple, nn.ModuleList)) else [layer]
+    for module in layers:
+        if not isinstance(module, nn.Module):
+            raise InvalidInput(f"a layer is a torch module, or a list of them; got {type(module).__name__}.")
+    side: Literal["input", "output"] = "input" if layer_input else "output"
+    return [Site(module, side) for module in layers]

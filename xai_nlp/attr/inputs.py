@@ -1,0 +1,70 @@
+"""Captum's names for scores of the inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from xai_nlp.attr.base import GradientAttribution, rule
+from xai_nlp.attr.forward import Baselines, Forward, TargetType, TensorOrTuple
+from xai_nlp.methods import gradient, path
+
+
+class IntegratedGradients(GradientAttribution):
+    """`methods.path.IntegratedGradients` of the inputs.
+
+    >>> import torch
+    >>> ig = IntegratedGradients(lambda x: (x ** 2).sum(1))
+    >>> ig.attribute(torch.tensor([[3.0, 4.0]]), return_convergence_delta=True)
+    (tensor([[ 9., 16.]]), tensor([0.]))
+    """
+
+    def __init__(self, forward_func: Callable[..., Any], multiply_by_inputs: bool = True) -> None:
+        super().__init__(forward_func)
+        self._multiply_by_inputs = multiply_by_inputs
+
+    def has_convergence_delta(self) -> bool:
+        return True
+
+    def attribute(
+        self,
+        inputs: TensorOrTuple,
+        baselines: Baselines = None,
+        target: TargetType = None,
+        additional_forward_args: object | None = None,
+        n_steps: int = 50,
+        method: str = "gausslegendre",
+        internal_batch_size: int | None = None,
+        return_convergence_delta: bool = False,
+    ) -> Any:
+        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
+        how = path.IntegratedGradients(steps=n_steps, rule=rule(method), multiply=self._multiply_by_inputs)
+        shaped = self._of_inputs(how, forward, baselines, internal_batch_size, isinstance(inputs, tuple))
+        flat = shaped if isinstance(inputs, tuple) else (shaped,)
+        return self._with_delta(return_convergence_delta, shaped, flat, forward, baselines)
+
+
+class Saliency(GradientAttribution):
+    """`methods.gradient.Saliency` of the inputs: the gradient's size, or with `abs=False` the gradient."""
+
+    def attribute(
+        self,
+        inputs: TensorOrTuple,
+        target: TargetType = None,
+        abs: bool = True,
+        additional_forward_args: object | None = None,
+    ) -> Any:
+        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
+        return self._of_inputs(gradient.Saliency(absolute=abs), forward, None, None, isinstance(inputs, tuple))
+
+
+class InputXGradient(GradientAttribution):
+    """`methods.gradient.InputXGradient` of the inputs."""
+
+    _multiply_by_inputs = True
+
+    def attribute(
+        self, inputs: TensorOrTuple, target: TargetType = None, additional_forward_args: object | None = None
+    ) -> Any:
+        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
+        return self._of_inputs(gradient.InputXGradient(), forward, None, None, isinstance(inputs, tuple))

@@ -1,0 +1,161 @@
+"""The path sweep: gradients along the straight line from the baseline, once for all sites and all targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xai_nlp.core.problem import Problem, Slope, Tensors
+from xai_nlp.errors import InvalidInput, UnknownName
+
+
+class Quadrature(NamedTuple):
+    """∫₀¹ g(t) dt ≈ Σ weights · g(nodes); both (N,) float64, nodes in ascending order."""
+
+    nodes: Tensor
+    weights: Tensor
+
+
+def _rule(nodes: np.ndarray, weights: np.ndarray) -> Quadrature:
+    return Quadrature(torch.from_numpy(nodes), torch.from_numpy(weights))
+
+
+def gauss_legendre(steps: int) -> Quadrature:
+    """Exact for polynomials of degree 2·steps − 1.
+
+    >>> rule = gauss_legendre(3)
+    >>> float((rule.weights * rule.nodes**5).sum())         # ∫ t⁵ = 1/6
+    0.16666666666666663
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(steps)
+    return _rule((nodes + 1) / 2, weights / 2)
+
+
+def _riemann(offset: float) -> Callable[[int], Quadrature]:
+    return lambda steps: _rule((np.arange(steps) + offset) / steps, np.full(steps, 1 / steps))
+
+
+def trapezoid(steps: int) -> Quadrature:
+    """`steps` nodes from 0 to 1, both ends among them."""
+    if steps < 2:
+        raise InvalidInput(f"the trapezoid rule needs at least 2 steps; got {steps}.")
+    weights = np.full(steps, 1 / (steps - 1))
+    weights[[0, -1]] /= 2
+    return _rule(np.linspace(0, 1, steps), weights)
+
+
+def captum_trapezoid(steps: int) -> Quadrature:
+    """Captum's `riemann_trapezoid`, kept for its faces alone: weights that sum to (steps − 1)/steps instead of 1."""
+    rule = trapezoid(steps)
+    return rule._replace(weights=rule.weights * (steps - 1) / steps)
+
+
+def clenshaw_curtis(steps: int) -> Quadrature:
+    """The extrema of a Chebyshev polynomial, both ends among them: the nodes of `2n − 1` steps hold those of `n`.
+
+    Source: Clenshaw & Curtis 1960; weights from the moments of the Legendre polynomials, of which only P₀'s is not 0.
+    """
+    if steps < 2:
+        raise InvalidInput(f"the Clenshaw–Curtis rule needs at least 2 steps; got {steps}.")
+    x = -np.cos(np.pi * np.arange(steps) / (steps - 1))
+    moments = np.zeros(steps)
+    moments[0] = 1
+    return _rule((x + 1) / 2, np.linalg.solve(np.polynomial.legendre.legvander(x, steps - 1).T, moments))
+
+
+RULES: dict[str, Callable[[int], Quadrature]] = {
+    "gauss_legendre": gauss_legendre,
+    "clenshaw_curtis": clenshaw_curtis,
+    "trapezoid": trapezoid,
+    "captum_trapezoid": captum_trapezoid,
+    "left": _riemann(0),
+    "middle": _riemann(0.5),
+    "right": _riemann(1),
+}
+
+
+def quadrature(rule: str, steps: int) -> Quadrature:
+    """The rule of that name. Raises UnknownName, or InvalidInput if `steps` is not a positive whole number."""
+    if rule not in RULES:
+        raise UnknownName("quadrature rule", rule, RULES)
+    if not isinstance(steps, int) or steps < 1:
+        raise InvalidInput(f"steps must be a whole number of at least 1, or 'auto'; got {steps!r}.")
+    return RULES[rule](steps)
+
+
+class Stretch(NamedTuple):
+    """A part of the sweep: R points that belong to examples `owner`, at places `index` of the node list."""
+
+    owner: Tensor  # (R,)
+    index: Tensor  # (R,)
+    slope: Slope
+
+
+def sweep(problem: Problem, owner: Tensor, nodes: Tensor, *, inputs_too: bool = False) -> Iterator[Stretch]:
+    """Values and gradients of the examples `owner` (E,) at all `nodes` (N,), example by example, in bounded memory."""
+    who = owner.repeat_interleave(len(nodes))
+    index = torch.arange(len(nodes), device=owner.device).repeat(len(owner))
+    places = nodes.to(owner.device)
+
+    def work(part: slice) -> Slope:
+        return problem.slope(problem.at(who[part], places[index[part]]), who[part], inputs_too=inputs_too)
+
+    for part, slope in problem.chunks(len(who), work):
+        yield Stretch(who[part], index[part], slope)  # type: ignore[arg-type]
+
+
+def _wide(tensor: Tensor) -> torch.dtype:
+    return torch.promote_types(tensor.dtype, torch.float32)
+
+
+def add_rows(total: Tensor | None, owner: Tensor, rows: Tensor, examples: int) -> Tensor:
+    """Add rows (R, …) to their owners' sums (B, …), made on first use, in float32 or wider."""
+    if total is None:
+        total = rows.new_zeros(examples, *rows.shape[1:], dtype=_wide(rows))
+    return total.index_add_(0, owner, rows.to(total.dtype))
+
+
+def weighted(rows: Tensor, weights: Tensor) -> Tensor:
+    """Rows (R, …), each times its weight (R,)."""
+    return rows * weights.to(rows.device, _wide(rows)).view(-1, *[1] * (rows.ndim - 1))
+
+
+def mean_gradient(problem: Problem, rule: Quadrature) -> Tensors:
+    """∫₀¹ ∇f(x₀ + t·(x − x₀)) dt at every site: (B, T, *S) each; units of f per unit of the site.
+
+    The gradient is that of T numbers with respect to what passes at the site, when the inputs are at t.
+    """
+    totals: dict[int, Tensor] = {}
+    for owner, index, slope in sweep(problem, problem.everyone, rule.nodes):
+        weights = rule.weights.to(owner.device)[index]
+        for s, gradient in enumerate(slope.gradients):
+            totals[s] = add_rows(totals.get(s), owner, weighted(gradient, weights), problem.examples)
+    return tuple(totals[s] for s in sorted(totals))
+
+
+def left_conductance(problem: Problem, nodes: Tensor) -> Tensors:
+    """Σᵢ ∇f(yᵢ) ⊙ (yᵢ₊₁ − yᵢ), y the site's value at node i: (B, T, *S) each, as Captum's LayerConductance sums it.
+
+    First-order in the step: see `methods.path.Conductance` for a rule that converges as fast as integrated gradients.
+    """
+    totals: dict[int, Tensor] = {}
+    before: Slope | None = None  # the last point of the part before, gradients and site values
+    for owner, index, slope in sweep(problem, problem.everyone, nodes):
+        kept = before
+        before = Slope(slope.values[-1:], *(tuple(t[-1:] for t in group) for group in slope[1:]))
+        for s, (y, gradient) in enumerate(zip(slope.sites, slope.gradients, strict=True)):
+            if kept is not None:
+                y, gradient = torch.cat([kept.sites[s], y]), torch.cat([kept.gradients[s], gradient])
+            moved = (y[1:] - y[:-1])[:, None] * gradient[:-1]
+            arrived = index[-len(moved) :] > 0 if len(moved) else index[:0].bool()  # not a step between two examples
+            totals[s] = add_rows(
+                totals.get(s),
+                owner[-len(moved) :][arrived] if len(moved) else owner[:0],
+                moved[arrived],
+                problem.examples,
+            )
+    return tuple(totals[s] for s in sorted(totals))

@@ -1,0 +1,123 @@
+"""The one thing a method is handed: T numbers of some tensors, the point to explain, the point to compare it with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from xai_nlp.core.features import Features
+from xai_nlp.core.rows import Rows
+from xai_nlp.errors import InvalidInput
+from xai_nlp.hooks.scope import Site, captured
+
+Tensors = tuple[Tensor, ...]
+
+
+class Slope(NamedTuple):
+    """What one forward and T backward passes tell at R points."""
+
+    values: Tensor  # (R, T)
+    sites: Tensors  # (R, *S) each: what the gradient was asked of
+    gradients: Tensors  # (R, T, *S) each: d values / d sites
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """A function of one or more tensors, bound to a model: tensors in, T numbers a row out.
+
+    `value(z, owner)` scores R trial points at once, each a row of every tensor in `z`. `owner[r]` says which of the
+    B examples row r belongs to, so masks, targets and other context are looked up, never repeated by the caller.
+
+    Scores are asked of `sites`: tensors that pass inside the model, caught as it runs; without any, of the inputs.
+    """
+
+    value: Callable[[Tensors, Tensor], Tensor]  # z: (R, *S) each, owner: (R,) int64 -> (R, T)
+    x: Tensors  # (B, *S) each
+    baseline: Tensors  # (B, *S) each
+    sites: tuple[Site, ...] = ()
+    features: Features | None = None  # what perturbation removes together; each entry alone if None
+    rows: Rows = field(default_factory=Rows)
+
+    def __post_init__(self) -> None:
+        for x, x0 in zip(self.x, self.baseline, strict=True):
+            if x.shape != x0.shape:
+                raise InvalidInput(
+                    f"a baseline has the shape of its input; got {tuple(x0.shape)} for {tuple(x.shape)}."
+                )
+
+    @property
+    def examples(self) -> int:
+        return len(self.x[0])
+
+    @property
+    def everyone(self) -> Tensor:
+        """The owner of each row when every example is one row: (B,)."""
+        return torch.arange(self.examples, device=self.x[0].device)
+
+    def at(self, owner: Tensor, t: Tensor) -> Tensors:
+        """The points x₀ + t·(x − x₀) of the examples `owner`: (R, *S) each."""
+        return tuple(
+            torch.lerp(x0[owner], x[owner], t.to(x.dtype).view(-1, *[1] * (x.ndim - 1)))
+            for x, x0 in zip(self.x, self.baseline, strict=True)
+        )
+
+    def chunks(self, count: int, work: Callable[[slice], object]) -> Iterator[tuple[slice, object]]:
+        """`work` over `count` rows, as many at a time as memory allows."""
+        entries = sum(x[:1].numel() for x in self.x)
+        return self.rows.chunks(count, entries, self.x[0].device, work)
+
+    def values(self, z: Tensors, owner: Tensor) -> Tensor:
+        """The T numbers of each row, without a gradient: (R, T)."""
+
+        def work(part: slice) -> Tensor:
+            with torch.no_grad():
+                return self.value(tuple(t[part] for t in z), owner[part])
+
+        return torch.cat([values for _, values in self.chunks(len(owner), work)])
+
+    def slope(self, z: Tensors, owner: Tensor, *, inputs_too: bool = False) -> Slope:
+        """Values and gradients at R points, in one forward pass and T backward passes.
+
+        Touches no parameter's `.grad` and no caller's tensor. With `inputs_too` the inputs follow the sites.
+        """
+        with torch.enable_grad():
+            z = tuple(t.detach().requires_grad_() if t.is_floating_point() else t for t in z)
+            if self.sites:
+                with captured(self.sites, differentiable=True, rows=len(owner)) as seen:
+                    values = self.value(z, owner)
+                nodes = tuple(tensor for tensors in seen.tensors() for tensor in tensors)
+                nodes += tuple(t for t in z if inputs_too and t.requires_grad)
+            else:
+                values, nodes = self.value(z, owner), z
+                if not all(t.requires_grad for t in z):
+                    raise InvalidInput(
+                        f"gradients need floating-point inputs; got {', '.join(str(t.dtype) for t in z)}. "
+                        "Token ids can be explained at a layer: name the embedding layer."
+                    )
+            if not values.requires_grad:
+                raise InvalidInput(
+                    "the target does not depend on the inputs through differentiable operations. "
+                    "Is the model's forward wrapped in `torch.no_grad()`, or does it return numbers instead of tensors?"
+                )
+            targets = values.sum(0).unbind()
+            gradients = [
+                torch.autograd.grad(
+                    target, nodes, retain_graph=k + 1 < len(targets), allow_unused=True, materialize_grads=True
+                )
+                for k, target in enumerate(targets)
+            ]
+        stacked = tuple(torch.stack(of_site, 1) for of_site in zip(*gradients, strict=True))
+        return Slope(values.detach(), tuple(node.detach() for node in nodes), stacked)
+
+    def part(self, examples: Tensor) -> Problem:
+        """The same problem for some of the examples only: (E,) of their numbers. Features are dropped."""
+
+        def value(z: Tensors, owner: Tensor) -> Tensor:
+            return self.value(z, examples[owner])
+
+        x, x0 = (tuple(t[examples] for t in tensors) for tensors in (self.x, self.baseline))
+        return replace(self, value=value, x=x, baseline=x0, features=None)

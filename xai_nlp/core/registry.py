@@ -1,0 +1,75 @@
+"""The table of methods: a class registers under its name, and every surface finds it there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+from torch import Tensor
+
+from xai_nlp.core.problem import Problem, Tensors
+from xai_nlp.errors import UnknownName
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a method returns: a score for every entry of every site, and what it learnt on the way."""
+
+    tensors: Tensors  # (B, T, *S) each, or broadcastable where entries share one score
+    value: Tensor | None = None  # (B, T) f(x), if the method came by
+    baseline_value: Tensor | None = None  # (B, T) f(x₀), if the method came by
+    steps: Tensor | None = None  # (B,) points of the path that were evaluated
+
+
+class Method:
+    """What every method is: options as fields of a frozen dataclass, one function of a Problem.
+
+    complete: Σ scores = f(x) − f(x₀), but for a residual that is reported. The contract tests hold it to that.
+    compares: it needs a baseline.
+    reduction: how a token's entries become one number (a key of `core.reduce.REDUCTIONS`).
+    unit: scores are in the unit of f ("f") or in none ("").
+    inner: it can score sites inside the model, not only the inputs.
+    """
+
+    name: ClassVar[str] = ""
+    complete: ClassVar[bool] = False
+    compares: ClassVar[bool] = True
+    reduction: ClassVar[str] = "sum"
+    unit: ClassVar[str] = "f"
+    inner: ClassVar[bool] = True
+
+    def scores(self, problem: Problem) -> Scores:
+        raise NotImplementedError
+
+
+METHODS: dict[str, type[Method]] = {}
+Registered = TypeVar("Registered", bound=type[Method])
+
+
+def method(name: str) -> Callable[[Registered], Registered]:
+    """Put a method into the table under `name`."""
+
+    def register(cls: Registered) -> Registered:
+        assert name not in METHODS, f"two methods named {name!r}"
+        cls.name = name
+        METHODS[name] = cls
+        return cls
+
+    return register
+
+
+def find_method(name: str, options: dict[str, Any] | None = None) -> Method:
+    """The method of that name with these options. Raises UnknownName for a name or an option that does not exist."""
+    import xai_nlp.methods  # noqa: F401  (fills the table)
+
+    if name not in METHODS:
+        raise UnknownName("method", name, METHODS, "List them with `xai-nlp methods`.")
+    known = getattr(METHODS[name], "__dataclass_fields__", {})
+    for option in options or {}:
+        if option not in known:
+            raise UnknownName(f"option of {name}", option, known)
+    return METHODS[name](**(options or {}))
+
+
+__all__ = ["METHODS", "Method", "Scores", "Tensor", "find_method", "method"]

@@ -1,0 +1,207 @@
+"""The frozen result of an explanation: read it, redraw it, save it, load it, compare it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from xai_nlp.core.reduce import Span, assign, word_spans
+from xai_nlp.errors import InvalidInput, UnreadableFile
+
+FORMAT = 1
+SPECIAL = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """One signed score per token, and everything needed to read, redraw and recompute it.
+
+    Scores are raw, in `unit`; if the method is `complete` they add up to `value − baseline_value` but for `residual`.
+    A token knows its text by `segment` (an index into `segments`, −1 for special tokens) and `offsets` (characters).
+    """
+
+    segments: tuple[str, ...]  # the text, or the two texts of a pair, as given
+    tokens: tuple[str, ...]  # L of them, as they read: cut from the text; special ones as "[CLS]"
+    offsets: tuple[Span, ...]  # L of (start, end), in characters of the token's segment
+    segment: tuple[int, ...]  # L indices into `segments`; SPECIAL for special tokens
+    scores: tuple[float, ...]  # L numbers, signed, in `unit`; never rescaled
+    unit: str  # "logit", "probability"; "" where a method's scores have none
+    target: str  # what was explained: "POSITIVE", "POSITIVE-NEGATIVE"
+    value: float  # f(x), in `unit`
+    baseline_value: float  # f(x₀), in `unit`
+    outputs: Mapping[str, float]  # every label's probability, or raw output for a regression
+    method: str  # registry name
+    baseline: str  # what x was compared with: "pad", "mask", …; "none" if nothing
+    complete: bool  # does the method promise Σ scores = f(x) − f(x₀)?
+    task: str = "text-classification"
+    model: str = ""
+    seed: int = 0
+    params: Mapping[str, Any] = field(default_factory=dict)  # options asked for, and steps used
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.tokens), len(self.offsets), len(self.segment), len(self.scores)}
+        if len(lengths) != 1:
+            raise InvalidInput(
+                f"an Explanation needs one offset, segment and score per token; got {len(self.tokens)} tokens, "
+                f"{len(self.offsets)} offsets, {len(self.segment)} segments, {len(self.scores)} scores."
+            )
+        if not all(map(math.isfinite, (*self.scores, self.value, self.baseline_value))):
+            raise InvalidInput(
+                "the scores are not finite: the model gave NaN or infinity on this input. "
+                "Load it in float32, or check the input and the weights."
+            )
+
+    # What it says ---------------------------------------------------------------------------------------------
+
+    @property
+    def explained(self) -> float:
+        """f(x) − f(x₀): what there is to share out, in `unit`."""
+        return self.value - self.baseline_value
+
+    @property
+    def residual(self) -> float:
+        """f(x) − f(x₀) − Σ scores, in `unit`: what a complete method left unexplained."""
+        return self.explained - math.fsum(self.scores)
+
+    @property
+    def prediction(self) -> str:
+        """The label the model gives most to."""
+        return max(self.outputs, key=lambda label: self.outputs[label])
+
+    def words(self) -> Explanation:
+        """The same explanation over whole words: subwords merged through their offsets, sums kept."""
+        spans = [(i, span) for i, text in enumerate(self.segments) for span in word_spans(text)]
+        return self.spans(spans)
+
+    def spans(self, spans: Sequence[tuple[int, Span]]) -> Explanation:
+        """The same explanation over given spans, each `(segment, (start, end))`; tokens in none stay themselves.
+
+        >>> why = Explanation(segments=("so good",), tokens=("so", "go", "od"), offsets=((0, 2), (3, 5), (5, 7)),
+        ...     segment=(0, 0, 0), scores=(0.5, 1.0, 0.25), unit="logit", target="POSITIVE",
+        ...     value=2.0, baseline_value=0.0, outputs={"POSITIVE": 0.9}, method="occlusion", baseline="pad", complete=False)
+        >>> why.spans([(0, (3, 7))]).tokens, why.spans([(0, (3, 7))]).scores
+        (('so', 'good'), (0.5, 1.25))
+        """
+        owner: list[int | None] = [None] * len(self.tokens)
+        for segment in range(len(self.segments)):
+            mine = [i for i, s in enumerate(self.segment) if s == segment]
+            known = [k for k, (s, _) in enumerate(spans) if s == segment]
+            found = assign([self.offsets[i] for i in mine], [spans[k][1] for k in known])
+            for i, k in zip(mine, found, strict=True):
+                owner[i] = None if k is None else known[k]
+        groups = [
+            list(run) for _, run in groupby(range(len(self.tokens)), key=lambda i: ~i if owner[i] is None else owner[i])
+        ]
+        return self._merged(groups)
+
+    def _merged(self, groups: Sequence[Sequence[int]]) -> Explanation:
+        """Each group of neighbouring tokens becomes one; a group of one keeps its token as it is."""
+        offsets = tuple((self.offsets[g[0]][0], max(self.offsets[i][1] for i in g)) for g in groups)
+        segment = tuple(self.segment[g[0]] for g in groups)
+        tokens = tuple(
+            self.tokens[g[0]] if len(g) == 1 else self.segments[s][start:end]
+            for g, s, (start, end) in zip(groups, segment, offsets, strict=True)
+        )
+        scores = tuple(math.fsum(self.scores[i] for i in g) for g in groups)
+        return replace(self, tokens=tokens, offsets=offsets, segment=segment, scores=scores)
+
+    # How it is kept -------------------------------------------------------------------------------------------
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """JSON with a format number; numbers and Unicode come back exactly."""
+        plain = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        return json.dumps({"format": FORMAT, **plain}, indent=indent, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Explanation:
+        """The explanation that `to_json` wrote. Raises UnreadableFile for any other format."""
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UnreadableFile(f"this is not an explanation saved as JSON: {error}.") from None
+        found = data.pop("format", None) if isinstance(data, dict) else None
+        if found != FORMAT:
+            raise UnreadableFile(f"explanation format {found!r} cannot be read; this version reads format {FORMAT}.")
+        names = {f.name for f in fields(cls)}
+        if names != set(data):
+            raise UnreadableFile(
+                f"fields missing or unknown: {sorted(names ^ set(data))}. The file was changed by hand."
+            )
+        data["offsets"] = tuple((start, end) for start, end in data["offsets"])
+        for name in ("segments", "tokens", "segment", "scores"):
+            data[name] = tuple(data[name])
+        return cls(**data)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write JSON; `Explanation.load` reads it back equal."""
+        Path(path).write_text(self.to_json(indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Explanation:
+        """Read what `save` wrote."""
+        return cls.from_json(Path(path).read_text(encoding="utf-8"))
+
+    # How it looks ---------------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        top = sorted(zip(self.tokens, self.scores, strict=True), key=lambda pair: -abs(pair[1]))[:3]
+        shown = ", ".join(f"{token[:20]!r} {score:+.3g}" for token, score in top)
+        return f"<Explanation {self.method} of {self.target[:40]}: {len(self.tokens)} tokens; {shown}>"
+
+    def _repr_html_(self) -> str:
+        return Explanations([self])._repr_html_()
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write a page that needs no network: tokens, numbers, prediction, residual."""
+        Explanations([self]).to_html(path)
+
+    def to_png(self, path: str | os.PathLike[str]) -> None:
+        """Write a picture of the coloured tokens; `.svg` gives a vector one."""
+        from xai_nlp.viz.plots import save_tokens
+
+        save_tokens(self, path)
+
+    def to_ansi(self) -> str:
+        """Coloured text for a terminal."""
+        from xai_nlp.viz.ansi import tokens_ansi
+
+        return tokens_ansi(self)
+
+
+class Explanations(tuple[Explanation, ...]):
+    """Several explanations, shown together: methods side by side, or many texts. A plain tuple otherwise."""
+
+    __slots__ = ()
+
+    def __new__(cls, items: Iterable[Explanation] = ()) -> Explanations:
+        return super().__new__(cls, items)
+
+    def words(self) -> Explanations:
+        """Every one over whole words."""
+        return Explanations(item.words() for item in self)
+
+    def _repr_html_(self) -> str:
+        from xai_nlp.viz.html import fragment
+
+        return fragment(self)
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write one page with all of them."""
+        from xai_nlp.viz.html import page
+
+        Path(path).write_text(page(self), encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(v) for v in value]
+    return value

@@ -1,0 +1,25 @@
+"""Methods that take parts of the input away and see what the target does."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xai_nlp.core.coalition import features_of, without_each
+from xai_nlp.core.problem import Problem
+from xai_nlp.core.registry import Method, Scores, method
+
+
+@method("occlusion")
+@dataclass(frozen=True, kw_only=True)
+class Occlusion(Method):
+    """What the target loses when one feature is replaced by the baseline: f(x) − f(x without it).
+
+    For a text, a feature is a token: leave-one-out. Scores do not add up to f(x) − f(x₀): two words that can stand
+    in for each other both score near zero.
+    Source: Zeiler & Fergus 2014, sec. 4.2 (arXiv:1311.2901); for text, Li, Monroe & Jurafsky 2016 (arXiv:1612.08220).
+    """
+
+    inner: ClassVar[bool] = False
+
+    def scores(self, problem: Problem) -> Scores:
+        whole, without = without_each(problem)
+        return Scores(features_of(problem).spread(whole[:, :, None] - without), whole)

@@ -1,0 +1,100 @@
+"""A model and its tokenizer, by name, by folder, or as given; nothing is fetched that is not asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
+
+#: Embedded models: name -> what it does.
+ZOO = {"sentiment": "NEGATIVE or POSITIVE; BERT, 3 layers, 9.5 M parameters"}
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A model with the tokenizer that goes with it, and the name to show."""
+
+    model: Any
+    tokenizer: Any
+    name: str
+
+
+def load_model(
+    source: str | os.PathLike[str] | nn.Module = "sentiment",
+    tokenizer: Any = None,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device | None = None,
+    trust_remote_code: bool = False,
+) -> Loaded:
+    """A sequence classifier: an embedded model's name, a folder, a hub name, or a model with its tokenizer.
+
+    A folder or an embedded model touches no network. Hub models load from safetensors only, and run code of their own
+    only if `trust_remote_code`. Raises UnknownName if nothing of that name is found, Unsupported for a tokenizer that
+    cannot tell where its tokens stand in the text.
+    """
+    if isinstance(source, nn.Module):
+        if tokenizer is None:
+            raise InvalidInput("a model needs its tokenizer: load(model, tokenizer).")
+        name = getattr(getattr(source, "config", None), "name_or_path", "") or type(source).__name__
+        loaded = Loaded(source, tokenizer, name)
+    else:
+        loaded = _from_files(source, tokenizer, dtype=dtype, trust_remote_code=trust_remote_code)
+        if device is not None:
+            loaded.model.to(device)
+    if not getattr(loaded.tokenizer, "is_fast", False):
+        raise Unsupported(
+            f"{type(loaded.tokenizer).__name__} does not tell where its tokens stand in the text. "
+            "Load the fast tokenizer: AutoTokenizer.from_pretrained(…, use_fast=True)."
+        )
+    return loaded
+
+
+def _from_files(source: str | os.PathLike[str], tokenizer: Any, **options: Any) -> Loaded:
+    name = os.fspath(source)
+    known = name.removeprefix("zoo/")
+    if known in ZOO and not Path(name).is_dir():
+        with as_file(files("xai_nlp.zoo") / known) as folder:
+            return Loaded(*_pretrained(folder, tokenizer, **options), f"zoo/{known}")
+    if Path(name).is_dir():
+        return Loaded(*_pretrained(Path(name), tokenizer, **options), Path(name).name)
+    try:
+        return Loaded(*_pretrained(name, tokenizer, **options), name)
+    except OSError as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UnknownName(
+            "model", name, ZOO, f"It is no folder either, and the hub did not give it: {first} List them with `xai-nlp models`."
+        ) from error
+
+
+def _pretrained(where: str | Path, tokenizer: Any, *, dtype: torch.dtype, trust_remote_code: bool) -> tuple[Any, Any]:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    options = {"trust_remote_code": trust_remote_code, "local_files_only": isinstance(where, Path)}
+    with _no_loading_bar():
+        model = AutoModelForSequenceClassification.from_pretrained(where, dtype=dtype, use_safetensors=True, **options)
+        tokenizer = AutoTokenizer.from_pretrained(where, **options) if tokenizer is None else tokenizer
+    return model.eval(), tokenizer
+
+
+@contextmanager
+def _no_loading_bar() -> Iterator[None]:
+    """Weights load without a progress bar; whether transformers shows them is left as it was."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

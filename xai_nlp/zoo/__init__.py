@@ -1,0 +1,1 @@
+"""Embedded models as ordinary HuggingFace folders: the offline default."""
