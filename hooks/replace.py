@@ -23,6 +23,7 @@ def replaced(replacements: Sequence[tuple[Site, Sequence[Tensor]]]) -> AbstractC
             raise InvalidInput(
                 f"{site} carries {found} floating-point tensors; {len(tensors)} were given to replace them."
             )
-        return with_tensors(value, tensors)
+        # A leaf that is differentiated may not be changed in place, which the next module may want to do.
+        return with_tensors(value, [t.clone() if t.is_leaf and t.requires_grad else t for t in tensors])
 
     return visited([(site, lambda value, s=site, t=tensors: put(s, t, value)) for site, tensors in replacements])

@@ -151,7 +151,7 @@ def captured(sites: Sequence[Site], *, differentiable: bool = False, rows: int |
         tensors = tuple(t.expand(rows, *t.shape[1:]) if rows and len(t) == 1 else t for t in tensors_of(value))
         seen.tuples[i] = not isinstance(value, Tensor) and not (sites[i].side == "input" and len(tensors) == 1)
         if not differentiable:
-            seen.caught[i] = tuple(t.detach() for t in tensors)
+            seen.caught[i] = tuple(t.detach().clone() for t in tensors)  # a later operation may be in place
             return None
         seen.caught[i] = tuple(t if t.requires_grad else t.detach().requires_grad_() for t in tensors)
         return with_tensors(value, (t.clone() for t in seen.caught[i]))

@@ -15,8 +15,8 @@ from xai_nlp.errors import InvalidInput
 class Words:
     """The words of a batch, as the model's word embedding knows them."""
 
-    ids: Tensor                 # (B, L)
-    table: Tensor               # (V, D): the word embedding's weights
+    ids: Tensor  # (B, L)
+    table: Tensor  # (V, D): the word embedding's weights
     pad: int | None
     mask: int | None
 

@@ -20,10 +20,11 @@ Text = str | tuple[str, str]
 class Row:
     """One window of one text, as the model will see it: everything L long."""
 
-    example: int                            # which of the texts it comes from
-    inputs: dict[str, list[int]]            # input_ids and what else the tokenizer gives
-    offsets: tuple[Span, ...]               # in characters of the token's segment, white space left out
-    segment: tuple[int, ...]                # which of the text's segments; SPECIAL for special tokens
+    example: int  # which of the texts it comes from
+    inputs: dict[str, list[int]]  # input_ids and what else the tokenizer gives
+    tokens: tuple[str, ...]  # as the tokenizer names them
+    offsets: tuple[Span, ...]  # in characters of the token's segment, white space left out
+    segment: tuple[int, ...]  # which of the text's segments; SPECIAL for special tokens
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -101,7 +102,9 @@ def _row(example: int, encoding: Any, segments: tuple[str, ...], names: Sequence
         (0, 0) if s == SPECIAL else _trimmed(segments[s], start, end)
         for s, (start, end) in zip(segment, encoding.offsets, strict=True)
     )
-    return Row(example, {name: list(given[name]) for name in given if name in names}, offsets, segment)
+    return Row(
+        example, {name: list(given[name]) for name in given if name in names}, tuple(encoding.tokens), offsets, segment
+    )
 
 
 def _trimmed(text: str, start: int, end: int) -> Span:
@@ -121,7 +124,9 @@ def padded(rows: Sequence[Row], pad: int | None, device: torch.device) -> dict[s
     """
     longest = max(map(len, rows))
     if pad is None and any(len(row) != longest for row in rows):
-        raise InvalidInput("texts of several lengths cannot share a batch: neither tokenizer nor model has a pad token.")
+        raise InvalidInput(
+            "texts of several lengths cannot share a batch: neither tokenizer nor model has a pad token."
+        )
     fill = {"input_ids": pad or 0}
     return {
         name: torch.tensor(

@@ -72,7 +72,10 @@ def _from_files(source: str | os.PathLike[str], tokenizer: Any, **options: Any) 
     except OSError as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UnknownName(
-            "model", name, ZOO, f"It is no folder either, and the hub did not give it: {first} List them with `xai-nlp models`."
+            "model",
+            name,
+            ZOO,
+            f"It is no folder either, and the hub did not give it: {first} List them with `xai-nlp models`.",
         ) from error
 
 

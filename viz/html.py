@@ -1,0 +1,103 @@
+"""Explanations as HTML: a fragment for a notebook, or a page of its own that needs no network.
+
+No inline style, no inline handler, no id: the page's policy allows exactly one stylesheet and one script, by hash, and
+two fragments in one notebook cannot get in each other's way. The same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.resources import files
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from xai_nlp.core.result import Explanation
+from xai_nlp.viz import scale
+from xai_nlp.viz.view import view
+from xai_nlp.viz.wording import NO_PROMISE
+
+SCOPE = "xai-nlp"
+MOUNT = "\ndocument.querySelectorAll('.xai-nlp').forEach(mount);\n"
+
+# What HTML cannot hold: NUL, half of a surrogate pair. One character for one, so that offsets stay true.
+_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def fragment(explanations: Sequence[Explanation]) -> str:
+    """HTML to put into another page, such as a notebook: styled under one class, readable where scripts are removed."""
+    return _render("fragment.html", explanations, level=2, style=_style(), script=_script())
+
+
+def page(explanations: Sequence[Explanation], *, title: str | None = None) -> str:
+    """A complete HTML file: no network, nothing but itself, under a strict content policy."""
+    style, script = _style() + _static("page.css"), _script()
+    policy = (
+        f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return _render("page.html", explanations, level=1, style=style, script=script, policy=policy, title=title)
+
+
+def as_json(explanations: Sequence[Explanation]) -> str:
+    """The explanations as JSON that may stand inside a script element: nothing in it can end the element."""
+    listed = json.dumps([json.loads(item.to_json()) for item in explanations], separators=(",", ":"))
+    # `json` has written all that is not ASCII as \uXXXX, U+2028 and U+2029 among it.
+    return listed.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
+
+
+def _render(template: str, explanations: Sequence[Explanation], **values: object) -> str:
+    shown = view(explanations)
+    values["title"] = values.get("title") or f"{''.join(shown.question) or 'Nothing explained yet'} · xai_nlp"
+    for trusted in ("style", "script"):
+        values[trusted] = Markup(values[trusted])  # our own files; escaping would break them
+    text = (
+        _environment()
+        .get_template(template)
+        .render(view=shown, data=Markup(as_json(explanations)), no_promise=NO_PROMISE, **values)
+    )
+    return _UNWRITABLE.sub("\ufffd", text)
+
+
+def _verbatim(text: str) -> Markup:
+    """Text escaped so that a browser gives back every character: a bare carriage return would become a newline."""
+    return Markup(str(escape(text)).replace("\r", "&#13;"))
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FunctionLoader(lambda name: _read("templates", name)),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["verbatim"] = _verbatim
+    return environment
+
+
+@lru_cache(maxsize=1)
+def _style() -> str:
+    return "\n" + scale.css(SCOPE) + _static("look.css")
+
+
+def _script() -> str:
+    return "\n" + _static("show.js") + MOUNT
+
+
+def _static(name: str) -> str:
+    return _read("static", name)
+
+
+def _read(folder: str, name: str) -> str:
+    return (files("xai_nlp.viz") / folder / name).read_text(encoding="utf-8")
+
+
+def _sha256(content: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()

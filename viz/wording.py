@@ -1,0 +1,115 @@
+"""An explanation in words: the question it answers, and the few facts that say how far to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from xai_nlp.core.result import Explanation
+from xai_nlp.viz.digits import percent, signed, unsigned, with_unit
+
+#: What the two texts of a pair are called, by task; inference is recognised by its labels.
+PAIRS = {
+    "question-answering": ("Question", "Context"),
+    "natural-language-inference": ("Premise", "Hypothesis"),
+}
+NO_PROMISE = "this method does not promise that scores add up"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One number and what it means."""
+
+    value: str
+    label: str
+    mood: str = ""  # "good", "fair" or "poor": how well the scores add up
+
+
+def plain(name: str) -> str:
+    """A registry name as prose: `integrated_gradients` is “integrated gradients”."""
+    return name.replace("_", " ").replace("-", " ")
+
+
+def method_name(explanation: Explanation) -> str:
+    """The method as prose."""
+    return explanation.method.replace("_", " ")
+
+
+def contrast_of(explanation: Explanation) -> tuple[str, str] | None:
+    """The two labels of a contrast such as `POSITIVE-NEGATIVE`; None if the target is one label.
+
+    A label may hold a hyphen itself (`non-toxic`), so only a cut between two known labels counts.
+    """
+    target, labels = explanation.target, explanation.outputs
+    if target in labels:
+        return None
+    cuts = [(target[:i], target[i + 1 :]) for i, character in enumerate(target) if character == "-"]
+    return next(((a, b) for a, b in cuts if a in labels and b in labels), None)
+
+
+def question(explanation: Explanation) -> tuple[str, str, str]:
+    """The headline as (before, what, after), so that a page can set the middle off."""
+    if contrast := contrast_of(explanation):
+        return "Why ", contrast[0], f" rather than {contrast[1]}?"
+    asks = explanation.task in ("question-answering", "visual-question-answering")
+    if asks and explanation.target not in explanation.outputs and explanation.outputs:
+        return "Why ", f"“{explanation.prediction}”", "?"
+    return "Why ", explanation.target, "?"
+
+
+def headline(explanation: Explanation) -> str:
+    """The question that the explanation answers: “Why POSITIVE rather than NEGATIVE?”."""
+    return "".join(question(explanation))
+
+
+def segment_names(explanation: Explanation) -> tuple[str, ...]:
+    """What each text of the input is called; nothing for a single one."""
+    count = len(explanation.segments)
+    if count < 2:
+        return ("",) * count
+    infers = any("entail" in label.lower() for label in explanation.outputs)
+    names = PAIRS.get("natural-language-inference" if infers else explanation.task, ())
+    return names if len(names) == count else tuple(f"Text {n}" for n in range(1, count + 1))
+
+
+def are_probabilities(outputs: Mapping[str, float]) -> bool:
+    """Can these be shown as percentages? A regression's single number cannot, even if it lies between 0 and 1."""
+    inside = all(0 <= p <= 1 for p in outputs.values())
+    return inside and (len(outputs) > 1 or sum(outputs.values()) == 1)
+
+
+def output_text(explanation: Explanation, label: str) -> str:
+    """An output as a percentage, or as the number it is."""
+    number = explanation.outputs[label]
+    return percent(number) if are_probabilities(explanation.outputs) else signed(number)
+
+
+def unexplained(explanation: Explanation) -> Fact | None:
+    """How much the scores leave over; None if the method promises nothing.
+
+    A share of nearly nothing says nothing: where f(x) and f(x₀) agree to a thousandth, the number itself is given.
+    """
+    if not explanation.complete:
+        return None
+    residual, explained = abs(explanation.residual), abs(explanation.explained)
+    size = max(abs(explanation.value), abs(explanation.baseline_value))
+    if explained <= 1e-3 * size or explained == 0:
+        left, shown = residual / size if size else residual, with_unit(unsigned(residual), explanation.unit)
+    else:
+        left, shown = residual / explained, percent(residual / explained)
+    mood = "good" if left <= 0.01 else "fair" if left <= 0.05 else "poor"
+    return Fact(shown, "left unexplained", mood)
+
+
+def explained_fact(explanation: Explanation) -> Fact:
+    """What there was to share out; for a method that compares with nothing, the number it looked at."""
+    unit = explanation.unit
+    if explanation.baseline == "none":
+        return Fact(with_unit(signed(explanation.value), unit), "f(x), the number looked at")
+    return Fact(with_unit(signed(explanation.explained), unit), "explained: f(x) − f(x₀)")
+
+
+def steps_used(explanation: Explanation) -> int | None:
+    """Steps taken along the path, where the method says so."""
+    steps = explanation.params.get("steps_used")
+    return steps if isinstance(steps, int) and not isinstance(steps, bool) else None

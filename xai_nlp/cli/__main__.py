@@ -1,0 +1,3 @@
+from xai_nlp.cli import app
+
+app()

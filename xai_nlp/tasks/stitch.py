@@ -1,0 +1,103 @@
+"""The windows of a long text put together again, so that sums stay true."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xai_nlp.core.reduce import Span
+from xai_nlp.core.result import SPECIAL
+from xai_nlp.models.encode import Row
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A row with what a method said of it."""
+
+    row: Row
+    scores: tuple[float, ...]  # L, without padding
+    value: float
+    baseline_value: float
+    steps: int | None
+
+
+@dataclass(frozen=True)
+class Stitched:
+    """A text's tokens and scores: f is the mean over its windows, so Σ scores shares out that f's change."""
+
+    tokens: tuple[str, ...]
+    offsets: tuple[Span, ...]
+    segment: tuple[int, ...]
+    scores: tuple[float, ...]
+    value: float
+    baseline_value: float
+    steps: int | None
+
+
+Key = tuple[int, Span, int]  # segment, where, and which of several tokens at the same place
+
+
+def _keys(row: Row) -> list[Key]:
+    """What makes a token the same in two windows: its place in the text; for special tokens their order."""
+    seen: Counter[tuple[int, Span]] = Counter()
+    keys = []
+    for place in zip(row.segment, row.offsets, strict=True):
+        keys.append((*place, seen[place]))
+        seen[place] += 1
+    return keys
+
+
+def stitched(segments: Sequence[str], windows: Sequence[Scored]) -> Stitched:
+    """One token where windows overlap, with the mean of what each window gave it (a window without it gave 0)."""
+    shares: dict[Key, list[float]] = defaultdict(list)
+    names: dict[Key, str] = {}
+    of_segment: dict[int, list[Key]] = defaultdict(list)
+    for window in windows:
+        for key, name, score in zip(_keys(window.row), window.row.tokens, window.scores, strict=True):
+            if key not in names:
+                of_segment[key[0]].append(key)
+            names.setdefault(key, name)
+            shares[key].append(score / len(windows))
+    order: list[Key] = []
+    for key in _keys(windows[0].row):  # the first window's layout, each segment's tokens all at its first
+        if key[0] == SPECIAL:
+            order.append(key)
+        else:
+            order.extend(of_segment.pop(key[0], ()))
+    order.extend(key for segment, keys in of_segment.items() if segment != SPECIAL for key in keys)
+    groups = _characters(order)
+    steps = [window.steps for window in windows if window.steps is not None]
+    return Stitched(
+        tokens=tuple(_text(segments, group, names) for group in groups),
+        offsets=tuple(_span(group) for group in groups),
+        segment=tuple(group[0][0] for group in groups),
+        scores=tuple(math.fsum(share for key in group for share in shares[key]) for group in groups),
+        value=math.fsum(window.value for window in windows) / len(windows),
+        baseline_value=math.fsum(window.baseline_value for window in windows) / len(windows),
+        steps=max(steps, default=None),
+    )
+
+
+def _characters(order: Sequence[Key]) -> list[list[Key]]:
+    """Tokens that hold bytes of the same character (byte-level tokenizers, emoji) belong together."""
+    groups: list[list[Key]] = []
+    for key in order:
+        segment, (start, end), _ = key
+        last = groups[-1] if groups else None
+        if last and segment != SPECIAL and segment == last[0][0] and start < _span(last)[1] and end > start:
+            last.append(key)
+        else:
+            groups.append([key])
+    return groups
+
+
+def _span(group: Sequence[Key]) -> Span:
+    return group[0][1][0], max(key[1][1] for key in group)
+
+
+def _text(segments: Sequence[str], group: Sequence[Key], names: dict[Key, str]) -> str:
+    start, end = _span(group)
+    segment = group[0][0]
+    return segments[segment][start:end] if segment != SPECIAL and end > start else names[group[0]]
