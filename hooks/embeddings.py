@@ -1,7 +1,7 @@
 """The tensors at some sites, without running the rest of the model."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,9 @@ class _Enough(BaseException):
 def evaluate_sites(
     sites: Sequence[Site], run: Callable[[], Any], replacements: Sequence[tuple[Site, Sequence[Tensor]]] = ()
 ) -> list[tuple[Tensor, ...]]:
-    """What passes at the sites when `run` runs the model: one tuple of tensors a site. It is stopped once all are there.
+    """What passes at the sites when `run` runs the model: one tuple of tensors a site.
+
+    The model is stopped once all are there.
 
     `replacements` are in force at the same time, and come first where they share a module with a site; so the sum of
     embeddings can be had for other words, with positions and types as they are. Tensors carry gradients if gradients
@@ -35,8 +37,6 @@ def evaluate_sites(
         stack.enter_context(replaced(replacements))
         seen = stack.enter_context(captured(sites, differentiable=grad))
         stack.enter_context(visited([(site, partial(stop, seen)) for site in sites]))
-        try:
+        with suppress(_Enough):
             run()
-        except _Enough:
-            pass
     return seen.tensors()

@@ -5,7 +5,7 @@ The weights are large enough for every token, head and layer to move the logits,
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import torch
@@ -129,7 +129,7 @@ def tokenizer_of(recipe: Recipe) -> PreTrainedTokenizerFast:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def _shared(name: str) -> tuple[Any, PreTrainedTokenizerFast]:
     return _build(name)
 

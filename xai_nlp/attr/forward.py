@@ -19,8 +19,8 @@ from xai_nlp.hooks.scope import Site, captured
 from xai_nlp.hooks.state import borrowed
 
 TensorOrTuple: TypeAlias = Tensor | tuple[Tensor, ...]
-Baselines: TypeAlias = None | Tensor | int | float | tuple[Tensor | int | float, ...]
-TargetType: TypeAlias = None | int | tuple[int, ...] | Tensor | list[int] | list[tuple[int, ...]]
+Baselines: TypeAlias = Tensor | int | float | tuple[Tensor | int | float, ...] | None
+TargetType: TypeAlias = int | tuple[int, ...] | Tensor | list[int] | list[tuple[int, ...]] | None
 Selector: TypeAlias = int | tuple[int | slice, ...] | Callable[[Any], Tensor]
 Layers: TypeAlias = nn.Module | list[nn.Module]
 

@@ -15,8 +15,8 @@ class IntegratedGradients(GradientAttribution):
 
     >>> import torch
     >>> ig = IntegratedGradients(lambda x: (x ** 2).sum(1))
-    >>> ig.attribute(torch.tensor([[3.0, 4.0]]), return_convergence_delta=True)
-    (tensor([[ 9., 16.]]), tensor([0.]))
+    >>> ig.attribute(torch.tensor([[3.0, 4.0]]), n_steps=2)
+    tensor([[ 9., 16.]])
     """
 
     def __init__(self, forward_func: Callable[..., Any], multiply_by_inputs: bool = True) -> None:

@@ -137,8 +137,8 @@ def sentiment(
 ) -> None:
     """Which words made a classifier say what it says."""
     from xai_nlp import Explanation, Explanations, load
-    from xai_nlp.core.registry import METHODS, find_method
     from xai_nlp.core.rows import progress_bar
+    from xai_nlp.methods import METHODS, find_method
     from xai_nlp.viz.ansi import render
 
     with told():
@@ -178,8 +178,7 @@ def sentiment(
 @app.command()
 def methods() -> None:
     """Every attribution method: what it promises and what it costs."""
-    import xai_nlp.methods  # noqa: F401
-    from xai_nlp.core.registry import METHODS
+    from xai_nlp.methods import METHODS
 
     table = Table(box=None, pad_edge=False)
     for heading in ("method", "adds up", "baseline", "what it says"):

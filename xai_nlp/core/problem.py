@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from xai_nlp.core.features import Features
-from xai_nlp.core.rows import Rows
+from xai_nlp.core.rows import Result, Rows
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.scope import Site, captured
 
@@ -65,7 +65,7 @@ class Problem:
             for x, x0 in zip(self.x, self.baseline, strict=True)
         )
 
-    def chunks(self, count: int, work: Callable[[slice], object]) -> Iterator[tuple[slice, object]]:
+    def chunks(self, count: int, work: Callable[[slice], Result]) -> Iterator[tuple[slice, Result]]:
         """`work` over `count` rows, as many at a time as memory allows."""
         entries = sum(x[:1].numel() for x in self.x)
         return self.rows.chunks(count, entries, self.x[0].device, work)
@@ -112,6 +112,19 @@ class Problem:
             ]
         stacked = tuple(torch.stack(of_site, 1) for of_site in zip(*gradients, strict=True))
         return Slope(values.detach(), tuple(node.detach() for node in nodes), stacked)
+
+    def slope_at_x(self) -> Slope:
+        """Values and gradients at the inputs themselves, in bounded memory: R is B."""
+
+        def work(part: slice) -> Slope:
+            return self.slope(tuple(t[part] for t in self.x), self.everyone[part])
+
+        parts = [slope for _, slope in self.chunks(self.examples, work)]
+        return Slope(
+            torch.cat([part.values for part in parts]),
+            tuple(map(torch.cat, zip(*(part.sites for part in parts), strict=True))),
+            tuple(map(torch.cat, zip(*(part.gradients for part in parts), strict=True))),
+        )
 
     def part(self, examples: Tensor) -> Problem:
         """The same problem for some of the examples only: (E,) of their numbers. Features are dropped."""

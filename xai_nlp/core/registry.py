@@ -61,8 +61,6 @@ def method(name: str) -> Callable[[Registered], Registered]:
 
 def find_method(name: str, options: dict[str, Any] | None = None) -> Method:
     """The method of that name with these options. Raises UnknownName for a name or an option that does not exist."""
-    import xai_nlp.methods  # noqa: F401  (fills the table)
-
     if name not in METHODS:
         raise UnknownName("method", name, METHODS, "List them with `xai-nlp methods`.")
     known = getattr(METHODS[name], "__dataclass_fields__", {})
@@ -70,6 +68,3 @@ def find_method(name: str, options: dict[str, Any] | None = None) -> Method:
         if option not in known:
             raise UnknownName(f"option of {name}", option, known)
     return METHODS[name](**(options or {}))
-
-
-__all__ = ["METHODS", "Method", "Scores", "Tensor", "find_method", "method"]

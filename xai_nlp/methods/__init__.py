@@ -1,5 +1,6 @@
-"""The attribution methods, one file a family; importing this package fills the registry."""
+"""The attribution methods, one file a family. Importing this package fills the registry: look methods up here."""
 
+from xai_nlp.core.registry import METHODS, find_method
 from xai_nlp.methods import gradient, path, perturbation, reference
 
-__all__ = ["gradient", "path", "perturbation", "reference"]
+__all__ = ["METHODS", "find_method", "gradient", "path", "perturbation", "reference"]

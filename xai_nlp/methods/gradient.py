@@ -22,7 +22,7 @@ class Saliency(Method):
     absolute: bool = False
 
     def scores(self, problem: Problem) -> Scores:
-        slope = problem.slope(problem.x, problem.everyone)
+        slope = problem.slope_at_x()
         return Scores(tuple(g.abs() if self.absolute else g for g in slope.gradients), slope.values)
 
 
@@ -38,6 +38,6 @@ class InputXGradient(Method):
     compares = False
 
     def scores(self, problem: Problem) -> Scores:
-        slope = problem.slope(problem.x, problem.everyone)
+        slope = problem.slope_at_x()
         pairs = zip(slope.sites, slope.gradients, strict=True)
         return Scores(tuple(site[:, None] * gradient for site, gradient in pairs), slope.values)

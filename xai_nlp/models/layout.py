@@ -28,12 +28,12 @@ class Layout:
     unbounded: bool = False  # rotary or relative positions: no table to run out of
 
 
-_SUM = dict(
-    embeddings="embeddings",
-    word="embeddings.word_embeddings",
-    position="embeddings.position_embeddings",
-    types="embeddings.token_type_embeddings",
-)
+_SUM = {
+    "embeddings": "embeddings",
+    "word": "embeddings.word_embeddings",
+    "position": "embeddings.position_embeddings",
+    "types": "embeddings.token_type_embeddings",
+}
 _BERT = Layout(**_SUM, blocks="encoder.layer", attention="attention.self")
 _ROBERTA = Layout(**_SUM, blocks="encoder.layer", attention="attention.self", reserved=2)
 _LLAMA = Layout(embeddings="embed_tokens", word="embed_tokens", blocks="layers", attention="self_attn", unbounded=True)

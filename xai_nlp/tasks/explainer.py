@@ -15,7 +15,7 @@ from xai_nlp.core.baseline import BASELINES, Words, text_baseline
 from xai_nlp.core.features import NO_FEATURE, Groups
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.reduce import REDUCTIONS
-from xai_nlp.core.registry import Method, find_method
+from xai_nlp.core.registry import Method
 from xai_nlp.core.result import SPECIAL, Explanation, Explanations
 from xai_nlp.core.rows import Progress, Rows
 from xai_nlp.core.target import Target
@@ -24,6 +24,7 @@ from xai_nlp.hooks.embeddings import evaluate_sites
 from xai_nlp.hooks.replace import replaced
 from xai_nlp.hooks.scope import Site
 from xai_nlp.hooks.state import borrowed
+from xai_nlp.methods import find_method
 from xai_nlp.models.adapter import Adapter
 from xai_nlp.models.encode import Row, Text, batches, encode, padded, segments_of
 from xai_nlp.models.load import Loaded

@@ -1,0 +1,167 @@
+"""What every registered method promises, whatever it computes. A new method is tested by being registered."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from xai_nlp.core.features import Groups
+from xai_nlp.core.problem import Problem
+from xai_nlp.core.rows import Rows
+from xai_nlp.hooks.scope import Site, attached
+from xai_nlp.hooks.state import borrowed, fingerprint
+from xai_nlp.methods import METHODS, find_method
+
+NAMES = sorted(METHODS)
+COMPLETE = [name for name in NAMES if METHODS[name].complete]
+B, T = 5, 2
+
+
+class Model(nn.Module):
+    """Smooth, not polynomial, with dropout to be switched off and two inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = nn.Linear(6, 8), nn.Linear(3, 8)
+        self.drop = nn.Dropout(0.5)
+        self.hidden, self.out = nn.Linear(8, 8), nn.Linear(8, T)
+
+    def forward(self, a, b):
+        return self.out(torch.tanh(self.hidden(self.drop(torch.tanh(self.left(a) + self.right(b))))))
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(3)
+    return Model().double()
+
+
+def problem_of(model, *, order=None, targets=slice(None), rows=None, sites=()):
+    torch.manual_seed(4)
+    x = (torch.randn(B, 6).double() * 2, torch.randn(B, 3).double() * 2)
+    x0 = (torch.randn(1, 6).double().expand(B, 6), torch.zeros(B, 3).double())
+    ids = (torch.arange(6)[None] // 2, torch.tensor([[3, 3, -1]]))
+    if order is not None:
+        x, x0 = (tuple(t[order] for t in tensors) for tensors in (x, x0))
+    return Problem(
+        value=lambda z, owner: model(*z)[:, targets],
+        x=x, baseline=x0, features=Groups.of(ids), rows=Rows(limit=rows), sites=sites,
+    )  # fmt: skip
+
+
+def run(name, model, **kwargs):
+    with borrowed(model, evaluate=True):
+        return find_method(name).scores(problem_of(model, **kwargs))
+
+
+def close(got, expected, atol=1e-12):
+    for mine, theirs in zip(got, expected, strict=True):
+        torch.testing.assert_close(mine, theirs, atol=atol, rtol=0)
+
+
+@pytest.mark.parametrize("failure", [None, "at once", "half-way"])
+@pytest.mark.parametrize("name", NAMES)
+def test_model_and_inputs_are_handed_back_as_they_came(name, failure, model):
+    model.hidden.weight.requires_grad_(False)
+    model.drop.eval()  # a mixed state, to be restored as it was
+    before, rng = fingerprint(model), torch.get_rng_state()
+    problem = problem_of(model, rows=2)
+    kept = [t.clone() for t in (*problem.x, *problem.baseline)]
+    calls = 0
+
+    def explode(*_):
+        nonlocal calls
+        calls += 1
+        if calls > (0 if failure == "at once" else 1):
+            raise ZeroDivisionError
+
+    torch.set_rng_state(rng)
+    if failure:
+        with attached([lambda: model.hidden.register_forward_hook(explode)]), borrowed(model, evaluate=True):
+            with pytest.raises(ZeroDivisionError):
+                find_method(name).scores(problem)
+    else:
+        with borrowed(model, evaluate=True):
+            find_method(name).scores(problem)
+    assert fingerprint(model) == before
+    assert torch.equal(torch.get_rng_state(), rng)
+    close((*problem.x, *problem.baseline), kept, atol=0)
+    assert not any(t.requires_grad for t in (*problem.x, *problem.baseline))
+
+
+@pytest.mark.parametrize("name", COMPLETE)
+def test_complete_methods_share_out_the_difference(name, model):
+    options = {"steps": 64} if "steps" in METHODS[name].__dataclass_fields__ else {}
+    with borrowed(model, evaluate=True):
+        problem = problem_of(model)
+        scores = find_method(name, options).scores(problem)
+        difference = problem.values(problem.x, problem.everyone) - problem.values(problem.baseline, problem.everyone)
+    total = sum(t.flatten(2).sum(2) for t in scores.tensors)
+    torch.testing.assert_close(total, difference, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("name", COMPLETE)
+@pytest.mark.parametrize("tolerance", [0.05, 1e-3, 1e-8])
+def test_auto_meets_its_tolerance(name, tolerance, model):
+    with borrowed(model, evaluate=True):
+        scores = find_method(name, {"tolerance": tolerance}).scores(problem_of(model))
+    difference = scores.value - scores.baseline_value
+    total = sum(t.flatten(2).sum(2) for t in scores.tensors)
+    assert ((difference - total).abs() <= tolerance * difference.abs().clamp_min(0.05) * 1.01).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scores_do_not_depend_on_rows(name, model):
+    whole = run(name, model).tensors
+    for rows in (1, 3, 7):
+        close(run(name, model, rows=rows).tensors, whole)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "random"])
+def test_scores_follow_the_batch_order(name, model):
+    order = torch.tensor([3, 0, 4, 1, 2])
+    close(run(name, model, order=order).tensors, [t[order] for t in run(name, model).tensors])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_targets_do_not_see_each_other(name, model):
+    together = run(name, model).tensors
+    for k in range(T):
+        alone = run(name, model, targets=slice(k, k + 1)).tensors
+        if METHODS[name].compares and "steps" in METHODS[name].__dataclass_fields__:
+            close(alone, [t[:, k : k + 1] for t in together], atol=1e-3)  # each may stop refining at another level
+        else:
+            close(alone, [t[:, k : k + 1] for t in together])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_repeats(name, model):
+    close(run(name, model).tensors, run(name, model).tensors, atol=0)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if METHODS[n].inner])
+def test_several_sites_in_one_sweep_equal_each_alone(name, model):
+    sites = (Site(model.left), Site(model.hidden))
+    together = run(name, model, sites=sites).tensors
+    for k, site in enumerate(sites):
+        close(run(name, model, sites=(site,)).tensors, together[k : k + 1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scores_of_a_feature_that_does_not_matter_are_zero(name, model):
+    """Dummy: the third entry of the second input is connected to nothing, and no feature."""
+    with torch.no_grad():
+        model.right.weight[:, 2] = 0
+    assert (run(name, model).tensors[1][..., 2] == 0).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_says_what_it_is(name):
+    cls = METHODS[name]
+    assert cls.name == name
+    assert cls.__doc__ is not None
+    assert name == "random" or "Source:" in cls.__doc__
+    assert dataclasses.is_dataclass(cls)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        find_method(name).anything = 1

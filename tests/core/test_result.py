@@ -1,0 +1,105 @@
+"""Explanations as values: JSON, equality, words, bounded repr."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xai_nlp.core.reduce import assign, word_spans
+from xai_nlp.core.result import Explanation
+from xai_nlp.errors import InvalidInput, UnreadableFile
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def make(text="so good", tokens=("[CLS]", "so", "go", "od"), scores=(0.0, 0.5, 1.0, -0.25), **more):
+    values = dict(
+        segments=(text,), tokens=tokens, offsets=((0, 0), (0, 2), (3, 5), (5, 7)), segment=(-1, 0, 0, 0), scores=scores,
+        unit="logit", target="POSITIVE", value=2.0, baseline_value=0.5, outputs={"POSITIVE": 0.9, "NEGATIVE": 0.1},
+        method="integrated_gradients", baseline="pad", complete=True, params={"steps": "auto"},
+    )  # fmt: skip
+    return Explanation(**{**values, **more})
+
+
+@given(st.lists(finite, min_size=4, max_size=4), st.text(max_size=30), finite)
+def test_json_gives_back_exactly_what_went_in(scores, text, value):
+    why = make(text=text, scores=tuple(scores), value=value)
+    assert Explanation.from_json(why.to_json()) == why
+
+
+def test_files_round_trip(tmp_path):
+    why = make(text="naïve 😀\u200d👩 \u202e")
+    why.save(tmp_path / "why.json")
+    assert Explanation.load(tmp_path / "why.json") == why
+    assert json.loads((tmp_path / "why.json").read_text())["format"] == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["", "not json", "[]", "{}", '{"format": 2}', '{"format": 1}', '{"format": 1, "tokens": []}']
+)
+def test_what_cannot_be_read_is_refused(text):
+    with pytest.raises(UnreadableFile):
+        Explanation.from_json(text)
+
+
+def test_equality_is_equality():
+    assert make() == make()
+    assert make() != make(scores=(0.0, 0.5, 1.0, -0.25000001))
+    assert make() != replace(make(), tokens=("[CLS]", "so", "go", "od", "!"), offsets=(*make().offsets, (7, 7)),
+                             segment=(-1, 0, 0, 0, 0), scores=(*make().scores, 0.0))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "bad", [{"scores": (1.0,)}, {"scores": (0.0, float("nan"), 1.0, 0.0)}, {"value": float("inf")}]
+)
+def test_impossible_values_are_refused(bad):
+    with pytest.raises(InvalidInput):
+        make(**bad)
+
+
+def test_residual_by_hand():
+    assert make().explained == 1.5
+    assert make().residual == 0.25  # 2.0 − 0.5 − (0.5 + 1.0 − 0.25)
+
+
+def test_words_keep_sums_and_special_tokens():
+    words = make().words()
+    assert words.tokens == ("[CLS]", "so", "good")
+    assert words.scores == (0.0, 0.5, 0.75)
+    assert words.offsets == ((0, 0), (0, 2), (3, 7))
+    assert words.residual == make().residual
+
+
+def test_pairs_do_not_mix():
+    why = make(segments=("so", "so good"), offsets=((0, 0), (0, 2), (3, 5), (5, 7)), segment=(-1, 0, 1, 1))
+    assert why.words().tokens == ("[CLS]", "so", "good")
+    assert why.words().segment == (-1, 0, 1)
+
+
+def test_repr_is_one_bounded_line():
+    n = 5000
+    why = make(text="word " * n, tokens=("x" * 50,) * n, offsets=((0, 4),) * n, segment=(0,) * n, scores=(1.0,) * n,
+               target="T" * 500)  # fmt: skip
+    assert len(repr(why)) < 300
+    assert "\n" not in repr(why)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("It's un-do-able!", ["It's", "un-do-able", "!"]),
+        ("你好 world", ["你", "好", "world"]),
+        ("😀👩\u200d👩 ok", ["😀👩\u200d👩", "ok"]),
+        ("  ", []),
+        ("3.5", ["3", ".", "5"]),
+    ],
+)
+def test_what_a_word_is(text, words):
+    assert [text[a:b] for a, b in word_spans(text)] == words
+
+
+def test_tokens_go_where_they_overlap_most():
+    assert assign([(0, 3), (3, 9), (20, 21)], [(0, 4), (4, 9)]) == [0, 1, None]
+    assert assign([(0, 1)], []) == [None]

@@ -1,0 +1,69 @@
+"""Memory bounds: chunks, halving, the error when nothing fits."""
+
+import pytest
+import torch
+
+from xai_nlp.core.rows import Rows, out_of_memory
+from xai_nlp.errors import InvalidInput, NotEnoughMemory
+
+CPU = torch.device("cpu")
+
+
+def parts(rows, count=10, entries=1, work=lambda part: (part.start, part.stop)):
+    return [(result, (part.start, part.stop)) for part, result in rows.chunks(count, entries, CPU, work)]
+
+
+def test_covers_everything_in_order():
+    assert [r for r, _ in parts(Rows(limit=4))] == [(0, 4), (4, 8), (8, 10)]
+    assert [r for r, _ in parts(Rows())] == [(0, 10)]
+    assert [r for r, _ in parts(Rows(), count=0)] == []
+
+
+def test_large_rows_go_one_by_one():
+    assert len(parts(Rows(), entries=2**21)) == 10
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate"),
+    ],
+)
+def test_out_of_memory_halves_and_goes_on_from_the_same_place(error):
+    tried = []
+
+    def work(part):
+        tried.append(part.stop - part.start)
+        if part.stop - part.start > 2:
+            raise error
+        return part.start, part.stop
+
+    assert [r for r, _ in parts(Rows(limit=8), work=work)] == [(0, 2), (2, 4), (4, 6), (6, 8), (8, 10)]
+    assert tried == [8, 4, 2, 2, 2, 2, 2]
+
+
+def test_one_row_that_does_not_fit_is_an_error_that_says_what_would():
+    def work(part):
+        raise MemoryError
+
+    with pytest.raises(NotEnoughMemory, match="Shorten the text"):
+        parts(Rows(limit=4), work=work)
+
+
+def test_other_errors_pass():
+    def work(part):
+        raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        parts(Rows(), work=work)
+    assert not out_of_memory(RuntimeError("shapes do not match"))
+
+
+def test_progress_and_limits():
+    told = []
+    parts(Rows(limit=4, progress=lambda done, total: told.append((done, total))))
+    assert told == [(4, 10), (8, 10), (10, 10)]
+    with pytest.raises(InvalidInput, match="at least 1"):
+        Rows(limit=0)
