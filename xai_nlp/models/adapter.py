@@ -9,7 +9,7 @@ from torch import nn
 
 from xai_nlp.errors import UnknownName, Unsupported
 from xai_nlp.hooks.scope import Site
-from xai_nlp.models.layout import LAYOUTS, Layout, generic
+from xai_nlp.models.layout import LAYOUTS, Layout, base_of, generic
 
 
 @dataclass(frozen=True)
@@ -28,28 +28,31 @@ class Adapter:
     @classmethod
     def of(cls, model: nn.Module, layout: Layout | None = None) -> Adapter:
         """By the table; by looking, for an architecture that is not in it."""
-        return cls(model, layout or LAYOUTS.get(model.config.model_type) or generic(model))
+        kind = getattr(getattr(model, "config", None), "model_type", "")
+        return cls(model, layout or LAYOUTS.get(kind) or generic(model))
 
     @property
     def architecture(self) -> str:
-        return self.model.config.model_type
+        """What the config calls it, such as "bert"; the class's name for a model without a config."""
+        return getattr(getattr(self.model, "config", None), "model_type", "") or type(self.model).__name__
+
+    def _module(self, path: str) -> Any:
+        base = base_of(self.model)
+        try:
+            return base.get_submodule(path)
+        except AttributeError:
+            known = dict(base.named_modules())
+            raise UnknownName("module", path, known, "Pass a Layout that fits this model.") from None
 
     def _site(self, path: str, call: int = 0) -> Site:
-        try:
-            return Site(self.model.base_model.get_submodule(path), call=call, name=path)
-        except AttributeError:
-            raise UnknownName(
-                "module", path, dict(self.model.base_model.named_modules()), "Pass a Layout that fits this model."
-            ) from None
+        return Site(self._module(path), call=call, name=path)
 
     def _optional(self, path: str | None) -> Site | None:
         """The site, where the model has it: a config may switch position or type embeddings off."""
         if path is None:
             return None
         parent, _, name = path.rpartition(".")
-        return (
-            self._site(path) if getattr(self.model.base_model.get_submodule(parent), name, None) is not None else None
-        )
+        return None if getattr(self._module(parent), name, None) is None else self._site(path)
 
     @property
     def embeddings(self) -> Site:
@@ -63,23 +66,27 @@ class Adapter:
 
     @property
     def position(self) -> Site | None:
+        """Where the positions' vectors come out; None where they are rotary, relative or switched off."""
         return self._optional(self.layout.position)
 
     @property
     def types(self) -> Site | None:
+        """Where the token types' vectors come out, if the model has any."""
         return self._optional(self.layout.types)
 
     @property
     def layers(self) -> tuple[Site, ...]:
         """Where each layer's hidden states come out, the first layer first."""
-        if self.layout.blocks is None:
-            raise Unsupported(f"the layers of {self.architecture} were not found. Pass a Layout that names its blocks.")
-        if self.layout.shared:
-            return tuple(
-                self._site(f"{self.layout.blocks}.0", call) for call in range(self.model.config.num_hidden_layers)
+        path = self.layout.blocks
+        if path is None:
+            raise Unsupported(
+                f"the layers of {self.architecture} were not found. "
+                "Pass a Layout that names its blocks: Adapter.of(model, Layout(…))."
             )
-        blocks = self.model.base_model.get_submodule(self.layout.blocks)
-        return tuple(self._site(f"{self.layout.blocks}.{k}") for k in range(len(blocks)))
+        blocks = len(self._module(path))
+        count = self.model.config.num_hidden_layers if self.layout.shared else blocks
+        turns = [int(k / (count / blocks)) for k in range(count)]  # layer -> block, rounded as the models round it
+        return tuple(self._site(f"{path}.{block}", call=turns[:k].count(block)) for k, block in enumerate(turns))
 
     def layer(self, k: int) -> Site:
         """The output of layer k, counted from 0. Raises UnknownName."""
@@ -89,11 +96,30 @@ class Adapter:
         return layers[k]
 
     def attention(self, k: int) -> nn.Module:
-        """The module that holds layer k's attention probabilities."""
-        return self.layer(k).module.get_submodule(self.layout.attention)
+        """The module that holds layer k's attention probabilities. Raises UnknownName, or Unsupported if not found."""
+        block = self.layer(k)
+        if self.layout.attention is None:
+            raise Unsupported(
+                f"the attention of {self.architecture} was not found in {block.name}. "
+                "Pass a Layout that names it: Adapter.of(model, Layout(…))."
+            )
+        return self._module(f"{block.name}.{self.layout.attention}")
 
     @property
     def max_length(self) -> int | None:
         """How many tokens the model takes; None where its positions have no end."""
-        positions = getattr(self.model.config, "max_position_embeddings", None)
-        return None if self.layout.unbounded or positions is None else positions - self.layout.reserved
+        table = self.position
+        if table is not None:
+            # Families that keep a row of the table for padding count positions from the row after it.
+            padding = getattr(table.module, "padding_idx", None)
+            return table.module.num_embeddings - (0 if padding is None else padding + 1)  # type: ignore[operator, return-value]
+        if self.layout.unbounded:
+            return None
+        return getattr(getattr(self.model, "config", None), "max_position_embeddings", None)
+
+    @property
+    def attentions(self) -> tuple[nn.Module, ...]:
+        """Each layer's attention module, where the table knows it; what `hooks.attention.intercepted` may need."""
+        if not self.layout.attention:
+            return ()
+        return tuple(self.attention(k) for k in range(len(self.layers)))

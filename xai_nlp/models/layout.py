@@ -1,6 +1,6 @@
 """Where architectures keep what we ask for: a new one is a new row, and a tiny model in tests/models/tiny.py."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -9,65 +9,70 @@ from xai_nlp.errors import Unsupported
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Module paths from `model.base_model`; None where an architecture has no such module.
+    """Module paths from the model without its head (`base_of`); None where an architecture has no such module.
 
     embeddings: its output is the sum of word, position and type embeddings, normalised where the family does it there.
-    attention: inside a block, the module that holds the attention probabilities.
-    shared: one block stands for all layers, which call it in turn.
-    reserved: positions that no token uses, counted off `max_position_embeddings`.
+    position: the table that positions are looked up in; it bounds how long a text may be.
+    attention: inside a block, the module that holds the attention probabilities; the first, where a block has several.
+    shared: the layers, `num_hidden_layers` of them, take turns with fewer blocks, each block for a run of layers.
+    unbounded: where there is no table of positions, rotary or relative ones go on without an end.
     """
 
     embeddings: str
     word: str
     blocks: str | None
-    attention: str = ""
+    attention: str | None = None
     position: str | None = None
     types: str | None = None
     shared: bool = False
-    reserved: int = 0
-    unbounded: bool = False  # rotary or relative positions: no table to run out of
+    unbounded: bool = False
 
 
-_SUM = {
-    "embeddings": "embeddings",
-    "word": "embeddings.word_embeddings",
-    "position": "embeddings.position_embeddings",
-    "types": "embeddings.token_type_embeddings",
-}
-_BERT = Layout(**_SUM, blocks="encoder.layer", attention="attention.self")
-_ROBERTA = Layout(**_SUM, blocks="encoder.layer", attention="attention.self", reserved=2)
+_BERT = Layout(
+    embeddings="embeddings",
+    word="embeddings.word_embeddings",
+    position="embeddings.position_embeddings",
+    types="embeddings.token_type_embeddings",
+    blocks="encoder.layer",
+    attention="attention.self",
+)
+_DEBERTA = replace(_BERT, unbounded=True)  # its table of positions is there only if `position_biased_input`
 _LLAMA = Layout(embeddings="embed_tokens", word="embed_tokens", blocks="layers", attention="self_attn", unbounded=True)
 
 #: config.model_type -> layout
 LAYOUTS: dict[str, Layout] = {
     "bert": _BERT,
     "electra": _BERT,
-    "roberta": _ROBERTA,
-    "xlm-roberta": _ROBERTA,
-    "camembert": _ROBERTA,
-    "distilbert": Layout(**{**_SUM, "types": None}, blocks="transformer.layer", attention="attention"),
-    "albert": Layout(
-        **_SUM,
-        blocks="encoder.albert_layer_groups.0.albert_layers",
-        attention="attention",
-        shared=True,
+    "roberta": _BERT,
+    "xlm-roberta": _BERT,
+    "camembert": _BERT,
+    "distilbert": replace(_BERT, types=None, blocks="transformer.layer", attention="attention"),
+    "albert": replace(_BERT, blocks="encoder.albert_layer_groups", attention="albert_layers.0.attention", shared=True),
+    "deberta": _DEBERTA,
+    "deberta-v2": _DEBERTA,
+    "mpnet": replace(_BERT, types=None, attention="attention.attn"),
+    "modernbert": Layout(
+        embeddings="embeddings", word="embeddings.tok_embeddings", blocks="layers", attention="attn", unbounded=True
     ),
-    "deberta": _BERT,
-    "deberta-v2": Layout(**_SUM, blocks="encoder.layer", attention="attention.self", unbounded=True),
-    "mpnet": Layout(**{**_SUM, "types": None}, blocks="encoder.layer", attention="attention.attn", reserved=2),
-    "modernbert": Layout(embeddings="embeddings", word="embeddings.tok_embeddings", blocks="layers", attention="attn"),
     "gpt2": Layout(embeddings="drop", word="wte", position="wpe", blocks="h", attention="attn"),
     "llama": _LLAMA,
     "qwen2": _LLAMA,
 }
 
 
-def generic(model: nn.Module) -> Layout:
-    """A layout found by looking: the input embeddings, and the first list of blocks as long as the config says.
+def base_of(model: nn.Module) -> nn.Module:
+    """The model without its head, which layouts count paths from; out of PEFT's wrapping, if it is in one."""
+    model = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return getattr(model, "base_model", model)
 
+
+def generic(model: nn.Module) -> Layout:
+    """A layout found by looking: the input embeddings, and the first list of equal blocks, as long as the config says.
+
+    Where the words' vectors meet the positions' cannot be told from outside, so `embeddings` is `word`.
     Raises Unsupported for a model without input embeddings.
     """
-    base = getattr(model, "base_model", model)
+    base = base_of(model)
     try:
         word = model.get_input_embeddings()
     except (AttributeError, NotImplementedError):
@@ -76,8 +81,17 @@ def generic(model: nn.Module) -> Layout:
     if word is None or word not in paths:
         raise Unsupported(
             f"{type(model).__name__} does not tell its input embeddings (`get_input_embeddings`). "
-            "Pass a Layout of your own: Adapter(model, Layout(…))."
+            "Pass a Layout of your own: Adapter.of(model, Layout(…))."
         )
-    count = getattr(model.config, "num_hidden_layers", None)
-    lists = [path for path, m in base.named_modules() if isinstance(m, nn.ModuleList) and len(m) == count]
-    return Layout(embeddings=paths[word], word=paths[word], blocks=lists[0] if lists else None)
+    count = getattr(getattr(model, "config", None), "num_hidden_layers", None)
+    for path, module in base.named_modules():
+        if isinstance(module, nn.ModuleList) and len(module) == count and len({type(block) for block in module}) == 1:
+            return Layout(embeddings=paths[word], word=paths[word], blocks=path, attention=_attention_in(module[0]))
+    return Layout(embeddings=paths[word], word=paths[word], blocks=None)
+
+
+def _attention_in(block: nn.Module) -> str | None:
+    """The path of the first module that calls itself an attention and holds no other that does."""
+    named = [path for path, module in block.named_modules() if path and "Attention" in type(module).__name__]
+    innermost = [path for path in named if not any(other.startswith(f"{path}.") for other in named)]
+    return innermost[0] if innermost else None

@@ -1,0 +1,83 @@
+"""Borrowing: what is changed, and that it comes back."""
+
+import threading
+
+import pytest
+import torch
+from torch import nn
+
+from xai_nlp.hooks.state import borrowed, fingerprint
+
+
+@pytest.fixture
+def net():
+    net = nn.Sequential(nn.Linear(2, 2), nn.Dropout(), nn.BatchNorm1d(2))
+    net[0].bias.requires_grad_(False)
+    net[1].eval()
+    return net
+
+
+def test_borrowed_and_handed_back(net):
+    before = fingerprint(net)
+    with borrowed(net, evaluate=True):
+        assert not any(p.requires_grad for p in net.parameters())
+        assert not any(m.training for m in net.modules())
+    assert fingerprint(net) == before
+
+
+def test_modes_stay_if_not_asked(net):
+    with borrowed(net):
+        assert net.training
+
+
+def nested(net):
+    with borrowed(net):
+        pass
+    assert not net[0].weight.requires_grad
+    raise ZeroDivisionError
+
+
+def test_nested_and_failing(net):
+    before = fingerprint(net)
+    with pytest.raises(ZeroDivisionError), borrowed(net, evaluate=True):
+        nested(net)
+    assert fingerprint(net) == before
+
+
+def test_the_last_of_several_threads_restores(net):
+    before, inside, leave = fingerprint(net), threading.Event(), threading.Event()
+
+    def hold():
+        with borrowed(net, evaluate=True):
+            inside.set()
+            leave.wait(5)
+
+    thread = threading.Thread(target=hold)
+    with borrowed(net):
+        thread.start()
+        inside.wait(5)
+    assert not net[0].weight.requires_grad
+    leave.set()
+    thread.join()
+    assert fingerprint(net) == before
+
+
+DAMAGE = {
+    "hook": lambda net: net[0].register_forward_hook(lambda *_: None),
+    "pre-hook": lambda net: net[1].register_forward_pre_hook(lambda *_: None),
+    "attribute": lambda net: setattr(net[0], "note", 1),
+    "mode": lambda net: net.eval(),
+    "requires_grad": lambda net: net[0].weight.requires_grad_(False),
+    "grad": lambda net: net(torch.ones(3, 2)).sum().backward(),
+    "weight": lambda net: net[0].weight.detach().add_(1),
+    "buffer": lambda net: net[2].running_mean.add_(1),
+    "dtype": lambda net: net.double(),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_fingerprints_see(kind, net):
+    before = fingerprint(net)
+    assert fingerprint(net) == before
+    DAMAGE[kind](net)
+    assert fingerprint(net) != before

@@ -1,0 +1,112 @@
+"""Where architectures keep things: every site re-entered with what it carried gives the same logits."""
+
+import pytest
+import torch
+
+from tests.models.tiny import ARCHITECTURES, MAX_POSITIONS, tiny
+from xai_nlp.errors import UnknownName, Unsupported
+from xai_nlp.hooks.embeddings import evaluate_sites
+from xai_nlp.hooks.replace import replaced
+from xai_nlp.hooks.scope import Site, attached
+from xai_nlp.models.adapter import Adapter
+from xai_nlp.models.layout import LAYOUTS, Layout
+
+NAMED = (
+    "bert distilbert roberta xlm-roberta albert electra deberta deberta-v2 mpnet camembert modernbert gpt2 llama qwen2"
+)
+
+# As the families' papers and configs say; the tiny DeBERTa-v2 has relative positions only, as published.
+WITH_TYPES = "bert roberta xlm-roberta albert electra deberta camembert".split()
+WITH_POSITIONS = [*WITH_TYPES, "distilbert", "mpnet", "gpt2"]
+
+
+def test_every_named_architecture_has_a_row_and_a_tiny_model():
+    assert set(LAYOUTS) == set(NAMED.split())
+    assert set(LAYOUTS) < set(ARCHITECTURES)  # and one that has none: the generic row
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@torch.no_grad()
+def test_sites_re_entered_with_their_own_output(name):
+    model, tokenizer = tiny(name)
+    batch = dict(tokenizer(["A dull film.", "great"], padding=True, return_tensors="pt"))
+    adapter, plain = Adapter.of(model), model(**batch).logits
+    sites = [adapter.embeddings, adapter.word, *adapter.layers]
+    assert len(adapter.layers) == model.config.num_hidden_layers
+    for site in sites:
+        (own,) = evaluate_sites([site], lambda: model(**batch))
+        assert len(own) == 1
+        with replaced([(site, own)]):
+            torch.testing.assert_close(model(**batch).logits, plain, atol=1e-6, rtol=0)
+        with replaced([(site, [own[0] + torch.randn_like(own[0])])]):
+            assert (model(**batch).logits - plain).abs().max() > 1e-4  # and it matters
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@torch.no_grad()
+def test_nothing_before_the_embeddings_site_matters_after_it(name):
+    """Once the sum is replaced, no other embedding has a way to the logits (but for relative positions)."""
+    model, tokenizer = tiny(name)
+    batch = dict(tokenizer(["A dull film."], return_tensors="pt"))
+    adapter = Adapter.of(model)
+    (own,) = evaluate_sites([adapter.embeddings], lambda: model(**batch))
+    (words,) = evaluate_sites([adapter.word], lambda: model(**batch))
+    plain = model(**batch).logits
+    with replaced([(adapter.word, [words[0] * 3]), (adapter.embeddings, own)]):
+        torch.testing.assert_close(model(**batch).logits, plain, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@torch.no_grad()
+def test_word_position_and_type_embeddings(name):
+    model, tokenizer = tiny(name)
+    batch = dict(tokenizer(["A dull film."], return_tensors="pt"))
+    adapter = Adapter.of(model)
+    ((words,),) = evaluate_sites([adapter.word], lambda: model(**batch))
+    table = model.get_input_embeddings().weight
+    torch.testing.assert_close(words, table[batch["input_ids"]], atol=1e-6, rtol=0)
+    for site, having in ((adapter.position, WITH_POSITIONS), (adapter.types, WITH_TYPES)):
+        assert (site is not None) == (name in having)
+        if site is not None:
+            ((found,),) = evaluate_sites([site], lambda s=site: model(**batch))
+            assert found.shape[-2:] == words.shape[-2:]
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@torch.no_grad()
+def test_the_longest_text_a_model_takes(name):
+    model, tokenizer = tiny(name)
+    longest = Adapter.of(model).max_length
+    if longest is None:
+        longest = 3 * MAX_POSITIONS
+    else:
+        assert longest == MAX_POSITIONS
+    ids = torch.full((1, longest), tokenizer.vocab_size - 1)
+    assert torch.isfinite(model(input_ids=ids).logits).all()
+
+
+@torch.no_grad()
+def test_albert_layers_share_a_module_and_differ_by_call():
+    model, tokenizer = tiny("albert")
+    layers = Adapter.of(model).layers
+    assert [site.call for site in layers] == [0, 1, 2]
+    batch = dict(tokenizer(["A dull film."], return_tensors="pt"))
+    found = evaluate_sites(layers, lambda: model(**batch))
+    assert not torch.allclose(found[0][0], found[1][0])
+    calls = []
+    with attached([lambda: layers[0].module.register_forward_hook(lambda *_: calls.append(1))]):
+        model(**batch)
+    assert len(calls) == 3
+
+
+def test_wrong_layers_and_layouts_are_named():
+    adapter = Adapter.of(tiny("bert")[0])
+    for k in (-1, 2):
+        with pytest.raises(UnknownName, match="counted from 0"):
+            adapter.layer(k)
+    wrong = Adapter.of(adapter.model, Layout(embeddings="embedings", word="embeddings.word_embeddings", blocks=None))
+    with pytest.raises(UnknownName, match="Did you mean 'embeddings'"):
+        _ = wrong.embeddings
+    with pytest.raises(Unsupported, match="layers of bert were not found"):
+        _ = wrong.layers
+    assert isinstance(adapter.word, Site)
