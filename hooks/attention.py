@@ -1,7 +1,10 @@
-"""Attention probabilities, read and replaced, in a model as it was loaded."""
+"""Attention probabilities, read and replaced, in a model as it was loaded: sdpa stays the default for everybody else.
 
-from __future__ import annotations
+Two ways in. Most families look their attention function up by name, and we lend them one of ours that goes by way of
+the probabilities. The others compute attention by themselves, and a hook stands where the probabilities leave softmax.
+"""
 
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,170 +15,315 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xai_nlp.errors import Unsupported
+from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.hooks.scope import attached
 
-Visit = Callable[[int, Tensor], "Tensor | None"]
+Visit = Callable[[int, Tensor], Tensor | None]
 
-NAME = "xai_nlp"  # our attention function's, in transformers' registry
-REFUSED = ("softcap", "s_aux", "position_bias", "head_mask")  # arguments that change the probabilities, not honoured
+#: Families that compute attention by themselves: class of the module -> its child that takes what leaves softmax.
+AFTER_SOFTMAX = {
+    "BlipAttention": "dropout",
+    "BlipTextSelfAttention": "dropout",
+    "BloomAttention": "attention_dropout",
+    "BrosSelfAttention": "dropout",
+    "CodeGenAttention": "attn_dropout",
+    "DisentangledSelfAttention": "dropout",  # DeBERTa, DeBERTa-v2
+    "FlavaSelfAttention": "dropout",
+    "FunnelRelMultiheadAttention": "attention_dropout",
+    "GPTJAttention": "attn_dropout",
+    "GPTNeoSelfAttention": "attn_dropout",
+    "LayoutLMv2SelfAttention": "dropout",
+    "LayoutLMv3SelfAttention": "dropout",
+    "LukeSelfAttention": "dropout",
+    "LxmertAttention": "dropout",
+    "MPNetSelfAttention": "dropout",
+    "MegatronBertSelfAttention": "dropout",
+    "RemBertSelfAttention": "dropout",
+    "RoFormerSelfAttention": "dropout",
+    "TapasSelfAttention": "dropout",
+    "ViltSelfAttention": "dropout",
+    "VisualBertSelfAttention": "dropout",
+}
 
-
-@dataclass
-class _Watch:
-    """One open `intercepted`: whose modules, what to do, and how many attentions this forward pass has seen."""
-
-    modules: set[int]
-    visit: Visit
-    seen: int = 0
-
-    def shown(self, probabilities: Tensor) -> Tensor:
-        layer, self.seen = self.seen, self.seen + 1
-        new = self.visit(layer, probabilities)
-        return probabilities if new is None else new
-
-
-_here = threading.local()  # .watches: those of this thread; another thread's never see each other
-
-
-def _watches(module: nn.Module) -> list[_Watch]:
-    return [watch for watch in getattr(_here, "watches", []) if id(module) in watch.modules]
+#: What an attention function may be asked for that cannot be had by way of the probabilities.
+REFUSED = {
+    "block_indices": "block-sparse attention",
+    "cache": "a paged cache",
+    "cu_seq_lens_q": "packed sequences",
+    "indices": "sparse attention",
+    "sinks": "a kernel's own attention sinks",
+}
 
 
 @contextmanager
-def intercepted(model: Any, visit: Visit, attentions: Sequence[nn.Module] = ()) -> Iterator[None]:
-    """While open, attention probabilities go through `visit(layer, probabilities)`; what it returns replaces them.
+def intercepted(model: nn.Module, visit: Visit) -> Iterator[None]:
+    """Hand each attention matrix to `visit(layer, probabilities)` as the model runs; what it returns, if any, is used.
 
-    probabilities: (B, heads, queries, keys), after softmax and mask, differentiable. None leaves them as they are.
-    layer: the how-manieth attention of the forward pass, from 0 (where layers share a module too).
-    attentions: the modules with a `dropout` after the softmax, for families that have no exchangeable attention.
+    Probabilities are (B, H, Q, K), after softmax and before dropout, masked keys at 0; H counts query heads, also where
+    several share their keys. `layer` counts attention computations from 0 in each forward pass of `model`: the layers
+    of an encoder or a decoder; in an encoder-decoder the encoder's first, then self and cross attention in turn.
+    What is visited carries gradients, and so may what is returned. Nested visits see what the outer ones returned.
 
-    Families that follow transformers' attention interface run with a function of ours, whatever they were loaded
-    with, and get their own back. Raises Unsupported for a model with neither. Nested use applies the outer visit first.
+    Only this thread's forward passes are visited; another thread that runs the same model gets what it always got.
+    Raises Unsupported for a model whose attention cannot be reached, when opened or at its first forward pass.
     """
-    watch = _Watch({id(module) for module in model.modules()}, visit)
-    roots = {id(m): m for m in (model, getattr(model, "base_model", model))}.values()
-    with ExitStack() as stack:
-        if model._can_set_attn_implementation():
-            stack.enter_context(_exchanged(model))
-            stack.enter_context(_watching(watch))
-            stack.enter_context(attached([partial(_at_each_start, root, watch) for root in roots]))
-        elif attentions and all(isinstance(getattr(m, "dropout", None), nn.Module) for m in attentions):
-            stack.enter_context(attached([partial(_after_softmax, m, k, visit) for k, m in enumerate(attentions)]))
-        else:
-            raise Unsupported(
-                f"the attention of {type(model).__name__} can be neither exchanged (it does not follow transformers' "
-                "attention interface) nor read after its softmax (no `dropout` there is known). "
-                "Methods that need no attention probabilities work."
+    with _opened(model, lambda layer, _module, probabilities: visit(layer, probabilities)):
+        yield
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """One attention computation of a forward pass: which module made it, and how large it is."""
+
+    path: str
+    heads: int
+    queries: int
+    keys: int
+
+
+def matrices(model: nn.Module, run: Callable[[], Any]) -> tuple[Matrix, ...]:
+    """The attention matrices that `run` makes `model` compute, in the order in which `visit` counts them."""
+    paths = {module: path for path, module in model.named_modules()}
+    found: list[Matrix] = []
+
+    def note(layer: int, module: nn.Module, probabilities: Tensor) -> None:
+        found.append(Matrix(paths[module], *probabilities.shape[1:]))
+
+    with _opened(model, note), torch.no_grad():
+        run()
+    return tuple(found)
+
+
+# Who is looking, in this thread -------------------------------------------------------------------------------------
+
+
+class _Visitor:
+    """A visit, the model it looks into, and how far the forward pass has come. Belongs to the thread that made it."""
+
+    def __init__(self, model: nn.Module, visit: Callable[[int, nn.Module, Tensor], Tensor | None]) -> None:
+        self.model, self.visit = model, visit
+        self.modules = frozenset(id(module) for module in model.modules())
+        self.thread, self.calls = threading.get_ident(), 0
+
+    def __call__(self, module: nn.Module, probabilities: Tensor) -> Tensor:
+        layer, self.calls = self.calls, self.calls + 1
+        new = self.visit(layer, module, probabilities)
+        if new is None:
+            return probabilities
+        if new.shape != probabilities.shape:
+            raise InvalidInput(
+                f"attention of layer {layer} has shape {tuple(probabilities.shape)}, the one to replace it "
+                f"{tuple(new.shape)}; they must agree."
             )
-        yield
+        return new
+
+    def begin(self, *_: Any) -> None:
+        """Before the model's forward: layers are counted from 0."""
+        if threading.get_ident() == self.thread:
+            self.calls = 0
+
+    def end(self, *_: Any) -> None:
+        """After the model's forward: something must have been seen."""
+        if threading.get_ident() == self.thread and not self.calls:
+            raise Unsupported(
+                f"{type(self.model).__name__} went through a forward pass without computing attention probabilities "
+                "where they can be reached. Methods that do not ask for attention work on it."
+            )
+
+
+class _Here(threading.local):
+    def __init__(self) -> None:
+        self.visitors: list[_Visitor] = []
+
+
+_here = _Here()
 
 
 @contextmanager
-def _watching(watch: _Watch) -> Iterator[None]:
-    _here.watches = [*getattr(_here, "watches", []), watch]
-    try:
+def _opened(model: nn.Module, visit: Callable[[int, nn.Module, Tensor], Tensor | None]) -> Iterator[None]:
+    visitor, configs, children = _Visitor(model, visit), _configs(model), _children(model)
+    if not configs and not children:
+        raise Unsupported(
+            f"the attention of {type(model).__name__} cannot be reached: it neither looks its attention function up "
+            "with transformers' AttentionInterface, nor is it one of the families whose dropout after softmax is known "
+            f"({', '.join(sorted(AFTER_SOFTMAX))}). Methods that do not ask for attention work on it."
+        )
+
+    def hook(module: nn.Module, _child: nn.Module, args: tuple[Any, ...]) -> Any:
+        if threading.get_ident() != visitor.thread:
+            return None
+        return (visitor(module, args[0]), *args[1:])
+
+    with ExitStack() as stack:
+        for config in configs:
+            stack.enter_context(_lent(config))
+        registrations = [partial(child.register_forward_pre_hook, partial(hook, m)) for m, child in children]
+        for root in {model, getattr(model, "base_model", model)}:  # some run a model without its head
+            registrations.append(partial(root.register_forward_pre_hook, visitor.begin))
+            registrations.append(partial(root.register_forward_hook, visitor.end))
+        stack.enter_context(attached(registrations))
+        _here.visitors.append(visitor)
+        stack.callback(_here.visitors.remove, visitor)
         yield
-    finally:
-        _here.watches = [other for other in _here.watches if other is not watch]
 
 
-def _at_each_start(root: nn.Module, watch: _Watch) -> Any:
-    thread = threading.get_ident()
-
-    def restart(*_: Any) -> None:
-        if threading.get_ident() == thread:
-            watch.seen = 0
-
-    return root.register_forward_pre_hook(restart)
+# Families that compute attention by themselves ----------------------------------------------------------------------
 
 
-def _after_softmax(module: Any, layer: int, visit: Visit) -> Any:
-    thread = threading.get_ident()
-
-    def hook(_: nn.Module, __: Any, probabilities: Tensor) -> Tensor | None:
-        return visit(layer, probabilities) if threading.get_ident() == thread else None
-
-    return module.dropout.register_forward_hook(hook)
+def _children(model: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
+    """Each attention module of these families, with its child that takes what leaves softmax."""
+    named = [(module, AFTER_SOFTMAX.get(type(module).__name__)) for module in model.modules()]
+    return [(module, module.get_submodule(name)) for module, name in named if name and hasattr(module, name)]
 
 
-# The exchange: counted, since several threads or nested calls may ask for the same model's. ------------------------
+# Families that look their attention function up by name --------------------------------------------------------------
 
+
+def _lookup(module: nn.Module) -> dict[str, Any] | None:
+    """The names of the file the module's class was written in, if it looks attention functions up."""
+    for cls in type(module).__mro__:
+        if cls.__module__ == "transformers.modeling_utils":  # where the table lives; every model descends from it
+            return None
+        names = vars(sys.modules.get(cls.__module__, object))
+        if "ALL_ATTENTION_FUNCTIONS" in names:
+            return names  # type: ignore[return-value]
+    return None
+
+
+def _configs(model: nn.Module) -> list[Any]:
+    """The configs that tell these modules which attention to use, and their models which masks to make; each once."""
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+    looking = {module for module in model.modules() if _lookup(module) is not None}
+    found = {}
+    for module in model.modules():
+        config = getattr(module, "config", None)
+        above = isinstance(module, PreTrainedModel) and any(inner in looking for inner in module.modules())
+        if isinstance(config, PreTrainedConfig) and (above or module in looking):
+            found[id(config)] = config
+    return list(found.values())
+
+
+class _Loan:
+    """How often a config is on loan, and the implementation it named before the first."""
+
+    def __init__(self, config: Any) -> None:
+        self.config, self.holders = config, 0
+        self.original: str | None = config._attn_implementation
+
+
+_loans: dict[int, _Loan] = {}
+_names: dict[str | None, str] = {}  # a model's own implementation -> the name of ours, which stands in for it
 _lock = threading.RLock()
-_lent: dict[int, tuple[int, list[tuple[Any, Any]]]] = {}  # id(model) -> holders, (config, implementation)
 
 
 @contextmanager
-def _exchanged(model: Any) -> Iterator[None]:
-    """The model attends through `_attend`; its configs get back what they had when the last holder leaves."""
-    _register()
+def _lent(config: Any) -> Iterator[None]:
+    """While open, the config names our implementation. Loans are counted; the last to end restores what was found.
+
+    The attribute is set as `set_attn_implementation` sets it, but config by config, so that each comes back as it was:
+    a model may run its parts in different implementations, and that method knows only one for all.
+    """
     with _lock:
-        holders, found = _lent.get(id(model), (0, []))
-        if not holders:
-            configs = {id(m.config): m.config for m in model.modules() if hasattr(m, "config")}
-            found = [(config, config._attn_implementation_internal) for config in configs.values()]
-            try:
-                model.set_attn_implementation(NAME)
-            except BaseException:
-                _give_back(found)
-                raise
-        _lent[id(model)] = holders + 1, found
+        loan = _loans.get(id(config))
+        if loan is None:
+            loan = _Loan(config)
+            name = _registered(loan.original)
+            _loans[id(config)] = loan
+            config._attn_implementation_internal = name
+        loan.holders += 1
     try:
         yield
     finally:
         with _lock:
-            holders, found = _lent.pop(id(model))
-            if holders > 1:
-                _lent[id(model)] = holders - 1, found
-            else:
-                _give_back(found)
+            loan.holders -= 1
+            if not loan.holders:
+                del _loans[id(config)]
+                config._attn_implementation_internal = loan.original
 
 
-def _give_back(found: Sequence[tuple[Any, Any]]) -> None:
-    for config, implementation in found:
-        config._attn_implementation_internal = implementation
+def _registered(original: str | None) -> str:
+    """The name of our implementation that stands in for `original`.
 
-
-def _register() -> None:
-    """Our function, and the mask it needs: without a mask function of that name masks arrive as None."""
+    It stays registered: a thread that has read the name from a config may look it up after the loan has ended.
+    The name says nothing about the original, for transformers searches names for "flash", "flex" and "sdpa".
+    """
     from transformers import AttentionInterface, AttentionMaskInterface
-    from transformers.masking_utils import eager_mask
 
-    AttentionInterface.register(NAME, _attend)
-    AttentionMaskInterface.register(NAME, eager_mask)
+    if original not in _names:
+        name = f"xai_nlp_{len(_names)}"
+        AttentionMaskInterface.register(name, partial(_mask, original))
+        AttentionInterface.register(name, partial(_attention, original))
+        _names[original] = name
+    return _names[original]
 
 
-def _attend(
-    module: Any,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
+def _mask(original: str | None, *args: Any, config: Any = None, **kwargs: Any) -> Any:
+    """The mask that this thread's attention function needs: ours adds it to the scores, and never infers causality."""
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS as MASKS
+
+    ours = any(getattr(module, "config", None) is config for v in _here.visitors for module in v.model.modules())
+    name = "eager" if ours or original is None else original
+    return MASKS[name](*args, config=config, **kwargs) if name in MASKS else None
+
+
+def _attention(original: str | None, module: nn.Module, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
+    """The attention function that stands in for `original`: the same to all but the threads that look in."""
+    visitors = [visitor for visitor in _here.visitors if id(module) in visitor.modules]
+    if visitors:
+        return _by_probabilities(visitors, original, module, *args, **kwargs)
+    names = _lookup(module) or {}
+    functions, eager = names["ALL_ATTENTION_FUNCTIONS"], names.get("eager_attention_forward")
+    own = functions.get_interface(original or "eager", eager)
+    return (own or partial(_by_probabilities, (), original))(module, *args, **kwargs)
+
+
+def _by_probabilities(
+    visitors: Sequence[_Visitor],
+    original: str | None,
+    module: nn.Module,
+    query: Tensor,  # (B, H, Q, D)
+    key: Tensor,  # (B, H / groups, K, D)
+    value: Tensor,  # (B, H / groups, K, E)
+    attention_mask: Tensor | None,  # broadcasts to (B, H, Q, K): True or 0 where allowed
     scaling: float | None = None,
     dropout: float = 0.0,
+    softcap: float | None = None,
+    position_bias: Tensor | None = None,
+    s_aux: Tensor | None = None,
+    is_causal: bool | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Attention as written out in its papers: q, k, v (B, heads, L, d) -> (B, L, heads, d) and the probabilities.
-
-    Keys and values that several query heads share are repeated; a mask holds sliding windows and causality already.
-    """
-    for name in REFUSED:
+    """Attention by way of its probabilities: what sdpa and the families' eager functions compute."""
+    for name, what in REFUSED.items():
         if kwargs.get(name) is not None:
-            raise Unsupported(
-                f"{type(module).__name__} attends with {name!r}, which is not honoured when it is intercepted."
-            )
+            raise Unsupported(f"{type(module).__name__} asks for {what}, whose probabilities cannot be replaced.")
     groups = query.shape[1] // key.shape[1]
-    if groups > 1:
-        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-    scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    key, value = (t.repeat_interleave(groups, dim=1) if groups > 1 else t for t in (key, value))
+    scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
+    if position_bias is not None:
+        scores = scores + position_bias
+    causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+    if attention_mask is None and original not in ("eager", None) and causal and query.shape[2] > 1:
+        attention_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
     if attention_mask is not None:
-        scores = scores + attention_mask[..., : key.shape[2]]
-    elif getattr(module, "is_causal", False) and query.shape[2] > 1:
-        future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
-        scores = scores.masked_fill(future, torch.finfo(scores.dtype).min)
-    wide = torch.promote_types(scores.dtype, torch.float32)
-    probabilities = scores.softmax(-1, dtype=wide).to(query.dtype)
-    probabilities = nn.functional.dropout(probabilities, p=dropout, training=module.training)
-    for watch in _watches(module):
-        probabilities = watch.shown(probabilities)
-    return (probabilities @ value).transpose(1, 2).contiguous(), probabilities
+        allowed = attention_mask[..., : key.shape[-2]]
+        low = torch.finfo(scores.dtype).min
+        scores = scores.masked_fill(~allowed, low) if allowed.dtype == torch.bool else scores + allowed
+    probabilities = _softmax(scores, s_aux).to(query.dtype)
+    for visitor in visitors:
+        probabilities = visitor(module, probabilities)
+    dropped = nn.functional.dropout(probabilities, p=dropout, training=module.training)
+    return (dropped @ value).transpose(1, 2).contiguous(), probabilities
+
+
+def _softmax(scores: Tensor, sinks: Tensor | None) -> Tensor:
+    """Over keys, in float32 or wider. Sinks (H,) are keys without a value: they take their share, and it is dropped."""
+    dtype = torch.promote_types(scores.dtype, torch.float32)
+    if sinks is None:
+        return scores.softmax(-1, dtype=dtype)
+    B, H, Q, _ = scores.shape
+    with_sinks = torch.cat([scores, sinks.to(scores).view(1, H, 1, 1).expand(B, H, Q, 1)], dim=-1)
+    return with_sinks.softmax(-1, dtype=dtype)[..., :-1]

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xai_nlp.core.result import Explanation
-from xai_nlp.viz.digits import signed, unsigned, with_unit
+from xai_nlp.viz.digits import signed, unsigned
 from xai_nlp.viz.pieces import apart, pieces, strongest
 from xai_nlp.viz.scale import DARK, LIGHT, hexadecimal, peak
 from xai_nlp.viz.wording import (

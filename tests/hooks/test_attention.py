@@ -11,9 +11,10 @@ from tests.models.tiny import ARCHITECTURES, tiny
 from xai_nlp.errors import Unsupported
 from xai_nlp.hooks.attention import intercepted
 from xai_nlp.hooks.state import fingerprint
-from xai_nlp.models.adapter import Adapter
 
 TEXTS = ["A gripping, beautifully acted film about two sisters.", "dull"]
+
+FLOAT32_INSIDE = {"deberta", "modernbert", "llama", "qwen2"}  # norms or rotations that round, whatever the dtype
 
 
 def padded(name):
@@ -23,7 +24,7 @@ def padded(name):
 
 
 def opened(model, visit):
-    return intercepted(model, visit, Adapter.of(model).attentions)
+    return intercepted(model, visit)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -84,8 +85,9 @@ def test_gradient_of_the_probabilities_is_the_finite_difference(name):
         with opened(model, lambda layer, p: first[0] * (1 + step) if layer == 0 else None):
             return float(model(**batch).logits[0, 1])
 
-    numeric = (moved(1e-6) - moved(-1e-6)) / 2e-6
-    assert abs(float((gradient * first[0].detach()).sum()) - numeric) < 1e-6 * max(1, abs(numeric))
+    step, tolerance = (1e-3, 2e-3) if name in FLOAT32_INSIDE else (1e-6, 1e-6)
+    numeric = (moved(step) - moved(-step)) / (2 * step)
+    assert abs(float((gradient * first[0].detach()).sum()) - numeric) < tolerance * max(1, abs(numeric))
     assert gradient.abs().max() > 1e-4
 
 

@@ -16,7 +16,7 @@ NAMED = (
 )
 
 # As the families' papers and configs say; the tiny DeBERTa-v2 has relative positions only, as published.
-WITH_TYPES = "bert roberta xlm-roberta albert electra deberta camembert".split()
+WITH_TYPES = ["bert", "roberta", "xlm-roberta", "albert", "electra", "deberta", "camembert"]
 WITH_POSITIONS = [*WITH_TYPES, "distilbert", "mpnet", "gpt2"]
 
 

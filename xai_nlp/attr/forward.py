@@ -246,8 +246,8 @@ def pick(tensors: Tensors, selector: Selector, rows: int) -> Tensor:
             ) from None
         if chosen.ndim > 1 and not any(isinstance(index, slice) for index in where):
             raise InvalidInput(
-                f"neuron {selector!r} leaves a tensor of shape {tuple(chosen.shape[1:])} for each example, not a number; "
-                f"give {tensors[0].ndim - 1} indices."
+                f"neuron {selector!r} leaves a tensor of shape {tuple(chosen.shape[1:])} for each example, "
+                f"not a number; give {tensors[0].ndim - 1} indices."
             )
     return chosen.reshape(rows, -1).sum(1, keepdim=True)
 

@@ -81,7 +81,8 @@ def _windows(tokenizer: Any, segments: tuple[str, ...], whole: Any, max_length: 
     room = max_length - (len(owners) - lengths[longer])
     if room < 2:
         raise InvalidInput(
-            f"a pair of {lengths[0]} and {lengths[1]} tokens leaves no room for windows in {max_length}. Shorten the shorter text."
+            f"texts of {' and '.join(map(str, lengths))} tokens leave no room for windows in {max_length}. "
+            "Shorten the shorter text, or allow more with max_length."
         )
     cut = tokenizer(
         *segments,
