@@ -10,14 +10,15 @@ from torch import nn
 
 
 def fingerprint(model: nn.Module) -> dict[str, tuple[Any, ...]]:
-    """All that a borrowed model must have back: hooks, attributes, modes, weights, gradients, attention implementation.
+    """All that a borrowed model must have back: hooks, attributes, modes, weights, gradients, configs.
 
     Two fingerprints are equal if nothing was left behind. Weights are compared by address and version, so a
-    write in place shows even where it wrote the same numbers.
+    write in place shows even where it wrote the same numbers. Parts of a model may have configs of their own, which
+    name the attention implementation each runs with.
     """
-    config = getattr(model, "config", None)
+    configs = {id(m.config): vars(m.config) for m in model.modules() if hasattr(getattr(m, "config", None), "__dict__")}
     return {
-        "": (getattr(config, "_attn_implementation", None),),
+        "": tuple(map(repr, configs.values())),
         **{
             name or ".": (
                 {k: tuple(v) for k, v in vars(m).items() if k.endswith("_hooks") and v is not None},

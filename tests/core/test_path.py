@@ -27,7 +27,8 @@ def test_clenshaw_curtis_is_exact_to_degree_n_minus_1(n):
     rule = quadrature("clenshaw_curtis", n)
     assert max(polynomial_error(rule, d) for d in range(n)) < 1e-13
     assert (rule.weights > 0).all()
-    assert rule.nodes[0] == 0 and rule.nodes[-1] == 1
+    assert rule.nodes[0] == 0
+    assert rule.nodes[-1] == 1
 
 
 def test_riemann_rules_by_hand():

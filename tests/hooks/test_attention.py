@@ -5,65 +5,142 @@ import threading
 import pytest
 import torch
 from torch import nn
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig, BertModel, FNetConfig, FNetModel
 
 from tests.models.tiny import ARCHITECTURES, tiny
-from xai_nlp.errors import Unsupported
-from xai_nlp.hooks.attention import intercepted
+from xai_nlp.errors import InvalidInput, Unsupported
+from xai_nlp.hooks import attention
+from xai_nlp.hooks.attention import Matrix, intercepted, matrices
 from xai_nlp.hooks.state import fingerprint
 
 TEXTS = ["A gripping, beautifully acted film about two sisters.", "dull"]
-
+BY_THEMSELVES = ("deberta", "deberta-v2", "mpnet")  # compute attention without looking a function up
 FLOAT32_INSIDE = {"deberta", "modernbert", "llama", "qwen2"}  # norms or rotations that round, whatever the dtype
+
+SIZES = {
+    "vocab_size": 50,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 16,
+    "pad_token_id": 0,
+    "eos_token_id": 2,
+    "decoder_start_token_id": 2,
+}
+SHARED_KEYS = {"num_key_value_heads": 2, "head_dim": 4, "sliding_window": 4}
+BART = {f"{side}_{what}": n for side in ("encoder", "decoder") for what, n in
+        (("layers", 2), ("attention_heads", 4), ("ffn_dim", 16))}  # fmt: skip
+
+#: Families whose attention is more than softmax(QKᵀ + mask) V, and how many attentions a forward pass computes.
+SPECIAL = {
+    "gemma2": (SHARED_KEYS | {"attn_logit_softcapping": 0.5}, 2),
+    "gpt_oss": (SHARED_KEYS | {"num_local_experts": 2, "num_experts_per_tok": 1}, 2),  # attention sinks
+    "t5": ({"d_model": 16, "d_kv": 4, "d_ff": 16, "num_layers": 2, "num_heads": 4}, 6),  # position bias
+    "bart": ({"d_model": 16} | BART, 6),  # cross attention
+}
 
 
 def padded(name):
     model, tokenizer = tiny(name)
-    tokenizer.padding_side = "right"
     return model, dict(tokenizer(TEXTS, padding=True, return_tensors="pt"))
 
 
-def opened(model, visit):
-    return intercepted(model, visit)
+def special(name):
+    torch.manual_seed(1)
+    config = AutoConfig.for_model(name, **SIZES, **SPECIAL[name][0])
+    model = AutoModelForSequenceClassification.from_config(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
+    ids = torch.tensor([[5, 9, 17, 30, 41, 8, 2], [7, 11, 2, 0, 0, 0, 0]])
+    return model, {"input_ids": ids, "attention_mask": (ids != 0).long()}
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", [*ARCHITECTURES, *SPECIAL])
 @torch.no_grad()
 def test_probabilities_replaced_by_themselves_change_nothing(name):
-    model, batch = padded(name)
+    model, batch = special(name) if name in SPECIAL else padded(name)
     plain, before, layers = model(**batch).logits, fingerprint(model), []
 
     def visit(layer, probabilities):
         layers.append(layer)
         assert probabilities.shape[:2] == (2, 4)
-        mask = batch["attention_mask"][:, None, None, :].bool()
-        real = batch["attention_mask"][:, None, :, None].bool()  # rows of padding are nobody's business
-        torch.testing.assert_close(probabilities.sum(-1), torch.ones(probabilities.shape[:3]), atol=1e-5, rtol=0)
-        assert (probabilities * ~mask * real).max() < 1e-6
         return probabilities.clone()
 
-    with opened(model, visit):
+    with intercepted(model, visit):
         for _ in range(2):  # layers are counted anew in each pass
             torch.testing.assert_close(model(**batch).logits, plain, atol=1e-6, rtol=1e-6)
-    assert layers == [*range(model.config.num_hidden_layers)] * 2
+    assert layers == [*range(SPECIAL[name][1] if name in SPECIAL else model.config.num_hidden_layers)] * 2
     assert fingerprint(model) == before
     assert torch.equal(model(**batch).logits, plain)
 
 
-@pytest.mark.parametrize("name", [a for a in ARCHITECTURES if a not in ("deberta", "deberta-v2", "mpnet")])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("side", ["left", "right"])
+@torch.no_grad()
+def test_rows_sum_to_one_and_padding_gets_nothing(name, side):
+    model, tokenizer = tiny(name, fresh=True)
+    tokenizer.padding_side = side
+    batch = dict(tokenizer(TEXTS, padding=True, return_tensors="pt"))
+    real = batch["attention_mask"].bool()
+    seen = []
+    with intercepted(model, lambda layer, p: seen.append(p)):
+        model(**batch)
+    assert len(seen) == model.config.num_hidden_layers
+    for p in seen:
+        rows = p.transpose(1, 2)[real]  # (real queries, H, K): rows of padding are nobody's business
+        keys = real[:, None].expand(-1, real.shape[1], -1)[real][:, None]
+        torch.testing.assert_close((rows * keys).sum(-1), torch.ones(rows.shape[:2]), atol=1e-6, rtol=0)
+        assert (rows * ~keys).abs().max() == 0
+
+
+@pytest.mark.parametrize("name", [*(a for a in ARCHITECTURES if a not in BY_THEMSELVES), *SPECIAL])
 @torch.no_grad()
 def test_probabilities_are_those_of_the_models_own_eager_attention(name):
-    model, tokenizer = tiny(name, fresh=True)
-    batch = dict(tokenizer(TEXTS, padding=True, return_tensors="pt"))
+    if name in SPECIAL:
+        model, batch = special(name)
+    else:
+        model, tokenizer = tiny(name, fresh=True)
+        batch = dict(tokenizer(TEXTS, padding=True, return_tensors="pt"))
     seen = {}
-    with opened(model, lambda layer, p: seen.update({layer: p})):
+    with intercepted(model, lambda layer, p: seen.update({layer: p})):
         model(**batch)
     model.set_attn_implementation("eager")
-    own = model(**batch, output_attentions=True).attentions
+    out = model(**batch, output_attentions=True)
+    own = out.attentions if "attentions" in out else out.encoder_attentions
+    if "decoder_attentions" in out:  # the encoder's first, then self and cross attention in turn
+        own += tuple(p for pair in zip(out.decoder_attentions, out.cross_attentions, strict=True) for p in pair)
     real = batch["attention_mask"].bool()
+    assert len(own) == len(seen)
     for layer, expected in enumerate(own):
+        decoding = "decoder_attentions" in out and layer >= len(out.encoder_attentions)
         for b in range(2):
-            torch.testing.assert_close(seen[layer][b][:, real[b]], expected[b][:, real[b]], atol=1e-6, rtol=0)
+            asking = slice(None) if decoding else real[b]
+            torch.testing.assert_close(seen[layer][b][:, asking], expected[b][:, asking], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", BY_THEMSELVES)
+@torch.no_grad()
+def test_probabilities_are_what_these_families_report(name):
+    model, batch = padded(name)
+    seen = []
+    with intercepted(model, lambda layer, p: seen.append(p)):
+        own = model(**batch, output_attentions=True).attentions
+    for p, expected in zip(seen, own, strict=True):
+        assert torch.equal(p, expected)
+
+
+@torch.no_grad()
+def test_local_attention_is_local():
+    model, batch = padded("modernbert")
+    seen = []
+    with intercepted(model, lambda layer, p: seen.append(p)):
+        model(**batch)
+    for p, kind in zip(seen, model.config.layer_types, strict=True):
+        distance = torch.arange(p.shape[-1])[:, None] - torch.arange(p.shape[-1])
+        far = distance.abs() > model.config.local_attention // 2
+        assert far.any()
+        assert bool((p[0][:, far] > 0).any()) == (kind == "full_attention")
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -77,104 +154,289 @@ def test_gradient_of_the_probabilities_is_the_finite_difference(name):
         first.setdefault(layer, p.detach().requires_grad_())
         return first[0] if layer == 0 else None
 
-    with opened(model, leaf):
+    with intercepted(model, leaf):
         (gradient,) = torch.autograd.grad(model(**batch).logits[0, 1], first[0])
+    direction = torch.rand(gradient.shape, generator=torch.manual_seed(0), dtype=gradient.dtype) * first[0].detach()
 
     @torch.no_grad()
     def moved(step):
-        with opened(model, lambda layer, p: first[0] * (1 + step) if layer == 0 else None):
+        with intercepted(model, lambda layer, p: first[0] + step * direction if layer == 0 else None):
             return float(model(**batch).logits[0, 1])
 
     step, tolerance = (1e-3, 2e-3) if name in FLOAT32_INSIDE else (1e-6, 1e-6)
     numeric = (moved(step) - moved(-step)) / (2 * step)
-    assert abs(float((gradient * first[0].detach()).sum()) - numeric) < tolerance * max(1, abs(numeric))
+    assert abs(float((gradient * direction).sum()) - numeric) < tolerance * max(1, abs(numeric))
     assert gradient.abs().max() > 1e-4
 
 
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_what_is_visited_is_a_node_of_the_graph(name):
+    model, batch = padded(name)
+    seen = []
+    with intercepted(model, lambda layer, p: seen.append(p)):
+        loss = model(**batch).logits[:, 1].sum()
+    for gradient in torch.autograd.grad(loss, seen):
+        assert gradient.abs().max() > 1e-6
+
+
+@pytest.mark.parametrize("weight", [1 / 3, 0.0])
 @torch.no_grad()
-def test_uniform_attention_by_hand():
+def test_attention_replaced_by_hand(weight):
     torch.manual_seed(0)
-    config = BertConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
-    model = BertForSequenceClassification(config).eval()
+    sizes = {"vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = BertConfig(**sizes, intermediate_size=8)
+    model = AutoModelForSequenceClassification.from_config(config).eval()
     ids = torch.tensor([[3, 4, 5]])
-    with opened(model, lambda layer, p: torch.full_like(p, 1 / 3)):
+    with intercepted(model, lambda layer, p: torch.full_like(p, weight)):
         got = model(ids).logits
     bert, block = model.bert, model.bert.encoder.layer[0]
     x = bert.embeddings(ids)
-    mean = block.attention.self.value(x).mean(1, keepdim=True).expand_as(x)  # every token attends to all alike
-    hidden = block.output(block.intermediate(block.attention.output(mean, x)), block.attention.output(mean, x))
+    mixed = (block.attention.self.value(x).sum(1, keepdim=True) * weight).expand_as(x)  # all attend to all alike
+    attended = block.attention.output(mixed, x)
+    hidden = block.output(block.intermediate(attended), attended)
     torch.testing.assert_close(got, model.classifier(bert.pooler(hidden)), atol=1e-6, rtol=0)
 
 
+# Handed back ----------------------------------------------------------------------------------------------------------
+
+
+def explode(*_, **__):
+    raise ZeroDivisionError
+
+
 @pytest.mark.parametrize("name", ["bert", "albert", "deberta", "gpt2"])
-@pytest.mark.parametrize("failure", ["visit", "model"])
+@pytest.mark.parametrize("failure", ["visit", "model", "body"])
 def test_nothing_is_left_behind_when_something_raises(name, failure):
     model, tokenizer = tiny(name, fresh=True)
     batch = dict(tokenizer(TEXTS[:1], return_tensors="pt"))
+    if failure == "model":  # after its last layer
+        model.get_submodule("classifier" if hasattr(model, "classifier") else "score").register_forward_hook(explode)
     before = fingerprint(model)
 
     def visit(layer, p):
         if failure == "visit" and layer == 1:
             raise ZeroDivisionError
-        return torch.zeros(1) if failure == "model" else None  # a shape that cannot be multiplied
 
-    with pytest.raises((ZeroDivisionError, RuntimeError)), opened(model, visit):
-        model(**batch)
+    run = explode if failure == "body" else model
+    with pytest.raises(ZeroDivisionError), intercepted(model, visit):
+        run(**batch)
     assert fingerprint(model) == before
-    with pytest.raises(KeyError), opened(model, visit):
-        raise KeyError
-    assert fingerprint(model) == before
+    assert not attention._here.visitors
+    assert not attention._loans
 
 
-def test_nothing_is_left_behind_when_the_exchange_fails(monkeypatch):
+@pytest.mark.parametrize("interface", ["AttentionInterface", "AttentionMaskInterface"])
+def test_nothing_is_left_behind_when_registration_fails(monkeypatch, interface):
     model, _ = tiny("bert", fresh=True)
     before = fingerprint(model)
-
-    def half(name):
-        model.config._attn_implementation_internal = name
-        raise RuntimeError("half-way")
-
-    monkeypatch.setattr(model, "set_attn_implementation", half, raising=True)
-    with pytest.raises(RuntimeError, match="half-way"), opened(model, lambda layer, p: None):
+    monkeypatch.setattr(attention, "_names", {})
+    monkeypatch.setattr(f"transformers.{interface}.register", explode)
+    with pytest.raises(ZeroDivisionError), intercepted(model, lambda layer, p: None):
         pass
+    assert fingerprint(model) == before
     monkeypatch.undo()
+    with intercepted(model, lambda layer, p: None):
+        assert fingerprint(model) != before
     assert fingerprint(model) == before
 
 
-@pytest.mark.parametrize("name", ["bert", "deberta"])
+@pytest.mark.parametrize("implementation", ["eager", "sdpa", None])
 @torch.no_grad()
-def test_threads_do_not_see_each_other(name):
+def test_the_implementation_comes_back_as_it_was(implementation):
+    model, tokenizer = tiny("llama", fresh=True)
+    batch = dict(tokenizer(TEXTS, padding=True, return_tensors="pt"))
+    plain = model(**batch).logits
+    model.config._attn_implementation_internal = implementation
+    with intercepted(model, lambda layer, p: None):
+        torch.testing.assert_close(model(**batch).logits, plain, atol=1e-6, rtol=1e-6)
+        assert model.config._attn_implementation not in (implementation, "eager", "sdpa")
+    assert model.config._attn_implementation == implementation
+
+
+def test_a_replacement_of_another_shape_is_refused():
+    model, batch = padded("bert")
+    with pytest.raises(InvalidInput, match="they must agree"), intercepted(model, lambda layer, p: p[:1]):
+        model(**batch)
+
+
+# Threads and nesting --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2", "modernbert", "deberta"])
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+@torch.no_grad()
+def test_threads_do_not_see_each_other(name, implementation):
     model, tokenizer = tiny(name, fresh=True)
-    batch = dict(tokenizer(TEXTS[:1], return_tensors="pt"))
+    if name not in BY_THEMSELVES:
+        model.set_attn_implementation(implementation)
+    batch = dict(tokenizer(TEXTS, padding=True, return_tensors="pt"))
     plain, before, seen, found = model(**batch).logits, fingerprint(model), [], {}
-    with opened(model, lambda layer, p: seen.append(layer) or torch.zeros_like(p)):
 
-        def other():
-            with torch.no_grad():
-                found["plain"] = model(**batch).logits
-                with opened(model, lambda layer, p: None):
-                    found["own"] = model(**batch).logits
+    def other():
+        with torch.no_grad():
+            found["plain"] = model(**batch).logits
+            with intercepted(model, lambda layer, p: found.setdefault("layers", []).append(layer)):
+                found["own"] = model(**batch).logits
 
+    with intercepted(model, lambda layer, p: seen.append(layer) or torch.zeros_like(p)):
         thread = threading.Thread(target=other)
         thread.start()
         thread.join()
         assert seen == []
         assert not torch.allclose(model(**batch).logits, plain, atol=1e-3)
-    torch.testing.assert_close(found["plain"], plain, atol=1e-6, rtol=1e-6)
+    assert torch.equal(found["plain"], plain)  # not only close: the same function ran
     torch.testing.assert_close(found["own"], plain, atol=1e-6, rtol=1e-6)
+    assert found["layers"] == [*range(model.config.num_hidden_layers)]
+    assert fingerprint(model) == before
+
+
+def test_the_last_of_several_threads_restores():
+    model, _ = tiny("bert", fresh=True)
+    before, inside, leave = fingerprint(model), threading.Event(), threading.Event()
+
+    def hold():
+        with intercepted(model, lambda layer, p: None):
+            inside.set()
+            leave.wait(5)
+
+    thread = threading.Thread(target=hold)
+    with intercepted(model, lambda layer, p: None):
+        thread.start()
+        assert inside.wait(5)
+    lent = model.config._attn_implementation
+    leave.set()
+    thread.join()
+    assert lent != "sdpa"
     assert fingerprint(model) == before
 
 
 @torch.no_grad()
-def test_nested_visits_compose():
+def test_many_threads_at_once():
+    model, tokenizer = tiny("bert", fresh=True)
+    batch = dict(tokenizer(TEXTS, padding=True, return_tensors="pt"))
+    plain, before, wrong = model(**batch).logits, fingerprint(model), []
+
+    def work(k):
+        with torch.no_grad():
+            for _ in range(5):
+                if k % 2:
+                    wrong.append(not torch.equal(model(**batch).logits, plain))
+                else:
+                    with intercepted(model, lambda layer, p: p * k if layer == 0 else None):
+                        same = torch.allclose(model(**batch).logits, plain, atol=1e-5)
+                        wrong.append(same)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    assert wrong == [False] * 20
+    assert fingerprint(model) == before
+
+
+@pytest.mark.parametrize("name", ["bert", "deberta"])
+@torch.no_grad()
+def test_nested_visits_compose_outer_first(name):
+    model, batch = padded(name)
+    seen = {}
+    with intercepted(model, lambda layer, p: torch.full_like(p, 2.0)):
+        with intercepted(model, lambda layer, p: seen.update({layer: p.clone()}) or p * 3):
+            got = model(**batch).logits
+        with intercepted(model, lambda layer, p: None):
+            two = model(**batch).logits
+    with intercepted(model, lambda layer, p: torch.full_like(p, 6.0)):
+        torch.testing.assert_close(got, model(**batch).logits, atol=1e-6, rtol=0)
+    with intercepted(model, lambda layer, p: torch.full_like(p, 2.0)):
+        torch.testing.assert_close(two, model(**batch).logits, atol=1e-6, rtol=0)
+    assert all((p == 2).all() for p in seen.values())
+
+
+@torch.no_grad()
+def test_a_model_inside_another_module_and_its_headless_part():
     model, batch = padded("bert")
-    with opened(model, lambda layer, p: p * 0.5), opened(model, lambda layer, p: p * 2):
-        got = model(**batch).logits
-    torch.testing.assert_close(got, model(**batch).logits, atol=1e-6, rtol=0)
+    layers = []
+    with intercepted(nn.ModuleDict({"inner": model}), lambda layer, p: layers.append(layer)):
+        model(**batch)
+    with intercepted(model, lambda layer, p: layers.append(layer)):
+        for _ in range(2):
+            model.base_model(**batch)
+    assert layers == [0, 1] * 3
+
+
+@torch.no_grad()
+def test_two_models_in_one_thread_are_told_apart():
+    (first, batch), (second, _) = padded("bert"), tiny("bert", fresh=True)
+    seen = []
+    with (
+        intercepted(first, lambda layer, p: seen.append("first")),
+        intercepted(second, lambda layer, p: seen.append(2)),
+    ):
+        first(**batch)
+    assert seen == ["first"] * 2
+
+
+@torch.no_grad()
+def test_each_thread_gets_the_masks_of_its_own_attention():
+    """sdpa leaves causality to its kernel, and the mask out, when nothing is padded; probabilities need it written."""
+    model, tokenizer = tiny("gpt2", fresh=True)
+    batch = dict(tokenizer(TEXTS[:1], return_tensors="pt"))
+    masks = []
+
+    def note(module, args, kwargs):
+        masks.append(kwargs["attention_mask"])
+
+    model.transformer.h[0].attn.register_forward_pre_hook(note, with_kwargs=True)
+    with intercepted(model, lambda layer, p: None):
+        model(**batch)
+        thread = threading.Thread(target=torch.no_grad()(lambda: model(**batch)))
+        thread.start()
+        thread.join()
+    model(**batch)
+    assert masks[0].is_floating_point()
+    assert masks[1:] == [None, None]
+
+
+# What there is, and what cannot be had -------------------------------------------------------------------------------
+
+
+def test_matrices_are_named_and_sized():
+    model, batch = padded("llama")
+    L = batch["input_ids"].shape[1]
+    before = fingerprint(model)
+    assert matrices(model, lambda: model(**batch)) == tuple(
+        Matrix(f"model.layers.{k}.self_attn", 4, L, L) for k in range(2)
+    )
+    assert fingerprint(model) == before
+    model, batch = special("bart")
+    paths = [m.path for m in matrices(model, lambda: model(**batch))]
+    assert paths == [f"model.encoder.layers.{k}.self_attn" for k in range(2)] + [
+        f"model.decoder.layers.{k}.{kind}" for k in range(2) for kind in ("self_attn", "encoder_attn")
+    ]
 
 
 def test_what_cannot_be_intercepted_says_why():
-    model, _ = tiny("mpnet")
-    with pytest.raises(Unsupported, match="can be neither exchanged"), intercepted(model, lambda layer, p: None):
+    model = FNetModel(FNetConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, intermediate_size=8))
+    before = fingerprint(model)
+    with pytest.raises(Unsupported, match="FNetModel cannot be reached"), intercepted(model, explode):
         pass
-    assert isinstance(model, nn.Module)
+    bert = BertModel(BertConfig(vocab_size=20, hidden_size=8, num_hidden_layers=0, num_attention_heads=2)).eval()
+    with pytest.raises(Unsupported, match="without computing attention"), intercepted(bert, explode):
+        bert(torch.tensor([[1, 2]]))
+    assert fingerprint(model) == before
+
+
+def test_requests_that_have_no_probabilities_are_refused():
+    q = torch.ones(1, 1, 2, 4)
+    with pytest.raises(Unsupported, match="packed sequences"):
+        attention._by_probabilities((), "sdpa", nn.Identity(), q, q, q, None, cu_seq_lens_q=torch.tensor([0, 2]))
+
+
+@torch.no_grad()
+def test_without_a_mask_sdpa_is_causal_where_the_module_is_and_eager_is_not():
+    module, q = nn.Identity(), torch.randn(1, 1, 3, 4, generator=torch.manual_seed(0))
+    module.is_causal = True
+    _, causal = attention._by_probabilities((), "sdpa", module, q, q, q, None)
+    _, full = attention._by_probabilities((), "eager", module, q, q, q, None)
+    assert (causal[0, 0].triu(1) == 0).all()
+    assert (full > 0).all()
+    expected = nn.functional.scaled_dot_product_attention(q, q, q, is_causal=True)
+    torch.testing.assert_close(causal @ q, expected)

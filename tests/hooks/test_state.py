@@ -1,6 +1,7 @@
 """Borrowing: what is changed, and that it comes back."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ def net():
     net = nn.Sequential(nn.Linear(2, 2), nn.Dropout(), nn.BatchNorm1d(2))
     net[0].bias.requires_grad_(False)
     net[1].eval()
+    net.config, net[0].config = SimpleNamespace(_attn_implementation="sdpa"), SimpleNamespace(vision=True)
     return net
 
 
@@ -28,6 +30,15 @@ def test_borrowed_and_handed_back(net):
 def test_modes_stay_if_not_asked(net):
     with borrowed(net):
         assert net.training
+
+
+def test_modes_and_gradients_stay_while_a_nested_loan_that_asked_for_more_is_over(net):
+    before = fingerprint(net)
+    with borrowed(net):
+        with borrowed(net, evaluate=True):
+            assert not net.training
+        assert not net[0].weight.requires_grad
+    assert fingerprint(net) == before
 
 
 def nested(net):
@@ -72,6 +83,10 @@ DAMAGE = {
     "weight": lambda net: net[0].weight.detach().add_(1),
     "buffer": lambda net: net[2].running_mean.add_(1),
     "dtype": lambda net: net.double(),
+    "forward": lambda net: setattr(net[0], "forward", lambda x: x),
+    "implementation": lambda net: setattr(net.config, "_attn_implementation", "eager"),
+    "a part's implementation": lambda net: setattr(net[0].config, "_attn_implementation", "eager"),
+    "config": lambda net: setattr(net.config, "output_attentions", True),
 }
 
 

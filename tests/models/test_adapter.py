@@ -18,6 +18,7 @@ NAMED = (
 # As the families' papers and configs say; the tiny DeBERTa-v2 has relative positions only, as published.
 WITH_TYPES = ["bert", "roberta", "xlm-roberta", "albert", "electra", "deberta", "camembert"]
 WITH_POSITIONS = [*WITH_TYPES, "distilbert", "mpnet", "gpt2"]
+WITHOUT_END = ["deberta-v2", "modernbert", "llama", "qwen2"]
 
 
 def test_every_named_architecture_has_a_row_and_a_tiny_model():
@@ -76,13 +77,13 @@ def test_word_position_and_type_embeddings(name):
 @torch.no_grad()
 def test_the_longest_text_a_model_takes(name):
     model, tokenizer = tiny(name)
+    ids = torch.full((1, 3 * MAX_POSITIONS), tokenizer.vocab_size - 1)
     longest = Adapter.of(model).max_length
-    if longest is None:
-        longest = 3 * MAX_POSITIONS
-    else:
-        assert longest == MAX_POSITIONS
-    ids = torch.full((1, longest), tokenizer.vocab_size - 1)
-    assert torch.isfinite(model(input_ids=ids).logits).all()
+    assert longest == (None if name in WITHOUT_END else MAX_POSITIONS)
+    assert torch.isfinite(model(input_ids=ids[:, :longest]).logits).all()
+    if longest is not None:
+        with pytest.raises((IndexError, RuntimeError)):
+            model(input_ids=ids[:, : longest + 1])
 
 
 @torch.no_grad()
@@ -110,3 +111,23 @@ def test_wrong_layers_and_layouts_are_named():
     with pytest.raises(Unsupported, match="layers of bert were not found"):
         _ = wrong.layers
     assert isinstance(adapter.word, Site)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_attention_of_each_layer(name):
+    model, _ = tiny(name)
+    adapter = Adapter.of(model)
+    found = [adapter.attention(k) for k in range(len(adapter.layers))]
+    assert len(set(found)) == (1 if name == "albert" else len(found))
+    for site, module in zip(adapter.layers, found, strict=True):
+        assert module in set(site.module.modules())
+        assert "Attention" in type(module).__name__
+    with pytest.raises(UnknownName, match="unknown layer 9"):
+        adapter.attention(9)
+
+
+def test_the_attention_of_a_model_whose_layout_does_not_tell():
+    model, _ = tiny("bert")
+    layout = Layout(embeddings="embeddings", word="embeddings.word_embeddings", blocks="encoder.layer")
+    with pytest.raises(Unsupported, match="attention of bert was not found in encoder.layer.1"):
+        Adapter.of(model, layout).attention(1)

@@ -18,7 +18,7 @@ def test_no_control_sequence_of_the_texts_own_gets_through(kind):
 
 def test_what_it_says():
     text = tokens_ansi(made(scores=[0.0, 1.0, -0.5, 0.375, 0.0]), colour=False)
-    for shown in ("POSITIVE", "75", "a fine film", "+1", "−0.5", "12.5"):
+    for shown in ("POSITIVE", "75", "a fine film", "+1", "−0.5", "12\u00a0%"):
         assert shown in text, shown
     assert "\x1b" not in text
 

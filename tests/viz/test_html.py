@@ -76,7 +76,7 @@ def test_same_input_same_bytes_and_no_network():
 
 def test_numbers_and_facts_are_on_the_page():
     html = page([made(scores=[0.0, 1.0, -0.5, 0.375, 0.0])])  # Σ = 0.875 of 1.0 explained: 12.5 % left
-    for shown in ("POSITIVE", "75", "12.5", "17", "zoo/sentiment", "−0.5", "+1", "pad", "integrated gradients"):
+    for shown in ("POSITIVE", "75", "12\u00a0%", "17", "zoo/sentiment", "−0.5", "+1", "pad", "integrated gradients"):
         assert shown in html, shown
 
 

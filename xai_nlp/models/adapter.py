@@ -116,10 +116,3 @@ class Adapter:
         if self.layout.unbounded:
             return None
         return getattr(getattr(self.model, "config", None), "max_position_embeddings", None)
-
-    @property
-    def attentions(self) -> tuple[nn.Module, ...]:
-        """Each layer's attention module, where the table knows it; what `hooks.attention.intercepted` may need."""
-        if not self.layout.attention:
-            return ()
-        return tuple(self.attention(k) for k in range(len(self.layers)))

@@ -32,6 +32,7 @@ from xai_nlp.tasks.labels import Labels
 from xai_nlp.tasks.stitch import Scored, stitched
 
 Wanted = str | int | None
+LONG = ("windows", "error")  # what becomes of texts longer than the model
 BATCH_ENTRIES = 2**23  # tokens × width of the texts whose scores are in memory at once
 
 
@@ -113,6 +114,10 @@ class Explainer:
         """
         single = isinstance(text, (str, tuple))
         texts: list[Text] = [text] if single else list(text)  # type: ignore[list-item]
+        if not texts:
+            raise InvalidInput("there is nothing to explain: no texts were given.")
+        if long not in LONG:
+            raise UnknownName("way to read long texts", long, LONG)
         several = [] if isinstance(method, str) else list(method)
         if several and options:
             raise InvalidInput("options belong to one method; explain each method by a call of its own to set them.")

@@ -67,7 +67,7 @@ def stitched(segments: Sequence[str], windows: Sequence[Scored]) -> Stitched:
         else:
             order.extend(of_segment.pop(key[0], ()))
     order.extend(key for segment, keys in of_segment.items() if segment != SPECIAL for key in keys)
-    groups = _characters(order)
+    groups = _joined(segments, _characters(order))
     steps = [window.steps for window in windows if window.steps is not None]
     return Stitched(
         tokens=tuple(_text(segments, group, names) for group in groups),
@@ -93,11 +93,30 @@ def _characters(order: Sequence[Key]) -> list[list[Key]]:
     return groups
 
 
+def _joined(segments: Sequence[str], groups: Sequence[list[Key]]) -> list[list[Key]]:
+    """A token of white space (byte-level tokenizers, runs of spaces) belongs to the one before it, or after."""
+    joined: list[list[Key]] = []
+    for group in groups:
+        same = bool(joined) and group[0][0] != SPECIAL and joined[-1][0][0] == group[0][0]
+        if same and (_blank(segments, group) or _blank(segments, joined[-1])):
+            joined[-1].extend(group)
+        else:
+            joined.append(list(group))
+    return joined
+
+
+def _blank(segments: Sequence[str], group: Sequence[Key]) -> bool:
+    start, end = _span(group)
+    return not segments[group[0][0]][start:end].strip()
+
+
 def _span(group: Sequence[Key]) -> Span:
-    return group[0][1][0], max(key[1][1] for key in group)
+    """From the first character to the last; tokens without any do not count, unless there are no others."""
+    spans = [key[1] for key in group if key[1][1] > key[1][0]] or [group[0][1]]
+    return min(start for start, _ in spans), max(end for _, end in spans)
 
 
 def _text(segments: Sequence[str], group: Sequence[Key], names: dict[Key, str]) -> str:
     start, end = _span(group)
     segment = group[0][0]
-    return segments[segment][start:end] if segment != SPECIAL and end > start else names[group[0]]
+    return names[group[0]] if segment == SPECIAL else segments[segment][start:end]
