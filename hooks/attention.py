@@ -184,9 +184,9 @@ def _lookup(module: nn.Module) -> dict[str, Any] | None:
     for cls in type(module).__mro__:
         if cls.__module__ == "transformers.modeling_utils":  # where the table lives; every model descends from it
             return None
-        names = vars(sys.modules.get(cls.__module__, object))
+        names = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
         if "ALL_ATTENTION_FUNCTIONS" in names:
-            return names  # type: ignore[return-value]
+            return names
     return None
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -26,4 +27,4 @@ def replaced(replacements: Sequence[tuple[Site, Sequence[Tensor]]]) -> AbstractC
         # A leaf that is differentiated may not be changed in place, which the next module may want to do.
         return with_tensors(value, [t.clone() if t.is_leaf and t.requires_grad else t for t in tensors])
 
-    return visited([(site, lambda value, s=site, t=tensors: put(s, t, value)) for site, tensors in replacements])
+    return visited([(site, partial(put, site, tensors)) for site, tensors in replacements])

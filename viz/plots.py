@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput
@@ -52,7 +52,7 @@ def bars(explanation: Explanation, *, top: int | None = None, ax: Axes | None = 
     ax.set_title(_drawable(f"{headline(explanation)}  {method_name(explanation)}"), **_plain(loc="left"))
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    return ax.figure
+    return cast("Figure", ax.figure)
 
 
 def tokens_figure(explanation: Explanation) -> Figure:
@@ -171,7 +171,7 @@ class _Sheet:
         )
 
     def _width(self, artist: Any) -> float:
-        renderer = self.figure.canvas.get_renderer()
+        renderer = cast(Any, self.figure.canvas).get_renderer()
         return float(artist.get_window_extent(renderer).width) / self.figure.dpi
 
     def _break(self, step: float) -> None:

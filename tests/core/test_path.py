@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from xai_nlp.core.adaptive import FIRST, Goal, Ladder, refined
-from xai_nlp.core.path import RULES, mean_gradient, quadrature
+from xai_nlp.core.adaptive import LADDER, Goal, nested, refined
+from xai_nlp.core.path import RULES, differentiation, mean_gradient, quadrature
 from xai_nlp.core.problem import Problem
 from xai_nlp.errors import InvalidInput, UnknownName
-from xai_nlp.methods.path import differentiation
 
 
 def polynomial_error(rule, degree):
@@ -78,17 +77,16 @@ def test_mean_gradient_of_a_cubic():
 
 
 def test_the_ladder_nests():
-    ladder = Ladder.upto(129)
-    assert ladder.steps == (9, 17, 33, 65, 129)
+    nodes, weights, places = nested((9, 17, 33, 65))
     seen = set()
-    for level, n in enumerate(ladder.steps):
-        places = ladder.places(level).tolist()
-        assert not seen & set(places)
-        seen |= set(places)
+    for level, n in enumerate((9, 17, 33, 65)):
+        fresh = places[level].tolist()
+        assert not seen & set(fresh)
+        seen |= set(fresh)
         assert len(seen) == n
         own = sorted(seen)
-        torch.testing.assert_close(ladder.nodes[own], quadrature("clenshaw_curtis", n).nodes, atol=1e-15, rtol=0)
-        assert ladder.weights[level].nonzero()[:, 0].tolist() == own
+        torch.testing.assert_close(nodes[own], quadrature("clenshaw_curtis", n).nodes, atol=1e-15, rtol=0)
+        assert weights[level].nonzero()[:, 0].tolist() == own
 
 
 def wave(frequency, seen=None):
@@ -105,17 +103,36 @@ def wave(frequency, seen=None):
 
 def test_refinement_stops_for_each_example_by_itself_and_reuses_its_points():
     seen = []
-    frequency = torch.tensor([0.5, 20.5, 60.3], dtype=torch.float64)
+    frequency = torch.tensor([0.5, 12.3, 20.5], dtype=torch.float64)
     found = refined(wave(frequency, seen), Goal(tolerance=1e-6))
-    assert found.steps[0] == FIRST < found.steps[1] < found.steps[2] <= 129
+    assert found.steps.tolist() == list(LADDER)
     assert sum(seen) == int(found.steps.sum())  # each point once, the ends among them
     torch.testing.assert_close(found.value[:, 0], torch.sin(frequency), atol=1e-12, rtol=0)
-    torch.testing.assert_close(found.means[0][:, 0, 0], torch.sin(frequency), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.parts[0][:, 0, 0], torch.sin(frequency), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("through", [False, True])
+def test_a_kink_is_closed_in_on(through):
+    """f = relu(x − 0.3) + relu(0.61 − x): no rule of a fixed number of nodes gets to 1e-9."""
+    x = torch.tensor([[1.0], [2.0]], dtype=torch.float64)
+
+    def value(z, owner):
+        return torch.relu(z[0] - 0.3) + torch.relu(0.61 - z[0]) * 3
+
+    problem = Problem(value=value, x=(x,), baseline=(torch.zeros_like(x),))
+    found = refined(problem, Goal(tolerance=1e-9, max_steps=4000), through=through)
+    expected = torch.tensor([[0.7 - 1.83], [1.7 - 1.83]], dtype=torch.float64)
+    scores = found.parts[0][:, 0] if through else found.parts[0][:, 0] * x
+    torch.testing.assert_close(scores, expected, atol=1e-8, rtol=0)
+    torch.testing.assert_close(found.residual, torch.zeros(2, 1, dtype=torch.float64), atol=1e-8, rtol=0)
+    assert (found.steps < 4000).all()
 
 
 def test_refinement_ends_at_max_steps():
-    found = refined(wave(torch.tensor([500.0], dtype=torch.float64)), Goal(tolerance=1e-9, max_steps=33))
+    found = refined(wave(torch.tensor([5000.0], dtype=torch.float64)), Goal(tolerance=1e-9, max_steps=33))
     assert found.steps.tolist() == [33]
+    further = refined(wave(torch.tensor([5000.0], dtype=torch.float64)), Goal(tolerance=1e-9, max_steps=300))
+    assert 300 <= further.steps.item() < 600
 
 
 @pytest.mark.parametrize("bad", [{"tolerance": 0}, {"tolerance": -1}, {"max_steps": 4}])

@@ -79,10 +79,11 @@ DAMAGE = {
     "attribute": lambda net: setattr(net[0], "note", 1),
     "mode": lambda net: net.eval(),
     "requires_grad": lambda net: net[0].weight.requires_grad_(False),
-    "grad": lambda net: net(torch.ones(3, 2)).sum().backward(),
+    "grad": lambda net: setattr(net[0].weight, "grad", torch.zeros(2, 2)),
     "weight": lambda net: net[0].weight.detach().add_(1),
     "buffer": lambda net: net[2].running_mean.add_(1),
-    "dtype": lambda net: net.double(),
+    "dtype": lambda net: setattr(net[2], "running_mean", net[2].running_mean.view(torch.int32)),  # the same memory
+    "cast": lambda net: net.double(),
     "forward": lambda net: setattr(net[0], "forward", lambda x: x),
     "implementation": lambda net: setattr(net.config, "_attn_implementation", "eager"),
     "a part's implementation": lambda net: setattr(net[0].config, "_attn_implementation", "eager"),

@@ -129,5 +129,5 @@ def test_the_attention_of_each_layer(name):
 def test_the_attention_of_a_model_whose_layout_does_not_tell():
     model, _ = tiny("bert")
     layout = Layout(embeddings="embeddings", word="embeddings.word_embeddings", blocks="encoder.layer")
-    with pytest.raises(Unsupported, match="attention of bert was not found in encoder.layer.1"):
+    with pytest.raises(Unsupported, match=r"attention of bert was not found in encoder\.layer\.1"):
         Adapter.of(model, layout).attention(1)

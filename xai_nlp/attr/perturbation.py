@@ -149,6 +149,6 @@ class Occlusion(_Ablation):
             steps = (steps,)
         if len(windows) != count or not isinstance(steps, tuple) or len(steps) != count:
             raise InvalidInput(f"{count} inputs need as many windows and strides; got {windows} and {strides}.")
-        features = Windows.slid(forward.inputs, windows, steps)  # type: ignore[arg-type]
+        features = Windows.slid(forward.inputs, windows, steps)
         scores = self._ablated(forward, baselines, features, None, perturbations_per_eval, show_progress)
         return scores if isinstance(inputs, tuple) else scores[0]

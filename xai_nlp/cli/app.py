@@ -6,9 +6,8 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,6 +15,9 @@ from rich.table import Table
 
 from xai_nlp._version import __version__
 from xai_nlp.errors import InvalidInput, XaiError
+
+if TYPE_CHECKING:
+    from xai_nlp import Explanation, Explanations
 
 app = typer.Typer(
     help="See what a HuggingFace model did with a text.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -29,13 +31,6 @@ DEMO_TEXTS = (
     "Not a bad film, but far too long.",
 )
 DEMO_METHODS = ("integrated_gradients", "occlusion", "input_x_gradient")
-
-
-class Format(str, Enum):
-    """How results are written to stdout."""
-
-    text = "text"
-    json = "json"
 
 
 @contextmanager
@@ -63,6 +58,13 @@ def main(
     """See what a HuggingFace model did with a text."""
 
 
+def several_of(found: Explanation | Explanations) -> Explanations:
+    """Explanations, also where there is one."""
+    from xai_nlp import Explanation, Explanations
+
+    return Explanations([found]) if isinstance(found, Explanation) else found
+
+
 @app.command()
 def demo(
     html: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("xai_nlp_demo.html"),
@@ -73,10 +75,10 @@ def demo(
 
     with told():
         explainer, out = load("sentiment"), Console()
-        found = explainer.explain(list(DEMO_TEXTS))
+        found = several_of(explainer.explain(list(DEMO_TEXTS)))
         for why in found:
             out.print(render(why.words()))
-        several = explainer.explain(DEMO_TEXTS[2], method=list(DEMO_METHODS))
+        several = several_of(explainer.explain(DEMO_TEXTS[2], method=list(DEMO_METHODS)))
         Explanations([*found[:2], *several]).to_html(html)
         out.print(
             f"\nThe same, with numbers, methods side by side and a legend: {html.resolve()}",
@@ -136,7 +138,7 @@ def sentiment(
     seed: Annotated[int, typer.Option(help="For methods that draw random numbers.")] = 0,
 ) -> None:
     """Which words made a classifier say what it says."""
-    from xai_nlp import Explanation, Explanations, load
+    from xai_nlp import load
     from xai_nlp.core.rows import progress_bar
     from xai_nlp.methods import METHODS, find_method
     from xai_nlp.viz.ansi import render
@@ -152,16 +154,16 @@ def sentiment(
         explainer = load(model)
         with progress_bar("explaining") as progress:
             found = explainer.explain(
-                [(text, pair) for text in given] if pair else given,  # type: ignore[arg-type]
+                [(text, pair) for text in given] if pair else given,
                 method=names[0] if len(names) == 1 else names,
                 target=target,
                 baseline=baseline,
-                unit=unit,  # type: ignore[arg-type]
+                unit=unit,
                 layer=layer,
                 progress=progress,
                 **options,
             )
-        results = Explanations([found] if isinstance(found, Explanation) else found)
+        results = several_of(found)
         if html:
             results.to_html(html)
         if json_to and str(json_to) != "-":

@@ -1,78 +1,75 @@
-"""steps="auto": refine the path until Σ scores meets f(x) − f(x₀), and throw away nothing that was computed.
+"""steps="auto": refine the path until Σ scores meets f(x) − f(x₀).
 
-The nodes of the Clenshaw–Curtis rule with 2n − 1 steps hold those with n, both ends among them. So the ends' values
-f(x) and f(x₀) come with the first sweep, each refinement evaluates only the new nodes, and examples that are good
-enough leave. That Σ scores must equal f(x) − f(x₀) makes the error known, not estimated.
+That Σ scores must equal f(x) − f(x₀) makes the error known, not estimated, for the whole path and for any piece of it.
+First the whole path climbs a ladder of Clenshaw–Curtis rules, 9, 17 and 33 nodes, each of which holds the nodes of the
+one before: nothing is computed twice, both ends are among the nodes, and examples that are good enough leave. A path
+that is still not good enough has a kink (ReLU) or a steep place somewhere: then the pieces with the largest error are
+halved, again and again, so that points gather where they are needed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from xai_nlp.core.path import Stretch, add_rows, clenshaw_curtis, sweep, weighted
+from xai_nlp.core.path import Stretch, add_rows, clenshaw_curtis, flow, sweep, weighted
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.errors import InvalidInput
 
-FIRST = 9  # steps of the coarsest rule
+LADDER = (9, 17, 33)  # nodes of the rules for the whole path
+SHORT = (9, 17)  # and for a piece of it
 FLOOR = 0.05  # in units of f: below this, f(x) − f(x₀) counts as this much when a residual is judged
 
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """How exact is exact enough: |f(x) − f(x₀) − Σ| ≤ tolerance · max(|f(x) − f(x₀)|, FLOOR), or `max_steps`."""
+    """How exact is exact enough: |f(x) − f(x₀) − Σ| ≤ tolerance · max(|f(x) − f(x₀)|, FLOOR), or `max_steps` points."""
 
     tolerance: float = 0.01
-    max_steps: int = 129
+    max_steps: int = 513
 
     def __post_init__(self) -> None:
         if not self.tolerance > 0:
             raise InvalidInput(f"tolerance must be positive; got {self.tolerance}. 0.01 leaves 1 % unexplained.")
-        if self.max_steps < FIRST:
-            raise InvalidInput(f"max_steps must be at least {FIRST} for steps='auto'; got {self.max_steps}.")
+        if self.max_steps < LADDER[0]:
+            raise InvalidInput(f"max_steps must be at least {LADDER[0]} for steps='auto'; got {self.max_steps}.")
 
-    def met(self, explained: Tensor, total: Tensor) -> Tensor:
-        """Which examples are done: (B, T) each -> (B,)."""
-        return ((explained - total).abs() <= self.tolerance * explained.abs().clamp_min(FLOOR)).all(1)
+    def allowed(self, explained: Tensor) -> Tensor:
+        """The residual that may be left where f(x) − f(x₀) is `explained`."""
+        return self.tolerance * explained.abs().clamp_min(FLOOR)
 
 
 @dataclass(frozen=True)
-class Ladder:
-    """The nested rules, all written on the node list of the finest."""
+class Walk:
+    """What is known of the paths of B examples once they were walked."""
 
-    nodes: Tensor  # (N,) of the finest rule
-    weights: Tensor  # (levels, N); zero where a level has no node
-    steps: tuple[int, ...]  # how many nodes each level has
+    value: Tensor  # (B, T) f at the end
+    baseline_value: Tensor  # (B, T) f at the start
+    steps: Tensor  # (B,) points that were evaluated
+    parts: Tensors  # (B, T, *S) a site: the gradients' mean, or what flowed through the site
+    along: Tensor  # (B, T): the integral of the slope along the path
 
-    @classmethod
-    @lru_cache(maxsize=8)
-    def upto(cls, max_steps: int) -> Ladder:
-        steps = [FIRST]
-        while 2 * steps[-1] - 1 <= max_steps:
-            steps.append(2 * steps[-1] - 1)
-        weights = torch.zeros(len(steps), steps[-1], dtype=torch.float64)
-        for level, n in enumerate(steps):
-            weights[level, :: (steps[-1] - 1) // (n - 1)] = clenshaw_curtis(n).weights
-        return cls(clenshaw_curtis(steps[-1]).nodes, weights, tuple(steps))
-
-    def places(self, level: int) -> Tensor:
-        """Where the nodes that this level adds to the one before stand in the list."""
-        every = torch.arange(0, len(self.nodes), (len(self.nodes) - 1) // (self.steps[level] - 1))
-        return every[1::2] if level else every
+    @property
+    def residual(self) -> Tensor:
+        """What the integral along the path misses: (B, T)."""
+        return self.value - self.baseline_value - self.along
 
 
-@dataclass
-class Refined:
-    """What a refinement ended with."""
-
-    value: Tensor  # (B, T) f(x)
-    baseline_value: Tensor  # (B, T) f(x₀)
-    steps: Tensor  # (B,) points of the path that were evaluated
-    means: Tensors = ()  # (B, T, *S) each: the gradients' mean over the path
-    points: list[Stretch] = field(default_factory=list)  # every point, if they were to be kept
+@lru_cache(maxsize=8)
+def nested(steps: tuple[int, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """The finest rule's nodes (N,), every rule's weights on them (levels, N), and the places that each rule adds."""
+    finest = steps[-1]
+    weights = torch.zeros(len(steps), finest, dtype=torch.float64)
+    places = []
+    for level, n in enumerate(steps):
+        every = torch.arange(0, finest, (finest - 1) // (n - 1))
+        weights[level, every] = clenshaw_curtis(n).weights
+        places.append(every[1::2] if level else every)
+    return clenshaw_curtis(finest).nodes, weights, places
 
 
 def _along(problem: Problem, owner: Tensor, gradients: Tensors) -> Tensor:
@@ -84,46 +81,127 @@ def _along(problem: Problem, owner: Tensor, gradients: Tensors) -> Tensor:
     return torch.stack(parts).sum(0)
 
 
-def refined(problem: Problem, goal: Goal, *, keep: bool = False) -> Refined:
-    """The mean gradient at every site, to the goal; `keep` keeps every point of the path instead.
+def climbed(problem: Problem, ladder: tuple[int, ...], goal: Goal, allowed: Tensor | None, *, through: bool) -> Walk:
+    """The paths by the first rule of the ladder that leaves no more than `allowed` (B, T), or by the last.
 
-    The residual that is judged is that of the inputs' own path integral, along which the sites' gradients are taken.
+    through: what flows through each site (conductance) instead of its mean gradient; keeps the points until the end.
     """
-    ladder, B, device = Ladder.upto(goal.max_steps), problem.examples, problem.x[0].device
-    weights, last = ladder.weights.to(device), len(ladder.nodes) - 1
-    undone = problem.everyone
+    device = problem.x[0].device
+    nodes, weights, places = nested(ladder)
+    nodes, weights = nodes.to(device), weights.to(device)
+    B, undone, last = problem.examples, problem.everyone, len(nodes) - 1
     ends: dict[int, Tensor] = {}  # place of an end -> (B, T)
-    along: dict[int, Tensor] = {}  # level -> (B, T): the path integral of the slope by that rule
-    sums: dict[tuple[int, int], Tensor] = {}  # (level, site) -> (B, T, *S): the same of the gradients
-    means: dict[int, Tensor] = {}
-    steps = torch.zeros(B, dtype=torch.long, device=device)
+    along: dict[int, Tensor] = {}  # level -> (B, T)
+    sums: dict[tuple[int, int], Tensor] = {}  # (level, site) -> (B, T, *S)
+    parts: dict[int, Tensor] = {}  # site -> (B, T, *S), filled as examples are done
     points: list[Stretch] = []
-    for level in range(len(ladder.steps)):
-        fresh = ladder.places(level).to(device)
-        for owner, index, slope in sweep(
-            problem, undone, ladder.nodes.to(device)[fresh], inputs_too=bool(problem.sites)
-        ):
-            place = fresh[index]
-            own, inputs = slope.gradients[: -len(problem.x)], slope.gradients[-len(problem.x) :]
-            own = own or inputs
-            if keep:
-                points.append(Stretch(owner, place, slope._replace(sites=slope.sites[: len(own)], gradients=own)))
+    steps, total = torch.zeros_like(undone), None
+    for level, fresh in enumerate(places):
+        for owner, index, slope in sweep(problem, undone, nodes[fresh.to(device)], inputs_too=bool(problem.sites)):
+            place = fresh.to(device)[index]
+            inputs = slope.gradients[-len(problem.x) :]
+            own = slope.gradients[: -len(problem.x)] or inputs
             for end in (0, last):
                 here = place == end
                 ends[end] = add_rows(ends.get(end), owner[here], slope.values[here].double(), B)
             slopes = _along(problem, owner, inputs)
-            for finer in range(level, len(ladder.steps)):  # every rule that may yet be the last
+            if through:
+                points.append(Stretch(owner, place, slope._replace(sites=slope.sites[: len(own)], gradients=own)))
+            for finer in range(level, len(ladder)):  # every rule that may yet be the last
                 w = weights[finer, place]
                 along[finer] = add_rows(along.get(finer), owner, weighted(slopes, w), B)
-                for s, gradient in enumerate(() if keep else own):
+                for s, gradient in enumerate(() if through else own):
                     sums[finer, s] = add_rows(sums.get((finer, s)), owner, weighted(gradient, w), B)
-        steps[undone] = ladder.steps[level]
-        done = goal.met((ends[last] - ends[0])[undone], along[level][undone])
-        done |= level + 1 == len(ladder.steps)
-        for s in [site for of, site in sums if of == level]:
-            reached = sums.pop((level, s))
-            means.setdefault(s, torch.zeros_like(reached))[undone[done]] = reached[undone[done]]
+        explained = ends[last] - ends[0]
+        limit = goal.allowed(explained) if allowed is None else allowed
+        done = ((explained - along[level]).abs() <= limit).all(1)[undone] | (level + 1 == len(ladder))
+        finished = undone[done]
+        steps[finished] = ladder[level]
+        total = torch.zeros_like(explained) if total is None else total
+        total[finished] = along[level][finished]
+        found = _flows(points, finished, ladder[level]) if through else _taken(sums, level, finished)
+        for s, part in enumerate(found):
+            parts.setdefault(s, part.new_zeros(B, *part.shape[1:]))[finished] = part
         undone = undone[~done]
         if not len(undone):
             break
-    return Refined(ends[last], ends[0], steps, tuple(means[s] for s in sorted(means)), points)
+    assert total is not None
+    return Walk(ends[last], ends[0], steps, tuple(parts[s] for s in sorted(parts)), total)
+
+
+def _taken(sums: dict[tuple[int, int], Tensor], level: int, examples: Tensor) -> list[Tensor]:
+    """A level's sums of some examples; the level is not needed again."""
+    return [sums.pop((level, s))[examples] for s in sorted(site for of, site in sums if of == level)]
+
+
+def _flows(points: Sequence[Stretch], examples: Tensor, n: int) -> list[Tensor]:
+    """What flowed through each site on the paths of these examples, known at n nodes: (E, T, *S) each."""
+    owner, place = (torch.cat([getattr(point, name) for point in points]) for name in ("owner", "place"))
+    found: list[list[Tensor]] = []
+    for example in examples:
+        mine = (owner == example).nonzero()[:, 0]
+        order = mine[place[mine].argsort()]
+        sites = [torch.cat(of_site)[order] for of_site in zip(*(p.slope.sites for p in points), strict=True)]
+        slopes = [torch.cat(of_site)[order] for of_site in zip(*(p.slope.gradients for p in points), strict=True)]
+        found.append([flow(y, gradient, n) for y, gradient in zip(sites, slopes, strict=True)])
+    return [torch.stack(of_site) for of_site in zip(*found, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """A piece of one example's path: from where to where, and what it contributes."""
+
+    start: float
+    end: float
+    along: Tensor  # (T,)
+    residual: Tensor  # (T,)
+    parts: Tensors  # (T, *S) each
+
+    @property
+    def error(self) -> float:
+        return float(self.residual.abs().max())
+
+
+def refined(problem: Problem, goal: Goal, *, through: bool = False) -> Walk:
+    """The paths to the goal: `parts` are mean gradients over the path, or `through` what flowed through each site."""
+    ladder = tuple(n for n in LADDER if n <= goal.max_steps)
+    walk = climbed(problem, ladder, goal, None, through=through)
+    allowed = goal.allowed(walk.value - walk.baseline_value)
+    undone = ((walk.residual.abs() > allowed).any(1) & (walk.steps < goal.max_steps)).nonzero()[:, 0].tolist()
+    pieces = {
+        e: [_Piece(0.0, 1.0, walk.along[e], walk.residual[e], tuple(part[e] for part in walk.parts))] for e in undone
+    }
+    while undone:
+        halves = [(e, *half) for e in undone for half in _halved(pieces[e])]
+        owner = torch.tensor([e for e, _, _ in halves], device=allowed.device)
+        ends = [
+            torch.tensor(t, dtype=torch.float64, device=allowed.device)
+            for t in zip(*(h[1:] for h in halves), strict=True)
+        ]
+        short = climbed(problem.between(owner, *ends), SHORT, goal, allowed[owner] / 8, through=through)
+        for i, (e, start, end) in enumerate(halves):
+            scale = 1.0 if through else end - start
+            parts = tuple(part[i] * scale for part in short.parts)
+            pieces[e].append(_Piece(start, end, short.along[i], short.residual[i], parts))
+            walk.steps[e] += short.steps[i]
+        undone = [e for e in undone if not _good(pieces[e], allowed[e]) and walk.steps[e] < goal.max_steps]
+    for e, of_example in pieces.items():
+        walk.along[e] = torch.stack([piece.along for piece in of_example]).sum(0)
+        for part, found in zip(walk.parts, zip(*(piece.parts for piece in of_example), strict=True), strict=True):
+            part[e] = torch.stack(found).sum(0)
+    return walk
+
+
+def _halved(pieces: list[_Piece]) -> list[tuple[float, float]]:
+    """Takes the pieces with the largest errors out of the list; their halves are to come back measured."""
+    worst = max(piece.error for piece in pieces)
+    halves = []
+    for piece in [p for p in pieces if p.error >= worst / 2]:
+        pieces.remove(piece)
+        middle = (piece.start + piece.end) / 2
+        halves += [(piece.start, middle), (middle, piece.end)]
+    return halves
+
+
+def _good(pieces: Sequence[_Piece], allowed: Tensor) -> bool:
+    return bool((torch.stack([piece.residual for piece in pieces]).sum(0).abs() <= allowed).all())

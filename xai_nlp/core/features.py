@@ -20,7 +20,9 @@ NO_FEATURE = -1
 class Features(Protocol):
     """M features an example: which entries they cover, and how their scores lie over the entries."""
 
-    count: int
+    @property
+    def count(self) -> int:
+        """M."""
 
     def present(self, examples: int) -> Tensor:
         """Which features each example has: (B, M) bool."""

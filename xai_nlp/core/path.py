@@ -57,7 +57,7 @@ def captum_trapezoid(steps: int) -> Quadrature:
 def clenshaw_curtis(steps: int) -> Quadrature:
     """The extrema of a Chebyshev polynomial, both ends among them: the nodes of `2n − 1` steps hold those of `n`.
 
-    Source: Clenshaw & Curtis 1960; weights as the cosine transform of ∫ T₂ₖ = 2/(1 − 4k²), after Waldvogel 2006, sec. 2.
+    Source: Clenshaw & Curtis 1960; weights as the cosine transform of ∫ T₂ₖ = 2/(1 − 4k²): Waldvogel 2006, sec. 2.
     """
     if steps < 2:
         raise InvalidInput(f"the Clenshaw–Curtis rule needs at least 2 steps; got {steps}.")
@@ -90,10 +90,10 @@ def quadrature(rule: str, steps: int) -> Quadrature:
 
 
 class Stretch(NamedTuple):
-    """A part of the sweep: R points that belong to examples `owner`, at places `index` of the node list."""
+    """A part of the sweep: R points that belong to examples `owner`, at places `place` of the node list."""
 
     owner: Tensor  # (R,)
-    index: Tensor  # (R,)
+    place: Tensor  # (R,)
     slope: Slope
 
 
@@ -142,7 +142,7 @@ def mean_gradient(problem: Problem, rule: Quadrature) -> Tensors:
 def left_conductance(problem: Problem, nodes: Tensor) -> Tensors:
     """Σᵢ ∇f(yᵢ) ⊙ (yᵢ₊₁ − yᵢ), y the site's value at node i: (B, T, *S) each, as Captum's LayerConductance sums it.
 
-    First-order in the step: see `methods.path.Conductance` for a rule that converges as fast as integrated gradients.
+    First-order in the step: see `flow` for a rule that converges as fast as integrated gradients.
     """
     totals: dict[int, Tensor] = {}
     before: Slope | None = None  # the last point of the part before, gradients and site values
@@ -161,3 +161,30 @@ def left_conductance(problem: Problem, nodes: Tensor) -> Tensors:
                 problem.examples,
             )
     return tuple(totals[s] for s in sorted(totals))
+
+
+def flow(y: Tensor, gradient: Tensor, n: int) -> Tensor:
+    """∫ ∂f/∂y · dy/dt dt from values y (n, *S) and gradients (n, T, *S) at the Clenshaw–Curtis nodes: (T, *S).
+
+    dy/dt is that of the polynomial through the values; source: Trefethen 2000, Spectral Methods in MATLAB, ch. 6.
+    """
+    rule = clenshaw_curtis(n)
+    speed = torch.einsum("ij,j...->i...", differentiation(rule.nodes).to(y.device), y.double())
+    weights = rule.weights.to(y.device)
+    return torch.einsum("i,i...,it...->t...", weights, speed, gradient.double()).to(_wide(y))
+
+
+def differentiation(nodes: Tensor) -> Tensor:
+    """D with (D y)ᵢ = p′(tᵢ), p the polynomial through y at the nodes: (N, N) float64.
+
+    >>> t = clenshaw_curtis(5).nodes
+    >>> bool(torch.allclose(differentiation(t) @ t**4, 4 * t**3))
+    True
+    """
+    gaps = nodes[:, None] - nodes[None, :]
+    gaps.fill_diagonal_(1)
+    size = gaps.abs().log().sum(1)  # products of many small gaps would underflow
+    sign = gaps.sign().prod(1)
+    matrix = (size[:, None] - size[None, :]).exp() * sign[:, None] * sign[None, :] / gaps
+    matrix.fill_diagonal_(0)
+    return matrix - torch.diag(matrix.sum(1))

@@ -126,6 +126,10 @@ class Problem:
             tuple(map(torch.cat, zip(*(part.gradients for part in parts), strict=True))),
         )
 
+    def between(self, examples: Tensor, starts: Tensor, ends: Tensor) -> Problem:
+        """Pieces of the paths of some examples (E,), each from t = start to t = end, as examples of their own."""
+        return replace(self.part(examples), x=self.at(examples, ends), baseline=self.at(examples, starts))
+
     def part(self, examples: Tensor) -> Problem:
         """The same problem for some of the examples only: (E,) of their numbers. Features are dropped."""
 

@@ -84,8 +84,8 @@ class Explanation:
         """The same explanation over given spans, each `(segment, (start, end))`; tokens in none stay themselves.
 
         >>> why = Explanation(segments=("so good",), tokens=("so", "go", "od"), offsets=((0, 2), (3, 5), (5, 7)),
-        ...     segment=(0, 0, 0), scores=(0.5, 1.0, 0.25), unit="logit", target="POSITIVE",
-        ...     value=2.0, baseline_value=0.0, outputs={"POSITIVE": 0.9}, method="occlusion", baseline="pad", complete=False)
+        ...     segment=(0, 0, 0), scores=(0.5, 1.0, 0.25), unit="logit", target="POSITIVE", value=2.0,
+        ...     baseline_value=0.0, outputs={"POSITIVE": 0.9}, method="occlusion", baseline="pad", complete=False)
         >>> why.spans([(0, (3, 7))]).tokens, why.spans([(0, (3, 7))]).scores
         (('so', 'good'), (0.5, 1.25))
         """

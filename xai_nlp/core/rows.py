@@ -53,6 +53,7 @@ class Rows:
         start = 0
         while start < count:
             part = slice(start, min(start + rows, count))
+            result: Result | None = None
             try:
                 result = work(part)
             except (RuntimeError, MemoryError) as error:
@@ -64,7 +65,6 @@ class Rows:
                         "Shorten the text, load the model in bfloat16, or use a smaller model."
                     ) from error
                 rows = max(1, min(rows, part.stop - part.start) // 2)
-                result = None  # type: ignore[assignment]
             if result is None:  # outside the `except`, so that the failed pass's tensors are freed
                 if device.type == "cuda":
                     torch.cuda.empty_cache()

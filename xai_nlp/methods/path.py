@@ -1,14 +1,13 @@
 """Methods that follow the straight line from the baseline to the input."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
 
-from xai_nlp.core.adaptive import Goal, Refined, refined
-from xai_nlp.core.path import clenshaw_curtis, mean_gradient, quadrature, sweep
-from xai_nlp.core.problem import Problem, Tensors
+from xai_nlp.core.adaptive import Goal, Walk, climbed, refined
+from xai_nlp.core.path import mean_gradient, quadrature
+from xai_nlp.core.problem import Problem
 from xai_nlp.core.registry import Method, Scores, method
 
 
@@ -23,19 +22,19 @@ class PathMethod(Method):
     steps: int | Literal["auto"] = "auto"
     rule: str = "gauss_legendre"
     tolerance: float = 0.01
-    max_steps: int = 129
+    max_steps: int = 513
 
     @property
     def goal(self) -> Goal:
         return Goal(tolerance=self.tolerance, max_steps=self.max_steps)
 
-    def mean_gradient(self, problem: Problem) -> Refined:
-        """The mean gradient over the path, with f at its ends where they were evaluated."""
+    def mean_gradient(self, problem: Problem) -> Scores:
+        """The mean gradient over the path at each site, with f at its ends where they were evaluated."""
         if self.steps == "auto":
-            return refined(problem, self.goal)
+            walk = refined(problem, self.goal)
+            return Scores(walk.parts, walk.value, walk.baseline_value, walk.steps)
         means = mean_gradient(problem, quadrature(self.rule, self.steps))
-        steps = torch.full((problem.examples,), self.steps)
-        return Refined(None, None, steps, means)
+        return Scores(means, steps=torch.full((problem.examples,), self.steps))
 
 
 @method("integrated_gradients")
@@ -55,11 +54,10 @@ class IntegratedGradients(PathMethod):
 
     def scores(self, problem: Problem) -> Scores:
         found = self.mean_gradient(problem)
-        means = found.means
-        if self.multiply:
-            pairs = zip(problem.x, problem.baseline, means, strict=True)
-            means = tuple((x - x0)[:, None] * mean for x, x0, mean in pairs)
-        return Scores(means, found.value, found.baseline_value, found.steps)
+        if not self.multiply:
+            return found
+        pairs = zip(problem.x, problem.baseline, found.tensors, strict=True)
+        return replace(found, tensors=tuple((x - x0)[:, None] * mean for x, x0, mean in pairs))
 
 
 @method("internal_influence")
@@ -75,8 +73,7 @@ class InternalInfluence(PathMethod):
     unit: ClassVar[str] = ""
 
     def scores(self, problem: Problem) -> Scores:
-        found = self.mean_gradient(problem)
-        return Scores(found.means, found.value, found.baseline_value, found.steps)
+        return self.mean_gradient(problem)
 
 
 @method("conductance")
@@ -93,53 +90,14 @@ class Conductance(PathMethod):
     complete: ClassVar[bool] = True
 
     def scores(self, problem: Problem) -> Scores:
-        if self.steps != "auto":
-            quadrature(self.rule, self.steps)
         each = [self._of_one(problem.part(example)) for example in problem.everyone.split(1)]
         return Scores(
-            tuple(map(torch.cat, zip(*(s.tensors for s in each), strict=True))),
-            *(
-                None if getattr(each[0], name) is None else torch.cat([getattr(s, name) for s in each])
-                for name in ("value", "baseline_value", "steps")
-            ),
+            tuple(map(torch.cat, zip(*(walk.parts for walk in each), strict=True))),
+            *(torch.cat([getattr(walk, name) for walk in each]) for name in ("value", "baseline_value", "steps")),
         )
 
-    def _of_one(self, problem: Problem) -> Scores:
+    def _of_one(self, problem: Problem) -> Walk:
         if self.steps == "auto":
-            found = refined(problem, self.goal, keep=True)
-            points, n = found.points, int(found.steps)
-        else:
-            n = max(self.steps, 2)
-            points = list(sweep(problem, problem.everyone, clenshaw_curtis(n).nodes))
-            found = Refined(None, None, torch.tensor([n]))
-        order = torch.cat([point.index for point in points]).argsort()
-        sites = _joined([point.slope.sites for point in points], order)
-        gradients = _joined([point.slope.gradients for point in points], order)
-        tensors = tuple(_flow(y, g, n) for y, g in zip(sites, gradients, strict=True))
-        return Scores(tensors, found.value, found.baseline_value, found.steps)
-
-
-def _joined(parts: list[Tensors], order: Tensor) -> Tensors:
-    return tuple(torch.cat(of_site)[order] for of_site in zip(*parts, strict=True))
-
-
-def _flow(y: Tensor, gradient: Tensor, n: int) -> Tensor:
-    """∫ g · dy/dt dt from values y (n, *S) and gradients g (n, T, *S) at the Clenshaw–Curtis nodes: (1, T, *S)."""
-    rule = clenshaw_curtis(n)
-    speed = torch.einsum("ij,j...->i...", differentiation(rule.nodes).to(y.device), y.double())
-    return torch.einsum("i,i...,it...->t...", rule.weights.to(y.device), speed, gradient.double()).to(y.dtype)[None]
-
-
-def differentiation(nodes: Tensor) -> Tensor:
-    """D with (D y)ᵢ = p′(tᵢ), p the polynomial through y at the nodes: (N, N) float64.
-
-    >>> t = clenshaw_curtis(5).nodes
-    >>> bool(torch.allclose(differentiation(t) @ t**4, 4 * t**3))
-    True
-    """
-    gaps = nodes[:, None] - nodes[None, :]
-    gaps.fill_diagonal_(1)
-    scale = gaps.prod(1)
-    matrix = scale[:, None] / scale[None, :] / gaps
-    matrix.fill_diagonal_(0)
-    return matrix - torch.diag(matrix.sum(1))
+            return refined(problem, self.goal, through=True)
+        quadrature(self.rule, self.steps)  # refuses what makes no sense
+        return climbed(problem, (max(self.steps, 2),), self.goal, None, through=True)

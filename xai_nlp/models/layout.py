@@ -1,6 +1,7 @@
 """Where architectures keep what we ask for: a new one is a new row, and a tiny model in tests/models/tiny.py."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import nn
 
@@ -60,13 +61,13 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 
-def base_of(model: nn.Module) -> nn.Module:
+def base_of(model: Any) -> nn.Module:
     """The model without its head, which layouts count paths from; out of PEFT's wrapping, if it is in one."""
     model = model.get_base_model() if hasattr(model, "get_base_model") else model
     return getattr(model, "base_model", model)
 
 
-def generic(model: nn.Module) -> Layout:
+def generic(model: Any) -> Layout:
     """A layout found by looking: the input embeddings, and the first list of equal blocks, as long as the config says.
 
     Where the words' vectors meet the positions' cannot be told from outside, so `embeddings` is `word`.

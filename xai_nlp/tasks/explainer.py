@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -88,7 +89,7 @@ class Explainer:
         target: Wanted | Sequence[Wanted] = None,
         method: str | Sequence[str] = "integrated_gradients",
         baseline: str | None = None,
-        unit: Literal["logit", "probability", "log-probability"] = "logit",
+        unit: str = "logit",
         layer: int | None = None,
         long: Literal["windows", "error"] = "windows",
         max_length: int | None = None,
@@ -127,7 +128,7 @@ class Explainer:
             )
             for name in several or [str(method)]
         ]
-        wanted = list(target) if isinstance(target, (list, tuple)) else [target] * len(texts)
+        wanted: list[Wanted] = list(target) if isinstance(target, (list, tuple)) else [target] * len(texts)  # type: ignore[list-item]
         if len(wanted) != len(texts):
             raise InvalidInput(f"{len(texts)} texts need as many targets, or one for all; got {len(wanted)}.")
         with borrowed(self.model, evaluate=True):
@@ -181,15 +182,13 @@ class Explainer:
         for group in self._groups(rows):
             batch = self._batch([rows[i] for i in group])
             entries = batch.movable.shape[1] * self.model.get_input_embeddings().weight.shape[1]
-            for part, logits in Rows().chunks(
-                len(group), entries, self.model.device, lambda part, b=batch: self._plain(b, b.everyone[part])
-            ):
+            for part, logits in Rows().chunks(len(group), entries, self.model.device, partial(self._plain, batch)):
                 found.update(zip(group[part], logits, strict=True))
         return torch.stack([found[i] for i in range(len(rows))])
 
     @torch.no_grad()
-    def _plain(self, batch: Batch, owner: Tensor) -> Tensor:
-        logits = self._run(batch, owner)
+    def _plain(self, batch: Batch, part: slice) -> Tensor:
+        logits = self._run(batch, batch.everyone[part])
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     # Pose the problem and score it ----------------------------------------------------------------------------------

@@ -1,0 +1,71 @@
+"""Paired timings in one process, peak memory in processes of their own."""
+
+import multiprocessing
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Seconds of ours and of Captum, in turn; the ratio is the median of each round's."""
+
+    ours: float
+    theirs: float
+    ratio: float
+    result: Any
+    reference: Any
+
+
+def paired(ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int) -> Pair:
+    """Both, in turn, `rounds` times: the machine's drift hits both alike."""
+    times: list[tuple[float, float]] = []
+    result = reference = None
+    for _ in range(rounds):
+        seconds = []
+        for run in (ours, theirs):
+            start = time.perf_counter()
+            value = run()
+            seconds.append(time.perf_counter() - start)
+            result, reference = (value, reference) if run is ours else (result, value)
+        times.append((seconds[0], seconds[1]))
+    mine, other = zip(*times, strict=True)
+    ratio = statistics.median(b / a for a, b in times)
+    return Pair(statistics.median(mine), statistics.median(other), ratio, result, reference)
+
+
+def gemm_rate() -> float:
+    """GFLOP/s of this machine's matrix product, measured now."""
+    a = torch.randn(1536, 1536)
+    a @ a
+    start = time.perf_counter()
+    for _ in range(10):
+        a @ a
+    return 10 * 2 * 1536**3 / (time.perf_counter() - start) / 1e9
+
+
+def _child(prepare: Callable[[str], Callable[[], Any]], name: str, pipe: Any) -> None:
+    run = prepare(name)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run()
+    pipe.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def peak_memory(prepare: Callable[[str], Callable[[], Any]], name: str) -> float:
+    """MiB by which a fresh process's peak grows when it runs what `prepare(name)` gives."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_child, args=(prepare, name, there))
+    process.start()
+    process.join()
+    return here.recv() if here.poll() else float("nan")
+
+
+def largest_difference(got: torch.Tensor, expected: torch.Tensor) -> float:
+    """Relative to the largest score."""
+    return float((got - expected).abs().max() / expected.abs().max())
