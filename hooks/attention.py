@@ -272,9 +272,10 @@ def _attention(original: str | None, module: nn.Module, *args: Any, **kwargs: An
     visitors = [visitor for visitor in _here.visitors if id(module) in visitor.modules]
     if visitors:
         return _by_probabilities(visitors, original, module, *args, **kwargs)
-    names = _lookup(module) or {}
-    functions, eager = names["ALL_ATTENTION_FUNCTIONS"], names.get("eager_attention_forward")
-    own = functions.get_interface(original or "eager", eager)
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    names = {"ALL_ATTENTION_FUNCTIONS": ALL_ATTENTION_FUNCTIONS} | (_lookup(module) or {})  # a family may have its own
+    own = names["ALL_ATTENTION_FUNCTIONS"].get_interface(original or "eager", names.get("eager_attention_forward"))
     return (own or partial(_by_probabilities, (), original))(module, *args, **kwargs)
 
 

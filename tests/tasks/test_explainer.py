@@ -175,8 +175,8 @@ def test_multi_label_and_regression(kind):
 
     torch.manual_seed(0)
     labels = 1 if kind == "regression" else 3
-    config = BertConfig(vocab_size=200, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
-                        num_labels=labels, problem_type=kind)  # fmt: skip
+    config = BertConfig(vocab_size=200, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+                        intermediate_size=16, num_labels=labels, problem_type=kind)  # fmt: skip
     model, tokenizer = BertForSequenceClassification(config).eval(), tiny("bert")[1]
     explainer = xai_nlp.load(model, tokenizer)
     with torch.no_grad():
