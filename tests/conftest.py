@@ -13,6 +13,11 @@ NEEDS = {
 }
 left_out: dict[str, int] = {}
 
+if os.environ.get("PYTEST_XDIST_WORKER"):
+    import torch
+
+    torch.set_num_threads(1)  # the workers are the parallelism; threads on top of them only wait for each other
+
 
 def pytest_collection_modifyitems(config, items):
     """Tests that need what is not here are left out, unless XAI_REQUIRE names them: then they fail."""

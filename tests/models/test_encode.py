@@ -107,6 +107,6 @@ def test_loading(tmp_path):
 
 
 def test_an_unknown_model_is_named(monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UnknownName, match="Did you mean 'sentiment'"):
         load_model("sentimnt")

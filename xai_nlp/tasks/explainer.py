@@ -93,7 +93,7 @@ class Explainer:
         layer: int | None = None,
         long: Literal["windows", "error"] = "windows",
         max_length: int | None = None,
-        stride: int = 64,
+        stride: int | None = None,
         rows: int | None = None,
         progress: Progress | None = None,
         **options: Any,
@@ -106,8 +106,8 @@ class Explainer:
         baseline: "pad", "mask", "zero", "mean", or a text; None is pad, or zero where the tokenizer has no pad token.
         unit: what is explained: the label's logit, its probability, or that one's logarithm (natural).
         layer: None explains the input embeddings; k the output of block k.
-        long: texts longer than the model are read in windows that share `stride` tokens and explained as the mean over
-            them, or refused.
+        long: texts longer than the model are read in windows that share `stride` tokens (a quarter of a window, at most
+            64, if not given) and explained as the mean over them; "error" refuses them.
         rows: at most so many model rows at a time; None lets the engine choose.
 
         Raises UnknownName for a label, method, option or layer that does not exist; InvalidInput for a text with
@@ -132,7 +132,7 @@ class Explainer:
         if len(wanted) != len(texts):
             raise InvalidInput(f"{len(texts)} texts need as many targets, or one for all; got {len(wanted)}.")
         with borrowed(self.model, evaluate=True):
-            encoded = self._encode(texts, max_length, stride if long == "windows" else None)
+            encoded = self._encode(texts, max_length, stride, long=long)
             logits = self._logits(encoded)
             means = torch.stack([logits[[r.example == e for r in encoded]].mean(0) for e in range(len(texts))])
             goal = self.labels.target(wanted, means, unit)
@@ -145,7 +145,7 @@ class Explainer:
         single = isinstance(text, (str, tuple))
         texts: list[Text] = [text] if single else list(text)  # type: ignore[list-item]
         with borrowed(self.model, evaluate=True):
-            encoded = self._encode(texts, None, 64)
+            encoded = self._encode(texts)
             logits = self._logits(encoded)
         shown = [self.labels.shown(logits[[r.example == e for r in encoded]].mean(0)) for e in range(len(texts))]
         return shown[0] if single else shown
@@ -155,11 +155,16 @@ class Explainer:
     def _baseline(self, name: str | None) -> str:
         return name if name is not None else "zero" if self.pad is None else "pad"
 
-    def _encode(self, texts: Sequence[Text], max_length: int | None, stride: int | None) -> list[Row]:
+    def _encode(
+        self, texts: Sequence[Text], max_length: int | None = None, stride: int | None = None, *, long: str = "windows"
+    ) -> list[Row]:
         limits = [self.adapter.max_length, getattr(self.tokenizer, "model_max_length", None), max_length]
         limit = min(n for n in limits if n)
         names = ["input_ids", "attention_mask", *self.tokenizer.model_input_names]
-        return encode(self.tokenizer, texts, max_length=limit, stride=stride, names=names)
+        shared = min(64, limit // 4) if stride is None else stride
+        return encode(
+            self.tokenizer, texts, max_length=limit, stride=shared if long == "windows" else None, names=names
+        )
 
     def _batch(self, rows: list[Row]) -> Batch:
         inputs = padded(rows, self.pad, self.model.device)
