@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from xai_nlp.core.result import Explanation
-from xai_nlp.viz.digits import signed, unsigned
+from xai_nlp.viz.digits import MINUS, signed, unsigned
 from xai_nlp.viz.pieces import apart, pieces, strongest
-from xai_nlp.viz.scale import DARK, LIGHT, hexadecimal, peak
+from xai_nlp.viz.scale import DARK, hexadecimal, peak, strength
 from xai_nlp.viz.wording import (
     NO_PROMISE,
     explained_fact,
@@ -27,6 +27,10 @@ from xai_nlp.viz.wording import (
 
 TOP = 5
 WIDTH = 80
+BAR = 12  # cells of the longest bar
+RAMP = 8  # cells of the legend on each side of zero
+_INK = f"{hexadecimal(DARK.ink)} on {hexadecimal(DARK.card)}"
+_SOFT = hexadecimal(DARK.soft)
 
 # What a terminal might obey: control characters except newline and tab, and the marks that reorder text.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -44,12 +48,17 @@ def tokens_ansi(explanation: Explanation, *, colour: bool = True, width: int = W
     )  # fmt: skip
     with console.capture() as capture:
         console.print(render(explanation))
-    return capture.get()
+    # Without colours there is no panel, and its blanks would be in the way of whoever copies the text.
+    return capture.get() if colour else "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
 
 
 def render(explanation: Explanation) -> RenderableType:
-    """What rich prints: question, text in colour, legend, what is left unexplained, strongest words."""
-    return Group(*_lines(explanation.words()))
+    """What rich prints: question, text in colour, legend, what is left unexplained, strongest words.
+
+    It stands on a panel of its own. A terminal does not tell whether it is light or dark, and on the wrong one a weak
+    colour would look like a strong one.
+    """
+    return Padding(Group(*_lines(explanation.words())), (1, 2), style=_INK)
 
 
 def harmless(text: str) -> str:
@@ -68,50 +77,46 @@ def _picture(match: re.Match[str]) -> str:
 
 def _lines(words: Explanation) -> Iterator[RenderableType]:
     yield Text(harmless(headline(words)), style="bold")
-    yield Text(harmless(_summary(words)), style="dim")
-    yield Text()
+    yield Text(harmless(_summary(words)), style=_SOFT)
     for segment, name in enumerate(segment_names(words)):
-        if name:
-            yield Text(name, style="dim")
+        yield Text(f"\n{name}" if name else "", style=_SOFT)
         yield _coloured(words, segment)
+    yield Text()
     if apart(words):
         yield _specials(words)
-    yield Text()
     yield _legend(words)
     yield _trust(words)
     if strongest(words):
         yield Text()
-        yield Padding(_top_words(words), (0, 0))
+        yield _top_words(words)
 
 
 def _summary(words: Explanation) -> str:
     parts = [method_name(words), f"target {words.target}", f"baseline {words.baseline}"]
+    if words.model:
+        parts.insert(0, words.model)
     if words.outputs:
         parts.insert(0, f"{words.prediction} {output_text(words, words.prediction)}")
-    if words.model:
-        parts.insert(1, words.model)
     return " · ".join(parts)
 
 
-def _style(score: float, largest: float) -> str:
-    """Light colours with dark ink, whatever the terminal's own: the scale's contrast holds on both backgrounds."""
-    if score == 0:
-        return ""
-    return f"{hexadecimal(LIGHT.ink)} on {hexadecimal(LIGHT.colour(score, largest))}"
+def _on(score: float, largest: float) -> str:
+    """The background of a score."""
+    return f"on {hexadecimal(DARK.colour(score, largest))}" if score else ""
 
 
 def _coloured(words: Explanation, segment: int) -> Text:
     largest, text = peak(words.scores), Text()
     for piece in pieces(words, segment):
-        text.append(harmless(piece.text), style=_style(piece.score, largest) if piece.members else "")
+        text.append(harmless(piece.text), style=_on(piece.score, largest))
     return text
 
 
 def _specials(words: Explanation) -> Text:
-    largest, text = peak(words.scores), Text("added by the tokenizer:", style="dim")
+    largest, text = peak(words.scores), Text("added by the tokenizer:", style=_SOFT)
     for i in apart(words):
-        text.append(" ")
-        text.append(harmless(words.tokens[i]), style=_style(words.scores[i], largest))
+        text.append("  ")
+        text.append(harmless(words.tokens[i]), style=f"{hexadecimal(DARK.ink)} {_on(words.scores[i], largest)}")
         text.append(f" {signed(words.scores[i], largest or None)}")
     return text
 
@@ -119,28 +124,31 @@ def _specials(words: Explanation) -> Text:
 def _legend(words: Explanation) -> Text:
     largest = peak(words.scores)
     if not largest:
-        return Text("every score is 0: nothing counts for or against", style="dim")
-    text = Text()
-    text.append(f" −{unsigned(largest)} against ", style=_style(-1, 1))
-    text.append("  0  ")
-    text.append(f" +{unsigned(largest)} for ", style=_style(1, 1))
-    return text.append(f" {words.unit or 'no unit'}, per word", style="dim")
+        return Text("every score is 0: nothing counts for or against", style=_SOFT)
+    text = Text("against ", style=_SOFT)
+    text.append(f"{MINUS}{unsigned(largest)} ", style=hexadecimal(DARK.ink))
+    for n in range(-RAMP, RAMP + 1):
+        text.append(" ", style=_on(n, RAMP))
+    text.append(f" +{unsigned(largest)}", style=hexadecimal(DARK.ink))
+    return text.append(f" for · {'unit: ' + harmless(words.unit) if words.unit else 'no unit'}, per word")
 
 
 def _trust(words: Explanation) -> Text:
-    fact = explained_fact(words)
-    line = f"{fact.label} {fact.value}"
-    left = unexplained(words)
-    return Text(harmless(f"{line} · {left.label} {left.value}" if left else f"{line} · {NO_PROMISE}"))
+    fact, left = explained_fact(words), unexplained(words)
+    said = f"{left.label} {left.value}" if left else NO_PROMISE
+    return Text(harmless(f"{fact.label} {fact.value} · {said}"))
 
 
 def _top_words(words: Explanation) -> Table:
+    """Number, bar and word, as many as fit a glance."""
     largest = peak(words.scores)
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right")
+    table.add_column(width=BAR)
     table.add_column(overflow="ellipsis", no_wrap=True)
     for i in strongest(words, TOP):
         score = words.scores[i]
-        number = Text(signed(score, largest), style=hexadecimal((DARK if score else LIGHT).line(score)))
-        table.add_row(number, Text(harmless(words.tokens[i].replace("\n", "␊"))))
+        line = hexadecimal(DARK.line(score))
+        bar = Text("━" * max(1, round(BAR * strength(score, largest))), style=line)
+        table.add_row(Text(signed(score, largest), style=line), bar, Text(harmless(words.tokens[i].replace("\n", "␊"))))
     return table

@@ -39,6 +39,10 @@ class Theme:
         """The colour of a bar or an underline with this sign."""
         return self.negative_line if score < 0 else self.positive_line
 
+    def faded_line(self, score: float, peak: float) -> RGB:
+        """The colour of the line under a token, as strong as the token's background."""
+        return mix(self.card, self.line(score), strength(score, peak))
+
 
 LIGHT = Theme(
     card=(255, 255, 255), ink=(27, 34, 45), positive=(247, 152, 66), negative=(104, 173, 240),

@@ -6,22 +6,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from xai_nlp.core.result import SPECIAL, Explanation
-from xai_nlp.viz.digits import count, signed, with_unit
-from xai_nlp.viz.pieces import strongest
-from xai_nlp.viz.scale import peak, step
-from xai_nlp.viz.strips import Legend, Strip, scale_key, shared_legends, shared_peaks, strip
+from xai_nlp.viz.digits import count, with_unit
+from xai_nlp.viz.scale import peak
+from xai_nlp.viz.strips import Legend, Strip, shared_legends, shared_peaks, strip
+from xai_nlp.viz.tables import Table, balance, tables
 from xai_nlp.viz.wording import (
     NO_PROMISE,
     Fact,
     are_probabilities,
     contrast_of,
     explained_fact,
+    layer_of,
     method_name,
     output_text,
     plain,
     question,
     steps_used,
     unexplained,
+    windows_used,
 )
 
 TOP = 10  # words in “strongest words”
@@ -35,34 +37,6 @@ DIFFERENCES: dict[str, Callable[[Explanation], str]] = {
     "baseline": lambda item: f"baseline {item.baseline}",
     "seed": lambda item: f"seed {item.seed}",
 }
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A number in a table or beside a bar, with its sign and strength."""
-
-    number: str
-    kind: str = "z"
-    own: int = 0
-    shared: int = 0
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of a table: what it is about, and a number for each explanation."""
-
-    name: str
-    place: str
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Numbers of explanations that cut the text alike."""
-
-    heads: tuple[str, ...]
-    lines: tuple[Line, ...]
-    signs: str = ""  # "pn" if both signs occur: bars then grow from the middle
 
 
 @dataclass(frozen=True)
@@ -96,11 +70,11 @@ class Group:
     rows: tuple[Row, ...]
     strongest: tuple[Table, ...]
     numbers: tuple[Table, ...]
+    balance: Table | None  # where one explanation stands alone and has to add up
     outputs: tuple[Output, ...]
     unlisted: int  # labels left out of `outputs`
     prediction: str
     top: float  # the largest |score|, to sort by
-    search: str
 
 
 @dataclass(frozen=True)
@@ -165,79 +139,38 @@ def _group(
         for name, item, merged in zip(names, items, words, strict=True)
     )
     ranked = sorted(first.outputs, key=lambda label: -first.outputs[label])
+    listed = [label for place, label in enumerate(ranked) if place < LABELS or label in _asked(first)]
     return Group(
         question=question(first),
         facts=tuple(_facts(items)),
         rows=rows,
-        strongest=_tables(names, words, word_peaks, top=TOP),
-        numbers=_tables(names, items, token_peaks),
-        outputs=tuple(_output(first, label) for label in ranked[:LABELS]),
-        unlisted=max(0, len(ranked) - LABELS),
+        strongest=tables(names, words, word_peaks, top=TOP),
+        numbers=tables(names, items, token_peaks),
+        balance=balance(words[0]) if len(words) == 1 else None,
+        outputs=tuple(_output(first, label) for label in listed),
+        unlisted=len(ranked) - len(listed),
         prediction=first.prediction if first.outputs else "",
         top=max(peak(item.scores) for item in items),
-        search=" ".join(first.segments).lower(),
     )
 
 
 def _names(items: Sequence[Explanation]) -> list[str]:
     """A name for each that says in what it differs from the others; its method if in nothing."""
-    differs = [read for read in DIFFERENCES.values() if len({read(item) for item in items}) > 1]
-    names = [" · ".join(read(item) for read in differs) or method_name(item) for item in items]
+    names = [""] * len(items)
+    for read in DIFFERENCES.values():
+        told = [f"{name} · {read(item)}".removeprefix(" · ") for name, item in zip(names, items, strict=True)]
+        if len(set(names)) < len(set(told)):  # this tells some of them apart that were the same so far
+            names = told
     return [name if names.count(name) == 1 else f"{name} ({n})" for n, name in enumerate(names, start=1)]
 
 
-def _tables(
-    names: Sequence[str], items: Sequence[Explanation], peaks: dict[str, float], top: int | None = None
-) -> tuple[Table, ...]:
-    """One table for all that cut the text alike; with `top`, only the lines that are strongest in one of them."""
-    alike: dict[tuple[object, ...], list[int]] = {}
-    for n, item in enumerate(items):
-        alike.setdefault((item.offsets, item.segment), []).append(n)
-    return tuple(_table([names[n] for n in same], [items[n] for n in same], peaks, top) for same in alike.values())
-
-
-def _table(names: Sequence[str], items: Sequence[Explanation], peaks: dict[str, float], top: int | None) -> Table:
-    own = [peak(item.scores) for item in items]
-    shown: Sequence[int] = range(len(items[0].tokens))
-    if top is not None:
-        strengths = {
-            i: max(abs(item.scores[i]) / (largest or 1) for item, largest in zip(items, own, strict=True))
-            for item in items
-            for i in strongest(item, top)
-        }
-        shown = sorted(strengths, key=lambda i: (-strengths[i], i))[:top]
-    lines = tuple(
-        Line(
-            items[0].tokens[i],
-            _place(items[0], i),
-            tuple(
-                _cell(item.scores[i], largest, peaks[scale_key(item)]) for item, largest in zip(items, own, strict=True)
-            ),
-        )
-        for i in shown
-    )
-    signs = "".join(kind for kind in "pn" if any(cell.kind == kind for line in lines for cell in line.cells))
-    heads = tuple(f"{name}, {item.unit}" if item.unit else name for name, item in zip(names, items, strict=True))
-    return Table(heads, lines, signs)
-
-
-def _cell(score: float, own: float, shared: float) -> Cell:
-    kind = "n" if score < 0 else "p" if score > 0 else "z"
-    return Cell(signed(score, own or None), kind, step(score, own), step(score, shared))
-
-
-def _place(item: Explanation, token: int) -> str:
-    if item.segment[token] == SPECIAL:
-        return "special"
-    start, end = item.offsets[token]
-    text = f"text {item.segment[token] + 1}, " if len(item.segments) > 1 else ""
-    return f"{text}{start}–{end}"
+def _asked(item: Explanation) -> tuple[str, ...]:
+    return contrast_of(item) or (item.target,)
 
 
 def _output(item: Explanation, label: str) -> Output:
-    asked = label in (contrast_of(item) or (item.target,))
     hundredths = round(100 * item.outputs[label]) if are_probabilities(item.outputs) else None
-    return Output(label, output_text(item, label), hundredths, asked)
+    return Output(label, output_text(item, label), hundredths, label in _asked(item))
 
 
 def _facts(items: Sequence[Explanation]) -> list[Fact]:
@@ -253,6 +186,8 @@ def _facts(items: Sequence[Explanation]) -> list[Fact]:
             facts.append(left)
         if steps := steps_used(first):
             facts.append(Fact(str(steps), "steps used"))
+        if windows := windows_used(first):
+            facts.append(Fact(str(windows), "windows, as the text is longer than the model reads at once"))
     else:
         facts.append(Fact(str(len(items)), "explanations of this text"))
     special = first.segment.count(SPECIAL)
@@ -288,6 +223,7 @@ def _meta(items: Sequence[Explanation]) -> list[tuple[str, str]]:
         ("model", lambda item: item.model),
         ("method", method_name),
         ("target", lambda item: item.target),
+        ("layer", layer_of),
         ("baseline", lambda item: item.baseline),
     ]
     meta = []

@@ -111,5 +111,20 @@ def explained_fact(explanation: Explanation) -> Fact:
 
 def steps_used(explanation: Explanation) -> int | None:
     """Steps taken along the path, where the method says so."""
-    steps = explanation.params.get("steps_used")
-    return steps if isinstance(steps, int) and not isinstance(steps, bool) else None
+    return _whole(explanation, "steps_used")
+
+
+def windows_used(explanation: Explanation) -> int | None:
+    """How many windows a long text was read in; None if in one."""
+    return _whole(explanation, "windows")
+
+
+def layer_of(explanation: Explanation) -> str:
+    """The layer whose output was attributed to; nothing for the embeddings."""
+    layer = explanation.params.get("layer")
+    return "" if layer is None else str(layer)
+
+
+def _whole(explanation: Explanation, name: str) -> int | None:
+    number = explanation.params.get(name)
+    return number if isinstance(number, int) and not isinstance(number, bool) else None

@@ -88,8 +88,16 @@ def test_failures_are_one_line_and_exit_1(args, said):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("args", [["explain", "sentiment"], ["explain", "sentiment", "a", "--file", "b"], ["nothing"],
-                                  ["explain", "sentiment", "a", "-o", "steps"], ["explain", "sentiment", "a", "--layer", "x"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["explain", "sentiment"],
+        ["explain", "sentiment", "a", "--file", "b"],
+        ["nothing"],
+        ["explain", "sentiment", "a", "-o", "steps"],
+        ["explain", "sentiment", "a", "--layer", "x"],
+    ],
+)
 def test_usage_is_exit_2(args):
     assert run(*args).exit_code == 2
 

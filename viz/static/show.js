@@ -129,6 +129,8 @@ function finding(root, controls) {
   const cards = root.querySelector(".cards");
   const given = [...cards.children];
   const none = root.querySelector(".none");
+  const texts = new Map(given.map((card) => [card, [...card.querySelectorAll(".strip:not(.only-tokens) .tokens")]
+    .map((text) => text.textContent.toLowerCase()).join("\n")]));
   const orders = {
     given: () => 0,
     top: (a, b) => Number(b.dataset.top) - Number(a.dataset.top),
@@ -138,7 +140,7 @@ function finding(root, controls) {
     const wanted = search.value.toLowerCase();
     let found = 0;
     for (const card of given) {
-      card.hidden = !(card.dataset.search.includes(wanted) && (!label.value || card.dataset.label === label.value));
+      card.hidden = !(texts.get(card).includes(wanted) && (!label.value || card.dataset.label === label.value));
       found += !card.hidden;
     }
     cards.append(...[...given].sort(orders[sort.value]));

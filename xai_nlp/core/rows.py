@@ -16,7 +16,7 @@ Progress = Callable[[int, int], None]  # rows done, rows in all
 
 # Entries of the input that go through a model at once. Measured on BERT-base and on small models: a CPU gains
 # nothing beyond, a GPU wants more to be full.
-ENTRIES = {"cpu": 2**21, "cuda": 2**25}
+ENTRIES = {"cpu": 2**20, "cuda": 2**25}
 
 
 def out_of_memory(error: BaseException) -> bool:
