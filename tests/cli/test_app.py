@@ -45,7 +45,8 @@ def test_json_and_html(tmp_path):
 
 
 def test_options_reach_the_method():
-    done = run("explain", "sentiment", "a film", "-o", "steps=12", "--target", "NEGATIVE", "--baseline", "mask", "--unit",
+    assert (why["params"]["steps"], why["target"]) == (12, "NEGATIVE")
+    assert (why["baseline"], why["unit"]) == ("mask", "probability")
                "probability", "--layer", "1", "--json", "-")  # fmt: skip
     why = json.loads(done.stdout)
     assert (why["params"]["steps"], why["target"], why["baseline"], why["unit"]) == (
