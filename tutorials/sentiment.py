@@ -18,14 +18,14 @@ for token, score in sorted(zip(contrast.tokens, contrast.scores, strict=True), k
 
 # Methods disagree; look at several before believing one. Only complete methods share out f(x) − f(x₀).
 for other in explainer.explain(why.segments[0], method=["integrated_gradients", "occlusion", "saliency"]):
-    print(f"{other.method:22} {max(zip(other.scores, other.tokens, strict=True))[1]!r:8} {'complete' * other.complete}")
+    strongest = max(zip(other.scores, other.tokens, strict=True))[1]
+    print(f"{other.method:22} {strongest!r:8} {'complete' * other.complete}")
 
 # What if the baseline were another? The answer is always "compared with what".
 for baseline in ("pad", "mask", "zero", "a perfectly decent film"):
     found = explainer.explain(why.segments[0], baseline=baseline, target="NEGATIVE")
-    print(
-        f"{baseline:25} f(x₀) = {found.baseline_value:+.2f}, strongest {max(zip(found.scores, found.tokens, strict=True))[1]!r}"
-    )
+    strongest = max(zip(found.scores, found.tokens, strict=True))[1]
+    print(f"{baseline:25} f(x₀) = {found.baseline_value:+.2f}, strongest {strongest!r}")
 
 # Captum's names, same answers.
 # from captum.attr import LayerIntegratedGradients  becomes

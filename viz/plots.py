@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import os
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput
-from xai_nlp.viz.canvas import drawable, figure_of, fraction, plain
 from xai_nlp.viz.pieces import strongest
-from xai_nlp.viz.scale import LIGHT
-from xai_nlp.viz.sheet import Sheet
+from xai_nlp.viz.scale import LIGHT, RGB
+from xai_nlp.viz.sheet import WIDTH, Box, Sheet, Stroke, Words
 from xai_nlp.viz.wording import headline, method_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 SUFFIXES = (".png", ".svg")
 DPI = 200
 PIXELS = 2**16 - 1  # Agg draws no higher picture; a longer text gets a coarser one
 LETTERS = 32  # of a token beside its bar
+
+#: Looked through in this order for a character; the first comes with matplotlib, the others where they are installed.
+FAMILIES = (
+    "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "PingFang SC", "Hiragino Sans",
+    "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Noto Sans Devanagari", "Noto Sans Thai", "Arial Unicode MS",
+)  # fmt: skip
+MISSING = "□"
+# Joiners and variation selectors say how their neighbours look; without a glyph there is nothing to draw.
+_INVISIBLE = frozenset("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\ufe0e\ufe0f")
 
 
 def bars(explanation: Explanation, *, top: int | None = None, ax: Axes | None = None) -> Figure:
@@ -31,15 +44,15 @@ def bars(explanation: Explanation, *, top: int | None = None, ax: Axes | None = 
     shown = range(len(explanation.tokens)) if top is None else strongest(explanation, top)
     scores = [explanation.scores[i] for i in shown]
     if ax is None:
-        figure = figure_of(1.1 + 0.28 * max(1, len(scores)))
+        figure = _figure_of(1.1 + 0.28 * max(1, len(scores)))
         figure.set_layout_engine("constrained")
         ax = figure.subplots()
-    ax.barh(range(len(scores)), scores, color=[fraction(LIGHT.line(score)) for score in scores], height=0.72)
-    ax.set_yticks(range(len(scores)), [_shortened(explanation.tokens[i]) for i in shown], **plain())
+    ax.barh(range(len(scores)), scores, color=[_fraction(LIGHT.line(score)) for score in scores], height=0.72)
+    ax.set_yticks(range(len(scores)), [_shortened(explanation.tokens[i]) for i in shown], **_plain())
     ax.set_ylim(max(1, len(scores)) - 0.4, -0.6)
-    ax.axvline(0, color=fraction(LIGHT.soft), linewidth=0.8)
-    ax.set_xlabel(drawable(f"score, {explanation.unit or 'no unit'}"), **plain())
-    ax.set_title(drawable(f"{headline(explanation)}  {method_name(explanation)}"), **plain(loc="left"))
+    ax.axvline(0, color=_fraction(LIGHT.soft), linewidth=0.8)
+    ax.set_xlabel(_drawable(f"score, {explanation.unit or 'no unit'}"), **_plain())
+    ax.set_title(_drawable(f"{headline(explanation)}  {method_name(explanation)}"), **_plain(loc="left"))
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     return cast("Figure", ax.figure)
@@ -47,7 +60,12 @@ def bars(explanation: Explanation, *, top: int | None = None, ax: Axes | None = 
 
 def tokens_figure(explanation: Explanation) -> Figure:
     """The text as a picture: words on their colour, wrapped, with question, legend and what is left unexplained."""
-    return Sheet(explanation.words()).draw()
+    figure = _figure_of(1.0)
+    sheet = Sheet(explanation.words(), _measure(figure), _drawable)
+    figure.set_size_inches(WIDTH, sheet.height)
+    for mark in sheet.marks:
+        figure.add_artist(_artist(mark, figure, sheet.height))
+    return figure
 
 
 def save_tokens(explanation: Explanation, path: str | os.PathLike[str]) -> None:
@@ -69,5 +87,87 @@ def save_tokens(explanation: Explanation, path: str | os.PathLike[str]) -> None:
 
 
 def _shortened(token: str) -> str:
-    shown = drawable(token)
+    shown = _drawable(token)
     return shown if len(shown) <= LETTERS else shown[: LETTERS - 1] + "…"
+
+
+def _artist(mark: Words | Box | Stroke, figure: Figure, height: float) -> Artist:
+    """What matplotlib draws for a mark, in inches from the lower left corner."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Rectangle
+
+    x, y, colour, inches = mark.x, height - mark.y, _fraction(mark.colour), figure.dpi_scale_trans
+    if isinstance(mark, Words):
+        return _text(mark.text, mark.size, mark.bold, x=x, y=y, color=colour, transform=inches, zorder=2)
+    if isinstance(mark, Box):
+        return Rectangle(
+            (x, y), mark.width, mark.height, facecolor=colour, edgecolor="none", transform=inches, zorder=0
+        )
+    style: Any = (0, (2.5, 1.5)) if mark.dashed else "-"
+    ends = [x, x + mark.width], [y, y]
+    return Line2D(*ends, color=colour, linewidth=1.2, linestyle=style, transform=inches, zorder=1)
+
+
+def _measure(figure: Figure) -> Callable[[str, float, bool], float]:
+    """How wide a text is in inches; asked once for each, since asking is most of the work."""
+    renderer = cast(Any, figure.canvas).get_renderer()
+
+    @cache
+    def width(text: str, size: float, bold: bool) -> float:
+        artist = _text(text, size, bold)
+        artist.set_figure(figure)
+        return float(artist.get_window_extent(renderer).width) / figure.dpi
+
+    return width
+
+
+def _text(text: str, size: float, bold: bool, **more: Any) -> Text:
+    from matplotlib.text import Text
+
+    weight = "bold" if bold else "normal"
+    return Text(text=text, fontsize=size, fontweight=weight, verticalalignment="baseline", **_plain(**more))
+
+
+def _figure_of(height: float) -> Figure:
+    """An empty figure, `height` inches high; pyplot, which keeps every figure alive, is not involved."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), dpi=100, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _plain(**more: Any) -> dict[str, Any]:
+    """Options of every text: a `$` is a dollar, and fonts are those that `_drawable` looked into."""
+    return {"parse_math": False, "usetex": False, "family": list(_fonts()), **more}
+
+
+def _drawable(text: str) -> str:
+    """The text with □ for what no font here can draw: matplotlib would warn, and draw much the same."""
+    known = _known()
+    return "".join(
+        " " if c.isspace() else "" if c in _INVISIBLE else c if c.isprintable() and ord(c) in known else MISSING
+        for c in text
+    )
+
+
+def _fraction(colour: RGB) -> tuple[float, float, float]:
+    """The colour as matplotlib takes it."""
+    red, green, blue = (value / 255 for value in colour)
+    return red, green, blue
+
+
+@lru_cache(maxsize=1)
+def _fonts() -> dict[str, frozenset[int]]:
+    """The families that are here, and the characters each can draw."""
+    from matplotlib import font_manager
+
+    installed = {entry.name for entry in font_manager.fontManager.ttflist}
+    here = [family for family in FAMILIES if family in installed]
+    return {family: frozenset(font_manager.get_font(font_manager.findfont(family)).get_charmap()) for family in here}
+
+
+@lru_cache(maxsize=1)
+def _known() -> frozenset[int]:
+    return frozenset().union(*_fonts().values())

@@ -45,17 +45,23 @@ def test_json_and_html(tmp_path):
 
 
 def test_options_reach_the_method():
-    assert (why["params"]["steps"], why["target"]) == (12, "NEGATIVE")
-    assert (why["baseline"], why["unit"]) == ("mask", "probability")
-               "probability", "--layer", "1", "--json", "-")  # fmt: skip
-    why = json.loads(done.stdout)
-    assert (why["params"]["steps"], why["target"], why["baseline"], why["unit"]) == (
-        12,
+    asked = [
+        "-o",
+        "steps=12",
+        "--target",
         "NEGATIVE",
+        "--baseline",
         "mask",
+        "--unit",
         "probability",
-    )
-    assert why["params"]["layer"] == 1
+        "--layer",
+        "1",
+        "--json",
+        "-",
+    ]
+    why = json.loads(run("explain", "sentiment", "a film", *asked).stdout)
+    assert (why["params"]["steps"], why["params"]["layer"], why["target"]) == (12, 1, "NEGATIVE")
+    assert (why["baseline"], why["unit"]) == ("mask", "probability")
     several = run("explain", "sentiment", "a film", "--method", "saliency", "--method", "random", "--json", "-")
     assert [json.loads(line)["method"] for line in several.stdout.splitlines()] == ["saliency", "random"]
     pair = run("explain", "sentiment", "a film", "--pair", "a book", "--json", "-")
