@@ -14,8 +14,6 @@ from xai_nlp.tasks.explainer import Explainer
 class TextClassificationExplainer(Explainer):
     """Explains any `AutoModelForSequenceClassification`: sentiment, topics, pairs (NLI), many labels, regression."""
 
-    task = "text-classification"
-
 
 _kept: dict[str, TextClassificationExplainer] = {}
 

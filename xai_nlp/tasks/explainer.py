@@ -316,6 +316,7 @@ class Explainer:
             baseline=request.baseline,
             complete=method.complete,
             model=self.name,
+            seed=getattr(method, "seed", 0),
             params={**asdict(method), **used, **cut, **place},  # type: ignore[call-overload]
             versions={"xai_nlp": __version__, "torch": torch.__version__, "transformers": transformers.__version__},
         )
