@@ -11,8 +11,8 @@ SPACE = "\u00a0"  # a number and its unit stay on one line
 def signed(number: float, peak: float | None = None) -> str:
     """The number with its sign, three digits for the largest of its kind (`peak`), the same decimals for all.
 
-    >>> signed(1.2345), signed(-0.04, peak=2.0), signed(0.0), signed(3e-9), signed(2500.0)
-    ('+1.23', '−0.04', '0', '+3.00e−9', '+2500')
+    >>> signed(1.2345), signed(-0.04, peak=2.0), signed(0.0), signed(3e-9), signed(250.0), signed(2500.0)
+    ('+1.23', '−0.04', '0', '+3.00e−9', '+250.0', '+2500')
     """
     if number == 0:
         return "0"
@@ -27,7 +27,7 @@ def unsigned(number: float, peak: float | None = None) -> str:
     if not -5 < size < 6:
         mantissa, exponent = f"{number:.2e}".split("e")
         return f"{mantissa}e{int(exponent)}".replace("-", MINUS)
-    return f"{number:.{max(0, 2 - size)}f}".replace("-", MINUS)
+    return f"{number:.{max(int(size < 3), 2 - size)}f}".replace("-", MINUS)
 
 
 def with_unit(number: str, unit: str) -> str:

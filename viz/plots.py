@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".svg")
 DPI = 200
+FINE = 600  # dots per inch that words are measured at
 PIXELS = 2**16 - 1  # Agg draws no higher picture; a longer text gets a coarser one
 LETTERS = 32  # of a token beside its bar
 
@@ -61,7 +62,7 @@ def bars(explanation: Explanation, *, top: int | None = None, ax: Axes | None = 
 def tokens_figure(explanation: Explanation) -> Figure:
     """The text as a picture: words on their colour, wrapped, with question, legend and what is left unexplained."""
     figure = _figure_of(1.0)
-    sheet = Sheet(explanation.words(), _measure(figure), _drawable)
+    sheet = Sheet(explanation.words(), _measure(), _drawable)
     figure.set_size_inches(WIDTH, sheet.height)
     for mark in sheet.marks:
         figure.add_artist(_artist(mark, figure, sheet.height))
@@ -108,15 +109,19 @@ def _artist(mark: Words | Box | Stroke, figure: Figure, height: float) -> Artist
     return Line2D(*ends, color=colour, linewidth=1.2, linestyle=style, transform=inches, zorder=1)
 
 
-def _measure(figure: Figure) -> Callable[[str, float, bool], float]:
-    """How wide a text is in inches; asked once for each, since asking is most of the work."""
+def _measure() -> Callable[[str, float, bool], float]:
+    """How wide a text is in inches; asked once for each, since asking is most of the work.
+
+    Measured at a fine resolution: at a screen's, letters snap to whole pixels and words stand unevenly.
+    """
+    figure = _figure_of(1.0, width=1.0, dpi=FINE)
     renderer = cast(Any, figure.canvas).get_renderer()
 
     @cache
     def width(text: str, size: float, bold: bool) -> float:
         artist = _text(text, size, bold)
         artist.set_figure(figure)
-        return float(artist.get_window_extent(renderer).width) / figure.dpi
+        return float(artist.get_window_extent(renderer).width) / FINE
 
     return width
 
@@ -128,12 +133,12 @@ def _text(text: str, size: float, bold: bool, **more: Any) -> Text:
     return Text(text=text, fontsize=size, fontweight=weight, verticalalignment="baseline", **_plain(**more))
 
 
-def _figure_of(height: float) -> Figure:
-    """An empty figure, `height` inches high; pyplot, which keeps every figure alive, is not involved."""
+def _figure_of(height: float, width: float = WIDTH, dpi: float = 100) -> Figure:
+    """An empty figure; pyplot, which keeps every figure alive, is not involved."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH, height), dpi=100, facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=dpi, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 

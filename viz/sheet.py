@@ -14,7 +14,7 @@ from xai_nlp.viz.wording import NO_PROMISE, headline, method_name, segment_names
 WIDTH = 8.0  # inches, as all lengths here but font sizes
 MARGIN = 0.4
 LINE = 0.36  # from one line of the text to the next
-BLANK = 0.055
+BLANK = 0.08  # between words; a coloured word reaches 0.03 into it
 SIZE, SMALL, LARGE = 12.0, 9.0, 16.0  # points
 RAMP = 40  # steps of the legend's ramp on each side of zero
 

@@ -161,6 +161,7 @@ def _names(items: Sequence[Explanation]) -> list[str]:
         told = [f"{name} · {read(item)}".removeprefix(" · ") for name, item in zip(names, items, strict=True)]
         if len(set(names)) < len(set(told)):  # this tells some of them apart that were the same so far
             names = told
+    names = [name or method_name(item) for name, item in zip(names, items, strict=True)]
     return [name if names.count(name) == 1 else f"{name} ({n})" for n, name in enumerate(names, start=1)]
 
 

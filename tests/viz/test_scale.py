@@ -2,7 +2,7 @@
 
 import pytest
 
-from xai_nlp.viz.scale import STEPS, THEMES, contrast, peak, step, strength
+from xai_nlp.viz.scale import DARK, LIGHT, STEPS, THEMES, contrast, css, hexadecimal, peak, step, strength
 
 
 def test_contrast_of_black_on_white_by_definition():
@@ -32,3 +32,37 @@ def test_strength_by_hand():
     assert strength(-1, 2) == 0.5
     assert strength(0, 0) == 0
     assert step(2, 2) == STEPS
+
+
+@pytest.mark.parametrize("name", THEMES)
+def test_bars_stand_out_from_their_card(name):
+    theme = THEMES[name]
+    for line in (theme.positive_line, theme.negative_line, theme.accent):
+        assert contrast(line, theme.card) >= 3  # WCAG 2.2, 1.4.11: graphics
+
+
+@pytest.mark.parametrize("name", THEMES)
+def test_colours_grow_steadily_with_strength(name):
+    theme = THEMES[name]
+    for sign in (1, -1):
+        away = [contrast(theme.colour(sign * k, STEPS), theme.card) for k in range(STEPS + 1)]
+        assert away == sorted(away)
+        assert away[-1] > 1.5
+
+
+def test_a_mix_by_hand():
+    assert LIGHT.colour(0.5, 1.0) == (251, 204, 160)  # halfway from white to (247, 152, 66), halves to even
+    assert LIGHT.colour(-1.0, 1.0) == LIGHT.negative
+    assert LIGHT.faded_line(0.0, 1.0) == LIGHT.card
+    assert hexadecimal((1, 35, 255)) == "#0123ff"
+
+
+def test_the_stylesheet_says_the_same_colours():
+    text = css("box")
+    assert ".box .a37{--a:0.37}" in text
+    for theme in THEMES.values():
+        assert "--for:{} {} {};".format(*theme.positive) in text
+        assert "--against:{} {} {};".format(*theme.negative) in text
+    dark = "--card:{} {} {};".format(*DARK.card)
+    # paper is white: dark colours are for screens only
+    assert all("@media screen" in before.rsplit("}}", 1)[-1] for before in text.split(dark)[:-1])
