@@ -44,7 +44,7 @@ def tokens_ansi(explanation: Explanation, *, colour: bool = True, width: int = W
     """
     console = Console(
         file=io.StringIO(), width=width, force_terminal=colour, color_system="truecolor" if colour else None,
-        no_color=not colour, legacy_windows=False, highlight=False, markup=False, emoji=False, _environ={},
+        legacy_windows=False, highlight=False, _environ={},
     )  # fmt: skip
     with console.capture() as capture:
         console.print(render(explanation))

@@ -73,6 +73,15 @@ def test_hostile_pages_are_quiet_and_fit(opened, width, scheme):
     assert fits(tab)
 
 
+def test_words_and_names_without_a_break_fit_a_phone(opened):
+    name = "LABEL_" + "x" * 120
+    why = made("y" * 300, target=name, outputs={name: 0.9, "other": 0.1}, model="z" * 90)
+    for shown in ([why], [why, made("y" * 300, method="m" * 80)], [why, made()]):
+        tab = opened(shown, 360)
+        tab.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        assert fits(tab)
+
+
 def test_the_policy_stops_what_the_page_did_not_bring(opened):
     tab = opened([made()])
     tab.evaluate(
@@ -158,6 +167,8 @@ def test_scales_and_the_least_strength_shown(opened):
     assert tab.locator(".least output").inner_text() == "40 %"
     tab.locator("[name=least]").fill("0")
     assert strengths(tab) == [100, 50, 38, 0, 0, 100, 0, 0]
+    tab.get_by_role("button", name="shared scale").click()
+    assert strengths(tab) == [100, 50, 38, 0, 0, 50, 0, 0]
 
 
 def test_search_filter_and_sort(opened):

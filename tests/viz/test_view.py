@@ -91,6 +91,11 @@ def test_the_strongest_words_come_first_and_once():
     assert [(c.own, c.shared) for c in table.lines[0].cells] == [(100, 50), (100, 100)]
 
 
+def test_strength_comes_before_place():
+    (table,) = tables(["ig"], [made(scores=[0.0, 0.25, -0.5, 1.0, 2.0])], {"logit": 2.0}, top=10)
+    assert [line.name for line in table.lines] == ["film", "fine", "a"]  # without [SEP], whatever its score
+
+
 def test_explanations_cut_differently_get_tables_of_their_own():
     other = made(tokens=("a", "fine film"), offsets=((0, 1), (2, 11)), segment=(0, 0), scores=(1.0, 2.0))
     assert [len(table.lines) for table in tables(["x", "y"], [made(), other], {"logit": 2.0})] == [5, 2]

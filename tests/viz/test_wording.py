@@ -57,6 +57,7 @@ def test_a_hyphen_in_a_label_is_no_contrast():
     assert contrast_of(made(target="non-toxic-toxic", outputs=labels)) == ("non-toxic", "toxic")
     assert contrast_of(made(target="toxic-non-toxic", outputs=labels)) == ("toxic", "non-toxic")
     assert contrast_of(made(target="a-b", outputs=labels)) is None
+    assert contrast_of(made(target="a-b", outputs={"a-b": 0.5, "a": 0.25, "b": 0.25})) is None
 
 
 def test_an_answer_is_asked_about_in_its_own_words():
@@ -84,6 +85,8 @@ def test_what_is_left_is_a_share_of_what_was_to_be_explained():
 def test_a_share_of_nothing_is_given_as_a_number():
     fact = unexplained(made(scores=[0.0, 0.25, 0.0, 0.0, 0.0], value=2.0, baseline_value=2.0))
     assert (fact.value, fact.mood) == ("0.250\u00a0logit", "poor")
+    fact = unexplained(made(scores=[0.0] * 5, value=2.0, baseline_value=2 - 2**-10))  # 100 % of next to nothing
+    assert (fact.value, fact.mood) == ("0.000977\u00a0logit", "good")
     fact = unexplained(made(scores=[0.0] * 5, value=0.0, baseline_value=0.0))
     assert (fact.value, fact.mood) == ("0\u00a0logit", "good")
 
