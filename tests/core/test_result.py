@@ -3,10 +3,12 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xai_nlp.core.arrays import Array, Matrices
 from xai_nlp.core.reduce import assign, word_spans
 from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput, UnreadableFile
@@ -33,11 +35,11 @@ def test_files_round_trip(tmp_path):
     why = make(text="naïve 😀\u200d👩 \u202e")
     why.save(tmp_path / "why.json")
     assert Explanation.load(tmp_path / "why.json") == why
-    assert json.loads((tmp_path / "why.json").read_text())["format"] == 1
+    assert json.loads((tmp_path / "why.json").read_text())["format"] == 2
 
 
 @pytest.mark.parametrize(
-    "text", ["", "not json", "[]", "{}", '{"format": 2}', '{"format": 1}', '{"format": 1, "tokens": []}']
+    "text", ["", "not json", "[]", "{}", '{"format": 1}', '{"format": 2}', '{"format": 2, "tokens": []}']
 )
 def test_what_cannot_be_read_is_refused(text):
     with pytest.raises(UnreadableFile):
@@ -103,3 +105,74 @@ def test_what_a_word_is(text, words):
 def test_tokens_go_where_they_overlap_most():
     assert assign([(0, 3), (3, 9), (20, 21)], [(0, 4), (4, 9)]) == [0, 1, None]
     assert assign([(0, 1)], []) == [None]
+
+
+# Arrays --------------------------------------------------------------------------------------------------------------
+
+
+def with_arrays(length=4, heads=2):
+    numbers = np.random.default_rng(0)
+    scores = Array(numbers.standard_normal((2, heads, length, length)))
+    return replace(
+        make(),
+        layers=Array(numbers.standard_normal((2, length))),
+        attention={"self": Matrices(scores=scores, layers=("layer 0", "layer 1"), method="conductance", unit="logit")},
+        parts={"word": (0.1, 0.2, 0.3, 0.0), "position": (0.0, 0.0, 0.5, 0.5)},
+        answer=(0, (3, 7)),
+    )
+
+
+def test_arrays_come_back_exactly_inside_the_json():
+    item = with_arrays()
+    back = Explanation.from_json(item.to_json())
+    assert back == item
+    assert back.attention["self"].scores[1, 0, 2, 1] == item.attention["self"].scores[1, 0, 2, 1]
+
+
+def test_large_arrays_are_saved_beside_and_read_when_looked_at(tmp_path):
+    item = with_arrays(heads=2000)
+    item.save(tmp_path / "why.json")
+    assert (tmp_path / "why.json").stat().st_size < 10_000
+    back = Explanation.load(tmp_path / "why.json")
+    assert back.attention["self"].scores._values is None
+    assert back == item
+    assert back.attention["self"].scores._values is not None
+
+
+def test_a_missing_or_foreign_array_file_is_refused(tmp_path):
+    item = with_arrays(heads=2000)
+    item.save(tmp_path / "why.json")
+    text = (tmp_path / "why.json").read_text()
+    (tmp_path / "why.safetensors").unlink()
+    with pytest.raises(UnreadableFile, match="missing"):
+        Explanation.load(tmp_path / "why.json")
+    with pytest.raises(UnreadableFile, match=r"Explanation\.load"):
+        Explanation.from_json(text)
+    with pytest.raises(UnreadableFile, match="file of their own"):
+        Explanation.from_json(text.replace("why.safetensors", "../why.safetensors"), folder=tmp_path)
+
+
+def test_words_add_up_layers_matrices_and_parts():
+    item = with_arrays()
+    merged = item.spans([(0, (3, 7))])
+    assert merged.tokens == ("[CLS]", "so", "good")
+    matrix, whole = merged.attention["self"].scores, item.attention["self"].scores
+    assert matrix.shape == (2, 2, 3, 3)
+    assert matrix[0, 1, 2, 0] == pytest.approx(whole[0, 1, 2, 0] + whole[0, 1, 3, 0], abs=1e-6)
+    assert matrix[1, 0, 2, 2] == pytest.approx(whole[1, 0, 2:, 2:].sum(), abs=1e-6)
+    assert merged.layers[1, 2] == pytest.approx(item.layers[1, 2] + item.layers[1, 3], abs=1e-6)
+    assert merged.parts["position"] == (0.0, 0.0, 1.0)
+
+
+def test_weights_stay_distributions_over_keys_when_tokens_become_words():
+    rows = np.full((1, 1, 4, 4), 1 / 4)
+    stack = Matrices(scores=Array(rows), layers=("layer 0",), method="attention_probabilities", weights=True)
+    merged = replace(make(), attention={"self": stack}).spans([(0, (3, 7))]).attention["self"].scores.numpy()
+    np.testing.assert_allclose(merged[0, 0], [[1 / 4, 1 / 4, 1 / 2]] * 3, rtol=1e-6)
+
+
+def test_arrays_of_another_length_or_not_finite_are_refused():
+    with pytest.raises(InvalidInput):
+        replace(make(), layers=Array(np.zeros((2, 5))))
+    with pytest.raises(InvalidInput, match="finite"):
+        Array([1.0, float("nan")])

@@ -11,10 +11,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from xai_nlp.core.arrays import BESIDE, Array, Matrices, plain, read_array, read_matrices
 from xai_nlp.core.reduce import Span, assign, word_spans
 from xai_nlp.errors import InvalidInput, UnreadableFile
 
-FORMAT = 1
+FORMAT = 2
 SPECIAL = -1
 
 
@@ -35,7 +36,7 @@ class Explanation:
     target: str  # what was explained: "POSITIVE", "POSITIVE-NEGATIVE"
     value: float  # f(x), in `unit`
     baseline_value: float  # f(x₀), in `unit`
-    outputs: Mapping[str, float]  # every label's probability, or raw output for a regression
+    outputs: Mapping[str, float]  # every label's or answer's probability, or raw output for a regression
     method: str  # registry name
     baseline: str  # what x was compared with: "pad", "mask", …; "none" if nothing
     complete: bool  # does the method promise Σ scores = f(x) − f(x₀)?
@@ -44,9 +45,16 @@ class Explanation:
     seed: int = 0
     params: Mapping[str, Any] = field(default_factory=dict)  # options asked for, and steps used
     versions: Mapping[str, str] = field(default_factory=dict)
+    answer: tuple[int, Span] | None = None  # where the answer explained stands: its segment, and characters there
+    parts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # of each embedding; they add up to `scores`
+    layers: Array | None = None  # (layers, L): what flowed through each token at each layer's output
+    attention: Mapping[str, Matrices] = field(default_factory=dict)  # "self"; "encoder", "decoder", "cross"
 
     def __post_init__(self) -> None:
         lengths = {len(self.tokens), len(self.offsets), len(self.segment), len(self.scores)}
+        lengths |= {len(part) for part in self.parts.values()}
+        if self.layers is not None:
+            lengths.add(self.layers.shape[-1])
         if len(lengths) != 1:
             raise InvalidInput(
                 f"an Explanation needs one offset, segment and score per token; got {len(self.tokens)} tokens, "
@@ -72,8 +80,8 @@ class Explanation:
 
     @property
     def prediction(self) -> str:
-        """The label the model gives most to."""
-        return max(self.outputs, key=lambda label: self.outputs[label])
+        """The label or answer the model gives most to; "" where nothing is known of its outputs."""
+        return max(self.outputs, key=lambda label: self.outputs[label], default="")
 
     def words(self) -> Explanation:
         """The same explanation over whole words: subwords merged through their offsets, sums kept."""
@@ -109,19 +117,37 @@ class Explanation:
             self.tokens[g[0]] if len(g) == 1 else self.segments[s][start:end]
             for g, s, (start, end) in zip(groups, segment, offsets, strict=True)
         )
-        scores = tuple(math.fsum(self.scores[i] for i in g) for g in groups)
-        return replace(self, tokens=tokens, offsets=offsets, segment=segment, scores=scores)
+
+        def summed(scores: Sequence[float]) -> tuple[float, ...]:
+            return tuple(math.fsum(scores[i] for i in g) for g in groups)
+
+        return replace(
+            self,
+            tokens=tokens,
+            offsets=offsets,
+            segment=segment,
+            scores=summed(self.scores),
+            parts={name: summed(part) for name, part in self.parts.items()},
+            layers=None if self.layers is None else self.layers.merged(groups, 1),
+            attention={name: stack.merged(groups) for name, stack in self.attention.items()},
+        )
 
     # How it is kept -------------------------------------------------------------------------------------------
 
     def to_json(self, *, indent: int | None = None) -> str:
         """JSON with a format number; numbers and Unicode come back exactly."""
-        plain = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
-        return json.dumps({"format": FORMAT, **plain}, indent=indent, allow_nan=False)
+        return self._json(indent)
+
+    def _json(self, indent: int | None, beside: dict[str, Any] | None = None, file: str = "") -> str:
+        data = {f.name: plain(getattr(self, f.name), beside, file, f.name) for f in fields(self)}
+        return json.dumps({"format": FORMAT, **data}, indent=indent, allow_nan=False)
 
     @classmethod
-    def from_json(cls, text: str) -> Explanation:
-        """The explanation that `to_json` wrote. Raises UnreadableFile for any other format."""
+    def from_json(cls, text: str, *, folder: Path | None = None) -> Explanation:
+        """The explanation that `to_json` wrote. Raises UnreadableFile for any other format.
+
+        folder: where the file with its large arrays is, for what `save` wrote.
+        """
         try:
             data = json.loads(text)
         except json.JSONDecodeError as error:
@@ -137,16 +163,37 @@ class Explanation:
         data["offsets"] = tuple((start, end) for start, end in data["offsets"])
         for name in ("segments", "tokens", "segment", "scores"):
             data[name] = tuple(data[name])
+        data["parts"] = {name: tuple(part) for name, part in data["parts"].items()}
+        if data["answer"] is not None:
+            segment, (start, end) = data["answer"]
+            data["answer"] = (segment, (start, end))
+        data["layers"] = None if data["layers"] is None else read_array(data["layers"], folder)
+        data["attention"] = {name: read_matrices(stack, folder) for name, stack in data["attention"].items()}
         return cls(**data)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write JSON; `Explanation.load` reads it back equal."""
-        Path(path).write_text(self.to_json(indent=1), encoding="utf-8")
+        """Write JSON; `Explanation.load` reads it back equal.
+
+        Where there are many numbers (attention matrices), they go into a safetensors file of the same name beside it.
+        """
+        path = Path(path)
+        arrays = [stack.scores for stack in self.attention.values()] + [self.layers] * (self.layers is not None)
+        if sum(4 * math.prod(array.shape) for array in arrays) <= BESIDE:
+            path.write_text(self.to_json(indent=1), encoding="utf-8")
+            return
+        from safetensors.numpy import save_file
+
+        beside: dict[str, Any] = {}
+        file = path.with_suffix(".safetensors")
+        text = self._json(1, beside, file.name)
+        save_file(beside, file)
+        path.write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Explanation:
-        """Read what `save` wrote."""
-        return cls.from_json(Path(path).read_text(encoding="utf-8"))
+        """Read what `save` wrote; large arrays stay in their file until they are looked at."""
+        path = Path(path)
+        return cls.from_json(path.read_text(encoding="utf-8"), folder=path.parent)
 
     # How it looks ---------------------------------------------------------------------------------------------
 
@@ -197,11 +244,3 @@ class Explanations(tuple[Explanation, ...]):
         from xai_nlp.viz.html import page
 
         Path(path).write_text(page(self), encoding="utf-8")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [_plain(v) for v in value]
-    return value
