@@ -7,7 +7,7 @@ the probabilities. The others compute attention by themselves, and a hook stands
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from xai_nlp.errors import InvalidInput, Unsupported
+from xai_nlp.hooks.replace import Passed, outermost_blocks
 from xai_nlp.hooks.scope import attached
 
 Visit = Callable[[int, Tensor], Tensor | None]
@@ -44,6 +45,9 @@ AFTER_SOFTMAX = {
     "ViltSelfAttention": "dropout",
     "VisualBertSelfAttention": "dropout",
 }
+
+#: What attention over another sequence is called in a module's path.
+CROSS = ("encoder_attn", "EncDecAttention", "crossattention", "cross_attn", "visual_attention")
 
 #: What an attention function may be asked for that cannot be had by way of the probabilities.
 REFUSED = {
@@ -79,17 +83,85 @@ class Matrix:
     heads: int
     queries: int
     keys: int
+    paired: bool = False  # in an encoder-decoder
+
+    @property
+    def stack(self) -> str:
+        """Whose tokens look at whose: "self"; in an encoder-decoder "encoder", "decoder" or "cross"."""
+        if any(name in self.path for name in CROSS):
+            return "cross"
+        return next((part for part in ("encoder", "decoder") if self.paired and part in self.path.split(".")), "self")
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionSite:
+    """The attention matrices of some layers as one place: (B, H, Q, K) each, in the order in which they are computed.
+
+    `numbers` count attention computations of a forward pass, as `intercepted` does.
+    """
+
+    model: nn.Module
+    matrices: tuple[Matrix, ...]
+    numbers: tuple[int, ...]
+
+    @property
+    def visits(self) -> int:
+        return len(self.numbers)
+
+    def opened(self, visit: Callable[[Any], Any]) -> AbstractContextManager[None]:
+        wanted = frozenset(self.numbers)
+        return intercepted(self.model, lambda layer, p: visit(p) if layer in wanted else None)
+
+    def __str__(self) -> str:
+        return f"the attention of {type(self.model).__name__}"
+
+
+def attention_site(model: nn.Module, run: Callable[[], Any]) -> AttentionSite:
+    """All attention matrices that `run` makes `model` compute, as one place."""
+    found = matrices(model, run)
+    return AttentionSite(model, found, tuple(range(len(found))))
 
 
 def matrices(model: nn.Module, run: Callable[[], Any]) -> tuple[Matrix, ...]:
     """The attention matrices that `run` makes `model` compute, in the order in which `visit` counts them."""
     paths = {module: path for path, module in model.named_modules()}
+    paired = bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
     found: list[Matrix] = []
 
     def note(layer: int, module: nn.Module, probabilities: Tensor) -> None:
-        found.append(Matrix(paths[module], *probabilities.shape[1:]))
+        found.append(Matrix(paths[module], *probabilities.shape[1:], paired=paired))
 
     with _opened(model, note), torch.no_grad():
+        run()
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Below:
+    """What a forward pass has done when it comes to a matrix: blocks finished, and how many matrices they computed."""
+
+    passed: Passed
+    matrices: int
+
+
+def below(model: nn.Module, run: Callable[[], Any]) -> tuple[Below, ...]:
+    """What lies below each attention matrix that `run` makes `model` compute: `skipped` need not run it again."""
+    thread, passed, seen, found = threading.get_ident(), [], 0, []
+    inside = 0  # matrices computed when the last block was finished
+
+    def finish(module: nn.Module, args: Any, output: Any) -> None:
+        nonlocal inside
+        if threading.get_ident() == thread:
+            passed.append((module, output))
+            inside = seen
+
+    def see(layer: int, probabilities: Tensor) -> None:
+        nonlocal seen
+        found.append(Below(tuple(passed), inside))
+        seen += 1
+
+    blocks = [partial(block.register_forward_hook, finish) for block in outermost_blocks(model)]
+    with attached(blocks), intercepted(model, see), torch.no_grad():
         run()
     return tuple(found)
 

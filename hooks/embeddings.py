@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from xai_nlp.hooks.replace import replaced
-from xai_nlp.hooks.scope import Site, captured, visited
+from xai_nlp.hooks.scope import Place, captured, visited
 
 
 class _Enough(BaseException):
@@ -17,7 +17,7 @@ class _Enough(BaseException):
 
 
 def evaluate_sites(
-    sites: Sequence[Site], run: Callable[[], Any], replacements: Sequence[tuple[Site, Sequence[Tensor]]] = ()
+    sites: Sequence[Place], run: Callable[[], Any], replacements: Sequence[tuple[Place, Sequence[Tensor]]] = ()
 ) -> list[tuple[Tensor, ...]]:
     """What passes at the sites when `run` runs the model: one tuple of tensors a site.
 

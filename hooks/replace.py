@@ -1,30 +1,77 @@
-"""Re-enter a model anywhere: a module's output or input replaced by given tensors."""
+"""Re-enter a model anywhere: what passes at a place replaced by given tensors, and what is known not computed again."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.scope import Site, tensors_of, visited, with_tensors
+from xai_nlp.hooks.scope import Place, tensors_of, visited, with_tensors
 
 
-def replaced(replacements: Sequence[tuple[Site, Sequence[Tensor]]]) -> AbstractContextManager[None]:
-    """During the next forward pass each site carries the given tensors instead of its own.
+def replaced(replacements: Sequence[tuple[Place, Sequence[Tensor]]]) -> AbstractContextManager[None]:
+    """During the next forward pass each place carries the given tensors instead of its own.
 
     The modules before it still run, so positions, masks and types stay right; what they computed is dropped.
-    Raises InvalidInput if a site carries another number of tensors than given.
+    Raises InvalidInput if a place carries another number of tensors than given.
     """
 
-    def put(site: Site, tensors: Sequence[Tensor], value: Any) -> Any:
+    def put(place: Place, left: list[Tensor], value: Any) -> Any:
         found = len(tensors_of(value))
-        if found != len(tensors):
+        if found != len(left) and not (place.visits > 1 and found < len(left)):
             raise InvalidInput(
-                f"{site} carries {found} floating-point tensors; {len(tensors)} were given to replace them."
+                f"{place} carries {found} floating-point tensors; {len(left)} were given to replace them."
             )
+        now = [left.pop(0) for _ in range(found)]
         # A leaf that is differentiated may not be changed in place, which the next module may want to do.
-        return with_tensors(value, [t.clone() if t.is_leaf and t.requires_grad else t for t in tensors])
+        return with_tensors(value, [t.clone() if t.is_leaf and t.requires_grad else t for t in now])
 
-    return visited([(site, partial(put, site, tensors)) for site, tensors in replacements])
+    return visited([(place, partial(put, place, list(tensors))) for place, tensors in replacements])
+
+
+Passed = Sequence[tuple[nn.Module, Any]]  # modules, and what each gave out, in the order in which they ran
+
+
+@contextmanager
+def skipped(passed: Passed, owner: Tensor, examples: int) -> Iterator[None]:
+    """During the next forward pass these modules do not run again: they give out what they gave before.
+
+    Values were computed for a batch of `examples`; row r of the pass gets those of example `owner[r]`. A module that
+    ran several times (ALBERT) gives its values out in turn, and runs again when they are used up. Instances are
+    patched, never classes; another thread that runs the model does not notice.
+    """
+    thread = threading.get_ident()
+    values: dict[nn.Module, list[Any]] = {}
+    for module, value in passed:
+        values.setdefault(module, []).append(value)
+
+    def of_rows(value: Any) -> Any:
+        return with_tensors(value, (t[owner] if len(t) == examples else t for t in tensors_of(value)))
+
+    def stand_in(own: Any, left: list[Any], *args: Any, **kwargs: Any) -> Any:
+        if threading.get_ident() != thread or not left:
+            return own(*args, **kwargs)
+        return of_rows(left.pop(0))
+
+    def restore(module: nn.Module, kept: Any) -> None:
+        if kept is None:
+            del module.__dict__["forward"]
+        else:
+            module.__dict__["forward"] = kept
+
+    with ExitStack() as stack:
+        for module, given in values.items():
+            kept = module.__dict__.get("forward")  # accelerate, for one, puts its own there
+            module.__dict__["forward"] = partial(stand_in, module.forward, list(given))
+            stack.callback(restore, module, kept)
+        yield
+
+
+def outermost_blocks(model: nn.Module) -> list[nn.Module]:
+    """The layers of an encoder or a decoder: members of ModuleLists that are in no other ModuleList."""
+    if isinstance(model, nn.ModuleList):
+        return list(model)
+    return [block for child in model.children() for block in outermost_blocks(child)]

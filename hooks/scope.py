@@ -1,11 +1,12 @@
 """Hooks that come off by themselves, and the tensors they caught."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -26,6 +27,9 @@ def attached(registrations: Iterable[Callable[[], RemovableHandle]]) -> Iterator
         yield
 
 
+Visit = Callable[[Any], Any]
+
+
 @dataclass(frozen=True, eq=False)
 class Site:
     """A place in a model where tensors pass: what a module takes in, or gives out, at its n-th call of a forward pass.
@@ -43,8 +47,26 @@ class Site:
             f", call {self.call}" * bool(self.call)
         )
 
+    @property
+    def visits(self) -> int:
+        """How often a forward pass comes by."""
+        return 1
 
-Visit = Callable[[Any], Any]
+    def opened(self, visit: Visit) -> AbstractContextManager[None]:
+        """While open, `visit` gets what passes here; what it returns, if not None, goes on instead."""
+        hook = _hook(self, visit)
+        if self.side == "input":
+            return attached([partial(self.module.register_forward_pre_hook, hook, with_kwargs=True)])
+        return attached([partial(self.module.register_forward_hook, hook)])
+
+
+class Place(Protocol):
+    """Where tensors pass in a model: a Site, or the attention matrices of some layers (`attention.AttentionSite`)."""
+
+    @property
+    def visits(self) -> int: ...
+
+    def opened(self, visit: Visit) -> AbstractContextManager[None]: ...
 
 
 def _hook(site: Site, visit: Visit) -> Callable[..., Any]:
@@ -76,19 +98,16 @@ def _hook(site: Site, visit: Visit) -> Callable[..., Any]:
     return input_hook if site.side == "input" else output_hook
 
 
-def visited(visits: Sequence[tuple[Site, Visit]]) -> Any:
-    """Hand each site's value to its visit during the next forward pass; what a visit returns, if not None, replaces it.
+@contextmanager
+def visited(visits: Sequence[tuple[Place, Visit]]) -> Iterator[None]:
+    """Hand each place's value to its visit during the next forward pass; what it returns, if not None, goes on instead.
 
     Good for one forward pass at a time: a site's `call` is counted from where this context opens.
     """
-
-    def registration(site: Site, visit: Visit) -> Callable[[], RemovableHandle]:
-        hook = _hook(site, visit)
-        if site.side == "input":
-            return partial(site.module.register_forward_pre_hook, hook, with_kwargs=True)
-        return partial(site.module.register_forward_hook, hook)
-
-    return attached([registration(site, visit) for site, visit in visits])
+    with ExitStack() as stack:
+        for place, visit in visits:
+            stack.enter_context(place.opened(visit))
+        yield
 
 
 # A module gives out a tensor, a tuple, a list or a dict (a ModelOutput is one): the tensors in it, and the way back.
@@ -118,43 +137,44 @@ def with_tensors(value: Any, tensors: Iterable[Tensor]) -> Any:
 
 @dataclass
 class Seen:
-    """What `captured` caught so far: for each site its tensors, in the order asked."""
+    """What `captured` caught so far: for each place its tensors, in the order in which they passed."""
 
-    sites: Sequence[Site]
+    places: Sequence[Place]
     caught: dict[int, tuple[Tensor, ...]] = field(default_factory=dict)
-    tuples: dict[int, bool] = field(default_factory=dict)
+    visits: Counter[int] = field(default_factory=Counter)
 
     @property
     def complete(self) -> bool:
-        return len(self.caught) == len(self.sites)
+        return all(self.visits[i] >= place.visits for i, place in enumerate(self.places))
 
     def tensors(self) -> list[tuple[Tensor, ...]]:
-        """One tuple of tensors a site. Raises InvalidInput if the forward pass did not come by."""
-        for i, site in enumerate(self.sites):
+        """One tuple of tensors a place. Raises InvalidInput if the forward pass did not come by."""
+        for i, place in enumerate(self.places):
             if not self.caught.get(i):
                 why = "gave out no floating-point tensor" if i in self.caught else "was not reached by the forward pass"
-                raise InvalidInput(f"{site} {why}; choose a module that this input passes through.")
-        return [self.caught[i] for i in range(len(self.sites))]
+                raise InvalidInput(f"{place} {why}; choose a module that this input passes through.")
+        return [self.caught[i] for i in range(len(self.places))]
 
 
 @contextmanager
-def captured(sites: Sequence[Site], *, differentiable: bool = False, rows: int | None = None) -> Iterator[Seen]:
-    """Keep the tensors at the sites; they are there once the forward pass has gone by.
+def captured(places: Sequence[Place], *, differentiable: bool = False, rows: int | None = None) -> Iterator[Seen]:
+    """Keep the tensors at the places; they are there once the forward pass has gone by.
 
     `differentiable` makes each a node that a gradient can be asked of: it requires grad, and the model goes on with
     a copy, so that an operation in place further on does not change what was caught. With `rows`, what passes once
     for a whole batch (position embeddings) is caught as one row for each.
     """
-    seen = Seen(sites)
+    seen = Seen(places)
 
     def keep(i: int, value: Any) -> Any:
         tensors = tuple(t.expand(rows, *t.shape[1:]) if rows and len(t) == 1 else t for t in tensors_of(value))
-        seen.tuples[i] = not isinstance(value, Tensor) and not (sites[i].side == "input" and len(tensors) == 1)
-        if not differentiable:
-            seen.caught[i] = tuple(t.detach().clone() for t in tensors)  # a later operation may be in place
-            return None
-        seen.caught[i] = tuple(t if t.requires_grad else t.detach().requires_grad_() for t in tensors)
-        return with_tensors(value, (t.clone() for t in seen.caught[i]))
+        if differentiable:
+            tensors = tuple(t if t.requires_grad else t.detach().requires_grad_() for t in tensors)
+        else:
+            tensors = tuple(t.detach().clone() for t in tensors)  # a later operation may be in place
+        seen.caught[i] = (*seen.caught.get(i, ()), *tensors)
+        seen.visits[i] += 1
+        return with_tensors(value, (t.clone() for t in tensors)) if differentiable else None
 
-    with visited([(site, partial(keep, i)) for i, site in enumerate(sites)]):
+    with visited([(place, partial(keep, i)) for i, place in enumerate(places)]):
         yield seen

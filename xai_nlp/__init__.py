@@ -7,15 +7,15 @@ from xai_nlp._version import __version__
 
 if TYPE_CHECKING:
     from xai_nlp.core.result import Explanation, Explanations
-    from xai_nlp.tasks.classify import explain, load
     from xai_nlp.tasks.explainer import Explainer
+    from xai_nlp.tasks.front import explain, load
 
 _HOME = {
     "Explainer": "xai_nlp.tasks.explainer",
     "Explanation": "xai_nlp.core.result",
     "Explanations": "xai_nlp.core.result",
-    "explain": "xai_nlp.tasks.classify",
-    "load": "xai_nlp.tasks.classify",
+    "explain": "xai_nlp.tasks.front",
+    "load": "xai_nlp.tasks.front",
 }
 __all__ = ["Explainer", "Explanation", "Explanations", "__version__", "explain", "load"]
 

@@ -31,28 +31,60 @@ class Model(nn.Module):
         return self.out(torch.tanh(self.hidden(self.drop(torch.tanh(self.left(a) + self.right(b))))))
 
 
-@pytest.fixture
-def model():
+class Looking(nn.Module):
+    """Two layers of attention over four places, with two heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.softmaxes = nn.ModuleList([nn.Softmax(-1), nn.Softmax(-1)])
+        self.mix = nn.ModuleList([nn.Linear(6, 6), nn.Linear(6, 6)])
+        self.drop, self.hidden, self.out = nn.Dropout(0.5), nn.Linear(6, 6), nn.Linear(6, T)
+
+    def forward(self, a):
+        for softmax, mix in zip(self.softmaxes, self.mix, strict=True):
+            heads = mix(a).unflatten(-1, (2, 3)).transpose(1, 2)  # (B, H, L, 3)
+            found = softmax(heads @ heads.transpose(-1, -2)) @ heads
+            a = a + self.drop(torch.tanh(found.transpose(1, 2).flatten(2)))
+        return self.out(torch.tanh(self.hidden(a[:, 1])))
+
+
+def model_for(name):
     torch.manual_seed(3)
-    return Model().double()
+    return (Looking() if METHODS[name].over in ("attention", "attended values") else Model()).double()
 
 
-def problem_of(model, *, order=None, targets=slice(None), rows=None, sites=()):
+@pytest.fixture
+def model(name):
+    return model_for(name)
+
+
+def posed(model, over):
+    """x, baseline, the rest of a problem, and what the model makes of a trial point."""
     torch.manual_seed(4)
+    if over == "attention":
+        x = (torch.randn(B, 4, 6).double() * 2,)
+        return x, (torch.zeros_like(x[0]),), {"sites": tuple(map(Site, model.softmaxes))}, lambda z: model(*z)
+    if over == "attended values":
+        weights, vectors = torch.rand(B, 2, 4, 4).double(), torch.randn(B, 2, 4, 6).double()
+        x = (weights, vectors, torch.randn(B, 4, 6).double(), torch.rand(B, 4).double())
+        return x, x, {}, lambda z: model(z[2])
     x = (torch.randn(B, 6).double() * 2, torch.randn(B, 3).double() * 2)
     x0 = (torch.randn(1, 6).double().expand(B, 6), torch.zeros(B, 3).double())
-    ids = (torch.arange(6)[None] // 2, torch.tensor([[3, 3, -1]]))
+    features = Groups.of((torch.arange(6)[None] // 2, torch.tensor([[3, 3, -1]])))
+    return x, x0, {"features": features}, lambda z: model(*z)
+
+
+def problem_of(model, *, over="inputs", order=None, targets=slice(None), rows=None, sites=()):
+    x, x0, rest, value = posed(model, over)
     if order is not None:
         x, x0 = (tuple(t[order] for t in tensors) for tensors in (x, x0))
-    return Problem(
-        value=lambda z, owner: model(*z)[:, targets],
-        x=x, baseline=x0, features=Groups.of(ids), rows=Rows(limit=rows), sites=sites,
-    )  # fmt: skip
+    rest = {**rest, "sites": sites} if sites else rest
+    return Problem(value=lambda z, owner: value(z)[:, targets], x=x, baseline=x0, rows=Rows(limit=rows), **rest)
 
 
 def run(name, model, **kwargs):
     with borrowed(model, evaluate=True):
-        return find_method(name).scores(problem_of(model, **kwargs))
+        return find_method(name).scores(problem_of(model, over=METHODS[name].over, **kwargs))
 
 
 def close(got, expected, atol=1e-12):
@@ -66,7 +98,7 @@ def test_model_and_inputs_are_handed_back_as_they_came(name, failure, model):
     model.hidden.weight.requires_grad_(False)
     model.drop.eval()  # a mixed state, to be restored as it was
     before, rng = fingerprint(model), torch.get_rng_state()
-    problem = problem_of(model, rows=2)
+    problem = problem_of(model, over=METHODS[name].over, rows=2)
     kept = [t.clone() for t in (*problem.x, *problem.baseline)]
     calls = 0
 
@@ -94,7 +126,7 @@ def test_model_and_inputs_are_handed_back_as_they_came(name, failure, model):
 def test_complete_methods_share_out_the_difference(name, model):
     options = {"steps": 64} if "steps" in METHODS[name].__dataclass_fields__ else {}
     with borrowed(model, evaluate=True):
-        problem = problem_of(model)
+        problem = problem_of(model, over=METHODS[name].over)
         scores = find_method(name, options).scores(problem)
         difference = problem.values(problem.x, problem.everyone) - problem.values(problem.baseline, problem.everyone)
     total = sum(t.flatten(2).sum(2) for t in scores.tensors)
@@ -105,7 +137,7 @@ def test_complete_methods_share_out_the_difference(name, model):
 @pytest.mark.parametrize("tolerance", [0.05, 1e-3, 1e-8])
 def test_auto_meets_its_tolerance(name, tolerance, model):
     with borrowed(model, evaluate=True):
-        scores = find_method(name, {"tolerance": tolerance}).scores(problem_of(model))
+        scores = find_method(name, {"tolerance": tolerance}).scores(problem_of(model, over=METHODS[name].over))
     difference = scores.value - scores.baseline_value
     total = sum(t.flatten(2).sum(2) for t in scores.tensors)
     assert ((difference - total).abs() <= tolerance * difference.abs().clamp_min(0.05) * 1.01).all()
@@ -135,12 +167,28 @@ def test_targets_do_not_see_each_other(name, model):
             close(alone, [t[:, k : k + 1] for t in together])
 
 
+MATRICES = [n for n in NAMES if METHODS[n].over in ("attention", "attended values")]
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_methods_over_attention_score_every_matrix_and_every_token(name, model):
+    found = run(name, model)
+    matrices = 1 if METHODS[name].over == "attended values" else 2
+    assert len(found.tensors) == matrices
+    for tensor in found.tensors:
+        assert tensor.shape[:2] == (B, T) and tensor.shape[3:] == (4, 4)
+        assert tensor.shape[2] in (1, 2)
+    assert found.tokens is None or found.tokens.shape == (B, T, 4)
+    if METHODS[name].weights:
+        assert all((tensor >= 0).all() for tensor in found.tensors)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_repeats(name, model):
     close(run(name, model).tensors, run(name, model).tensors, atol=0)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if METHODS[n].inner])
+@pytest.mark.parametrize("name", [n for n in NAMES if METHODS[n].inner and METHODS[n].over == "inputs"])
 def test_several_sites_in_one_sweep_equal_each_alone(name, model):
     sites = (Site(model.left), Site(model.hidden))
     together = run(name, model, sites=sites).tensors
@@ -148,7 +196,7 @@ def test_several_sites_in_one_sweep_equal_each_alone(name, model):
         close(run(name, model, sites=(site,)).tensors, together[k : k + 1])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [n for n in NAMES if METHODS[n].over in ("inputs", "moved attention")])
 def test_scores_of_a_feature_that_does_not_matter_are_zero(name, model):
     """Dummy: the third entry of the second input is connected to nothing, and no feature."""
     with torch.no_grad():

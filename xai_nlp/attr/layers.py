@@ -99,7 +99,7 @@ class LayerConductance(LayerAttribution):
     ) -> Any:
         check_grad_kwargs(grad_kwargs)
         forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        nodes = quadrature(rule(method), n_steps + 1).nodes
+        nodes = quadrature(rule(method), n_steps + 1)
         shaped, flat = self._inside(
             lambda problem: left_conductance(problem, nodes),
             forward,

@@ -100,7 +100,7 @@ def climbed(problem: Problem, ladder: tuple[int, ...], goal: Goal, allowed: Tens
         for owner, index, slope in sweep(problem, undone, nodes[fresh.to(device)], inputs_too=bool(problem.sites)):
             place = fresh.to(device)[index]
             inputs = slope.gradients[-len(problem.x) :]
-            own = slope.gradients[: -len(problem.x)] or inputs
+            own = slope.gradients if problem.also_inputs else slope.gradients[: -len(problem.x)] or inputs
             for end in (0, last):
                 here = place == end
                 ends[end] = add_rows(ends.get(end), owner[here], slope.values[here].double(), B)

@@ -12,6 +12,8 @@ from torch import Tensor
 from xai_nlp.core.problem import Problem, Slope, Tensors
 from xai_nlp.errors import InvalidInput, UnknownName
 
+PART = 2**18  # entries of a site that are in float64 at once
+
 
 class Quadrature(NamedTuple):
     """∫₀¹ g(t) dt ≈ Σ weights · g(nodes); both (N,) float64, nodes in ascending order."""
@@ -139,17 +141,24 @@ def mean_gradient(problem: Problem, rule: Quadrature) -> Tensors:
     return tuple(totals[s] for s in sorted(totals))
 
 
-def left_conductance(problem: Problem, nodes: Tensor) -> Tensors:
+def left_conductance(problem: Problem, rule: Quadrature) -> Tensors:
     """Σᵢ ∇f(yᵢ) ⊙ (yᵢ₊₁ − yᵢ), y the site's value at node i: (B, T, *S) each, as Captum's LayerConductance sums it.
 
-    First-order in the step: see `flow` for a rule that converges as fast as integrated gradients.
+    First-order in the step: see `flow` for a rule that converges as fast as integrated gradients. Where the problem
+    asks for its inputs too, theirs is integrated gradients by the rule itself.
     """
     totals: dict[int, Tensor] = {}
     before: Slope | None = None  # the last point of the part before, gradients and site values
-    for owner, index, slope in sweep(problem, problem.everyone, nodes):
+    inside = None
+    for owner, index, slope in sweep(problem, problem.everyone, rule.nodes, inputs_too=problem.also_inputs):
         kept = before
         before = Slope(slope.values[-1:], *(tuple(t[-1:] for t in group) for group in slope[1:]))
+        inside = len(slope.sites) - len(problem.x) * problem.also_inputs
         for s, (y, gradient) in enumerate(zip(slope.sites, slope.gradients, strict=True)):
+            if s >= inside:
+                weights = rule.weights.to(owner.device)[index]
+                totals[s] = add_rows(totals.get(s), owner, weighted(gradient, weights), problem.examples)
+                continue
             if kept is not None:
                 y, gradient = torch.cat([kept.sites[s], y]), torch.cat([kept.gradients[s], gradient])
             moved = (y[1:] - y[:-1])[:, None] * gradient[:-1]
@@ -160,7 +169,8 @@ def left_conductance(problem: Problem, nodes: Tensor) -> Tensors:
                 moved[arrived],
                 problem.examples,
             )
-    return tuple(totals[s] for s in sorted(totals))
+    moves = [(x - x0)[:, None] for x, x0 in zip(problem.x, problem.baseline, strict=True)]
+    return tuple(t if inside is None or s < inside else t * moves[s - inside] for s, t in sorted(totals.items()))
 
 
 def flow(y: Tensor, gradient: Tensor, n: int) -> Tensor:
@@ -169,9 +179,14 @@ def flow(y: Tensor, gradient: Tensor, n: int) -> Tensor:
     dy/dt is that of the polynomial through the values; source: Trefethen 2000, Spectral Methods in MATLAB, ch. 6.
     """
     rule = clenshaw_curtis(n)
-    speed = torch.einsum("ij,j...->i...", differentiation(rule.nodes).to(y.device), y.double())
-    weights = rule.weights.to(y.device)
-    return torch.einsum("i,i...,it...->t...", weights, speed, gradient.double()).to(_wide(y))
+    matrix = (rule.weights[:, None] * differentiation(rule.nodes)).to(y.device)  # (n, n)
+    T, shape = gradient.shape[1], y.shape[1:]
+    flat, slopes = y.reshape(n, -1), gradient.reshape(n, T, -1)
+    total = torch.empty(T, flat.shape[1], dtype=_wide(y), device=y.device)
+    for part in (slice(at, at + PART) for at in range(0, flat.shape[1], PART)):  # float64, a part at a time
+        moved = matrix @ flat[:, part].double()
+        total[:, part] = torch.einsum("is,its->ts", moved, slopes[:, :, part].double()).to(total.dtype)
+    return total.view(T, *shape)
 
 
 def differentiation(nodes: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from xai_nlp.core.features import Features
 from xai_nlp.core.rows import Result, Rows
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.scope import Site, captured
+from xai_nlp.hooks.scope import Place, captured
 
 Tensors = tuple[Tensor, ...]
 
@@ -32,13 +32,15 @@ class Problem:
     `value(z, owner)` scores R trial points at once, each a row of every tensor in `z`. `owner[r]` says which of the
     B examples row r belongs to, so masks, targets and other context are looked up, never repeated by the caller.
 
-    Scores are asked of `sites`: tensors that pass inside the model, caught as it runs; without any, of the inputs.
+    Scores are asked of `sites`: tensors that pass inside the model, caught as it runs; without any, of the inputs;
+    with `also_inputs`, of the sites first and then of the inputs, in the same sweep.
     """
 
     value: Callable[[Tensors, Tensor], Tensor]  # z: (R, *S) each, owner: (R,) int64 -> (R, T)
     x: Tensors  # (B, *S) each
     baseline: Tensors  # (B, *S) each
-    sites: tuple[Site, ...] = ()
+    sites: tuple[Place, ...] = ()
+    also_inputs: bool = False
     features: Features | None = None  # what perturbation removes together; each entry alone if None
     rows: Rows = field(default_factory=Rows)
 

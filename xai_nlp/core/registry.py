@@ -20,6 +20,7 @@ class Scores:
     value: Tensor | None = None  # (B, T) f(x), if the method came by
     baseline_value: Tensor | None = None  # (B, T) f(x₀), if the method came by
     steps: Tensor | None = None  # (B,) points of the path that were evaluated
+    tokens: Tensor | None = None  # (B, T, L), from a method that scores matrices: what it makes of each token
 
 
 class Method:
@@ -30,6 +31,9 @@ class Method:
     reduction: how a token's entries become one number (a key of `core.reduce.REDUCTIONS`).
     unit: scores are in the unit of f ("f") or in none ("").
     inner: it can score sites inside the model, not only the inputs.
+    over: what its problem is about: the "inputs"; the "attention" matrices as sites; the matrices as inputs that move
+        ("moved attention"); or matrices and what they weigh ("attended values").
+    weights: its matrices are shares that add up over keys, not contributions to the target.
     """
 
     name: ClassVar[str] = ""
@@ -38,6 +42,8 @@ class Method:
     reduction: ClassVar[str] = "sum"
     unit: ClassVar[str] = "f"
     inner: ClassVar[bool] = True
+    over: ClassVar[str] = "inputs"
+    weights: ClassVar[bool] = False
 
     def scores(self, problem: Problem) -> Scores:
         raise NotImplementedError

@@ -21,14 +21,14 @@ LINKS: dict[str, Callable[[Tensor], Tensor]] = {
 class Target:
     """T numbers an example, each a weighted sum of the model's outputs.
 
-    One label is a one-hot row, a contrast "A-B" is +1 and −1, several labels are several rows.
+    One label is a one-hot row, a contrast "A-B" is +1 and −1, several labels are several rows. Outputs may have several
+    axes (start and end of an answer): the link is taken over the last, the sum over all.
     """
 
-    names: tuple[str, ...]  # T
-    weights: Tensor  # (B, T, C)
+    weights: Tensor  # (B, T, *C)
     unit: str = "logit"  # a key of LINKS
 
     def __call__(self, outputs: Tensor, owner: Tensor) -> Tensor:
-        """(R, C) outputs of rows that belong to examples `owner` (R,) -> (R, T)."""
+        """(R, *C) outputs of rows that belong to examples `owner` (R,) -> (R, T)."""
         outputs = LINKS[self.unit](outputs.to(torch.promote_types(outputs.dtype, torch.float32)))
-        return torch.einsum("rc,rtc->rt", outputs, self.weights.to(outputs)[owner])
+        return (outputs[:, None] * self.weights.to(outputs)[owner]).flatten(2).sum(2)

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import torch
 
 from xai_nlp.core.adaptive import Goal, Walk, climbed, refined
-from xai_nlp.core.path import mean_gradient, quadrature
+from xai_nlp.core.path import left_conductance, mean_gradient, quadrature
 from xai_nlp.core.problem import Problem
 from xai_nlp.core.registry import Method, Scores, method
 
@@ -83,13 +83,19 @@ class Conductance(PathMethod):
 
     Σ scores over a layer that everything passes through = f(x) − f(x₀); over a part of it, what that part carries.
     At the inputs it is integrated gradients. Kept in memory: gradient and value of the sites at every step, for one
-    example at a time; dy/dt comes from differentiating the interpolant through those values.
+    example at a time; dy/dt comes from differentiating the interpolant through those values. With `rule` other than
+    "clenshaw_curtis" and a number of steps it is Captum's first-order sum, which keeps nothing.
     Source: Dhamdhere, Sundararajan & Yan 2018, eq. 2 (arXiv:1805.12233); differentiation matrix: Trefethen 2000, ch. 6.
     """
 
     complete: ClassVar[bool] = True
 
+    rule: str = "clenshaw_curtis"
+
     def scores(self, problem: Problem) -> Scores:
+        if self.steps != "auto" and self.rule != "clenshaw_curtis":
+            found = left_conductance(problem, quadrature(self.rule, self.steps + 1))
+            return Scores(found, steps=torch.full((problem.examples,), self.steps + 1))
         each = [self._of_one(problem.part(example)) for example in problem.everyone.split(1)]
         return Scores(
             tuple(map(torch.cat, zip(*(walk.parts for walk in each), strict=True))),

@@ -105,6 +105,16 @@ class Adapter:
             )
         return self._module(f"{block.name}.{self.layout.attention}")
 
+    def inside(self, k: int, name: str) -> Site:
+        """A module of layer k that the layout names: "projection" or "norm". Raises Unsupported where it names none."""
+        block, path = self.layer(k), getattr(self.layout, name)
+        if path is None:
+            raise Unsupported(
+                f"the {name} after attention of {self.architecture} is not known, or comes elsewhere in its layers. "
+                "Pass a Layout that names it: Adapter.of(model, Layout(…))."
+            )
+        return self._site(f"{block.name}.{path}", block.call)
+
     @property
     def max_length(self) -> int | None:
         """How many tokens the model takes; None where its positions have no end."""

@@ -15,6 +15,8 @@ class Layout:
     embeddings: its output is the sum of word, position and type embeddings, normalised where the family does it there.
     position: the table that positions are looked up in; it bounds how long a text may be.
     attention: inside a block, the module that holds the attention probabilities; the first, where a block has several.
+    projection: inside a block, the linear layer that takes what all heads found.
+    norm: inside a block, the layer norm that takes its output plus what entered the block; None where it comes earlier.
     shared: the layers, `num_hidden_layers` of them, take turns with fewer blocks, each block for a run of layers.
     unbounded: where there is no table of positions, rotary or relative ones go on without an end.
     """
@@ -23,6 +25,8 @@ class Layout:
     word: str
     blocks: str | None
     attention: str | None = None
+    projection: str | None = None
+    norm: str | None = None
     position: str | None = None
     types: str | None = None
     shared: bool = False
@@ -36,9 +40,18 @@ _BERT = Layout(
     types="embeddings.token_type_embeddings",
     blocks="encoder.layer",
     attention="attention.self",
+    projection="attention.output.dense",
+    norm="attention.output.LayerNorm",
 )
 _DEBERTA = replace(_BERT, unbounded=True)  # its table of positions is there only if `position_biased_input`
-_LLAMA = Layout(embeddings="embed_tokens", word="embed_tokens", blocks="layers", attention="self_attn", unbounded=True)
+_LLAMA = Layout(
+    embeddings="embed_tokens",
+    word="embed_tokens",
+    blocks="layers",
+    attention="self_attn",
+    projection="self_attn.o_proj",
+    unbounded=True,
+)
 
 #: config.model_type -> layout
 LAYOUTS: dict[str, Layout] = {
@@ -47,15 +60,55 @@ LAYOUTS: dict[str, Layout] = {
     "roberta": _BERT,
     "xlm-roberta": _BERT,
     "camembert": _BERT,
-    "distilbert": replace(_BERT, types=None, blocks="transformer.layer", attention="attention"),
-    "albert": replace(_BERT, blocks="encoder.albert_layer_groups", attention="albert_layers.0.attention", shared=True),
+    "distilbert": replace(
+        _BERT,
+        types=None,
+        blocks="transformer.layer",
+        attention="attention",
+        projection="attention.out_lin",
+        norm="sa_layer_norm",
+    ),
+    "albert": replace(
+        _BERT,
+        blocks="encoder.albert_layer_groups",
+        attention="albert_layers.0.attention",
+        projection="albert_layers.0.attention.dense",
+        norm="albert_layers.0.attention.LayerNorm",
+        shared=True,
+    ),
     "deberta": _DEBERTA,
     "deberta-v2": _DEBERTA,
-    "mpnet": replace(_BERT, types=None, attention="attention.attn"),
-    "modernbert": Layout(
-        embeddings="embeddings", word="embeddings.tok_embeddings", blocks="layers", attention="attn", unbounded=True
+    "mpnet": replace(
+        _BERT, types=None, attention="attention.attn", projection="attention.attn.o", norm="attention.LayerNorm"
     ),
-    "gpt2": Layout(embeddings="drop", word="wte", position="wpe", blocks="h", attention="attn"),
+    "modernbert": Layout(
+        embeddings="embeddings",
+        word="embeddings.tok_embeddings",
+        blocks="layers",
+        attention="attn",
+        projection="attn.Wo",
+        unbounded=True,
+    ),
+    "gpt2": Layout(
+        embeddings="drop", word="wte", position="wpe", blocks="h", attention="attn", projection="attn.c_proj"
+    ),
+    # Encoder–decoders: the text is what the encoder reads; what the decoder is given stays as it is.
+    "bart": Layout(
+        embeddings="encoder.layernorm_embedding",
+        word="encoder.embed_tokens",
+        blocks="encoder.layers",
+        attention="self_attn",
+        projection="self_attn.out_proj",
+        norm="self_attn_layer_norm",
+    ),
+    "t5": Layout(
+        embeddings="encoder.embed_tokens",
+        word="encoder.embed_tokens",
+        blocks="encoder.block",
+        attention="layer.0.SelfAttention",
+        projection="layer.0.SelfAttention.o",
+        unbounded=True,
+    ),
     "llama": _LLAMA,
     "qwen2": _LLAMA,
 }

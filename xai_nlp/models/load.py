@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import as_file, files
@@ -16,7 +16,16 @@ from torch import nn
 from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 
 #: Embedded models: name -> what it does.
-ZOO = {"sentiment": "NEGATIVE or POSITIVE; BERT, 3 layers, 9.5 M parameters"}
+ZOO = {
+    "sentiment": "NEGATIVE or POSITIVE; BERT, 3 layers, 9.5 M parameters",
+    "qa": "answers a question from a text; BERT, 6 layers, 14.7 M parameters",
+}
+
+#: task -> (the auto class that loads its models, how its classes end)
+TASKS = {
+    "text-classification": ("AutoModelForSequenceClassification", "ForSequenceClassification"),
+    "question-answering": ("AutoModelForQuestionAnswering", "ForQuestionAnswering"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,18 +35,21 @@ class Loaded:
     model: Any
     tokenizer: Any
     name: str
+    task: str  # a key of TASKS
 
 
 def load_model(
     source: str | os.PathLike[str] | nn.Module = "sentiment",
     tokenizer: Any = None,
     *,
+    task: str | None = None,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device | None = None,
     trust_remote_code: bool = False,
 ) -> Loaded:
-    """A sequence classifier: an embedded model's name, a folder, a hub name, or a model with its tokenizer.
+    """A model by an embedded one's name, a folder or a hub name; or a model as given, with its tokenizer.
 
+    task: a key of TASKS; None goes by what the config says the model is, a text classifier where it says nothing.
     A folder or an embedded model touches no network. Hub models load from safetensors only, and run code of their own
     only if `trust_remote_code`. Raises UnknownName if nothing of that name is found, Unsupported for a tokenizer that
     cannot tell where its tokens stand in the text.
@@ -46,9 +58,9 @@ def load_model(
         if tokenizer is None:
             raise InvalidInput("a model needs its tokenizer: load(model, tokenizer).")
         name = getattr(getattr(source, "config", None), "name_or_path", "") or type(source).__name__
-        loaded = Loaded(source, tokenizer, name)
+        loaded = Loaded(source, tokenizer, name, _task(task, [cls.__name__ for cls in type(source).__mro__]))
     else:
-        loaded = _from_files(source, tokenizer, dtype=dtype, trust_remote_code=trust_remote_code)
+        loaded = _from_files(source, tokenizer, task=task, dtype=dtype, trust_remote_code=trust_remote_code)
         if device is not None:
             loaded.model.to(device)
     if not getattr(loaded.tokenizer, "is_fast", False):
@@ -64,11 +76,11 @@ def _from_files(source: str | os.PathLike[str], tokenizer: Any, **options: Any) 
     known = name.removeprefix("zoo/")
     if known in ZOO and not Path(name).is_dir():
         with as_file(files("xai_nlp.zoo") / known) as folder:
-            return Loaded(*_pretrained(folder, tokenizer, **options), f"zoo/{known}")
+            return _pretrained(folder, f"zoo/{known}", tokenizer, **options)
     if Path(name).is_dir():
-        return Loaded(*_pretrained(Path(name), tokenizer, **options), Path(name).name)
+        return _pretrained(Path(name), Path(name).name, tokenizer, **options)
     try:
-        return Loaded(*_pretrained(name, tokenizer, **options), name)
+        return _pretrained(name, name, tokenizer, **options)
     except OSError as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UnknownName(
@@ -79,14 +91,30 @@ def _from_files(source: str | os.PathLike[str], tokenizer: Any, **options: Any) 
         ) from error
 
 
-def _pretrained(where: str | Path, tokenizer: Any, *, dtype: torch.dtype, trust_remote_code: bool) -> tuple[Any, Any]:
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+def _pretrained(
+    where: str | Path, name: str, tokenizer: Any, *, task: str | None, dtype: torch.dtype, trust_remote_code: bool
+) -> Loaded:
+    import transformers
 
     options = {"trust_remote_code": trust_remote_code, "local_files_only": isinstance(where, Path)}
     with _no_loading_bar():
-        model = AutoModelForSequenceClassification.from_pretrained(where, dtype=dtype, use_safetensors=True, **options)
-        tokenizer = AutoTokenizer.from_pretrained(where, **options) if tokenizer is None else tokenizer
-    return model.eval(), tokenizer
+        if task is None:
+            config = transformers.AutoConfig.from_pretrained(where, **options)
+            task = _task(None, config.architectures or [])
+        loader = getattr(transformers, TASKS[_task(task, [])][0])
+        model = loader.from_pretrained(where, dtype=dtype, use_safetensors=True, **options)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options) if tokenizer is None else tokenizer
+    return Loaded(model.eval(), tokenizer, name, task)
+
+
+def _task(given: str | None, classes: Sequence[str]) -> str:
+    """The task asked for, or what the names of a model's classes say. Raises UnknownName."""
+    if given is None:
+        told = (task for task, (_, ending) in TASKS.items() if any(name.endswith(ending) for name in classes))
+        return next(told, "text-classification")
+    if given not in TASKS:
+        raise UnknownName("task", given, TASKS)
+    return given
 
 
 @contextmanager

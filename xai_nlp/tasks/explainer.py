@@ -1,76 +1,114 @@
-"""From a text to an Explanation: encode, predict, fix the target, pose the problem, let a method score it, stitch."""
+"""From an input to an Explanation: encode, predict, fix the target, pose the problem, let a method score it, stitch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 import transformers
 from torch import Tensor
 
 from xai_nlp._version import __version__
+from xai_nlp.core.arrays import Array, Matrices
 from xai_nlp.core.baseline import BASELINES, Words, text_baseline
-from xai_nlp.core.features import NO_FEATURE, Groups
-from xai_nlp.core.problem import Problem, Tensors
-from xai_nlp.core.reduce import REDUCTIONS
-from xai_nlp.core.registry import Method
 from xai_nlp.core.result import SPECIAL, Explanation, Explanations
 from xai_nlp.core.rows import Progress, Rows
 from xai_nlp.core.target import Target
 from xai_nlp.errors import InvalidInput, UnknownName
-from xai_nlp.hooks.embeddings import evaluate_sites
-from xai_nlp.hooks.replace import replaced
-from xai_nlp.hooks.scope import Site
 from xai_nlp.hooks.state import borrowed
 from xai_nlp.methods import find_method
 from xai_nlp.models.adapter import Adapter
-from xai_nlp.models.encode import Row, Text, batches, encode, padded, segments_of
+from xai_nlp.models.encode import Row, Text, batches, encode, padded
 from xai_nlp.models.load import Loaded
-from xai_nlp.tasks.labels import Labels
+from xai_nlp.tasks.pose import REFERENCE, Batch, Poser
+from xai_nlp.tasks.score import SCORES, Asked, Found, scored
 from xai_nlp.tasks.stitch import Scored, stitched
 
-Wanted = str | int | None
 LONG = ("windows", "error")  # what becomes of texts longer than the model
-BATCH_ENTRIES = 2**23  # tokens × width of the texts whose scores are in memory at once
+BATCH_ENTRIES = 2**23  # entries of the texts whose scores are in memory at once
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """How to explain: what every text of one call shares."""
+class How:
+    """How to explain: what every task's `explain` takes, beside a method's own options.
 
-    method: Method
-    baseline: str
-    unit: str
-    layer: int | None
-    rows: int | None
+    method: a name of `xai-nlp methods`, or several for the same input.
+    baseline: "pad", "mask", "zero", "mean", "reference" (pad, and every position and type as the first token's), or a
+        text; None is pad, or zero where the tokenizer has no pad token.
+    unit: what is explained: the logit, its probability, or that one's logarithm (natural).
+    layer: None explains the input embeddings; k the output of block k.
+    parts: word, position and type embeddings apart, which add up to the scores.
+    layers: what flows through each token at every layer (conductance), in the same sweep.
+    attention: what flows through every attention probability, in the same sweep.
+    long: texts longer than the model are read in windows that share `stride` tokens (a quarter of a window, at most 64,
+        if not given); "error" refuses them.
+    rows: at most so many model rows at a time; None lets the engine choose.
+    """
 
+    method: str | Sequence[str] = "integrated_gradients"
+    baseline: str | None = None
+    unit: str = "logit"
+    layer: int | None = None
+    parts: bool = False
+    layers: bool = False
+    attention: bool = False
+    long: str = "windows"
+    max_length: int | None = None
+    stride: int | None = None
+    rows: int | None = None
+    progress: Progress | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
-@dataclass(frozen=True)
-class Batch:
-    """Rows side by side, as the model takes them."""
-
-    rows: list[Row]
-    inputs: dict[str, Tensor]  # (B, L) each
-    movable: Tensor  # (B, L) bool: the places of words; not special tokens, not padding
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> How:
+        """From keyword arguments: those that are not fields are the method's."""
+        known = {name: value for name, value in given.items() if name in cls.__dataclass_fields__ and name != "options"}
+        how = cls(**known, options={name: value for name, value in given.items() if name not in known})
+        if how.long not in LONG:
+            raise UnknownName("way to read long texts", how.long, LONG)
+        if len(how.methods) > 1 and how.options:
+            raise InvalidInput("options belong to one method; explain each method by a call of its own to set them.")
+        return how
 
     @property
-    def everyone(self) -> Tensor:
-        return torch.arange(len(self.rows), device=self.movable.device)
+    def methods(self) -> list[str]:
+        return [self.method] if isinstance(self.method, str) else list(self.method)
+
+    def asked(self, baseline: str) -> list[Asked]:
+        """One for each method. Raises UnknownName for a method or option that does not exist."""
+        place = {"layer": self.layer, "parts": self.parts, "layers": self.layers, "attention": self.attention}
+        return [Asked(method=find_method(name, self.options), baseline=baseline, **place) for name in self.methods]  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aim:
+    """What is explained of one example: T numbers, the mean over some of its rows."""
+
+    segments: tuple[str, ...]
+    rows: tuple[int, ...]
+    names: tuple[str, ...]  # T
+    weights: tuple[Tensor, ...]  # (T, *C) for each row
+    link: str = "logit"  # a key of core.target.LINKS
+    outputs: Mapping[str, float]
+    more: Mapping[str, Any] = field(default_factory=dict)  # further fields of the explanation
+    notes: Mapping[str, Any] = field(default_factory=dict)  # further entries of its `params`
 
 
 class Explainer:
-    """Explains what a text classifier says: single texts, pairs, many labels, regression.
+    """What the tasks share: a model borrowed for the time of a call, and handed back as it was.
 
-    The model is borrowed for the time of a call: put into evaluation mode, and handed back as it was.
+    A task says how the model's outputs are read (`read`), and aims: which numbers of them are explained.
     """
+
+    task: ClassVar[str] = ""
 
     def __init__(self, loaded: Loaded) -> None:
         self.model, self.tokenizer, self.name = loaded.model, loaded.tokenizer, loaded.name
         self.adapter = Adapter.of(self.model)
-        self.labels = Labels.of(self.model.config)
         self.pad = self._token("pad_token_id")
 
     def _token(self, name: str) -> int | None:
@@ -78,82 +116,47 @@ class Explainer:
         return getattr(self.model.config, name, None) if found is None else found
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name} ({self.adapter.architecture}): {', '.join(self.labels.names[:6])}>"
+        return f"<{type(self).__name__} {self.name} ({self.adapter.architecture})>"
+
+    def read(self, output: Any) -> Tensor:
+        """A model's output as numbers: (R, *C)."""
+        raise NotImplementedError
 
     # ----------------------------------------------------------------------------------------------------------------
 
-    def explain(
-        self,
-        text: Text | Sequence[Text],
-        *,
-        target: Wanted | Sequence[Wanted] = None,
-        method: str | Sequence[str] = "integrated_gradients",
-        baseline: str | None = None,
-        unit: str = "logit",
-        layer: int | None = None,
-        long: Literal["windows", "error"] = "windows",
-        max_length: int | None = None,
-        stride: int | None = None,
-        rows: int | None = None,
-        progress: Progress | None = None,
-        **options: Any,
-    ) -> Explanation | Explanations:
-        """One signed score a token: how much each drove the target.
+    def _explained(
+        self, texts: Sequence[Text], how: How, aims_of: Callable[[list[Row], list[Tensor]], list[Aim]]
+    ) -> Explanations:
+        """Explanations of each text, method by method, target by target."""
+        baseline = how.baseline if how.baseline is not None else "zero" if self.pad is None else "pad"
+        wanted = how.asked(baseline)
+        with borrowed(self.model, evaluate=True):
+            rows = self._encode(texts, how.max_length, how.stride, long=how.long)
+            aims = aims_of(rows, self._outputs(rows))
+            found = [self._of_method(asked, how, aims, rows) for asked in wanted]
+        return Explanations(why for of_text in zip(*found, strict=True) for of_method in of_text for why in of_method)
 
-        text: a string, a pair as a tuple, or a list of those; a list gives Explanations, in the same order.
-        target: a label's name or index, a contrast "A-B", or None for the predicted label; a list gives one a text.
-        method: a name of `xai-nlp methods`, or several for the same text. `options` are the method's own.
-        baseline: "pad", "mask", "zero", "mean", or a text; None is pad, or zero where the tokenizer has no pad token.
-        unit: what is explained: the label's logit, its probability, or that one's logarithm (natural).
-        layer: None explains the input embeddings; k the output of block k.
-        long: texts longer than the model are read in windows that share `stride` tokens (a quarter of a window, at most
-            64, if not given) and explained as the mean over them; "error" refuses them.
-        rows: at most so many model rows at a time; None lets the engine choose.
-
-        Raises UnknownName for a label, method, option or layer that does not exist; InvalidInput for a text with
-        nothing to read.
-        """
-        single = isinstance(text, (str, tuple))
-        texts: list[Text] = [text] if single else list(text)  # type: ignore[list-item]
-        if not texts:
-            raise InvalidInput("there is nothing to explain: no texts were given.")
-        if long not in LONG:
-            raise UnknownName("way to read long texts", long, LONG)
-        several = [] if isinstance(method, str) else list(method)
-        if several and options:
-            raise InvalidInput("options belong to one method; explain each method by a call of its own to set them.")
-        requests = [
-            Request(
-                method=find_method(name, options), baseline=self._baseline(baseline), unit=unit, layer=layer, rows=rows
-            )
-            for name in several or [str(method)]
+    def _of_method(self, asked: Asked, how: How, aims: Sequence[Aim], rows: Sequence[Row]) -> list[list[Explanation]]:
+        """For each aim, an explanation for each of its targets."""
+        wanted = {r: (weights, aim) for aim in aims for r, weights in zip(aim.rows, aim.weights, strict=True)}
+        order = list(wanted)
+        results: dict[int, _OfRow] = {}
+        matrices = asked.attention or asked.method.over != "inputs"
+        for group in self._groups([rows[r] for r in order], matrices=matrices):
+            mine = [order[i] for i in group]
+            batch = self._batch([rows[r] for r in mine])
+            target = Target(weights=_beside([wanted[r][0] for r in mine]), unit=wanted[mine[0]][1].link)
+            poser = self._poser(batch, target, asked.baseline, how.rows)
+            found = scored(poser, asked)
+            results.update({r: _OfRow(found, b, rows[r], poser) for b, r in enumerate(mine)})
+            if how.progress:
+                how.progress(len(results), len(order))
+        return [
+            [self._explanation(asked, how.unit, aim, t, [results[r] for r in aim.rows]) for t in range(len(aim.names))]
+            for aim in aims
         ]
-        wanted: list[Wanted] = list(target) if isinstance(target, (list, tuple)) else [target] * len(texts)  # type: ignore[list-item]
-        if len(wanted) != len(texts):
-            raise InvalidInput(f"{len(texts)} texts need as many targets, or one for all; got {len(wanted)}.")
-        with borrowed(self.model, evaluate=True):
-            encoded = self._encode(texts, max_length, stride, long=long)
-            logits = self._logits(encoded)
-            means = torch.stack([logits[[r.example == e for r in encoded]].mean(0) for e in range(len(texts))])
-            goal = self.labels.target(wanted, means, unit)
-            found = [self._explained(request, texts, encoded, means, goal, progress) for request in requests]
-        results = Explanations(of_text for of_texts in zip(*found, strict=True) for of_text in of_texts)
-        return results[0] if single and not several else results
-
-    def predict(self, text: Text | Sequence[Text]) -> dict[str, float] | list[dict[str, float]]:
-        """Every label's probability, or raw output for a regression; a list for a list of texts."""
-        single = isinstance(text, (str, tuple))
-        texts: list[Text] = [text] if single else list(text)  # type: ignore[list-item]
-        with borrowed(self.model, evaluate=True):
-            encoded = self._encode(texts)
-            logits = self._logits(encoded)
-        shown = [self.labels.shown(logits[[r.example == e for r in encoded]].mean(0)) for e in range(len(texts))]
-        return shown[0] if single else shown
 
     # Encode and predict ---------------------------------------------------------------------------------------------
-
-    def _baseline(self, name: str | None) -> str:
-        return name if name is not None else "zero" if self.pad is None else "pad"
 
     def _encode(
         self, texts: Sequence[Text], max_length: int | None = None, stride: int | None = None, *, long: str = "windows"
@@ -173,95 +176,49 @@ class Explainer:
             movable[b, : len(row)] = torch.tensor([segment != SPECIAL for segment in row.segment])
         return Batch(rows, inputs, movable)
 
-    def _groups(self, rows: Sequence[Row]) -> list[list[int]]:
-        width = self.model.get_input_embeddings().weight.shape[1]
-        return batches(rows, BATCH_ENTRIES // width, even=self.pad is None)
+    @property
+    def _width(self) -> int:
+        return self.model.get_input_embeddings().weight.shape[1]
+
+    def _groups(self, rows: Sequence[Row], *, matrices: bool = False) -> list[list[int]]:
+        """Rows that go together; where attention matrices are kept, as few as their size asks for."""
+        width = self._width
+        if matrices:
+            config = self.model.config
+            width = config.num_hidden_layers * config.num_attention_heads * max(map(len, rows))
+        return batches(rows, max(1, BATCH_ENTRIES // width), even=self.pad is None)
 
     def _run(self, batch: Batch, owner: Tensor) -> Tensor:
-        """The model's logits for rows that belong to `owner`, whatever hooks are on: (R, C)."""
-        return self.model(**{name: tensor[owner] for name, tensor in batch.inputs.items()}).logits
+        """The model's outputs for rows that belong to `owner`, whatever hooks are on: (R, *C)."""
+        return self.read(self.model(**{name: tensor[owner] for name, tensor in batch.inputs.items()}))
 
-    def _logits(self, rows: Sequence[Row]) -> Tensor:
-        """(rows, C), in float32 or wider."""
+    def _outputs(self, rows: Sequence[Row]) -> list[Tensor]:
+        """(*C) for each row, in float32 or wider."""
         found: dict[int, Tensor] = {}
         for group in self._groups(rows):
             batch = self._batch([rows[i] for i in group])
-            entries = batch.movable.shape[1] * self.model.get_input_embeddings().weight.shape[1]
-            for part, logits in Rows().chunks(len(group), entries, self.model.device, partial(self._plain, batch)):
-                found.update(zip(group[part], logits, strict=True))
-        return torch.stack([found[i] for i in range(len(rows))])
+            entries = batch.movable.shape[1] * self._width
+            for part, outputs in Rows().chunks(len(group), entries, self.model.device, partial(self._plain, batch)):
+                found.update(zip(group[part], outputs, strict=True))
+        return [found[i] for i in range(len(rows))]
 
     @torch.no_grad()
     def _plain(self, batch: Batch, part: slice) -> Tensor:
-        logits = self._run(batch, batch.everyone[part])
-        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+        outputs = self._run(batch, batch.everyone[part])
+        return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
 
-    # Pose the problem and score it ----------------------------------------------------------------------------------
+    # Pose the problem -----------------------------------------------------------------------------------------------
 
-    def _explained(
-        self,
-        request: Request,
-        texts: Sequence[Text],
-        rows: Sequence[Row],
-        means: Tensor,
-        goal: Target,
-        progress: Progress | None,
-    ) -> list[Explanation]:
-        scored: dict[int, Scored] = {}
-        for group in self._groups(rows):
-            batch = self._batch([rows[i] for i in group])
-            mine = torch.tensor([rows[i].example for i in group], device=goal.weights.device)
-            target = Target(names=goal.names, weights=goal.weights[mine], unit=goal.unit)
-            scored.update(zip(group, self._scored(request, batch, target), strict=True))
-            if progress:
-                progress(len(scored), len(rows))
-        return [
-            self._explanation(
-                request,
-                segments_of(text),
-                [scored[i] for i, row in enumerate(rows) if row.example == e],
-                means[e],
-                goal.names[e],
-            )
-            for e, text in enumerate(texts)
-        ]
-
-    def _problem(self, request: Request, batch: Batch, target: Target) -> Problem:
-        """The embeddings, or a layer's output, move from the baseline's to the text's; everything else stays.
-
-        The token ids stay too: positions, types and masks come out right, and only what the site carries is replaced.
-        """
-        layer = None if request.layer is None else self.adapter.layer(request.layer)
-        moved = self.adapter.embeddings if layer is None or request.method.inner else layer
-        x, x0 = self._ends(batch, moved, request.baseline)
-
-        def value(z: Tensors, owner: Tensor) -> Tensor:
-            with replaced([(moved, z)]):
-                return target(self._run(batch, owner), owner)
-
-        places = torch.arange(batch.movable.shape[1], device=batch.movable.device)
-        return Problem(
-            value=value,
-            x=x,
-            baseline=x0,
-            sites=(layer,) if layer is not None and request.method.inner else (),
-            features=Groups.of([torch.where(batch.movable, places, NO_FEATURE)[:, :, None]]),
-            rows=Rows(limit=request.rows),
+    def _poser(self, batch: Batch, target: Target, baseline: str, rows: int | None) -> Poser:
+        return Poser(
+            adapter=self.adapter,
+            batch=batch,
+            run=partial(self._run, batch),
+            target=target,
+            baseline=baseline,
+            words=self._words(batch, baseline),
+            rows=Rows(limit=rows),
         )
-
-    def _ends(self, batch: Batch, moved: Site, baseline: str) -> tuple[Tensors, Tensors]:
-        """What the site carries for the text and for its baseline: (B, L, D) each.
-
-        A baseline is a change of words: their vectors are replaced where they leave the word embedding.
-        """
-        word = self.adapter.word
-        with torch.no_grad():
-            run = lambda: self._run(batch, batch.everyone)  # noqa: E731
-            (vectors,) = evaluate_sites([word], run)
-            (x,) = evaluate_sites([moved], run)
-            other = torch.where(batch.movable[:, :, None], self._words(batch, baseline), vectors[0])
-            (x0,) = evaluate_sites([moved], run, replacements=[(word, [other])])
-        return x, x0
 
     def _words(self, batch: Batch, baseline: str) -> Tensor:
         words = Words(
@@ -272,51 +229,109 @@ class Explainer:
         )
         if baseline in BASELINES:
             return BASELINES[baseline](words)
+        if baseline == REFERENCE:
+            return BASELINES["pad"](words)
         if " " not in baseline.strip():
-            raise UnknownName("baseline", baseline, BASELINES, "A text of your own needs at least two words.")
+            raise UnknownName("baseline", baseline, [*BASELINES, REFERENCE], "A text of your own needs two words.")
         ids = self.tokenizer(baseline, add_special_tokens=False)["input_ids"]
         return text_baseline(words, ids, batch.movable)
 
-    def _scored(self, request: Request, batch: Batch, target: Target) -> list[Scored]:
-        problem = self._problem(request, batch, target)
-        scores = request.method.scores(problem)
-        (tensor,) = scores.tensors  # (B, 1, L, D), or (B, 1, L, 1)
-        per_token = REDUCTIONS[request.method.reduction](tensor.double())[:, 0].tolist()
-        ends = [
-            problem.values(z, problem.everyone) if known is None else known
-            for z, known in ((problem.x, scores.value), (problem.baseline, scores.baseline_value))
-        ]
-        value, baseline_value = (end[:, 0].tolist() for end in ends)
-        steps = [None] * len(batch.rows) if scores.steps is None else scores.steps.tolist()
-        return [
-            Scored(row, tuple(per_token[b][: len(row)]), value[b], baseline_value[b], steps[b])
-            for b, row in enumerate(batch.rows)
-        ]
+    # Tell what was found --------------------------------------------------------------------------------------------
 
-    def _explanation(
-        self, request: Request, segments: tuple[str, ...], windows: list[Scored], logits: Tensor, target: str
-    ) -> Explanation:
-        whole = stitched(segments, windows)
-        method = request.method
-        used = {"steps_used": whole.steps} if whole.steps is not None else {}
-        cut = {"windows": len(windows)} if len(windows) > 1 else {}
-        place = {} if request.layer is None else {"layer": request.layer}
+    def _explanation(self, asked: Asked, unit: str, aim: Aim, target: int, of_rows: Sequence[_OfRow]) -> Explanation:
+        whole = stitched(aim.segments, [row.scored(target) for row in of_rows])
+        method = asked.method
+        unit = unit if method.unit == "f" else ""
+        by_channel = dict(zip(of_rows[0].found.channels, whole.scores, strict=True))
+        notes = {
+            "steps_used": whole.steps,
+            "windows": len(of_rows) if len(of_rows) > 1 else None,
+            "layer": asked.layer,
+            **aim.notes,
+        }
+        flows = [by_channel[channel] for channel in by_channel if channel[0] == "layer"]
         return Explanation(
-            segments=segments,
+            segments=aim.segments,
             tokens=whole.tokens,
             offsets=whole.offsets,
             segment=whole.segment,
-            scores=whole.scores,
-            unit=request.unit if method.unit == "f" else "",
-            target=target,
+            scores=tuple(by_channel[SCORES].tolist()),
+            unit=unit,
+            target=aim.names[target],
             value=whole.value,
             baseline_value=whole.baseline_value,
-            outputs=self.labels.shown(logits),
+            outputs=aim.outputs,
             method=method.name,
-            baseline=request.baseline,
+            baseline=asked.baseline,
             complete=method.complete,
+            task=self.task,
             model=self.name,
             seed=getattr(method, "seed", 0),
-            params={**asdict(method), **used, **cut, **place},  # type: ignore[call-overload]
+            params={**asdict(method), **{name: note for name, note in notes.items() if note is not None}},  # type: ignore[call-overload]
             versions={"xai_nlp": __version__, "torch": torch.__version__, "transformers": transformers.__version__},
+            parts={name: tuple(p.tolist()) for (kind, name), p in by_channel.items() if kind == "part"},
+            layers=Array(flows) if flows else None,
+            attention=of_rows[0].stacks(asked, unit, target, whole.groups),
+            **aim.more,
         )
+
+
+@dataclass(frozen=True)
+class _OfRow:
+    """What was found of one row of a batch."""
+
+    found: Found
+    place: int
+    row: Row
+    poser: Poser
+
+    def scored(self, target: int) -> Scored:
+        mine, L = self.found, len(self.row)
+        scores = torch.stack([channel[self.place, target, :L] for channel in mine.channels.values()]).cpu().numpy()
+        value, start = (float(end[self.place, target]) for end in (mine.value, mine.baseline_value))
+        return Scored(self.row, scores, value, start, None if mine.steps is None else int(mine.steps[self.place]))
+
+    def stacks(self, asked: Asked, unit: str, target: int, groups: list[list[int]] | None) -> dict[str, Matrices]:
+        """The attention matrices that were scored, those of one kind together."""
+        if not self.found.matrices:
+            return {}
+        if groups is None:
+            raise InvalidInput(
+                "a long text is read in several windows, and each has attention matrices of its own. "
+                "Shorten the text, or explain one window of it."
+            )
+        kinds: dict[str, list[int]] = {}
+        for number, matrix in enumerate(self.poser.attention.matrices):
+            kinds.setdefault(matrix.stack, []).append(number)
+        return {kind: self._stack(asked, unit, target, groups, kind, numbers) for kind, numbers in kinds.items()}
+
+    def _stack(
+        self, asked: Asked, unit: str, target: int, groups: list[list[int]], kind: str, numbers: Sequence[int]
+    ) -> Matrices:
+        """Matrices of one kind without padding, tokens merged as the explanation's are."""
+        L = len(self.row)
+        words, out = slice(0, L), slice(None)
+        places = {"decoder": (out, out), "cross": (out, words)}.get(kind, (words, words))
+        whole = np.stack([self.found.matrices[n][self.place, target].float().cpu().numpy() for n in numbers])
+        whole = whole[:, :, places[0], places[1]]
+        own = {"decoder": whole.shape[2:], "cross": (whole.shape[2], None)}.get(kind, (None, None))
+        names = [None if n is None else tuple(f"output {i}" for i in range(n)) for n in own]
+        residuals = self.found.residuals
+        return Matrices(
+            scores=Array(whole),
+            layers=tuple(f"layer {k}" for k in range(len(numbers))),
+            method="attention_conductance" if asked.method.over == "inputs" else asked.method.name,
+            unit="" if asked.method.weights else unit,
+            weights=asked.method.weights,
+            residuals=()
+            if residuals is None or residuals.shape[2] != len(self.found.matrices)
+            else tuple(residuals[self.place, target, list(numbers)].tolist()),
+            queries=names[0],
+            keys=names[1],
+        ).merged(groups)
+
+
+def _beside(weights: Sequence[Tensor]) -> Tensor:
+    """Weights (T, *C) of several rows, the last axis filled up with zeros: (B, T, *C)."""
+    longest = max(w.shape[-1] for w in weights)
+    return torch.stack([torch.nn.functional.pad(w, (0, longest - w.shape[-1])) for w in weights])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from xai_nlp.core.target import LINKS, Target
+from xai_nlp.core.target import LINKS
 from xai_nlp.errors import InvalidInput, UnknownName
 
 #: config.problem_type -> (what the outputs are shown as, the unit "probability" means)
@@ -80,14 +79,12 @@ class Labels:
             return sides
         return None
 
-    def target(self, wanted: Sequence[str | int | None], logits: Tensor, unit: str) -> Target:
-        """The targets of a batch, fixed at its logits (B, C): one number each."""
+    def link(self, unit: str) -> str:
+        """The key of LINKS for a unit. Raises UnknownName, or InvalidInput for one that this model does not have."""
         units = {"logit": "logit", "probability": KINDS[self.kind][1], "log-probability": "log-probability"}
         if unit not in units:
             raise UnknownName("unit", unit, units)
         link = units[unit]
         if link is None or (unit == "log-probability" and self.kind != "single_label_classification"):
             raise InvalidInput(f"a {self.kind.replace('_', ' ')} model has no {unit}; use unit='logit'.")
-        chosen = [self.weights(want, row) for want, row in zip(wanted, logits, strict=True)]
-        weights = torch.stack([w for _, w in chosen])[:, None].to(logits.device)
-        return Target(names=tuple(name for name, _ in chosen), weights=weights, unit=link)
+        return link

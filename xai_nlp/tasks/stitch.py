@@ -7,6 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from xai_nlp.core.reduce import Span
 from xai_nlp.core.result import SPECIAL
 from xai_nlp.models.encode import Row
@@ -14,10 +16,10 @@ from xai_nlp.models.encode import Row
 
 @dataclass(frozen=True)
 class Scored:
-    """A row with what a method said of it."""
+    """A row with what a method said of it, for one target."""
 
     row: Row
-    scores: tuple[float, ...]  # L, without padding
+    scores: np.ndarray  # (S, L) float64 without padding: S scores a token
     value: float
     baseline_value: float
     steps: int | None
@@ -30,10 +32,11 @@ class Stitched:
     tokens: tuple[str, ...]
     offsets: tuple[Span, ...]
     segment: tuple[int, ...]
-    scores: tuple[float, ...]
+    scores: np.ndarray  # (S, tokens)
     value: float
     baseline_value: float
     steps: int | None
+    groups: list[list[int]] | None  # which of a single window's tokens became one
 
 
 Key = tuple[int, Span, int]  # segment, where, and which of several tokens at the same place
@@ -51,11 +54,11 @@ def _keys(row: Row) -> list[Key]:
 
 def stitched(segments: Sequence[str], windows: Sequence[Scored]) -> Stitched:
     """One token where windows overlap, with the mean of what each window gave it (a window without it gave 0)."""
-    shares: dict[Key, list[float]] = defaultdict(list)
+    shares: dict[Key, list[np.ndarray]] = defaultdict(list)
     names: dict[Key, str] = {}
     of_segment: dict[int, list[Key]] = defaultdict(list)
     for window in windows:
-        for key, name, score in zip(_keys(window.row), window.row.tokens, window.scores, strict=True):
+        for key, name, score in zip(_keys(window.row), window.row.tokens, window.scores.T, strict=True):
             if key not in names:
                 of_segment[key[0]].append(key)
             names.setdefault(key, name)
@@ -73,11 +76,17 @@ def stitched(segments: Sequence[str], windows: Sequence[Scored]) -> Stitched:
         tokens=tuple(_text(segments, group, names) for group in groups),
         offsets=tuple(_span(group) for group in groups),
         segment=tuple(group[0][0] for group in groups),
-        scores=tuple(math.fsum(share for key in group for share in shares[key]) for group in groups),
+        scores=np.stack([np.sum([share for key in group for share in shares[key]], 0) for group in groups], 1),
         value=math.fsum(window.value for window in windows) / len(windows),
         baseline_value=math.fsum(window.baseline_value for window in windows) / len(windows),
         steps=max(steps, default=None),
+        groups=_places(_keys(windows[0].row), groups) if len(windows) == 1 else None,
     )
+
+
+def _places(keys: Sequence[Key], groups: Sequence[Sequence[Key]]) -> list[list[int]]:
+    place = {key: i for i, key in enumerate(keys)}
+    return [[place[key] for key in group] for group in groups]
 
 
 def _characters(order: Sequence[Key]) -> list[list[Key]]:

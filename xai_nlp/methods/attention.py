@@ -1,0 +1,329 @@
+"""Methods that read attention matrices: whom each token drew on, layer by layer and head by head.
+
+A problem's sites are the matrices, (B, H, Q, K) each, the first layer first. In an encoder–decoder, `streams` of each
+tell which sequence looks at which; everywhere else there is one sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from xai_nlp.core.problem import Problem, Slope
+from xai_nlp.core.registry import Method, Scores, method
+from xai_nlp.errors import InvalidInput, Unsupported
+from xai_nlp.methods.gradient import InputXGradient
+from xai_nlp.methods.path import Conductance, IntegratedGradients
+
+Stream = str
+FLOW_UNIT = 2**24  # capacities of a flow are whole numbers: so many stand for 1
+
+
+def streams_of(problem: Problem) -> list[tuple[Stream, Stream]]:
+    """(who looks, at whom) of each matrix."""
+    pairs = {"self": ("text", "text"), "encoder": ("text", "text"), "decoder": ("out", "out"), "cross": ("out", "text")}
+    return [pairs[m.stack] for site in problem.sites for m in getattr(site, "matrices", ())]
+
+
+def reading(slope: Slope) -> Tensor:
+    """Which queries of the last layer the target reads, as shares that add up to 1: (B, T, Q).
+
+    A position that the head of the model does not look at has a gradient of zero in its row.
+    """
+    size = slope.gradients[-1].pow(2).sum((2, 4)).sqrt()
+    total = size.sum(-1, keepdim=True)
+    return torch.where(total > 0, size / total, 1 / size.shape[-1])
+
+
+class _Streams:
+    """How much each position of one sequence holds of each position of another, as layers are passed: (B, T, Q, K)."""
+
+    def __init__(self, matrices: Sequence[Tensor], streams: Sequence[tuple[Stream, Stream]], targets: int) -> None:
+        self.of: dict[tuple[Stream, Stream], Tensor] = {}
+        sizes = {
+            name: n
+            for m, pair in zip(matrices, streams, strict=True)
+            for name, n in zip(pair, m.shape[-2:], strict=True)
+        }
+        for name, n in sizes.items():
+            for other, m in sizes.items():
+                start = torch.eye(n) if name == other else torch.zeros(n, m)
+                first = matrices[0]
+                self.of[name, other] = start.to(first).expand(len(first), targets, n, m)
+
+    def sources(self, stream: Stream) -> list[Stream]:
+        return [other for name, other in self.of if name == stream]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionMethod(Method):
+    """What the methods of this family share: they read the matrices of all layers, at the input itself."""
+
+    compares: ClassVar[bool] = False
+    unit: ClassVar[str] = ""
+    over: ClassVar[str] = "attention"
+
+    def scores(self, problem: Problem) -> Scores:
+        slope = problem.slope_at_x()
+        streams = streams_of(problem) or [("text", "text")] * len(slope.sites)
+        if any(matrix.ndim != 4 for matrix in slope.sites):
+            raise InvalidInput("attention methods score matrices (B, H, Q, K); pose the problem at the attention.")
+        read = reading(slope)
+        matrices, tokens = self.read(slope, streams, read)
+        return Scores(matrices, slope.values, tokens=tokens)
+
+    def read(
+        self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        """A score for each entry of each matrix (B, T, H or 1, Q, K), and for each token of the text (B, T, L)."""
+        raise NotImplementedError
+
+
+def _targets(slope: Slope) -> int:
+    return slope.gradients[0].shape[1]
+
+
+def _one_sequence(streams: Sequence[tuple[Stream, Stream]], what: str) -> None:
+    if len({name for pair in streams for name in pair}) > 1:
+        raise Unsupported(f"{what} is defined for one sequence; use attention_relevance on an encoder–decoder.")
+
+
+@method("attention_probabilities")
+@dataclass(frozen=True, kw_only=True)
+class AttentionProbabilities(AttentionMethod):
+    """The attention probabilities as they are; a token's score is what the last layer's readers gave it.
+
+    Says where the model looked, not what it took from there: high attention on a zero vector does nothing.
+    Source: Vaswani et al. 2017, eq. 1 (arXiv:1706.03762); on reading it, Jain & Wallace 2019 (arXiv:1902.10186).
+    """
+
+    weights: ClassVar[bool] = True
+
+    def read(
+        self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        T = _targets(slope)
+        last = slope.sites[-1].mean(1)  # (B, Q, K)
+        matrices = tuple(matrix[:, None].expand(-1, T, -1, -1, -1) for matrix in slope.sites)
+        return matrices, torch.einsum("btq,bqk->btk", read, last)
+
+
+def mixed(slope: Slope, streams: Sequence[tuple[Stream, Stream]]) -> tuple[tuple[Tensor, ...], _Streams]:
+    """Rollout: of what each position is a mixture after each layer, half itself and half what its heads drew on."""
+    held = _Streams(slope.sites, streams, _targets(slope))
+    after = []
+    for matrix, (query, key) in zip(slope.sites, streams, strict=True):
+        mean = matrix.mean(1)[:, None]  # (B, 1, Q, K)
+        rows = {other: (held.of[query, other] + mean @ held.of[key, other]) / 2 for other in held.sources(query)}
+        held.of.update({(query, other): row for other, row in rows.items()})
+        after.append(held.of[query, key][:, :, None])
+    return tuple(after), held
+
+
+@method("attention_rollout")
+@dataclass(frozen=True, kw_only=True)
+class AttentionRollout(AttentionMethod):
+    """Of which tokens each position is a mixture after each layer, if a layer takes half from itself, half from others.
+
+    Heads are averaged; values, norms and the target are not looked at. Matrices are those accumulated up to each layer.
+    Source: Abnar & Zuidema 2020, sec. 3 (arXiv:2005.00928); for cross attention the same mixture over both sequences.
+    """
+
+    weights: ClassVar[bool] = True
+
+    def read(
+        self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        after, held = mixed(slope, streams)
+        return after, torch.einsum("btq,btqk->btk", read, held.of[streams[-1][0], "text"])
+
+
+@method("attention_flow")
+@dataclass(frozen=True, kw_only=True)
+class AttentionFlow(AttentionMethod):
+    """The maximum flow from each token to the positions that the target reads, through attention as capacities.
+
+    Slow: one flow problem for each token and reader, over layers × L² edges (seconds at 64 tokens, minutes at 256).
+    Matrices are the capacities: half the mean head, half the position itself.
+    Source: Abnar & Zuidema 2020, sec. 3 (arXiv:2005.00928).
+    """
+
+    weights: ClassVar[bool] = True
+
+    def read(
+        self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        _one_sequence(streams, "attention flow")
+        B, T, Q = read.shape
+        eye = torch.eye(Q).to(slope.sites[0])
+        capacities = [(matrix.mean(1) + eye) / 2 for matrix in slope.sites]
+        tokens = read.new_zeros(B, T, Q)
+        for b in range(B):
+            readers = (read[b] > 1e-3).any(0).nonzero()[:, 0].tolist()
+            flows = _max_flows(torch.stack([c[b] for c in capacities]).double().cpu(), readers)
+            tokens[b] = read[b][:, readers] @ flows.to(read)
+        return tuple(c[:, None, None].expand(B, T, 1, Q, Q) for c in capacities), tokens
+
+
+def _max_flows(capacities: Tensor, readers: Sequence[int]) -> Tensor:
+    """From each position of the first layer to each reader after the last, (layers, L, L) -> (readers, L)."""
+    import numpy as np
+    from scipy.sparse import coo_array, csr_array
+    from scipy.sparse.csgraph import maximum_flow
+
+    layers, L, _ = capacities.shape
+    whole = (capacities * FLOW_UNIT).round().to(torch.int32).numpy()
+    layer, query, key = whole.nonzero()
+    edges = ((layer + 1) * L + query, layer * L + key)
+    size = (layers + 1) * L
+    graph = csr_array(coo_array((whole[layer, query, key], edges), shape=(size, size)))
+    graph.indices, graph.indptr = graph.indices.astype(np.int32), graph.indptr.astype(np.int32)
+    flows = [[maximum_flow(graph, layers * L + q, k).flow_value / FLOW_UNIT for k in range(L)] for q in readers]
+    return torch.tensor(flows, dtype=torch.float64)
+
+
+@method("attention_relevance")
+@dataclass(frozen=True, kw_only=True)
+class AttentionRelevance(AttentionMethod):
+    """Positive gradient × attention, averaged over heads and carried from layer to layer to where the target reads.
+
+    A token's score is what the readers' rows of the carried relevance hold of it, their own identity left out.
+    Scores are not negative and do not add up to f(x) − f(x₀). Matrices are gradient × attention, positive part.
+    Source: Chefer, Gur & Wolf 2021b, eq. 5, 6, 10 (arXiv:2103.15679).
+    """
+
+    def read(
+        self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        kept = tuple((m[:, None] * g).clamp_min(0) for m, g in zip(slope.sites, slope.gradients, strict=True))
+        held = _Streams(slope.sites, streams, _targets(slope))
+        for matrix, (query, key) in zip(kept, streams, strict=True):
+            mean = matrix.mean(2)
+            if query == key:
+                added = {other: mean @ held.of[query, other] for other in held.sources(query)}
+            else:
+                own, other = _normalised(held.of[query, query]), _normalised(held.of[key, key])
+                added = {key: own.transpose(-1, -2) @ mean @ other}
+            held.of.update({(query, other): held.of[query, other] + more for other, more in added.items()})
+        last = streams[-1][0]
+        carried = held.of[last, "text"]
+        if last == "text":
+            carried = carried - torch.eye(carried.shape[-1]).to(carried)
+        return kept, torch.einsum("btq,btqk->btk", read, carried)
+
+
+def _normalised(relevance: Tensor) -> Tensor:
+    """Rows of what was added to the identity, brought to sum 1, and the identity again: eq. 8 and 9."""
+    eye = torch.eye(relevance.shape[-1]).to(relevance)
+    added = relevance - eye
+    return added / added.sum(-1, keepdim=True).clamp_min(torch.finfo(added.dtype).tiny) + eye
+
+
+def _by_key(matrices: Sequence[Tensor], streams: Sequence[tuple[Stream, Stream]]) -> Tensor:
+    """What was drawn from each token of the text, over all matrices that look at the text: (B, T, K)."""
+    looking = [m for m, (_, key) in zip(matrices, streams, strict=True) if key == "text"]
+    return torch.stack([m.sum((2, 3)) for m in looking]).sum(0)
+
+
+@method("attention_x_gradient")
+@dataclass(frozen=True, kw_only=True)
+class AttentionXGradient(InputXGradient):
+    """Gradient × attention, entry by entry; a token's score is the sum over all that drew on it.
+
+    The sum over a head's matrix is the derivative of the target by a factor on that head: its size, averaged over
+    examples, is the head's importance.
+    Source: Michel, Levy & Neubig 2019, eq. 2 (arXiv:1905.10650).
+    """
+
+    over: ClassVar[str] = "attention"
+
+    def scores(self, problem: Problem) -> Scores:
+        return _with_tokens(super().scores(problem), problem)
+
+
+@method("attention_conductance")
+@dataclass(frozen=True, kw_only=True)
+class AttentionConductance(Conductance):
+    """How much of f(x) − f(x₀) flows through each attention probability while the embeddings move.
+
+    Not complete: the values that attention weighs, and the residual connections, carry the rest.
+    Source: Dhamdhere, Sundararajan & Yan 2018, eq. 2 (arXiv:1805.12233), at the matrices as in Captum's BERT tutorial.
+    """
+
+    complete: ClassVar[bool] = False
+    over: ClassVar[str] = "attention"
+
+    def scores(self, problem: Problem) -> Scores:
+        return _with_tokens(super().scores(problem), problem)
+
+
+def _with_tokens(found: Scores, problem: Problem) -> Scores:
+    streams = streams_of(problem) or [("text", "text")] * len(found.tensors)
+    return replace(found, tokens=_by_key(found.tensors, streams))
+
+
+@method("attention_integrated_gradients")
+@dataclass(frozen=True, kw_only=True)
+class AttentionIntegratedGradients(IntegratedGradients):
+    """Shares out what the target loses when a layer's attention goes to zero, or to uniform: IG of the matrix itself.
+
+    One layer at a time, the layers above left free, or all together. Each layer's scores add up to F(A) − F(A₀), and
+    its residual is reported; a token's score is the sum over all that drew on it, averaged over the layers, so tokens
+    add up too.
+    Source: Hao, Dong, Wei & Xu 2021, eq. 4 (arXiv:2004.11207), with nested quadrature in place of the sum of eq. 5.
+    """
+
+    over: ClassVar[str] = "moved attention"
+
+    start: Literal["zero", "uniform"] = "zero"
+    together: bool = False
+
+    def __post_init__(self) -> None:
+        if self.start not in ("zero", "uniform"):
+            raise InvalidInput(f"attention starts from 'zero' or 'uniform'; got {self.start!r}.")
+
+
+@method("attention_norms")
+@dataclass(frozen=True, kw_only=True)
+class AttentionNorms(AttentionMethod):
+    """How long the vector is that a query takes from a key: attention times what it weighs.
+
+    what: "heads" ‖α f(x)‖, "layer" ‖Σ α f(x)‖ over heads, "residual" with the residual connection, "normalised" with
+    the layer norm after it too (families that normalise after attention: BERT, not GPT-2).
+    A token's score is what the last layer's readers took from it, summed over heads.
+    Source: Kobayashi et al. 2020, eq. 6 (arXiv:2004.10102), and 2021, sec. 3 (arXiv:2109.07152).
+    """
+
+    over: ClassVar[str] = "attended values"
+    weights: ClassVar[bool] = True
+
+    what: Literal["heads", "layer", "residual", "normalised"] = "layer"
+
+    def __post_init__(self) -> None:
+        if self.what not in ("heads", "layer", "residual", "normalised"):
+            raise InvalidInput(f"what is 'heads', 'layer', 'residual' or 'normalised'; got {self.what!r}.")
+
+    def scores(self, problem: Problem) -> Scores:
+        value = problem.values(problem.x, problem.everyone)  # (B, T)
+        layers = [problem.x[k : k + 4] for k in range(0, len(problem.x), 4)]
+        T = value.shape[1]
+        matrices = tuple(self._norms(*layer)[:, None].expand(-1, T, -1, -1, -1) for layer in layers)
+        return Scores(matrices, value)
+
+    def _norms(self, probabilities: Tensor, vectors: Tensor, enters: Tensor, scale: Tensor) -> Tensor:
+        """(B, H, Q, K), or (B, 1, Q, K) where heads are added up."""
+        if self.what == "heads":
+            return probabilities * vectors.norm(dim=-1)[:, :, None]
+        inner = torch.einsum("bhkd,bgkd->bkhg", vectors, vectors)
+        squares = torch.einsum("bhqk,bgqk,bkhg->bqk", probabilities, probabilities, inner)
+        norms = squares.clamp_min(0).sqrt()
+        if self.what in ("residual", "normalised"):
+            own = torch.einsum("bhqq,bhqd->bqd", probabilities, vectors) + enters
+            norms = torch.where(
+                torch.eye(norms.shape[-1], device=norms.device).bool(), own.norm(dim=-1)[:, :, None], norms
+            )
+        return (norms * scale[:, :, None])[:, None] if self.what == "normalised" else norms[:, None]

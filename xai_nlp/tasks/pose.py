@@ -1,0 +1,185 @@
+"""Problems about a batch of texts: what moves from where to where, and which numbers of the outputs are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from xai_nlp.core.features import NO_FEATURE, Groups
+from xai_nlp.core.problem import Problem, Tensors
+from xai_nlp.core.rows import Rows
+from xai_nlp.core.target import Target
+from xai_nlp.hooks.attention import AttentionSite, Below, attention_site, below
+from xai_nlp.hooks.embeddings import evaluate_sites
+from xai_nlp.hooks.replace import replaced, skipped
+from xai_nlp.hooks.scope import Place, Site
+from xai_nlp.models.adapter import Adapter
+from xai_nlp.models.encode import Row
+
+REFERENCE = "reference"  # the baseline that moves positions and types too
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows side by side, as the model takes them."""
+
+    rows: list[Row]
+    inputs: dict[str, Tensor]  # (B, L) each
+    movable: Tensor  # (B, L) bool: the places of words; not special tokens, not padding
+
+    @property
+    def everyone(self) -> Tensor:
+        return torch.arange(len(self.rows), device=self.movable.device)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Poser:
+    """Poses problems about one batch and target.
+
+    The token ids stay as they are, so positions, types and masks come out right; only what a place carries changes.
+    """
+
+    adapter: Adapter
+    batch: Batch
+    run: Callable[[Tensor], Tensor]  # rows that belong to `owner` (R,) -> outputs (R, *C), whatever hooks are on
+    target: Target
+    baseline: str
+    words: Tensor  # the baseline's word vectors: (B, L, D), or broadcastable
+    rows: Rows
+
+    def plain(self) -> Tensor:
+        """The model run on the batch as it is."""
+        return self.run(self.batch.everyone)
+
+    # The embeddings, or a layer -------------------------------------------------------------------------------------
+
+    def embeddings(self, *, sites: Sequence[Place] = (), also_inputs: bool = False, parts: bool = False) -> Problem:
+        """The sum of embeddings moves, or each of them; scores are asked of `sites`, or of what moves."""
+        moved = list(self.parts.values()) if parts else [self.adapter.embeddings]
+        return replace(self._words_move(moved), sites=tuple(sites), also_inputs=also_inputs)
+
+    def layer(self, k: int) -> Problem:
+        """The output of a layer moves to what it is for the baseline."""
+        return self._words_move([self.adapter.layer(k)])
+
+    @cached_property
+    def parts(self) -> dict[str, Site]:
+        """The embeddings that are added up, by name."""
+        named = {"word": self.adapter.word, "position": self.adapter.position, "type": self.adapter.types}
+        return {name: site for name, site in named.items() if site is not None}
+
+    def _words_move(self, moved: Sequence[Site]) -> Problem:
+        """What the sites carry goes from the baseline's to the text's: (B, L, D) each.
+
+        A baseline is a change of words: their vectors are replaced where they leave the word embedding. The reference
+        changes positions and types too, to those of the first token.
+        """
+        B, L = self.batch.movable.shape
+        sources = list(self.parts.values()) if self.baseline == REFERENCE else [self.adapter.word]
+        with torch.no_grad():
+            own = [tensors[0].expand(B, L, -1) for tensors in evaluate_sites(sources, self.plain)]
+            others = [torch.where(self.batch.movable[:, :, None], self.words, own[0])]
+            others += [vectors[:, :1].expand(B, L, -1) for vectors in own[1:]]
+            instead = {source.module: other for source, other in zip(sources, others, strict=True)}
+            found = evaluate_sites(moved, self.plain)
+            started = evaluate_sites(moved, self.plain, [(source, [instead[source.module]]) for source in sources])
+        x = [tuple(t.expand(B, *t.shape[1:]) for t in tensors) for tensors in found]
+        x0 = [
+            (instead[site.module],) if site.module in instead else tuple(t.expand(B, *t.shape[1:]) for t in tensors)
+            for site, tensors in zip(moved, started, strict=True)
+        ]
+        places = torch.arange(L, device=self.batch.movable.device)
+        features = torch.where(self.batch.movable, places, NO_FEATURE)[:, :, None]  # each word is one
+        problem = self._moving(moved, x, x0)
+        return replace(problem, features=Groups.of([features] * len(problem.x)))
+
+    def _moving(self, places: Sequence[Place], x: Sequence[Tensors], x0: Sequence[Tensors]) -> Problem:
+        """Each place's tensors go from x0 to x."""
+
+        def value(z: Tensors, owner: Tensor) -> Tensor:
+            left = list(z)
+            with replaced([(place, [left.pop(0) for _ in given]) for place, given in zip(places, x, strict=True)]):
+                return self.target(self.run(owner), owner)
+
+        flat = (tuple(t for tensors in group for t in tensors) for group in (x, x0))
+        return Problem(value=value, x=next(flat), baseline=next(flat), rows=self.rows)
+
+    # Attention ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def attention(self) -> AttentionSite:
+        """All attention matrices of a forward pass, as one place."""
+        return attention_site(self.adapter.model, self.plain)
+
+    def matrices(self) -> Tensors:
+        """The attention matrices of the texts as they are: (B, H, Q, K) each."""
+        with torch.no_grad():
+            return evaluate_sites([self.attention], self.plain)[0]
+
+    def moved_attention(self, start: str, *, together: bool) -> Iterator[Problem]:
+        """Attention goes from zero or uniform to what it is, each matrix in a problem of its own or all in one.
+
+        What lies below a matrix is computed once; what lies above follows freely.
+        """
+        x = self.matrices()
+        x0 = tuple(torch.zeros_like(m) if start == "zero" else _uniform(m) for m in x)
+        if together:
+            yield self._moving([self.attention], [x], [x0])
+            return
+        beneath = below(self.adapter.model, self.plain)
+        for number in self.attention.numbers:
+            yield self._above(beneath[number], number, x[number], x0[number])
+
+    def _above(self, beneath: Below, number: int, x: Tensor, x0: Tensor) -> Problem:
+        place = replace(self.attention, numbers=(number - beneath.matrices,))  # counted without those that are skipped
+        problem = self._moving([place], [(x,)], [(x0,)])
+
+        def value(z: Tensors, owner: Tensor) -> Tensor:
+            with skipped(beneath.passed, owner, len(self.batch.rows)):
+                return problem.value(z, owner)
+
+        return replace(problem, value=value)
+
+    def attended_values(self, *, normalised: bool) -> Problem:
+        """What attention weighs: for each layer the four tensors that `attention_norms` reads. Nothing moves."""
+        x = tuple(t for k in range(len(self.adapter.layers)) for t in self._weighed(k, normalised))
+        return Problem(value=lambda z, owner: self.target(self.run(owner), owner), x=x, baseline=x, rows=self.rows)
+
+    def _weighed(self, k: int, normalised: bool) -> Tensors:
+        """Probabilities (B, H, Q, K), each head's values as its layer gives them out (B, H, K, D), what else enters the
+        sum (B, Q, D), and what the layer norm multiplies the sum by (B, Q)."""
+        projection, block = self.adapter.inside(k, "projection"), self.adapter.layer(k)
+        entering, gathered = replace(block, side="input"), replace(projection, side="input")
+        own = replace(self.attention, numbers=(k,))
+        with torch.no_grad():
+            (probabilities,), residual = evaluate_sites([own, entering], self.plain)
+            B, H, Q, K = probabilities.shape
+            # Where each query attends to its own place alone, the heads gather the values themselves.
+            alone = torch.eye(K).to(probabilities).expand(B, H, Q, K)
+            ((values, *_),) = evaluate_sites([gathered], self.plain, [(own, [alone])])
+            vectors = torch.einsum("bkhe,hed->bhkd", values.unflatten(-1, (H, -1)), _by_head(projection, H))
+            enters, scale = residual[0], probabilities.new_ones(B, Q)
+            if normalised:
+                norm = self.adapter.inside(k, "norm")
+                ((summed, *_),) = evaluate_sites([replace(norm, side="input")], self.plain)
+                scale = (summed.var(-1, unbiased=False) + norm.module.eps).rsqrt()  # type: ignore[operator]
+                gain = norm.module.weight
+                vectors, enters = ((t - t.mean(-1, keepdim=True)) * gain for t in (vectors, enters))
+        return probabilities, vectors, enters, scale
+
+
+def _by_head(projection: Site, heads: int) -> Tensor:
+    """The projection's weights, each head's part: (H, E, D)."""
+    weight = projection.module.weight.detach()
+    weight = weight.T if isinstance(projection.module, torch.nn.Linear) else weight  # GPT-2 keeps its own transposed
+    return weight.unflatten(0, (heads, -1))  # type: ignore[operator]
+
+
+def _uniform(probabilities: Tensor) -> Tensor:
+    """The same share for every key that is not masked."""
+    allowed = (probabilities > 0).to(probabilities)
+    return allowed / allowed.sum(-1, keepdim=True).clamp_min(1)

@@ -1,0 +1,172 @@
+"""A method applied to a batch: which problem it is posed, and what its scores say of each token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xai_nlp.core.problem import Problem
+from xai_nlp.core.reduce import REDUCTIONS
+from xai_nlp.core.registry import Method, Scores
+from xai_nlp.errors import InvalidInput
+from xai_nlp.hooks.embeddings import evaluate_sites
+from xai_nlp.methods.attention import AttentionIntegratedGradients, AttentionNorms, reading
+from xai_nlp.methods.path import Conductance, IntegratedGradients
+from xai_nlp.tasks.pose import Poser
+
+Channel = tuple[str, str]  # ("scores", ""), ("part", "word"), ("layer", "0")
+SCORES: Channel = ("scores", "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is wanted of a method: the tokens' scores at the embeddings or at a layer, and what else."""
+
+    method: Method
+    baseline: str
+    layer: int | None = None
+    parts: bool = False  # each of the embeddings apart
+    layers: bool = False  # what flows through every layer
+    attention: bool = False  # and through every attention matrix
+
+    def __post_init__(self) -> None:
+        extras = [name for name in ("layers", "attention") if getattr(self, name)]
+        if extras and (not isinstance(self.method, (IntegratedGradients, Conductance)) or self.method.over != "inputs"):
+            raise InvalidInput(
+                f"{extras[0]}=True gives what flows through the {extras[0]} while the embeddings move, which goes with "
+                f"method='integrated_gradients' or 'conductance'; got {self.method.name!r}."
+            )
+        if self.layer is not None and (extras or self.parts or self.method.over != "inputs"):
+            raise InvalidInput("layer=… asks for the scores of one layer's output; leave out what else was asked.")
+        if self.parts and self.method.over != "inputs":
+            raise InvalidInput(f"parts=True goes with methods that score the embeddings; got {self.method.name!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a method made of B rows and T targets."""
+
+    channels: dict[Channel, Tensor]  # (B, T, L) float64 each
+    value: Tensor  # (B, T)
+    baseline_value: Tensor  # (B, T)
+    steps: Tensor | None = None  # (B,)
+    matrices: tuple[Tensor, ...] = ()  # (B, T, H, Q, K) each
+    residuals: Tensor | None = None  # (B, T, matrices)
+
+
+def scored(poser: Poser, asked: Asked) -> Found:
+    """The scores of each token of each row, and of what else was asked for."""
+    return _OVER[asked.method.over](poser, asked)
+
+
+def _ends(problem: Problem, scores: Scores) -> dict[str, Any]:
+    """f at both ends: as the method found it, or looked up."""
+    value, start = (
+        problem.values(z, problem.everyone) if known is None else known
+        for z, known in ((problem.x, scores.value), (problem.baseline, scores.baseline_value))
+    )
+    return {"value": value, "baseline_value": start, "steps": scores.steps}
+
+
+def _embeddings(poser: Poser, asked: Asked) -> Found:
+    method = asked.method
+    reduced = REDUCTIONS[method.reduction]
+    if asked.layers or asked.attention:
+        return _flowing(poser, asked)
+    if asked.layer is not None:
+        site = poser.adapter.layer(asked.layer)
+        problem = poser.embeddings(sites=[site]) if method.inner else poser.layer(asked.layer)
+        scores = method.scores(problem)
+        return Found(channels={SCORES: reduced(scores.tensors[0].double())}, **_ends(problem, scores))
+    problem = poser.embeddings(parts=asked.parts)
+    scores = method.scores(problem)
+    return Found(channels=_of_parts(poser, asked, scores.tensors), **_ends(problem, scores))
+
+
+def _of_parts(poser: Poser, asked: Asked, tensors: Sequence[Tensor]) -> dict[Channel, Tensor]:
+    each = [REDUCTIONS[asked.method.reduction](tensor.double()) for tensor in tensors]
+    parts = {("part", name): part for name, part in zip(poser.parts, each, strict=True)} if asked.parts else {}
+    return {SCORES: torch.stack(each).sum(0), **parts}
+
+
+def _flowing(poser: Poser, asked: Asked) -> Found:
+    """Embeddings, all layers and all attention matrices in one sweep."""
+    method = asked.method
+    if isinstance(method, IntegratedGradients):
+        method = Conductance(steps=method.steps, tolerance=method.tolerance, max_steps=method.max_steps)
+    layers = poser.adapter.layers if asked.layers else ()
+    sites = [*layers, *[poser.attention] * asked.attention]
+    problem = poser.embeddings(sites=sites, also_inputs=True, parts=asked.parts)
+    scores = method.scores(problem)
+    with torch.no_grad():
+        counts = [len(tensors) for tensors in evaluate_sites(layers, poser.plain)] if layers else []
+    left = list(scores.tensors)
+    outputs = [_taken(left, count)[0] for count in counts]  # a layer's hidden states come first
+    matrices = tuple(left[: -len(problem.x)])
+    found = Found(
+        channels=_of_parts(poser, asked, left[-len(problem.x) :]), matrices=matrices, **_ends(problem, scores)
+    )
+    flows = {("layer", str(k)): REDUCTIONS["sum"](output.double()) for k, output in enumerate(outputs)}
+    return replace(found, channels={**found.channels, **flows})
+
+
+def _taken(left: list[Tensor], count: int) -> list[Tensor]:
+    """The first so many, taken off the list."""
+    taken, left[:count] = left[:count], []
+    return taken
+
+
+def _reading_attention(poser: Poser, asked: Asked) -> Found:
+    problem = poser.embeddings(sites=[poser.attention])
+    scores = asked.method.scores(problem)
+    assert scores.tokens is not None
+    return Found(channels={SCORES: scores.tokens.double()}, matrices=scores.tensors, **_ends(problem, scores))
+
+
+def _moving_attention(poser: Poser, asked: Asked) -> Found:
+    """Each matrix moves in a problem of its own, or all in one; tokens are the mean over problems."""
+    method = asked.method
+    assert isinstance(method, AttentionIntegratedGradients)
+    ends, matrices, residuals = [], [], []
+    for problem in poser.moved_attention(method.start, together=method.together):
+        scores = method.scores(problem)
+        end = _ends(problem, scores)
+        explained = end["value"] - end["baseline_value"]
+        residuals.append(explained.double() - sum(t.flatten(2).double().sum(2) for t in scores.tensors))
+        ends.append(end)
+        matrices += [tensor.float() for tensor in scores.tensors]
+    looking = [tensor for tensor, matrix in zip(matrices, poser.attention.matrices, strict=True) if _of_text(matrix)]
+    tokens = torch.stack([tensor.double().sum((2, 3)) for tensor in looking]).sum(0) / len(ends)
+    mean = {name: torch.stack([end[name].double() for end in ends]).mean(0) for name in ("value", "baseline_value")}
+    steps = None if ends[0]["steps"] is None else torch.stack([end["steps"] for end in ends]).amax(0)
+    return Found(
+        channels={SCORES: tokens}, steps=steps, matrices=tuple(matrices), residuals=torch.stack(residuals, 2), **mean
+    )
+
+
+def _of_text(matrix: Any) -> bool:
+    return matrix.stack in ("self", "encoder", "cross")
+
+
+def _attended_values(poser: Poser, asked: Asked) -> Found:
+    method = asked.method
+    assert isinstance(method, AttentionNorms)
+    problem = poser.attended_values(normalised=method.what == "normalised")
+    scores = method.scores(problem)
+    read = reading(
+        poser.embeddings(sites=[replace(poser.attention, numbers=poser.attention.numbers[-1:])]).slope_at_x()
+    )
+    tokens = torch.einsum("btq,btqk->btk", read, scores.tensors[-1].sum(2))
+    return Found(channels={SCORES: tokens.double()}, matrices=scores.tensors, **_ends(problem, scores))
+
+
+_OVER: dict[str, Callable[[Poser, Asked], Found]] = {
+    "inputs": _embeddings,
+    "attention": _reading_attention,
+    "moved attention": _moving_attention,
+    "attended values": _attended_values,
+}
