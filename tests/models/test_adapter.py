@@ -12,13 +12,14 @@ from xai_nlp.models.adapter import Adapter
 from xai_nlp.models.layout import LAYOUTS, Layout
 
 NAMED = (
-    "bert distilbert roberta xlm-roberta albert electra deberta deberta-v2 mpnet camembert modernbert gpt2 llama qwen2"
+    "bert distilbert roberta xlm-roberta albert electra deberta deberta-v2 mpnet camembert modernbert gpt2 llama qwen2 "
+    "bart t5"
 )
 
 # As the families' papers and configs say; the tiny DeBERTa-v2 has relative positions only, as published.
 WITH_TYPES = ["bert", "roberta", "xlm-roberta", "albert", "electra", "deberta", "camembert"]
 WITH_POSITIONS = [*WITH_TYPES, "distilbert", "mpnet", "gpt2"]
-WITHOUT_END = ["deberta-v2", "modernbert", "llama", "qwen2"]
+WITHOUT_END = ["deberta-v2", "modernbert", "llama", "qwen2", "t5"]
 
 
 def test_every_named_architecture_has_a_row_and_a_tiny_model():
@@ -36,10 +37,10 @@ def test_sites_re_entered_with_their_own_output(name):
     assert len(adapter.layers) == model.config.num_hidden_layers
     for site in sites:
         (own,) = evaluate_sites([site], lambda: model(**batch))
-        assert len(own) == 1
+        assert len(own) == 1 or model.config.model_type == "t5"  # whose blocks hand their position bias on
         with replaced([(site, own)]):
             torch.testing.assert_close(model(**batch).logits, plain, atol=1e-6, rtol=0)
-        with replaced([(site, [own[0] + torch.randn_like(own[0])])]):
+        with replaced([(site, [own[0] + torch.randn_like(own[0]), *own[1:]])]):
             assert (model(**batch).logits - plain).abs().max() > 1e-4  # and it matters
 
 
@@ -79,6 +80,10 @@ def test_the_longest_text_a_model_takes(name):
     model, tokenizer = tiny(name)
     ids = torch.full((1, 3 * MAX_POSITIONS), tokenizer.vocab_size - 1)
     longest = Adapter.of(model).max_length
+    if model.config.is_encoder_decoder:
+        ids[:, (longest or 0) - 1] = ids[:, longest or 0] = (
+            model.config.eos_token_id
+        )  # their heads read where a text ends
     assert longest == (None if name in WITHOUT_END else MAX_POSITIONS)
     assert torch.isfinite(model(input_ids=ids[:, :longest]).logits).all()
     if longest is not None:

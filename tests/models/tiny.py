@@ -11,7 +11,12 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch import nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    PreTrainedTokenizerFast,
+)
 
 SENTENCES = (
     "A gripping, beautifully acted film about two sisters.",
@@ -89,14 +94,35 @@ RECIPES: dict[str, Recipe] = {
     "gpt2": Recipe(**_DECODER),
     "llama": Recipe(**_DECODER, config={"num_key_value_heads": 2}),
     "qwen2": Recipe(**_DECODER, config={"num_key_value_heads": 2}),
+    "bart": Recipe(
+        **{**_ROBERTA, "positions": MAX_POSITIONS},
+        config={
+            "d_model": 32,
+            "encoder_layers": 2,
+            "decoder_layers": 2,
+            "encoder_attention_heads": 4,
+            "decoder_attention_heads": 4,
+            "encoder_ffn_dim": 48,
+            "decoder_ffn_dim": 48,
+            "forced_eos_token_id": None,
+        },
+    ),
+    "t5": Recipe(
+        **{**_ROBERTA, "positions": MAX_POSITIONS},
+        config={"d_model": 32, "num_layers": 2, "num_heads": 4, "d_kv": 8, "d_ff": 48, "decoder_start_token_id": 1},
+    ),
     "opt": Recipe(**_DECODER, config={"ffn_dim": 48, "word_embed_proj_dim": 32}),  # in no row of LAYOUTS
 }
 ARCHITECTURES = tuple(RECIPES)
+HEADS = {
+    "text-classification": AutoModelForSequenceClassification,
+    "question-answering": AutoModelForQuestionAnswering,
+}
 
 
-def tiny(name: str, *, fresh: bool = False) -> tuple[Any, PreTrainedTokenizerFast]:
-    """A model for two labels, in eval mode, and its tokenizer; shared by all who ask, unless `fresh`."""
-    return _build(name) if fresh else _shared(name)
+def tiny(name: str, *, fresh: bool = False, task: str = "text-classification") -> tuple[Any, PreTrainedTokenizerFast]:
+    """A model for two labels or for answers, in eval mode, and its tokenizer; shared by all who ask, unless `fresh`."""
+    return _build(name, task) if fresh else _shared(name, task)
 
 
 def tokenizer_of(recipe: Recipe) -> PreTrainedTokenizerFast:
@@ -130,17 +156,17 @@ def tokenizer_of(recipe: Recipe) -> PreTrainedTokenizerFast:
 
 
 @cache
-def _shared(name: str) -> tuple[Any, PreTrainedTokenizerFast]:
-    return _build(name)
+def _shared(name: str, task: str) -> tuple[Any, PreTrainedTokenizerFast]:
+    return _build(name, task)
 
 
-def _build(name: str) -> tuple[Any, PreTrainedTokenizerFast]:
+def _build(name: str, task: str) -> tuple[Any, PreTrainedTokenizerFast]:
     recipe = RECIPES[name]
     tokenizer = tokenizer_of(recipe)
     config = AutoConfig.for_model(recipe.model_type or name, **_sizes(recipe, tokenizer))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(ARCHITECTURES.index(name))
-        model = AutoModelForSequenceClassification.from_config(config)
+        model = HEADS[task].from_config(config)
         _stir(model)
     return model.eval(), tokenizer
 

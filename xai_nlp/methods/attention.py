@@ -44,11 +44,9 @@ class _Streams:
 
     def __init__(self, matrices: Sequence[Tensor], streams: Sequence[tuple[Stream, Stream]], targets: int) -> None:
         self.of: dict[tuple[Stream, Stream], Tensor] = {}
-        sizes = {
-            name: n
-            for m, pair in zip(matrices, streams, strict=True)
-            for name, n in zip(pair, m.shape[-2:], strict=True)
-        }
+        sizes: dict[Stream, int] = {}
+        for matrix, pair in zip(matrices, streams, strict=True):
+            sizes.update(zip(pair, matrix.shape[-2:], strict=True))
         for name, n in sizes.items():
             for other, m in sizes.items():
                 start = torch.eye(n) if name == other else torch.zeros(n, m)

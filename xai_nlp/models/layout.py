@@ -128,7 +128,8 @@ def generic(model: Any) -> Layout:
     """
     base = base_of(model)
     try:
-        word = model.get_input_embeddings()
+        paired = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
+        word = (model.get_encoder() if paired else model).get_input_embeddings()  # the encoder reads the text
     except (AttributeError, NotImplementedError):
         word = None
     paths = {module: path for path, module in base.named_modules()}
