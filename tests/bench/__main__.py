@@ -1,14 +1,15 @@
-"""`python -m tests.bench sentiment | faithful`: what is claimed, measured."""
+"""`python -m tests.bench sentiment | qa | faithful`: what is claimed, measured."""
 
 import argparse
 
-from tests.bench import faithful, sentiment
+from tests.bench import faithful, qa, sentiment
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     commands = parser.add_subparsers(required=True)
     sentiment.add_to(commands)
+    qa.add_to(commands)
     faithful.add_to(commands)
     given = parser.parse_args()
     given.run(given)
