@@ -29,8 +29,8 @@ TOP = 5
 WIDTH = 80
 BAR = 12  # cells of the longest bar
 RAMP = 8  # cells of the legend on each side of zero
-_INK = f"{hexadecimal(DARK.ink)} on {hexadecimal(DARK.card)}"
-_SOFT = hexadecimal(DARK.soft)
+INK = f"{hexadecimal(DARK.ink)} on {hexadecimal(DARK.card)}"
+SOFT = hexadecimal(DARK.soft)
 
 # What a terminal might obey: control characters except newline and tab, and the marks that reorder text.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -58,7 +58,7 @@ def render(explanation: Explanation) -> RenderableType:
     It stands on a panel of its own. A terminal does not tell whether it is light or dark, and on the wrong one a weak
     colour would look like a strong one.
     """
-    return Padding(Group(*_lines(explanation.words())), (1, 2), style=_INK)
+    return Padding(Group(*_lines(explanation.words())), (1, 2), style=INK)
 
 
 def harmless(text: str) -> str:
@@ -77,9 +77,9 @@ def _picture(match: re.Match[str]) -> str:
 
 def _lines(words: Explanation) -> Iterator[RenderableType]:
     yield Text(harmless(headline(words)), style="bold")
-    yield Text(harmless(_summary(words)), style=_SOFT)
+    yield Text(harmless(_summary(words)), style=SOFT)
     for segment, name in enumerate(segment_names(words)):
-        yield Text(f"\n{name}" if name else "", style=_SOFT)
+        yield Text(f"\n{name}" if name else "", style=SOFT)
         yield _coloured(words, segment)
     yield Text()
     if apart(words):
@@ -113,7 +113,7 @@ def _coloured(words: Explanation, segment: int) -> Text:
 
 
 def _specials(words: Explanation) -> Text:
-    largest, text = peak(words.scores), Text("added by the tokenizer:", style=_SOFT)
+    largest, text = peak(words.scores), Text("added by the tokenizer:", style=SOFT)
     for i in apart(words):
         text.append("  ")
         text.append(harmless(words.tokens[i]), style=f"{hexadecimal(DARK.ink)} {_on(words.scores[i], largest)}")
@@ -124,8 +124,8 @@ def _specials(words: Explanation) -> Text:
 def _legend(words: Explanation) -> Text:
     largest = peak(words.scores)
     if not largest:
-        return Text("every score is 0: nothing counts for or against", style=_SOFT)
-    text = Text("against ", style=_SOFT)
+        return Text("every score is 0: nothing counts for or against", style=SOFT)
+    text = Text("against ", style=SOFT)
     text.append(f"{MINUS}{unsigned(largest)} ", style=hexadecimal(DARK.ink))
     for n in range(-RAMP, RAMP + 1):
         text.append(" ", style=_on(n, RAMP))

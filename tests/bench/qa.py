@@ -33,7 +33,9 @@ PAD = 0
 def model_of(layers: int = 12, width: int = 768, *, eager: bool = False) -> Any:
     """BERT-base size with random weights; sdpa as transformers loads it, or eager, which Captum needs for attention."""
     torch.manual_seed(0)
-    config = BertConfig(num_hidden_layers=layers, hidden_size=width, num_attention_heads=12, intermediate_size=4 * width)
+    config = BertConfig(
+        num_hidden_layers=layers, hidden_size=width, num_attention_heads=12, intermediate_size=4 * width
+    )
     config._attn_implementation = "eager" if eager else "sdpa"
     return BertForQuestionAnswering(config).eval()
 
@@ -171,7 +173,9 @@ def run(given: argparse.Namespace) -> None:
         f"{worked / pair.ours / 1e9 / rate:.0%} of GEMM rate; at rows=10 {mib[0]:.0f} MiB for all against {mib[1]:.0f} "
         "MiB for one layer"
     )
-    table = Table("tokens", "layers", "ours, everything s", "captum s (last layer × layers)", "ratio", "of GEMM", box=None)
+    table = Table(
+        "tokens", "layers", "ours, everything s", "captum s (last layer × layers)", "ratio", "of GEMM", box=None
+    )
     for length in given.lengths:
         table.add_row(*measured(length, 12, steps, rate))
     for layers in (3, 6):

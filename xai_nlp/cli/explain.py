@@ -1,0 +1,227 @@
+"""`xai-nlp explain` and `xai-nlp attention`: why a model says what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from xai_nlp.cli.say import (
+    Baseline,
+    Html,
+    Json,
+    Layer,
+    Method,
+    Model,
+    Options,
+    Seed,
+    Tokens,
+    Unit,
+    options_of,
+    read_text,
+    several_of,
+    shown,
+    told,
+)
+from xai_nlp.errors import InvalidInput
+
+explain_app = typer.Typer(help="Explain a model's answer.", no_args_is_help=True)
+attention_app = typer.Typer(help="Through which layers, heads and pairs of tokens.", no_args_is_help=True)
+
+Question = Annotated[str, typer.Option(help="The question.")]
+Context = Annotated[str | None, typer.Option(help="The text that holds the answer.")]
+ContextFile = Annotated[Path | None, typer.Option(help="A file with that text; - for stdin.")]
+Answer = Annotated[str | None, typer.Option(help="Explain this answer instead of the model's own.")]
+RatherThan = Annotated[str | None, typer.Option(help="Why the answer is not this one.")]
+Unanswerable = Annotated[bool, typer.Option(help="The model may say that there is no answer (SQuAD 2).")]
+Target = Annotated[str | None, typer.Option(help='A label, or a contrast "A-B"; the prediction if not given.')]
+AttentionMethod = Annotated[str, typer.Option(help="One of the methods over attention: `xai-nlp methods`.")]
+INTEGRATED = "integrated_gradients"
+
+
+def read_texts(given: list[str] | None, file: Path | None) -> list[str]:
+    """The texts of the command line, or the lines of a file ("-" is stdin). Raises InvalidInput for none, or both."""
+    if bool(given) == bool(file):
+        raise typer.BadParameter("give texts, or --file with one text a line (- for stdin).")
+    if given:
+        return given
+    assert file is not None
+    texts = [line.strip() for line in read_text(file).splitlines() if line.strip()]
+    if not texts:
+        raise InvalidInput(f"{file} holds no text.")
+    return texts
+
+
+def context_of(given: str | None, file: Path | None) -> str:
+    """The context, as given or from a file."""
+    if bool(given) == bool(file):
+        raise typer.BadParameter("give --context, or --context-file (- for stdin).")
+    return given or read_text(Path(str(file)))
+
+
+@explain_app.command()
+def sentiment(
+    texts: Annotated[list[str] | None, typer.Argument(help="Texts to explain.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A file with one text a line; - for stdin.")] = None,
+    pair: Annotated[str | None, typer.Option(help="The second text of a pair, for models that read two.")] = None,
+    model: Model = "sentiment",
+    method: Method = None,
+    target: Target = None,
+    baseline: Baseline = None,
+    unit: Unit = "logit",
+    layer: Layer = None,
+    option: Options = None,
+    html: Html = None,
+    json_to: Json = None,
+    tokens: Tokens = False,
+    seed: Seed = 0,
+) -> None:
+    """Which words made a classifier say what it says."""
+    from xai_nlp import load
+    from xai_nlp.core.rows import progress_bar
+
+    with told():
+        given, names = read_texts(texts, file), method or [INTEGRATED]
+        options = options_of(option, names, seed)
+        explainer = load(model, task="text-classification")
+        with progress_bar("explaining") as progress:
+            found = explainer.explain(
+                [(text, pair) for text in given] if pair else given,
+                method=names[0] if len(names) == 1 else names,
+                target=target,
+                baseline=baseline,
+                unit=unit,
+                layer=layer,
+                progress=progress,
+                **options,
+            )
+        shown(several_of(found), html=html, json_to=json_to, tokens=tokens)
+
+
+@explain_app.command()
+def qa(
+    question: Question,
+    context: Context = None,
+    context_file: ContextFile = None,
+    answer: Answer = None,
+    rather_than: RatherThan = None,
+    unanswerable: Unanswerable = False,
+    target: Annotated[list[str] | None, typer.Option(help="start, end or span; repeat for several.")] = None,
+    model: Model = "qa",
+    method: Method = None,
+    baseline: Baseline = None,
+    unit: Unit = "logit",
+    layer: Layer = None,
+    layers: Annotated[bool, typer.Option("--layers", help="What flows through every layer, on the page.")] = False,
+    attention: Annotated[bool, typer.Option("--attention", help="And through every attention matrix.")] = False,
+    parts: Annotated[bool, typer.Option("--parts", help="Word, position and type embeddings apart.")] = False,
+    option: Options = None,
+    html: Html = None,
+    json_to: Json = None,
+    tokens: Tokens = False,
+    seed: Seed = 0,
+) -> None:
+    """Which words of a question and its context made a model give its answer."""
+    from xai_nlp import load
+    from xai_nlp.core.rows import progress_bar
+
+    with told():
+        names = method or [INTEGRATED]
+        options = options_of(option, names, seed)
+        text = context_of(context, context_file)
+        explainer = load(model, task="question-answering")
+        with progress_bar("explaining") as progress:
+            found = explainer.explain(
+                question,
+                text,
+                target=target or "span",
+                answer=answer,
+                rather_than=rather_than,
+                unanswerable=unanswerable,
+                method=names[0] if len(names) == 1 else names,
+                baseline=baseline,
+                unit=unit,
+                layer=layer,
+                layers=layers,
+                attention=attention,
+                parts=parts,
+                progress=progress,
+                **options,
+            )
+        shown(several_of(found), html=html, json_to=json_to, tokens=tokens)
+
+
+# Attention ----------------------------------------------------------------------------------------------------------
+
+
+def tell_attention(explainer: Any, inputs: tuple[Any, ...], method: str, given: dict[str, Any], show: Any) -> None:
+    """Explain through attention, and show heads and pairs of words."""
+    from xai_nlp.core.rows import progress_bar
+    from xai_nlp.methods import METHODS
+    from xai_nlp.viz.heads import render_attention
+
+    html, json_to, tokens = show
+    if METHODS[method].over == "inputs":
+        raise InvalidInput(f"{method!r} does not look at attention; choose one of {', '.join(over_attention())}.")
+    with progress_bar("explaining") as progress:
+        found = several_of(explainer.explain(*inputs, method=method, progress=progress, **given))
+    shown(found, html=html, json_to=json_to, tokens=tokens)
+    if str(json_to) != "-":
+        for why in found:
+            Console().print(render_attention(why if tokens else why.words()))
+
+
+def over_attention() -> list[str]:
+    """The methods that look at attention."""
+    from xai_nlp.methods import METHODS
+
+    return sorted(name for name, cls in METHODS.items() if cls.over != "inputs")
+
+
+@attention_app.command(name="sentiment")
+def attention_sentiment(
+    text: Annotated[str, typer.Argument(help="The text to explain.")],
+    model: Model = "sentiment",
+    method: AttentionMethod = "attention_integrated_gradients",
+    target: Target = None,
+    option: Options = None,
+    html: Html = None,
+    json_to: Json = None,
+    tokens: Tokens = False,
+) -> None:
+    """Through which heads a classifier came to its label."""
+    from xai_nlp import load
+
+    with told():
+        given = {**options_of(option, [method], 0), "target": target}
+        explainer = load(model, task="text-classification")
+        tell_attention(explainer, (text,), method, given, (html, json_to, tokens))
+
+
+@attention_app.command(name="qa")
+def attention_qa(
+    question: Question,
+    context: Context = None,
+    context_file: ContextFile = None,
+    answer: Answer = None,
+    rather_than: RatherThan = None,
+    unanswerable: Unanswerable = False,
+    target: Annotated[str, typer.Option(help="start, end or span.")] = "span",
+    model: Model = "qa",
+    method: AttentionMethod = "attention_integrated_gradients",
+    option: Options = None,
+    html: Html = None,
+    json_to: Json = None,
+    tokens: Tokens = False,
+) -> None:
+    """Through which heads a model came to its answer."""
+    from xai_nlp import load
+
+    with told():
+        asked = {"answer": answer, "rather_than": rather_than, "unanswerable": unanswerable, "target": target}
+        given = {**options_of(option, [method], 0), **asked}
+        inputs = (question, context_of(context, context_file))
+        explainer = load(model, task="question-answering")
+        tell_attention(explainer, inputs, method, given, (html, json_to, tokens))
