@@ -1,4 +1,4 @@
-"""The BERT tutorial of Captum, part 2, against Captum itself: same model, reference and steps, on the embedded model."""
+"""The BERT tutorial of Captum against Captum itself: same model, reference and steps, on the embedded model."""
 
 import captum.attr as captum
 import pytest
@@ -81,7 +81,7 @@ def test_layer_and_attention_conductance_equal_captums(explainer, eager, encoded
 
 @pytest.mark.filterwarnings("ignore:Multiple layers")
 def test_embeddings_of_part_1_equal_captums(explainer, eager, encoded):
-    """Word, position and type embeddings apart, against the tutorial's reference: types and positions go to the first."""
+    """Word, position and type embeddings apart, from the tutorial's reference: the first's type and position."""
     model, ids = eager.model, encoded["input_ids"]
     best = explainer.answers(QUESTION, CONTEXT, best=1)[0]
     why = explainer.explain(QUESTION, CONTEXT, target="start", parts=True, baseline="reference", steps=STEPS)

@@ -45,12 +45,19 @@ def segments_of(text: Text) -> tuple[str, ...]:
 
 
 def encode(
-    tokenizer: Any, texts: Sequence[Text], *, max_length: int, stride: int | None, names: Sequence[str]
+    tokenizer: Any,
+    texts: Sequence[Text],
+    *,
+    max_length: int,
+    stride: int | None,
+    names: Sequence[str],
+    cut: int | None = None,
 ) -> list[Row]:
     """The rows of each text: one, or overlapping windows of at most `max_length` tokens where it is longer.
 
     stride: how many tokens neighbouring windows share; None refuses long texts.
     names: the model's input names; what else the tokenizer gives is dropped.
+    cut: which text of a pair is read in windows; None is the longer.
     """
     rows = []
     for example, text in enumerate(texts):
@@ -65,7 +72,7 @@ def encode(
                 "Shorten it, or let it be read in overlapping windows (long='windows')."
             )
         else:
-            windows = _windows(tokenizer, segments, whole, max_length, stride)
+            windows = _windows(tokenizer, segments, whole, max_length, stride, cut)
         for window in windows:
             rows.append(_row(example, window, segments, names))
         if not any(s != SPECIAL for row in rows if row.example == example for s in row.segment):
@@ -73,18 +80,20 @@ def encode(
     return rows
 
 
-def _windows(tokenizer: Any, segments: tuple[str, ...], whole: Any, max_length: int, stride: int) -> list[Any]:
-    """The encodings of overlapping windows; of a pair, the longer text is the one that is cut."""
+def _windows(
+    tokenizer: Any, segments: tuple[str, ...], whole: Any, max_length: int, stride: int, cut: int | None
+) -> list[Any]:
+    """The encodings of overlapping windows of the text that is cut."""
     owners = whole.sequence_ids(0)
     lengths = [owners.count(k) for k in range(len(segments))]
-    longer = lengths.index(max(lengths))
+    longer = lengths.index(max(lengths)) if cut is None else cut
     room = max_length - (len(owners) - lengths[longer])
     if room < 2:
         raise InvalidInput(
             f"texts of {' and '.join(map(str, lengths))} tokens leave no room for windows in {max_length}. "
-            "Shorten the shorter text, or allow more with max_length."
+            f"Shorten the {'first' if longer else 'second'} text, or allow more with max_length."
         )
-    cut = tokenizer(
+    overlapping = tokenizer(
         *segments,
         truncation=("only_first", "only_second")[longer] if len(segments) == 2 else True,
         max_length=max_length,
@@ -93,7 +102,7 @@ def _windows(tokenizer: Any, segments: tuple[str, ...], whole: Any, max_length: 
         return_offsets_mapping=True,
         verbose=False,
     )
-    return cut.encodings
+    return overlapping.encodings
 
 
 def _row(example: int, encoding: Any, segments: tuple[str, ...], names: Sequence[str]) -> Row:

@@ -26,6 +26,7 @@ class QuestionAnsweringExplainer(Explainer):
     """Explains any `AutoModelForQuestionAnswering`: the answer it gives, or one that you give."""
 
     task: ClassVar[str] = "question-answering"
+    cut: ClassVar[int | None] = CONTEXT
 
     def read(self, output: Any) -> Tensor:
         """Start and end logits: (R, 2, L)."""
@@ -117,11 +118,6 @@ class QuestionAnsweringExplainer(Explainer):
             if empty is not None:
                 raise InvalidInput(f"{name} {empty} is empty: a {name} is a text with at least one word.")
         return list(zip(questions, contexts, strict=True))
-
-    def _encode(
-        self, texts: Sequence[Any], max_length: int | None = None, stride: int | None = None, *, long: str = "windows"
-    ) -> list[Row]:
-        return super()._encode(texts, max_length, stride, long=long)
 
     # Aim ------------------------------------------------------------------------------------------------------------
 

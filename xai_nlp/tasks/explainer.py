@@ -105,6 +105,7 @@ class Explainer:
     """
 
     task: ClassVar[str] = ""
+    cut: ClassVar[int | None] = None  # which text of a pair is read in windows where both are too long; the longer
 
     def __init__(self, loaded: Loaded) -> None:
         self.model, self.tokenizer, self.name = loaded.model, loaded.tokenizer, loaded.name
@@ -165,9 +166,8 @@ class Explainer:
         limit = min(n for n in limits if n)
         names = ["input_ids", "attention_mask", *self.tokenizer.model_input_names]
         shared = min(64, limit // 4) if stride is None else stride
-        return encode(
-            self.tokenizer, texts, max_length=limit, stride=shared if long == "windows" else None, names=names
-        )
+        shared_or_none = shared if long == "windows" else None
+        return encode(self.tokenizer, texts, max_length=limit, stride=shared_or_none, names=names, cut=self.cut)
 
     def _batch(self, rows: list[Row]) -> Batch:
         inputs = padded(rows, self.pad, self.model.device)
