@@ -21,15 +21,18 @@ def replaced(replacements: Sequence[tuple[Place, Sequence[Tensor]]]) -> Abstract
 
     def put(place: Place, left: list[Tensor], value: Any) -> Any:
         found = len(tensors_of(value))
-        if found != len(left) and not (place.visits > 1 and found < len(left)):
+        if found > len(left) or (place.visits == 1 and found < len(left)):
             raise InvalidInput(
-                f"{place} carries {found} floating-point tensors; {len(left)} were given to replace them."
+                f"{place} carries {found if place.visits == 1 else 'more'} floating-point tensors; "
+                f"{given[id(left)]} were given to replace them."
             )
         now = [left.pop(0) for _ in range(found)]
         # A leaf that is differentiated may not be changed in place, which the next module may want to do.
         return with_tensors(value, [t.clone() if t.is_leaf and t.requires_grad else t for t in now])
 
-    return visited([(place, partial(put, place, list(tensors))) for place, tensors in replacements])
+    queues = [(place, list(tensors)) for place, tensors in replacements]
+    given = {id(left): len(left) for _, left in queues}
+    return visited([(place, partial(put, place, left)) for place, left in queues])
 
 
 Passed = Sequence[tuple[nn.Module, Any]]  # modules, and what each gave out, in the order in which they ran

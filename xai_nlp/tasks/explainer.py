@@ -185,7 +185,8 @@ class Explainer:
         width = self._width
         if matrices:
             config = self.model.config
-            width = config.num_hidden_layers * config.num_attention_heads * max(map(len, rows))
+            heads = getattr(config, "num_attention_heads", 1)
+            width = config.num_hidden_layers * heads * max(map(len, rows))
         return batches(rows, max(1, BATCH_ENTRIES // width), even=self.pad is None)
 
     def _run(self, batch: Batch, owner: Tensor) -> Tensor:
@@ -301,8 +302,8 @@ class _OfRow:
                 "Shorten the text, or explain one window of it."
             )
         kinds: dict[str, list[int]] = {}
-        for number, matrix in enumerate(self.poser.attention.matrices):
-            kinds.setdefault(matrix.stack, []).append(number)
+        for place, number in enumerate(self.found.numbers or self.poser.attention.numbers):
+            kinds.setdefault(self.poser.attention.matrices[number].stack, []).append(place)
         return {kind: self._stack(asked, unit, target, groups, kind, numbers) for kind, numbers in kinds.items()}
 
     def _stack(

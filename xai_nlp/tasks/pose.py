@@ -120,19 +120,20 @@ class Poser:
         with torch.no_grad():
             return evaluate_sites([self.attention], self.plain)[0]
 
-    def moved_attention(self, start: str, *, together: bool) -> Iterator[Problem]:
-        """Attention goes from zero or uniform to what it is, each matrix in a problem of its own or all in one.
+    def moved_attention(self, start: str, groups: Sequence[Sequence[int]]) -> Iterator[Problem]:
+        """Attention goes from zero or uniform to what it is: a problem for each group of matrices that move together.
 
-        What lies below a matrix is computed once; what lies above follows freely.
+        What lies below a matrix that moves alone is computed once; what lies above follows freely.
         """
         x = self.matrices()
         x0 = tuple(torch.zeros_like(m) if start == "zero" else _uniform(m) for m in x)
-        if together:
-            yield self._moving([self.attention], [x], [x0])
-            return
         beneath = below(self.adapter.model, self.plain)
-        for number in self.attention.numbers:
-            yield self._above(beneath[number], number, x[number], x0[number])
+        for group in groups:
+            if len(group) == 1:
+                yield self._above(beneath[group[0]], group[0], x[group[0]], x0[group[0]])
+            else:
+                place = replace(self.attention, numbers=tuple(group))
+                yield self._moving([place], [tuple(x[n] for n in group)], [tuple(x0[n] for n in group)])
 
     def _above(self, beneath: Below, number: int, x: Tensor, x0: Tensor) -> Problem:
         place = replace(self.attention, numbers=(number - beneath.matrices,))  # counted without those that are skipped

@@ -55,6 +55,7 @@ class Found:
     baseline_value: Tensor  # (B, T)
     steps: Tensor | None = None  # (B,)
     matrices: tuple[Tensor, ...] = ()  # (B, T, H, Q, K) each
+    numbers: tuple[int, ...] = ()  # which matrices of the forward pass those are; all of them if empty
     residuals: Tensor | None = None  # (B, T, matrices)
 
 
@@ -128,28 +129,34 @@ def _reading_attention(poser: Poser, asked: Asked) -> Found:
 
 
 def _moving_attention(poser: Poser, asked: Asked) -> Found:
-    """Each matrix moves in a problem of its own, or all in one; tokens are the mean over problems."""
+    """Each matrix moves in a problem of its own, or all that look at the text in one; tokens are the problems' mean.
+
+    A decoder's attention to its own outputs is scored where it moves alone, and says nothing of the tokens.
+    """
     method = asked.method
     assert isinstance(method, AttentionIntegratedGradients)
+    looking = tuple(n for n, matrix in enumerate(poser.attention.matrices) if matrix.stack != "decoder")
+    moved = [looking] if method.together else [(n,) for n in poser.attention.numbers]
     ends, matrices, residuals = [], [], []
-    for problem in poser.moved_attention(method.start, together=method.together):
+    for problem in poser.moved_attention(method.start, moved):
         scores = method.scores(problem)
         end = _ends(problem, scores)
         explained = end["value"] - end["baseline_value"]
         residuals.append(explained.double() - sum(t.flatten(2).double().sum(2) for t in scores.tensors))
         ends.append(end)
         matrices += [tensor.float() for tensor in scores.tensors]
-    looking = [tensor for tensor, matrix in zip(matrices, poser.attention.matrices, strict=True) if _of_text(matrix)]
-    tokens = torch.stack([tensor.double().sum((2, 3)) for tensor in looking]).sum(0) / len(ends)
-    mean = {name: torch.stack([end[name].double() for end in ends]).mean(0) for name in ("value", "baseline_value")}
-    steps = None if ends[0]["steps"] is None else torch.stack([end["steps"] for end in ends]).amax(0)
+    numbers = tuple(n for group in moved for n in group)
+    of_text = [end for end, group in zip(ends, moved, strict=True) if set(group) <= set(looking)]
+    drawn = [tensor.double().sum((2, 3)) for tensor, n in zip(matrices, numbers, strict=True) if n in looking]
     return Found(
-        channels={SCORES: tokens}, steps=steps, matrices=tuple(matrices), residuals=torch.stack(residuals, 2), **mean
+        channels={SCORES: torch.stack(drawn).sum(0) / len(of_text)},
+        value=ends[0]["value"].double(),
+        baseline_value=torch.stack([end["baseline_value"].double() for end in of_text]).mean(0),
+        steps=None if ends[0]["steps"] is None else torch.stack([end["steps"] for end in ends]).amax(0),
+        matrices=tuple(matrices),
+        numbers=numbers,
+        residuals=torch.stack(residuals, 2),
     )
-
-
-def _of_text(matrix: Any) -> bool:
-    return matrix.stack in ("self", "encoder", "cross")
 
 
 def _attended_values(poser: Poser, asked: Asked) -> Found:

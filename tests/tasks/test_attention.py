@@ -1,0 +1,197 @@
+"""Attention of every architecture: complete, untouched by padding and skipping, and handed back."""
+
+from contextlib import suppress
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from transformers import FNetConfig, FNetForSequenceClassification
+
+import xai_nlp
+from tests.models.tiny import ARCHITECTURES, tiny
+from tests.tasks.test_explainer import FLOAT32_INSIDE
+from xai_nlp.errors import InvalidInput, Unsupported
+from xai_nlp.hooks import attention as hooked
+from xai_nlp.hooks.attention import AttentionSite, Below, attention_site, below
+from xai_nlp.hooks.embeddings import evaluate_sites
+from xai_nlp.hooks.replace import outermost_blocks, replaced, skipped
+from xai_nlp.hooks.scope import attached
+from xai_nlp.hooks.state import fingerprint
+from xai_nlp.methods import METHODS
+from xai_nlp.tasks import pose
+
+TEXT = "A dull film."
+TEXTS = [TEXT, "great", "The plot is thin and the ending is a mess, so"]
+OVER_ATTENTION = sorted(name for name, cls in METHODS.items() if cls.over != "inputs")
+MOVED = "attention_integrated_gradients"
+KINKED = {"opt", "distilbert", "t5"}  # ReLU
+
+
+@pytest.mark.parametrize("start", ["zero", "uniform"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_layers_scores_share_out_what_its_attention_brought(name, start):
+    explainer = xai_nlp.load(*tiny(name))
+    why = explainer.explain(TEXT, method=MOVED, start=start)
+    for stack in why.attention.values():
+        assert len(stack.residuals) == len(stack.layers)
+        totals = stack.scores.numpy().sum((1, 2, 3), dtype=float)
+        for total, residual in zip(totals, stack.residuals, strict=True):
+            assert abs(residual) <= 0.0101 * max(abs(total + residual), 0.05)
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("name", [a for a in ARCHITECTURES if a not in KINKED])
+def test_completeness_in_float64(name, together):
+    model, tokenizer = tiny(name, fresh=True)
+    before, explainer = fingerprint(model.double()), xai_nlp.load(model, tokenizer)
+    close = 2e-4 if name in FLOAT32_INSIDE else 1e-6
+    why = explainer.explain(
+        TEXT, method=MOVED, together=together, tolerance=4e-7, max_steps=65 if close > 1e-6 else 4000
+    )
+    assert abs(why.residual) < close
+    assert abs(why.explained) > 1e-4
+    assert all(abs(r) < close for stack in why.attention.values() for r in stack.residuals)
+    assert fingerprint(model) == before
+
+
+@pytest.mark.parametrize("method", OVER_ATTENTION)
+@pytest.mark.parametrize("name", ["bert", "albert", "gpt2", "qwen2", "deberta"])
+def test_padding_changes_nothing(name, method):
+    explainer = xai_nlp.load(*tiny(name))
+    options = {"steps": 9} if "steps" in METHODS[method].__dataclass_fields__ else {}
+    together = explainer.explain(TEXTS, method=method, **options)
+    for text, why in zip(TEXTS, together, strict=True):
+        alone = explainer.explain(text, method=method, **options)
+        assert why.scores == pytest.approx(alone.scores, abs=2e-5)
+        for kind, stack in why.attention.items():
+            np.testing.assert_allclose(stack.scores.numpy(), alone.attention[kind].scores.numpy(), atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@torch.no_grad()
+def test_probabilities_replaced_by_themselves_change_no_logit(name):
+    model, tokenizer = tiny(name, fresh=True)
+    batch = dict(tokenizer(TEXTS, padding=True, return_tensors="pt"))
+    plain, before = model(**batch).logits, fingerprint(model)
+    site = attention_site(model, lambda: model(**batch))
+    (own,) = evaluate_sites([site], lambda: model(**batch))
+    assert len(own) == len(site.matrices)
+    with replaced([(site, own)]):
+        close = 5e-6 if name == "t5" else 1e-6  # whose scores are not scaled: sdpa itself is that far from eager
+        torch.testing.assert_close(model(**batch).logits, plain, atol=close, rtol=close)
+    with pytest.raises(InvalidInput, match="were given"), replaced([(site, own[:-1])]):
+        model(**batch)
+    assert fingerprint(model) == before
+    assert torch.equal(model(**batch).logits, plain)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@torch.no_grad()
+def test_layers_below_a_matrix_are_computed_once(name):
+    """The logits are the same with the layers below left out, also for rows that repeat examples."""
+    model, tokenizer = tiny(name, fresh=True)
+    batch = dict(tokenizer(TEXTS[:1] + TEXTS[2:], padding=True, return_tensors="pt"))
+    owner, before = torch.tensor([1, 0, 1]), fingerprint(model)
+    rows = {key: t[owner] for key, t in batch.items()}
+    plain = model(**rows).logits
+    beneath = below(model, lambda: model(**batch))
+    for part in beneath:
+        with skipped(part.passed, owner, 2):
+            torch.testing.assert_close(model(**rows).logits, plain, atol=1e-5, rtol=1e-5)
+    assert [part.matrices for part in beneath] == sorted(part.matrices for part in beneath)
+    assert len(beneath[-1].passed) >= 1
+    assert fingerprint(model) == before
+
+
+def test_scores_do_not_depend_on_what_is_skipped(monkeypatch):
+    explainer = xai_nlp.load(*tiny("bart"))
+    expected = explainer.explain(TEXT, method=MOVED, steps=9)
+    monkeypatch.setattr(pose, "below", lambda model, run: tuple(Below((), 0) for _ in below(model, run)))
+    found = explainer.explain(TEXT, method=MOVED, steps=9)
+    assert found.scores == pytest.approx(expected.scores, abs=1e-6)
+
+
+def test_skipped_blocks_do_not_run_and_come_back_after_an_error():
+    torch.manual_seed(0)
+    first, second = nn.Linear(3, 3), nn.Linear(3, 3)
+    net, calls = nn.Sequential(nn.ModuleList([first]), second), []
+    x = torch.randn(2, 3)
+    given, own = first(x).detach(), lambda z: calls.append(1)
+    first.forward = own  # patched before, as accelerate does
+    with suppress(ZeroDivisionError), skipped([(first, given)], torch.tensor([1, 1, 0]), 2):
+        torch.testing.assert_close(second(first(x)), second(given[[1, 1, 0]]))
+        assert not calls
+        first(x)  # what is known is used up
+        raise ZeroDivisionError
+    assert calls == [1]
+    assert first.forward is own
+    assert outermost_blocks(net) == [first]
+
+
+@pytest.mark.parametrize("method", OVER_ATTENTION)
+def test_the_model_comes_back_when_it_raises_half_way(method):
+    model, tokenizer = tiny("bert", fresh=True)
+    model.train()
+    explainer, before, calls = xai_nlp.load(model, tokenizer), fingerprint(model), []
+
+    def explode(*_):
+        calls.append(1)
+        if len(calls) > 3:
+            raise ZeroDivisionError
+
+    with attached([lambda: model.classifier.register_forward_hook(explode)]), pytest.raises(ZeroDivisionError):
+        explainer.explain(TEXTS * 2, method=method, rows=1)
+    assert fingerprint(model) == before
+
+
+@pytest.mark.parametrize("name", ["bert", "albert", "llama", "deberta", "t5"])
+def test_layers_and_attention_beside_the_scores(name):
+    explainer = xai_nlp.load(*tiny(name))
+    plain = explainer.explain(TEXT, tolerance=1e-4, max_steps=600)
+    why = explainer.explain(TEXT, layers=True, attention=True, tolerance=1e-4, max_steps=600)
+    assert why.scores == pytest.approx(plain.scores, abs=2e-3)
+    assert why.layers.shape == (len(explainer.adapter.layers), len(why.tokens))
+    if name != "t5":  # there the decoder reads the text past the encoder's first layers too
+        for flow in why.layers.numpy().sum(1):
+            assert float(flow) == pytest.approx(why.explained, abs=5e-3)
+    alone = explainer.explain(TEXT, method="attention_conductance", tolerance=1e-4, max_steps=600)
+    for kind, stack in why.attention.items():
+        assert stack.method == "attention_conductance"
+        np.testing.assert_allclose(stack.scores.numpy(), alone.attention[kind].scores.numpy(), atol=2e-3)
+
+
+def test_questions_too():
+    explainer = xai_nlp.load(*tiny("bert", task="question-answering"))
+    for method in OVER_ATTENTION:
+        start, end = explainer.explain("who wrote it", "Mary wrote it in 1818", target=("start", "end"), method=method)
+        assert start.attention["self"].scores.shape == (
+            2,
+            start.attention["self"].scores.shape[1],
+            *[len(start.tokens)] * 2,
+        )
+        assert np.isfinite(end.scores).all()
+
+
+def test_an_architecture_without_reachable_attention_says_why():
+    config = FNetConfig(vocab_size=200, hidden_size=16, num_hidden_layers=1, intermediate_size=16)
+    explainer = xai_nlp.load(FNetForSequenceClassification(config).eval(), tiny("bert")[1])
+    with pytest.raises(Unsupported, match="cannot be reached"):
+        explainer.explain(TEXT, method="attention_rollout")
+
+
+def test_a_long_text_has_no_one_matrix(sentiment):
+    with pytest.raises(InvalidInput, match="several windows"):
+        sentiment.explain("good film " * 300, method="attention_rollout")
+
+
+def test_stacks_are_told_by_the_modules_path():
+    def stack(path, paired=True):
+        return hooked.Matrix(path, 1, 2, 2, paired).stack
+
+    assert stack("bert.encoder.layer.0.attention.self", paired=False) == "self"
+    assert stack("model.encoder.layers.0.self_attn") == "encoder"
+    assert stack("model.decoder.layers.0.self_attn") == "decoder"
+    assert stack("decoder.block.0.layer.1.EncDecAttention") == "cross"
+    site = AttentionSite(nn.Identity(), (), (0, 2))
+    assert site.visits == 2
