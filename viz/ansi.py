@@ -13,7 +13,7 @@ from rich.text import Text
 
 from xai_nlp.core.result import Explanation
 from xai_nlp.viz.digits import MINUS, signed, unsigned
-from xai_nlp.viz.pieces import apart, pieces, strongest
+from xai_nlp.viz.pieces import apart, in_answer, pieces, strongest
 from xai_nlp.viz.scale import DARK, hexadecimal, peak, strength
 from xai_nlp.viz.wording import (
     NO_PROMISE,
@@ -107,8 +107,9 @@ def _on(score: float, largest: float) -> str:
 
 def _coloured(words: Explanation, segment: int) -> Text:
     largest, text = peak(words.scores), Text()
-    for piece in pieces(words, segment):
-        text.append(harmless(piece.text), style=_on(piece.score, largest))
+    cut = pieces(words, segment)
+    for piece, answers in zip(cut, in_answer(words, segment, cut), strict=True):
+        text.append(harmless(piece.text), style=f"{_on(piece.score, largest)} {'bold underline' * answers}".strip())
     return text
 
 

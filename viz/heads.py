@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -14,9 +13,8 @@ from xai_nlp.core.arrays import Matrices
 from xai_nlp.core.result import Explanation
 from xai_nlp.viz.ansi import INK, SOFT, harmless
 from xai_nlp.viz.digits import signed
+from xai_nlp.viz.maps import PAIRS, brief, strongest_entries
 from xai_nlp.viz.scale import DARK, hexadecimal, peak
-
-PAIRS = 8
 
 
 def render_attention(explanation: Explanation) -> RenderableType:
@@ -46,34 +44,20 @@ def _grid(stack: Matrices) -> Table:
     many = heads.shape[1] > 1
     table.add_row("", *(Text(f"h{h}" if many else "all", style=SOFT) for h in range(heads.shape[1])))
     for layer, row in zip(stack.layers, heads, strict=True):
-        cells = (Text(_short(n, largest), style=_on(n, largest)) for n in row.tolist())
+        cells = (Text(brief(n, largest), style=_on(n, largest)) for n in row.tolist())
         table.add_row(Text(layer, style=SOFT), *cells)
     return table
-
-
-def _short(number: float, largest: float) -> str:
-    """Two digits of the largest, no plus and no zero before the point: twelve heads fit a line."""
-    return signed(number, 10 * largest or None).lstrip("+").replace("0.", ".", 1)
 
 
 def _on(number: float, largest: float) -> str:
     return f"on {hexadecimal(DARK.colour(number, largest))}" if number else ""
 
 
-def strongest_pairs(stack: Matrices, most: int = PAIRS) -> list[tuple[int, int, int, int, float]]:
-    """(layer, head, query, key, number) of the entries with the largest sizes, the largest first."""
-    scores = stack.scores.numpy()
-    flat = np.abs(scores).reshape(-1)
-    top = np.argsort(-flat, kind="stable")[:most]
-    places = zip(*np.unravel_index(top, scores.shape), strict=True)
-    return [(*map(int, place), float(scores[place])) for place in places if scores[place]]  # type: ignore[misc]
-
-
 def _pairs(explanation: Explanation, stack: Matrices) -> Table:
     queries, keys = stack.queries or explanation.tokens, stack.keys or explanation.tokens
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right")
-    found = strongest_pairs(stack)
+    found = strongest_entries(stack, PAIRS)
     largest = peak(number for *_, number in found)
     for layer, head, query, key, number in found:
         where = stack.layers[layer] + (f", head {head}" if stack.scores.shape[1] > 1 else "")

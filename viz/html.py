@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from importlib.resources import files
 
@@ -23,7 +24,7 @@ from xai_nlp.viz.view import view
 from xai_nlp.viz.wording import NO_PROMISE
 
 SCOPE = "xai-nlp"
-MOUNT = "\ndocument.querySelectorAll('.xai-nlp').forEach(mount);\n"
+MOUNT = "\ndocument.querySelectorAll('.xai-nlp').forEach((root) => { mount(root); maps(root); });\n"
 
 # What HTML cannot hold: NUL, half of a surrogate pair. One character for one, so that offsets stay true.
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
@@ -45,8 +46,13 @@ def page(explanations: Sequence[Explanation], *, title: str | None = None) -> st
 
 
 def as_json(explanations: Sequence[Explanation]) -> str:
-    """The explanations as JSON that may stand inside a script element: nothing in it can end the element."""
-    listed = json.dumps([json.loads(item.to_json()) for item in explanations], separators=(",", ":"))
+    """The explanations as JSON that may stand inside a script element: nothing in it can end the element.
+
+    Attention matrices are left out, which can be a hundred times the rest: the page has them rounded, a file from
+    `Explanation.save` in full.
+    """
+    plain = [replace(item, attention={}) for item in explanations]
+    listed = json.dumps([json.loads(item.to_json()) for item in plain], separators=(",", ":"))
     # `json` has written all that is not ASCII as \uXXXX, U+2028 and U+2029 among it.
     return listed.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
 
@@ -79,16 +85,17 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["verbatim"] = _verbatim
+    environment.filters["trusted"] = Markup  # our own JSON, in which nothing can end its element
     return environment
 
 
 @lru_cache(maxsize=1)
 def _style() -> str:
-    return "\n" + scale.css(SCOPE) + _static("look.css")
+    return "\n" + scale.css(SCOPE) + _static("look.css") + _static("maps.css")
 
 
 def _script() -> str:
-    return "\n" + _static("show.js") + MOUNT
+    return "\n" + _static("show.js") + _static("maps.js") + MOUNT
 
 
 def _static(name: str) -> str:

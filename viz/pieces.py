@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from xai_nlp.core.reduce import Span
 from xai_nlp.core.result import SPECIAL, Explanation
@@ -39,6 +40,17 @@ def pieces(explanation: Explanation, segment: int) -> list[Piece]:
         cut.append(Piece(text[start:end], members, score, starts, ends))
         at = end
     return [*cut, Piece(text[at:])] if at < len(text) else cut
+
+
+def in_answer(explanation: Explanation, segment: int, cut: Sequence[Piece]) -> list[bool]:
+    """Which pieces of a segment belong to the answer that is explained."""
+    if explanation.answer is None or explanation.answer[0] != segment:
+        return [False] * len(cut)
+    _, (start, end) = explanation.answer
+    ends = list(accumulate(len(piece.text) for piece in cut))
+    inside = [at - len(p.text) < end and at > start and bool(p.members) for p, at in zip(cut, ends, strict=True)]
+    known = [n for n, is_inside in enumerate(inside) if is_inside]
+    return [bool(known) and known[0] <= n <= known[-1] for n in range(len(cut))]
 
 
 def apart(explanation: Explanation) -> list[int]:

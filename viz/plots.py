@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,12 +15,14 @@ from xai_nlp.viz.sheet import WIDTH, Box, Sheet, Stroke, Words
 from xai_nlp.viz.wording import headline, method_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.text import Text
+
+    from xai_nlp.core.arrays import Matrices
 
 SUFFIXES = (".png", ".svg")
 DPI = 200
@@ -69,8 +71,111 @@ def tokens_figure(explanation: Explanation) -> Figure:
     return figure
 
 
+def draw_layers(explanation: Explanation, ax: Axes) -> None:
+    """Token × layer: what flowed through each token at each layer's output, the first layer at the bottom.
+
+    Raises InvalidInput for an explanation without layers: explain with layers=True.
+    """
+    if explanation.layers is None:
+        raise InvalidInput("this explanation has no layers; explain with layers=True.")
+    _draw_map(ax, explanation.layers.numpy(), explanation.unit)
+    _name_axes(ax, explanation.tokens, [f"layer {k}" for k in range(len(explanation.layers))])
+    ax.invert_yaxis()
+    ax.set_title(_drawable(f"{headline(explanation)}  {explanation.target}"), **_plain(loc="left"))
+
+
+def draw_heads(explanation: Explanation, ax: Axes, *, stack: str = "self") -> None:
+    """Layer × head: the sum of each head's matrix, the first layer at the bottom. Raises as `draw_attention`."""
+    found = _stack(explanation, stack)
+    heads = found.heads()
+    _draw_map(ax, heads, found.unit)
+    _name_axes(ax, [f"head {h}" for h in range(heads.shape[1])], found.layers)
+    ax.invert_yaxis()
+    ax.set_title(_drawable(f"{headline(explanation)}  {found.method.replace('_', ' ')}"), **_plain(loc="left"))
+
+
+def draw_attention(
+    explanation: Explanation, ax: Axes, *, layer: int | None = None, head: int | None = None, stack: str = "self"
+) -> None:
+    """Token × token: rows look, columns are looked at; over all heads or layers where none is named.
+
+    Sums, or means where the numbers are weights. Raises InvalidInput for an explanation without such matrices, or for a
+    layer or head that it does not have.
+    """
+    found = _stack(explanation, stack)
+    scores = found.scores.numpy()
+    for name, wanted, count in (("layer", layer, scores.shape[0]), ("head", head, scores.shape[1])):
+        if wanted is not None and not 0 <= wanted < count:
+            raise InvalidInput(f"{name} {wanted} does not exist; there are {count}, counted from 0.")
+    chosen = scores[slice(None) if layer is None else [layer]][:, slice(None) if head is None else [head]]
+    _draw_map(ax, chosen.mean((0, 1)) if found.weights else chosen.sum((0, 1)), found.unit)
+    _name_axes(ax, found.keys or explanation.tokens, found.queries or explanation.tokens)
+    where = "all layers" if layer is None else found.layers[layer]
+    ax.set_title(_drawable(f"{where}, {'all heads' if head is None else f'head {head}'}"), **_plain(loc="left"))
+
+
+def layers_figure(explanation: Explanation) -> Figure:
+    """`draw_layers` as a figure of its own."""
+    return _alone(len(explanation.tokens), len(explanation.layers or ()), partial(draw_layers, explanation))
+
+
+def heads_figure(explanation: Explanation, *, stack: str = "self") -> Figure:
+    """`draw_heads` as a figure of its own."""
+    layers, heads = _stack(explanation, stack).scores.shape[:2]
+    return _alone(heads, layers, partial(draw_heads, explanation, stack=stack))
+
+
+def attention_figure(
+    explanation: Explanation, *, layer: int | None = None, head: int | None = None, stack: str = "self"
+) -> Figure:
+    """`draw_attention` as a figure of its own."""
+    rows, columns = _stack(explanation, stack).scores.shape[2:]
+    return _alone(columns, rows, partial(draw_attention, explanation, layer=layer, head=head, stack=stack))
+
+
+def _stack(explanation: Explanation, name: str) -> Matrices:
+    if name not in explanation.attention:
+        known = ", ".join(explanation.attention) or "none; explain with attention=True or a method over attention"
+        raise InvalidInput(f"this explanation has no {name!r} attention; it has {known}.")
+    return explanation.attention[name]
+
+
+def _alone(columns: int, rows: int, draw: Callable[[Axes], None]) -> Figure:
+    side = 0.24  # inches a cell
+    figure = _figure_of(1.6 + side * max(4, rows), 2.6 + side * max(8, columns))
+    figure.set_layout_engine("constrained")
+    draw(figure.subplots())
+    return figure
+
+
+def _draw_map(ax: Axes, numbers: Any, unit: str) -> None:
+    """Numbers in the page's colours, zero in the middle, with a bar that tells what the ends stand for."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    ends = [_fraction(colour) for colour in (LIGHT.negative, LIGHT.card, LIGHT.positive)]
+    largest = float(abs(numbers).max()) or 1.0
+    scale = LinearSegmentedColormap.from_list("xai_nlp", ends)
+    image = ax.imshow(numbers, cmap=scale, vmin=-largest, vmax=largest, aspect="auto", interpolation="nearest")
+    bar = cast("Figure", ax.figure).colorbar(image, ax=ax, shrink=0.8)
+    bar.set_label(unit or "no unit", **_plain())
+    bar.outline.set_visible(False)  # type: ignore[operator]
+
+
+def _name_axes(ax: Axes, columns: Sequence[str], rows: Sequence[str]) -> None:
+    ax.set_xticks(range(len(columns)), [_shortened(name) for name in columns], **_plain(rotation=90, fontsize=8))
+    ax.set_yticks(range(len(rows)), [_shortened(name) for name in rows], **_plain(fontsize=8))
+    ax.tick_params(length=0)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
 def save_tokens(explanation: Explanation, path: str | os.PathLike[str]) -> None:
     """Write `tokens_figure` as PNG or SVG, by the suffix of `path`. The same input writes the same bytes."""
+    save_figure(lambda: tokens_figure(explanation), path)
+
+
+def save_figure(draw: Callable[[], Figure], path: str | os.PathLike[str]) -> None:
+    """Write a figure as PNG or SVG, by the suffix of `path`, which is looked at first."""
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise InvalidInput(
@@ -79,7 +184,7 @@ def save_tokens(explanation: Explanation, path: str | os.PathLike[str]) -> None:
         )
     from matplotlib import rc_context
 
-    figure = tokens_figure(explanation)
+    figure = draw()
     dpi = min(DPI, PIXELS / figure.get_size_inches().max())
     stamp: dict[str, Any] = {"Date": None, "Creator": None} if suffix == ".svg" else {"Software": None}
     # Settings of the user's own, such as a cropped bounding box, would change what is written.

@@ -29,7 +29,8 @@ class Theme:
     soft: RGB  # secondary text
     rule: RGB  # hairlines
     page: RGB  # around the cards
-    accent: RGB  # the answer, focus, what can be clicked
+    accent: RGB  # the answer and its start, focus, what can be clicked
+    end: RGB  # the end of an answer
 
     def colour(self, score: float, peak: float) -> RGB:
         """The background of a token that scored `score` where the largest |score| is `peak`."""
@@ -47,12 +48,12 @@ class Theme:
 LIGHT = Theme(
     card=(255, 255, 255), ink=(27, 34, 45), positive=(247, 152, 66), negative=(104, 173, 240),
     positive_line=(184, 84, 12), negative_line=(22, 98, 172),
-    soft=(86, 97, 113), rule=(226, 230, 236), page=(247, 247, 245), accent=(13, 110, 103),
+    soft=(86, 97, 113), rule=(226, 230, 236), page=(247, 247, 245), accent=(13, 110, 103), end=(126, 68, 160),
 )  # fmt: skip
 DARK = Theme(
     card=(24, 29, 36), ink=(240, 243, 247), positive=(171, 79, 14), negative=(30, 97, 166),
     positive_line=(255, 155, 84), negative_line=(110, 181, 255),
-    soft=(160, 171, 185), rule=(45, 53, 64), page=(15, 18, 23), accent=(94, 234, 212),
+    soft=(160, 171, 185), rule=(45, 53, 64), page=(15, 18, 23), accent=(94, 234, 212), end=(206, 160, 240),
 )  # fmt: skip
 THEMES: Mapping[str, Theme] = {"light": LIGHT, "dark": DARK}
 
@@ -131,5 +132,6 @@ def _variables(theme: Theme, name: str) -> str:
         "card": theme.card, "ink": theme.ink, "for": theme.positive, "against": theme.negative,
         "for-line": theme.positive_line, "against-line": theme.negative_line,
         "soft": theme.soft, "rule": theme.rule, "page": theme.page, "accent": theme.accent,
+        "end": theme.end,
     }  # fmt: skip
     return f"color-scheme:{name};" + ";".join(f"--{key}:{r} {g} {b}" for key, (r, g, b) in colours.items())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from xai_nlp.core.result import Explanation
 from xai_nlp.viz.digits import MINUS, signed, unsigned
-from xai_nlp.viz.pieces import Piece, apart, pieces
+from xai_nlp.viz.pieces import Piece, apart, in_answer, pieces
 from xai_nlp.viz.scale import LIGHT, RGB, peak
 from xai_nlp.viz.wording import NO_PROMISE, headline, method_name, segment_names, unexplained
 
@@ -69,8 +69,9 @@ class Sheet:
         for segment, name in enumerate(segment_names(self.words)):
             if name:
                 self._line(name, SMALL, LIGHT.soft)
-            for piece in pieces(self.words, segment):
-                self._piece(piece)
+            cut = pieces(self.words, segment)
+            for piece, answers in zip(cut, in_answer(self.words, segment, cut), strict=True):
+                self._piece(piece, bold=answers)
             self._break(LINE * 1.25)
         self._specials()
         self._legend()
@@ -83,9 +84,9 @@ class Sheet:
         self._line(about, SMALL, LIGHT.soft)
         self.y += 0.1
 
-    def _piece(self, piece: Piece) -> None:
+    def _piece(self, piece: Piece, bold: bool) -> None:
         if piece.members:
-            self._word(self.drawable(piece.text), SIZE, piece.score, (piece.starts, piece.ends))
+            self._word(self.drawable(piece.text), SIZE, piece.score, (piece.starts, piece.ends), bold=bold)
             return
         for n, line in enumerate(piece.text.split("\n")):
             if n:

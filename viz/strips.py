@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xai_nlp.core.result import Explanation
 from xai_nlp.viz.digits import signed, unsigned, with_unit
-from xai_nlp.viz.pieces import apart, pieces, ranks
+from xai_nlp.viz.pieces import apart, in_answer, pieces, ranks
 from xai_nlp.viz.scale import peak, step
 from xai_nlp.viz.wording import method_name, segment_names
 
@@ -30,6 +30,8 @@ class Mark:
     rank: int = 0
     stop: bool = False  # reached by the tab key where no script runs
     edges: str = ""  # "l", "r", "lr": where white space or the end of the text is next to it
+    tokens: str = ""  # "3 4": the tokens it shows, for whom attention is told
+    answer: str = ""  # "o", "c", "oc": the answer opens before it, closes after it
 
 
 @dataclass(frozen=True)
@@ -75,20 +77,33 @@ def shared_legends(explanations: Sequence[Explanation]) -> tuple[Legend, ...]:
     return tuple(Legend(_shown(peaks[key]), units[key], tuple(names)) for key, names in methods.items())
 
 
-def strip(explanation: Explanation, peaks: Mapping[str, float]) -> Strip:
-    """The marks of one explanation, in the order of its text."""
+def strip(explanation: Explanation, peaks: Mapping[str, float], groups: Sequence[Sequence[int]] | None = None) -> Strip:
+    """The marks of one explanation, in the order of its text.
+
+    groups: which tokens of the model each token here stands for, where words are shown.
+    """
     own = peak(explanation.scores)
-    write = _Writer(explanation, own, peaks.get(scale_key(explanation), own), ranks(explanation.scores))
+    shared = peaks.get(scale_key(explanation), own)
+    write = _Writer(explanation, own, shared, ranks(explanation.scores), groups)
     names = segment_names(explanation)
     return Strip(
-        paragraphs=tuple(
-            (name, tuple(write.piece(p.text, p.members, p.score, p.starts, p.ends) for p in pieces(explanation, s)))
-            for s, name in enumerate(names)
-        ),
+        paragraphs=tuple((name, _paragraph(explanation, s, write)) for s, name in enumerate(names)),
         chips=tuple(write.piece(explanation.tokens[i], (i,), explanation.scores[i]) for i in apart(explanation)),
         legend=Legend(_shown(own), explanation.unit),
         long=sum(map(len, explanation.segments)) > LONG,
     )
+
+
+def _paragraph(explanation: Explanation, segment: int, write: _Writer) -> tuple[Mark, ...]:
+    """The marks of a segment; the answer opens before its first and closes after its last."""
+    cut = pieces(explanation, segment)
+    inside = in_answer(explanation, segment, cut)
+    marks = [write.piece(p.text, p.members, p.score, p.starts, p.ends) for p in cut]
+    if any(inside):
+        first, last = inside.index(True), len(cut) - 1 - inside[::-1].index(True)
+        marks[first] = replace(marks[first], answer="o")
+        marks[last] = replace(marks[last], answer=marks[last].answer + "c")
+    return tuple(marks)
 
 
 @dataclass(frozen=True)
@@ -97,12 +112,14 @@ class _Writer:
     own: float
     shared: float
     ranks: Sequence[int]
+    groups: Sequence[Sequence[int]] | None
 
     def piece(self, text: str, members: tuple[int, ...], score: float, starts: bool = True, ends: bool = True) -> Mark:
         if not members:
             return Mark(text)
         number = signed(score, self.own or None)
         rank = min(self.ranks[i] for i in members)
+        tokens = [i for m in members for i in (self.groups[m] if self.groups else [m])]
         several = f", sum of {len(members)} tokens" if len(members) > 1 else ""
         return Mark(
             text=text,
@@ -114,6 +131,7 @@ class _Writer:
             rank=rank,
             stop=rank <= STOPS,
             edges="l" * starts + "r" * ends,
+            tokens=" ".join(map(str, tokens)) if self.explanation.attention else "",
         )
 
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from xai_nlp.core.result import SPECIAL, Explanation
 from xai_nlp.viz.digits import count, with_unit
+from xai_nlp.viz.maps import Maps, maps_of, parts_of
 from xai_nlp.viz.scale import peak
 from xai_nlp.viz.strips import Legend, Strip, shared_legends, shared_peaks, strip
 from xai_nlp.viz.tables import Table, balance, tables
 from xai_nlp.viz.wording import (
     NO_PROMISE,
     Fact,
+    answer_text,
     are_probabilities,
     contrast_of,
     explained_fact,
@@ -54,8 +56,11 @@ class Row:
     """One explanation of a text."""
 
     name: str
+    kind: str  # "start" or "end" of an answer, which have colours of their own
     words: Strip
     tokens: Strip | None  # None where the tokens are the words
+    maps: Maps | None  # layers and attention, where they were asked for
+    parts: tuple[Table, ...]  # word, position and type embeddings apart
     explained: Fact
     unexplained: Fact | None
     steps: int | None
@@ -130,8 +135,11 @@ def _group(
     rows = tuple(
         Row(
             name=name,
-            words=strip(merged, word_peaks),
+            kind=item.target.split()[0] if item.target.split()[:1] in (["start"], ["end"]) else "",
+            words=strip(merged, word_peaks, item.word_groups()),
             tokens=strip(item, token_peaks) if merged.offsets != item.offsets else None,
+            maps=maps_of(item, merged),
+            parts=parts_of(merged, TOP),
             explained=explained_fact(item),
             unexplained=unexplained(item),
             steps=steps_used(item),
@@ -166,12 +174,14 @@ def _names(items: Sequence[Explanation]) -> list[str]:
 
 
 def _asked(item: Explanation) -> tuple[str, ...]:
+    if item.task == "question-answering":
+        return (answer_text(item),)
     return contrast_of(item) or (item.target,)
 
 
 def _output(item: Explanation, label: str) -> Output:
     hundredths = round(100 * item.outputs[label]) if are_probabilities(item.outputs) else None
-    return Output(label, output_text(item, label), hundredths, label in _asked(item))
+    return Output(label or "no answer", output_text(item, label), hundredths, label in _asked(item))
 
 
 def _facts(items: Sequence[Explanation]) -> list[Fact]:
@@ -180,7 +190,9 @@ def _facts(items: Sequence[Explanation]) -> list[Fact]:
     facts = []
     if first.outputs:
         name = "probability" if are_probabilities(first.outputs) else "output"
-        facts.append(Fact(output_text(first, first.prediction), f"{name} of {first.prediction}"))
+        told = _asked(first)[0] if first.task == "question-answering" else first.prediction
+        if told in first.outputs:
+            facts.append(Fact(output_text(first, told), f"{name} of {told or 'no answer'}"))
     if len(items) == 1:
         facts.append(explained_fact(first))
         if left := unexplained(first):

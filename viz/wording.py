@@ -51,10 +51,23 @@ def question(explanation: Explanation) -> tuple[str, str, str]:
     """The headline as (before, what, after), so that a page can set the middle off."""
     if contrast := contrast_of(explanation):
         return "Why ", contrast[0], f" rather than {contrast[1]}?"
-    asks = explanation.task in ("question-answering", "visual-question-answering")
-    if asks and explanation.target not in explanation.outputs and explanation.outputs:
-        return "Why ", f"“{explanation.prediction}”", "?"
+    if explanation.task in ("question-answering", "visual-question-answering") and explanation.outputs:
+        _, versus, other = explanation.target.partition(" rather than ")
+        return "Why ", quoted(answer_text(explanation)), f"{versus}{other}?"
     return "Why ", explanation.target, "?"
+
+
+def answer_text(explanation: Explanation) -> str:
+    """The answer that is explained, as it stands in the context; "" where the model says that there is none."""
+    if explanation.answer is None:
+        return explanation.prediction
+    segment, (start, end) = explanation.answer
+    return explanation.segments[segment][start:end]
+
+
+def quoted(answer: str) -> str:
+    """An answer in quotation marks; nothing to quote is “no answer”, without."""
+    return f"“{answer}”" if answer else "no answer"
 
 
 def headline(explanation: Explanation) -> str:

@@ -91,6 +91,8 @@ def test_repr_is_one_bounded_line():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("हिन्दी में", ["हिन्दी", "में"]),
+        ("❤\ufe0f naïve nai\u0308ve", ["❤\ufe0f", "naïve", "nai\u0308ve"]),
         ("It's un-do-able!", ["It's", "un-do-able", "!"]),
         ("你好 world", ["你", "好", "world"]),
         ("😀👩\u200d👩 ok", ["😀👩\u200d👩", "ok"]),
@@ -105,6 +107,21 @@ def test_what_a_word_is(text, words):
 def test_tokens_go_where_they_overlap_most():
     assert assign([(0, 3), (3, 9), (20, 21)], [(0, 4), (4, 9)]) == [0, 1, None]
     assert assign([(0, 1)], []) == [None]
+
+
+def test_assigns_each_token_to_the_span_it_overlaps_most_by_brute_force():
+    generator = np.random.default_rng(0)
+    for _ in range(200):
+        cuts = np.sort(generator.choice(40, 8, replace=False)).tolist()
+        spans = list(zip(cuts[::2], cuts[1::2], strict=True))
+        tokens = [tuple(sorted(generator.integers(0, 40, 2).tolist())) for _ in range(5)]
+        for (start, end), found in zip(tokens, assign(tokens, spans), strict=True):
+            shared = [max(0, min(end, b) - max(start, a)) for a, b in spans]
+            assert found == (shared.index(max(shared)) if max(shared) else None)
+
+
+def test_nothing_predicted_is_no_error():
+    assert make(outputs={}).prediction == ""
 
 
 # Arrays --------------------------------------------------------------------------------------------------------------

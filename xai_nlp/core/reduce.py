@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -35,18 +37,31 @@ def word_spans(text: str) -> list[Span]:
     >>> [("It's un-do-able!"[a:b]) for a, b in word_spans("It's un-do-able!")]
     ["It's", 'un-do-able', '!']
     """
-    return [match.span() for match in _WORD.finditer(text)]
+    return [match.span() for match in _WORD.finditer(text if text.isascii() else _letters(text))]
+
+
+def _letters(text: str) -> str:
+    """The text with marks that belong to a letter (Devanagari vowels, accents) as letters, which they are in a word."""
+    found: list[str] = []
+    for c in text:
+        marks = unicodedata.category(c)[0] == "M" and bool(found) and found[-1].isalpha()
+        found.append("x" if marks else c)
+    return "".join(found)
 
 
 def assign(offsets: Sequence[Span], spans: Sequence[Span]) -> list[int | None]:
     """Which span each token belongs to: the one it overlaps most, the first of equals; None for none.
 
+    Spans follow one another and do not overlap.
+
     >>> assign([(0, 2), (2, 5), (6, 7)], [(0, 5), (6, 9)])
     [0, 0, 1]
     """
+    starts = [start for start, _ in spans]
     owners: list[int | None] = []
     for start, end in offsets:
-        overlaps = [min(end, b) - max(start, a) for a, b in spans]
-        best = max(range(len(spans)), key=lambda i: overlaps[i], default=None)
+        near = range(max(0, bisect_right(starts, start) - 1), bisect_left(starts, end))  # spans are in order, and apart
+        overlaps = {i: min(end, spans[i][1]) - max(start, spans[i][0]) for i in near}
+        best = max(overlaps, key=lambda i: overlaps[i], default=None)
         owners.append(best if best is not None and overlaps[best] > 0 else None)
     return owners

@@ -85,8 +85,11 @@ class Explanation:
 
     def words(self) -> Explanation:
         """The same explanation over whole words: subwords merged through their offsets, sums kept."""
-        spans = [(i, span) for i, text in enumerate(self.segments) for span in word_spans(text)]
-        return self.spans(spans)
+        return self._merged(self.word_groups())
+
+    def word_groups(self) -> list[list[int]]:
+        """Which tokens make up each word of `words()`, in order."""
+        return self._groups([(i, span) for i, text in enumerate(self.segments) for span in word_spans(text)])
 
     def spans(self, spans: Sequence[tuple[int, Span]]) -> Explanation:
         """The same explanation over given spans, each `(segment, (start, end))`; tokens in none stay themselves.
@@ -97,17 +100,18 @@ class Explanation:
         >>> why.spans([(0, (3, 7))]).tokens, why.spans([(0, (3, 7))]).scores
         (('so', 'good'), (0.5, 1.25))
         """
+        return self._merged(self._groups(spans))
+
+    def _groups(self, spans: Sequence[tuple[int, Span]]) -> list[list[int]]:
         owner: list[int | None] = [None] * len(self.tokens)
         for segment in range(len(self.segments)):
             mine = [i for i, s in enumerate(self.segment) if s == segment]
-            known = [k for k, (s, _) in enumerate(spans) if s == segment]
+            known = sorted((k for k, (s, _) in enumerate(spans) if s == segment), key=lambda k: spans[k][1])
             found = assign([self.offsets[i] for i in mine], [spans[k][1] for k in known])
             for i, k in zip(mine, found, strict=True):
                 owner[i] = None if k is None else known[k]
-        groups = [
-            list(run) for _, run in groupby(range(len(self.tokens)), key=lambda i: ~i if owner[i] is None else owner[i])
-        ]
-        return self._merged(groups)
+        order = range(len(self.tokens))
+        return [list(run) for _, run in groupby(order, key=lambda i: ~i if owner[i] is None else owner[i])]
 
     def _merged(self, groups: Sequence[Sequence[int]]) -> Explanation:
         """Each group of neighbouring tokens becomes one; a group of one keeps its token as it is."""
