@@ -146,7 +146,7 @@ def _pairs(stack: Matrices, words: Explanation, many: bool) -> tuple[Pair, ...]:
 
 
 def _numbers(item: Explanation) -> str:
-    """Tokens, layers and matrices. A matrix travels as whole numbers of −127 to 127, deflated, with its heads' peaks."""
+    """Tokens, layers and matrices. A matrix travels as whole numbers of −127 to 127, deflated, with its peaks."""
     stacks = [
         {
             "name": name,

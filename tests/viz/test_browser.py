@@ -2,54 +2,16 @@
 
 import json
 import re
-import shutil
 
 import pytest
 
 from tests.viz.samples import HOSTILE, made
-from xai_nlp.viz.html import fragment, page
+from xai_nlp.viz.html import fragment
 from xai_nlp.viz.scale import DARK, LIGHT, contrast
 
 pytestmark = pytest.mark.browser
 SCORES = [0.0, 1.0, -0.5, 0.375, 0.0]
 SUBWORDS = made("bad", tokens=("ba", "d"), offsets=((0, 2), (2, 3)), segment=(0, 0), scores=(0.25, 0.5))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    path = shutil.which("chromium")
-    assert path, "install Debian's chromium to run the page tests"
-    with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run"]
-        browser = playwright.chromium.launch(executable_path=path, args=flags)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def opened(browser, tmp_path):
-    """Opens a page and, when the test is over, finds that it was quiet: no error, violation, dialog or request."""
-    tabs = []
-
-    def open_(why, width=1280, html=None, **options):
-        file = tmp_path / f"page{len(tabs)}.html"
-        file.write_text(html or page(why), encoding="utf-8")
-        tab = browser.new_context(viewport={"width": width, "height": 800}, **options).new_page()
-        tab.troubles = []
-        tab.on("console", lambda message: tab.troubles.append(message.text))
-        tab.on("pageerror", lambda error: tab.troubles.append(str(error)))
-        tab.on("dialog", lambda dialog: (tab.troubles.append("dialog"), dialog.dismiss()))
-        tab.on("request", lambda r: r.url.startswith(("file:", "data:", "blob:")) or tab.troubles.append(r.url))
-        tab.goto(file.as_uri())
-        tabs.append(tab)
-        return tab
-
-    yield open_
-    for tab in tabs:
-        assert tab.troubles == []
-        tab.context.close()
 
 
 def strengths(tab):

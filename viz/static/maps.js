@@ -198,34 +198,45 @@ function drawing(root, row, stack) {
   if (!row || !stack.square) return;
   const marks = [...row.querySelectorAll("span.t[data-m]")].map((mark) => ({ mark, tokens: mark.dataset.m.split(" ").map(Number) }));
   const tokensOf = new Map(marks.map(({ mark, tokens }) => [mark, tokens]));
+  const ofStrip = new Map([...row.querySelectorAll(".strip")].map((strip) => [strip, marks.filter(({ mark }) => strip.contains(mark))]));
   const note = row.querySelector(".body").appendChild(document.createElement("p"));
   note.className = "note drawn-note";
   const hint = "Point at a word to see whom it draws on.";
   note.textContent = hint;
   let current = null;
+  let tinted = [];                                         // marks whose classes are ours for now, and their own
+  const untint = () => {
+    for (const one of tinted) one.mark.className = one.own;
+    tinted = [];
+  };
   const clear = () => {
     if (!current) return;
     current = null;
     note.textContent = hint;
     row.classList.remove("drawing");
-    for (const { mark } of marks) { mark.style.removeProperty("--a"); mark.style.removeProperty("--c"); mark.classList.remove("from"); }
+    untint();
   };
   const show = (event) => {
     const from = event.target.closest?.("span.t[data-m]");
     if (from === current) return;
-    clear();
     const drawn = from && row.contains(from) && stack.drawnBy(tokensOf.get(from));
-    if (!drawn) return;
+    if (!drawn) return clear();
     current = from;
     row.classList.add("drawing");
-    from.classList.add("from");
-    const strip = from.closest(".strip");
-    const mine = marks.filter(({ mark }) => strip.contains(mark));
+    const mine = ofStrip.get(from.closest(".strip"));
+    if (tinted !== mine) {
+      untint();
+      for (const one of mine) {
+        one.own = one.mark.className;
+        one.shape = one.own.split(" ").filter((name) => !/^([pnz]|a\d+)$/.test(name)).join(" ");
+      }
+      tinted = mine;
+    }
     const totals = mine.map(({ tokens }) => tokens.reduce((sum, token) => sum + drawn.found[token], 0));
     const largest = Math.max(...totals.map(Math.abs)) || 1;
-    mine.forEach(({ mark }, i) => {
-      mark.style.setProperty("--a", String(Math.abs(totals[i]) / largest));
-      mark.style.setProperty("--c", `var(--${totals[i] < 0 ? "against" : "for"})`);
+    mine.forEach(({ mark, shape }, i) => {                  // classes, for styles of their own cost ten times as much
+      const step = Math.round(100 * Math.abs(totals[i]) / largest);
+      mark.className = `${shape} ${totals[i] < 0 ? "n" : "p"} a${step}${mark === from ? " from" : ""}`;
     });
     const most = Math.max(0, totals.findIndex((total) => Math.abs(total) === largest));
     note.textContent = `“${from.textContent}” drew most on “${mine[most].mark.textContent}” ` +
