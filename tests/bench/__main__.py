@@ -1,4 +1,4 @@
-"""`python -m tests.bench sentiment | qa | faithful`: what is claimed, measured."""
+"""`python -m tests.bench sentiment | qa | faithful | faithful-qa`: what is claimed, measured."""
 
 import argparse
 

@@ -1,8 +1,10 @@
-"""The model card's accuracy, and that the strongest tokens matter, on SST-2's development set."""
+"""The model cards' figures, and that the strongest tokens matter, on the development sets of SST-2 and SQuAD."""
 
 import pytest
 
-from tests.bench.faithful import accuracy, ratios, read
+import xai_nlp
+from tests.bench.faithful import accuracy, answer_ratios, ratios, read, short
+from xai_nlp.metrics.squad import quality, read_squad
 
 pytestmark = pytest.mark.eval
 
@@ -16,3 +18,21 @@ def test_deleting_the_strongest_tokens_costs_six_times_what_random_ones_do(senti
     texts = [e["text"] for e in read(data / "sst2_dev.jsonl", None)]
     _, times = ratios(sentiment, texts, ["integrated_gradients"])["integrated_gradients"]
     assert times >= 6
+
+
+def test_the_qa_cards_figures_on_a_part(data):
+    """Questions 0, 20, 40, …: as SQuAD's own functions score the same answers, and near the card's figures for all."""
+    explainer, asked = xai_nlp.load("qa"), list(read_squad(data / "squad_dev.json"))
+    assert len(asked) == 2000
+    part = asked[::20]
+    found = explainer.predict([a.question for a in part], [a.context for a in part], best=1)
+    measured = quality(part, {a.id: best[0].text for a, best in zip(part, found, strict=True)})
+    assert measured.questions == 100
+    assert measured.exact_match == pytest.approx(58.3, abs=12)  # 2.5 standard errors of 100 questions
+    assert measured.f1 == pytest.approx(70.69, abs=10)
+
+
+def test_deleting_the_strongest_context_tokens_costs_an_answer_four_times_what_random_ones_do(data):
+    asked = short(data / "squad_dev.json", 20)
+    _, times = answer_ratios(xai_nlp.load("qa"), asked, ["integrated_gradients"])["integrated_gradients"]
+    assert times >= 4
