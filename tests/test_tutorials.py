@@ -5,13 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
-TUTORIALS = sorted((Path(__file__).parents[1] / "tutorials").glob("*.py"))
+FOLDER = Path(__file__).parents[1] / "tutorials"
+TUTORIALS = sorted(FOLDER.glob("*.py"))
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 
 def test_there_are_tutorials():
     assert TUTORIALS
+    assert NOTEBOOKS
 
 
 @pytest.mark.parametrize("path", TUTORIALS, ids=lambda p: p.name)
@@ -22,3 +27,17 @@ def test_runs(path, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "residual" in done.stdout
+
+
+@pytest.mark.filterwarnings("default")  # the kernel's transport warns
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)
+def test_notebook_runs_and_is_saved_with_its_outputs(path, tmp_path):
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert sum(bool(cell.outputs) for cell in code) > len(code) / 2
+    kinds = [[output.output_type for output in cell.outputs] for cell in code]
+    NotebookClient(notebook, timeout=280, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
+    ran = [[o.output_type for o in cell.outputs if o.get("name") != "stderr"] for cell in code]
+    assert ran == kinds
+    told = "".join(str(output) for cell in code for output in cell.outputs)
+    assert "residual" in told

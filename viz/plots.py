@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
@@ -69,6 +70,14 @@ def tokens_figure(explanation: Explanation) -> Figure:
     for mark in sheet.marks:
         figure.add_artist(_artist(mark, figure, sheet.height))
     return figure
+
+
+def colour_map() -> Colormap:
+    """The page's diverging colours for a figure of one's own: put zero in the middle (vmin = −vmax)."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    ends = [_fraction(colour) for colour in (LIGHT.negative, LIGHT.card, LIGHT.positive)]
+    return LinearSegmentedColormap.from_list("xai_nlp", ends)
 
 
 def draw_layers(explanation: Explanation, ax: Axes) -> None:
@@ -150,12 +159,8 @@ def _alone(columns: int, rows: int, draw: Callable[[Axes], None]) -> Figure:
 
 def _draw_map(ax: Axes, numbers: Any, unit: str) -> None:
     """Numbers in the page's colours, zero in the middle, with a bar that tells what the ends stand for."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    ends = [_fraction(colour) for colour in (LIGHT.negative, LIGHT.card, LIGHT.positive)]
     largest = float(abs(numbers).max()) or 1.0
-    scale = LinearSegmentedColormap.from_list("xai_nlp", ends)
-    image = ax.imshow(numbers, cmap=scale, vmin=-largest, vmax=largest, aspect="auto", interpolation="nearest")
+    image = ax.imshow(numbers, cmap=colour_map(), vmin=-largest, vmax=largest, aspect="auto", interpolation="nearest")
     bar = cast("Figure", ax.figure).colorbar(image, ax=ax, shrink=0.8)
     bar.set_label(unit or "no unit", **_plain())
     bar.outline.set_visible(False)  # type: ignore[operator]

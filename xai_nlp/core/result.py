@@ -9,11 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xai_nlp.core.arrays import BESIDE, Array, Matrices, plain, read_array, read_matrices
 from xai_nlp.core.reduce import Span, assign, word_spans
 from xai_nlp.errors import InvalidInput, UnreadableFile
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FORMAT = 2
 SPECIAL = -1
@@ -237,6 +240,17 @@ class Explanations(tuple[Explanation, ...]):
     def words(self) -> Explanations:
         """Every one over whole words."""
         return Explanations(item.words() for item in self)
+
+    def head_importance(self, stack: str = "self") -> np.ndarray:
+        """How much each head matters: the size of what it carries, averaged over these explanations, (layers, H).
+
+        Of `attention_x_gradient` it is the expected sensitivity to a factor on the head.
+        Source: Michel, Levy & Neubig 2019, eq. 2 (arXiv:1905.10650).
+        """
+        heads = [abs(item.attention[stack].heads()) for item in self if stack in item.attention]
+        if not heads:
+            raise InvalidInput(f"no {stack!r} attention here; explain with method='attention_x_gradient'.")
+        return sum(heads[1:], heads[0]) / len(heads)
 
     def _repr_html_(self) -> str:
         from xai_nlp.viz.html import fragment
