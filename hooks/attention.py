@@ -129,7 +129,8 @@ def matrices(model: nn.Module, run: Callable[[], Any]) -> tuple[Matrix, ...]:
     found: list[Matrix] = []
 
     def note(layer: int, module: nn.Module, probabilities: Tensor) -> None:
-        found.append(Matrix(paths[module], *probabilities.shape[1:], paired=paired))
+        heads, queries, keys = probabilities.shape[1:]
+        found.append(Matrix(paths[module], heads, queries, keys, paired))
 
     with _opened(model, note), torch.no_grad():
         run()

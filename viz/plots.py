@@ -163,7 +163,7 @@ def _draw_map(ax: Axes, numbers: Any, unit: str) -> None:
     image = ax.imshow(numbers, cmap=colour_map(), vmin=-largest, vmax=largest, aspect="auto", interpolation="nearest")
     bar = cast("Figure", ax.figure).colorbar(image, ax=ax, shrink=0.8)
     bar.set_label(unit or "no unit", **_plain())
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
 
 
 def _name_axes(ax: Axes, columns: Sequence[str], rows: Sequence[str]) -> None:

@@ -184,7 +184,8 @@ class Explanation:
         Where there are many numbers (attention matrices), they go into a safetensors file of the same name beside it.
         """
         path = Path(path)
-        arrays = [stack.scores for stack in self.attention.values()] + [self.layers] * (self.layers is not None)
+        arrays = [stack.scores for stack in self.attention.values()]
+        arrays += [] if self.layers is None else [self.layers]
         if sum(4 * math.prod(array.shape) for array in arrays) <= BESIDE:
             path.write_text(self.to_json(indent=1), encoding="utf-8")
             return

@@ -55,7 +55,8 @@ def head_ablation(explainer: Explainer, *inputs: Any, **how: Any) -> np.ndarray:
     fixed = {**how, "target": whole.target}
     if whole.task == "question-answering":
         fixed = {**how, "answer": None if whole.answer is None else whole.answer[1]}
-    batch = explainer._batch(explainer._encode([whole.segments if len(whole.segments) > 1 else whole.segments[0]])[:1])
+    text: Any = whole.segments if len(whole.segments) > 1 else whole.segments[0]
+    batch = explainer._batch(explainer._encode([text])[:1])
     matrices = attention_site(explainer.model, lambda: explainer._run(batch, batch.everyone)).matrices
     lost = torch.zeros(len(matrices), max(matrix.heads for matrix in matrices), dtype=torch.float64)
     for layer, matrix in enumerate(matrices):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -168,16 +169,16 @@ class Poser:
                 norm = self.adapter.inside(k, "norm")
                 ((summed, *_),) = evaluate_sites([replace(norm, side="input")], self.plain)
                 scale = (summed.var(-1, unbiased=False) + norm.module.eps).rsqrt()  # type: ignore[operator]
-                gain = norm.module.weight
+                gain: Any = norm.module.weight
                 vectors, enters = ((t - t.mean(-1, keepdim=True)) * gain for t in (vectors, enters))
         return probabilities, vectors, enters, scale
 
 
 def _by_head(projection: Site, heads: int) -> Tensor:
     """The projection's weights, each head's part: (H, E, D)."""
-    weight = projection.module.weight.detach()
+    weight: Any = projection.module.weight.detach()  # type: ignore[operator]
     weight = weight.T if isinstance(projection.module, torch.nn.Linear) else weight  # GPT-2 keeps its own transposed
-    return weight.unflatten(0, (heads, -1))  # type: ignore[operator]
+    return weight.unflatten(0, (heads, -1))
 
 
 def _uniform(probabilities: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from xai_nlp.core.reduce import REDUCTIONS
 from xai_nlp.core.registry import Method, Scores
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.embeddings import evaluate_sites
+from xai_nlp.hooks.scope import Place
 from xai_nlp.methods.attention import AttentionIntegratedGradients, AttentionNorms, reading
 from xai_nlp.methods.path import Conductance, IntegratedGradients
 from xai_nlp.tasks.pose import Poser
@@ -100,7 +101,7 @@ def _flowing(poser: Poser, asked: Asked) -> Found:
     if isinstance(method, IntegratedGradients):
         method = Conductance(steps=method.steps, tolerance=method.tolerance, max_steps=method.max_steps)
     layers = poser.adapter.layers if asked.layers else ()
-    sites = [*layers, *[poser.attention] * asked.attention]
+    sites: list[Place] = [*layers, *([poser.attention] if asked.attention else [])]
     problem = poser.embeddings(sites=sites, also_inputs=True, parts=asked.parts)
     scores = method.scores(problem)
     with torch.no_grad():
