@@ -12,7 +12,7 @@ from xai_nlp.core.result import Explanations
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.state import fingerprint
 from xai_nlp.models.encode import Row
-from xai_nlp.tasks.spans import decoded
+from xai_nlp.tasks.spans import Reading
 
 QUESTION = "Who wrote the first published algorithm?"
 CONTEXT = (
@@ -40,6 +40,10 @@ def row_of(words, question=2):
     return Row(0, {"input_ids": [0] * L}, ("",) * L, offsets, segment)
 
 
+def read(context, *windows):
+    return Reading("a question", context, *zip(*windows, strict=True))
+
+
 @pytest.mark.parametrize("longest", [1, 3, 30])
 def test_the_best_answers_are_those_of_brute_force(longest):
     torch.manual_seed(0)
@@ -50,7 +54,7 @@ def test_the_best_answers_are_those_of_brute_force(longest):
     scores = {(s, e): float(logits[0, s] + logits[1, e]) for s, e in pairs}
     total = sum(map(math.exp, scores.values()))
     expected = sorted(pairs, key=lambda pair: -scores[pair])
-    found = decoded([row], [logits], context, best=100, longest=longest)
+    found = read(context, (row, logits)).answers(best=100, longest=longest)
     assert [(a.start, a.end) for a in found] == expected
     for answer in found:
         assert answer.probability == pytest.approx(math.exp(scores[answer.start, answer.end]) / total)
@@ -62,7 +66,7 @@ def test_a_stretch_that_two_windows_see_counts_once_by_its_better_score():
     row, context = row_of(3), "a b c"
     worse, better = torch.zeros(2, len(row)), torch.zeros(2, len(row))
     better[:, 4] = 2.0
-    found = decoded([row, row], [worse, better], context)
+    found = read(context, (row, worse), (row, better)).answers()
     assert [a.text for a in found].count("a") == 1
     assert (found[0].text, found[0].window, found[0].score) == ("a", 1, 4.0)
     assert sum(a.probability for a in found) == pytest.approx(1)
@@ -72,8 +76,9 @@ def test_no_answer_takes_part_where_it_may_by_the_window_that_believes_least_in_
     row = row_of(2)
     first, second = torch.zeros(2, len(row)), torch.zeros(2, len(row))
     first[:, 0], second[:, 0] = 5.0, 1.0
-    assert all(a.text for a in decoded([row, row], [first, second], "a b"))
-    best = decoded([row, row], [first, second], "a b", unanswerable=True)[0]
+    reading = read("a b", (row, first), (row, second))
+    assert all(a.text for a in reading.answers())
+    best = reading.answers(unanswerable=True)[0]
     assert (best.text, best.span, best.score, best.window) == ("", None, 2.0, 1)
 
 

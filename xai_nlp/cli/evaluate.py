@@ -45,7 +45,5 @@ def qa(
         if predictions:
             predictions.write_text(json.dumps(answers, ensure_ascii=False, indent=1), encoding="utf-8")
         measured = quality(asked, answers)
-        Console().print(
-            f"{measured.questions:,} questions: exact match {measured.exact_match:.2f}, F1 {measured.f1:.2f}",
-            highlight=False,
-        )
+        counted = f"{measured.questions:,} question{'s' * (measured.questions != 1)}"
+        Console().print(f"{counted}: exact match {measured.exact_match:.2f}, F1 {measured.f1:.2f}", highlight=False)

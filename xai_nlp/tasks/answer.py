@@ -8,17 +8,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from xai_nlp.core.reduce import Span
 from xai_nlp.core.result import Explanation, Explanations
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.state import borrowed
 from xai_nlp.models.encode import Row
 from xai_nlp.tasks.explainer import Aim, Explainer, How
-from xai_nlp.tasks.spans import CONTEXT, LONGEST, Answer, decoded, no_answer_score
+from xai_nlp.tasks.spans import CONTEXT, LONGEST, Answer, Given, Reading
 
 UNITS = {"logit": "logit", "probability": "probability", "log-probability": "log-probability"}
 TARGETS = ("start", "end", "span")
-Given = str | Span  # an answer as the user gives it: its text, or its characters
 SHOWN = 8  # answers that an explanation lists
 
 
@@ -64,13 +62,15 @@ class QuestionAnsweringExplainer(Explainer):
         pairs = self._pairs(question, context)
 
         def aims(rows: list[Row], outputs: list[Tensor]) -> list[Aim]:
-            found = []
-            for e, pair in enumerate(pairs):
-                mine = [r for r, row in enumerate(rows) if row.example == e]
-                answers, of_mine = self._answers(rows, outputs, mine, pair[1], unanswerable, longest)
-                wanted = answers[0] if answer is None else self._given(answer, rows, outputs, mine, pair[1])
-                other = self._other(rather_than, wanted, rows, outputs, mine, pair[1])
-                found.append(self._aim(pair, names, asked.unit, mine, answers, wanted, other, of_mine))
+            found, first = [], 0
+            for reading in _readings(pairs, rows, outputs):
+                answers = reading.answers(longest=longest, unanswerable=unanswerable)
+                wanted = answers[0] if answer is None else reading.given(answer)
+                other = None if rather_than is None else reading.given(rather_than, window=wanted.window)
+                if other is not None and (other.start, other.end) == (wanted.start, wanted.end):
+                    raise InvalidInput(f"the contrast compares {wanted.text!r} with itself.")
+                found.append(self._aim(reading, first, names, asked.unit, answers, wanted, other))
+                first += len(reading.windows)
             return found
 
         found = self._explained(pairs, asked, aims)
@@ -99,11 +99,8 @@ class QuestionAnsweringExplainer(Explainer):
         with borrowed(self.model, evaluate=True):
             rows = self._encode(pairs, max_length, stride)
             outputs = self._outputs(rows)
-        found = []
-        for e, (_, text) in enumerate(pairs):
-            mine = [r for r, row in enumerate(rows) if row.example == e]
-            found.append(self._answers(rows, outputs, mine, text, unanswerable, longest, best)[0])
-        return found
+        readings = _readings(pairs, rows, outputs)
+        return [reading.answers(best=best, longest=longest, unanswerable=unanswerable) for reading in readings]
 
     # Encode ---------------------------------------------------------------------------------------------------------
 
@@ -135,79 +132,18 @@ class QuestionAnsweringExplainer(Explainer):
             )
         return names
 
-    @staticmethod
-    def _answers(
-        rows: Sequence[Row],
-        outputs: Sequence[Tensor],
-        mine: Sequence[int],
-        context: str,
-        unanswerable: bool,
-        longest: int,
-        best: int = 20,
-    ) -> tuple[list[Answer], list[Tensor]]:
-        logits = [outputs[r][:, : len(rows[r])].cpu() for r in mine]
-        of_mine = [rows[r] for r in mine]
-        found = decoded(of_mine, logits, context, best=best, longest=longest, unanswerable=unanswerable)
-        if not found:
-            raise InvalidInput("the context has no word that could be an answer.")
-        return found, logits
-
-    def _given(
-        self, given: Given, rows: Sequence[Row], outputs: Sequence[Tensor], mine: Sequence[int], context: str
-    ) -> Answer:
-        """The user's answer where the model gives most to it. Raises InvalidInput if the context does not hold it."""
-        spans = _places(given, context)
-        whole = [rows[r] for r in mine]
-        logits = [outputs[r].cpu() for r in mine]
-        found = []
-        for window, row in enumerate(whole):
-            for a, b in spans:
-                covered = [
-                    i for i, (s, (x, y)) in enumerate(zip(row.segment, row.offsets, strict=True))
-                    if s == CONTEXT and x < b and y > a
-                ]  # fmt: skip
-                if covered and row.offsets[covered[0]][0] <= a and row.offsets[covered[-1]][1] >= b:
-                    start, end = covered[0], covered[-1]
-                    score = float(logits[window][0, start] + logits[window][1, end])
-                    span = (row.offsets[start][0], row.offsets[end][1])
-                    found.append(Answer(context[slice(*span)], span, score, float("nan"), window, start, end))
-        if not found:
-            raise InvalidInput(
-                f"no window of the context holds {given!r} whole; use larger windows (max_length, stride)."
-            )
-        return max(found, key=lambda answer: answer.score)
-
-    def _other(
-        self,
-        given: Given | None,
-        wanted: Answer,
-        rows: Sequence[Row],
-        outputs: Sequence[Tensor],
-        mine: Sequence[int],
-        context: str,
-    ) -> Answer | None:
-        """The answer to compare with, in the same window as the one that is explained."""
-        if given is None:
-            return None
-        window = [mine[wanted.window]]
-        other = self._given(given, rows, outputs, window, context)
-        if (other.start, other.end) == (wanted.start, wanted.end):
-            raise InvalidInput(f"the contrast compares {wanted.text!r} with itself.")
-        return other
-
     def _aim(
         self,
-        pair: tuple[str, str],
+        reading: Reading,
+        first: int,
         names: Sequence[str],
         unit: str,
-        mine: Sequence[int],
         answers: Sequence[Answer],
         wanted: Answer,
         other: Answer | None,
-        logits: Sequence[Tensor],
     ) -> Aim:
-        row = mine[wanted.window]
-        weights = torch.zeros(len(names), 2, logits[wanted.window].shape[1], device=self.model.device)
+        """Start, end or span of the wanted answer, less those of the other; `first` numbers the reading's first window."""
+        weights = torch.zeros(len(names), 2, len(reading.windows[wanted.window]), device=self.model.device)
         for t, name in enumerate(names):
             for one, sign in ((wanted, 1.0), (other, -1.0)):
                 if one is not None:
@@ -216,34 +152,26 @@ class QuestionAnsweringExplainer(Explainer):
         shown: dict[str, float] = {}
         for listed in answers[:SHOWN]:  # equal texts at several places count together
             shown[listed.text] = shown.get(listed.text, 0.0) + listed.probability
-        span = None if wanted.span is None else (CONTEXT, wanted.span)
-        notes: dict[str, Any] = {"no_answer_score": no_answer_score(logits), "answer_score": wanted.score}
-        if len(mine) > 1:
-            notes |= {"window": wanted.window, "windows_read": len(mine)}
+        notes: dict[str, Any] = {"no_answer_score": reading.no_answer_score, "answer_score": wanted.score}
+        if len(reading.windows) > 1:
+            notes |= {"window": wanted.window, "windows_read": len(reading.windows)}
         versus = "" if other is None else f" of “{wanted.text}” rather than “{other.text}”"
         return Aim(
-            segments=pair,
-            rows=(row,),
+            segments=(reading.question, reading.context),
+            rows=(first + wanted.window,),
             names=tuple(name + versus for name in names),
             weights=(weights,),
             link=UNITS[unit],
             outputs=shown,
-            more={"answer": span},
+            more={"answer": None if wanted.span is None else (CONTEXT, wanted.span)},
             notes=notes,
         )
 
 
-def _places(given: Given, context: str) -> list[Span]:
-    """Where the answer stands in the context, as characters."""
-    if not isinstance(given, str):
-        start, end = given
-        if not 0 <= start < end <= len(context):
-            raise InvalidInput(f"an answer's characters lie within 0 and {len(context)}; got {given}.")
-        return [(start, end)]
-    places, at = [], context.find(given) if given.strip() else -1
-    while at >= 0:
-        places.append((at, at + len(given)))
-        at = context.find(given, at + 1)
-    if not places:
-        raise InvalidInput(f"the context does not hold the answer {given[:60]!r}; give it letter for letter.")
-    return places
+def _readings(pairs: Sequence[tuple[str, str]], rows: Sequence[Row], outputs: Sequence[Tensor]) -> list[Reading]:
+    """Each question as the model read it; rows come question by question."""
+    readings = []
+    for e, pair in enumerate(pairs):
+        mine = [(row, out[:, : len(row)].cpu()) for row, out in zip(rows, outputs, strict=True) if row.example == e]
+        readings.append(Reading(*pair, *zip(*mine, strict=True)))
+    return readings
