@@ -142,7 +142,7 @@ class QuestionAnsweringExplainer(Explainer):
         wanted: Answer,
         other: Answer | None,
     ) -> Aim:
-        """Start, end or span of the wanted answer, less those of the other; `first` numbers the reading's first window."""
+        """Start, end or span of the wanted answer, less those of the other; `first` is its first window's number."""
         weights = torch.zeros(len(names), 2, len(reading.windows[wanted.window]), device=self.model.device)
         for t, name in enumerate(names):
             for one, sign in ((wanted, 1.0), (other, -1.0)):
