@@ -13,7 +13,7 @@ from xai_nlp.core.arrays import Matrices
 from xai_nlp.core.result import Explanation
 from xai_nlp.viz.ansi import INK, SOFT, harmless
 from xai_nlp.viz.digits import signed
-from xai_nlp.viz.maps import PAIRS, brief, strongest_entries
+from xai_nlp.viz.maps import PAIRS, PEAKED, SUMS, brief, head_numbers, strongest_entries
 from xai_nlp.viz.scale import DARK, hexadecimal, peak
 
 
@@ -27,6 +27,7 @@ def _lines(explanation: Explanation) -> Iterator[RenderableType]:
         kind = "" if name == "self" else f"{name}: "
         unit = f", {stack.unit}" if stack.unit else ""
         yield Text(f"{kind}what each head carries ({stack.method.replace('_', ' ')}{unit})", style="bold")
+        yield Text(PEAKED if stack.weights else SUMS, style=SOFT)
         yield _grid(stack)
         if stack.residuals:
             worst = max(stack.residuals, key=abs)
@@ -37,7 +38,7 @@ def _lines(explanation: Explanation) -> Iterator[RenderableType]:
 
 
 def _grid(stack: Matrices) -> Table:
-    heads = stack.heads()
+    heads = head_numbers(stack)
     largest = peak(heads.flat)
     table = Table.grid(padding=(0, 1))
     table.add_column(justify="right", no_wrap=True)

@@ -24,6 +24,7 @@ from xai_nlp.viz.view import view
 from xai_nlp.viz.wording import NO_PROMISE
 
 SCOPE = "xai-nlp"
+SCRIPTS = ("show.js", "grid.js", "numbers.js", "reader.js", "maps.js")
 MOUNT = "\ndocument.querySelectorAll('.xai-nlp').forEach((root) => { mount(root); maps(root); });\n"
 
 # What HTML cannot hold: NUL, half of a surrogate pair. One character for one, so that offsets stay true.
@@ -95,7 +96,7 @@ def _style() -> str:
 
 
 def _script() -> str:
-    return "\n" + _static("show.js") + _static("maps.js") + MOUNT
+    return "\n" + "".join(map(_static, SCRIPTS)) + MOUNT
 
 
 def _static(name: str) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import zlib
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,13 +10,16 @@ import numpy as np
 from xai_nlp.core.arrays import Matrices
 from xai_nlp.core.result import Explanation
 from xai_nlp.viz.digits import signed, unsigned, with_unit
+from xai_nlp.viz.packing import levels_for, numbers_of
 from xai_nlp.viz.pieces import strongest
 from xai_nlp.viz.scale import peak
-from xai_nlp.viz.tables import Cell, Line, Table, cell, tables
+from xai_nlp.viz.tables import Cell, Line, Table, cell
 
-LEVELS = 127  # a matrix's numbers are told as so many hundred-and-twenty-sevenths of its head's largest
 COLUMNS = 10  # words in the table of layers
 PAIRS = 8
+NOISE = 1e-6  # of the largest: what rounding leaves of an embedding that did not move
+SUMS = "the sum of each head’s matrix"
+PEAKED = "how peaked each head is: its largest weight, mean over the tokens that look"
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,12 @@ class Stack:
     name: str  # "", or "encoder", "decoder", "cross"
     method: str
     unit: str
-    heads: Table  # a line a layer, a cell a head
+    about: str  # what the numbers of the heads are
+    heads: Table  # a line a layer: all its heads, then each; a single cell where there is one
+    everywhere: str  # the sum over all layers; "" where layers do not add up
     pairs: tuple[Pair, ...]
     residual: str  # of the layer that is left with most; "" where nothing has to add up
+    levels: int  # that a number may have on the page
 
 
 @dataclass(frozen=True)
@@ -56,19 +60,30 @@ def maps_of(item: Explanation, words: Explanation) -> Maps | None:
     """What there is to show of an explanation's layers and attention; None if nothing was asked for."""
     if item.layers is None and not item.attention:
         return None
-    stacks = tuple(_stack(name, stack, words) for name, stack in words.attention.items())
-    return Maps(_layers(words), stacks, _numbers(item))
+    levels = {name: levels_for(stack) for name, stack in item.attention.items()}
+    stacks = tuple(_stack(name, stack, words, levels[name]) for name, stack in words.attention.items())
+    return Maps(_layers(words), stacks, numbers_of(item, words, levels))
 
 
 def parts_of(words: Explanation, top: int) -> tuple[Table, ...]:
-    """Each word's scores by embedding: one column for each, and their sum."""
+    """The strongest words' scores by embedding, one column for each and their sum; all tokens together in the end.
+
+    One scale for all columns: an embedding that counts for nothing then looks like nothing.
+    """
     if not words.parts:
         return ()
-    names = [*words.parts, "sum"]
-    items = [replace(words, scores=part, parts={}) for part in (*words.parts.values(), words.scores)]
-    largest = max(peak(item.scores) for item in items)
-    peaks = {item.unit or f"method {item.method}": largest for item in items}
-    return tables(names, items, peaks, top)
+    largest = max(map(peak, (*words.parts.values(), words.scores)))
+    columns = [
+        [n if abs(n) > NOISE * largest else 0.0 for n in column] for column in (*words.parts.values(), words.scores)
+    ]
+    unit = f", {words.unit}" if words.unit else ""
+    lines = [
+        Line(words.tokens[i], "", tuple(cell(column[i], largest, largest) for column in columns))
+        for i in strongest(words, top)
+    ]
+    totals = tuple(Cell(signed(math.fsum(column), largest or None)) for column in columns)
+    heads = tuple(f"{name}{unit}" for name in (*words.parts, "sum"))
+    return (Table(heads, (*lines, Line("every token", "", totals))),)
 
 
 def _layers(words: Explanation) -> Table | None:
@@ -84,30 +99,46 @@ def _layers(words: Explanation) -> Table | None:
     return Table(tuple(words.tokens[i] for i in shown), lines)
 
 
-def _stack(name: str, stack: Matrices, words: Explanation) -> Stack:
-    heads = stack.heads()
+def head_numbers(stack: Matrices) -> np.ndarray:
+    """One number for each head, (layers, H): what it carries, the sum of its matrix.
+
+    Weights add up to the number of tokens in every head; there it is how peaked they are, the largest weight of each
+    query, averaged: 1 where every token looks at one other, 1/K where all look everywhere alike.
+    """
+    return stack.scores.numpy().max(3).mean(2, dtype=np.float64) if stack.weights else stack.heads()
+
+
+def _stack(name: str, stack: Matrices, words: Explanation, levels: int) -> Stack:
+    heads = head_numbers(stack)
     largest = peak(heads.flat)
-    lines = tuple(
-        Line(layer, "", tuple(_short(float(n), largest) for n in row))
-        for layer, row in zip(stack.layers, heads, strict=True)
-    )
     many = heads.shape[1] > 1
-    columns = tuple(str(h) for h in range(heads.shape[1])) if many else ("all",)
+    sums = stack.weights is False
+    lines = []
+    for layer, row in zip(stack.layers, heads, strict=True):
+        cells = [_short(float(n), largest) for n in row]
+        lines.append(Line(layer, "", (*([_plain(row.sum(), largest) if sums else Cell("all")] * many), *cells)))
     worst = max(map(abs, stack.residuals), default=None)
     return Stack(
         name="" if name == "self" else name,
         method=stack.method.replace("_", " "),
         unit=stack.unit,
-        heads=Table(columns, lines),
+        about=SUMS if sums else PEAKED,
+        heads=Table(("all", *map(str, range(heads.shape[1]))) if many else ("matrix",), tuple(lines)),
+        everywhere=brief(float(heads.sum()), largest) if sums and len(lines) > 1 else "",
         pairs=_pairs(stack, words, many),
         residual="" if worst is None else with_unit(unsigned(worst), stack.unit),
+        levels=levels,
     )
 
 
 def _short(number: float, largest: float) -> Cell:
     """Two decimals or so, no plus and no zero before the point: twelve heads fit a line."""
-    full = cell(number, largest, largest)
-    return replace(full, number=brief(number, largest))
+    return replace(cell(number, largest, largest), number=brief(number, largest))
+
+
+def _plain(number: float, largest: float) -> Cell:
+    """The same without a colour."""
+    return Cell(brief(float(number), largest))
 
 
 def brief(number: float, largest: float) -> str:
@@ -122,9 +153,13 @@ def brief(number: float, largest: float) -> str:
 def strongest_entries(stack: Matrices, most: int) -> list[tuple[int, int, int, int, float]]:
     """(layer, head, query, key, number) of the entries with the largest sizes, the largest first."""
     scores = stack.scores.numpy()
-    order = np.argsort(-np.abs(scores).reshape(-1), kind="stable")[:most]
+    sizes = np.abs(scores).reshape(-1)
+    most = min(most, sizes.size)
+    least = np.partition(sizes, -most)[-most] if most else 0  # sorting all of ten million would take seconds
+    near = np.flatnonzero((sizes >= least) & (sizes > 0))
+    order = near[np.argsort(-sizes[near], kind="stable")][:most]
     places = zip(*(axis.tolist() for axis in np.unravel_index(order, scores.shape)), strict=True)
-    return [(*place, float(scores[place])) for place in places if scores[place]]
+    return [(*place, float(scores[place])) for place in places]
 
 
 def _pairs(stack: Matrices, words: Explanation, many: bool) -> tuple[Pair, ...]:
@@ -140,36 +175,3 @@ def _pairs(stack: Matrices, words: Explanation, many: bool) -> tuple[Pair, ...]:
         )
         for layer, head, query, key, number in found
     )
-
-
-# For the script ------------------------------------------------------------------------------------------------------
-
-
-def _numbers(item: Explanation) -> str:
-    """Tokens, layers and matrices. A matrix travels as whole numbers of −127 to 127, deflated, with its peaks."""
-    stacks = [
-        {
-            "name": name,
-            "layers": stack.layers,
-            "unit": stack.unit,
-            "weights": stack.weights,
-            "shape": stack.scores.shape,
-            "queries": stack.queries,
-            "keys": stack.keys,
-            **_packed(stack.scores.numpy()),
-        }
-        for name, stack in item.attention.items()
-    ]
-    flows = [] if item.layers is None else item.layers.numpy().tolist()
-    layers = [[float(f"{n:.4g}") for n in row] for row in flows] or None
-    told = {"tokens": item.tokens, "unit": item.unit, "layers": layers, "stacks": stacks}
-    text = json.dumps(told, separators=(",", ":"))
-    return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
-
-
-def _packed(scores: np.ndarray) -> dict[str, object]:
-    peaks = np.abs(scores).max((2, 3))  # (layers, H)
-    safe = np.where(peaks > 0, peaks, 1)[:, :, None, None]
-    levels = np.rint(scores / safe * LEVELS).astype(np.int8)
-    packed = base64.b64encode(zlib.compress(levels.tobytes(), 6)).decode("ascii")
-    return {"peaks": [[float(f"{p:.6g}") for p in row] for row in peaks.tolist()], "levels": packed}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput
+from xai_nlp.viz.maps import head_numbers
 from xai_nlp.viz.pieces import strongest
 from xai_nlp.viz.scale import LIGHT, RGB
 from xai_nlp.viz.sheet import WIDTH, Box, Sheet, Stroke, Words
@@ -30,6 +31,7 @@ DPI = 200
 FINE = 600  # dots per inch that words are measured at
 PIXELS = 2**16 - 1  # Agg draws no higher picture; a longer text gets a coarser one
 LETTERS = 32  # of a token beside its bar
+LARGEST = 30  # inches that the cells of a map may take
 
 #: Looked through in this order for a character; the first comes with matplotlib, the others where they are installed.
 FAMILIES = (
@@ -94,9 +96,12 @@ def draw_layers(explanation: Explanation, ax: Axes) -> None:
 
 
 def draw_heads(explanation: Explanation, ax: Axes, *, stack: str = "self") -> None:
-    """Layer × head: the sum of each head's matrix, the first layer at the bottom. Raises as `draw_attention`."""
+    """Layer × head: the sum of each head's matrix, the first layer at the bottom; of weights, how peaked they are.
+
+    Raises as `draw_attention`.
+    """
     found = _stack(explanation, stack)
-    heads = found.heads()
+    heads = head_numbers(found)
     _draw_map(ax, heads, found.unit)
     _name_axes(ax, [f"head {h}" for h in range(heads.shape[1])], found.layers)
     ax.invert_yaxis()
@@ -142,6 +147,27 @@ def attention_figure(
     return _alone(columns, rows, partial(draw_attention, explanation, layer=layer, head=head, stack=stack))
 
 
+def save_layers(explanation: Explanation, path: str | os.PathLike[str]) -> None:
+    """Write `layers_figure` as PNG or SVG, by the suffix of `path`."""
+    save_figure(partial(layers_figure, explanation), path)
+
+
+def save_heads(explanation: Explanation, path: str | os.PathLike[str], *, stack: str = "self") -> None:
+    """Write `heads_figure` as PNG or SVG, by the suffix of `path`."""
+    save_figure(partial(heads_figure, explanation, stack=stack), path)
+
+
+def save_attention(
+    explanation: Explanation,
+    path: str | os.PathLike[str],
+    layer: int | None = None,
+    head: int | None = None,
+    stack: str = "self",
+) -> None:
+    """Write `attention_figure` as PNG or SVG, by the suffix of `path`."""
+    save_figure(partial(attention_figure, explanation, layer=layer, head=head, stack=stack), path)
+
+
 def _stack(explanation: Explanation, name: str) -> Matrices:
     if name not in explanation.attention:
         known = ", ".join(explanation.attention) or "none; explain with attention=True or a method over attention"
@@ -150,7 +176,7 @@ def _stack(explanation: Explanation, name: str) -> Matrices:
 
 
 def _alone(columns: int, rows: int, draw: Callable[[Axes], None]) -> Figure:
-    side = 0.24  # inches a cell
+    side = min(0.24, LARGEST / max(columns, rows))  # inches a cell
     figure = _figure_of(1.6 + side * max(4, rows), 2.6 + side * max(8, columns))
     figure.set_layout_engine("constrained")
     draw(figure.subplots())
@@ -167,8 +193,11 @@ def _draw_map(ax: Axes, numbers: Any, unit: str) -> None:
 
 
 def _name_axes(ax: Axes, columns: Sequence[str], rows: Sequence[str]) -> None:
-    ax.set_xticks(range(len(columns)), [_shortened(name) for name in columns], **_plain(rotation=90, fontsize=8))
-    ax.set_yticks(range(len(rows)), [_shortened(name) for name in rows], **_plain(fontsize=8))
+    """Names of all cells, or of none where there are so many that they would cover each other."""
+    many = LARGEST / 0.14  # inches that a line of this size needs
+    for axis, names, rotation in ((ax.xaxis, columns, 90), (ax.yaxis, rows, 0)):
+        shown = names if len(names) <= many else ()
+        axis.set_ticks(range(len(shown)), [_shortened(name) for name in shown], **_plain(rotation=rotation, fontsize=8))
     ax.tick_params(length=0)
     for spine in ax.spines.values():
         spine.set_visible(False)

@@ -1,6 +1,9 @@
 """Explanations made by hand."""
 
-from xai_nlp.core.result import Explanation
+import numpy as np
+
+from xai_nlp.core.arrays import Array, Matrices
+from xai_nlp.core.result import SPECIAL, Explanation
 
 HOSTILE = {
     "markup": "</script><img src=x onerror=alert(1)> \"quoted\" & 'single' {{ 7*7 }} {% raw %}",
@@ -38,3 +41,26 @@ def made(text="a fine film", scores=None, *, pair=None, **more):
         params={"steps": "auto", "steps_used": 17}, versions={"xai_nlp": "0.1.0"},
     )  # fmt: skip
     return Explanation(**{**values, **more})
+
+
+QUESTION, CONTEXT = "Who wrote it?", "Ada Lovelace wrote it"
+TOKENS = ("[CLS]", "Who", "wrote", "it", "?", "[SEP]", "Ada", "Love", "lace", "wrote", "it", "[SEP]")
+OFFSETS = ((0, 0), (0, 3), (4, 9), (10, 12), (12, 13), (0, 0), (0, 3), (4, 8), (8, 12), (13, 18), (19, 21), (0, 0))
+SEGMENT = (SPECIAL, 0, 0, 0, 0, SPECIAL, 1, 1, 1, 1, 1, SPECIAL)
+L = len(TOKENS)
+
+
+def matrices(layers=2, heads=3, length=L, seed=0, **more):
+    numbers = np.random.default_rng(seed).standard_normal((layers, heads, length, length)) ** 3
+    names = tuple(f"layer {k}" for k in range(layers))
+    return Matrices(scores=Array(numbers), layers=names, method="attention_conductance", unit="logit", **more)
+
+
+def answered(target="start", **more):
+    values = dict(
+        pair=CONTEXT, tokens=TOKENS, offsets=OFFSETS, segment=SEGMENT, scores=tuple(0.1 * i for i in range(L)),
+        target=target, task="question-answering", outputs={"Ada Lovelace": 0.75, "": 0.25}, answer=(1, (0, 12)),
+        layers=Array(np.arange(2 * L).reshape(2, L) / 10), attention={"self": matrices()},
+        parts={"word": (0.05,) * L, "position": tuple(0.1 * i - 0.05 for i in range(L))},
+    )  # fmt: skip
+    return made(QUESTION, **{**values, **more})

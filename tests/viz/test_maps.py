@@ -1,48 +1,23 @@
 """Layers, attention and the answer on a page: what reads without a script, and what one adds."""
 
-import base64
+import io
 import json
 import re
-import zlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
-from tests.viz.samples import made
-from xai_nlp.core.arrays import Array, Matrices
-from xai_nlp.core.result import SPECIAL
+from tests.viz.samples import L, answered, matrices
+from xai_nlp.core.arrays import Array
+from xai_nlp.errors import InvalidInput
 from xai_nlp.viz import plots
 from xai_nlp.viz.ansi import tokens_ansi
 from xai_nlp.viz.heads import render_attention
 from xai_nlp.viz.html import page
-from xai_nlp.viz.maps import maps_of, parts_of, strongest_entries
+from xai_nlp.viz.maps import head_numbers, maps_of, parts_of, strongest_entries
 from xai_nlp.viz.wording import headline
-
-QUESTION, CONTEXT = "Who wrote it?", "Ada Lovelace wrote it"
-TOKENS = ("[CLS]", "Who", "wrote", "it", "?", "[SEP]", "Ada", "Love", "lace", "wrote", "it", "[SEP]")
-OFFSETS = ((0, 0), (0, 3), (4, 9), (10, 12), (12, 13), (0, 0), (0, 3), (4, 8), (8, 12), (13, 18), (19, 21), (0, 0))
-SEGMENT = (SPECIAL, 0, 0, 0, 0, SPECIAL, 1, 1, 1, 1, 1, SPECIAL)
-L = len(TOKENS)
-
-
-def matrices(layers=2, heads=3, length=L, seed=0, **more):
-    numbers = np.random.default_rng(seed).standard_normal((layers, heads, length, length)) ** 3
-    names = tuple(f"layer {k}" for k in range(layers))
-    return Matrices(scores=Array(numbers), layers=names, method="attention_conductance", unit="logit", **more)
-
-
-def answered(target="start", **more):
-    values = dict(
-        pair=CONTEXT, tokens=TOKENS, offsets=OFFSETS, segment=SEGMENT, scores=tuple(0.1 * i for i in range(L)),
-        target=target, task="question-answering", outputs={"Ada Lovelace": 0.75, "": 0.25}, answer=(1, (0, 12)),
-        layers=Array(np.arange(2 * L).reshape(2, L) / 10), attention={"self": matrices()},
-        parts={"word": (0.05,) * L, "position": tuple(0.1 * i - 0.05 for i in range(L))},
-    )  # fmt: skip
-    return made(QUESTION, **{**values, **more})
-
-
-# Without a script ----------------------------------------------------------------------------------------------------
 
 
 def test_the_answer_is_framed_and_asked_about():
@@ -67,9 +42,10 @@ def test_heads_are_sums_of_their_matrices():
     shown = maps_of(item, item.words())
     heads = item.attention["self"].scores.numpy().sum((2, 3))
     table = shown.stacks[0].heads
-    assert [len(line.cells) for line in table.lines] == [3, 3]
+    assert table.heads == ("all", "0", "1", "2")
     for line, row in zip(table.lines, heads, strict=True):
-        for cell, number in zip(line.cells, row, strict=True):
+        assert float(line.cells[0].number.replace("−", "-")) == pytest.approx(row.sum(), abs=0.051)
+        for cell, number in zip(line.cells[1:], row, strict=True):
             assert float(cell.number.replace("−", "-")) == pytest.approx(number, abs=0.051)
             assert cell.kind == ("n" if number < 0 else "p")
 
@@ -102,17 +78,6 @@ def test_parts_stand_beside_their_sum():
     assert word + position == pytest.approx(total, abs=0.02)
 
 
-def test_numbers_for_the_script_are_the_matrices_to_a_127th():
-    item = answered()
-    told = json.loads(maps_of(item, item.words()).numbers)
-    (stack,) = told["stacks"]
-    levels = np.frombuffer(zlib.decompress(base64.b64decode(stack["levels"])), np.int8).reshape(stack["shape"])
-    peaks = np.array(stack["peaks"])[:, :, None, None]
-    found, expected = levels * peaks / 127, item.attention["self"].scores.numpy()
-    assert np.abs(found - expected).max() <= np.abs(expected).max() / 127
-    assert told["tokens"] == list(TOKENS)
-
-
 def test_saved_json_leaves_matrices_out_and_pages_stay_small():
     length = 384
     scores = np.random.default_rng(0).standard_normal((6, 12, length, length)) ** 5
@@ -123,6 +88,34 @@ def test_saved_json_leaves_matrices_out_and_pages_stay_small():
     html = page([item])
     assert len(html) < 6e6
     assert json.loads(re.search(r'class="data">(.*?)</script>', html, re.S).group(1))[0]["attention"] == {}
+
+
+def test_embeddings_that_did_not_move_are_zero_and_push_nobody_up():
+    scores = tuple(float(i) for i in range(L))
+    noise = tuple(1e-15 * (L - i) for i in range(L))  # strongest where the word's score is weakest
+    (table,) = parts_of(answered(parts={"word": scores, "type": noise}, scores=scores).words(), top=2)
+    assert [line.name for line in table.lines] == ["Lovelace", "it", "every token"]  # 7 + 8, then 10; [SEP] is no word
+    assert [cell.number for cell in table.lines[0].cells] == ["+15.0", "0", "+15.0"]
+    assert table.lines[-1].cells[0].number == "+66.0"  # 0 + 1 + … + 11, all tokens
+
+
+def test_weights_tell_how_peaked_a_head_is():
+    one = np.zeros((1, 2, L, L))
+    one[0, 0, :, 0] = 1.0  # every token looks at the first
+    one[0, 1] = 1 / L  # every token looks everywhere alike
+    stack = replace(matrices(1, 2), scores=Array(one), weights=True, unit="")
+    np.testing.assert_allclose(head_numbers(stack), [[1.0, 1 / L]], rtol=1e-6)
+    item = answered(attention={"self": stack}, layers=None)
+    shown = maps_of(item, item.words()).stacks[0]
+    assert "largest weight" in shown.about
+    assert shown.everywhere == ""  # weights do not add up over layers
+    assert "largest weight" in tokens_of(item)
+
+
+def tokens_of(item):
+    console = Console(width=100, file=io.StringIO())
+    console.print(render_attention(item))
+    return console.file.getvalue()
 
 
 def test_hostile_tokens_stay_text():
@@ -150,81 +143,26 @@ def test_terminal_and_figures(tmp_path):
     np.testing.assert_allclose(everywhere, item.attention["self"].scores.numpy().sum((0, 1)), rtol=1e-5)
 
 
-def until(tab, said, *args):
-    """Wait for it; the page's policy forbids playwright's own way of waiting, which evaluates text."""
-    for _ in range(100):
-        if tab.evaluate(said, *args):
-            return
-        tab.wait_for_timeout(50)
-    raise AssertionError(said)
-
-
-DRAWN = "document.querySelector('canvas.matrix').style.width !== ''"
-
-
-# In a browser --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
-def test_a_page_with_maps_is_quiet_and_fits(opened, width, scheme):
-    tab = opened([answered("start"), answered("end")], width, color_scheme=scheme)
-    tab.locator("canvas.matrix").first.scroll_into_view_if_needed()
-    tab.wait_for_timeout(200)
-    assert tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    assert tab.locator(".row.to-start, .row.to-end").count() == 2
-
-
-@pytest.mark.browser
-def test_choosing_a_head_changes_the_matrix_and_what_is_told(opened):
+def test_figures_of_maps_become_files(tmp_path):
     item = answered()
-    tab = opened([item])
-    canvas = tab.locator("canvas.matrix")
-    canvas.scroll_into_view_if_needed()
-    until(tab, DRAWN)
-    before = canvas.evaluate("c => c.toDataURL()")
-    tab.get_by_role("button", name=re.compile("layer 1, head 2")).click()
-    until(tab, "before => document.querySelector('canvas.matrix').toDataURL() !== before", before)
-    box = canvas.bounding_box()
-    query, key = 6, 1
-    canvas.hover(position={"x": (key + 0.5) * box["width"] / L, "y": (query + 0.5) * box["height"] / L})
-    told = tab.locator(".stack .told").inner_text()
-    assert told.startswith("layer 1, head 2 · “Ada” ← “Who”")
-    number = float(re.search(r"([+−][\d.e−]+)", told.split("”")[-1]).group(1).replace("−", "-"))
-    scores = item.attention["self"].scores
-    assert number == pytest.approx(float(scores[1, 2, query, key]), abs=float(np.abs(scores[1, 2]).max()) / 200)
-    canvas.focus()
-    tab.keyboard.press("ArrowRight")
-    assert "“Ada” ← “wrote”" in tab.locator(".stack .told").inner_text()
+    plots.save_layers(item, tmp_path / "layers.svg")
+    plots.save_heads(item, tmp_path / "heads.png")
+    plots.save_attention(item, tmp_path / "head.png", layer=1, head=2)
+    plots.save_attention(item, tmp_path / "all.png")
+    assert (tmp_path / "head.png").read_bytes() != (tmp_path / "all.png").read_bytes()
+    assert (tmp_path / "layers.svg").read_bytes().startswith(b"<?xml")
+    with pytest.raises(InvalidInput, match="3 does not exist"):
+        plots.save_attention(item, tmp_path / "none.png", head=3)
 
 
-@pytest.mark.browser
-def test_pointing_at_a_word_tells_whom_it_draws_on(opened):
-    stack = np.zeros((2, 3, L, L))
-    stack[1, 0, 7, 1], stack[0, 2, 8, 1], stack[0, 0, 7, 4] = 1.0, 0.5, -0.25
-    item = answered(attention={"self": replace(matrices(), scores=Array(stack))})
-    tab = opened([item])
-    tab.locator("canvas.matrix").scroll_into_view_if_needed()
-    until(tab, DRAWN)
-    word, who = (tab.locator(".only-words span.t", has_text=text) for text in ("Lovelace", "Who"))
-    own = who.get_attribute("class")
-    word.hover()
-    told = tab.locator(".drawn-note").inner_text()
-    assert told.startswith("“Lovelace” drew most on “Who” (+1.50")
-    assert {"p", "a100"} <= set(who.get_attribute("class").split())
-    tab.mouse.move(5, 5)
-    assert who.get_attribute("class") == own
-    word.focus()
-    assert "Lovelace" in tab.locator(".drawn-note").inner_text()
-
-
-@pytest.mark.browser
-def test_without_a_script_the_tables_read(browser, tmp_path):
-    file = tmp_path / "page.html"
-    file.write_text(page([answered()]), encoding="utf-8")
-    tab = browser.new_context(java_script_enabled=False).new_page()
-    tab.goto(file.as_uri())
-    assert tab.locator("table.heads").is_visible()
-    assert tab.locator(".pairs li").count() == 8
-    assert not tab.locator("canvas.matrix").is_visible()
-    tab.context.close()
+def test_a_figure_of_many_tokens_stays_a_figure():
+    length = 400
+    item = answered(
+        tokens=("x",) * length, offsets=((0, 1),) * length, segment=(1,) * length, scores=(0.5,) * length, parts={},
+        layers=None, attention={"self": matrices(1, 1, length)},
+    )  # fmt: skip
+    figure = plots.attention_figure(item)
+    assert max(figure.get_size_inches()) < 40
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == []  # 400 names would cover each other
+    few = plots.attention_figure(answered())
+    assert len(few.axes[0].get_xticklabels()) == L

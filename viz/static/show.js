@@ -9,7 +9,7 @@ export function mount(root) {
   controls.hidden = false;
   controls.addEventListener("submit", (event) => event.preventDefault());
   tips(root);
-  arrows(root);
+  for (const strip of root.querySelectorAll(".strip")) arrows(strip);
   choices(root, controls);
   longTexts(root);
   finding(root, controls);
@@ -25,7 +25,7 @@ function tips(root) {
   root.append(tip);
   const hide = () => { tip.hidden = true; };
   const show = (event) => {
-    const mark = event.target.closest?.("span.t");
+    const mark = event.target.closest?.("span.t[data-n]");
     if (!mark) return hide();
     const rank = document.createElement("span");
     rank.textContent = `  no. ${mark.dataset.rank}`;
@@ -55,34 +55,32 @@ function place(tip, mark, root, event) {
 }
 
 // Each text is one stop for the tab key; inside it the arrow keys go from mark to mark.
-function arrows(root) {
-  for (const strip of root.querySelectorAll(".strip")) {
-    const marks = [...strip.querySelectorAll("span.t")];
-    marks.forEach((mark, at) => { mark.tabIndex = at ? -1 : 0; });
-    let current = 0;
-    const go = (to) => {
-      marks[current].tabIndex = -1;
-      current = Math.max(0, Math.min(marks.length - 1, to));
-      marks[current].tabIndex = 0;
-      marks[current].focus();
-    };
-    const at = new Map(marks.map((mark, index) => [mark, index]));
-    strip.addEventListener("focusin", (event) => {
-      if (!at.has(event.target)) return;
-      marks[current].tabIndex = -1;
-      current = at.get(event.target);
-      marks[current].tabIndex = 0;
-    });
-    strip.addEventListener("keydown", (event) => {
-      if (!at.has(event.target) || event.altKey || event.ctrlKey || event.metaKey) return;
-      const forward = getComputedStyle(event.target).direction === "rtl" ? "ArrowLeft" : "ArrowRight";
-      const back = forward === "ArrowRight" ? "ArrowLeft" : "ArrowRight";
-      const to = { [forward]: current + 1, [back]: current - 1, Home: 0, End: marks.length - 1 }[event.key];
-      if (to === undefined) return;
-      event.preventDefault();
-      go(to);
-    });
-  }
+function arrows(strip) {
+  const marks = [...strip.querySelectorAll("span.t")];
+  marks.forEach((mark, at) => { mark.tabIndex = at ? -1 : 0; });
+  let current = 0;
+  const go = (to) => {
+    marks[current].tabIndex = -1;
+    current = Math.max(0, Math.min(marks.length - 1, to));
+    marks[current].tabIndex = 0;
+    marks[current].focus();
+  };
+  const at = new Map(marks.map((mark, index) => [mark, index]));
+  strip.addEventListener("focusin", (event) => {
+    if (!at.has(event.target)) return;
+    marks[current].tabIndex = -1;
+    current = at.get(event.target);
+    marks[current].tabIndex = 0;
+  });
+  strip.addEventListener("keydown", (event) => {
+    if (!at.has(event.target) || event.altKey || event.ctrlKey || event.metaKey) return;
+    const forward = getComputedStyle(event.target).direction === "rtl" ? "ArrowLeft" : "ArrowRight";
+    const back = forward === "ArrowRight" ? "ArrowLeft" : "ArrowRight";
+    const to = { [forward]: current + 1, [back]: current - 1, Home: 0, End: marks.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    go(to);
+  });
 }
 
 // Words or tokens, own or shared scale, and from which strength on there is colour.
@@ -91,7 +89,7 @@ function choices(root, controls) {
   const paint = () => {
     const scale = root.dataset.scale;
     least.nextElementSibling.textContent = `${least.value} %`;
-    for (const mark of root.querySelectorAll(".t")) {
+    for (const mark of root.querySelectorAll(".t[data-own]")) {
       const strength = Number(mark.dataset[scale]);
       const shown = strength < Number(least.value) ? 0 : strength;
       const now = [...mark.classList].find((name) => /^a\d+$/.test(name));
