@@ -90,7 +90,8 @@ class Matrix:
         """Whose tokens look at whose: "self"; in an encoder-decoder "encoder", "decoder" or "cross"."""
         if any(name in self.path for name in CROSS):
             return "cross"
-        return next((part for part in ("encoder", "decoder") if self.paired and part in self.path.split(".")), "self")
+        named = (part for part in self.path.split(".") if self.paired and part in ("encoder", "decoder"))
+        return next(named, "self")  # the outer name, where a decoder calls its layers an encoder's
 
 
 @dataclass(frozen=True, eq=False)

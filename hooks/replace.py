@@ -1,7 +1,7 @@
 """Re-enter a model anywhere: what passes at a place replaced by given tensors, and what is known not computed again."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -36,6 +36,7 @@ def replaced(replacements: Sequence[tuple[Place, Sequence[Tensor]]]) -> Abstract
 
 
 Passed = Sequence[tuple[nn.Module, Any]]  # modules, and what each gave out, in the order in which they ran
+Queue = list[Callable[[], Any]]  # what a module gives out at its next calls
 
 
 @contextmanager
@@ -44,33 +45,60 @@ def skipped(passed: Passed, owner: Tensor, examples: int) -> Iterator[None]:
 
     Values were computed for a batch of `examples`; row r of the pass gets those of example `owner[r]`. A module that
     ran several times (ALBERT) gives its values out in turn, and runs again when they are used up. Instances are
-    patched, never classes; another thread that runs the model does not notice.
+    patched, never classes; another thread that runs the model does not notice, and may skip on its own.
     """
-    thread = threading.get_ident()
-    values: dict[nn.Module, list[Any]] = {}
-    for module, value in passed:
-        values.setdefault(module, []).append(value)
 
     def of_rows(value: Any) -> Any:
-        return with_tensors(value, (t[owner] if len(t) == examples else t for t in tensors_of(value)))
+        return with_tensors(value, (t[owner] if t.ndim and len(t) == examples else t for t in tensors_of(value)))
 
-    def stand_in(own: Any, left: list[Any], *args: Any, **kwargs: Any) -> Any:
-        if threading.get_ident() != thread or not left:
-            return own(*args, **kwargs)
-        return of_rows(left.pop(0))
-
-    def restore(module: nn.Module, kept: Any) -> None:
-        if kept is None:
-            del module.__dict__["forward"]
-        else:
-            module.__dict__["forward"] = kept
-
+    values: dict[nn.Module, Queue] = {}
+    for module, value in passed:
+        values.setdefault(module, []).append(partial(of_rows, value))
     with ExitStack() as stack:
-        for module, given in values.items():
-            kept = module.__dict__.get("forward")  # accelerate, for one, puts its own there
-            module.__dict__["forward"] = partial(stand_in, module.forward, list(given))
-            stack.callback(restore, module, kept)
+        for module, queue in values.items():
+            stack.enter_context(_stood_in(module, queue))
         yield
+
+
+class _StandIn:
+    """A module's forward while somebody skips it: gives a thread what that thread knows, runs the module for others."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.kept = module.__dict__.get("forward")  # accelerate, for one, puts its own there
+        self.own = module.forward
+        self.known: dict[int, list[Queue]] = {}  # thread -> its queues, the innermost last
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        left = next((queue for queue in reversed(self.known.get(threading.get_ident(), ())) if queue), None)
+        return left.pop(0)() if left else self.own(*args, **kwargs)
+
+
+_stand_ins: dict[nn.Module, _StandIn] = {}
+_lock = threading.RLock()
+
+
+@contextmanager
+def _stood_in(module: nn.Module, queue: Queue) -> Iterator[None]:
+    """Threads may come and go in any order: the first brings the stand-in, the last takes it away."""
+    thread = threading.get_ident()
+    with _lock:
+        if module not in _stand_ins:
+            _stand_ins[module] = module.__dict__["forward"] = _StandIn(module)
+        stand_in = _stand_ins[module]
+        stand_in.known.setdefault(thread, []).append(queue)
+    try:
+        yield
+    finally:
+        with _lock:
+            stand_in.known[thread].pop()
+            if not stand_in.known[thread]:
+                del stand_in.known[thread]
+            if not stand_in.known:
+                del _stand_ins[module]
+                if stand_in.kept is None:
+                    del module.__dict__["forward"]
+                else:
+                    module.__dict__["forward"] = stand_in.kept
 
 
 def outermost_blocks(model: nn.Module) -> list[nn.Module]:
