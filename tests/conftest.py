@@ -5,12 +5,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 DATA = Path(os.environ.get("XAI_DATA", Path(__file__).parents[2] / "shared" / "data"))
 NEEDS = {
     "eval": (DATA.is_dir(), f"the evaluation samples are not in {DATA}"),
     "browser": (shutil.which("chromium") is not None, "chromium is not installed"),
 }
+settings.register_profile("shared machine", deadline=None)  # a test that waits for its turn is not a slow one
+settings.load_profile("shared machine")
 if os.environ.get("PYTEST_XDIST_WORKER"):
     import torch
 

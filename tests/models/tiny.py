@@ -109,7 +109,15 @@ RECIPES: dict[str, Recipe] = {
     ),
     "t5": Recipe(
         **{**_ROBERTA, "positions": MAX_POSITIONS},
-        config={"d_model": 32, "num_layers": 2, "num_heads": 4, "d_kv": 8, "d_ff": 48, "decoder_start_token_id": 1},
+        config={
+            "d_model": 32,
+            "num_layers": 2,
+            "num_heads": 4,
+            "d_kv": 8,
+            "d_ff": 48,
+            "decoder_start_token_id": 1,
+            "feed_forward_proj": "gated-gelu",  # as version 1.1; the first had ReLU
+        },
     ),
     "opt": Recipe(**_DECODER, config={"ffn_dim": 48, "word_embed_proj_dim": 32}),  # in no row of LAYOUTS
 }

@@ -25,7 +25,7 @@ TEXT = "A dull film."
 TEXTS = [TEXT, "great", "The plot is thin and the ending is a mess, so"]
 OVER_ATTENTION = sorted(name for name, cls in METHODS.items() if cls.over != "inputs")
 MOVED = "attention_integrated_gradients"
-KINKED = {"opt", "distilbert", "t5"}  # ReLU
+KINKED = {"opt", "distilbert"}  # ReLU
 
 
 @pytest.mark.parametrize("start", ["zero", "uniform"])
@@ -47,7 +47,7 @@ def test_completeness_in_float64(name, together):
     before, explainer = fingerprint(model.double()), xai_nlp.load(model, tokenizer)
     close = 2e-4 if name in FLOAT32_INSIDE else 1e-6
     why = explainer.explain(
-        TEXT, method=MOVED, together=together, tolerance=4e-7, max_steps=65 if close > 1e-6 else 4000
+        TEXT, method=MOVED, together=together, tolerance=4e-7, max_steps=65 if close > 1e-6 and name != "t5" else 4000
     )
     assert abs(why.residual) < close
     assert abs(why.explained) > 1e-4

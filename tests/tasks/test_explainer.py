@@ -54,7 +54,8 @@ def test_every_architecture_is_complete_in_float64(name):
     model, tokenizer = tiny(name, fresh=True)
     explainer = xai_nlp.load(model.double(), tokenizer)
     before = fingerprint(model)
-    close, most = (2e-5, 65) if name in FLOAT32_INSIDE else (1e-6, 20_000)
+    # T5's norm divides by a root mean square that passes near zero on its way: the path is steep there.
+    close, most = (2e-5, 2000 if name == "t5" else 65) if name in FLOAT32_INSIDE else (1e-6, 20_000)
     texts = ["dull"] if name in ("opt", "distilbert") else TEXTS  # ReLU: thousands of steps
     for options in ({}, {"layer": 1}):
         for why in explainer.explain(texts, tolerance=4e-7, max_steps=most, **options):
