@@ -7,8 +7,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, BertCon
 
 from tests.models.tiny import ARCHITECTURES, tiny
 from xai_nlp.errors import Unsupported
-from xai_nlp.hooks import attention
 from xai_nlp.hooks.attention import Matrix, intercepted, matrices
+from xai_nlp.hooks.probabilities import by_probabilities
 from xai_nlp.hooks.state import fingerprint
 
 TEXTS = ["A gripping, beautifully acted film about two sisters.", "dull"]
@@ -231,15 +231,15 @@ def test_what_cannot_be_intercepted_says_why():
 def test_requests_that_have_no_probabilities_are_refused():
     q = torch.ones(1, 1, 2, 4)
     with pytest.raises(Unsupported, match="packed sequences"):
-        attention._by_probabilities((), "sdpa", nn.Identity(), q, q, q, None, cu_seq_lens_q=torch.tensor([0, 2]))
+        by_probabilities((), "sdpa", nn.Identity(), q, q, q, None, cu_seq_lens_q=torch.tensor([0, 2]))
 
 
 @torch.no_grad()
 def test_without_a_mask_sdpa_is_causal_where_the_module_is_and_eager_is_not():
     module, q = nn.Identity(), torch.randn(1, 1, 3, 4, generator=torch.manual_seed(0))
     module.is_causal = True
-    _, causal = attention._by_probabilities((), "sdpa", module, q, q, q, None)
-    _, full = attention._by_probabilities((), "eager", module, q, q, q, None)
+    _, causal = by_probabilities((), "sdpa", module, q, q, q, None)
+    _, full = by_probabilities((), "eager", module, q, q, q, None)
     assert (causal[0, 0].triu(1) == 0).all()
     assert (full > 0).all()
     expected = nn.functional.scaled_dot_product_attention(q, q, q, is_causal=True)
