@@ -175,7 +175,7 @@ def embeddings(model: Any, tokens: int, steps: int, rounds: int, rate: float) ->
     """Start and end from one forward pass, against two calls."""
     ids = ids_of(tokens)
     pair = paired(lambda: ours_embeddings(model, ids, steps), lambda: captum_embeddings(model, ids, steps), rounds)
-    mib = [peak_memory(memory, f"{who} embeddings|{tokens}|{steps}|10") for who in ("ours", "captum")]
+    mib = [peak_memory(memory, f"{who} embeddings|{tokens}|20|10") for who in ("ours", "captum")]
     worked = flops(tokens, 12, 768, steps, 2)
     return (
         f"embeddings, {tokens} tokens, {steps} steps: ours {pair.ours:.2f} s, captum {pair.theirs:.2f} s, "

@@ -1,10 +1,15 @@
-"""Attention methods as loops, straight from the papers' equations, on a BERT whose attention is computed by hand here.
+"""Attention methods as loops, straight from the papers' equations: on a BERT whose attention is computed by hand here,
+and on any family with its own eager attention.
 
 Nothing of the package is used. Slow, and meant to be: one entry at a time where that can be read.
 """
 
+import math
+from contextlib import ExitStack
 from itertools import pairwise
+from unittest import mock
 
+import numpy as np
 import torch
 from scipy.optimize import linprog
 
@@ -47,6 +52,92 @@ class ByHand:
         return [m.detach() for m in used], torch.autograd.grad(logits[label], used)
 
 
+BERT = ("attention.output.dense", "attention.output.LayerNorm")
+#: family -> its layers, their projection of what the heads found, and the norm after it where there is one
+PLACES = {
+    "bert": ("bert.encoder.layer.{}", *BERT),
+    "distilbert": ("distilbert.transformer.layer.{}", "attention.out_lin", "sa_layer_norm"),
+    "roberta": ("roberta.encoder.layer.{}", *BERT),
+    "xlm-roberta": ("roberta.encoder.layer.{}", *BERT),
+    "camembert": ("roberta.encoder.layer.{}", *BERT),
+    "electra": ("electra.encoder.layer.{}", *BERT),
+    "albert": (
+        "albert.encoder.albert_layer_groups.0",
+        "albert_layers.0.attention.dense",
+        "albert_layers.0.attention.LayerNorm",
+    ),
+    "deberta": ("deberta.encoder.layer.{}", *BERT),
+    "deberta-v2": ("deberta.encoder.layer.{}", *BERT),
+    "mpnet": ("mpnet.encoder.layer.{}", "attention.attn.o", "attention.LayerNorm"),
+    "modernbert": ("model.layers.{}", "attn.Wo", None),
+    "gpt2": ("transformer.h.{}", "attn.c_proj", None),
+    "llama": ("model.layers.{}", "self_attn.o_proj", None),
+    "qwen2": ("model.layers.{}", "self_attn.o_proj", None),
+    "bart": ("model.encoder.layers.{}", "self_attn.out_proj", "self_attn_layer_norm"),
+    "t5": ("transformer.encoder.block.{}", "layer.0.SelfAttention.o", None),
+    "opt": ("model.decoder.layers.{}", "self_attn.out_proj", None),
+}
+
+
+class Eager:
+    """Any family with its own eager attention. All of them hand what leaves softmax to a dropout: there it is seen."""
+
+    def __init__(self, model, batch, numbers=lambda output: output.logits):
+        self.model, self.batch, self.numbers = model, batch, numbers
+        model.set_attn_implementation("eager")
+
+    def run(self, matrices=None, hooks=()):
+        """(the first row's numbers, the matrices used); `matrices` {number: (H, Q, K)} replace their own.
+
+        hooks: (module, "pre" or "post", hook), on for this pass.
+        """
+        used, own = [], torch.nn.functional.dropout
+
+        def seen(x, *args, **kwargs):
+            if x.ndim != 4:  # (B, H, Q, K)
+                return own(x, *args, **kwargs)
+            if matrices is not None and len(used) in matrices:
+                x = matrices[len(used)][None].to(x.dtype)
+            if not x.requires_grad:
+                x = x.detach().requires_grad_()
+            used.append(x)
+            return x
+
+        with ExitStack() as stack:
+            for module, side, hook in hooks:
+                register = module.register_forward_pre_hook if side == "pre" else module.register_forward_hook
+                stack.callback(register(hook).remove)
+            stack.enter_context(mock.patch("torch.nn.functional.dropout", seen))
+            output = self.model(**self.batch)
+        return self.numbers(output)[0], used
+
+    def at_input(self, label):
+        """(matrices, their gradients) of one of the numbers, (H, Q, K) each."""
+        numbers, used = self.run()
+        gradients = torch.autograd.grad(numbers[label], used)
+        return [m[0].detach() for m in used], [g[0] for g in gradients]
+
+    def modules(self, name, which):
+        """Of each layer in its turn: the block itself, its projection, or its norm."""
+        path, *inner = PLACES[name]
+        inside = {"block": "", "projection": inner[0], "norm": inner[1]}[which]
+        layers = self.model.config.num_hidden_layers
+        return [self.model.get_submodule(f"{path.format(k)}.{inside}".rstrip(".")) for k in range(layers)]
+
+    def passing(self, name, which, side, **how):
+        """What the layers' modules take in ("pre") or give out ("post"), in the order in which they run."""
+        found = []
+
+        def note(module, args, output=None):
+            value = args if side == "pre" else output
+            found.append((value[0] if isinstance(value, tuple) else value)[0].detach())
+
+        modules = dict.fromkeys(self.modules(name, which))
+        with torch.no_grad():
+            self.run(hooks=[(module, side, note) for module in modules], **how)
+        return found
+
+
 def rollout(matrices):
     """Abnar & Zuidema 2020, sec. 3: Ã(l) = A(l) Ã(l−1), A = ½ W + ½ I."""
     L = matrices[0].shape[-1]
@@ -55,6 +146,22 @@ def rollout(matrices):
         mean = matrix.mean(0).tolist()
         held = [[sum((mean[i][k] + (i == k)) / 2 * held[k][j] for k in range(L)) for j in range(L)] for i in range(L)]
     return torch.tensor(held, dtype=torch.float64)
+
+
+def rollout_across(encoder, decoder, cross):
+    """The same over both sequences side by side, text first: positions that a layer does not touch stay themselves."""
+    text, out = encoder[0].shape[-1], decoder[0].shape[-1]
+    held = torch.eye(text + out, dtype=torch.float64)
+    rows, columns = {"text": slice(0, text), "out": slice(text, None)}, slice(0, text)
+    turns = [("text", "text", m) for m in encoder]
+    for own, other in zip(decoder, cross, strict=True):
+        turns += [("out", "out", own), ("out", "text", other)]
+    for query, key, matrix in turns:
+        mixing = torch.eye(text + out, dtype=torch.float64)
+        mixing[rows[query]] *= 0.5
+        mixing[rows[query], rows[key]] += 0.5 * matrix.mean(0)
+        held = mixing @ held
+    return held[rows["out"], columns]
 
 
 def flow(matrices, reader):
@@ -146,15 +253,90 @@ def norms(layer, entering, matrix, heads):
     return found
 
 
-def integrated(by_hand, label, layer, start, steps):
-    """Hao et al. 2021, eq. 4: a layer's matrix from `start` (H, L, L), the layers above free; midpoint sum."""
-    _, used = by_hand.run()
-    end, total = used[layer].detach(), 0.0
-    for step in range(steps):
-        point = (start + (step + 0.5) / steps * (end - start)).requires_grad_()
-        logits, _ = by_hand.run(matrices={layer: point})
-        total = total + torch.autograd.grad(logits[label], point)[0]
-    return (end - start) * total / steps
+def norms_by_columns(eager, name, layer):
+    """The same for any family: α f(x) is what the projection gives out more when one head looks at one key alone.
+
+    The projection is linear in the matrix, so no weight need be looked at; its bias is in both and falls out.
+    """
+    with torch.no_grad():
+        _, used = eager.run()
+    matrix = used[layer][0]
+    heads, L, _ = matrix.shape
+
+    def given(replacement):
+        return eager.passing(name, "projection", "post", matrices={layer: replacement})[layer]
+
+    nothing = given(torch.zeros_like(matrix))
+    vectors = torch.zeros(heads, L, L, nothing.shape[-1], dtype=torch.float64)  # (H, Q, K, D)
+    for h in range(heads):
+        for j in range(L):
+            alone = torch.zeros_like(matrix)
+            alone[h, :, j] = matrix[h, :, j]
+            vectors[h, :, j] = given(alone) - nothing
+    entering = eager.passing(name, "block", "pre")[layer]
+    found = {"heads": vectors.norm(dim=-1), "layer": vectors.sum(0).norm(dim=-1)[None]}
+    summed = vectors.sum(0)
+    for i in range(L):
+        summed[i, i] += entering[i]
+    found["residual"] = summed.norm(dim=-1)[None]
+    if PLACES[name][2]:
+        norm, total = eager.modules(name, "norm")[layer], eager.passing(name, "norm", "pre")[layer]
+        epsilon = norm.variance_epsilon if name == "deberta" else norm.eps
+        spread = ((total - total.mean(-1, keepdim=True)) ** 2).mean(-1) + epsilon
+        normal = (summed - summed.mean(-1, keepdim=True)) / spread.sqrt()[:, None, None] * norm.weight.detach()
+        found["normalised"] = normal.norm(dim=-1)[None]
+    return found
+
+
+def midpoint(steps):
+    """[(t, weight)] of the sum in Hao et al. 2021, eq. 5, taken in the middle of its steps."""
+    return [((step + 0.5) / steps, 1 / steps) for step in range(steps)]
+
+
+def gauss(steps):
+    """[(t, weight)] of Gauss and Legendre."""
+    nodes, weights = np.polynomial.legendre.leggauss(steps)
+    return [((t + 1) / 2, w / 2) for t, w in zip(nodes.tolist(), weights.tolist(), strict=True)]
+
+
+def integrated(runs, label, starts, rule):
+    """Hao et al. 2021, eq. 4: matrices go from `starts` {number: (H, Q, K)} to what they are, the others are free."""
+    _, used = runs.run()
+    ends = {k: used[k].detach().reshape(starts[k].shape) for k in starts}
+    totals = dict.fromkeys(starts, 0.0)
+    for t, weight in rule:
+        points = {k: (starts[k] + t * (ends[k] - starts[k])).requires_grad_() for k in starts}
+        logits, _ = runs.run(matrices=points)
+        gradients = torch.autograd.grad(logits[label], list(points.values()))
+        totals = {k: totals[k] + weight * g for k, g in zip(starts, gradients, strict=True)}
+    return {k: (ends[k] - starts[k]) * totals[k] for k in starts}
+
+
+def lost(runs, label, starts):
+    """F(A) − F(A₀), both computed anew."""
+    with torch.no_grad():
+        return float(runs.run()[0][label] - runs.run(matrices=starts)[0][label])
+
+
+def uniform(matrix):
+    """Every key that may be looked at gets the same share."""
+    start = torch.zeros_like(matrix)
+    for h in range(len(matrix)):
+        for q, row in enumerate(matrix[h].tolist()):
+            allowed = [k for k, p in enumerate(row) if p > 0]
+            for k in allowed:
+                start[h, q, k] = 1 / len(allowed)
+    return start
+
+
+def shares(matrix, gradient):
+    """How much the target reads each query: the length of its row's gradient, over keys that may be looked at."""
+    H, Q, K = matrix.shape
+    sizes = []
+    for q in range(Q):
+        seen = [(h, k) for h in range(H) for k in range(K) if matrix[h, q, k] > 0]
+        sizes.append(math.sqrt(sum(float(gradient[h, q, k]) ** 2 for h, k in seen)))
+    return torch.tensor([size / sum(sizes) for size in sizes], dtype=torch.float64)
 
 
 def head_importance(by_hand, label):
@@ -163,6 +345,44 @@ def head_importance(by_hand, label):
     factors = torch.ones(layers, by_hand.heads, dtype=torch.float64, requires_grad=True)
     logits, _ = by_hand.run(factors=factors)
     return torch.autograd.grad(logits[label], factors)[0]
+
+
+def head_importance_by_factors(eager, name, label):
+    """The same for any family: factors multiply the heads' parts of what enters each layer's projection."""
+    modules = eager.modules(name, "projection")
+    heads = eager.model.config.num_attention_heads
+    factors = torch.ones(len(modules), heads, dtype=torch.float64, requires_grad=True)
+    turn = iter(range(len(modules)))
+
+    def weigh(module, args):
+        parts = args[0].unflatten(-1, (heads, -1)) * factors[next(turn)][:, None]
+        return (parts.flatten(-2), *args[1:])
+
+    numbers, _ = eager.run(hooks=[(module, "pre", weigh) for module in dict.fromkeys(modules)])
+    return torch.autograd.grad(numbers[label], factors)[0]
+
+
+def conductance_by_path(eager, label, embeddings, start, steps):
+    """The same for any family: what `embeddings` gives out goes from `start` (L, D) to what it is.
+
+    Where a decoder shares the module (T5) its own embeddings, which come second, stay.
+    """
+    seen = []
+    with torch.no_grad():
+        eager.run(hooks=[(embeddings, "post", lambda module, args, output: seen.append(output[0]))])
+
+    def at(t):
+        points = [(start + t * (seen[0] - start))[None]]
+        return eager.run(hooks=[(embeddings, "post", lambda module, args, output: points.pop() if points else None)])
+
+    total = None
+    for step in range(steps):
+        numbers, used = at(step / steps)
+        gradients = torch.autograd.grad(numbers[label], used)
+        _, after = at((step + 1) / steps)
+        moved = [g * (b - a).detach() for g, a, b in zip(gradients, used, after, strict=True)]
+        total = moved if total is None else [t + m for t, m in zip(total, moved, strict=True)]
+    return [t[0] for t in total]
 
 
 def conductance(by_hand, label, start, steps):

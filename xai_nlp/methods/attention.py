@@ -32,9 +32,10 @@ def streams_of(problem: Problem) -> list[tuple[Stream, Stream]]:
 def reading(slope: Slope) -> Tensor:
     """Which queries of the last layer the target reads, as shares that add up to 1: (B, T, Q).
 
-    A position that the head of the model does not look at has a gradient of zero in its row.
+    A position that the head of the model does not look at has a gradient of zero in its row. Keys that are masked do
+    not count: what a query would gain from padding, or from words to come, says nothing of the target.
     """
-    size = slope.gradients[-1].pow(2).sum((2, 4)).sqrt()
+    size = (slope.gradients[-1] * (slope.sites[-1] > 0)[:, None]).pow(2).sum((2, 4)).sqrt()
     total = size.sum(-1, keepdim=True)
     return torch.where(total > 0, size / total, 1 / size.shape[-1])
 

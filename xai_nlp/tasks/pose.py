@@ -168,8 +168,9 @@ class Poser:
             if normalised:
                 norm = self.adapter.inside(k, "norm")
                 ((summed, *_),) = evaluate_sites([replace(norm, side="input")], self.plain)
-                scale = (summed.var(-1, unbiased=False) + norm.module.eps).rsqrt()  # type: ignore[operator]
-                gain: Any = norm.module.weight
+                module: Any = norm.module
+                epsilon = getattr(module, "variance_epsilon", None) or module.eps  # DeBERTa has a name of its own
+                scale, gain = (summed.var(-1, unbiased=False) + epsilon).rsqrt(), module.weight
                 vectors, enters = ((t - t.mean(-1, keepdim=True)) * gain for t in (vectors, enters))
         return probabilities, vectors, enters, scale
 

@@ -41,6 +41,13 @@ class Asked:
                 f"{extras[0]}=True gives what flows through the {extras[0]} while the embeddings move, which goes with "
                 f"method='integrated_gradients' or 'conductance'; got {self.method.name!r}."
             )
+        if extras and isinstance(self.method, IntegratedGradients):
+            kept = (self.method.rule, self.method.multiply)
+            if kept != (IntegratedGradients.rule, IntegratedGradients.multiply):
+                raise InvalidInput(
+                    f"{extras[0]}=True takes all scores from one sweep by a rule of its own, times the displacement; "
+                    f"got rule={kept[0]!r}, multiply={kept[1]}. Leave them out, or ask for {extras[0]} in another call."
+                )
         if self.layer is not None and (extras or self.parts or self.method.over != "inputs"):
             raise InvalidInput("layer=… asks for the scores of one layer's output; leave out what else was asked.")
         if self.parts and self.method.over != "inputs":
@@ -165,11 +172,11 @@ def _attended_values(poser: Poser, asked: Asked) -> Found:
     assert isinstance(method, AttentionNorms)
     problem = poser.attended_values(normalised=method.what == "normalised")
     scores = method.scores(problem)
-    read = reading(
-        poser.embeddings(sites=[replace(poser.attention, numbers=poser.attention.numbers[-1:])]).slope_at_x()
-    )
+    numbers = tuple(range(len(scores.tensors)))  # in an encoder–decoder the encoder's, which come first
+    read = reading(poser.embeddings(sites=[replace(poser.attention, numbers=numbers[-1:])]).slope_at_x())
     tokens = torch.einsum("btq,btqk->btk", read, scores.tensors[-1].sum(2))
-    return Found(channels={SCORES: tokens.double()}, matrices=scores.tensors, **_ends(problem, scores))
+    channels = {SCORES: tokens.double()}
+    return Found(channels=channels, matrices=scores.tensors, numbers=numbers, **_ends(problem, scores))
 
 
 _OVER: dict[str, Callable[[Poser, Asked], Found]] = {
