@@ -35,11 +35,11 @@ def test_files_round_trip(tmp_path):
     why = make(text="naïve 😀\u200d👩 \u202e")
     why.save(tmp_path / "why.json")
     assert Explanation.load(tmp_path / "why.json") == why
-    assert json.loads((tmp_path / "why.json").read_text())["format"] == 2
+    assert json.loads((tmp_path / "why.json").read_text())["format"] == 3
 
 
 @pytest.mark.parametrize(
-    "text", ["", "not json", "[]", "{}", '{"format": 1}', '{"format": 2}', '{"format": 2, "tokens": []}']
+    "text", ["", "not json", "[]", "{}", '{"format": 1}', '{"format": 2}', '{"format": 3, "tokens": []}']
 )
 def test_what_cannot_be_read_is_refused(text):
     with pytest.raises(UnreadableFile):

@@ -132,22 +132,33 @@ def measured(model: nn.Module, tokenizer: Any, count: int) -> dict[str, float]:
     }
 
 
+def optimizers_of(model: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
+    """Muon (Jordan et al. 2024) for the encoder's matrices, AdamW for all else; twice the matrices' rate pays."""
+    of_encoder = {n for n, p in model.named_parameters() if p.ndim == 2 and ".encoder.layer." in n}
+    matrices, rest = ([p for n, p in model.named_parameters() if (n in of_encoder) == here] for here in (True, False))
+    found: list[torch.optim.Optimizer] = [
+        torch.optim.Muon(matrices, lr=2 * rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, lr=rate, weight_decay=0.0, betas=(0.9, 0.98)),
+    ]
+    for optimizer in found:
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
+    return found
+
+
 def train(given: argparse.Namespace) -> None:
     torch.manual_seed(0)
     words = vocabulary()
     tokenizer = tokenizer_of(words)
     model = ViltForQuestionAnswering(config_of(len(words), given.width, given.layers, given.patch))
-    groups = [
-        {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": 0.05},
-        {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=given.lr, betas=(0.9, 0.98))
+    optimizers = optimizers_of(model, given.lr)
     given.work.mkdir(parents=True, exist_ok=True)
     kept, step, spent = given.work / "checkpoint.pt", 0, 0.0
     if kept.exists():
         state = torch.load(kept, weights_only=True)
         model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        for optimizer, kept_state in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept_state)
         step, spent = state["step"], state["spent"]
     say(f"{sum(p.numel() for p in model.parameters()):,} parameters, from step {step}")
     begin = time.monotonic()
@@ -156,17 +167,19 @@ def train(given: argparse.Namespace) -> None:
     begin, running, saved = time.monotonic(), [], time.monotonic()
     while (elapsed := spent + time.monotonic() - begin) < 60 * given.minutes:
         share = elapsed / (60 * given.minutes)
-        rate = given.lr * min(1.0, (step + 1) / 400) * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        rate = min(1.0, (step + 1) / 400) * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["initial_lr"]
         inputs, answers = drawn.batch(given.batch, draws)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=given.bf16):
             logits = model(**inputs).logits
         loss = nn.functional.cross_entropy(logits.float(), answers)
-        optimizer.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         step += 1
         running.append((float(loss.detach()), float((logits.argmax(-1) == answers).float().mean())))
         if step % 100 == 0:
@@ -174,8 +187,8 @@ def train(given: argparse.Namespace) -> None:
             say(f"step {step}, {elapsed / 60:.1f} min, loss {lost:.3f}, right {100 * right:.1f} %")
             running = []
         if time.monotonic() - saved > 180:
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "spent": elapsed}
-            torch.save(state, kept)
+            states = [optimizer.state_dict() for optimizer in optimizers]
+            torch.save({"model": model.state_dict(), "optimizers": states, "step": step, "spent": elapsed}, kept)
             saved = time.monotonic()
     write(model.eval(), tokenizer, given)
 
@@ -200,7 +213,7 @@ def say(text: str) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=85)
-    parser.add_argument("--images", type=int, default=40_000)
+    parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--batch", type=int, default=96)
     parser.add_argument("--width", type=int, default=144)
     parser.add_argument("--layers", type=int, default=5)

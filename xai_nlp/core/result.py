@@ -12,21 +12,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xai_nlp.core.arrays import BESIDE, Array, Matrices, plain, read_array, read_matrices
+from xai_nlp.core.picture import Picture
 from xai_nlp.core.reduce import Span, assign, word_spans
 from xai_nlp.errors import InvalidInput, UnreadableFile
 
 if TYPE_CHECKING:
     import numpy as np
 
-FORMAT = 2
+FORMAT = 3
 SPECIAL = -1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """One signed score per token, and everything needed to read, redraw and recompute it.
+    """One signed score per token and image region, and everything needed to read, redraw and recompute it.
 
-    Scores are raw, in `unit`; if the method is `complete` they add up to `value − baseline_value` but for `residual`.
+    Scores are raw, in `unit`; if the method is `complete` they add up to `value − baseline_value` but for `residual`,
+    those of tokens and of regions together.
     A token knows its text by `segment` (an index into `segments`, −1 for special tokens) and `offsets` (characters).
     """
 
@@ -51,7 +53,8 @@ class Explanation:
     answer: tuple[int, Span] | None = None  # where the answer explained stands: its segment, and characters there
     parts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # of each embedding; they add up to `scores`
     layers: Array | None = None  # (layers, L): what flowed through each token at each layer's output
-    attention: Mapping[str, Matrices] = field(default_factory=dict)  # "self"; "encoder", "decoder", "cross"
+    attention: Mapping[str, Matrices] = field(default_factory=dict)  # "self"; "encoder", "decoder", "cross", "image"
+    picture: Picture | None = None  # the image that was looked at, with its regions' scores
 
     def __post_init__(self) -> None:
         lengths = {len(self.tokens), len(self.offsets), len(self.segment), len(self.scores)}
@@ -63,7 +66,8 @@ class Explanation:
                 f"an Explanation needs one offset, segment and score per token; got {len(self.tokens)} tokens, "
                 f"{len(self.offsets)} offsets, {len(self.segment)} segments, {len(self.scores)} scores."
             )
-        if not all(map(math.isfinite, (*self.scores, self.value, self.baseline_value))):
+        regions = () if self.picture is None else self.picture.scores
+        if not all(map(math.isfinite, (*self.scores, *regions, self.value, self.baseline_value))):
             raise InvalidInput(
                 "the scores are not finite: the model gave NaN or infinity on this input. "
                 "Load it in float32, or check the input and the weights."
@@ -79,7 +83,21 @@ class Explanation:
     @property
     def residual(self) -> float:
         """f(x) − f(x₀) − Σ scores, in `unit`: what a complete method left unexplained."""
-        return self.explained - math.fsum(self.scores)
+        regions = () if self.picture is None else self.picture.scores
+        return self.explained - math.fsum((*self.scores, *regions))
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """How much of all that was scored lies in the text, how much in the image: Σ|scores| of each, adding up to 1.
+
+        Shares of Shapley values are MM-SHAP. {} without an image, or where every score is zero.
+        Source: Parcalabescu & Frank 2023, eq. 3–4 (arXiv:2212.08158).
+        """
+        if self.picture is None:
+            return {}
+        sizes = {"text": math.fsum(map(abs, self.scores)), "image": math.fsum(map(abs, self.picture.scores))}
+        total = math.fsum(sizes.values())
+        return {name: size / total for name, size in sizes.items()} if total else {}
 
     @property
     def prediction(self) -> str:
@@ -146,7 +164,8 @@ class Explanation:
         return self._json(indent)
 
     def _json(self, indent: int | None, beside: dict[str, Any] | None = None, file: str = "") -> str:
-        data = {f.name: plain(getattr(self, f.name), beside, file, f.name) for f in fields(self)}
+        data = {f.name: plain(getattr(self, f.name), beside, file, f.name) for f in fields(self) if f.name != "picture"}
+        data["picture"] = None if self.picture is None else self.picture.plain(beside, file)
         return json.dumps({"format": FORMAT, **data}, indent=indent, allow_nan=False)
 
     @classmethod
@@ -175,6 +194,7 @@ class Explanation:
             segment, (start, end) = data["answer"]
             data["answer"] = (segment, (start, end))
         data["layers"] = None if data["layers"] is None else read_array(data["layers"], folder)
+        data["picture"] = None if data["picture"] is None else Picture.read(data["picture"], folder)
         data["attention"] = {name: read_matrices(stack, folder) for name, stack in data["attention"].items()}
         return cls(**data)
 
@@ -186,6 +206,7 @@ class Explanation:
         path = Path(path)
         arrays = [stack.scores for stack in self.attention.values()]
         arrays += [] if self.layers is None else [self.layers]
+        arrays += [] if self.picture is None or self.picture.shapes is None else [self.picture.shapes]
         if sum(4 * math.prod(array.shape) for array in arrays) <= BESIDE:
             path.write_text(self.to_json(indent=1), encoding="utf-8")
             return
