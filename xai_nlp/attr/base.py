@@ -12,17 +12,20 @@ from xai_nlp.attr.forward import (
     Baselines,
     Forward,
     Layers,
+    Refused,
     TargetType,
     TensorOrTuple,
+    UnknownChoice,
     as_tuple,
     at_inputs,
     at_layers,
+    site_tensors,
     sites_of,
     tensorized,
 )
 from xai_nlp.core.problem import Tensors
 from xai_nlp.core.registry import Method
-from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
+from xai_nlp.errors import Unsupported
 
 #: Captum's names for the quadrature rules. Its trapezoid is kept as it is, since it is NeuronConductance's default and
 #: a user who swaps the import expects the same numbers; `core.path.trapezoid` is the right one.
@@ -37,9 +40,9 @@ GRAD_OPTIONS = {"allow_unused", "materialize_grads"}  # both are always on here
 
 
 def rule(method: str) -> str:
-    """Our name for Captum's quadrature method. Raises UnknownName."""
+    """Our name for Captum's quadrature method. Raises UnknownChoice."""
     if method not in RULES:
-        raise UnknownName("integration method", method, RULES)
+        raise UnknownChoice("integration method", method, RULES)
     return RULES[method]
 
 
@@ -47,7 +50,7 @@ def check_grad_kwargs(grad_kwargs: dict[str, Any] | None) -> None:
     """Refuse what would change a gradient's meaning; what only allows more is allowed anyway."""
     for name in grad_kwargs or {}:
         if name not in GRAD_OPTIONS:
-            raise UnknownName("option of torch.autograd.grad", name, GRAD_OPTIONS)
+            raise UnknownChoice("option of torch.autograd.grad", name, GRAD_OPTIONS)
 
 
 def squeezed(tensors: Tensors) -> Tensors:
@@ -68,7 +71,7 @@ class Attribution:
 
     def __init__(self, forward_func: Callable[..., Any]) -> None:
         if not callable(forward_func):
-            raise InvalidInput(f"the forward function must be callable; got {type(forward_func).__name__}.")
+            raise Refused(f"the forward function must be callable; got {type(forward_func).__name__}.")
         self.forward_func = forward_func
 
     @property
@@ -121,7 +124,7 @@ class GradientAttribution(Attribution):
             ]
         for scores in as_tuple(attributions):
             if len(scores) != forward.examples:
-                raise InvalidInput(f"{forward.examples} examples need as many rows of scores; got {len(scores)}.")
+                raise Refused(f"{forward.examples} examples need as many rows of scores; got {len(scores)}.")
         total = sum(scores.flatten(1).sum(1) for scores in as_tuple(attributions))
         return total - (ends[0] - ends[1])
 
@@ -134,14 +137,24 @@ class GradientAttribution(Attribution):
         return shaped, delta
 
 
-class LayerAttribution(GradientAttribution):
-    """Scores of what passes at a layer, or at several."""
+class PerturbationAttribution(Attribution):
+    """Scores from taking parts of the inputs away."""
+
+    _multiply_by_inputs = True
+
+
+class InternalAttribution(Attribution):
+    """What concerns a layer of the model, or several."""
 
     def __init__(self, forward_func: Callable[..., Any], layer: Layers, device_ids: list[int] | None = None) -> None:
         super().__init__(forward_func)
         sites_of(layer)
         self.layer = layer
         self.device_ids = device_ids  # kept for Captum's signature; hooks follow their module's own device
+
+
+class LayerAttribution(InternalAttribution, GradientAttribution):
+    """Scores of what passes at a layer, or at several."""
 
     def _moving_layer(
         self, method: Method, forward: Forward, baselines: Baselines, layer_input: bool, rows: int | None
@@ -169,8 +182,6 @@ class LayerAttribution(GradientAttribution):
     @staticmethod
     def _counts(forward: Forward, sites: Sequence[Any], tensors: int) -> list[int]:
         """How many tensors each layer has; only looked up where it is not plain."""
-        from xai_nlp.attr.forward import site_tensors
-
         if len(sites) == 1:
             return [tensors]
         if len(sites) == tensors:
@@ -185,11 +196,7 @@ class LayerAttribution(GradientAttribution):
         return nn.functional.interpolate(layer_attribution, interpolate_dims, mode=interpolate_mode)
 
 
-class NeuronAttribution(Attribution):
+class NeuronAttribution(InternalAttribution):
     """Scores of the inputs, for one neuron of a layer instead of the function's output."""
 
-    def __init__(self, forward_func: Callable[..., Any], layer: nn.Module, device_ids: list[int] | None = None) -> None:
-        super().__init__(forward_func)
-        sites_of(layer)
-        self.layer = layer
-        self.device_ids = device_ids
+    layer: nn.Module

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.rows import Rows
-from xai_nlp.errors import InvalidInput
+from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.embeddings import evaluate_sites
 from xai_nlp.hooks.replace import replaced
 from xai_nlp.hooks.scope import Site, captured
@@ -25,7 +25,15 @@ Selector: TypeAlias = int | tuple[int | slice, ...] | Callable[[Any], Tensor]
 Layers: TypeAlias = nn.Module | list[nn.Module]
 
 
-class NotRowwise(InvalidInput):
+class Refused(InvalidInput, AssertionError):
+    """An argument that cannot be worked with: where Captum asserts, code that catches its AssertionError goes on."""
+
+
+class UnknownChoice(UnknownName, AssertionError):
+    """A name that an argument does not know."""
+
+
+class NotRowwise(Refused):
     """A forward function whose output has no row for each row of its input."""
 
 
@@ -43,7 +51,7 @@ def output_tensor(output: Any) -> Tensor:
         return output["logits"] if "logits" in output else next(v for v in output.values() if isinstance(v, Tensor))
     if isinstance(output, (tuple, list)) and output and isinstance(output[0], Tensor):
         return output[0]
-    raise InvalidInput(
+    raise Refused(
         f"the forward function must return a tensor, a number or a ModelOutput; got {type(output).__name__}."
     )
 
@@ -69,8 +77,8 @@ def select(output: Tensor, target: TargetType, owner: Tensor) -> Tensor:
         if isinstance(target, list) and all(isinstance(t, tuple) for t in target):
             return torch.stack([output[(r, *target[e])] for r, e in enumerate(owner.tolist())]).reshape(rows, -1)
     except (IndexError, RuntimeError) as error:
-        raise InvalidInput(f"target {target!r} is not in an output of shape {tuple(output.shape)}: {error}.") from None
-    raise InvalidInput(
+        raise Refused(f"target {target!r} is not in an output of shape {tuple(output.shape)}: {error}.") from None
+    raise Refused(
         f"target {target!r} does not fit an output of shape {tuple(output.shape)}: give an int, a tuple of ints, "
         "or a list or tensor with one of them for each example."
     )
@@ -80,16 +88,16 @@ def tensorized(inputs: Tensors, baselines: Baselines) -> Tensors:
     """Baselines with the shape of the inputs: numbers filled in, one row repeated."""
     given = (0,) * len(inputs) if baselines is None else as_tuple(baselines)
     if len(given) != len(inputs):
-        raise InvalidInput(f"{len(inputs)} inputs need as many baselines; got {len(given)}.")
+        raise Refused(f"{len(inputs)} inputs need as many baselines; got {len(given)}.")
     made = []
     for x, x0 in zip(inputs, given, strict=True):
         if isinstance(x0, Tensor):
             if x0.shape[1:] != x.shape[1:] or len(x0) not in (1, len(x)):
-                raise InvalidInput(
+                raise Refused(
                     f"a baseline is a number, or a tensor of its input's shape {tuple(x.shape)} or of one row of it; "
                     f"got {tuple(x0.shape)}."
                 )
-            made.append(x0.expand_as(x))
+            made.append((x0.to(x.dtype) if x.is_floating_point() else x0).expand_as(x))
         else:
             made.append(torch.full_like(x, x0))
     return tuple(made)
@@ -108,14 +116,14 @@ class Forward:
     def of(cls, func: Callable[..., Any], inputs: Any, extra: Any = None, target: TargetType = None) -> Forward:
         given = as_tuple(inputs)
         if not given or not all(isinstance(t, Tensor) for t in given):
-            raise InvalidInput(
+            raise Refused(
                 f"inputs must be a tensor or a tuple of tensors; got {[type(t).__name__ for t in given]}."
             )
         if len({len(t) if t.ndim else 0 for t in given}) != 1 or not given[0].ndim or not len(given[0]):
-            raise InvalidInput(f"inputs need one batch size, not 0; got shapes {[tuple(t.shape) for t in given]}.")
+            raise Refused(f"inputs need one batch size, not 0; got shapes {[tuple(t.shape) for t in given]}.")
         many = len(target) if isinstance(target, list) or (isinstance(target, Tensor) and target.numel() > 1) else None
         if many not in (None, len(given[0])):
-            raise InvalidInput(f"{len(given[0])} examples need as many targets, or one for all; got {many}.")
+            raise Refused(f"{len(given[0])} examples need as many targets, or one for all; got {many}.")
         return cls(func, given, () if extra is None else as_tuple(extra), target)
 
     @property
@@ -144,7 +152,7 @@ class Forward:
     def single(self, values: Tensor) -> Tensor:
         """Values of which a gradient can be taken: one number a row."""
         if values.shape[1] != 1:
-            raise InvalidInput(
+            raise Refused(
                 f"the target must be one number for each example; it has {values.shape[1]}. Give a `target`."
             )
         return values
@@ -235,17 +243,17 @@ def pick(tensors: Tensors, selector: Selector, rows: int) -> Tensor:
     if callable(selector):
         chosen = selector(tensors if len(tensors) > 1 else tensors[0])
     elif len(tensors) != 1:
-        raise InvalidInput(f"this layer gives out {len(tensors)} tensors; select the neuron with a function of them.")
+        raise Refused(f"this layer gives out {len(tensors)} tensors; select the neuron with a function of them.")
     else:
         where = as_tuple(selector)
         try:
             chosen = tensors[0][(slice(None), *where)]
         except (IndexError, TypeError) as error:
-            raise InvalidInput(
+            raise Refused(
                 f"no neuron {selector!r} in a layer of shape {tuple(tensors[0].shape[1:])}: {error}."
             ) from None
         if chosen.ndim > 1 and not any(isinstance(index, slice) for index in where):
-            raise InvalidInput(
+            raise Refused(
                 f"neuron {selector!r} leaves a tensor of shape {tuple(chosen.shape[1:])} for each example, "
                 f"not a number; give {tensors[0].ndim - 1} indices."
             )
@@ -253,10 +261,10 @@ def pick(tensors: Tensors, selector: Selector, rows: int) -> Tensor:
 
 
 def sites_of(layer: Layers, *, layer_input: bool = False) -> list[Site]:
-    """One site a layer. Raises InvalidInput for anything that is not a module."""
+    """One site a layer. Raises Refused for anything that is not a module."""
     layers = list(layer) if isinstance(layer, (list, tuple, nn.ModuleList)) else [layer]
     for module in layers:
         if not isinstance(module, nn.Module):
-            raise InvalidInput(f"a layer is a torch module, or a list of them; got {type(module).__name__}.")
+            raise Refused(f"a layer is a torch module, or a list of them; got {type(module).__name__}.")
     side: Literal["input", "output"] = "input" if layer_input else "output"
     return [Site(module, side) for module in layers]

@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import nn
 
-from xai_nlp.attr.base import NeuronAttribution, check_grad_kwargs, rule, squeezed
+from xai_nlp.attr.base import GradientAttribution, NeuronAttribution, check_grad_kwargs, rule, squeezed
 from xai_nlp.attr.forward import Baselines, Forward, Selector, TargetType, TensorOrTuple, at_neuron, sites_of
 from xai_nlp.core.registry import Method
 from xai_nlp.methods import gradient, path
 
 
-class _Neuron(NeuronAttribution):
+class _Neuron(NeuronAttribution, GradientAttribution):
     def _of_neuron(
         self,
         method: Method,

@@ -1,0 +1,67 @@
+"""Every name of Captum's that is here takes what Captum's takes, by name and by position, and has its public methods.
+
+Names are found, not listed: a name that is added is tested.
+"""
+
+import inspect
+from typing import Any
+
+import captum.attr as captum
+import pytest
+
+import xai_nlp.attr as ours
+
+SHARED = sorted(set(captum.__all__) & set(ours.__all__))
+CLASSES = [name for name in SHARED if inspect.isclass(getattr(captum, name))]
+
+
+def parameters(function: Any) -> list[tuple[str, Any, Any]]:
+    """Name, default and kind of each; functions that are defaults are compared by what they are called."""
+    return [
+        (p.name, getattr(p.default, "__name__", p.default) if callable(p.default) else p.default, p.kind)
+        for p in inspect.signature(function).parameters.values()
+        if p.name != "self"
+    ]
+
+
+def test_nothing_is_called_what_captum_does_not_know():
+    assert set(ours.__all__) <= set(captum.__all__)
+    assert len(set(ours.__all__)) == len(ours.__all__)
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_is_called_as_captums_is(name):
+    mine, theirs = getattr(ours, name), getattr(captum, name)
+    if not callable(theirs) or name == "StatValue":
+        return
+    assert inspect.isclass(mine) == inspect.isclass(theirs)
+    assert parameters(mine) == parameters(theirs)
+
+
+def public(cls: type) -> set[str]:
+    return {name for name in dir(cls) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_methods_are_called_as_captums_are(name):
+    mine, theirs = getattr(ours, name), getattr(captum, name)
+    assert public(theirs) - public(mine) <= LEFT_OUT.get(name, set())
+    for method in sorted(public(theirs) & public(mine)):
+        there, here = getattr(theirs, method), getattr(mine, method)
+        if callable(there) and method != "attribute_future":  # ours says of any arguments that there is no such thing
+            assert parameters(here) == parameters(there), method
+
+
+#: Public by mistake: parts of how Captum computes, of no use to a caller.
+LEFT_OUT = {
+    "DeepLift": {"satisfies_attribute_criteria"},
+    "DeepLiftShap": {"satisfies_attribute_criteria"},
+    "LayerDeepLift": {"satisfies_attribute_criteria"},
+    "LayerDeepLiftShap": {"satisfies_attribute_criteria"},
+    "LRP": {"backward_handles", "forward_handles", "layers", "verbose"},
+    "LayerLRP": {"backward_handles", "forward_handles", "layers", "verbose", "attribute_to_layer_input"},
+    "LayerFeaturePermutation": {"attributor"},
+    "LayerFeatureAblation": {"attributor"},
+    "KernelShap": {"kernel_shap_perturb_generator", "kernel_shap_similarity_kernel"},
+    "LayerGradientXActivation": {"multiply_gradient_acts"},
+}
