@@ -9,6 +9,7 @@ from torch import Tensor
 
 from xai_nlp.core.features import Features, Groups
 from xai_nlp.core.problem import Problem
+from xai_nlp.core.registry import Scores
 
 
 def features_of(problem: Problem) -> Features:
@@ -32,17 +33,64 @@ def masked_values(problem: Problem, owner: Tensor, gone: Callable[[slice], Tenso
     return torch.cat([values for _, values in problem.chunks(len(owner), work)])
 
 
-def coalition_values(problem: Problem, kept: Tensor) -> Tensor:
-    """What each coalition of features is worth: `kept` (B, N, M) bool -> (B, N, T).
+def shared_values(problem: Problem, who: Tensor, places: Tensor, kept: Tensor) -> Tensor:
+    """What coalitions are worth to the examples `who` (g,), whose features are at `places` (g, m): (g, N, T).
 
-    Coalitions that differ only in features an example does not have are evaluated once.
+    A row of `kept` (N, m) bool says which of them stay. Coalitions that occur twice are evaluated once.
     """
-    B, N, M = kept.shape
-    gone = ~kept & features_of(problem).present(B)[:, None]  # (B, N, M)
-    who = torch.arange(B, device=kept.device).repeat_interleave(N)
-    distinct, where = torch.cat([who[:, None], gone.view(B * N, M)], 1).unique(dim=0, return_inverse=True)
-    values = masked_values(problem, distinct[:, 0], lambda part: distinct[part, 1:].bool())
-    return values[where].view(B, N, -1)
+    distinct, where = (
+        kept.unique(dim=0, return_inverse=True) if kept.shape[1] else (kept[:1], kept.new_zeros(len(kept)))
+    )
+    count = features_of(problem).count
+    rows = torch.arange(len(who) * len(distinct), device=who.device)
+
+    def gone(part: slice) -> Tensor:
+        mine, coalition = rows[part] // len(distinct), rows[part] % len(distinct)
+        nothing = torch.zeros(len(mine), count, dtype=torch.bool, device=who.device)
+        return nothing.scatter(1, places[mine], ~distinct[coalition])
+
+    values = masked_values(problem, who.repeat_interleave(len(distinct)), gone)
+    return values.view(len(who), len(distinct), -1)[:, where.long()]
+
+
+def coalition_values(problem: Problem, kept: Tensor) -> Tensor:
+    """What each example's own coalitions are worth: `kept` (B, N, M) bool -> (B, N, T)."""
+    present = features_of(problem).present(problem.examples)
+    places = [here.nonzero().T for here in present]  # (1, m) each
+    each = zip(problem.everyone.split(1), places, kept, strict=True)
+    return torch.cat([shared_values(problem, who, own, mine[:, own[0]]) for who, own, mine in each])
+
+
+def from_coalitions(
+    problem: Problem, draw: Callable[[int], Tensor], solve: Callable[[Tensor, Tensor], Tensor]
+) -> Scores:
+    """Scores of the features, made of what coalitions of them are worth.
+
+    An example with m features is asked about everyone, no one and `draw(m)` (n, m) bool, in this order: N = n + 2.
+    `solve` turns coalitions (N, m) and their values (g, N, T), of g examples with as many features, into scores
+    (g, T, m). As draws depend on m alone, neither the batch nor its padding shows in them.
+
+    f(x₀) of the result is what no one is worth: entries of no feature stay where they are.
+    """
+    features = features_of(problem)
+    present = features.present(problem.examples)
+    sizes = present.sum(1)
+    found = []
+    for m in sizes.unique().tolist():
+        who = (sizes == m).nonzero()[:, 0]
+        places = present[who].nonzero()[:, 1].view(len(who), m)
+        ends = torch.tensor([[True], [False]], device=who.device).expand(2, m)
+        kept = torch.cat([ends, draw(m).to(who.device)]) if m else ends
+        values = shared_values(problem, who, places, kept)
+        values = values.to(torch.promote_types(values.dtype, torch.float32))
+        scores = values.new_zeros(*values[:, 0].shape, features.count)
+        if m:
+            solved = solve(kept, values).to(values)
+            scores.scatter_(2, places[:, None].expand_as(solved), solved)
+        found.append((who, scores, values[:, 0], values[:, 1]))
+    who, scores, whole, nothing = map(torch.cat, zip(*found, strict=True))
+    back = who.argsort()
+    return Scores(features.spread(scores[back]), whole[back], nothing[back])
 
 
 def without_each(problem: Problem) -> tuple[Tensor, Tensor]:
