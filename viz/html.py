@@ -24,8 +24,9 @@ from xai_nlp.viz.view import view
 from xai_nlp.viz.wording import NO_PROMISE
 
 SCOPE = "xai-nlp"
-SCRIPTS = ("show.js", "grid.js", "numbers.js", "reader.js", "maps.js")
-MOUNT = "\ndocument.querySelectorAll('.xai-nlp').forEach((root) => { mount(root); maps(root); });\n"
+SCRIPTS = ("show.js", "grid.js", "numbers.js", "reader.js", "maps.js", "image.js")
+STYLES = ("look.css", "maps.css", "image.css")
+MOUNT = "\ndocument.querySelectorAll('.xai-nlp').forEach((root) => { mount(root); maps(root); images(root); });\n"
 
 # What HTML cannot hold: NUL, half of a surrogate pair. One character for one, so that offsets stay true.
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
@@ -92,7 +93,7 @@ def _environment() -> Environment:
 
 @lru_cache(maxsize=1)
 def _style() -> str:
-    return "\n" + scale.css(SCOPE) + _static("look.css") + _static("maps.css")
+    return "\n" + scale.css(SCOPE) + "".join(map(_static, STYLES))
 
 
 def _script() -> str:

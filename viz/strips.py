@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from xai_nlp.core.result import Explanation
@@ -58,31 +58,40 @@ def scale_key(explanation: Explanation) -> str:
     return explanation.unit or f"method {explanation.method}"
 
 
-def shared_peaks(explanations: Iterable[Explanation]) -> dict[str, float]:
-    """The largest |score| of all that may share a scale."""
+def own_peaks(item: Explanation, words: Explanation) -> tuple[float, float]:
+    """The largest |score| of the words, and of the tokens.
+
+    With an image there is one scale for words, tokens and regions: its regions do not change when tokens are shown.
+    """
+    found = peak(words.scores), peak(item.scores)
+    return found if item.picture is None else (max(*found, peak(item.picture.scores)),) * 2
+
+
+def shared_peaks(explanations: Sequence[Explanation], own: Sequence[float]) -> dict[str, float]:
+    """The largest |score| of all that may share a scale; own: the largest of each."""
     peaks: dict[str, float] = {}
-    for item in explanations:
+    for item, largest in zip(explanations, own, strict=True):
         key = scale_key(item)
-        peaks[key] = max(peaks.get(key, 0.0), peak(item.scores))
+        peaks[key] = max(peaks.get(key, 0.0), largest)
     return peaks
 
 
-def shared_legends(explanations: Sequence[Explanation]) -> tuple[Legend, ...]:
+def shared_legends(explanations: Sequence[Explanation], peaks: Mapping[str, float]) -> tuple[Legend, ...]:
     """One legend for each scale that is shared."""
     methods: dict[str, dict[str, None]] = {}
     units = {scale_key(item): item.unit for item in explanations}
     for item in explanations:
         methods.setdefault(scale_key(item), {})[method_name(item)] = None
-    peaks = shared_peaks(explanations)
     return tuple(Legend(_shown(peaks[key]), units[key], tuple(names)) for key, names in methods.items())
 
 
-def strip(explanation: Explanation, peaks: Mapping[str, float], groups: Sequence[Sequence[int]] | None = None) -> Strip:
+def strip(
+    explanation: Explanation, own: float, peaks: Mapping[str, float], groups: Sequence[Sequence[int]] | None = None
+) -> Strip:
     """The marks of one explanation, in the order of its text.
 
-    groups: which tokens of the model each token here stands for, where words are shown.
+    own: its largest |score|; groups: which tokens of the model each token here stands for, where words are shown.
     """
-    own = peak(explanation.scores)
     shared = peaks.get(scale_key(explanation), own)
     write = _Writer(explanation, own, shared, ranks(explanation.scores), groups)
     names = segment_names(explanation)

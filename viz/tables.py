@@ -30,6 +30,7 @@ class Line:
     name: str
     place: str
     cells: tuple[Cell, ...]
+    region: str = ""  # which region of the image it is about
 
 
 @dataclass(frozen=True)
@@ -46,25 +47,45 @@ class Table:
 
 
 def tables(
-    names: Sequence[str], items: Sequence[Explanation], peaks: Mapping[str, float], top: int | None = None
+    names: Sequence[str],
+    items: Sequence[Explanation],
+    own: Sequence[float],
+    peaks: Mapping[str, float],
+    top: int | None = None,
 ) -> tuple[Table, ...]:
-    """One table for all that cut the text alike; with `top`, only the lines that are strongest in one of them."""
+    """One table for all that cut the text alike; with `top`, only the lines that are strongest in one of them.
+
+    own: the largest |score| of each.
+    """
     alike: dict[tuple[object, ...], list[int]] = {}
     for n, item in enumerate(items):
         alike.setdefault((item.offsets, item.segment), []).append(n)
-    return tuple(_table([names[n] for n in same], [items[n] for n in same], peaks, top) for same in alike.values())
+    return tuple(
+        _table([names[n] for n in same], [items[n] for n in same], [own[n] for n in same], peaks, top)
+        for same in alike.values()
+    )
 
 
-def _table(names: Sequence[str], items: Sequence[Explanation], peaks: Mapping[str, float], top: int | None) -> Table:
-    own = [peak(item.scores) for item in items]
+def foremost(scored: Sequence[tuple[Sequence[float], float, Sequence[int]]], top: int) -> list[int]:
+    """The lines that are strongest in one of several explanations: of each its scores, its peak and its own order."""
+    strengths = {
+        i: max(abs(scores[i]) / (largest or 1) for scores, largest, _ in scored) for *_, order in scored for i in order
+    }
+    return sorted(strengths, key=lambda i: (-strengths[i], i))[:top]
+
+
+def _table(
+    names: Sequence[str],
+    items: Sequence[Explanation],
+    own: Sequence[float],
+    peaks: Mapping[str, float],
+    top: int | None,
+) -> Table:
     shown: Sequence[int] = range(len(items[0].tokens))
     if top is not None:
-        strengths = {
-            i: max(abs(item.scores[i]) / (largest or 1) for item, largest in zip(items, own, strict=True))
-            for item in items
-            for i in strongest(item, top)
-        }
-        shown = sorted(strengths, key=lambda i: (-strengths[i], i))[:top]
+        shown = foremost(
+            [(item.scores, largest, strongest(item, top)) for item, largest in zip(items, own, strict=True)], top
+        )
     lines = tuple(
         Line(
             items[0].tokens[i],
@@ -94,15 +115,23 @@ def _place(item: Explanation, token: int) -> str:
 
 
 def balance(words: Explanation) -> Table | None:
-    """What the parts sum to: words for, words against, special tokens, what is left; None if nothing has to add up."""
+    """What the parts sum to: words and regions for and against, special tokens, what is left.
+
+    None if nothing has to add up.
+    """
     if not words.complete or words.baseline == "none":
         return None
     plain = [score for score, s in zip(words.scores, words.segment, strict=True) if s != SPECIAL]
     special = math.fsum(words.scores) - math.fsum(plain)
+    regions = {}
+    if words.picture:
+        regions["regions for"] = math.fsum(score for score in words.picture.scores if score > 0)
+        regions["regions against"] = math.fsum(score for score in words.picture.scores if score < 0)
     parts = {
         "words for": math.fsum(score for score in plain if score > 0),
         "words against": math.fsum(score for score in plain if score < 0),
         "special tokens": special if SPECIAL in words.segment else 0.0,
+        **regions,
         "left unexplained": words.residual,
         "f(x) − f(x₀)": words.explained,
     }

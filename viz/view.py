@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from xai_nlp.core.result import SPECIAL, Explanation
-from xai_nlp.viz.digits import count, with_unit
+from xai_nlp.viz.digits import count, percent, with_unit
+from xai_nlp.viz.image import Seen, region_tables, seen
 from xai_nlp.viz.maps import Maps, maps_of, parts_of
-from xai_nlp.viz.scale import peak
-from xai_nlp.viz.strips import Legend, Strip, shared_legends, shared_peaks, strip
+from xai_nlp.viz.strips import Legend, Strip, own_peaks, scale_key, shared_legends, shared_peaks, strip
 from xai_nlp.viz.tables import Table, balance, tables
 from xai_nlp.viz.wording import (
     NO_PROMISE,
@@ -23,6 +23,8 @@ from xai_nlp.viz.wording import (
     output_text,
     plain,
     question,
+    quoted,
+    shortened,
     steps_used,
     unexplained,
     windows_used,
@@ -59,6 +61,8 @@ class Row:
     kind: str  # "start" or "end" of an answer, which have colours of their own
     words: Strip
     tokens: Strip | None  # None where the tokens are the words
+    seen: Seen | None  # the image, where there is one
+    asked: bool  # a question was asked about it
     maps: Maps | None  # layers and attention, where they were asked for
     parts: tuple[Table, ...]  # word, position and type embeddings apart
     explained: Fact
@@ -74,7 +78,9 @@ class Group:
     facts: tuple[Fact, ...]
     rows: tuple[Row, ...]
     strongest: tuple[Table, ...]
+    regions: tuple[Table, ...]  # the strongest of the image
     numbers: tuple[Table, ...]
+    region_numbers: tuple[Table, ...]
     balance: Table | None  # where one explanation stands alone and has to add up
     outputs: tuple[Output, ...]
     unlisted: int  # labels left out of `outputs`
@@ -93,6 +99,7 @@ class View:
     legends: tuple[tuple[str, tuple[Legend, ...]], ...]  # (“words” or “tokens”, the shared legends)
     two_views: bool
     several: bool  # more than one explanation: there is a scale to share
+    pictured: bool  # there is an image
     footer: tuple[str, ...]
     labels: tuple[str, ...]  # predictions, to filter by
     no_promise: str  # said of the whole page; "" where residuals are shown
@@ -102,14 +109,18 @@ def view(explanations: Sequence[Explanation]) -> View:
     """What a page of these explanations says. Texts keep the order in which they first came."""
     items = list(explanations)
     words = {id(item): item.words() for item in items}
-    texts: dict[tuple[str, ...], list[Explanation]] = {}
+    texts: dict[tuple[object, ...], list[Explanation]] = {}
     for item in items:
-        texts.setdefault(item.segments, []).append(item)
+        texts.setdefault((item.segments, item.picture and item.picture.image), []).append(item)
     whole = [words[id(item)] for item in items]
-    peaks = (shared_peaks(whole), shared_peaks(items))
+    own = [own_peaks(item, merged) for item, merged in zip(items, whole, strict=True)]
+    peaks = (
+        shared_peaks(whole, [of_words for of_words, _ in own]),
+        shared_peaks(items, [of_tokens for _, of_tokens in own]),
+    )
     groups = tuple(_group(same, [words[id(item)] for item in same], *peaks) for same in texts.values())
     two_views = any(row.tokens for group in groups for row in group.rows)
-    legends = (("words", shared_legends(whole)), ("tokens", shared_legends(items)))
+    legends = (("words", shared_legends(whole, peaks[0])), ("tokens", shared_legends(items, peaks[1])))
     return View(
         question=_page_question(items, groups),
         meta=tuple(_meta(items)),
@@ -118,6 +129,7 @@ def view(explanations: Sequence[Explanation]) -> View:
         legends=legends if two_views else legends[:1],
         two_views=two_views,
         several=len(items) > 1,
+        pictured=any(item.picture for item in items),
         footer=tuple(_footer(items)),
         labels=tuple(sorted({group.prediction for group in groups})),
         no_promise="" if any(item.complete for item in items) else NO_PROMISE.capitalize() + ".",
@@ -132,19 +144,23 @@ def _group(
 ) -> Group:
     first = items[0]
     names = _names(items)
+    own = [own_peaks(item, merged) for item, merged in zip(items, words, strict=True)]
+    of_words, of_tokens = ([pair[n] for pair in own] for n in (0, 1))
     rows = tuple(
         Row(
             name=name,
             kind=item.target.split()[0] if item.target.split()[:1] in (["start"], ["end"]) else "",
-            words=strip(merged, word_peaks, item.word_groups()),
-            tokens=strip(item, token_peaks) if merged.offsets != item.offsets else None,
+            words=strip(merged, largest, word_peaks, item.word_groups()),
+            tokens=strip(item, largest_token, token_peaks) if merged.offsets != item.offsets else None,
+            asked=item.task == "visual-question-answering",
+            seen=seen(item, merged, largest, word_peaks[scale_key(item)]),
             maps=maps_of(item, merged),
             parts=parts_of(merged, TOP),
             explained=explained_fact(item),
             unexplained=unexplained(item),
             steps=steps_used(item),
         )
-        for name, item, merged in zip(names, items, words, strict=True)
+        for name, item, merged, (largest, largest_token) in zip(names, items, words, own, strict=True)
     )
     ranked = sorted(first.outputs, key=lambda label: -first.outputs[label])
     listed = [label for place, label in enumerate(ranked) if place < LABELS or label in _asked(first)]
@@ -152,13 +168,15 @@ def _group(
         question=question(first),
         facts=tuple(_facts(items)),
         rows=rows,
-        strongest=tables(names, words, word_peaks, top=TOP),
-        numbers=tables(names, items, token_peaks),
+        strongest=tables(names, words, of_words, word_peaks, top=TOP),
+        regions=region_tables(names, words, of_words, word_peaks, top=TOP),
+        numbers=tables(names, items, of_tokens, token_peaks),
+        region_numbers=region_tables(names, items, of_tokens, token_peaks),
         balance=balance(words[0]) if len(words) == 1 else None,
         outputs=tuple(_output(first, label) for label in listed),
         unlisted=len(ranked) - len(listed),
         prediction=first.prediction if first.outputs else "",
-        top=max(peak(item.scores) for item in items),
+        top=max(of_tokens),
     )
 
 
@@ -176,6 +194,8 @@ def _names(items: Sequence[Explanation]) -> list[str]:
 def _asked(item: Explanation) -> tuple[str, ...]:
     if item.task == "question-answering":
         return (answer_text(item),)
+    if item.picture and not contrast_of(item):
+        return (answer_text(item),)
     return contrast_of(item) or (item.target,)
 
 
@@ -188,9 +208,11 @@ def _facts(items: Sequence[Explanation]) -> list[Fact]:
     """The facts of one text: what the model said, how much was explained, what was left over."""
     first = items[0]
     facts = []
+    if first.picture and first.outputs:
+        facts.append(Fact(first.prediction, f"the model’s answer to {quoted(shortened(first.segments[0]))}"))
     if first.outputs:
         name = "probability" if are_probabilities(first.outputs) else "output"
-        told = _asked(first)[0] if first.task == "question-answering" else first.prediction
+        told = _asked(first)[0] if first.task.endswith("question-answering") else first.prediction
         if told in first.outputs:
             facts.append(Fact(output_text(first, told), f"{name} of {told or 'no answer'}"))
     if len(items) == 1:
@@ -199,12 +221,15 @@ def _facts(items: Sequence[Explanation]) -> list[Fact]:
             facts.append(left)
         if steps := steps_used(first):
             facts.append(Fact(str(steps), "steps used"))
+        if first.shares:
+            facts.append(Fact(percent(first.shares["image"]), "of all that was scored lies in the image"))
         if windows := windows_used(first):
             facts.append(Fact(str(windows), "windows, as the text is longer than the model reads at once"))
     else:
         facts.append(Fact(str(len(items)), "explanations of this text"))
     special = first.segment.count(SPECIAL)
-    facts.append(Fact(str(len(first.tokens)), f"tokens, {special} of them special" if special else "tokens"))
+    if not first.picture:
+        facts.append(Fact(str(len(first.tokens)), f"tokens, {special} of them special" if special else "tokens"))
     return facts
 
 

@@ -58,11 +58,24 @@ def question(explanation: Explanation) -> tuple[str, str, str]:
 
 
 def answer_text(explanation: Explanation) -> str:
-    """The answer that is explained, as it stands in the context; "" where the model says that there is none."""
+    """The answer that is explained, as it stands in the context; "" where the model says that there is none.
+
+    About an image it stands nowhere: it is the target, or the model's own where the target only says “the answer”.
+    """
     if explanation.answer is None:
-        return explanation.prediction
+        told = explanation.target.partition(" rather than ")[0]
+        return told if told in explanation.outputs else explanation.prediction
     segment, (start, end) = explanation.answer
     return explanation.segments[segment][start:end]
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """The beginning of a text, where it is long.
+
+    >>> shortened("what colour is the star?", 12)
+    'what colour…'
+    """
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
 def quoted(answer: str) -> str:
@@ -78,6 +91,8 @@ def headline(explanation: Explanation) -> str:
 def segment_names(explanation: Explanation) -> tuple[str, ...]:
     """What each text of the input is called; nothing for a single one."""
     count = len(explanation.segments)
+    if count == 1 and explanation.picture:
+        return ("Question",)
     if count < 2:
         return ("",) * count
     infers = any("entail" in label.lower() for label in explanation.outputs)

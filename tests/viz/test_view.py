@@ -1,7 +1,7 @@
 """What stands where on a page: scales, names, tables, balances."""
 
 from tests.viz.samples import made
-from xai_nlp.viz.strips import STOPS, shared_legends, shared_peaks, strip
+from xai_nlp.viz.strips import STOPS, own_peaks, shared_legends, shared_peaks, strip
 from xai_nlp.viz.tables import balance, tables
 from xai_nlp.viz.view import view
 
@@ -15,7 +15,7 @@ def marks(shown):
 
 
 def test_strengths_on_both_scales():
-    shown = strip(made(**IG), {"logit": 4.0})
+    shown = strip(made(**IG), 1.0, {"logit": 4.0})
     assert [(m.text, m.kind, m.own, m.shared, m.number) for m in marks(shown)] == [
         ("a", "p", 100, 25, "+1.00"),
         ("fine", "n", 50, 12, "−0.50"),
@@ -28,8 +28,9 @@ def test_strengths_on_both_scales():
 
 def test_only_equal_units_share_a_scale():
     why = [made(**IG), made(**OCCLUSION), made(**ROLLOUT), made(**{**ROLLOUT, "method": "saliency"})]
-    assert list(shared_peaks(why).values()) == [2.0, 0.4, 0.4]
-    assert [(legend.peak, legend.unit, legend.methods) for legend in shared_legends(why)] == [
+    peaks = shared_peaks(why, [own_peaks(item, item)[0] for item in why])
+    assert list(peaks.values()) == [2.0, 0.4, 0.4]
+    assert [(legend.peak, legend.unit, legend.methods) for legend in shared_legends(why, peaks)] == [
         ("2.00", "logit", ("integrated gradients", "occlusion")),
         ("0.400", "", ("attention rollout",)),
         ("0.400", "", ("saliency",)),
@@ -37,17 +38,17 @@ def test_only_equal_units_share_a_scale():
 
 
 def test_all_zero_has_a_legend_without_a_peak():
-    shown = strip(made(scores=[0.0] * 5), {})
+    shown = strip(made(scores=[0.0] * 5), 0.0, {})
     assert shown.legend.peak == ""
     assert {m.own for m in marks(shown)} == {0}
 
 
 def test_a_long_text_has_few_stops_for_the_tab_key():
     text = " ".join(f"w{i}" for i in range(500))
-    shown = strip(made(text), {})
+    shown = strip(made(text), 1.0, {})
     assert sum(mark.stop for mark in marks(shown)) + sum(chip.stop for chip in shown.chips) == STOPS
     assert shown.long
-    assert not strip(made(), {}).long
+    assert not strip(made(), 1.0, {}).long
 
 
 def test_rows_are_named_by_what_tells_them_apart():
@@ -82,7 +83,7 @@ def test_words_and_tokens_are_both_there_only_where_they_differ():
 
 
 def test_the_strongest_words_come_first_and_once():
-    (table,) = tables(["ig", "occlusion"], [made(**IG), made(**OCCLUSION)], {"logit": 2.0}, top=2)
+    (table,) = tables(["ig", "occlusion"], [made(**IG), made(**OCCLUSION)], [1.0, 2.0], {"logit": 2.0}, top=2)
     assert table.heads == ("ig, logit", "occlusion, logit")
     assert [(line.name, [c.number for c in line.cells]) for line in table.lines] == [
         ("a", ["+1.00", "+2.00"]),
@@ -92,13 +93,13 @@ def test_the_strongest_words_come_first_and_once():
 
 
 def test_strength_comes_before_place():
-    (table,) = tables(["ig"], [made(scores=[0.0, 0.25, -0.5, 1.0, 2.0])], {"logit": 2.0}, top=10)
+    (table,) = tables(["ig"], [made(scores=[0.0, 0.25, -0.5, 1.0, 2.0])], [2.0], {"logit": 2.0}, top=10)
     assert [line.name for line in table.lines] == ["film", "fine", "a"]  # without [SEP], whatever its score
 
 
 def test_explanations_cut_differently_get_tables_of_their_own():
     other = made(tokens=("a", "fine film"), offsets=((0, 1), (2, 11)), segment=(0, 0), scores=(1.0, 2.0))
-    assert [len(table.lines) for table in tables(["x", "y"], [made(), other], {"logit": 2.0})] == [5, 2]
+    assert [len(table.lines) for table in tables(["x", "y"], [made(), other], [1.0, 1.0], {"logit": 2.0})] == [5, 2]
 
 
 def test_the_parts_add_up_to_the_whole():

@@ -25,11 +25,11 @@ function tips(root) {
   root.append(tip);
   const hide = () => { tip.hidden = true; };
   const show = (event) => {
-    const mark = event.target.closest?.("span.t[data-n]");
+    const mark = event.target.closest?.(".t[data-n]");
     if (!mark) return hide();
     const rank = document.createElement("span");
     rank.textContent = `  no. ${mark.dataset.rank}`;
-    tip.replaceChildren(mark.getAttribute("aria-description"), rank);
+    tip.replaceChildren(mark.getAttribute("aria-description") ?? mark.getAttribute("aria-label"), rank);
     tip.hidden = false;
     place(tip, mark, root, event);
   };
