@@ -4,6 +4,13 @@ Same answers to 1e-6. That holds for `riemann_trapezoid` too, whose weights sum 
 rule is `core.path.trapezoid`, and `gausslegendre` is better than either.
 """
 
+from xai_nlp.attr.base import (
+    Attribution,
+    GradientAttribution,
+    LayerAttribution,
+    NeuronAttribution,
+    PerturbationAttribution,
+)
 from xai_nlp.attr.inputs import InputXGradient, IntegratedGradients, Saliency
 from xai_nlp.attr.layers import (
     InternalInfluence,
@@ -13,20 +20,30 @@ from xai_nlp.attr.layers import (
     LayerIntegratedGradients,
 )
 from xai_nlp.attr.neurons import NeuronConductance, NeuronGradient, NeuronIntegratedGradients
+from xai_nlp.attr.noise import GradientShap, LayerGradientShap, NeuronGradientShap, NoiseTunnel
 from xai_nlp.attr.perturbation import FeatureAblation, Occlusion
 
 __all__ = [
+    "Attribution",
     "FeatureAblation",
+    "GradientAttribution",
+    "GradientShap",
     "InputXGradient",
     "IntegratedGradients",
     "InternalInfluence",
     "LayerActivation",
+    "LayerAttribution",
     "LayerConductance",
+    "LayerGradientShap",
     "LayerGradientXActivation",
     "LayerIntegratedGradients",
+    "NeuronAttribution",
     "NeuronConductance",
     "NeuronGradient",
+    "NeuronGradientShap",
     "NeuronIntegratedGradients",
+    "NoiseTunnel",
     "Occlusion",
+    "PerturbationAttribution",
     "Saliency",
 ]

@@ -51,9 +51,7 @@ def output_tensor(output: Any) -> Tensor:
         return output["logits"] if "logits" in output else next(v for v in output.values() if isinstance(v, Tensor))
     if isinstance(output, (tuple, list)) and output and isinstance(output[0], Tensor):
         return output[0]
-    raise Refused(
-        f"the forward function must return a tensor, a number or a ModelOutput; got {type(output).__name__}."
-    )
+    raise Refused(f"the forward function must return a tensor, a number or a ModelOutput; got {type(output).__name__}.")
 
 
 def select(output: Tensor, target: TargetType, owner: Tensor) -> Tensor:
@@ -116,9 +114,7 @@ class Forward:
     def of(cls, func: Callable[..., Any], inputs: Any, extra: Any = None, target: TargetType = None) -> Forward:
         given = as_tuple(inputs)
         if not given or not all(isinstance(t, Tensor) for t in given):
-            raise Refused(
-                f"inputs must be a tensor or a tuple of tensors; got {[type(t).__name__ for t in given]}."
-            )
+            raise Refused(f"inputs must be a tensor or a tuple of tensors; got {[type(t).__name__ for t in given]}.")
         if len({len(t) if t.ndim else 0 for t in given}) != 1 or not given[0].ndim or not len(given[0]):
             raise Refused(f"inputs need one batch size, not 0; got shapes {[tuple(t.shape) for t in given]}.")
         many = len(target) if isinstance(target, list) or (isinstance(target, Tensor) and target.numel() > 1) else None
@@ -152,9 +148,7 @@ class Forward:
     def single(self, values: Tensor) -> Tensor:
         """Values of which a gradient can be taken: one number a row."""
         if values.shape[1] != 1:
-            raise Refused(
-                f"the target must be one number for each example; it has {values.shape[1]}. Give a `target`."
-            )
+            raise Refused(f"the target must be one number for each example; it has {values.shape[1]}. Give a `target`.")
         return values
 
     @contextmanager

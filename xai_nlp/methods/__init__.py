@@ -1,13 +1,14 @@
 """The attribution methods, one file a family. Importing this package fills the registry: look methods up here."""
 
 from xai_nlp.core.registry import METHODS, find_method
-from xai_nlp.methods import attention, gradient, path, perturbation, reference, shapley, surrogate
+from xai_nlp.methods import attention, gradient, noise, path, perturbation, reference, shapley, surrogate
 
 __all__ = [
     "METHODS",
     "attention",
     "find_method",
     "gradient",
+    "noise",
     "path",
     "perturbation",
     "reference",
