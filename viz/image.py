@@ -20,6 +20,7 @@ from xai_nlp.viz.tables import Cell, Line, Table, cell, foremost
 
 BADGES = 3  # regions that carry the number of their place, so that a table on paper can be told
 LINKED = 3  # regions listed for each word
+LETTERS = 26  # of the size of a badge, side by side along the image
 TALL = 1.2  # width over height
 GAP = 0.04  # of a grid's cell left free on each side, so that neighbours stay apart
 PLAIN = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"RIFF": "webp"}
@@ -118,7 +119,7 @@ def seen(item: Explanation, words: Explanation, own: float, shared: float) -> Se
         tall=picture.size[0] < TALL * picture.size[1],
         columns=picture.grid[1] if picture.grid else 0,
         scale=scale,
-        letter=_number(max(picture.size) / 26),
+        letter=_number(max(picture.size) / LETTERS),
         regions=tuple(regions),
         shares=_shares(item),
         linked=() if links is None else _linked(words),
@@ -148,11 +149,18 @@ def _rectangle(box: Box, gap: float) -> str:
 
 
 def _badges(picture: Picture, places: Sequence[int]) -> dict[int, tuple[str, str]]:
-    """Where the places of the strongest regions are written: in the middle of each, or of its largest row."""
+    """Where the places of the strongest regions are written: in the middle of each; of boxes in a corner.
+
+    Boxes lie within each other, and the middle of one is often that of another.
+    """
     found = {}
     for r, place in enumerate(places):
         if place <= BADGES and picture.scores[r] and len(picture.scores) > 1:
             x, y = middle(picture, r)
+            if picture.grid is None and picture.shapes is None:
+                left, top, right, bottom = picture.boxes[r]
+                inside = max(picture.size) / LETTERS
+                x, y = left + min(inside * 0.7, (right - left) / 2), top + min(inside * 0.8, (bottom - top) / 2)
             found[r] = (_number(x), _number(y))
     return found
 

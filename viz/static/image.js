@@ -59,6 +59,7 @@ function linking(figure, regions) {
   const { unit, weights, rows } = JSON.parse(figure.querySelector(".links").textContent);
   const drew = figure.querySelector(".drew");
   const caption = figure.querySelector(".caption");
+  figure.querySelector(".hint").hidden = false;
   let layer = null;
   let twins = [];
   let mark = null;
