@@ -69,6 +69,8 @@ def like_layers(tensors: Sequence[Tensor], counts: Sequence[int], layer: Layers)
 class Attribution:
     """An attribution method of one forward function, under Captum's name and signature."""
 
+    attribute: Callable[..., Any]
+
     def __init__(self, forward_func: Callable[..., Any]) -> None:
         if not callable(forward_func):
             raise Refused(f"the forward function must be callable; got {type(forward_func).__name__}.")

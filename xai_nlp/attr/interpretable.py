@@ -1,0 +1,227 @@
+"""Captum's names for inputs whose features are what a reader would name: words, phrases, regions of an image.
+
+Each says how many features it has, and what the model is given when some of them are absent.
+"""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from xai_nlp.attr.forward import Refused
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Texts = list[str] | dict[str, str]
+
+
+class InterpretableInput(ABC):
+    """An input as a row of features, present (1) or absent (0), and the way from there to what the model takes."""
+
+    n_itp_features: int
+    values: list[str]  # what each feature is called
+
+    @abstractmethod
+    def to_tensor(self) -> Tensor:
+        """The features of the input as it is: (1, n_itp_features)."""
+
+    @abstractmethod
+    def to_model_input(self, perturbed_tensor: Tensor | None = None) -> Any:
+        """What the model takes when the features are these, or the input as it is."""
+
+    def format_attr(self, itp_attr: Tensor) -> Tensor:
+        """Scores of the features (…, n_itp_features) as scores of what they are made of."""
+        return itp_attr
+
+
+def _numbered(ids: Sequence[Hashable]) -> tuple[list[int], int]:
+    """Ids as numbers from 0 in ascending order, and how many there are."""
+    order = {name: i for i, name in enumerate(sorted(set(ids)))}  # type: ignore[type-var]
+    return [order[name] for name in ids], len(order)
+
+
+class TextTemplateInput(InterpretableInput):
+    """A text with gaps: the features are what stands in them, alone or, with `mask`, several together.
+
+    >>> text = TextTemplateInput("{} feels {} right now", ["He", "depressed"], ["It", "neutral"])
+    >>> text.to_model_input(torch.tensor([[0, 1]]))
+    'It feels depressed right now'
+    """
+
+    def __init__(
+        self,
+        template: str | Callable[..., str],
+        values: Texts,
+        baselines: Texts | Callable[[], Texts] | None = None,
+        mask: list[int] | dict[str, int] | None = None,
+    ) -> None:
+        if not isinstance(values, (list, dict)):
+            raise Refused(f"values are a list or a dict; got {type(values).__name__}.")
+        if not isinstance(template, str) and not callable(template):
+            raise Refused(f"a template is a text or a function that gives one; got {type(template).__name__}.")
+        self.template, self.dict_keys = template, list(values) if isinstance(values, dict) else []
+        self.format_fn = template.format if isinstance(template, str) else template
+        self.values = self._listed(values, "values")
+        self.n_features = len(self.values)
+        self.baselines: list[str] | Callable[[], Texts]
+        if baselines is None:
+            self.baselines = [""] * self.n_features
+        else:
+            self.baselines = baselines if callable(baselines) else self._listed(baselines, "baselines")
+        self.mask = None if mask is None else self._listed(mask, "mask")
+        self.formatted_mask, self.n_itp_features = _numbered(range(self.n_features) if mask is None else self.mask)  # type: ignore[arg-type]
+
+    def _listed(self, given: Any, what: str) -> list[Any]:
+        """What is given for the gaps, in their order."""
+        kind = dict if self.dict_keys else list
+        if not isinstance(given, kind):
+            raise Refused(f"where the values are a {kind.__name__}, {what} are too; got {type(given).__name__}.")
+        return [given[key] for key in self.dict_keys] if self.dict_keys else list(given)
+
+    def to_tensor(self) -> Tensor:
+        return torch.ones(1, self.n_itp_features)
+
+    def to_model_input(self, perturbed_tensor: Tensor | None = None) -> str:
+        values = self.values
+        if perturbed_tensor is not None:
+            present = perturbed_tensor[0].tolist()
+            given = self.baselines
+            others = self._listed(given(), "what `baselines` gives") if callable(given) else given
+            values = [
+                value if present[feature] else other
+                for value, other, feature in zip(values, others, self.formatted_mask, strict=True)
+            ]
+        if self.dict_keys:
+            return self.format_fn(**dict(zip(self.dict_keys, values, strict=True)))
+        return self.format_fn(*values)
+
+    def format_attr(self, itp_attr: Tensor) -> Tensor:
+        """Scores of the gaps: those that are one feature share its score."""
+        return itp_attr[..., torch.tensor(self.formatted_mask, device=itp_attr.device)]
+
+
+class TextTokenInput(InterpretableInput):
+    """A text as ids of its tokens: the features are the tokens, but for `skip_tokens` (texts, or ids)."""
+
+    def __init__(
+        self,
+        text: str,
+        tokenizer: Any,
+        baselines: int | str = 0,
+        skip_tokens: list[int] | list[str] | None = None,
+    ) -> None:
+        if skip_tokens and isinstance(skip_tokens[0], str):
+            skip_tokens = tokenizer.convert_tokens_to_ids(skip_tokens)
+        self.inp_tensor = self.itp_tensor = tokenizer.encode(text, return_tensors="pt")  # (1, L)
+        self.itp_mask: Tensor | None = None
+        if skip_tokens:
+            self.itp_mask = ~torch.isin(self.inp_tensor, torch.tensor(skip_tokens))
+            self.itp_tensor = self.inp_tensor[self.itp_mask][None]
+        self.skip_tokens = skip_tokens
+        self.tokenizer = tokenizer
+        self.values = tokenizer.convert_ids_to_tokens(self.itp_tensor[0].tolist())
+        self.n_itp_features = len(self.values)
+        number = isinstance(baselines, int)
+        self.baselines: int = baselines if number else tokenizer.convert_tokens_to_ids([baselines])[0]  # type: ignore[assignment]
+
+    def to_tensor(self) -> Tensor:
+        return torch.ones_like(self.itp_tensor)
+
+    def to_model_input(self, perturbed_tensor: Tensor | None = None) -> Tensor:
+        """The ids, with the baseline's where a feature is not 1: (R, L) for R rows of features."""
+        if perturbed_tensor is None:
+            return self.inp_tensor
+        rows, device = len(perturbed_tensor), perturbed_tensor.device
+        tokens = self.itp_tensor.to(device).expand(rows, -1)
+        tokens = torch.where(perturbed_tensor == 1, tokens, self.baselines)
+        if self.itp_mask is None:
+            return tokens
+        ids = self.inp_tensor.to(device).repeat(rows, 1)
+        ids[:, self.itp_mask[0].to(device)] = tokens
+        return ids
+
+
+class ImageMaskInput(InterpretableInput):
+    """An image whose features are regions: numbers in `mask`, or masks of their own in `mask_list`, which may overlap.
+
+    Without either the whole image is one. An absent region has the colour `baseline`; `processor_fn` makes of an image
+    what the model takes.
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        mask: Tensor | None = None,
+        mask_list: list[Tensor] | None = None,
+        baseline: tuple[int, int, int] = (255, 255, 255),
+        processor_fn: Callable[[Image], Any] = lambda image: image,
+    ) -> None:
+        self.image, self.baseline, self.processor_fn = image, baseline, processor_fn
+        shape = (image.size[1], image.size[0])  # (height, width)
+        for given in mask_list if mask_list is not None else [] if mask is None else [mask]:
+            if given.shape != shape:
+                raise Refused(f"a mask has the shape of its image, {shape}; got {tuple(given.shape)}.")
+        if mask_list is not None:
+            ids, mask = list(range(len(mask_list))), torch.empty(0)
+        else:
+            mask = torch.zeros(shape, dtype=torch.int32) if mask is None else mask
+            ids = [int(number) for number in mask.unique().tolist()]
+        self.mask, self.mask_list = mask, mask_list or []
+        self.mask_id_to_idx = {number: i for i, number in enumerate(ids)}
+        self.n_itp_features = len(ids)
+        self.values = [f"image_feature_{number}" for number in ids]
+        self.original_model_inputs = processor_fn(image)
+
+    def to_tensor(self) -> Tensor:
+        return torch.ones(1, self.n_itp_features)
+
+    def to_model_input(self, perturbed_tensor: Tensor | None = None) -> Any:
+        if perturbed_tensor is None:
+            return self.original_model_inputs
+        import numpy as np
+        from PIL import Image
+
+        pixels = np.array(self.image)
+        for region, present in zip(self.get_mask_list(), perturbed_tensor[0].tolist(), strict=True):
+            if not present:
+                pixels[region.bool().cpu().numpy()] = self.baseline
+        return self.processor_fn(Image.fromarray(pixels.astype("uint8")))
+
+    def get_mask_list(self) -> list[Tensor]:
+        """A mask for each feature: (height, width) each."""
+        return self.mask_list or [self.mask == number for number in self.mask_id_to_idx]
+
+    def format_pixel_attr(self, itp_attr: Tensor) -> Tensor:
+        """Scores of the pixels (…, height, width): the sum over the features that cover them."""
+        regions = torch.stack(self.get_mask_list()).to(itp_attr)
+        return torch.einsum("...m,mhw->...hw", itp_attr, regions)
+
+
+class ProductBaselines:
+    """Draws each feature's baseline from its list; features under one key, a tuple of names, are drawn together.
+
+    Called without arguments, so that it can be the `baselines` of a `TextTemplateInput`. Draws by the global `random`.
+    """
+
+    def __init__(self, baseline_values: list[list[Any]] | dict[str | tuple[str, ...], list[Any]]) -> None:
+        self.dict_keys = list(baseline_values) if isinstance(baseline_values, dict) else []
+        self.baseline_values = list(baseline_values.values()) if isinstance(baseline_values, dict) else baseline_values
+
+    def sample(self) -> list[Any] | dict[str, Any]:
+        """A baseline for each feature."""
+        drawn = [random.choice(values) for values in self.baseline_values]
+        if not self.dict_keys:
+            return drawn
+        named: dict[str, Any] = {}
+        for key, value in zip(self.dict_keys, drawn, strict=True):
+            named.update(zip(key, value, strict=True) if isinstance(key, tuple) else [(key, value)])
+        return named
+
+    def __call__(self) -> list[Any] | dict[str, Any]:
+        return self.sample()
