@@ -9,7 +9,7 @@ from torch import nn
 
 from xai_nlp.errors import UnknownName, Unsupported
 from xai_nlp.hooks.scope import Site
-from xai_nlp.models.layout import LAYOUTS, Layout, base_of, generic
+from xai_nlp.models.layout import LAYOUTS, Layout, base_of, generic, text_config
 
 
 @dataclass(frozen=True)
@@ -125,4 +125,4 @@ class Adapter:
             return table.module.num_embeddings - (0 if padding is None else padding + 1)  # type: ignore[operator, return-value]
         if self.layout.unbounded:
             return None
-        return getattr(getattr(self.model, "config", None), "max_position_embeddings", None)
+        return getattr(text_config(self.model), "max_position_embeddings", None)

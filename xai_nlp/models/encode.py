@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -25,9 +25,19 @@ class Row:
     tokens: tuple[str, ...]  # as the tokenizer names them
     offsets: tuple[Span, ...]  # in characters of the token's segment, white space left out
     segment: tuple[int, ...]  # which of the text's segments; SPECIAL for special tokens
+    told: tuple[int, ...] | None = None  # the tokens that an explanation tells of; all of them if None
+    sight: Any = None  # the image that goes with it (tasks.sight.Sight)
+    written: tuple[int, ...] = ()  # the tokens of the answer, in a model that writes it
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+    def visible(self) -> Row:
+        """With the tokens alone that an explanation tells of."""
+        if self.told is None:
+            return self
+        tokens, offsets, segment = (tuple(of[i] for i in self.told) for of in (self.tokens, self.offsets, self.segment))
+        return replace(self, tokens=tokens, offsets=offsets, segment=segment, told=None)
 
 
 def segments_of(text: Text) -> tuple[str, ...]:

@@ -111,6 +111,27 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "llama": _LLAMA,
     "qwen2": _LLAMA,
+    # Models that look at an image: the words' side, and the layers in which words and image meet.
+    "vilt": replace(
+        _BERT,
+        embeddings="embeddings.text_embeddings",
+        word="embeddings.text_embeddings.word_embeddings",
+        position="embeddings.text_embeddings.position_embeddings",
+        types="embeddings.text_embeddings.token_type_embeddings",
+        attention="attention.attention",
+        norm=None,
+    ),
+    "visual_bert": replace(_BERT, embeddings="embeddings.word_embeddings"),  # the sum of them has the image in it too
+    "lxmert": _BERT,
+    "blip": Layout(
+        embeddings="text_encoder.embeddings",
+        word="text_encoder.embeddings.word_embeddings",
+        position="text_encoder.embeddings.position_embeddings",
+        blocks="text_encoder.encoder.layer",
+        attention="attention.self",
+        projection="attention.output.dense",
+        norm="attention.output.LayerNorm",
+    ),
 }
 
 
@@ -118,6 +139,12 @@ def base_of(model: Any) -> nn.Module:
     """The model without its head, which layouts count paths from; out of PEFT's wrapping, if it is in one."""
     model = model.get_base_model() if hasattr(model, "get_base_model") else model
     return getattr(model, "base_model", model)
+
+
+def text_config(model: Any) -> Any:
+    """The part of a model's config that is about its text; all of it, where it is about nothing else."""
+    config = getattr(model, "config", None)
+    return config.get_text_config() if hasattr(config, "get_text_config") else config
 
 
 def generic(model: Any) -> Layout:
@@ -133,13 +160,15 @@ def generic(model: Any) -> Layout:
     except (AttributeError, NotImplementedError):
         word = None
     paths = {module: path for path, module in base.named_modules()}
+    config = text_config(model)
     if word is None or word not in paths:
         raise Unsupported(
             f"{type(model).__name__} does not tell its input embeddings (`get_input_embeddings`). "
             "Pass a Layout of your own: Adapter.of(model, Layout(…))."
         )
-    count = getattr(getattr(model, "config", None), "num_hidden_layers", None)
-    for path, module in base.named_modules():
+    count = getattr(config, "num_hidden_layers", None)
+    beside = paths[word].rpartition(".")[0]  # a model that looks at images has as many blocks elsewhere, perhaps
+    for path, module in sorted(base.named_modules(), key=lambda item: not item[0].startswith(beside)):
         if isinstance(module, nn.ModuleList) and len(module) == count and len({type(block) for block in module}) == 1:
             return Layout(embeddings=paths[word], word=paths[word], blocks=path, attention=_attention_in(module[0]))
     return Layout(embeddings=paths[word], word=paths[word], blocks=None)

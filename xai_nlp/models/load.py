@@ -19,12 +19,21 @@ from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 ZOO = {
     "sentiment": "NEGATIVE or POSITIVE; BERT, 3 layers, 9.5 M parameters",
     "qa": "answers a question from a text; BERT, 6 layers, 14.7 M parameters",
+    "vqa": "answers a question about a drawn scene; ViLT, 5 layers, 1.4 M parameters",
 }
 
 #: task -> (the auto class that loads its models, how its classes end)
 TASKS = {
     "text-classification": ("AutoModelForSequenceClassification", "ForSequenceClassification"),
     "question-answering": ("AutoModelForQuestionAnswering", "ForQuestionAnswering"),
+    "visual-question-answering": ("AutoModelForImageTextToText", "ForImageTextToText"),
+}
+#: Models that look at images, but whose classes end like those of other tasks, or that no auto class loads.
+LOOKING = {
+    "vilt": "ViltForQuestionAnswering",
+    "visual_bert": "VisualBertForQuestionAnswering",
+    "lxmert": "LxmertForQuestionAnswering",
+    "blip": "BlipForQuestionAnswering",
 }
 
 
@@ -36,12 +45,14 @@ class Loaded:
     tokenizer: Any
     name: str
     task: str  # a key of TASKS
+    processor: Any = None  # of images, where the model looks at them; with a tokenizer in it, where it writes answers
 
 
 def load_model(
     source: str | os.PathLike[str] | nn.Module = "sentiment",
     tokenizer: Any = None,
     *,
+    processor: Any = None,
     task: str | None = None,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device | None = None,
@@ -50,17 +61,22 @@ def load_model(
     """A model by an embedded one's name, a folder or a hub name; or a model as given, with its tokenizer.
 
     task: a key of TASKS; None goes by what the config says the model is, a text classifier where it says nothing.
+    processor: of a model that looks at images; its tokenizer serves, where it has one. Files bring their own.
     A folder or an embedded model touches no network. Hub models load from safetensors only, and run code of their own
     only if `trust_remote_code`. Raises UnknownName if nothing of that name is found, Unsupported for a tokenizer that
     cannot tell where its tokens stand in the text.
     """
     if isinstance(source, nn.Module):
+        tokenizer = tokenizer or getattr(processor, "tokenizer", None)
         if tokenizer is None:
             raise InvalidInput("a model needs its tokenizer: load(model, tokenizer).")
-        name = getattr(getattr(source, "config", None), "name_or_path", "") or type(source).__name__
-        loaded = Loaded(source, tokenizer, name, _task(task, [cls.__name__ for cls in type(source).__mro__]))
+        config = getattr(source, "config", None)
+        name = getattr(config, "name_or_path", "") or type(source).__name__
+        kind = _task(task, [cls.__name__ for cls in type(source).__mro__], config)
+        loaded = Loaded(source, tokenizer, name, kind, processor)
     else:
-        loaded = _from_files(source, tokenizer, task=task, dtype=dtype, trust_remote_code=trust_remote_code)
+        options = {"processor": processor, "task": task, "dtype": dtype, "trust_remote_code": trust_remote_code}
+        loaded = _from_files(source, tokenizer, **options)
         if device is not None:
             loaded.model.to(device)
     if not getattr(loaded.tokenizer, "is_fast", False):
@@ -92,24 +108,39 @@ def _from_files(source: str | os.PathLike[str], tokenizer: Any, **options: Any) 
 
 
 def _pretrained(
-    where: str | Path, name: str, tokenizer: Any, *, task: str | None, dtype: torch.dtype, trust_remote_code: bool
+    where: str | Path,
+    name: str,
+    tokenizer: Any,
+    *,
+    processor: Any,
+    task: str | None,
+    dtype: torch.dtype,
+    trust_remote_code: bool,
 ) -> Loaded:
     import transformers
 
     options = {"trust_remote_code": trust_remote_code, "local_files_only": isinstance(where, Path)}
     with _no_loading_bar():
-        if task is None:
-            config = transformers.AutoConfig.from_pretrained(where, **options)
-            task = _task(None, config.architectures or [])
-        loader = getattr(transformers, TASKS[_task(task, [])][0])
-        model = loader.from_pretrained(where, dtype=dtype, use_safetensors=True, **options)
+        config = transformers.AutoConfig.from_pretrained(where, **options)
+        kind = _task(task, config.architectures or [], config)
+        looks = kind == "visual-question-answering"
+        loader = getattr(transformers, LOOKING.get(config.model_type, TASKS[kind][0]) if looks else TASKS[kind][0])
+        own = {} if loader.__name__.startswith("Auto") else {"local_files_only": options["local_files_only"]}
+        model = loader.from_pretrained(where, dtype=dtype, use_safetensors=True, **(own or options))
+        if looks and processor is None and hasattr(config, "vision_config"):
+            processor = transformers.AutoProcessor.from_pretrained(where, **options)
+        elif looks and processor is None and config.model_type == "vilt":
+            processor = transformers.AutoImageProcessor.from_pretrained(where, **options)
+        tokenizer = tokenizer or getattr(processor, "tokenizer", None)
         tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options) if tokenizer is None else tokenizer
-    return Loaded(model.eval(), tokenizer, name, task)
+    return Loaded(model.eval(), tokenizer, name, kind, processor)
 
 
-def _task(given: str | None, classes: Sequence[str]) -> str:
+def _task(given: str | None, classes: Sequence[str], config: Any = None) -> str:
     """The task asked for, or what the names of a model's classes say. Raises UnknownName."""
     if given is None:
+        if getattr(config, "model_type", "") in LOOKING or hasattr(config, "vision_config"):
+            return "visual-question-answering"
         told = (task for task, (_, ending) in TASKS.items() if any(name.endswith(ending) for name in classes))
         return next(told, "text-classification")
     if given not in TASKS:

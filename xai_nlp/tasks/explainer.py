@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 import transformers
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch import Tensor
 from xai_nlp._version import __version__
 from xai_nlp.core.arrays import Array, Matrices
 from xai_nlp.core.baseline import BASELINES, Words, text_baseline
+from xai_nlp.core.picture import Picture
 from xai_nlp.core.result import SPECIAL, Explanation, Explanations
 from xai_nlp.core.rows import Progress, Rows
 from xai_nlp.core.target import Target
@@ -23,12 +23,16 @@ from xai_nlp.hooks.state import borrowed
 from xai_nlp.methods import find_method
 from xai_nlp.models.adapter import Adapter
 from xai_nlp.models.encode import Row, Text, batches, encode, padded
+from xai_nlp.models.layout import text_config
 from xai_nlp.models.load import Loaded
 from xai_nlp.tasks.pose import REFERENCE, Batch, Poser
 from xai_nlp.tasks.score import SCORES, Asked, Found, scored
+from xai_nlp.tasks.sight import Seen
 from xai_nlp.tasks.stitch import Scored, stitched
 
 LONG = ("windows", "error")  # what becomes of texts longer than the model
+Names = tuple[str, ...] | None  # None where they are the explanation's tokens
+
 BATCH_ENTRIES = 2**23  # entries of the texts whose scores are in memory at once
 
 
@@ -184,9 +188,9 @@ class Explainer:
         """Rows that go together; where attention matrices are kept, as few as their size asks for."""
         width = self._width
         if matrices:
-            config = self.model.config
+            config = text_config(self.model)
             heads = getattr(config, "num_attention_heads", 1)
-            width = config.num_hidden_layers * heads * max(map(len, rows))
+            width = len(self.adapter.layers) * heads * max(map(len, rows))
         return batches(rows, max(1, BATCH_ENTRIES // width), even=self.pad is None)
 
     def _run(self, batch: Batch, owner: Tensor) -> Tensor:
@@ -273,6 +277,7 @@ class Explainer:
             parts={name: tuple(p.tolist()) for (kind, name), p in by_channel.items() if kind == "part"},
             layers=Array(flows) if flows else None,
             attention=of_rows[0].stacks(asked, unit, target, whole.groups),
+            picture=of_rows[0].picture(target),
             **aim.more,
         )
 
@@ -287,10 +292,20 @@ class _OfRow:
     poser: Poser
 
     def scored(self, target: int) -> Scored:
-        mine, L = self.found, len(self.row)
-        scores = torch.stack([channel[self.place, target, :L] for channel in mine.channels.values()]).cpu().numpy()
+        mine = self.found
+        told = list(range(len(self.row)) if self.row.told is None else self.row.told)
+        scores = torch.stack([channel[self.place, target, told] for channel in mine.channels.values()]).cpu().numpy()
         value, start = (float(end[self.place, target]) for end in (mine.value, mine.baseline_value))
-        return Scored(self.row, scores, value, start, None if mine.steps is None else int(mine.steps[self.place]))
+        return Scored(
+            self.row.visible(), scores, value, start, None if mine.steps is None else int(mine.steps[self.place])
+        )
+
+    def picture(self, target: int) -> Picture | None:
+        """The image with its regions' scores."""
+        seen, regions = self.row.sight, self.found.regions
+        if seen is None:
+            return None
+        return seen.picture([0.0] * len(seen.regions) if regions is None else regions[self.place, target].tolist())
 
     def stacks(self, asked: Asked, unit: str, target: int, groups: list[list[int]] | None) -> dict[str, Matrices]:
         """The attention matrices that were scored, those of one kind together."""
@@ -304,22 +319,17 @@ class _OfRow:
         kinds: dict[str, list[int]] = {}
         for place, number in enumerate(self.found.numbers or self.poser.attention.numbers):
             kinds.setdefault(self.poser.attention.matrices[number].stack, []).append(place)
-        return {kind: self._stack(asked, unit, target, groups, kind, numbers) for kind, numbers in kinds.items()}
+        made = {kind: self._stack(asked, unit, target, kind, numbers) for kind, numbers in kinds.items()}
+        if self.row.sight is not None and "self" in kinds and self._seen.places is not None:
+            made["image"] = self._stack(asked, unit, target, "joint", kinds["self"])
+        return {kind: stack.merged(groups) for kind, stack in made.items()}
 
-    def _stack(
-        self, asked: Asked, unit: str, target: int, groups: list[list[int]], kind: str, numbers: Sequence[int]
-    ) -> Matrices:
-        """Matrices of one kind without padding, tokens merged as the explanation's are."""
-        L = len(self.row)
-        words, out = slice(0, L), slice(None)
-        places = {"decoder": (out, out), "cross": (out, words)}.get(kind, (words, words))
-        whole = np.stack([self.found.matrices[n][self.place, target].float().cpu().numpy() for n in numbers])
-        whole = whole[:, :, places[0], places[1]]
-        own = {"decoder": whole.shape[2:], "cross": (whole.shape[2], None)}.get(kind, (None, None))
-        names = [None if n is None else tuple(f"output {i}" for i in range(n)) for n in own]
+    def _stack(self, asked: Asked, unit: str, target: int, kind: str, numbers: Sequence[int]) -> Matrices:
+        """Matrices of one kind without padding, and names for what are not the explanation's own tokens."""
+        scores, (queries, keys) = self._read(kind, [self.found.matrices[n][self.place, target] for n in numbers])
         residuals = self.found.residuals
         return Matrices(
-            scores=Array(whole),
+            scores=Array(scores.float().cpu().numpy()),
             layers=tuple(f"layer {k}" for k in range(len(numbers))),
             method="attention_conductance" if asked.method.over == "inputs" else asked.method.name,
             unit="" if asked.method.weights else unit,
@@ -327,9 +337,46 @@ class _OfRow:
             residuals=()
             if residuals is None or residuals.shape[2] != len(self.found.matrices)
             else tuple(residuals[self.place, target, list(numbers)].tolist()),
-            queries=names[0],
-            keys=names[1],
-        ).merged(groups)
+            queries=queries,
+            keys=keys,
+        )
+
+    @property
+    def _seen(self) -> Seen:
+        assert self.poser.batch.seen is not None
+        return self.poser.batch.seen
+
+    def _read(self, kind: str, found: Sequence[Tensor]) -> tuple[Tensor, tuple[Names, Names]]:
+        """Matrices (H, Q, K) of one kind, stacked; what their queries and keys are, None for the tokens."""
+        whole = torch.stack(list(found))  # (layers, H, Q, K)
+        words = list(range(len(self.row)) if self.row.told is None else self.row.told)
+        outputs = tuple(f"output {i}" for i in range(whole.shape[2]))
+        if kind == "decoder":
+            return whole, (outputs, outputs)
+        if kind == "cross":
+            return whole[..., words], (outputs, None)
+        if kind in ("joint", "image"):  # what words drew from regions
+            whole = whole[:, :, words]
+            return self._by_region(whole, joint=kind == "joint"), (None, self._region_names)
+        if kind == "words":  # what regions drew from words
+            of_regions = self._by_region(whole[..., words].transpose(2, 3), joint=False).transpose(2, 3)
+            return of_regions, (self._region_names, None)
+        if kind == "vision":
+            drawn = self._by_region(whole, joint=False)
+            return self._by_region(drawn.transpose(2, 3), joint=False).transpose(2, 3), (self._region_names,) * 2
+        return whole[:, :, words][..., words], (None, None)
+
+    @property
+    def _region_names(self) -> tuple[str, ...]:
+        return self.row.sight.picture([0.0] * len(self.row.sight.regions)).names
+
+    def _by_region(self, whole: Tensor, *, joint: bool) -> Tensor:
+        """Keys that are patches of the image (layers, H, Q, K) as its regions: (layers, H, Q, M)."""
+        seen = self._seen
+        flat = whole.flatten(1, 2)
+        places = seen.places if joint and seen.places else seen.alone(flat.shape[-1])
+        drawn = seen.drawn(flat[:, :, places.patches], places.of, self.place)
+        return drawn.unflatten(1, whole.shape[1:3])
 
 
 def _beside(weights: Sequence[Tensor]) -> Tensor:

@@ -12,10 +12,18 @@ from xai_nlp.models.load import ZOO, load_model
 from xai_nlp.tasks.answer import QuestionAnsweringExplainer
 from xai_nlp.tasks.classify import TextClassificationExplainer
 from xai_nlp.tasks.explainer import Explainer
+from xai_nlp.tasks.vqa import VisualQuestionAnsweringExplainer
 
 #: task -> its explainer
 TASKS: dict[str, type[Explainer]] = {
-    kind.task: kind for kind in (TextClassificationExplainer, QuestionAnsweringExplainer)
+    kind.task: kind
+    for kind in (TextClassificationExplainer, QuestionAnsweringExplainer, VisualQuestionAnsweringExplainer)
+}
+#: what is given -> (task, the order in which its explainer takes it, the embedded model)
+INPUTS: dict[frozenset[str], tuple[str, tuple[str, ...], str]] = {
+    frozenset({"text"}): ("text-classification", ("text",), "sentiment"),
+    frozenset({"question", "context"}): ("question-answering", ("question", "context"), "qa"),
+    frozenset({"question", "image"}): ("visual-question-answering", ("image", "question"), "vqa"),
 }
 _kept: dict[str, Explainer] = {}
 
@@ -23,8 +31,8 @@ _kept: dict[str, Explainer] = {}
 def load(source: Any = "sentiment", tokenizer: Any = None, *, task: str | None = None, **options: Any) -> Any:
     """An explainer for a model: an embedded one's name, a folder, a hub name, or a model with its tokenizer.
 
-    task: "text-classification" or "question-answering"; None lets the model's config tell.
-    `options` are those of `models.load.load_model`: dtype, device, trust_remote_code.
+    task: "text-classification", "question-answering" or "visual-question-answering"; None lets the model's config tell.
+    `options` are those of `models.load.load_model`: processor, dtype, device, trust_remote_code.
 
     >>> load("sentiment")
     <TextClassificationExplainer zoo/sentiment (bert): NEGATIVE, POSITIVE>
@@ -40,14 +48,16 @@ def explain(
     *,
     question: str | Sequence[str] | None = None,
     context: str | Sequence[str] | None = None,
+    image: Any = None,
     model: Any = None,
     **options: Any,
 ) -> Explanation | Explanations:
     """Why the model says what it says about a text, or answers a question as it does: one signed score a token.
 
-    A string, or a pair as a tuple, gives an Explanation; a list gives one for each. `options` are those of
-    `TextClassificationExplainer.explain` or `QuestionAnsweringExplainer.explain`; `model` is anything `load` takes, or
-    what it gave; the embedded one for the task if not given.
+    A question goes with its context, or with an image, whose regions have scores too. A string, or a pair as a tuple,
+    gives an Explanation; a list gives one for each. `options` are those of `TextClassificationExplainer.explain`,
+    `QuestionAnsweringExplainer.explain` or `VisualQuestionAnsweringExplainer.explain`; `model` is anything `load`
+    takes, or what it gave; the embedded one for the task if not given.
 
     >>> why = explain("a gripping, beautifully acted film")
     >>> why.prediction, len(why.words().tokens)
@@ -56,23 +66,19 @@ def explain(
     >>> why.prediction
     'Mary Shelley'
     """
-    asks = question is not None or context is not None
-    if asks == (text is not None):
+    given = {"text": text, "question": question, "context": context, "image": image}
+    present = frozenset(name for name, value in given.items() if value is not None)
+    if present not in INPUTS:
         raise InvalidInput(
-            "explain a text, or a question with its context: explain(text) or explain(question=…, context=…)."
+            "explain a text, a question with its context, or a question with its image: explain(text), "
+            "explain(question=…, context=…) or explain(question=…, image=…); "
+            f"got {' and '.join(sorted(present)) or 'nothing'}."
         )
-    if asks and (question is None or context is None):
-        missing = "context" if context is None else "question"
-        raise InvalidInput(f"a question needs its context, and a context a question; the {missing} is missing.")
-    task = "question-answering" if asks else "text-classification"
-    explainer = (
-        model
-        if isinstance(model, Explainer)
-        else _loaded(model or {"question-answering": "qa"}.get(task, "sentiment"), task)
-    )
+    task, order, embedded = INPUTS[present]
+    explainer = model if isinstance(model, Explainer) else _loaded(model or embedded, task)
     if not isinstance(explainer, TASKS[task]):
         raise InvalidInput(f"{explainer!r} does not do {task.replace('-', ' ')}.")
-    return explainer.explain(question, context, **options) if asks else explainer.explain(text, **options)  # type: ignore[attr-defined]
+    return explainer.explain(*(given[name] for name in order), **options)  # type: ignore[attr-defined]
 
 
 def _loaded(model: Any, task: str) -> Explainer:

@@ -20,6 +20,7 @@ from xai_nlp.hooks.replace import replaced, skipped
 from xai_nlp.hooks.scope import Place, Site
 from xai_nlp.models.adapter import Adapter
 from xai_nlp.models.encode import Row
+from xai_nlp.tasks.sight import Seen
 
 REFERENCE = "reference"  # the baseline that moves positions and types too
 
@@ -31,6 +32,7 @@ class Batch:
     rows: list[Row]
     inputs: dict[str, Tensor]  # (B, L) each
     movable: Tensor  # (B, L) bool: the places of words; not special tokens, not padding
+    seen: Seen | None = None  # the images that go with them
 
     @property
     def everyone(self) -> Tensor:
@@ -59,8 +61,9 @@ class Poser:
     # The embeddings, or a layer -------------------------------------------------------------------------------------
 
     def embeddings(self, *, sites: Sequence[Place] = (), also_inputs: bool = False, parts: bool = False) -> Problem:
-        """The sum of embeddings moves, or each of them; scores are asked of `sites`, or of what moves."""
-        moved = list(self.parts.values()) if parts else [self.adapter.embeddings]
+        """The sum of embeddings moves, or each of them, and the image; scores are of `sites`, or of what moves."""
+        words = list(self.parts.values()) if parts else [self.adapter.embeddings]
+        moved: list[Place] = [*words, *([self.batch.seen.gate] if self.batch.seen else [])]
         return replace(self._words_move(moved), sites=tuple(sites), also_inputs=also_inputs)
 
     def layer(self, k: int) -> Problem:
@@ -73,30 +76,34 @@ class Poser:
         named = {"word": self.adapter.word, "position": self.adapter.position, "type": self.adapter.types}
         return {name: site for name, site in named.items() if site is not None}
 
-    def _words_move(self, moved: Sequence[Site]) -> Problem:
-        """What the sites carry goes from the baseline's to the text's: (B, L, D) each.
+    def _words_move(self, moved: Sequence[Place]) -> Problem:
+        """What the places carry goes from the baseline's to the text's: (B, L, D) each; an image's last, (B, *S).
 
         A baseline is a change of words: their vectors are replaced where they leave the word embedding. The reference
-        changes positions and types too, to those of the first token.
+        changes positions and types too, to those of the first token. An image goes from another image.
         """
         B, L = self.batch.movable.shape
+        seen = self.batch.seen
         sources = list(self.parts.values()) if self.baseline == REFERENCE else [self.adapter.word]
         with torch.no_grad():
             own = [tensors[0].expand(B, L, -1) for tensors in evaluate_sites(sources, self.plain)]
             others = [torch.where(self.batch.movable[:, :, None], self.words, own[0])]
             others += [vectors[:, :1].expand(B, L, -1) for vectors in own[1:]]
-            instead = {source.module: other for source, other in zip(sources, others, strict=True)}
+            changed: list[tuple[Place, list[Tensor]]] = [(s, [o]) for s, o in zip(sources, others, strict=True)]
+            changed += [(seen.gate, [seen.start])] if seen else []
             found = evaluate_sites(moved, self.plain)
-            started = evaluate_sites(moved, self.plain, [(source, [instead[source.module]]) for source in sources])
+            started = evaluate_sites(moved, self.plain, changed)
+        instead = {_what(source): tensors for source, tensors in changed}
         x = [tuple(t.expand(B, *t.shape[1:]) for t in tensors) for tensors in found]
         x0 = [
-            (instead[site.module],) if site.module in instead else tuple(t.expand(B, *t.shape[1:]) for t in tensors)
-            for site, tensors in zip(moved, started, strict=True)
+            tuple(instead.get(_what(place)) or (t.expand(B, *t.shape[1:]) for t in tensors))
+            for place, tensors in zip(moved, started, strict=True)
         ]
         places = torch.arange(L, device=self.batch.movable.device)
         features = torch.where(self.batch.movable, places, NO_FEATURE)[:, :, None]  # each word is one
         problem = self._moving(moved, x, x0)
-        return replace(problem, features=Groups.of([features] * len(problem.x)))
+        image = [seen.features(L)] if seen and moved[-1] is seen.gate else []
+        return replace(problem, features=Groups.of([features] * (len(problem.x) - len(image)) + image))
 
     def _moving(self, places: Sequence[Place], x: Sequence[Tensors], x0: Sequence[Tensors]) -> Problem:
         """Each place's tensors go from x0 to x."""
@@ -173,6 +180,11 @@ class Poser:
                 scale, gain = (summed.var(-1, unbiased=False) + epsilon).rsqrt(), module.weight
                 vectors, enters = ((t - t.mean(-1, keepdim=True)) * gain for t in (vectors, enters))
         return probabilities, vectors, enters, scale
+
+
+def _what(place: Place) -> object:
+    """What two names of the same place have in common."""
+    return place.module if isinstance(place, Site) else place
 
 
 def _by_head(projection: Site, heads: int) -> Tensor:

@@ -65,6 +65,7 @@ class Found:
     matrices: tuple[Tensor, ...] = ()  # (B, T, H, Q, K) each
     numbers: tuple[int, ...] = ()  # which matrices of the forward pass those are; all of them if empty
     residuals: Tensor | None = None  # (B, T, matrices)
+    regions: Tensor | None = None  # (B, T, M) float64, of the images
 
 
 def scored(poser: Poser, asked: Asked) -> Found:
@@ -90,16 +91,27 @@ def _embeddings(poser: Poser, asked: Asked) -> Found:
         site = poser.adapter.layer(asked.layer)
         problem = poser.embeddings(sites=[site]) if method.inner else poser.layer(asked.layer)
         scores = method.scores(problem)
-        return Found(channels={SCORES: reduced(scores.tensors[0].double())}, **_ends(problem, scores))
+        return Found(**_along(poser, reduced(scores.tensors[0].double())), **_ends(problem, scores))
     problem = poser.embeddings(parts=asked.parts)
     scores = method.scores(problem)
-    return Found(channels=_of_parts(poser, asked, scores.tensors), **_ends(problem, scores))
+    return Found(**_of_inputs(poser, asked, scores.tensors), **_ends(problem, scores))
 
 
-def _of_parts(poser: Poser, asked: Asked, tensors: Sequence[Tensor]) -> dict[Channel, Tensor]:
-    each = [REDUCTIONS[asked.method.reduction](tensor.double()) for tensor in tensors]
+def _of_inputs(poser: Poser, asked: Asked, tensors: Sequence[Tensor]) -> dict[str, Any]:
+    """Scores of embeddings, or of each of them, and of an image, which comes last: channels, and its regions."""
+    reduction, seen, words = asked.method.reduction, poser.batch.seen, list(tensors)
+    regions = seen.by_region(words.pop().double(), reduction) if seen else None
+    each = [REDUCTIONS[reduction](tensor.double()) for tensor in words]
     parts = {("part", name): part for name, part in zip(poser.parts, each, strict=True)} if asked.parts else {}
-    return {SCORES: torch.stack(each).sum(0), **parts}
+    return {"channels": {SCORES: torch.stack(each).sum(0), **parts}, "regions": regions}
+
+
+def _along(poser: Poser, scores: Tensor) -> dict[str, Any]:
+    """Scores of a sequence (B, T, S), which may hold the patches of an image: channels, and its regions."""
+    if poser.batch.seen is None:
+        return {"channels": {SCORES: scores}}
+    words, regions = poser.batch.seen.split(scores)
+    return {"channels": {SCORES: words}, "regions": regions}
 
 
 def _flowing(poser: Poser, asked: Asked) -> Found:
@@ -116,10 +128,9 @@ def _flowing(poser: Poser, asked: Asked) -> Found:
     left = list(scores.tensors)
     outputs = [_taken(left, count)[0] for count in counts]  # a layer's hidden states come first
     matrices = tuple(left[: -len(problem.x)])
-    found = Found(
-        channels=_of_parts(poser, asked, left[-len(problem.x) :]), matrices=matrices, **_ends(problem, scores)
-    )
-    flows = {("layer", str(k)): REDUCTIONS["sum"](output.double()) for k, output in enumerate(outputs)}
+    found = Found(**_of_inputs(poser, asked, left[-len(problem.x) :]), matrices=matrices, **_ends(problem, scores))
+    through = [REDUCTIONS["sum"](output.double()) for output in outputs]
+    flows = {("layer", str(k)): _along(poser, flow)["channels"][SCORES] for k, flow in enumerate(through)}
     return replace(found, channels={**found.channels, **flows})
 
 
@@ -133,7 +144,7 @@ def _reading_attention(poser: Poser, asked: Asked) -> Found:
     problem = poser.embeddings(sites=[poser.attention])
     scores = asked.method.scores(problem)
     assert scores.tokens is not None
-    return Found(channels={SCORES: scores.tokens.double()}, matrices=scores.tensors, **_ends(problem, scores))
+    return Found(**_along(poser, scores.tokens.double()), matrices=scores.tensors, **_ends(problem, scores))
 
 
 def _moving_attention(poser: Poser, asked: Asked) -> Found:
@@ -157,7 +168,7 @@ def _moving_attention(poser: Poser, asked: Asked) -> Found:
     of_text = [end for end, group in zip(ends, moved, strict=True) if set(group) <= set(looking)]
     drawn = [tensor.double().sum((2, 3)) for tensor, n in zip(matrices, numbers, strict=True) if n in looking]
     return Found(
-        channels={SCORES: torch.stack(drawn).sum(0) / len(of_text)},
+        **_along(poser, torch.stack(drawn).sum(0) / len(of_text)),
         value=ends[0]["value"].double(),
         baseline_value=torch.stack([end["baseline_value"].double() for end in of_text]).mean(0),
         steps=None if ends[0]["steps"] is None else torch.stack([end["steps"] for end in ends]).amax(0),
@@ -175,8 +186,7 @@ def _attended_values(poser: Poser, asked: Asked) -> Found:
     numbers = tuple(range(len(scores.tensors)))  # in an encoder–decoder the encoder's, which come first
     read = reading(poser.embeddings(sites=[replace(poser.attention, numbers=numbers[-1:])]).slope_at_x())
     tokens = torch.einsum("btq,btqk->btk", read, scores.tensors[-1].sum(2))
-    channels = {SCORES: tokens.double()}
-    return Found(channels=channels, matrices=scores.tensors, numbers=numbers, **_ends(problem, scores))
+    return Found(**_along(poser, tokens.double()), matrices=scores.tensors, numbers=numbers, **_ends(problem, scores))
 
 
 _OVER: dict[str, Callable[[Poser, Asked], Found]] = {

@@ -1,0 +1,285 @@
+"""Questions about an image: which words, which regions of the image, and how much each of the two drove the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from xai_nlp.core.result import SPECIAL, Explanation, Explanations
+from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.hooks.gate import steady
+from xai_nlp.hooks.state import borrowed
+from xai_nlp.models.encode import Row, Text
+from xai_nlp.models.load import Loaded
+from xai_nlp.models.looking import Generating, Looking, WithFeatures, looking
+from xai_nlp.models.vision import Regions, baseline_image, read_image
+from xai_nlp.tasks.explainer import Aim, Explainer, How
+from xai_nlp.tasks.labels import Labels
+from xai_nlp.tasks.pose import Batch
+from xai_nlp.tasks.sight import Seen, Sight
+
+MOVES = ("both", "text", "image")
+LONGEST = 20  # tokens of an answer that is written
+SHOWN = 8  # answers that an explanation lists
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """A question, the image it is about, and what is wanted of the answer."""
+
+    question: str
+    sight: Sight
+    target: Any = None
+    answer: str | None = None
+    rather_than: str | None = None
+    rank: int = 1
+    longest: int = LONGEST
+
+
+class VisualQuestionAnsweringExplainer(Explainer):
+    """Explains the answer to a question about an image: classifiers (ViLT, VisualBERT, LXMERT), models that write
+    (BLIP, any `AutoModelForImageTextToText`).
+
+    Words and image go from their baselines to what they are along one path, so that Σ over words + Σ over regions
+    = f(x) − f(x₀): both are on one scale.
+    """
+
+    task: ClassVar[str] = "visual-question-answering"
+
+    def __init__(self, loaded: Loaded) -> None:
+        super().__init__(loaded)
+        if loaded.processor is None and not isinstance(looking(self.model, None), WithFeatures):
+            raise InvalidInput("a model that looks at images needs its processor: load(model, processor=…).")
+        self.looking: Looking = looking(self.model, loaded.processor)
+        self.labels = None if self.looking.generates else Labels.of(self.model.config)
+
+    def read(self, output: Any) -> Tensor:
+        """Answers' logits (R, C), or those of each word of a written answer (R, n, V)."""
+        return output
+
+    def explain(
+        self,
+        image: Any,
+        question: str | Sequence[str],
+        *,
+        target: Any = None,
+        answer: str | None = None,
+        rather_than: str | None = None,
+        rank: int = 1,
+        regions: Any = "auto",
+        image_baseline: str = "grey",
+        moves: str = "both",
+        features: Any = None,
+        boxes: Any = None,
+        longest: int = LONGEST,
+        **how: Any,
+    ) -> Explanation | Explanations:
+        """One signed score a word of the question and a region of the image: how much each drove the answer.
+
+        image: a path, bytes, a PIL image or an array; or a list of them, one for each question. One image may serve
+            many questions.
+        target: of a classifier, an answer's name or index, or a contrast "red-blue"; None is the answer at `rank`. Of a
+            model that writes, "answer", the whole answer's log-probability, or "words", each of its tokens on its own.
+        answer: the answer explained; None is the one that the model gives. rather_than: another one; then what is
+            explained is why this and not that. Where the answer is written: at the first token in which they differ.
+        regions: "auto" (the model's patches, or a grid where they are too many), "patches", a number of cells along the
+            longer side, "slic", or an array (height, width) of whole numbers, one for each region.
+        image_baseline: "grey", "black", "white", "mean", "blur" or "noise"; features given start from zero.
+        moves: "both", or "text" or "image" alone, the other one held as it is.
+        features, boxes: for models that are given what a detector found: (N, F), and (N, 4) in pixels of the image.
+        how: the fields of `tasks.explainer.How` (method, baseline, unit, attention, …) and the options of the method.
+
+        Raises InvalidInput for an image that cannot be read, an empty question, or an answer that cannot be given.
+        """
+        asked = How.of({"unit": "log-probability" if self.looking.generates else "logit", **how})
+        if moves not in MOVES:
+            raise UnknownName("part that moves", moves, MOVES)
+        single = isinstance(question, str)
+        questions = self._questions(question)
+        images = list(image) if isinstance(image, (list, tuple)) else [image] * len(questions)
+        if len(images) != len(questions):
+            raise InvalidInput(f"{len(questions)} questions need as many images, or one; got {len(images)}.")
+        seed = asked.options.get("seed", 0)
+        sights: dict[int, Sight] = {}
+        with borrowed(self.model, evaluate=True):
+            for one in images:
+                if id(one) not in sights:
+                    sights[id(one)] = self._sight(one, regions, image_baseline, seed, features, boxes).moving(moves)
+        wanted = {"target": target, "answer": answer, "rather_than": rather_than, "rank": rank, "longest": longest}
+        looked = [Looked(question=q, sight=sights[id(one)], **wanted) for q, one in zip(questions, images, strict=True)]
+        notes = {"moves": None if moves == "both" else moves, "image_baseline": image_baseline}
+
+        def aims(rows: list[Row], outputs: list[Tensor]) -> list[Aim]:
+            aim = self._chosen if self.labels else self._written
+            return [
+                replace(aim(one, row, logits, asked.unit), segments=(one.question,), rows=(e,), notes=notes)
+                for e, (one, row, logits) in enumerate(zip(looked, rows, outputs, strict=True))
+            ]
+
+        found = self._explained(looked, asked, aims)  # type: ignore[arg-type]
+        one_each = isinstance(asked.method, str) and len(found) == len(questions)
+        return found[0] if single and one_each else found
+
+    def predict(self, image: Any, question: str, *, longest: int = LONGEST, **given: Any) -> dict[str, float]:
+        """Answers with their probabilities: all of a classifier's; of a model that writes, the one it gives."""
+        with borrowed(self.model, evaluate=True):
+            sight = self._sight(image, "auto", "grey", 0, given.get("features"), given.get("boxes"))
+            looked = Looked(question=self._questions(question)[0], sight=sight, longest=longest)
+            (row,) = self._encode([looked])  # type: ignore[list-item]
+            (outputs,) = self._outputs([row])
+        return self.labels.shown(outputs) if self.labels else self._shown(row, outputs)
+
+    # Look -----------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _questions(question: str | Sequence[str]) -> list[str]:
+        questions = [question] if isinstance(question, str) else list(question)
+        for i, text in enumerate(questions):
+            if not isinstance(text, str) or not text.strip():
+                raise InvalidInput(f"question {i} is empty: a question is a text with at least one word.")
+        if not questions:
+            raise InvalidInput("there is nothing to explain: no questions were given.")
+        return questions
+
+    def _sight(self, source: Any, wanted: Any, baseline: str, seed: int, features: Any, boxes: Any) -> Sight:
+        image = read_image(source)
+        if isinstance(self.looking, WithFeatures):
+            return self._given(self.looking, image, features, boxes)
+        if features is not None or boxes is not None:
+            raise InvalidInput(f"{self.adapter.architecture} looks at the image itself; leave out features and boxes.")
+        inputs = self.looking.tensors(image)
+        start = self.looking.tensors(baseline_image(image, baseline, seed))[self.looking.pixels]
+        return Sight(image, inputs, self.looking.pixels, start, self.looking.patches(image).of(image, wanted))
+
+    @staticmethod
+    def _given(family: WithFeatures, image: Any, features: Any, boxes: Any) -> Sight:
+        if features is None or boxes is None:
+            raise InvalidInput("this model is given what a detector found in the image: features=(N, F), boxes=(N, 4).")
+        found, where = torch.as_tensor(features, dtype=torch.float32), torch.as_tensor(boxes, dtype=torch.float32)
+        if found.ndim != 2 or where.shape != (len(found), 4):
+            raise InvalidInput(
+                f"features are (N, F) and boxes (N, 4); got {tuple(found.shape)} and {tuple(where.shape)}."
+            )
+        inputs = family.given(found[None], (where / torch.tensor([*image.size, *image.size]))[None])
+        each = torch.arange(len(found))
+        regions = Regions(each[None, :, None], tuple(tuple(box) for box in where.tolist()), each)  # type: ignore[misc]
+        return Sight(image, inputs, family.pixels, torch.zeros_like(found[None]), regions)
+
+    # Encode ---------------------------------------------------------------------------------------------------------
+
+    def _encode(
+        self,
+        texts: Sequence[Text],
+        max_length: int | None = None,
+        stride: int | None = None,
+        *,
+        long: str = "windows",
+    ) -> list[Row]:
+        looked: Sequence[Looked] = texts  # type: ignore[assignment]
+        if isinstance(self.looking, Generating):
+            rows = [self._prompt(self.looking, e, one) for e, one in enumerate(looked)]
+        else:
+            plain = super()._encode([one.question for one in looked], max_length, stride, long="error")
+            rows = [replace(row, sight=looked[row.example].sight) for row in plain]
+        return rows
+
+    def _prompt(self, family: Generating, example: int, one: Looked) -> Row:
+        """The tokens of an explanation are the question's; the template's, the image's and the answer's stay."""
+        prompt = family.prompt(one.sight.image, one.question, one.answer, one.longest)
+        told = tuple(i for i, segment in enumerate(prompt.segment) if segment != SPECIAL)
+        sight = replace(one.sight, inputs={**one.sight.inputs, **prompt.image})
+        inputs = prompt.inputs
+        return Row(example, inputs, prompt.tokens, prompt.offsets, prompt.segment, told, sight, prompt.answer)
+
+    def _batch(self, rows: list[Row]) -> Batch:
+        batch = super()._batch(rows)
+        length = batch.movable.shape[1]
+        places = self.looking.places(rows[0], length, rows[0].sight.regions)
+        if not rows[0].sight.words_move:
+            batch.movable[:] = False
+        return replace(batch, seen=Seen.of([row.sight for row in rows], self.model.device, places))
+
+    def _groups(self, rows: Sequence[Row], *, matrices: bool = False) -> list[list[int]]:
+        """Images of one shape go together; a model that writes gets one at a time."""
+        kinds: dict[Any, list[int]] = {}
+        for i, row in enumerate(rows):
+            shape = row.sight.inputs[row.sight.pixels].shape
+            kinds.setdefault(i if row.written else (shape, len(row.sight.regions)), []).append(i)
+        return [
+            [members[i] for i in group]
+            for members in kinds.values()
+            for group in super(VisualQuestionAnsweringExplainer, self)._groups(
+                [rows[m] for m in members], matrices=matrices
+            )
+        ]
+
+    def _run(self, batch: Batch, owner: Tensor) -> Tensor:
+        assert batch.seen is not None
+        inputs = {name: tensor[owner] for name, tensor in batch.inputs.items()}
+        with steady():
+            return self.looking.answers({**inputs, **batch.seen.of_owners(owner)}, batch.rows[0].written)
+
+    # Aim ------------------------------------------------------------------------------------------------------------
+
+    def _chosen(self, one: Looked, row: Row, logits: Tensor, unit: str) -> Aim:
+        """An answer of a classifier, or one rather than another."""
+        assert self.labels is not None
+        wanted = one.answer if one.target is None else one.target
+        if wanted is None:
+            if not 1 <= one.rank <= len(logits):
+                raise InvalidInput(f"rank is from 1, the model's answer, to {len(logits)}; got {one.rank}.")
+            wanted = int(logits.topk(one.rank).indices[-1])
+        name, weights = self.labels.weights(wanted, logits)
+        if one.rather_than is not None:
+            other, less = self.labels.weights(one.rather_than, logits)
+            if other == name:
+                raise InvalidInput(f"the contrast compares {name!r} with itself.")
+            name, weights = f"{name}-{other}", weights - less
+        weights = weights[None].to(logits.device)
+        return _aim((name,), weights, self.labels.link(unit), self.labels.shown(logits))
+
+    def _written(self, one: Looked, row: Row, logits: Tensor, unit: str) -> Aim:
+        """A written answer as a whole, each of its tokens, or the first in which it differs from another."""
+        wanted = "answer" if one.target is None else one.target
+        if wanted not in ("answer", "words"):
+            raise UnknownName("target", wanted, ("answer", "words"), "An answer of your own goes into answer=….")
+        if unit not in ("logit", "log-probability"):
+            raise UnknownName("unit", unit, ("log-probability", "logit"))
+        if one.rank != 1:
+            raise InvalidInput("a model that writes its answer ranks none; give the answer: answer='…'.")
+        written, (n, V) = row.written, logits.shape
+        text = self.tokenizer.decode(written).strip()
+        each = torch.zeros(n, n, V, device=logits.device)
+        each[range(n), range(n), list(written)] = 1
+        if one.rather_than is not None:
+            names, weights = self._contrast(text, written, one.rather_than, each)
+        elif wanted == "words":
+            names, weights = tuple(self.tokenizer.decode([token]).strip() or repr(token) for token in written), each
+        else:
+            names, weights = (text,), each.sum(0, keepdim=True)
+        return _aim(names, weights, unit, self._shown(row, logits))
+
+    def _contrast(
+        self, text: str, written: Sequence[int], rather_than: str, each: Tensor
+    ) -> tuple[tuple[str, ...], Tensor]:
+        assert isinstance(self.looking, Generating)
+        other = self.looking.spelt(rather_than)
+        first = next((k for k, (a, b) in enumerate(zip(written, other, strict=False)) if a != b), None)
+        if first is None:
+            raise InvalidInput(f"{rather_than!r} does not differ from {text!r} in any token of the shorter one.")
+        weights = each[first : first + 1].clone()
+        weights[0, first, other[first]] = -1
+        return (f"{text}-{rather_than}",), weights
+
+    def _shown(self, row: Row, logits: Tensor) -> dict[str, float]:
+        """The probability of a written answer."""
+        told = logits.double().log_softmax(-1)[range(len(row.written)), list(row.written)].sum()
+        return {self.tokenizer.decode(row.written).strip(): float(told.exp())}
+
+
+def _aim(names: tuple[str, ...], weights: Tensor, link: str, outputs: dict[str, float]) -> Aim:
+    return Aim(segments=(), rows=(), names=names, weights=(weights,), link=link, outputs=outputs)
