@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from xai_nlp.core.result import Explanation
-from xai_nlp.viz.digits import MINUS, signed, unsigned
-from xai_nlp.viz.pieces import apart, in_answer, pieces, strongest
+from xai_nlp.viz.digits import MINUS, percent, signed, unsigned
+from xai_nlp.viz.image import strongest_regions
+from xai_nlp.viz.pieces import all_scores, apart, in_answer, pieces, strongest
 from xai_nlp.viz.scale import DARK, hexadecimal, peak, strength
 from xai_nlp.viz.wording import (
     NO_PROMISE,
@@ -88,7 +89,13 @@ def _lines(words: Explanation) -> Iterator[RenderableType]:
     yield _trust(words)
     if strongest(words):
         yield Text()
-        yield _top_words(words)
+        yield _bars([(words.scores[i], words.tokens[i]) for i in strongest(words, TOP)], words)
+    if words.picture:
+        yield Text()
+        if words.shares:
+            yield Text(f"{percent(words.shares['image'])} of all that was scored lies in the image", style="bold")
+        regions = strongest_regions(words.picture, TOP)
+        yield _bars([(words.picture.scores[r], words.picture.names[r]) for r in regions], words)
 
 
 def _summary(words: Explanation) -> str:
@@ -106,7 +113,7 @@ def _on(score: float, largest: float) -> str:
 
 
 def _coloured(words: Explanation, segment: int) -> Text:
-    largest, text = peak(words.scores), Text()
+    largest, text = peak(all_scores(words)), Text()
     cut = pieces(words, segment)
     for piece, answers in zip(cut, in_answer(words, segment, cut), strict=True):
         text.append(harmless(piece.text), style=f"{_on(piece.score, largest)} {'bold underline' * answers}".strip())
@@ -114,7 +121,7 @@ def _coloured(words: Explanation, segment: int) -> Text:
 
 
 def _specials(words: Explanation) -> Text:
-    largest, text = peak(words.scores), Text("added by the tokenizer:", style=SOFT)
+    largest, text = peak(all_scores(words)), Text("added by the tokenizer:", style=SOFT)
     for i in apart(words):
         text.append("  ")
         text.append(harmless(words.tokens[i]), style=f"{hexadecimal(DARK.ink)} {_on(words.scores[i], largest)}")
@@ -123,7 +130,7 @@ def _specials(words: Explanation) -> Text:
 
 
 def _legend(words: Explanation) -> Text:
-    largest = peak(words.scores)
+    largest, per = peak(all_scores(words)), "per word and region" if words.picture else "per word"
     if not largest:
         return Text("every score is 0: nothing counts for or against", style=SOFT)
     text = Text("against ", style=SOFT)
@@ -131,7 +138,7 @@ def _legend(words: Explanation) -> Text:
     for n in range(-RAMP, RAMP + 1):
         text.append(" ", style=_on(n, RAMP))
     text.append(f" +{unsigned(largest)}", style=hexadecimal(DARK.ink))
-    return text.append(f" for · {'unit: ' + harmless(words.unit) if words.unit else 'no unit'}, per word")
+    return text.append(f" for · {'unit: ' + harmless(words.unit) if words.unit else 'no unit'}, {per}")
 
 
 def _trust(words: Explanation) -> Text:
@@ -140,16 +147,15 @@ def _trust(words: Explanation) -> Text:
     return Text(harmless(f"{fact.label} {fact.value} · {said}"))
 
 
-def _top_words(words: Explanation) -> Table:
-    """Number, bar and word, as many as fit a glance."""
-    largest = peak(words.scores)
+def _bars(scored: list[tuple[float, str]], words: Explanation) -> Table:
+    """Number, bar and name, as many as fit a glance."""
+    largest = peak(all_scores(words))
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right")
     table.add_column(width=BAR)
     table.add_column(overflow="ellipsis", no_wrap=True)
-    for i in strongest(words, TOP):
-        score = words.scores[i]
+    for score, name in scored:
         line = hexadecimal(DARK.line(score))
         bar = Text("━" * max(1, round(BAR * strength(score, largest))), style=line)
-        table.add_row(Text(signed(score, largest), style=line), bar, Text(harmless(words.tokens[i].replace("\n", "␊"))))
+        table.add_row(Text(signed(score, largest), style=line), bar, Text(harmless(name.replace("\n", "␊"))))
     return table

@@ -21,10 +21,10 @@ def outline(mask: np.ndarray) -> str:
     >>> outline(np.array([[True, True], [True, False]]))
     'M0 0H2V1H1V2H0Z'
     """
-    return "".join(_written(loop) for loop in _loops(mask))
+    return "".join(_written(loop) for loop in loops(mask))
 
 
-def _loops(mask: np.ndarray) -> list[list[Point]]:
+def loops(mask: np.ndarray) -> list[list[Point]]:
     """Closed walks along the edges between cells inside and outside, the inside on the right."""
     padded = np.pad(mask.astype(bool), 1)
     above, left = padded[:-1, 1:-1], padded[1:-1, :-1]

@@ -98,6 +98,11 @@ def _trimmed(span: Span, text: str) -> Span:
     return start + len(inner) - len(inner.lstrip()), end - (len(inner) - len(inner.rstrip()))
 
 
+def all_scores(explanation: Explanation) -> tuple[float, ...]:
+    """Those of the tokens and of the image's regions, which are on one scale."""
+    return explanation.scores + (explanation.picture.scores if explanation.picture else ())
+
+
 def ranks(scores: Sequence[float]) -> list[int]:
     """The place of each by |score|, 1 for the strongest; the first of equals goes first."""
     order = sorted(range(len(scores)), key=lambda i: -abs(scores[i]))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from functools import cache, lru_cache, partial
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput
+from xai_nlp.viz.canvas import colour_map, drawable, figure_of, fraction, measure, save_figure, text_artist, worded
+from xai_nlp.viz.figures import draw_image
 from xai_nlp.viz.maps import head_numbers
 from xai_nlp.viz.pieces import strongest
-from xai_nlp.viz.scale import LIGHT, RGB
+from xai_nlp.viz.scale import LIGHT
 from xai_nlp.viz.sheet import WIDTH, Box, Sheet, Stroke, Words
 from xai_nlp.viz.wording import headline, method_name
 
@@ -20,27 +21,12 @@ if TYPE_CHECKING:
 
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
-    from matplotlib.text import Text
 
     from xai_nlp.core.arrays import Matrices
 
-SUFFIXES = (".png", ".svg")
-DPI = 200
-FINE = 600  # dots per inch that words are measured at
-PIXELS = 2**16 - 1  # Agg draws no higher picture; a longer text gets a coarser one
 LETTERS = 32  # of a token beside its bar
 LARGEST = 30  # inches that the cells of a map may take
-
-#: Looked through in this order for a character; the first comes with matplotlib, the others where they are installed.
-FAMILIES = (
-    "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "PingFang SC", "Hiragino Sans",
-    "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Noto Sans Devanagari", "Noto Sans Thai", "Arial Unicode MS",
-)  # fmt: skip
-MISSING = "□"
-# Joiners and variation selectors say how their neighbours look; without a glyph there is nothing to draw.
-_INVISIBLE = frozenset("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\ufe0e\ufe0f")
 
 
 def bars(explanation: Explanation, *, top: int | None = None, ax: Axes | None = None) -> Figure:
@@ -50,36 +36,36 @@ def bars(explanation: Explanation, *, top: int | None = None, ax: Axes | None = 
     shown = range(len(explanation.tokens)) if top is None else strongest(explanation, top)
     scores = [explanation.scores[i] for i in shown]
     if ax is None:
-        figure = _figure_of(1.1 + 0.28 * max(1, len(scores)))
+        figure = figure_of(1.1 + 0.28 * max(1, len(scores)))
         figure.set_layout_engine("constrained")
         ax = figure.subplots()
-    ax.barh(range(len(scores)), scores, color=[_fraction(LIGHT.line(score)) for score in scores], height=0.72)
-    ax.set_yticks(range(len(scores)), [_shortened(explanation.tokens[i]) for i in shown], **_plain())
+    ax.barh(range(len(scores)), scores, color=[fraction(LIGHT.line(score)) for score in scores], height=0.72)
+    ax.set_yticks(range(len(scores)), [_shortened(explanation.tokens[i]) for i in shown], **worded())
     ax.set_ylim(max(1, len(scores)) - 0.4, -0.6)
-    ax.axvline(0, color=_fraction(LIGHT.soft), linewidth=0.8)
-    ax.set_xlabel(_drawable(f"score, {explanation.unit or 'no unit'}"), **_plain())
-    ax.set_title(_drawable(f"{headline(explanation)}  {method_name(explanation)}"), **_plain(loc="left"))
+    ax.axvline(0, color=fraction(LIGHT.soft), linewidth=0.8)
+    ax.set_xlabel(drawable(f"score, {explanation.unit or 'no unit'}"), **worded())
+    ax.set_title(drawable(f"{headline(explanation)}  {method_name(explanation)}"), **worded(loc="left"))
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     return cast("Figure", ax.figure)
 
 
 def tokens_figure(explanation: Explanation) -> Figure:
-    """The text as a picture: words on their colour, wrapped, with question, legend and what is left unexplained."""
-    figure = _figure_of(1.0)
-    sheet = Sheet(explanation.words(), _measure(), _drawable)
+    """The text as a picture: words on their colour, wrapped, with question, legend and what is left unexplained.
+
+    Where there is an image, it stands under its question, and its regions beside it.
+    """
+    figure = figure_of(1.0)
+    sheet = Sheet(explanation.words(), measure(), drawable)
     figure.set_size_inches(WIDTH, sheet.height)
     for mark in sheet.marks:
         figure.add_artist(_artist(mark, figure, sheet.height))
+    for frame in sheet.frames:
+        place = frame.x, sheet.height - frame.y - frame.height, frame.width, frame.height
+        ax = figure.add_axes([n / whole for n, whole in zip(place, [WIDTH, sheet.height] * 2, strict=True)])
+        draw_image(explanation, ax, method=frame.view)
+        ax.axis("off")
     return figure
-
-
-def colour_map() -> Colormap:
-    """The page's diverging colours for a figure of one's own: put zero in the middle (vmin = −vmax)."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    ends = [_fraction(colour) for colour in (LIGHT.negative, LIGHT.card, LIGHT.positive)]
-    return LinearSegmentedColormap.from_list("xai_nlp", ends)
 
 
 def draw_layers(explanation: Explanation, ax: Axes) -> None:
@@ -92,7 +78,7 @@ def draw_layers(explanation: Explanation, ax: Axes) -> None:
     _draw_map(ax, explanation.layers.numpy(), explanation.unit)
     _name_axes(ax, explanation.tokens, [f"layer {k}" for k in range(len(explanation.layers))])
     ax.invert_yaxis()
-    ax.set_title(_drawable(f"{headline(explanation)}  {explanation.target}"), **_plain(loc="left"))
+    ax.set_title(drawable(f"{headline(explanation)}  {explanation.target}"), **worded(loc="left"))
 
 
 def draw_heads(explanation: Explanation, ax: Axes, *, stack: str = "self") -> None:
@@ -105,7 +91,7 @@ def draw_heads(explanation: Explanation, ax: Axes, *, stack: str = "self") -> No
     _draw_map(ax, heads, found.unit)
     _name_axes(ax, [f"head {h}" for h in range(heads.shape[1])], found.layers)
     ax.invert_yaxis()
-    ax.set_title(_drawable(f"{headline(explanation)}  {found.method.replace('_', ' ')}"), **_plain(loc="left"))
+    ax.set_title(drawable(f"{headline(explanation)}  {found.method.replace('_', ' ')}"), **worded(loc="left"))
 
 
 def draw_attention(
@@ -125,7 +111,7 @@ def draw_attention(
     _draw_map(ax, chosen.mean((0, 1)) if found.weights else chosen.sum((0, 1)), found.unit)
     _name_axes(ax, found.keys or explanation.tokens, found.queries or explanation.tokens)
     where = "all layers" if layer is None else found.layers[layer]
-    ax.set_title(_drawable(f"{where}, {'all heads' if head is None else f'head {head}'}"), **_plain(loc="left"))
+    ax.set_title(drawable(f"{where}, {'all heads' if head is None else f'head {head}'}"), **worded(loc="left"))
 
 
 def layers_figure(explanation: Explanation) -> Figure:
@@ -177,7 +163,7 @@ def _stack(explanation: Explanation, name: str) -> Matrices:
 
 def _alone(columns: int, rows: int, draw: Callable[[Axes], None]) -> Figure:
     side = min(0.24, LARGEST / max(columns, rows))  # inches a cell
-    figure = _figure_of(1.6 + side * max(4, rows), 2.6 + side * max(8, columns))
+    figure = figure_of(1.6 + side * max(4, rows), 2.6 + side * max(8, columns))
     figure.set_layout_engine("constrained")
     draw(figure.subplots())
     return figure
@@ -188,7 +174,7 @@ def _draw_map(ax: Axes, numbers: Any, unit: str) -> None:
     largest = float(abs(numbers).max()) or 1.0
     image = ax.imshow(numbers, cmap=colour_map(), vmin=-largest, vmax=largest, aspect="auto", interpolation="nearest")
     bar = cast("Figure", ax.figure).colorbar(image, ax=ax, shrink=0.8)
-    bar.set_label(unit or "no unit", **_plain())
+    bar.set_label(unit or "no unit", **worded())
     bar.outline.set_visible(False)
 
 
@@ -197,7 +183,7 @@ def _name_axes(ax: Axes, columns: Sequence[str], rows: Sequence[str]) -> None:
     many = LARGEST / 0.14  # inches that a line of this size needs
     for axis, names, rotation in ((ax.xaxis, columns, 90), (ax.yaxis, rows, 0)):
         shown = names if len(names) <= many else ()
-        axis.set_ticks(range(len(shown)), [_shortened(name) for name in shown], **_plain(rotation=rotation, fontsize=8))
+        axis.set_ticks(range(len(shown)), [_shortened(name) for name in shown], **worded(rotation=rotation, fontsize=8))
     ax.tick_params(length=0)
     for spine in ax.spines.values():
         spine.set_visible(False)
@@ -208,26 +194,8 @@ def save_tokens(explanation: Explanation, path: str | os.PathLike[str]) -> None:
     save_figure(lambda: tokens_figure(explanation), path)
 
 
-def save_figure(draw: Callable[[], Figure], path: str | os.PathLike[str]) -> None:
-    """Write a figure as PNG or SVG, by the suffix of `path`, which is looked at first."""
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise InvalidInput(
-            f"cannot tell the picture's format from {str(path)!r}: the suffix is {suffix or 'missing'}. "
-            f"Allowed are {' and '.join(SUFFIXES)}. For a page, use `to_html`."
-        )
-    from matplotlib import rc_context
-
-    figure = draw()
-    dpi = min(DPI, PIXELS / figure.get_size_inches().max())
-    stamp: dict[str, Any] = {"Date": None, "Creator": None} if suffix == ".svg" else {"Software": None}
-    # Settings of the user's own, such as a cropped bounding box, would change what is written.
-    with rc_context({"svg.hashsalt": "xai_nlp", "svg.fonttype": "path", "savefig.bbox": None}):
-        figure.savefig(path, format=suffix[1:], dpi=dpi, metadata=stamp, facecolor="white")
-
-
 def _shortened(token: str) -> str:
-    shown = _drawable(token)
+    shown = drawable(token)
     return shown if len(shown) <= LETTERS else shown[: LETTERS - 1] + "…"
 
 
@@ -236,9 +204,9 @@ def _artist(mark: Words | Box | Stroke, figure: Figure, height: float) -> Artist
     from matplotlib.lines import Line2D
     from matplotlib.patches import Rectangle
 
-    x, y, colour, inches = mark.x, height - mark.y, _fraction(mark.colour), figure.dpi_scale_trans
+    x, y, colour, inches = mark.x, height - mark.y, fraction(mark.colour), figure.dpi_scale_trans
     if isinstance(mark, Words):
-        return _text(mark.text, mark.size, mark.bold, x=x, y=y, color=colour, transform=inches, zorder=2)
+        return text_artist(mark.text, mark.size, mark.bold, x=x, y=y, color=colour, transform=inches, zorder=2)
     if isinstance(mark, Box):
         return Rectangle(
             (x, y), mark.width, mark.height, facecolor=colour, edgecolor="none", transform=inches, zorder=0
@@ -246,72 +214,3 @@ def _artist(mark: Words | Box | Stroke, figure: Figure, height: float) -> Artist
     style: Any = (0, (2.5, 1.5)) if mark.dashed else "-"
     ends = [x, x + mark.width], [y, y]
     return Line2D(*ends, color=colour, linewidth=1.2, linestyle=style, transform=inches, zorder=1)
-
-
-def _measure() -> Callable[[str, float, bool], float]:
-    """How wide a text is in inches; asked once for each, since asking is most of the work.
-
-    Measured at a fine resolution: at a screen's, letters snap to whole pixels and words stand unevenly.
-    """
-    figure = _figure_of(1.0, width=1.0, dpi=FINE)
-    renderer = cast(Any, figure.canvas).get_renderer()
-
-    @cache
-    def width(text: str, size: float, bold: bool) -> float:
-        artist = _text(text, size, bold)
-        artist.set_figure(figure)
-        return float(artist.get_window_extent(renderer).width) / FINE
-
-    return width
-
-
-def _text(text: str, size: float, bold: bool, **more: Any) -> Text:
-    from matplotlib.text import Text
-
-    weight = "bold" if bold else "normal"
-    return Text(text=text, fontsize=size, fontweight=weight, verticalalignment="baseline", **_plain(**more))
-
-
-def _figure_of(height: float, width: float = WIDTH, dpi: float = 100) -> Figure:
-    """An empty figure; pyplot, which keeps every figure alive, is not involved."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=dpi, facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _plain(**more: Any) -> dict[str, Any]:
-    """Options of every text: a `$` is a dollar, and fonts are those that `_drawable` looked into."""
-    return {"parse_math": False, "usetex": False, "family": list(_fonts()), **more}
-
-
-def _drawable(text: str) -> str:
-    """The text with □ for what no font here can draw: matplotlib would warn, and draw much the same."""
-    known = _known()
-    return "".join(
-        " " if c.isspace() else "" if c in _INVISIBLE else c if c.isprintable() and ord(c) in known else MISSING
-        for c in text
-    )
-
-
-def _fraction(colour: RGB) -> tuple[float, float, float]:
-    """The colour as matplotlib takes it."""
-    red, green, blue = (value / 255 for value in colour)
-    return red, green, blue
-
-
-@lru_cache(maxsize=1)
-def _fonts() -> dict[str, frozenset[int]]:
-    """The families that are here, and the characters each can draw."""
-    from matplotlib import font_manager
-
-    installed = {entry.name for entry in font_manager.fontManager.ttflist}
-    here = [family for family in FAMILIES if family in installed]
-    return {family: frozenset(font_manager.get_font(font_manager.findfont(family)).get_charmap()) for family in here}
-
-
-@lru_cache(maxsize=1)
-def _known() -> frozenset[int]:
-    return frozenset().union(*_fonts().values())

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from xai_nlp.core.result import Explanation
-from xai_nlp.viz.digits import MINUS, signed, unsigned
-from xai_nlp.viz.pieces import Piece, apart, in_answer, pieces
+from xai_nlp.viz.digits import MINUS, percent, signed, unsigned
+from xai_nlp.viz.pieces import Piece, all_scores, apart, in_answer, pieces
 from xai_nlp.viz.scale import LIGHT, RGB, peak
 from xai_nlp.viz.wording import NO_PROMISE, headline, method_name, segment_names, unexplained
 
@@ -15,6 +15,8 @@ WIDTH = 8.0  # inches, as all lengths here but font sizes
 MARGIN = 0.4
 LINE = 0.36  # from one line of the text to the next
 BLANK = 0.08  # between words; a coloured word reaches 0.03 into it
+ASIDE = 0.2  # between the image and its regions
+TALLEST = 4.2  # of an image
 SIZE, SMALL, LARGE = 12.0, 9.0, 16.0  # points
 RAMP = 40  # steps of the legend's ramp on each side of zero
 
@@ -43,6 +45,17 @@ class Box:
 
 
 @dataclass(frozen=True)
+class Frame:
+    """Where a view of the image goes, (x, y) its upper left corner."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    view: str
+
+
+@dataclass(frozen=True)
 class Stroke:
     """A line to the right of (x, y)."""
 
@@ -62,9 +75,10 @@ class Sheet:
     def __init__(self, words: Explanation, measure: Measure, drawable: Callable[[str], str]) -> None:
         self.words = words
         self.measure, self.drawable = measure, drawable
-        self.peak = peak(words.scores)
+        self.peak = peak(all_scores(words))
         self.x, self.y = MARGIN, MARGIN + 0.15
         self.marks: list[Words | Box | Stroke] = []
+        self.frames: list[Frame] = []
         self._head()
         for segment, name in enumerate(segment_names(self.words)):
             if name:
@@ -74,6 +88,7 @@ class Sheet:
                 self._piece(piece, bold=answers)
             self._break(LINE * 1.25)
         self._specials()
+        self._image()
         self._legend()
         self.height = self.y + MARGIN - 0.1
 
@@ -109,6 +124,22 @@ class Sheet:
             self._word(signed(score, self.peak or None), SMALL, colour=LIGHT.soft)
         self._break(0.34)
 
+    def _image(self) -> None:
+        """The image and its regions beside each other, as large as fits."""
+        if self.words.picture is None:
+            return
+        across, down = self.words.picture.size
+        width = (WIDTH - 2 * MARGIN - ASIDE) / 2
+        height = min(width * down / across, TALLEST)
+        for n, view in enumerate(("original_image", "regions")):
+            self.frames.append(
+                Frame(MARGIN + n * (width + ASIDE), self.y - 0.1, min(width, height * across / down), height, view)
+            )
+        self.y += height + 0.25
+        shares = " · ".join(f"{name} {percent(share)}" for name, share in self.words.shares.items())
+        if shares:
+            self._line(f"of all that was scored: {shares}", SMALL, LIGHT.soft)
+
     def _legend(self) -> None:
         if self.peak:
             self._word(f"against {MINUS}{unsigned(self.peak)}", SMALL, colour=LIGHT.soft)
@@ -118,7 +149,13 @@ class Sheet:
                 self.x += 0.02
             self.x += 2 * BLANK
             unit = f"unit: {self.words.unit}" if self.words.unit else "no unit"
-            self._word(self.drawable(f"+{unsigned(self.peak)} for · {unit}, per word"), SMALL, colour=LIGHT.soft)
+            self._word(
+                self.drawable(
+                    f"+{unsigned(self.peak)} for · {unit}, per word{' and region' * bool(self.words.picture)}"
+                ),
+                SMALL,
+                colour=LIGHT.soft,
+            )
         else:
             self._word("every score is 0: nothing counts for or against", SMALL, colour=LIGHT.soft)
         self._break(0.28)

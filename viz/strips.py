@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from xai_nlp.core.result import Explanation
 from xai_nlp.viz.digits import signed, unsigned, with_unit
-from xai_nlp.viz.pieces import apart, in_answer, pieces, ranks
+from xai_nlp.viz.pieces import all_scores, apart, in_answer, pieces, ranks
 from xai_nlp.viz.scale import peak, step
 from xai_nlp.viz.wording import method_name, segment_names
 
@@ -63,8 +63,8 @@ def own_peaks(item: Explanation, words: Explanation) -> tuple[float, float]:
 
     With an image there is one scale for words, tokens and regions: its regions do not change when tokens are shown.
     """
-    found = peak(words.scores), peak(item.scores)
-    return found if item.picture is None else (max(*found, peak(item.picture.scores)),) * 2
+    found = peak(all_scores(words)), peak(all_scores(item))
+    return found if item.picture is None else (max(found),) * 2
 
 
 def shared_peaks(explanations: Sequence[Explanation], own: Sequence[float]) -> dict[str, float]:

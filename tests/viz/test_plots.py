@@ -128,7 +128,7 @@ def test_a_word_wider_than_the_sheet_is_broken_and_lines_are_kept():
 
 
 def test_a_text_of_any_length_becomes_a_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("xai_nlp.viz.plots.PIXELS", 500)  # the real limit takes a book to reach
+    monkeypatch.setattr("xai_nlp.viz.canvas.PIXELS", 500)  # the real limit takes a book to reach
     save_tokens(made("word " * 100), tmp_path / "why.png")
     header = (tmp_path / "why.png").read_bytes()[16:24]
     assert max(int.from_bytes(header[:4], "big"), int.from_bytes(header[4:], "big")) <= 500

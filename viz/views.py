@@ -1,0 +1,196 @@
+"""Views of an image and of a score for each of its pixels: heat map, blended, masked, and so on, on any axes.
+
+The views and their arithmetic are those of Captum 0.9 (`captum.attr.visualization.visualize_image_attr`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xai_nlp.errors import InvalidInput, UnknownName
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+
+VIEWS = ("heat_map", "blended_heat_map", "original_image", "masked_image", "alpha_scaling")
+UNSIGNED = ("masked_image", "alpha_scaling")  # which cannot tell for from against
+
+#: sign -> (what is kept of the scores, colours, the lower end of the scale)
+SIGNS: dict[str, tuple[Any, Any, float]] = {
+    "positive": (lambda scores: np.maximum(scores, 0), "Greens", 0.0),
+    "absolute_value": (np.abs, "Blues", 0.0),
+    "negative": (lambda scores: -np.minimum(scores, 0), "Reds", 0.0),
+    "all": (lambda scores: scores, ("red", "white", "green"), -1.0),
+}
+
+
+def normalised(scores: np.ndarray, sign: str = "all", outlier_perc: float = 2) -> np.ndarray:
+    """Scores of one sign over a threshold, clipped to [−1, 1]; those against count upwards where only they are kept.
+
+    outlier_perc: the largest scores that make up this share of Σ|score|, in percent, are all drawn as 1.
+
+    >>> normalised(np.array([[1.0, -2.0], [4.0, 0.0]]), "all", 0).tolist()
+    [[0.25, -0.5], [1.0, 0.0]]
+    """
+    keep, _, _ = _known("sign", sign, SIGNS)
+    if not 0 <= outlier_perc <= 100:
+        raise InvalidInput(f"`outlier_perc` is a percentage; got {outlier_perc}, it must be between 0 and 100.")
+    if not np.isfinite(scores).all():
+        raise InvalidInput("the scores are not finite, so there is no scale to draw them on.")
+    kept = keep(scores)
+    sizes = np.sort(np.abs(kept), axis=None)
+    if not sizes.size or sizes[-1] == 0:
+        return np.zeros_like(kept, dtype=float)
+    sums = np.cumsum(sizes)
+    wanted = min(sums[-1] * 0.01 * (100.0 - outlier_perc), sums[-1])  # rounding must not ask for more than there is
+    threshold = sizes[np.argmax(sums >= wanted)]
+    if threshold == 0:
+        raise InvalidInput(f"with outlier_perc={outlier_perc} every score but 0 is an outlier; choose a smaller one.")
+    return np.clip(kept / threshold, -1, 1)
+
+
+def draw_view(
+    ax: Axes,
+    scores: np.ndarray,
+    image: np.ndarray | None = None,
+    *,
+    method: str = "heat_map",
+    sign: str = "absolute_value",
+    outlier_perc: float = 2,
+    cmap: str | Colormap | None = None,
+    alpha: float = 0.5,
+    colour_bar: bool = False,
+    title: str | None = None,
+) -> None:
+    """One of VIEWS, drawn on `ax`.
+
+    scores: (H, W), or (H, W, C), whose channels are added up. image: (H, W), (H, W, 1) or (H, W, 3); 0–1 or 0–255.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    _known("view", method, dict.fromkeys(VIEWS))
+    _, colours, low = _known("sign", sign, SIGNS)
+    if image is None and method != "heat_map":
+        raise InvalidInput(f"the view {method!r} shows the image: give it, or draw a 'heat_map'.")
+    if method in UNSIGNED and sign == "all":
+        raise InvalidInput(f"the view {method!r} cannot tell for from against; choose one of the other signs.")
+    scores = np.asarray(scores)
+    shown = normalised(scores.sum(2) if scores.ndim == 3 else scores, sign, outlier_perc)
+    if cmap is None:
+        cmap = colours if isinstance(colours, str) else LinearSegmentedColormap.from_list("RdWhGn", colours)
+    _bare(ax)
+    mapped = None
+    if method in ("heat_map", "blended_heat_map"):
+        if image is not None and method == "blended_heat_map":
+            pixels = _pixels(image)
+            ax.imshow(pixels.mean(2) if pixels.ndim == 3 else pixels, cmap="gray")
+        over = {"alpha": alpha} if method == "blended_heat_map" else {}
+        mapped = ax.imshow(shown, cmap=cmap, vmin=low, vmax=1, **over)
+    elif image is not None:
+        ax.imshow(_altered(_pixels(image), shown, method), **({"cmap": "gray"} if np.squeeze(image).ndim == 2 else {}))
+    if colour_bar:
+        bar_under(ax, mapped)
+    if title:
+        ax.set_title(title)
+
+
+def _altered(pixels: np.ndarray, shown: np.ndarray, method: str) -> np.ndarray:
+    """The image as it is, darkened where nothing was scored, or transparent there."""
+    if method == "original_image":
+        return pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+    if method == "masked_image":
+        return _whole(pixels * (shown if pixels.ndim == 2 else shown[:, :, None]))
+    colours = np.repeat(pixels.reshape(*pixels.shape[:2], -1), 3 if pixels.size == shown.size else 1, axis=2)
+    return np.concatenate([colours, _whole(shown[:, :, None] * 255)], axis=2)
+
+
+def _pixels(image: np.ndarray) -> np.ndarray:
+    """0–255, whatever it was."""
+    return _whole(image * 255) if np.max(image) <= 1.0 else image
+
+
+def _whole(values: np.ndarray) -> np.ndarray:
+    return np.clip(values.astype(int), 0, 255)
+
+
+def _bare(ax: Axes) -> None:
+    """No ticks, no names."""
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_ticks_position("none")
+    ax.set_xticklabels([])
+    ax.set_yticklabels([])
+    ax.grid(visible=False)
+
+
+def bar_under(ax: Axes, mapped: Any) -> Axes:
+    """A bar under the view; an empty one where no colours need it, so that views beside each other align."""
+    from mpl_toolkits.axes_grid1 import make_axes_locatable
+
+    place = make_axes_locatable(ax).append_axes("bottom", size="5%", pad=0.1)
+    if mapped is None:
+        place.axis("off")
+    else:
+        ax.figure.colorbar(mapped, orientation="horizontal", cax=place)
+    return place
+
+
+def draw_border(ax: Axes, mask: np.ndarray, width: int = 1, colour: Any = "black") -> None:
+    """The edge of a region, inside it: what erosion takes away. mask: (H, W), true in the region."""
+    from matplotlib.colors import to_rgba
+    from scipy.ndimage import binary_erosion
+
+    if mask.any():
+        edge = mask & ~binary_erosion(mask, iterations=width)
+        ax.imshow(
+            edge[:, :, None] * np.asarray(to_rgba(colour) if isinstance(colour, str) else colour).reshape(1, 1, -1)
+        )
+
+
+def draw_label(ax: Axes, mask: np.ndarray, label: str, size: float, colour: str, background: str, alpha: float) -> None:
+    """A name at the centre of a region."""
+    if mask.any():
+        rows, columns = np.nonzero(mask)
+        box = {"boxstyle": "round,pad=0.2", "facecolor": background, "alpha": alpha}
+        ax.text(columns.mean(), rows.mean(), label, color=colour, fontsize=size, ha="center", va="center", bbox=box)
+
+
+def _known(kind: str, name: str, table: dict[str, Any]) -> Any:
+    if name not in table:
+        raise UnknownName(kind, name, table)
+    return table[name]
+
+
+# Sheets to draw on ---------------------------------------------------------------------------------------------------
+
+
+def panels(
+    count: int, *, fig_size: Sequence[float], pyplot: bool, upright: bool = False, given: Any = None
+) -> tuple[Figure, list[Axes]]:
+    """A figure and its axes, beside or above each other: `given` ones, pyplot's, or those of a figure of their own."""
+    if given is not None:
+        figure, axes = given
+        return figure, list(np.atleast_1d(np.asarray(axes, dtype=object)))
+    if pyplot:
+        from matplotlib import pyplot as plt
+
+        figure = plt.figure(figsize=fig_size)
+    else:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        FigureCanvasAgg(figure := Figure(figsize=fig_size))
+    rows, columns = (count, 1) if upright else (1, count)
+    return figure, list(figure.subplots(rows, columns, squeeze=False, sharex=upright).flat)
+
+
+def show() -> None:
+    """What pyplot has, on the screen."""
+    from matplotlib import pyplot as plt
+
+    plt.show()
