@@ -1,0 +1,286 @@
+"""Noisy copies and random points: closed forms, the same numbers one by one, and Captum's within their errors."""
+
+import captum.attr as captum
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import xai_nlp
+from tests.attr.networks import Net
+from tests.attr.test_against_captum import quick
+from tests.models.tiny import tiny
+from xai_nlp.core.features import Groups
+from xai_nlp.core.problem import Problem
+from xai_nlp.core.result import Explanation
+from xai_nlp.core.rows import Rows
+from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.hooks.scope import Site
+from xai_nlp.methods import find_method
+from xai_nlp.methods.noise import GradientOnTheWay, Moments
+
+NAMES = ["smoothgrad", "smoothgrad_squared", "vargrad", "gradient_shap"]
+seeds = st.integers(0, 10_000)
+
+
+def problem_of(value, x, x0=None, **more):
+    x = x if isinstance(x, tuple) else (x,)
+    x0 = tuple(map(torch.zeros_like, x)) if x0 is None else x0 if isinstance(x0, tuple) else (x0,)
+    return Problem(value=lambda z, owner: value(*z), x=x, baseline=x0, **more)
+
+
+def squares(a):
+    """f(x) = Σ aᵢ xᵢ², with gradient 2aᵢxᵢ."""
+    return lambda x: (a * x**2).sum(1, keepdim=True)
+
+
+@given(seeds, st.integers(1, 40), st.integers(1, 9))
+@quick
+def test_moments_are_those_of_all_samples_at_once(seed, count, size):
+    samples = torch.randn(count, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) + 100
+    found = Moments()
+    for batch in samples.split(size):
+        found.add(batch)
+    torch.testing.assert_close(found.mean, samples.mean(0))
+    torch.testing.assert_close(found.variance, samples.var(0, correction=0), atol=1e-12, rtol=1e-9)
+    torch.testing.assert_close(found.mean_square, samples.square().mean(0))
+
+
+def test_moments_of_half_precision_are_kept_in_single():
+    found = Moments()
+    found.add(torch.ones(300, 1).bfloat16())
+    found.add(torch.full((300, 1), 2.0).bfloat16())
+    assert found.mean.dtype == torch.float32
+    assert found.mean.item() == 1.5 and found.variance.item() == 0.25
+
+
+# Closed forms --------------------------------------------------------------------------------------------------------
+
+
+@given(seeds)
+@quick
+def test_of_a_linear_function(seed):
+    torch.manual_seed(seed)
+    w, x, x0 = torch.randn(5).double(), torch.randn(3, 5).double(), torch.randn(3, 5).double()
+    problem = problem_of(lambda x: x @ w[:, None], x, x0)
+    found = {name: find_method(name, {"samples": 4, "seed": seed}).scores(problem).tensors[0][:, 0] for name in NAMES}
+    torch.testing.assert_close(found["smoothgrad"], w.expand(3, 5))
+    torch.testing.assert_close(found["smoothgrad_squared"], w.square().expand(3, 5))
+    assert not found["vargrad"].any()
+    torch.testing.assert_close(found["gradient_shap"], (x - x0) * w)
+
+
+@given(seeds)
+@quick
+def test_of_squares_within_three_standard_errors(seed):
+    torch.manual_seed(seed)
+    a, x = torch.randn(4).double(), torch.randn(2, 4).double()
+    n, problem = 400, problem_of(squares(a), x)
+    sigma = 0.5 * x.square().mean(1, keepdim=True).sqrt()
+    options = {"samples": n, "noise": 0.5, "seed": seed}
+    mean, square, variance = (find_method(name, options).scores(problem).tensors[0][:, 0] for name in NAMES[:3])
+    spread = 2 * a.abs() * sigma  # of one sample's gradient
+    error = 4.5 / n**0.5  # three standard errors of one number, for many of them
+    assert ((mean - 2 * a * x).abs() <= error * spread).all()
+    assert ((variance - spread**2).abs() <= error * 2**0.5 * spread**2).all()
+    assert (
+        (square - (2 * a * x) ** 2 - spread**2).abs() <= error * (2**0.5 * spread**2 + 4 * (a * x).abs() * spread)
+    ).all()
+
+
+@given(seeds)
+@quick
+def test_gradient_shap_of_squares_is_the_midpoint_rule_with_one_point_in_each_part(seed):
+    """∫ 2a(x₀ + t·d)·d dt is a(x² − x₀²); a point is off the middle of its part by 1/(n√12) in the root mean square."""
+    torch.manual_seed(seed)
+    a, x, x0 = torch.randn(4).double(), torch.randn(2, 4).double(), torch.randn(2, 4).double()
+    n = 50
+    scores = find_method("gradient_shap", {"samples": n, "seed": seed}).scores(problem_of(squares(a), x, x0))
+    error = 2 * a.abs() * (x - x0) ** 2 / (12**0.5 * n) / n**0.5
+    assert ((scores.tensors[0][:, 0] - a * (x**2 - x0**2)).abs() <= 4.5 * error + 1e-12).all()
+
+
+def test_without_the_displacement_it_is_the_mean_gradient():
+    x = torch.tensor([[3.0, 4.0]])
+    whole, mean = (
+        find_method("gradient_shap", {"multiply": multiply}).scores(problem_of(squares(torch.ones(2)), x)).tensors[0]
+        for multiply in (True, False)
+    )
+    torch.testing.assert_close(whole, mean * x[:, None])
+
+
+# One by one ----------------------------------------------------------------------------------------------------------
+
+
+def deep(**more):
+    torch.manual_seed(1)
+    net = Net(5, 2, smooth=True).double()
+    a, b = torch.randn(3, 4).double(), torch.randn(3, 3).double()
+    return net, problem_of(net, (a, b), (a.flip(0), torch.zeros_like(b)), **more)
+
+
+def draws(problem, method):
+    """Each noisy copy, as a problem of its own."""
+    return [method.copies(problem, range(k, k + 1)) for k in range(method.samples)]
+
+
+@pytest.mark.parametrize("of", ["saliency", "input_x_gradient", "integrated_gradients", "occlusion", "conductance"])
+@pytest.mark.parametrize("limit", [None, 1, 4, 7])
+def test_copies_together_are_copies_one_by_one(of, limit):
+    features = Groups.of((torch.arange(12).view(3, 4) % 3, torch.tensor([[3, 0, -1]])))
+    net, problem = deep(features=features, rows=Rows(limit=limit))
+    if of == "conductance":
+        problem = Problem(**{**vars(problem), "sites": (Site(net.pair),)})
+    options = {"samples": 5, "of": of, "of_options": {"steps": 4} if "steps" in vars(find_method(of)) else {}}
+    scorer = find_method(of, options["of_options"])
+    method = find_method("smoothgrad", options)
+    each = [scorer.scores(copy).tensors for copy in draws(problem, method)]
+    expected = [torch.stack(samples) for samples in zip(*each, strict=True)]
+    combined = {
+        "smoothgrad": lambda samples: samples.mean(0),
+        "smoothgrad_squared": lambda samples: samples.square().mean(0),
+        "vargrad": lambda samples: samples.var(0, correction=0),
+    }
+    for name, combine in combined.items():
+        found = find_method(name, options).scores(problem).tensors
+        for mine, samples in zip(found, expected, strict=True):
+            torch.testing.assert_close(mine, combine(samples), atol=1e-12, rtol=1e-9)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_gradient_shap_is_the_gradient_at_its_points(inside):
+    """At a layer the displacement is how far its own values go."""
+    net, problem = deep()
+    net.requires_grad_(False)
+    where = torch.tensor([0.1, 0.6, 0.9]).double()
+    sites = (Site(net.first), Site(net.pair)) if inside else ()
+    found = GradientOnTheWay(where=where).scores(Problem(**{**vars(problem), "sites": sites})).tensors
+
+    def values(t):
+        at = [x0 + t[:, None] * (x - x0) for x, x0 in zip(problem.x, problem.baseline, strict=True)]
+        a, b = (tensor.requires_grad_() for tensor in at)
+        first = net.first(a)
+        left, right = net.pair(torch.tanh(first + net.second(b)))
+        return ([first, left, right] if inside else [a, b]), net.out(left * right + left)
+
+    nodes, outputs = values(where)
+    ends = [values(torch.full((3,), t).double())[0] for t in (1.0, 0.0)]
+    for k in range(2):
+        gradients = torch.autograd.grad(outputs[:, k].sum(), nodes, retain_graph=True)
+        for mine, gradient, end, start in zip(found, gradients, *ends, strict=True):
+            torch.testing.assert_close(mine[:, k], (gradient * (end - start)).detach(), atol=1e-12, rtol=1e-9)
+
+
+def test_there_is_one_point_in_each_part_of_the_way(monkeypatch):
+    seen = []
+    monkeypatch.setattr(GradientOnTheWay, "scores", spied(GradientOnTheWay.scores, seen))
+    _, problem = deep()
+    find_method("gradient_shap", {"samples": 8}).scores(problem)
+    where = torch.cat(seen).view(8, 3)
+    assert (where == where[:, :1]).all()
+    assert (where[:, 0] * 8).floor().tolist() == list(range(8))
+
+
+def spied(scores, seen):
+    def scores_and_tell(self, problem):
+        seen.append(self.where)
+        return scores(self, problem)
+
+    return scores_and_tell
+
+
+# Draws ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_seed_decides(name):
+    _, problem = deep()
+    found = [find_method(name, {"seed": seed}).scores(problem).tensors[0] for seed in (3, 3, 4)]
+    assert torch.equal(found[0], found[1])
+    assert not torch.allclose(found[0], found[2])
+
+
+def test_noise_of_a_place_does_not_depend_on_what_follows():
+    x = torch.randn(2, 9, 5)
+    x[:, 6:] = 0  # padding: where the baseline is
+    longer, shorter = (find_method("smoothgrad").copies(problem_of(squares(1), t), range(4)) for t in (x, x[:, :6]))
+    torch.testing.assert_close(longer.x[0][:, :6], shorter.x[0])
+
+
+def test_noise_is_a_share_of_the_way_from_the_baseline():
+    x0 = torch.full((2, 4000), 5.0)
+    x = x0 + torch.tensor([[2.0], [30.0]])
+    noise = find_method("smoothgrad", {"noise": 0.25}).copies(problem_of(squares(1), x, x0), range(1)).x[0] - x
+    assert noise.std(1).tolist() == pytest.approx([0.5, 7.5], rel=0.05)
+    assert torch.equal(find_method("gradient_shap").copies(problem_of(squares(1), x, x0), range(1)).x[0], x)
+
+
+def test_tensors_have_noise_of_their_own():
+    x = torch.ones(1, 50)
+    copies = find_method("smoothgrad").copies(problem_of(lambda a, b: a + b, (x, x)), range(2))
+    drawn = torch.stack([t[k] for t in copies.x for k in range(2)])
+    assert np.abs(np.corrcoef(drawn.numpy()) - np.eye(4)).max() < 0.5
+
+
+@given(seeds)
+@quick
+def test_gradient_shap_is_captums_within_three_standard_errors(seed):
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    net, n = Net(4, 2, smooth=True), 300
+    x, x0 = torch.randn(1, 4), torch.randn(1, 4)
+    ours = find_method("gradient_shap", {"samples": n, "seed": seed}).scores(problem_of(lambda x: net(x)[:, 1:], x, x0))
+    # each row a sample of its own
+    theirs = captum.GradientShap(net).attribute(x.repeat(n, 1), x0, n_samples=1, target=1).detach()
+    error = theirs.std(0) / n**0.5
+    assert ((ours.tensors[0][0, 0] - theirs.mean(0)).abs() <= 3 * 2**0.5 * error + 1e-6).all()
+
+
+# Options, and by name ------------------------------------------------------------------------------------------------
+
+
+def test_smoothgrad_is_read_as_the_method_that_it_smooths():
+    found = find_method("smoothgrad", {"of": "integrated_gradients"})
+    assert (found.reduction, found.unit, found.inner) == ("sum", "f", False)
+    assert (find_method("smoothgrad").reduction, find_method("smoothgrad").unit) == ("l2", "")
+    assert find_method("vargrad", {"of": "integrated_gradients"}).unit == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"samples": 0}, InvalidInput),
+        ({"noise": -0.1}, InvalidInput),
+        ({"of": "salience"}, UnknownName),
+        ({"of_options": {"steps": 3}}, UnknownName),
+        ({"of": "attention_rollout"}, InvalidInput),
+    ],
+)
+def test_refuses(options, error):
+    with pytest.raises(error):
+        find_method("smoothgrad", options)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_by_name(name):
+    why = xai_nlp.load(*tiny("bert")).explain("a great film", method=name, samples=3, seed=5)
+    assert (why.method, why.seed, why.complete) == (name, 5, False)
+    assert why.params["samples"] == 3
+
+
+def test_smoothed_integrated_gradients_by_name():
+    explainer = xai_nlp.load(*tiny("bert"))
+    plain = explainer.explain("a great film", method="integrated_gradients", steps=6)
+    options = {"of": "integrated_gradients", "of_options": {"steps": 6}, "samples": 2}
+    smoothed = explainer.explain("a great film", method="smoothgrad", noise=0.0, **options)
+    torch.testing.assert_close(torch.tensor(smoothed.scores), torch.tensor(plain.scores), atol=1e-5, rtol=1e-4)
+    assert smoothed.unit == plain.unit
+    assert Explanation.from_json(smoothed.to_json()) == smoothed
+
+
+def test_progress_counts_samples_once():
+    told = []
+    _, problem = deep(rows=Rows(limit=2, progress=lambda done, total: told.append((done, total))))
+    find_method("smoothgrad", {"samples": 4}).scores(problem)
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
