@@ -1,7 +1,7 @@
 """The attribution methods, one file a family. Importing this package fills the registry: look methods up here."""
 
 from xai_nlp.core.registry import METHODS, find_method
-from xai_nlp.methods import attention, gradient, noise, path, perturbation, reference, shapley, surrogate
+from xai_nlp.methods import attention, gradient, noise, path, perturbation, propagation, reference, shapley, surrogate
 
 __all__ = [
     "METHODS",
@@ -11,6 +11,7 @@ __all__ = [
     "noise",
     "path",
     "perturbation",
+    "propagation",
     "reference",
     "shapley",
     "surrogate",
