@@ -21,24 +21,41 @@ from xai_nlp.attr.layers import (
 )
 from xai_nlp.attr.neurons import NeuronConductance, NeuronGradient, NeuronIntegratedGradients
 from xai_nlp.attr.noise import GradientShap, LayerGradientShap, NeuronGradientShap, NoiseTunnel
-from xai_nlp.attr.perturbation import FeatureAblation, Occlusion
+from xai_nlp.attr.perturbation import (
+    FeatureAblation,
+    FeaturePermutation,
+    LayerFeatureAblation,
+    LayerFeaturePermutation,
+    NeuronFeatureAblation,
+    Occlusion,
+    ShapleyValues,
+    ShapleyValueSampling,
+)
+from xai_nlp.attr.surrogate import KernelShap, Lime, LimeBase
 
 __all__ = [
     "Attribution",
     "FeatureAblation",
+    "FeaturePermutation",
     "GradientAttribution",
     "GradientShap",
     "InputXGradient",
     "IntegratedGradients",
     "InternalInfluence",
+    "KernelShap",
     "LayerActivation",
     "LayerAttribution",
     "LayerConductance",
+    "LayerFeatureAblation",
+    "LayerFeaturePermutation",
     "LayerGradientShap",
     "LayerGradientXActivation",
     "LayerIntegratedGradients",
+    "Lime",
+    "LimeBase",
     "NeuronAttribution",
     "NeuronConductance",
+    "NeuronFeatureAblation",
     "NeuronGradient",
     "NeuronGradientShap",
     "NeuronIntegratedGradients",
@@ -46,4 +63,6 @@ __all__ = [
     "Occlusion",
     "PerturbationAttribution",
     "Saliency",
+    "ShapleyValueSampling",
+    "ShapleyValues",
 ]

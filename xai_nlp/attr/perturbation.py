@@ -1,91 +1,219 @@
-"""Captum's names for scores from taking parts of the input away."""
+"""Captum's names for scores from taking parts of the input away.
+
+Several perturbations are evaluated at once also by default, since scores do not depend on it; `perturbations_per_eval`
+above 1 sets how many.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import logging
+import threading
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from xai_nlp.attr.base import Attribution
-from xai_nlp.attr.forward import Baselines, Forward, NotRowwise, TargetType, TensorOrTuple, as_tuple, select, tensorized
-from xai_nlp.core.features import Features, Groups, Windows
+from xai_nlp.attr.base import LayerAttribution, NeuronAttribution, PerturbationAttribution
+from xai_nlp.attr.forward import (
+    Baselines,
+    Forward,
+    NotRowwise,
+    Refused,
+    Selector,
+    TargetType,
+    TensorOrTuple,
+    as_tuple,
+    at_neuron,
+    select,
+    site_tensors,
+    sites_of,
+    tensorized,
+)
+from xai_nlp.core.coalition import from_coalitions
+from xai_nlp.core.features import NO_FEATURE, Features, Groups, Windows
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.rows import Rows, progress_bar
 from xai_nlp.errors import InvalidInput
+from xai_nlp.hooks.replace import replaced
 from xai_nlp.methods.perturbation import Occlusion as Leave
+from xai_nlp.methods.shapley import MOST, in_turn, of_subsets, of_turns, subsets
+
+log = logging.getLogger(__name__)
+
+Score = Callable[[Problem], Tensors]  # (B, T, *S) each, or broadcastable
 
 
-def _rowwise(forward: Forward, baselines: Tensors, features: Features, rows: Rows) -> Tensors:
-    """Each row of the output belongs to a row of the input: perturbations of all examples go together."""
-    problem = Problem(value=forward.value, x=forward.inputs, baseline=baselines, features=features, rows=rows)
-    scores = Leave().scores(problem).tensors
-    return tuple(
-        s.expand(-1, -1, *x.shape[1:]).reshape(-1, *x.shape[1:]) for s, x in zip(scores, forward.inputs, strict=True)
-    )
+def left_out(problem: Problem) -> Tensors:
+    return Leave().scores(problem).tensors
 
 
-def _whole(forward: Forward, baselines: Tensors, masks: Tensors, rows: Rows) -> Tensors:
-    """The output belongs to the batch as a whole (a loss, say): the batch is one example, perturbed as one."""
-    if any(len(mask) != 1 for mask in masks):
-        raise InvalidInput("the output has no row for each example, so one feature mask must serve for all of them.")
+# The features: numbers in masks. ------------------------------------------------------------------------------------
+
+
+def masks_of(inputs: Tensors, given: TensorOrTuple | None) -> Tensors:
+    """One mask an input, each broadcastable to it, with the batch dimension in place; numbers start at 0 or above."""
+    masks = as_tuple(given)
+    if given is None:
+        masks = Groups.entries(tuple(x.new_empty(1, *x.shape[1:]) for x in inputs)).ids
+    if len(masks) != len(inputs):
+        raise Refused(f"{len(inputs)} inputs need as many feature masks; got {len(masks)}.")
+    made = []
+    for mask, x in zip(masks, inputs, strict=True):
+        full = mask.view(*[1] * (x.ndim - mask.ndim), *mask.shape)
+        if full.ndim != x.ndim or any(m not in (1, n) for m, n in zip(full.shape, x.shape, strict=True)):
+            raise Refused(f"a feature mask of shape {tuple(mask.shape)} does not fit an input of {tuple(x.shape)}.")
+        made.append(full.long().to(x.device))
+    lowest = min((int(mask.min()) for mask in made if mask.numel()), default=0)
+    return tuple(mask - min(lowest, 0) for mask in made)
+
+
+def largest(masks: Sequence[Tensor]) -> int:
+    return max((int(mask.max()) for mask in masks if mask.numel()), default=NO_FEATURE)
+
+
+class Dealt(Groups):
+    """Every number up to the largest is a feature that each example has, whether it occurs or not.
+
+    Captum deals so, and its draws are ours only if we do too.
+    """
+
+    @classmethod
+    def of(cls, masks: Sequence[Tensor]) -> Dealt:
+        return cls(tuple(masks), largest(masks) + 1)
+
+    def present(self, examples: int) -> Tensor:
+        return torch.ones(examples, self.count, dtype=torch.bool, device=self.ids[0].device)
+
+
+# A function whose output has a row for each example, or belongs to the batch as a whole (a loss, say). ---------------
+
+
+def forward_of(func: Callable[..., Any], inputs: Any, extra: Any, target: TargetType) -> Forward:
+    """As Forward.of; inputs may have batches of different sizes, or empty ones, where the output is of them all."""
+    given = as_tuple(inputs)
+    sizes = {len(t) for t in given if isinstance(t, Tensor) and t.ndim}
+    if len(sizes) > 1 or 0 in sizes:
+        return Forward(func, given, () if extra is None else as_tuple(extra), target)
+    return Forward.of(func, inputs, extra, target)
+
+
+def as_one(forward: Forward, baselines: Tensors) -> Problem:
+    """The batch as one example, perturbed as one."""
 
     def value(z: Tensors, owner: Tensor) -> Tensor:
-        outputs = (forward(tuple(t[r] for t in z), forward.everyone) for r in range(len(owner)))
-        return torch.stack([_column(output, forward).flatten() for output in outputs])
+        return torch.stack([targeted(forward, tuple(t[r] for t in z)).flatten() for r in range(len(owner))])
 
-    problem = Problem(
-        value=value,
-        x=tuple(x[None] for x in forward.inputs),
-        baseline=tuple(x0[None] for x0 in baselines),
-        features=Groups.of([mask[None] for mask in masks]),
-        rows=rows,
-    )
-    scores = Leave().scores(problem).tensors  # (1, T, 1, *S) each
-    return tuple(s[0, :, 0].expand(-1, *x.shape[1:]) for s, x in zip(scores, forward.inputs, strict=True))
+    return Problem(value=value, x=tuple(x[None] for x in forward.inputs), baseline=tuple(t[None] for t in baselines))
 
 
-def _column(output: Tensor, forward: Forward) -> Tensor:
+def targeted(forward: Forward, inputs: Tensors) -> Tensor:
+    """What a batch as a whole gives out: the target of it, if there is one."""
+    output = forward(inputs, forward.everyone)
     if forward.target is None:
         return output
     return select(output, forward.target, torch.arange(len(output) if output.ndim else 1, device=output.device))
 
 
-class _Ablation(Attribution):
-    _multiply_by_inputs = True
+def shape_of(forward: Forward) -> tuple[int, ...]:
+    """What the target leaves of the output's shape; (1,) of a number."""
+    with torch.no_grad():
+        output = forward(forward.inputs, forward.everyone)
+    target = forward.target[0] if isinstance(forward.target, list) else forward.target
+    index = () if target is None else (0,) if isinstance(target, Tensor) else as_tuple(target)
+    return tuple(output.to("meta")[(slice(None), *index)].shape) if output.ndim else (1,)
 
-    def _ablated(
+
+def limit_of(per_eval: int, examples: int) -> int | None:
+    """Rows at a time, from Captum's number of perturbations; None leaves it to the engine."""
+    if not isinstance(per_eval, int) or per_eval < 1:
+        raise Refused(f"perturbations_per_eval must be a whole number of at least 1; got {per_eval!r}.")
+    return per_eval * examples if per_eval > 1 else None
+
+
+def every_subset(m: int) -> Tensor:
+    if m > MOST:
+        raise Refused(f"{m} features have 2^{m} subsets; group them by a mask, or use ShapleyValueSampling.")
+    return subsets(m)
+
+
+class Sweeping(PerturbationAttribution):
+    """What these classes share."""
+
+    def _swept(
         self,
+        score: Score,
         forward: Forward,
         baselines: Baselines,
-        features: Features,
-        masks: Tensors | None,
-        perturbations_per_eval: int,
-        show_progress: bool,
+        features: Callable[[bool], Features],
+        per_eval: int,
+        show_progress: bool = False,
     ) -> Tensors:
-        if not isinstance(perturbations_per_eval, int) or perturbations_per_eval < 1:
-            raise InvalidInput(
-                f"perturbations_per_eval must be a whole number of at least 1; got {perturbations_per_eval!r}."
-            )
-        limit = perturbations_per_eval * forward.examples if perturbations_per_eval > 1 else None
-        given = tensorized(forward.inputs, baselines)
-        with forward.lent(), progress_bar(self.get_name()) if show_progress else nullcontext() as progress:
+        """Scores of each number of the output: (numbers, *S) each.
+
+        features: of the examples, or (True) of the batch as one.
+        """
+        x, x0 = forward.inputs, tensorized(forward.inputs, baselines)
+        limit = limit_of(per_eval, forward.examples)
+        with progress_bar(self.get_name()) if show_progress else nullcontext() as progress:
+            if len({len(t) for t in x}) == 1 and len(x[0]):
+                rows = Rows(limit=limit, progress=progress)
+                try:
+                    found = score(Problem(value=forward.value, x=x, baseline=x0, features=features(False), rows=rows))
+                    return tuple(s.expand(-1, -1, *t.shape[1:]).flatten(0, 1) for s, t in zip(found, x, strict=True))
+                except NotRowwise:
+                    if per_eval > 1:
+                        raise
+            whole = replace(as_one(forward, x0), features=features(True), rows=Rows(progress=progress))
+            return tuple(s[0, :, 0].expand(-1, *t.shape[1:]) for s, t in zip(score(whole), x, strict=True))
+
+    def _masked(self, score: Score, forward: Forward, baselines: Baselines, masks: Tensors, *how: Any, of: Any) -> Any:
+        """The same for features that are numbers in masks."""
+
+        def features(whole: bool) -> Features:
+            if whole and any(len(mask) > 1 for mask in masks):
+                raise Refused("the output has no row for each example, so one feature mask must serve for all of them.")
+            return of([mask[None] for mask in masks] if whole else masks)
+
+        return self._swept(score, forward, baselines, features, *how)
+
+    def _promised(self, *args: Any, **kwargs: Any) -> Any:
+        """`attribute`, in the background, of a forward function that returns futures."""
+        waiting, promise = copy.copy(self), torch.futures.Future()  # type: ignore[var-annotated]
+
+        def waited(*inputs: Any) -> Any:
+            output = self.forward_func(*inputs)
+            if not isinstance(output, torch.futures.Future):
+                raise Refused(f"attribute_future needs a forward function that returns futures; got {type(output)}.")
+            return output.wait()
+
+        def work() -> None:
             try:
-                return _rowwise(forward, given, features, Rows(limit=limit, progress=progress))
-            except NotRowwise:
-                if masks is None:
-                    raise
-                return _whole(forward, given, masks, Rows(progress=progress))
+                promise.set_result(waiting.attribute(*args, **kwargs))  # type: ignore[attr-defined]
+            except Exception as error:
+                promise.set_exception(error)
+
+        waiting.forward_func = waited
+        threading.Thread(target=work, daemon=True).start()
+        return promise
 
 
-class FeatureAblation(_Ablation):
+class FeatureAblation(Sweeping):
     """`methods.perturbation.Occlusion` with features given by a mask; without one every entry is a feature.
 
-    Several perturbations are evaluated at once also by default, since the scores do not depend on it;
-    `perturbations_per_eval` above 1 sets how many.
+    A mask's number may occur in several inputs. Where one of them has fewer than `_min_examples_per_batch_grouped`
+    rows, the feature is left out and scores 0.
+
+    >>> ablation = FeatureAblation(lambda x: x[:, 0] * x[:, 1] + x[:, 2])
+    >>> ablation.attribute(torch.tensor([[2.0, 3.0, 4.0]]))
+    tensor([[6., 6., 4.]])
     """
+
+    use_weights: bool = False  # do features overlap, so that an entry's score is a mean?
+    _min_examples_per_batch_grouped: int | None = None
 
     def attribute(
         self,
@@ -98,39 +226,45 @@ class FeatureAblation(_Ablation):
         show_progress: bool = False,
         **kwargs: Any,
     ) -> Any:
-        if kwargs:
-            raise TypeError(f"FeatureAblation.attribute() has no argument {next(iter(kwargs))!r}")
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        masks = _masks(forward.inputs, feature_mask)
-        scores = self._ablated(forward, baselines, Groups.of(masks), masks, perturbations_per_eval, show_progress)
+        forward = forward_of(self.forward_func, inputs, additional_forward_args, target)
+        with forward.lent():
+            scores = self._ablated(forward, baselines, feature_mask, perturbations_per_eval, show_progress)
         return scores if isinstance(inputs, tuple) else scores[0]
 
+    def attribute_future(self, *args: Any, **kwargs: Any) -> Any:
+        return self._promised(*args, **kwargs)
 
-def _masks(inputs: Tensors, given: TensorOrTuple | None) -> Tensors:
-    """One mask an input, each broadcastable to it, with the batch dimension in place."""
-    if given is None:
-        return Groups.entries(inputs).ids
-    masks = as_tuple(given)
-    if len(masks) != len(inputs):
-        raise InvalidInput(f"{len(inputs)} inputs need as many feature masks; got {len(masks)}.")
-    made = []
-    for mask, x in zip(masks, inputs, strict=True):
-        full = mask.view(*[1] * (x.ndim - mask.ndim), *mask.shape)
-        if full.ndim != x.ndim or any(m not in (1, n) for m, n in zip(full.shape, x.shape, strict=True)):
-            raise InvalidInput(
-                f"a feature mask of shape {tuple(mask.shape)} does not fit an input of {tuple(x.shape)}."
-            )
-        made.append(full.long())
-    return tuple(made)
+    def _ablated(self, forward: Forward, baselines: Baselines, given: TensorOrTuple | None, *how: Any) -> Tensors:
+        masks = self._enough(forward.inputs, masks_of(forward.inputs, given))
+        return self._masked(
+            left_out, forward, self._instead(forward, baselines, masks, *how), masks, *how, of=Groups.of
+        )
+
+    def _instead(self, forward: Forward, baselines: Baselines, masks: Tensors, *how: Any) -> Baselines:
+        """What features are replaced by."""
+        return baselines
+
+    def _enough(self, inputs: Tensors, masks: Tensors) -> Tensors:
+        least = self._min_examples_per_batch_grouped or 0
+        few = [mask.flatten() for mask, x in zip(masks, inputs, strict=True) if len(x) < least]
+        out = torch.cat(few).unique() if few else masks[0].new_empty(0)
+        if few:
+            log.warning("features %s are left out: an input has fewer than %d rows", out.tolist(), least)
+        return tuple(
+            torch.where(torch.isin(mask, out), NO_FEATURE, mask) if len(x) else torch.full_like(mask, NO_FEATURE)
+            for mask, x in zip(masks, inputs, strict=True)
+        )
 
 
-class Occlusion(_Ablation):
+class Occlusion(FeatureAblation):
     """A window slid over the inputs and replaced by the baseline; an entry's score is the mean over its windows."""
+
+    use_weights = True
 
     def __init__(self, forward_func: Callable[..., Any]) -> None:
         super().__init__(forward_func)
 
-    def attribute(
+    def attribute(  # type: ignore[override]
         self,
         inputs: TensorOrTuple,
         sliding_window_shapes: tuple[int, ...] | tuple[tuple[int, ...], ...],
@@ -142,13 +276,240 @@ class Occlusion(_Ablation):
         show_progress: bool = False,
     ) -> Any:
         forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        windows = (sliding_window_shapes,) if isinstance(sliding_window_shapes[0], int) else sliding_window_shapes
-        count = len(forward.inputs)
-        steps: Any = (1,) * count if strides is None else strides
-        if count == 1 and not (isinstance(steps, tuple) and len(steps) == 1):
+        x = forward.inputs
+        given: Any = sliding_window_shapes
+        windows = (given,) if isinstance(given[0], int) else tuple(given)
+        steps: Any = (1,) * len(x) if strides is None else strides
+        if len(x) == 1 and not (isinstance(steps, tuple) and len(steps) == 1):
             steps = (steps,)
-        if len(windows) != count or not isinstance(steps, tuple) or len(steps) != count:
-            raise InvalidInput(f"{count} inputs need as many windows and strides; got {windows} and {strides}.")
-        features = Windows.slid(forward.inputs, windows, steps)
-        scores = self._ablated(forward, baselines, features, None, perturbations_per_eval, show_progress)
+        if len(windows) != len(x) or not isinstance(steps, tuple) or len(steps) != len(x):
+            raise Refused(f"{len(x)} inputs need as many windows and strides; got {windows} and {strides}.")
+        steps = [(s,) * len(w) if isinstance(s, int) else tuple(s) for s, w in zip(steps, windows, strict=True)]
+
+        def features(whole: bool) -> Features:
+            if not whole:
+                return Windows.slid(x, windows, steps)
+            all_rows = [((len(t), *w), (len(t), *s)) for t, w, s in zip(x, windows, steps, strict=True)]
+            return Windows.slid(tuple(t[None] for t in x), *zip(*all_rows, strict=True))
+
+        try:
+            features(False)
+        except InvalidInput as error:
+            raise Refused(str(error)) from None
+        with forward.lent():
+            scores = self._swept(left_out, forward, baselines, features, perturbations_per_eval, show_progress)
+        return scores if isinstance(inputs, tuple) else scores[0]
+
+    attribute_future = PerturbationAttribution.attribute_future
+
+
+def _permute_feature(x: Tensor, feature_mask: Tensor) -> Tensor:
+    """The feature's entries from other rows of the batch, in any order but their own."""
+    if len(x) < 2:
+        raise Refused("one example alone has no other to take a feature from; give a larger batch.")
+    own = torch.arange(len(x))
+    while (order := torch.randperm(len(x))).equal(own):
+        pass
+    return torch.where(feature_mask, x[order.to(x.device)], x)
+
+
+class FeaturePermutation(FeatureAblation):
+    """What the target loses when a feature's values are dealt out anew among the examples of the batch.
+
+    That is ablation, with another example's entries for a baseline; so `perm_func(x, mask)` counts only where the mask
+    is. Captum's draws are drawn in its order, from torch's global generator. There is no method of that name: what an
+    example's scores are depends on the rest of its batch.
+    Source: Breiman 2001, sec. 10; Fisher, Rudin & Dominici 2019, sec. 3.2 (arXiv:1801.01489).
+    """
+
+    _min_examples_per_batch_grouped = 2
+
+    def __init__(
+        self, forward_func: Callable[..., Any], perm_func: Callable[[Tensor, Tensor], Tensor] = _permute_feature
+    ) -> None:
+        super().__init__(forward_func)
+        self.perm_func = perm_func
+
+    def attribute(  # type: ignore[override]
+        self,
+        inputs: TensorOrTuple,
+        target: TargetType = None,
+        additional_forward_args: object | None = None,
+        feature_mask: TensorOrTuple | None = None,
+        perturbations_per_eval: int = 1,
+        show_progress: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        how = (target, additional_forward_args, feature_mask, perturbations_per_eval, show_progress)
+        return FeatureAblation.attribute(self, inputs, None, *how)
+
+    def _instead(self, forward: Forward, baselines: Baselines, masks: Tensors, per_eval: int = 1, *_: Any) -> Baselines:
+        limit_of(per_eval, forward.examples)  # refuses what is no number of perturbations
+        homes: dict[int, set[int]] = {}
+        for i, mask in enumerate(masks):
+            for feature in mask.unique().tolist():
+                homes.setdefault(feature, set()).add(i)
+        homes.pop(NO_FEATURE, None)
+        features, dealt = list(homes), list(forward.inputs)
+        for start in range(0, len(features), per_eval):
+            block = features[start : start + per_eval]
+            for i in sorted(set().union(*(homes[feature] for feature in block))):
+                for feature in block:
+                    here = masks[i] == feature
+                    dealt[i] = torch.where(here, self.perm_func(forward.inputs[i], here), dealt[i])
+        return tuple(dealt)
+
+
+class ShapleyValueSampling(Sweeping):
+    """`methods.shapley.Shapley`, over `n_samples` orders drawn from torch's global generator, as Captum draws them."""
+
+    def attribute(
+        self,
+        inputs: TensorOrTuple,
+        baselines: Baselines = None,
+        target: TargetType = None,
+        additional_forward_args: Any = None,
+        feature_mask: TensorOrTuple | None = None,
+        n_samples: int = 25,
+        perturbations_per_eval: int = 1,
+        show_progress: bool = False,
+    ) -> Any:
+        forward = forward_of(self.forward_func, inputs, additional_forward_args, target)
+        masks = masks_of(forward.inputs, feature_mask)
+        if n_samples < 1:
+            raise Refused(f"n_samples must be at least 1; got {n_samples}.")
+        orders = torch.stack([torch.randperm(largest(masks) + 1) for _ in range(n_samples)])
+
+        def score(problem: Problem) -> Tensors:
+            return from_coalitions(problem, lambda _: in_turn(orders), of_turns).tensors
+
+        scores = self._shared_out(score, forward, baselines, masks, perturbations_per_eval, show_progress, of=Dealt.of)
+        return scores if isinstance(inputs, tuple) else scores[0]
+
+    def attribute_future(self, *args: Any, **kwargs: Any) -> Any:
+        return self._promised(*args, **kwargs)
+
+    def _shared_out(self, score: Score, forward: Forward, *how: Any, of: Any) -> Tensors:
+        """Scores in the shape of the output followed by the inputs'."""
+        with forward.lent():
+            scores = self._masked(score, forward, *how, of=of)
+            shape = shape_of(forward)
+        return tuple(s.reshape(*shape, *s.shape[1:]) for s in scores)
+
+
+class ShapleyValues(ShapleyValueSampling):
+    """Exact Shapley values, from the 2^m subsets of m features. `methods.shapley.Shapley` where m is small."""
+
+    def attribute(  # type: ignore[override]
+        self,
+        inputs: TensorOrTuple,
+        baselines: Baselines = None,
+        target: TargetType = None,
+        additional_forward_args: object | None = None,
+        feature_mask: TensorOrTuple | None = None,
+        perturbations_per_eval: int = 1,
+        show_progress: bool = False,
+    ) -> Any:
+        forward = forward_of(self.forward_func, inputs, additional_forward_args, target)
+        masks = masks_of(forward.inputs, feature_mask)
+
+        def score(problem: Problem) -> Tensors:
+            return from_coalitions(problem, every_subset, of_subsets).tensors
+
+        scores = self._shared_out(score, forward, baselines, masks, perturbations_per_eval, show_progress, of=Groups.of)
+        return scores if isinstance(inputs, tuple) else scores[0]
+
+
+# At a layer, or of a neuron. ----------------------------------------------------------------------------------------
+
+
+def reentered(forward: Forward, layer: nn.Module, *, layer_input: bool = False) -> Forward:
+    """The same function of what passes at the layer; its own inputs follow along."""
+    sites = sites_of(layer, layer_input=layer_input)
+    (tensors,) = site_tensors(forward, forward.inputs, sites)
+
+    def from_layer(*args: Any) -> Any:
+        instead = [t.clone() for t in args[: len(tensors)]]  # what comes next may change them in place
+        with replaced([(sites[0], instead)]):
+            return forward.func(*args[len(tensors) :])
+
+    return Forward(from_layer, tensors, (*forward.inputs, *forward.extra), forward.target)
+
+
+class LayerFeatureAblation(LayerAttribution, FeatureAblation):
+    """`FeatureAblation` of what passes at a layer."""
+
+    layer: nn.Module
+
+    def __init__(self, forward_func: Callable[..., Any], layer: nn.Module, device_ids: list[int] | None = None) -> None:
+        super().__init__(forward_func, layer, device_ids)
+
+    def attribute(  # type: ignore[override]
+        self,
+        inputs: TensorOrTuple,
+        layer_baselines: Baselines = None,
+        target: TargetType = None,
+        additional_forward_args: object | None = None,
+        layer_mask: TensorOrTuple | None = None,
+        attribute_to_layer_input: bool = False,
+        perturbations_per_eval: int = 1,
+    ) -> Any:
+        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
+        with forward.lent():
+            inside = reentered(forward, self.layer, layer_input=attribute_to_layer_input)
+            scores = self._ablated(inside, layer_baselines, layer_mask, perturbations_per_eval)
+        return scores if len(scores) > 1 else scores[0]
+
+    attribute_future = PerturbationAttribution.attribute_future
+
+
+class LayerFeaturePermutation(LayerAttribution, FeaturePermutation):
+    """`FeaturePermutation` of what passes at a layer."""
+
+    layer: nn.Module
+
+    def __init__(self, forward_func: Callable[..., Any], layer: nn.Module, device_ids: list[int] | None = None) -> None:
+        FeaturePermutation.__init__(self, forward_func)
+        LayerAttribution.__init__(self, forward_func, layer, device_ids)
+
+    def attribute(  # type: ignore[override]
+        self,
+        inputs: TensorOrTuple,
+        target: TargetType = None,
+        additional_forward_args: object | None = None,
+        layer_mask: TensorOrTuple | None = None,
+        perturbations_per_eval: int = 1,
+    ) -> Any:
+        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
+        with forward.lent():
+            scores = self._ablated(reentered(forward, self.layer), None, layer_mask, perturbations_per_eval)
+        return scores if len(scores) > 1 else scores[0]
+
+    attribute_future = PerturbationAttribution.attribute_future
+
+
+class NeuronFeatureAblation(NeuronAttribution, PerturbationAttribution):
+    """`FeatureAblation` of the inputs, for one neuron of a layer."""
+
+    def __init__(self, forward_func: Callable[..., Any], layer: nn.Module, device_ids: list[int] | None = None) -> None:
+        super().__init__(forward_func, layer, device_ids)
+
+    def attribute(
+        self,
+        inputs: TensorOrTuple,
+        neuron_selector: Selector,
+        baselines: Baselines = None,
+        additional_forward_args: object | None = None,
+        feature_mask: TensorOrTuple | None = None,
+        attribute_to_neuron_input: bool = False,
+        perturbations_per_eval: int = 1,
+    ) -> Any:
+        forward = Forward.of(self.forward_func, inputs, additional_forward_args)
+        (site,) = sites_of(self.layer, layer_input=attribute_to_neuron_input)
+        limit = limit_of(perturbations_per_eval, forward.examples)
+        with forward.lent():
+            problem = at_neuron(forward, baselines, site, neuron_selector, rows=limit)
+            features = Groups.of(masks_of(forward.inputs, feature_mask))
+            found = left_out(replace(problem, features=features))
+        scores = tuple(s[:, 0].expand_as(x) for s, x in zip(found, forward.inputs, strict=True))
         return scores if isinstance(inputs, tuple) else scores[0]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from xai_nlp.core.features import Features, Groups
-from xai_nlp.core.problem import Problem
+from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.registry import Scores
 
 
@@ -17,18 +17,20 @@ def features_of(problem: Problem) -> Features:
     return problem.features or Groups.entries(problem.x)
 
 
+def masked(problem: Problem, owner: Tensor, gone: Tensor) -> Tensors:
+    """The points of the examples `owner` (R,) with the features `gone` (R, M) at the baseline: (R, *S) each."""
+    masks = features_of(problem).removed(owner, gone)
+    return tuple(
+        torch.where(mask, x0[owner], x[owner]) for mask, x, x0 in zip(masks, problem.x, problem.baseline, strict=True)
+    )
+
+
 def masked_values(problem: Problem, owner: Tensor, gone: Callable[[slice], Tensor]) -> Tensor:
     """The T numbers of each row with the features `gone(part)` (r, M) at the baseline: (R, T)."""
-    features = features_of(problem)
 
     def work(part: slice) -> Tensor:
-        mine = owner[part]
-        masks = features.removed(mine, gone(part))
-        z = tuple(
-            torch.where(mask, x0[mine], x[mine]) for mask, x, x0 in zip(masks, problem.x, problem.baseline, strict=True)
-        )
         with torch.no_grad():
-            return problem.value(z, mine)
+            return problem.value(masked(problem, owner[part], gone(part)), owner[part])
 
     return torch.cat([values for _, values in problem.chunks(len(owner), work)])
 

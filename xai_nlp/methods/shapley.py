@@ -27,9 +27,9 @@ def of_subsets(kept: Tensor, values: Tensor) -> Tensor:
     """
     kept, values = kept[2:], values[:, 2:].double()
     m = kept.shape[1]
-    chance = torch.tensor([1 / (m * comb(m - 1, before)) for before in range(m)]).to(values)
+    chance = torch.tensor([1 / (m * comb(m - 1, before)) for before in range(m)], dtype=torch.float64)
     before = kept.sum(1, keepdim=True) - kept.long()
-    return torch.einsum("gnt,nm->gtm", values, chance[before] * torch.where(kept, 1, -1))
+    return torch.einsum("gnt,nm->gtm", values, chance.to(values.device)[before] * torch.where(kept, 1, -1))
 
 
 def in_turn(orders: Tensor) -> Tensor:

@@ -15,10 +15,11 @@ from xai_nlp.methods.shapley import subsets
 
 
 def coefficients(model: Any, inputs: Tensor, values: Tensor, weights: Tensor) -> Tensor:
-    """A linear model of scikit-learn's, fitted to inputs (N, m) and values (g, N, T) with weights (N,): (g, T, m)."""
+    """Of a linear model of scikit-learn's, fitted to inputs (N, m) and values (g, N, T), weights (N,): (g, T, m)."""
     g, N, T = values.shape
     columns = values.transpose(0, 1).reshape(N, g * T)
-    model.fit(*(t.double().cpu().numpy() for t in (inputs, columns)), sample_weight=weights.double().cpu().numpy())
+    points, numbers, shares = (t.cpu().numpy() for t in (inputs, columns, weights))
+    model.fit(points, numbers, sample_weight=shares)
     return torch.from_numpy(model.coef_).reshape(g, T, -1)
 
 
@@ -80,8 +81,10 @@ class Lime(_Surrogate):
     def _fitted(self, kept: Tensor, values: Tensor) -> Tensor:
         from sklearn.linear_model import Ridge
 
-        distance = 1 - kept.double().mean(1).sqrt()  # cosine distance from (1, …, 1)
-        return coefficients(Ridge(alpha=self.alpha), kept, values, torch.exp(-((distance / self.width) ** 2)))
+        kept = kept.double()
+        distance = 1 - kept.mean(1).sqrt()  # cosine distance from (1, …, 1)
+        weights = torch.exp(-((distance / self.width) ** 2))
+        return coefficients(Ridge(alpha=self.alpha), kept, values.double(), weights)
 
 
 @method("kernel_shap")
@@ -119,7 +122,9 @@ class KernelShap(_Surrogate):
         free = (inside - last)[:, :-1]
         sizes = kept[2:].sum(1).tolist()
         everything = len(sizes) == 2**m - 2  # drawn ones come as often as their weight says
-        weights = torch.tensor([1 / (comb(m, k) * k * (m - k)) if everything else 1.0 for k in sizes])
+        weights = torch.tensor(
+            [1 / (comb(m, k) * k * (m - k)) if everything else 1.0 for k in sizes], dtype=torch.float64
+        )
         rest = values[:, 2:].double() - nothing - last * difference
         own = coefficients(LinearRegression(fit_intercept=False), free, rest, weights).to(difference)
         return torch.cat([own, difference.transpose(1, 2) - own.sum(2, keepdim=True)], 2)
