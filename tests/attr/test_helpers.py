@@ -187,6 +187,23 @@ def test_images(seed):
     torch.testing.assert_close(mine.format_pixel_attr(scores), theirs.format_pixel_attr(scores))
 
 
+@pytest.mark.parametrize(("border", "legends"), [(0, True), (1, False), (2, True)])
+def test_regions_drawn(border, legends):
+    """As many pictures and words as Captum draws; colours are ours, and the same every time."""
+    import matplotlib.pyplot as plt
+
+    image = Image.new("RGB", (6, 5), (10, 200, 30))
+    mask = torch.arange(30).view(5, 6) // 10
+    drawn = [lib.ImageMaskInput(image, mask).plot_mask_overlay(False, border, legends) for lib in (*BOTH, ours)]
+    pictures = [(len(ax.images), [text.get_text() for text in ax.texts]) for _, ax in drawn]
+    assert pictures[0] == pictures[1]
+    assert all(
+        (a.get_array() == b.get_array()).all() for a, b in zip(drawn[1][1].images, drawn[2][1].images, strict=True)
+    )
+    assert (drawn[1][1].images[1].get_array()[..., 3] > 0).sum() == 10
+    plt.close("all")
+
+
 @given(seeds)
 @quick
 def test_products_of_baselines(seed):

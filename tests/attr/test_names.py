@@ -52,7 +52,7 @@ def test_methods_are_called_as_captums_are(name):
             assert parameters(here) == parameters(there), method
 
 
-#: Parts of how Captum computes, of no use to a caller; and what is still to come.
+#: Parts of how Captum computes, of no use to a caller.
 LEFT_OUT = {
     "DeepLift": {"satisfies_attribute_criteria"},
     "DeepLiftShap": {"satisfies_attribute_criteria"},
@@ -64,5 +64,4 @@ LEFT_OUT = {
     "LayerFeatureAblation": {"attributor"},
     "KernelShap": {"kernel_shap_perturb_generator", "kernel_shap_similarity_kernel"},
     "LayerGradientXActivation": {"multiply_gradient_acts"},
-    "ImageMaskInput": {"plot_mask_overlay"},  # comes with `visualization`, since pictures are drawn in viz alone
 }

@@ -18,6 +18,8 @@ from xai_nlp.attr.forward import Refused
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from xai_nlp.viz.views import Axes, Figure
+
 Texts = list[str] | dict[str, str]
 
 
@@ -201,6 +203,34 @@ class ImageMaskInput(InterpretableInput):
         """Scores of the pixels (…, height, width): the sum over the features that cover them."""
         regions = torch.stack(self.get_mask_list()).to(itp_attr)
         return torch.einsum("...m,mhw->...hw", itp_attr, regions)
+
+    def plot_mask_overlay(
+        self, show: bool = False, border_width: int = 0, show_legends: bool = True
+    ) -> tuple[Figure, Axes] | None:
+        """The image under its regions, with a border and a number each: the figure, or None once it was shown."""
+        from colorsys import hsv_to_rgb
+
+        import numpy as np
+
+        from xai_nlp.attr.visualization import draw_mask_border, draw_mask_legend
+        from xai_nlp.viz import views
+
+        figure, (ax,) = views.panels(1, fig_size=(6.4, 4.8), pyplot=True)
+        figure.set_facecolor("white")
+        ax.imshow(self.image)
+        for i, (name, mask) in enumerate(zip(self.mask_id_to_idx, self.get_mask_list(), strict=True)):
+            region = mask.bool().cpu().numpy()
+            colour = hsv_to_rgb(i * 0.618 % 1, 0.7, 0.95)  # the golden ratio keeps hues apart
+            ax.imshow(region[:, :, None] * np.array([*colour, 0.6]))
+            if border_width:
+                draw_mask_border(ax, region, border_width, np.array([*colour, 0.8]))
+            if show_legends:
+                draw_mask_legend(ax, region, str(name))
+        ax.axis("off")
+        if not show:
+            return figure, ax
+        views.show()
+        return None
 
 
 class ProductBaselines:
