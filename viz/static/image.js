@@ -13,7 +13,7 @@ export function images(root) {
       region.setAttribute("aria-label", title.textContent);
       title.remove();
     }
-    reachable(figure.querySelector("svg"), regions);
+    reachable(figure.querySelector(".frame"), regions);
     if (figure.dataset.links !== undefined) linking(figure, regions);
   }
   for (const group of root.querySelectorAll(".group")) pointing(group);
@@ -24,18 +24,20 @@ function byNumber(layer) {
 }
 
 // The image is one stop for the tab key; arrow keys go through the grid, or from region to region.
-function reachable(svg, regions) {
-  const columns = Number(svg.dataset.columns);
+// Listeners are the frame's: a drawing that listens for focus would become a stop of its own.
+function reachable(frame, regions) {
+  const columns = Number(frame.querySelector("svg").dataset.columns);
   let current = regions.findIndex((region) => region.dataset.rank === "1");
   regions.forEach((region, at) => { region.tabIndex = at === current ? 0 : -1; });
-  svg.addEventListener("focusin", (event) => {
+  frame.addEventListener("focusin", (event) => {
+    if (event.target.dataset.r === undefined) return;
     const at = Number(event.target.dataset.r);
     const layer = event.target.parentElement;
     [layer.querySelector("[tabindex='0']"), regions[current]].forEach((one) => one?.setAttribute("tabindex", -1));
     current = at;
     event.target.tabIndex = 0;
   });
-  svg.addEventListener("keydown", (event) => {
+  frame.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey || event.target.dataset.r === undefined) return;
     const line = columns || 1;
     const column = columns ? current % columns : 0;

@@ -1,11 +1,12 @@
 // What a script adds to a page that reads without one: numbers at the pointer, arrow keys, scales, filters, a download.
 // Everything it shows is in the page already; text is only ever moved by textContent.
 
+// False where it has been done: the script of every fragment in a notebook goes through all of them.
 export function mount(root) {
-  if (root.dataset.live !== undefined) return;
+  if (root.dataset.live !== undefined) return false;
   root.dataset.live = "";
   const controls = root.querySelector(".controls");
-  if (!controls) return;                                  // nothing explained
+  if (!controls) return false;                            // nothing explained
   controls.hidden = false;
   controls.addEventListener("submit", (event) => event.preventDefault());
   tips(root);
@@ -14,6 +15,7 @@ export function mount(root) {
   longTexts(root);
   finding(root, controls);
   controls.querySelector(".save").addEventListener("click", () => save(root));
+  return true;
 }
 
 // The number of the mark under the pointer or with the focus, kept inside the page on every side.
