@@ -118,6 +118,9 @@ class Case:
         if self.mask_kind == "few dimensions":
             self.per_eval = 1  # Captum takes the mask's last axes for perturbations otherwise
 
+    def __repr__(self) -> str:
+        return repr({k: v for k, v in vars(self).items() if k not in ("net", "inputs")})
+
     def shaped(self, tensors: Any) -> Any:
         return tensors if tensors is None else tuple(tensors) if self.tuple_in else tensors[0]
 
@@ -237,14 +240,14 @@ def one_number(case: Case) -> None:
     """What a surrogate can be fitted to; and no tensor of a single number, which Captum cannot cut into examples."""
     if not case.one_number or (isinstance(case.target, Tensor) and not case.target.ndim):
         case.target = (0, 0) if case.kind == "grid" else 0
+    if case.mask_kind == "few dimensions" and case.batch > 1:
+        case.mask = None  # Captum takes the first axis for the examples' where it is as long
 
 
 @given(cases("linear pair conv words grid"), st.integers(2, 25), st.booleans())
 @quick
 def test_lime(case, samples, shaped):
     one_number(case)
-    if case.mask_kind == "per example" and case.batch > 1:
-        case.mask = None  # Captum takes the number of features from all examples, and so do we; one of them has fewer
     both(
         "Lime", case.net, inputs=case.inputs, baselines=case.baselines, n_samples=samples, return_input_shape=shaped,
         tolerance=1e-4 if case.dtype == torch.float32 else 1e-5, **{**case.arguments, "target": case.target},
@@ -551,8 +554,8 @@ def test_sampled_values_are_within_three_standard_errors_of_exact_ones():
     runs = torch.stack([ours.ShapleyValueSampling(func).attribute(x, n_samples=20) for _ in range(60)])
     error = runs.std(0) / 60**0.5
     assert ((runs.mean(0) - exact).abs() <= 3 * error + 1e-12).double().mean() > 0.95
-    kernel = ours.KernelShap(func).attribute(x, n_samples=2000)
-    torch.testing.assert_close(kernel.double(), exact, atol=0.02, rtol=0)
+    kernel = torch.stack([ours.KernelShap(func).attribute(x, n_samples=100) for _ in range(30)]).double()
+    assert ((kernel.mean(0) - exact).abs() <= 3 * kernel.std(0) / 30**0.5).double().mean() > 0.9
 
 
 def test_lime_finds_the_weights_of_a_linear_model():
