@@ -49,6 +49,8 @@ AFTER_SOFTMAX = {
 
 #: What attention over another sequence is called in a module's path.
 CROSS = ("encoder_attn", "EncDecAttention", "crossattention", "cross_attn", "visual_attention")
+#: What the side that looks at an image is called in a module's path.
+VISION = {"vision_model", "vision_tower", "visual", "r_layers", "visn_self_att"}
 
 
 @contextmanager
@@ -76,13 +78,25 @@ class Matrix:
     queries: int
     keys: int
     paired: bool = False  # in an encoder-decoder
+    call: int = 0  # how often the module had run before in this pass
 
     @property
     def stack(self) -> str:
-        """Whose tokens look at whose: "self"; in an encoder-decoder "encoder", "decoder" or "cross"."""
+        """Whose tokens look at whose: "self"; in an encoder-decoder "encoder", "decoder" or "cross".
+
+        Where an image has a side of its own: "vision" there, "image" where words look at it, "words" where it looks at
+        them.
+        """
+        parts = self.path.split(".")
+        if VISION & set(parts):
+            return "vision"
         if any(name in self.path for name in CROSS):
-            return "cross"
-        named = (part for part in self.path.split(".") if self.paired and part in ("encoder", "decoder"))
+            if "visual_attention" in parts:  # LXMERT: one module for both directions, words first
+                return "words" if self.call else "image"
+            return "image" if "text_encoder" in parts else "cross"
+        if "text_decoder" in parts:
+            return "decoder"
+        named = (part for part in parts if self.paired and part in ("encoder", "decoder"))
         return next(named, "self")  # the outer name, where a decoder calls its layers an encoder's
 
 
@@ -123,7 +137,8 @@ def matrices(model: nn.Module, run: Callable[[], Any]) -> tuple[Matrix, ...]:
 
     def note(layer: int, module: nn.Module, probabilities: Tensor) -> None:
         heads, queries, keys = probabilities.shape[1:]
-        found.append(Matrix(paths[module], heads, queries, keys, paired))
+        call = sum(matrix.path == paths[module] for matrix in found)
+        found.append(Matrix(paths[module], heads, queries, keys, paired, call))
 
     with _opened(model, note), torch.no_grad():
         run()

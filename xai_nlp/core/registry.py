@@ -21,6 +21,7 @@ class Scores:
     baseline_value: Tensor | None = None  # (B, T) f(x₀), if the method came by
     steps: Tensor | None = None  # (B,) points of the path that were evaluated
     tokens: Tensor | None = None  # (B, T, L), from a method that scores matrices: what it makes of each token
+    seen: Tensor | None = None  # (B, T, P), and of each position of an image that has a sequence of its own
 
 
 class Method:

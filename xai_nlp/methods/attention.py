@@ -1,7 +1,7 @@
 """Methods that read attention matrices: whom each token drew on, layer by layer and head by head.
 
-A problem's sites are the matrices, (B, H, Q, K) each, the first layer first. In an encoder–decoder, `streams` of each
-tell which sequence looks at which; everywhere else there is one sequence.
+A problem's sites are the matrices, (B, H, Q, K) each, the first layer first. In an encoder–decoder, and where an image
+has a side of its own, `streams` of each tell which sequence looks at which; everywhere else there is one sequence.
 """
 
 from __future__ import annotations
@@ -20,13 +20,28 @@ from xai_nlp.methods.gradient import InputXGradient
 from xai_nlp.methods.path import Conductance, IntegratedGradients
 
 Stream = str
+#: stack of a matrix -> (who looks, at whom)
+STREAMS: dict[str, tuple[Stream, Stream]] = {
+    "self": ("text", "text"),
+    "encoder": ("text", "text"),
+    "decoder": ("out", "out"),
+    "cross": ("out", "text"),
+    "vision": ("image", "image"),
+    "image": ("text", "image"),
+    "words": ("image", "text"),
+}
 FLOW_UNIT = 2**24  # capacities of a flow are whole numbers: so many stand for 1
 
 
 def streams_of(problem: Problem) -> list[tuple[Stream, Stream]]:
     """(who looks, at whom) of each matrix."""
-    pairs = {"self": ("text", "text"), "encoder": ("text", "text"), "decoder": ("out", "out"), "cross": ("out", "text")}
-    return [pairs[m.stack] for site in problem.sites for m in getattr(site, "matrices", ())]
+    return [STREAMS[site.matrices[n].stack] for site in problem.sites for n in getattr(site, "numbers", ())]  # type: ignore[attr-defined]
+
+
+def last_read(slope: Slope) -> int:
+    """The last matrix that the target depends on: what one side computes at the end may not be read by anybody."""
+    read = (n for n in reversed(range(len(slope.gradients))) if slope.gradients[n].any())
+    return next(read, len(slope.gradients) - 1)
 
 
 def reading(slope: Slope) -> Tensor:
@@ -35,7 +50,8 @@ def reading(slope: Slope) -> Tensor:
     A position that the head of the model does not look at has a gradient of zero in its row. Keys that are masked do
     not count: what a query would gain from padding, or from words to come, says nothing of the target.
     """
-    size = (slope.gradients[-1] * (slope.sites[-1] > 0)[:, None]).pow(2).sum((2, 4)).sqrt()
+    last = last_read(slope)
+    size = (slope.gradients[last] * (slope.sites[last] > 0)[:, None]).pow(2).sum((2, 4)).sqrt()
     total = size.sum(-1, keepdim=True)
     return torch.where(total > 0, size / total, 1 / size.shape[-1])
 
@@ -57,6 +73,14 @@ class _Streams:
     def sources(self, stream: Stream) -> list[Stream]:
         return [other for name, other in self.of if name == stream]
 
+    def read(self, stream: Stream, read: Tensor) -> Found:
+        """What the positions of one sequence that are read (B, T, Q) hold of text and image."""
+        there = (other for other in ("text", "image") if (stream, other) in self.of)
+        return {other: torch.einsum("btq,btqk->btk", read, self.of[stream, other]) for other in there}
+
+
+Found = dict[Stream, Tensor]  # (B, T, L) for each sequence that scores fall on
+
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionMethod(Method):
@@ -71,14 +95,13 @@ class AttentionMethod(Method):
         streams = streams_of(problem) or [("text", "text")] * len(slope.sites)
         if any(matrix.ndim != 4 for matrix in slope.sites):
             raise InvalidInput("attention methods score matrices (B, H, Q, K); pose the problem at the attention.")
-        read = reading(slope)
-        matrices, tokens = self.read(slope, streams, read)
-        return Scores(matrices, slope.values, tokens=tokens)
+        matrices, found = self.read(slope, streams, reading(slope))
+        return Scores(matrices, slope.values, tokens=found.get("text"), seen=found.get("image"))
 
     def read(
         self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
-    ) -> tuple[tuple[Tensor, ...], Tensor]:
-        """A score for each entry of each matrix (B, T, H or 1, Q, K), and for each token of the text (B, T, L)."""
+    ) -> tuple[tuple[Tensor, ...], Found]:
+        """A score for each entry of each matrix (B, T, H or 1, Q, K), and for each position of a sequence."""
         raise NotImplementedError
 
 
@@ -104,11 +127,11 @@ class AttentionProbabilities(AttentionMethod):
 
     def read(
         self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
-    ) -> tuple[tuple[Tensor, ...], Tensor]:
+    ) -> tuple[tuple[Tensor, ...], Found]:
         T = _targets(slope)
-        last = slope.sites[-1].mean(1)  # (B, Q, K)
+        last = last_read(slope)
         matrices = tuple(matrix[:, None].expand(-1, T, -1, -1, -1) for matrix in slope.sites)
-        return matrices, torch.einsum("btq,bqk->btk", read, last)
+        return matrices, {streams[last][1]: torch.einsum("btq,bqk->btk", read, slope.sites[last].mean(1))}
 
 
 def mixed(slope: Slope, streams: Sequence[tuple[Stream, Stream]]) -> tuple[tuple[Tensor, ...], _Streams]:
@@ -136,9 +159,9 @@ class AttentionRollout(AttentionMethod):
 
     def read(
         self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
-    ) -> tuple[tuple[Tensor, ...], Tensor]:
+    ) -> tuple[tuple[Tensor, ...], Found]:
         after, held = mixed(slope, streams)
-        return after, torch.einsum("btq,btqk->btk", read, held.of[streams[-1][0], "text"])
+        return after, held.read(streams[last_read(slope)][0], read)
 
 
 @method("attention_flow")
@@ -155,7 +178,7 @@ class AttentionFlow(AttentionMethod):
 
     def read(
         self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
-    ) -> tuple[tuple[Tensor, ...], Tensor]:
+    ) -> tuple[tuple[Tensor, ...], Found]:
         _one_sequence(streams, "attention flow")
         B, T, Q = read.shape
         eye = torch.eye(Q).to(slope.sites[0])
@@ -165,7 +188,7 @@ class AttentionFlow(AttentionMethod):
             readers = (read[b] > 1e-3).any(0).nonzero()[:, 0].tolist()
             flows = _max_flows(torch.stack([c[b] for c in capacities]).double().cpu(), readers)
             tokens[b] = read[b][:, readers] @ flows.to(read)
-        return tuple(c[:, None, None].expand(B, T, 1, Q, Q) for c in capacities), tokens
+        return tuple(c[:, None, None].expand(B, T, 1, Q, Q) for c in capacities), {"text": tokens}
 
 
 def _max_flows(capacities: Tensor, readers: Sequence[int]) -> Tensor:
@@ -192,12 +215,13 @@ class AttentionRelevance(AttentionMethod):
 
     A token's score is what the readers' rows of the carried relevance hold of it, their own identity left out.
     Scores are not negative and do not add up to f(x) − f(x₀). Matrices are gradient × attention, positive part.
-    Source: Chefer, Gur & Wolf 2021b, eq. 5, 6, 10 (arXiv:2103.15679).
+    Source: Chefer, Gur & Wolf 2021b, eq. 5, 6, 10, 11 (arXiv:2103.15679); from a third sequence (the image, by way of
+    the question) as eq. 10 has it.
     """
 
     def read(
         self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
-    ) -> tuple[tuple[Tensor, ...], Tensor]:
+    ) -> tuple[tuple[Tensor, ...], Found]:
         kept = tuple((m[:, None] * g).clamp_min(0) for m, g in zip(slope.sites, slope.gradients, strict=True))
         held = _Streams(slope.sites, streams, _targets(slope))
         for matrix, (query, key) in zip(kept, streams, strict=True):
@@ -206,13 +230,13 @@ class AttentionRelevance(AttentionMethod):
                 added = {other: mean @ held.of[query, other] for other in held.sources(query)}
             else:
                 own, other = _normalised(held.of[query, query]), _normalised(held.of[key, key])
-                added = {key: own.transpose(-1, -2) @ mean @ other}
+                through = own.transpose(-1, -2) @ mean
+                added = {source: through @ held.of[key, source] for source in held.sources(key)}
+                added |= {key: through @ other, query: mean @ held.of[key, query]}  # eq. 10 and 11
             held.of.update({(query, other): held.of[query, other] + more for other, more in added.items()})
-        last = streams[-1][0]
-        carried = held.of[last, "text"]
-        if last == "text":
-            carried = carried - torch.eye(carried.shape[-1]).to(carried)
-        return kept, torch.einsum("btq,btqk->btk", read, carried)
+        last = streams[last_read(slope)][0]
+        held.of[last, last] = held.of[last, last] - torch.eye(held.of[last, last].shape[-1]).to(read)
+        return kept, held.read(last, read)
 
 
 def _normalised(relevance: Tensor) -> Tensor:
@@ -222,10 +246,12 @@ def _normalised(relevance: Tensor) -> Tensor:
     return added / added.sum(-1, keepdim=True).clamp_min(torch.finfo(added.dtype).tiny) + eye
 
 
-def _by_key(matrices: Sequence[Tensor], streams: Sequence[tuple[Stream, Stream]]) -> Tensor:
-    """What was drawn from each token of the text, over all matrices that look at the text: (B, T, K)."""
-    looking = [m for m, (_, key) in zip(matrices, streams, strict=True) if key == "text"]
-    return torch.stack([m.sum((2, 3)) for m in looking]).sum(0)
+def by_key(matrices: Sequence[Tensor], streams: Sequence[tuple[Stream, Stream]]) -> Found:
+    """What was drawn from each position of text and image, over all matrices that look at it: (B, T, K) each."""
+    found: dict[Stream, list[Tensor]] = {}
+    for matrix, (_, key) in zip(matrices, streams, strict=True):
+        found.setdefault(key, []).append(matrix.sum((2, 3)))
+    return {key: torch.stack(drawn).sum(0) for key, drawn in found.items() if key in ("text", "image")}
 
 
 @method("attention_x_gradient")
@@ -261,8 +287,8 @@ class AttentionConductance(Conductance):
 
 
 def _with_tokens(found: Scores, problem: Problem) -> Scores:
-    streams = streams_of(problem) or [("text", "text")] * len(found.tensors)
-    return replace(found, tokens=_by_key(found.tensors, streams))
+    drawn = by_key(found.tensors, streams_of(problem) or [("text", "text")] * len(found.tensors))
+    return replace(found, tokens=drawn.get("text"), seen=drawn.get("image"))
 
 
 @method("attention_integrated_gradients")

@@ -9,7 +9,7 @@ from torch import nn
 
 from xai_nlp.errors import UnknownName, Unsupported
 from xai_nlp.hooks.scope import Site
-from xai_nlp.models.layout import LAYOUTS, Layout, base_of, generic, text_config
+from xai_nlp.models.layout import LAYOUTS, SIGHTED, Layout, base_of, generic, text_config
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Adapter:
     def of(cls, model: nn.Module, layout: Layout | None = None) -> Adapter:
         """By the table; by looking, for an architecture that is not in it."""
         kind = getattr(getattr(model, "config", None), "model_type", "")
-        return cls(model, layout or LAYOUTS.get(kind) or generic(model))
+        return cls(model, layout or LAYOUTS.get(kind) or SIGHTED.get(kind) or generic(model))
 
     @property
     def architecture(self) -> str:
@@ -87,6 +87,13 @@ class Adapter:
         count = self.model.config.num_hidden_layers if self.layout.shared else blocks
         turns = [int(k / (count / blocks)) for k in range(count)]  # layer -> block, rounded as the models round it
         return tuple(self._site(f"{path}.{block}", call=turns[:k].count(block)) for k, block in enumerate(turns))
+
+    @property
+    def trunk(self) -> nn.Module:
+        """The module that holds the layers; the whole model, where it has no side that looks at images."""
+        path = self.layout.blocks
+        sighted = hasattr(getattr(self.model, "config", None), "vision_config")
+        return self._module(path.rpartition(".")[0]) if path and sighted else self.model
 
     def layer(self, k: int) -> Site:
         """The output of layer k, counted from 0. Raises UnknownName."""

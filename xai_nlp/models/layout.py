@@ -111,7 +111,10 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "llama": _LLAMA,
     "qwen2": _LLAMA,
-    # Models that look at an image: the words' side, and the layers in which words and image meet.
+}
+
+#: The same for models that look at an image: the words' side, and the layers in which words and image meet.
+SIGHTED: dict[str, Layout] = {
     "vilt": replace(
         _BERT,
         embeddings="embeddings.text_embeddings",

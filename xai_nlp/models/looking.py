@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from xai_nlp.core.reduce import Span
 from xai_nlp.core.result import SPECIAL
 from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.models.encode import Row
@@ -109,7 +110,7 @@ class Prompt:
 
     inputs: dict[str, list[int]]  # what has a number for each token
     tokens: tuple[str, ...]
-    offsets: tuple[tuple[int, int], ...]  # in characters of the question
+    offsets: tuple[Span, ...]  # in characters of the question
     segment: tuple[int, ...]  # 0 for the question's; SPECIAL for all else
     answer: tuple[int, ...]  # the tokens of the answer
     image: dict[str, Tensor]  # the image's tensors
@@ -144,10 +145,9 @@ class Generating(Looking):
         inputs = {name: value[0].tolist() + [follows.get(name, 0)] * len(words) for name, value in of_token.items()}
         inputs["input_ids"] = ids[0].tolist() + list(words)
         offsets = self.found(question, ids[0].tolist())
-        tail = [(0, 0)] * len(words)
         tokens = self.tokenizer.convert_ids_to_tokens(inputs["input_ids"])
         segment = tuple(SPECIAL if span is None else 0 for span in offsets) + (SPECIAL,) * len(words)
-        spans = tuple((0, 0) if span is None else span for span in offsets) + tuple(tail)
+        spans = tuple(span or (0, 0) for span in offsets) + ((0, 0),) * len(words)
         return Prompt(inputs, tuple(map(str, tokens)), spans, segment, tuple(words), self.of_model(of_image))
 
     @property
@@ -156,7 +156,7 @@ class Generating(Looking):
 
     def rendered(self, question: str) -> str:
         if not getattr(self.processor, "chat_template", None):
-            return question
+            return f"{getattr(self.processor, 'image_token', '')}{question}"
         content = [{"type": "image"}, {"type": "text", "text": question}]
         return self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
 
@@ -175,41 +175,24 @@ class Generating(Looking):
         end = next((i for i, token in enumerate(ids) if token in special), len(ids))
         return list(ids[:end])
 
-    def found(self, question: str, ids: Sequence[int]) -> list[tuple[int, int] | None]:
+    def found(self, question: str, ids: Sequence[int]) -> list[Span | None]:
         """Where each of the prompt's tokens stands in the question; None for those that are not its.
 
-        The processor puts many tokens where the image is; after it, tokens are those of the prompt as text.
+        The processor puts many tokens where the image is; after it, tokens are those of the prompt as text. Where it
+        adds more at the end (PaliGemma's line break), the question's own tokens are looked for.
         """
         text = self.rendered(question)
-        alone = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        tail = 0
-        known = alone["input_ids"]
-        while tail < min(len(known), len(ids)) and known[-1 - tail] == ids[-1 - tail]:
-            tail += 1
-        if text == question and tail < len(known):  # the processor ends such a prompt with a line break
-            end = next((k for k in range(1, 4) if list(ids[len(ids) - k - len(known) : len(ids) - k]) == known), 0)
-            tail, ids = (len(known), ids[: len(ids) - end]) if end else (tail, ids)
-            return [None] * (len(ids) - tail) + self._inside(alone, question, 0, tail) + [None] * end
-        start = text.rfind(question.strip())
-        spans = self._inside(alone, question, start - (len(question) - len(question.lstrip())), tail)
-        if start < 0 or not any(spans):
-            raise Unsupported(
-                f"the question was not found among the prompt's tokens of {type(self.processor).__name__}."
-            )
-        return [None] * (len(ids) - tail) + spans
-
-    @staticmethod
-    def _inside(alone: Any, question: str, start: int, tail: int) -> list[tuple[int, int] | None]:
-        """The last `tail` tokens' places in the question, which begins at character `start` of the prompt."""
-        found: list[tuple[int, int] | None] = []
-        for first, last in alone["offset_mapping"][len(alone["input_ids"]) - tail :]:
-            first, last = max(first - start, 0), min(last - start, len(question))
-            while first < last and question[first].isspace():
-                first += 1
-            while first < last and question[last - 1].isspace():
-                last -= 1
-            found.append((first, last) if first < last else None)
-        return found
+        start = text.rfind(question)
+        for piece, begin in ((text, start), (question, 0)):
+            known = self.tokenizer(piece, add_special_tokens=False, return_offsets_mapping=True)
+            spans = _inside(known["offset_mapping"], question, begin)
+            first = next((i for i, span in enumerate(spans) if span), len(spans))
+            wanted = known["input_ids"][first:]
+            ends = range(len(ids), len(wanted) - 1, -1) if begin == 0 else [len(ids)]
+            end = next((end for end in ends if list(ids[end - len(wanted) : end]) == wanted), None)
+            if wanted and end is not None:
+                return [None] * (end - len(wanted)) + spans[first:] + [None] * (len(ids) - end)
+        raise Unsupported(f"the question was not found among the prompt's tokens of {type(self.processor).__name__}.")
 
     def places(self, row: Row, length: int, regions: Regions) -> Places | None:
         token = getattr(self.model.config, "image_token_id", None)
@@ -280,6 +263,17 @@ class Blip(Generating):
         return self.model.text_decoder(
             input_ids=before.expand(len(asked), -1), encoder_hidden_states=asked, encoder_attention_mask=mask
         ).logits
+
+
+def _inside(offsets: Sequence[Span], question: str, start: int) -> list[Span | None]:
+    """Places in a question that begins at character `start`, white space left out; None for what lies outside."""
+    found: list[Span | None] = []
+    for first, last in offsets:
+        first, last = max(first - start, 0), max(0, min(last - start, len(question)))
+        piece = question[first:last]
+        first += len(piece) - len(piece.lstrip())
+        found.append((first, first + len(piece.strip())) if piece.strip() else None)
+    return found
 
 
 def _vision(config: Any) -> Any:

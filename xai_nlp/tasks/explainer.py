@@ -268,7 +268,7 @@ class Explainer:
             outputs=aim.outputs,
             method=method.name,
             baseline=asked.baseline,
-            complete=method.complete,
+            complete=method.complete and (method.over == "inputs" or of_rows[0].row.told is None),
             task=self.task,
             model=self.name,
             seed=getattr(method, "seed", 0),
@@ -318,7 +318,8 @@ class _OfRow:
             )
         kinds: dict[str, list[int]] = {}
         for place, number in enumerate(self.found.numbers or self.poser.attention.numbers):
-            kinds.setdefault(self.poser.attention.matrices[number].stack, []).append(place)
+            if (kind := self.poser.attention.matrices[number].stack) != "vision":  # regions × regions: too many to keep
+                kinds.setdefault(kind, []).append(place)
         made = {kind: self._stack(asked, unit, target, kind, numbers) for kind, numbers in kinds.items()}
         if self.row.sight is not None and "self" in kinds and self._seen.places is not None:
             made["image"] = self._stack(asked, unit, target, "joint", kinds["self"])
@@ -361,9 +362,6 @@ class _OfRow:
         if kind == "words":  # what regions drew from words
             of_regions = self._by_region(whole[..., words].transpose(2, 3), joint=False).transpose(2, 3)
             return of_regions, (self._region_names, None)
-        if kind == "vision":
-            drawn = self._by_region(whole, joint=False)
-            return self._by_region(drawn.transpose(2, 3), joint=False).transpose(2, 3), (self._region_names,) * 2
         return whole[:, :, words][..., words], (None, None)
 
     @property

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from xai_nlp.core.features import NO_FEATURE, Groups
 from xai_nlp.core.problem import Problem, Tensors
@@ -121,12 +121,26 @@ class Poser:
     @cached_property
     def attention(self) -> AttentionSite:
         """All attention matrices of a forward pass, as one place."""
-        return attention_site(self.adapter.model, self.plain)
+        return attention_site(self._root, self.plain)
 
-    def matrices(self) -> Tensors:
-        """The attention matrices of the texts as they are: (B, H, Q, K) each."""
+    @property
+    def _root(self) -> nn.Module:
+        """Where attention is looked at: where words and image are in one sequence, not where the image is alone."""
+        seen = self.batch.seen
+        return self.adapter.model if seen is None or seen.places is None else self.adapter.trunk
+
+    @property
+    def read_attention(self) -> tuple[int, ...]:
+        """The numbers of the matrices that the target depends on: an image's side may compute one that nobody reads."""
+        if self.batch.seen is None or self.batch.seen.places is not None:
+            return self.attention.numbers
+        slopes = self.embeddings(sites=[self.attention]).slope_at_x().gradients
+        return tuple(n for n, slope in zip(self.attention.numbers, slopes, strict=True) if slope.any())
+
+    def matrices(self) -> dict[int, Tensor]:
+        """The attention matrices of the texts as they are, by number: (B, H, Q, K) each."""
         with torch.no_grad():
-            return evaluate_sites([self.attention], self.plain)[0]
+            return dict(zip(self.attention.numbers, evaluate_sites([self.attention], self.plain)[0], strict=True))
 
     def moved_attention(self, start: str, groups: Sequence[Sequence[int]]) -> Iterator[Problem]:
         """Attention goes from zero or uniform to what it is: a problem for each group of matrices that move together.
@@ -134,8 +148,8 @@ class Poser:
         What lies below a matrix that moves alone is computed once; what lies above follows freely.
         """
         x = self.matrices()
-        x0 = tuple(torch.zeros_like(m) if start == "zero" else _uniform(m) for m in x)
-        beneath = below(self.adapter.model, self.plain)
+        x0 = {n: torch.zeros_like(m) if start == "zero" else _uniform(m) for n, m in x.items()}
+        beneath = below(self._root, self.plain)
         for group in groups:
             if len(group) == 1:
                 yield self._above(beneath[group[0]], group[0], x[group[0]], x0[group[0]])
@@ -153,9 +167,17 @@ class Poser:
 
         return replace(problem, value=value)
 
+    @cached_property
+    def own(self) -> tuple[int, ...]:
+        """The numbers of the matrices in which each layer's text looks at itself."""
+        matrices = self.attention.matrices
+        return tuple(n for n in self.attention.numbers if matrices[n].stack in ("self", "encoder"))[
+            : len(self.adapter.layers)
+        ]
+
     def attended_values(self, *, normalised: bool) -> Problem:
         """What attention weighs: for each layer the four tensors that `attention_norms` reads. Nothing moves."""
-        x = tuple(t for k in range(len(self.adapter.layers)) for t in self._weighed(k, normalised))
+        x = tuple(t for k in range(len(self.own)) for t in self._weighed(k, normalised))
         return Problem(value=lambda z, owner: self.target(self.run(owner), owner), x=x, baseline=x, rows=self.rows)
 
     def _weighed(self, k: int, normalised: bool) -> Tensors:
@@ -163,7 +185,7 @@ class Poser:
         sum (B, Q, D), and what the layer norm multiplies the sum by (B, Q)."""
         projection, block = self.adapter.inside(k, "projection"), self.adapter.layer(k)
         entering, gathered = replace(block, side="input"), replace(projection, side="input")
-        own = replace(self.attention, numbers=(k,))
+        own = replace(self.attention, numbers=self.own[k : k + 1])
         with torch.no_grad():
             (probabilities,), residual = evaluate_sites([own, entering], self.plain)
             B, H, Q, K = probabilities.shape
@@ -190,7 +212,7 @@ def _what(place: Place) -> object:
 def _by_head(projection: Site, heads: int) -> Tensor:
     """The projection's weights, each head's part: (H, E, D)."""
     weight: Any = projection.module.weight.detach()  # type: ignore[operator]
-    weight = weight.T if isinstance(projection.module, torch.nn.Linear) else weight  # GPT-2 keeps its own transposed
+    weight = weight.T if isinstance(projection.module, nn.Linear) else weight  # GPT-2 keeps its own transposed
     return weight.unflatten(0, (heads, -1))
 
 

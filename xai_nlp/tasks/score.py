@@ -15,7 +15,7 @@ from xai_nlp.core.registry import Method, Scores
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.embeddings import evaluate_sites
 from xai_nlp.hooks.scope import Place
-from xai_nlp.methods.attention import AttentionIntegratedGradients, AttentionNorms, reading
+from xai_nlp.methods.attention import STREAMS, AttentionIntegratedGradients, AttentionNorms, by_key, reading
 from xai_nlp.methods.path import Conductance, IntegratedGradients
 from xai_nlp.tasks.pose import Poser
 
@@ -143,8 +143,24 @@ def _taken(left: list[Tensor], count: int) -> list[Tensor]:
 def _reading_attention(poser: Poser, asked: Asked) -> Found:
     problem = poser.embeddings(sites=[poser.attention])
     scores = asked.method.scores(problem)
-    assert scores.tokens is not None
-    return Found(**_along(poser, scores.tokens.double()), matrices=scores.tensors, **_ends(problem, scores))
+    told = _of_streams(poser, scores.tokens, scores.seen)
+    return Found(**told, matrices=scores.tensors, **_ends(problem, scores))
+
+
+def _of_streams(poser: Poser, text: Tensor | None, image: Tensor | None) -> dict[str, Any]:
+    """Scores of a text's positions, and of an image's where it has a sequence of its own: channels, and its regions."""
+    seen = poser.batch.seen
+    if seen is None or seen.places is not None:
+        assert text is not None
+        return _along(poser, text.double())
+    B, L = poser.batch.movable.shape
+    known = text if text is not None else image
+    assert known is not None
+    words = known.new_zeros(B, known.shape[1], L) if text is None else text
+    regions = known.new_zeros(B, known.shape[1], seen.count).double()
+    if image is not None:
+        regions = seen.of_image(image.double(), seen.alone(image.shape[-1]))
+    return {"channels": {SCORES: words.double()}, "regions": regions}
 
 
 def _moving_attention(poser: Poser, asked: Asked) -> Found:
@@ -154,8 +170,9 @@ def _moving_attention(poser: Poser, asked: Asked) -> Found:
     """
     method = asked.method
     assert isinstance(method, AttentionIntegratedGradients)
-    looking = tuple(n for n, matrix in enumerate(poser.attention.matrices) if matrix.stack != "decoder")
-    moved = [looking] if method.together else [(n,) for n in poser.attention.numbers]
+    stacks = {n: poser.attention.matrices[n].stack for n in poser.read_attention}
+    looking = tuple(n for n, stack in stacks.items() if stack != "decoder")
+    moved = [looking] if method.together else [(n,) for n in stacks]
     ends, matrices, residuals = [], [], []
     for problem in poser.moved_attention(method.start, moved):
         scores = method.scores(problem)
@@ -166,9 +183,10 @@ def _moving_attention(poser: Poser, asked: Asked) -> Found:
         matrices += [tensor.float() for tensor in scores.tensors]
     numbers = tuple(n for group in moved for n in group)
     of_text = [end for end, group in zip(ends, moved, strict=True) if set(group) <= set(looking)]
-    drawn = [tensor.double().sum((2, 3)) for tensor, n in zip(matrices, numbers, strict=True) if n in looking]
+    kept = [(tensor.double(), STREAMS[stacks[n]]) for tensor, n in zip(matrices, numbers, strict=True) if n in looking]
+    drawn = {key: total / len(of_text) for key, total in by_key(*zip(*kept, strict=True)).items()}
     return Found(
-        **_along(poser, torch.stack(drawn).sum(0) / len(of_text)),
+        **_of_streams(poser, drawn.get("text"), drawn.get("image")),
         value=ends[0]["value"].double(),
         baseline_value=torch.stack([end["baseline_value"].double() for end in of_text]).mean(0),
         steps=None if ends[0]["steps"] is None else torch.stack([end["steps"] for end in ends]).amax(0),
@@ -183,10 +201,11 @@ def _attended_values(poser: Poser, asked: Asked) -> Found:
     assert isinstance(method, AttentionNorms)
     problem = poser.attended_values(normalised=method.what == "normalised")
     scores = method.scores(problem)
-    numbers = tuple(range(len(scores.tensors)))  # in an encoder–decoder the encoder's, which come first
+    numbers = poser.own
     read = reading(poser.embeddings(sites=[replace(poser.attention, numbers=numbers[-1:])]).slope_at_x())
     tokens = torch.einsum("btq,btqk->btk", read, scores.tensors[-1].sum(2))
-    return Found(**_along(poser, tokens.double()), matrices=scores.tensors, numbers=numbers, **_ends(problem, scores))
+    told = _of_streams(poser, tokens, None)
+    return Found(**told, matrices=scores.tensors, numbers=numbers, **_ends(problem, scores))
 
 
 _OVER: dict[str, Callable[[Poser, Asked], Found]] = {

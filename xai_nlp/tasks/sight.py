@@ -113,9 +113,12 @@ class Seen:
         """
         if self.places is None:
             raise InvalidInput("words and image are in no one sequence of this model; choose another method or layer.")
-        words, patches, whole = self.places.words, self.places.patches, list(self.places.whole)
-        everywhere = along[:, :, whole].sum(-1, keepdim=True) / len(patches)
-        return along[:, :, words], self.drawn(along[:, :, patches] + everywhere, self.places.of)
+        return along[:, :, self.places.words], self.of_image(along, self.places)
+
+    def of_image(self, along: Tensor, places: Places) -> Tensor:
+        """What falls on the image of a sequence's scores (B, T, S), by region: (B, T, M)."""
+        everywhere = along[:, :, list(places.whole)].sum(-1, keepdim=True) / len(places.patches)
+        return self.drawn(along[:, :, places.patches] + everywhere, places.of)
 
     def drawn(self, scores: Tensor, patches: Tensor, example: int | None = None) -> Tensor:
         """Scores (B, T, P) of positions that hold patches `patches` (P, k), in equal shares, by region: (B, T, M).
@@ -128,7 +131,7 @@ class Seen:
         return self._summed(scores.repeat_interleave(k, 2) / k, ids)
 
     def alone(self, positions: int) -> Places:
-        """Where patches stand in a sequence of the image's own; what comes before them stands for no part of it."""
+        """Where patches stand in a sequence of the image's own; what comes before them stands for it as a whole."""
         count = self.of_patch.shape[1]
-        each = torch.arange(count)
-        return Places(each[:0], positions - count + each, each[:, None])
+        each, first = torch.arange(count), positions - count
+        return Places(each[:0], first + each, each[:, None], tuple(range(first)))

@@ -191,6 +191,7 @@ class VisualQuestionAnsweringExplainer(Explainer):
         """The tokens of an explanation are the question's; the template's, the image's and the answer's stay."""
         prompt = family.prompt(one.sight.image, one.question, one.answer, one.longest)
         told = tuple(i for i, segment in enumerate(prompt.segment) if segment != SPECIAL)
+        told = None if len(prompt.tokens) <= len(told) + 2 else told
         sight = replace(one.sight, inputs={**one.sight.inputs, **prompt.image})
         inputs = prompt.inputs
         return Row(example, inputs, prompt.tokens, prompt.offsets, prompt.segment, told, sight, prompt.answer)
