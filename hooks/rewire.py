@@ -114,6 +114,7 @@ class _Rewiring(TorchFunctionMode):
         self.thread = threading.get_ident()
         self.running: list[nn.Module] = []
         self.inside = 0  # how many modules that count as one operation are running
+        self.opened: list[Any] = []  # functions that are being looked into
 
     def enter(self, module: nn.Module, args: Any) -> None:
         if threading.get_ident() == self.thread:
@@ -143,9 +144,13 @@ class _Rewiring(TorchFunctionMode):
         call = Call(name, func, args, kwargs, self.running[-1] if self.running else None, in_place, self)
         rule = self.rules.get(name)
         if rule is None:
-            if isinstance(func, FunctionType) and func.__module__ in PYTHON:
-                with self:
-                    return _opened(func)(*args, **kwargs)
+            if isinstance(func, FunctionType) and func.__module__ in PYTHON and func not in self.opened:
+                self.opened.append(func)
+                try:
+                    with self:
+                        return _opened(func)(*args, **kwargs)
+                finally:
+                    self.opened.pop()
             output = func(*args, **kwargs)
             if moves(output):
                 self.unknown(call)

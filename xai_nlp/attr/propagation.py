@@ -187,7 +187,7 @@ class DeepLiftShap(DeepLift):
     """`DeepLift`, averaged over a distribution of baselines. Deltas are given for each pair, baselines in turn."""
 
     def __init__(self, model: nn.Module, multiply_by_inputs: bool = True) -> None:
-        DeepLift.__init__(self, model, multiply_by_inputs)
+        super().__init__(model, multiply_by_inputs)
 
     def attribute(  # type: ignore[override]
         self,
@@ -212,9 +212,8 @@ class LayerDeepLift(LayerAttribution, DeepLift):
     layer: nn.Module
 
     def __init__(self, model: nn.Module, layer: nn.Module, multiply_by_inputs: bool = True) -> None:
-        DeepLift.__init__(self, model, multiply_by_inputs)
-        sites_of(layer)
-        self.layer, self.device_ids = layer, None
+        super().__init__(model, layer)
+        self._multiply_by_inputs = multiply_by_inputs
 
     def attribute(  # type: ignore[override]
         self,
@@ -238,9 +237,6 @@ class LayerDeepLift(LayerAttribution, DeepLift):
 
 class LayerDeepLiftShap(LayerDeepLift, DeepLiftShap):
     """`DeepLiftShap` at a layer."""
-
-    def __init__(self, model: nn.Module, layer: nn.Module, multiply_by_inputs: bool = True) -> None:
-        LayerDeepLift.__init__(self, model, layer, multiply_by_inputs)
 
     def attribute(  # type: ignore[override]
         self,
@@ -396,13 +392,11 @@ def _ours(rule: Any, module: nn.Module) -> PropagationRule:
     return same(**{f.name: getattr(rule, named.get(f.name, f.name)) for f in fields(same)})
 
 
-class LayerLRP(LRP, LayerAttribution):
+class LayerLRP(LayerAttribution, LRP):
     """`LRP` at a layer, or at several. With deltas it states what is lost between each of them and the output."""
 
     def __init__(self, model: nn.Module, layer: Layers) -> None:
-        LRP.__init__(self, model)
-        sites_of(layer)
-        self.layer, self.device_ids = layer, None
+        super().__init__(model, layer)
 
     def attribute(  # type: ignore[override]
         self,

@@ -33,6 +33,11 @@ def differences(tensor: Tensor) -> Tensor:
     return (x - x0).repeat(2, *[1] * (tensor.ndim - 1))
 
 
+def unchanged(difference: Tensor, epsilon: float) -> Tensor:
+    """Where there is no difference to divide by; ∞ less ∞ is none."""
+    return ~(difference.abs() >= epsilon) | (difference == 0)
+
+
 def paired(tensor: Tensor) -> bool:
     return tensor.ndim > 0 and len(tensor) % 2 == 0
 
@@ -43,7 +48,7 @@ def rescaled(call: Call, *, epsilon: float) -> Tensor:
     if not paired(x):
         return y
     dx, dy = differences(x), differences(y)
-    still = ~(dx.abs() >= epsilon)
+    still = unchanged(dx, epsilon)
     ratio = torch.where(still, 0, dy / dx)
     return instead(y, torch.where(still, y, x * ratio))
 
@@ -84,9 +89,9 @@ def centred(call: Call, *, epsilon: float) -> Tensor:
     """Captum's rule for softmax: Δout / Δin, less the mean over the layer and the batch."""
     x, y = call.x, call.run()
     dx, dy = differences(x), differences(y)
-    still = ~(dx.abs() >= epsilon)
+    still = unchanged(dx, epsilon)
     ratio = torch.where(still, 0, dy / dx)
-    x = torch.cat([half - half.mean() for half in x.chunk(2)])
+    x = x - x.mean()
     return instead(y, call.run(torch.where(still, x, x.detach())) + x * ratio)
 
 
@@ -104,7 +109,7 @@ def pooled(call: Call, *, epsilon: float) -> Tensor:
     high, low = y.detach().chunk(2)
     top = torch.maximum(high, low)
     dx = (x.detach().chunk(2)[0] - x.detach().chunk(2)[1]).flatten(2)
-    still = ~(dx.abs() >= epsilon)
+    still = unchanged(dx, epsilon)
     scaled = ours.flatten(2) * torch.where(still, 0, 1 / dx)
     shares = scaled.gather(2, own) * (top - low).flatten(2) + scaled.gather(2, others) * (high - top).flatten(2)
     plain = torch.where(still, ours.flatten(2), ours.flatten(2).detach()).gather(2, own)

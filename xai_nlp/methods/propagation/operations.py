@@ -27,20 +27,22 @@ FUNCTIONS = _named("exp expm1 log log1p log2 log10 sqrt rsqrt reciprocal pow squ
 SCALES = _named("sqrt rsqrt reciprocal var std norm vector_norm linalg_vector_norm")
 #: Products: linear in each of two tensors.
 PRODUCTS = _named("mul matmul mm bmm mv dot einsum")
-#: Linear, or made of picking and placing: an ordinary gradient shares what comes back among what went in.
-LINEAR = _named(
-    """add sub rsub neg sum mean nansum cumsum lerp
-    view reshape view_as reshape_as flatten unflatten permute transpose t swapaxes movedim squeeze unsqueeze
+#: Linear in all they take together: an ordinary gradient shares what comes back by contribution.
+SUMS = _named(
+    """add sub rsub sum mean nansum cumsum lerp max min amax amin maximum minimum
+    avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d
+    max_pool1d max_pool2d max_pool3d max_pool1d_with_indices max_pool2d_with_indices max_pool3d_with_indices
+    adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d"""
+)
+#: Which pick, place or keep what they take.
+PLACINGS = _named(
+    """view reshape view_as reshape_as flatten unflatten permute transpose t swapaxes movedim squeeze unsqueeze
     expand expand_as broadcast_to repeat repeat_interleave tile contiguous clone to type type_as float double half
     bfloat16 cpu cuda requires_grad detach getitem setitem get select narrow split split_with_sizes
     chunk tensor_split unbind index_select gather take take_along_dim masked_select cat stack hstack
     vstack dstack roll flip pad constant_pad_nd unfold fold im2col col2im pixel_shuffle pixel_unshuffle interpolate
     upsample tril triu diagonal diag where masked_fill scatter scatter_add index_add index_copy index_fill as_strided
-    real nan_to_num alias copy rot90 channel_shuffle
-    avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d
-    max_pool1d max_pool2d max_pool3d max_pool1d_with_indices max_pool2d_with_indices max_pool3d_with_indices
-    adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d max_unpool1d max_unpool2d max_unpool3d
-    max min amax amin maximum minimum sort topk median abs
+    real nan_to_num alias copy rot90 channel_shuffle neg abs sort topk median max_unpool1d max_unpool2d max_unpool3d
     dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout"""
 )
 

@@ -19,9 +19,10 @@ from xai_nlp.errors import Unsupported
 from xai_nlp.hooks.rewire import Call, Rule, Rules, instead, moves
 from xai_nlp.methods.propagation.operations import (
     ACTIVATIONS,
-    LINEAR,
+    PLACINGS,
     PRODUCTS,
     SCALES,
+    SUMS,
     attention,
     group_norm,
     layer_norm,
@@ -290,7 +291,7 @@ def lrp_rules(biases: Biases, attends: Attention, of_module: dict[nn.Module, Pro
         return call.made_of(parts)
 
     table: dict[str, Rule] = {
-        **dict.fromkeys(LINEAR, plain),
+        **dict.fromkeys(SUMS | PLACINGS, plain),
         **dict.fromkeys(ACTIVATIONS | {"pow", "square"}, identity),
         **dict.fromkeys(SCALES, held),
         **dict.fromkeys(PRODUCTS, halved),
@@ -309,7 +310,7 @@ def lrp_rules(biases: Biases, attends: Attention, of_module: dict[nn.Module, Pro
     def by_layer(usual: Rule, call: Call) -> Any:
         return own.get(call.module, usual)(call)  # type: ignore[arg-type]
 
-    return {**table, **{name: partial(by_layer, table[name]) for name in LINEAR | set(AFFINE)}}
+    return {**table, **{name: partial(by_layer, table[name]) for name in SUMS | set(AFFINE)}}
 
 
 def one_operation(of_module: dict[nn.Module, PropagationRule], module: nn.Module) -> Rule | None:
