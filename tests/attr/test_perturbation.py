@@ -414,6 +414,13 @@ def test_neuron_feature_ablation(case, selector, neuron_input):
 # Where Captum documents something that a random network does not show. -----------------------------------------------
 
 
+@pytest.mark.parametrize("baseline", [torch.tensor(0.5), torch.randn(4), torch.randn(3, 1), torch.randn(1, 4)])
+def test_a_baseline_that_broadcasts(baseline):
+    torch.manual_seed(0)
+    x, weights = torch.randn(3, 4), torch.randn(4)
+    both("FeatureAblation", lambda x: torch.tanh(x @ weights), inputs=x, baselines=baseline)
+
+
 def test_a_permutation_of_the_users_own():
     turned = lambda x, mask: torch.where(mask, x.roll(1, 0), x)  # noqa: E731
     x, weights = torch.randn(4, 3), torch.randn(3)

@@ -29,7 +29,7 @@ from xai_nlp.attr.forward import (
     as_tuple,
     tensorized,
 )
-from xai_nlp.attr.perturbation import Dealt, as_one, limit_of, masks_of, targeted
+from xai_nlp.attr.sweep import Dealt, as_one, limit_of, masks_of, targeted
 from xai_nlp.core.coalition import masked
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.rows import Rows, progress_bar
@@ -46,7 +46,7 @@ class Linear:
         self.name, self.options = name, options
 
     def fit(self, train_data: DataLoader[Any]) -> None:
-        from sklearn import linear_model
+        from sklearn import linear_model  # type: ignore[import-untyped]
 
         inputs, values, weights = (torch.cat(column) for column in zip(*train_data, strict=True))
         model = getattr(linear_model, self.name)(**self.options)
@@ -272,7 +272,7 @@ class Lime(LimeBase):
     ) -> Survey:
         kept = drawn[part]
         owner = torch.full((len(kept),), example.number, device=kept.device)
-        of = Dealt([mask[None] for mask in features.ids], features.count) if whole else features
+        of = Dealt(tuple(mask[None] for mask in features.ids), features.count) if whole else features
         z = masked(replace(problem, features=of), owner, ~kept)
         values = problem.value(z, owner)
         if self.similarity_func is None:

@@ -79,7 +79,7 @@ class Lime(_Surrogate):
         return subsets_of_size(sizes, m, generator)
 
     def _fitted(self, kept: Tensor, values: Tensor) -> Tensor:
-        from sklearn.linear_model import Ridge
+        from sklearn.linear_model import Ridge  # type: ignore[import-untyped]
 
         kept = kept.double()
         distance = 1 - kept.mean(1).sqrt()  # cosine distance from (1, …, 1)
