@@ -26,7 +26,9 @@ from xai_nlp.viz.wording import NO_PROMISE
 SCOPE = "xai-nlp"
 SCRIPTS = ("show.js", "grid.js", "numbers.js", "reader.js", "maps.js", "image.js")
 STYLES = ("look.css", "maps.css", "image.css")
-MOUNT = "\ndocument.querySelectorAll('.xai-nlp').forEach((root) => { if (mount(root)) { maps(root); images(root); } });\n"
+MOUNT = (
+    "\ndocument.querySelectorAll('.xai-nlp').forEach((root) => { if (mount(root)) { maps(root); images(root); } });\n"
+)
 
 # What HTML cannot hold: NUL, half of a surrogate pair. One character for one, so that offsets stay true.
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ from xai_nlp.viz.tables import Cell, Line, Table, cell, foremost
 
 BADGES = 3  # regions that carry the number of their place, so that a table on paper can be told
 LINKED = 3  # regions listed for each word
-LETTERS = 26  # of the size of a badge, side by side along the image
+LETTERS = 24  # of the size of a badge, side by side along an image as wide as high
 TALL = 1.2  # width over height
 GAP = 0.04  # of a grid's cell left free on each side, so that neighbours stay apart
 PLAIN = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"RIFF": "webp"}
@@ -119,7 +120,7 @@ def seen(item: Explanation, words: Explanation, own: float, shared: float) -> Se
         tall=picture.size[0] < TALL * picture.size[1],
         columns=picture.grid[1] if picture.grid else 0,
         scale=scale,
-        letter=_number(max(picture.size) / LETTERS),
+        letter=_number(_letter(picture)),
         regions=tuple(regions),
         shares=_shares(item),
         linked=() if links is None else _linked(words),
@@ -144,8 +145,8 @@ def _paths(picture: Picture) -> tuple[list[str], str]:
 def _rectangle(box: Box, gap: float) -> str:
     left, top, right, bottom = box
     across, down = gap * (right - left), gap * (bottom - top)
-    left, top, right, bottom = (_number(n) for n in (left + across, top + down, right - across, bottom - down))
-    return f"M{left} {top}H{right}V{bottom}H{left}Z"
+    corners = left + across, top + down, right - across, bottom - down
+    return "M{0} {1}H{2}V{3}H{0}Z".format(*map(_number, corners))
 
 
 def _badges(picture: Picture, places: Sequence[int]) -> dict[int, tuple[str, str]]:
@@ -159,10 +160,15 @@ def _badges(picture: Picture, places: Sequence[int]) -> dict[int, tuple[str, str
             x, y = middle(picture, r)
             if picture.grid is None and picture.shapes is None:
                 left, top, right, bottom = picture.boxes[r]
-                inside = max(picture.size) / LETTERS
+                inside = _letter(picture)
                 x, y = left + min(inside * 0.7, (right - left) / 2), top + min(inside * 0.8, (bottom - top) / 2)
             found[r] = (_number(x), _number(y))
     return found
+
+
+def _letter(picture: Picture) -> float:
+    """The height of a badge, in pixels of the image."""
+    return math.sqrt(picture.size[0] * picture.size[1]) / LETTERS
 
 
 def middle(picture: Picture, region: int) -> tuple[float, float]:

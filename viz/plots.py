@@ -61,8 +61,9 @@ def tokens_figure(explanation: Explanation) -> Figure:
     for mark in sheet.marks:
         figure.add_artist(_artist(mark, figure, sheet.height))
     for frame in sheet.frames:
-        place = frame.x, sheet.height - frame.y - frame.height, frame.width, frame.height
-        ax = figure.add_axes([n / whole for n, whole in zip(place, [WIDTH, sheet.height] * 2, strict=True)])
+        low = sheet.height - frame.y - frame.height
+        place = frame.x / WIDTH, low / sheet.height, frame.width / WIDTH, frame.height / sheet.height
+        ax = figure.add_axes(place)
         draw_image(explanation, ax, method=frame.view)
         ax.axis("off")
     return figure

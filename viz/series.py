@@ -87,7 +87,8 @@ def _coloured(ax: Axes, at: np.ndarray, values: np.ndarray, shown: np.ndarray, t
     from matplotlib.collections import LineCollection
 
     points = np.stack([at, values], axis=1)
-    pieces = LineCollection(np.stack([points[:-1], points[1:]], axis=1), cmap=tint.cmap, norm=tint.norm, **line)
+    segments: Any = np.stack([points[:-1], points[1:]], axis=1)
+    pieces = LineCollection(segments, cmap=tint.cmap, norm=tint.norm, **line)
     pieces.set_array(shown)
     ax.add_collection(pieces)
     ax.set_ylim(1.2 * values.min(), 1.2 * values.max())

@@ -15,9 +15,9 @@ from xai_nlp.viz.wording import (
     NO_PROMISE,
     Fact,
     answer_text,
-    are_probabilities,
     contrast_of,
     explained_fact,
+    gives_probabilities,
     layer_of,
     method_name,
     output_text,
@@ -192,15 +192,13 @@ def _names(items: Sequence[Explanation]) -> list[str]:
 
 
 def _asked(item: Explanation) -> tuple[str, ...]:
-    if item.task == "question-answering":
-        return (answer_text(item),)
-    if item.picture and not contrast_of(item):
-        return (answer_text(item),)
+    if item.task.endswith("question-answering"):
+        return contrast_of(item) or (answer_text(item),)
     return contrast_of(item) or (item.target,)
 
 
 def _output(item: Explanation, label: str) -> Output:
-    hundredths = round(100 * item.outputs[label]) if are_probabilities(item.outputs) else None
+    hundredths = round(100 * item.outputs[label]) if gives_probabilities(item) else None
     return Output(label or "no answer", output_text(item, label), hundredths, label in _asked(item))
 
 
@@ -209,12 +207,12 @@ def _facts(items: Sequence[Explanation]) -> list[Fact]:
     first = items[0]
     facts = []
     if first.picture and first.outputs:
-        facts.append(Fact(first.prediction, f"the model’s answer to {quoted(shortened(first.segments[0]))}"))
+        facts.append(Fact(shortened(first.prediction), f"the model’s answer to {quoted(shortened(first.segments[0]))}"))
     if first.outputs:
-        name = "probability" if are_probabilities(first.outputs) else "output"
+        name = "probability" if gives_probabilities(first) else "output"
         told = _asked(first)[0] if first.task.endswith("question-answering") else first.prediction
         if told in first.outputs:
-            facts.append(Fact(output_text(first, told), f"{name} of {told or 'no answer'}"))
+            facts.append(Fact(output_text(first, told), f"{name} of {shortened(told) or 'no answer'}"))
     if len(items) == 1:
         facts.append(explained_fact(first))
         if left := unexplained(first):

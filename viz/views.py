@@ -12,8 +12,6 @@ import numpy as np
 from xai_nlp.errors import InvalidInput, UnknownName
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
@@ -90,10 +88,9 @@ def draw_view(
         if image is not None and method == "blended_heat_map":
             pixels = _pixels(image)
             ax.imshow(pixels.mean(2) if pixels.ndim == 3 else pixels, cmap="gray")
-        over = {"alpha": alpha} if method == "blended_heat_map" else {}
-        mapped = ax.imshow(shown, cmap=cmap, vmin=low, vmax=1, **over)
+        mapped = ax.imshow(shown, cmap=cmap, vmin=low, vmax=1, alpha=alpha if method == "blended_heat_map" else None)
     elif image is not None:
-        ax.imshow(_altered(_pixels(image), shown, method), **({"cmap": "gray"} if np.squeeze(image).ndim == 2 else {}))
+        ax.imshow(_altered(_pixels(image), shown, method), cmap="gray" if np.squeeze(image).ndim == 2 else None)
     if colour_bar:
         bar_under(ax, mapped)
     if title:
@@ -170,7 +167,7 @@ def _known(kind: str, name: str, table: dict[str, Any]) -> Any:
 
 
 def panels(
-    count: int, *, fig_size: Sequence[float], pyplot: bool, upright: bool = False, given: Any = None
+    count: int, *, fig_size: tuple[float, float], pyplot: bool, upright: bool = False, given: Any = None
 ) -> tuple[Figure, list[Axes]]:
     """A figure and its axes, beside or above each other: `given` ones, pyplot's, or those of a figure of their own."""
     if given is not None:

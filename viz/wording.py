@@ -49,24 +49,45 @@ def contrast_of(explanation: Explanation) -> tuple[str, str] | None:
 
 def question(explanation: Explanation) -> tuple[str, str, str]:
     """The headline as (before, what, after), so that a page can set the middle off."""
+    if explanation.task == "visual-question-answering" and explanation.outputs:
+        return "Why ", *_about_an_image(explanation)
     if contrast := contrast_of(explanation):
         return "Why ", contrast[0], f" rather than {contrast[1]}?"
-    if explanation.task in ("question-answering", "visual-question-answering") and explanation.outputs:
+    if explanation.task == "question-answering" and explanation.outputs:
         _, versus, other = explanation.target.partition(" rather than ")
         return "Why ", quoted(answer_text(explanation)), f"{versus}{other}?"
     return "Why ", explanation.target, "?"
 
 
+def _about_an_image(explanation: Explanation) -> tuple[str, str]:
+    """An answer, one rather than another, or one word of it."""
+    target, answer = explanation.target, answer_text(explanation)
+    _, _, other = target.partition(" rather than ")
+    if known := contrast_of(explanation):
+        other = known[1]
+    elif target.startswith(f"{answer}-"):  # of a written answer: the other one has no probability to be known by
+        other = target[len(answer) + 1 :]
+    if other:
+        return quoted(answer), f" rather than {quoted(other)}?"
+    word = target != answer and target in answer
+    return quoted(target if word else answer), f" in {quoted(answer)}?" if word else "?"
+
+
 def answer_text(explanation: Explanation) -> str:
     """The answer that is explained, as it stands in the context; "" where the model says that there is none.
 
-    About an image it stands nowhere: it is the target, or the model's own where the target only says “the answer”.
+    About an image it stands nowhere: it is the target, or the first of two that are compared; where the target is a
+    word of it, or says only “the answer”, it is the model's own.
     """
-    if explanation.answer is None:
-        told = explanation.target.partition(" rather than ")[0]
-        return told if told in explanation.outputs else explanation.prediction
-    segment, (start, end) = explanation.answer
-    return explanation.segments[segment][start:end]
+    if explanation.answer is not None:
+        segment, (start, end) = explanation.answer
+        return explanation.segments[segment][start:end]
+    if explanation.task == "visual-question-answering":
+        known = contrast_of(explanation)
+        told = known[0] if known else explanation.target.partition(" rather than ")[0]
+        if told in explanation.outputs:
+            return told
+    return explanation.prediction
 
 
 def shortened(text: str, most: int = 80) -> str:
@@ -106,10 +127,17 @@ def are_probabilities(outputs: Mapping[str, float]) -> bool:
     return inside and (len(outputs) > 1 or sum(outputs.values()) == 1)
 
 
+def gives_probabilities(explanation: Explanation) -> bool:
+    """Are the outputs probabilities? Of answers they always are, also of a single one."""
+    outputs = explanation.outputs
+    answers = explanation.task.endswith("question-answering") and all(0 <= p <= 1 for p in outputs.values())
+    return answers or are_probabilities(outputs)
+
+
 def output_text(explanation: Explanation, label: str) -> str:
     """An output as a percentage, or as the number it is."""
     number = explanation.outputs[label]
-    return percent(number) if are_probabilities(explanation.outputs) else signed(number)
+    return percent(number) if gives_probabilities(explanation) else signed(number)
 
 
 def unexplained(explanation: Explanation) -> Fact | None:

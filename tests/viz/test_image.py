@@ -31,7 +31,7 @@ from xai_nlp.viz.outlines import loops, outline, shrunk
 from xai_nlp.viz.strips import own_peaks
 from xai_nlp.viz.tables import balance
 from xai_nlp.viz.view import view
-from xai_nlp.viz.wording import answer_text, headline, segment_names, shortened
+from xai_nlp.viz.wording import answer_text, headline, output_text, segment_names, shortened
 
 KINDS = {"grid": asked, "boxes": boxed, "shapes": segmented}
 
@@ -230,8 +230,9 @@ def test_the_parts_add_up_to_the_whole():
     [
         ("red", "Why “red”?", "red"),
         ("blue", "Why “blue”?", "blue"),  # not what the model says
-        ("red rather than blue", "Why “red” rather than blue?", "red"),
-        ("blue-red", "Why blue rather than red?", "red"),
+        ("red rather than blue", "Why “red” rather than “blue”?", "red"),
+        ("blue-red", "Why “blue” rather than “red”?", "blue"),
+        ("red-teal", "Why “red” rather than “teal”?", "red"),  # a written answer: the other one has no probability
         ("answer", "Why “red”?", "red"),
     ],
 )
@@ -241,6 +242,14 @@ def test_the_headline_names_the_answer_that_is_explained(target, question, answe
     assert answer_text(why) == answer
     assert segment_names(why) == ("Question",)
     assert segment_names(made()) == ("",)
+
+
+def test_a_word_of_a_written_answer_and_its_probability():
+    why = small(target="red", outputs={"two red": 0.25})
+    assert headline(why) == "Why “red” in “two red”?"
+    assert output_text(why, "two red") == "25\u00a0%"
+    assert "25\u00a0% probability of two red" in Reader(page([why])).text
+    assert output_text(made(outputs={"score": 0.25}), "score") == "+0.250"  # a regression's
 
 
 def test_a_long_question_is_shortened_in_the_facts():
