@@ -1,5 +1,6 @@
 """NoiseTunnel and gradient SHAP against Captum, with the same draws: the same seeds give the same numbers."""
 
+import inspect
 import warnings
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 import xai_nlp.attr as ours
 from tests.attr.networks import Net
@@ -113,6 +115,62 @@ def test_tunnel_over_perturbations(case, tunnel, each):
     how = {**at(case), "baselines": case.baselines}
     tunnelled(case, tunnel, "FeatureAblation", **how, feature_mask=masks if case.tuple_in else masks[0])
     tunnelled(case, tunnel, "Occlusion", **how, sliding_window_shapes=((2,), (1,)) if case.tuple_in else (2,))
+
+
+def over_any() -> list[str]:
+    """The names of all attributions of inputs that both have."""
+    shared = (name for name in sorted(set(captum.__all__) & set(ours.__all__)) if name != "NoiseTunnel")
+    return [name for name in shared if "inputs" in arguments(getattr(ours, name), "attribute")]
+
+
+def arguments(cls: Any, method: str) -> dict[str, Any]:
+    return dict(inspect.signature(getattr(cls, method)).parameters) if hasattr(cls, method) else {}
+
+
+#: Draw more than noise and baselines, each library in a way of its own.
+DRAWING = {"Lime", "LimeBase", "KernelShap", "FeaturePermutation", "LayerFeaturePermutation", "ShapleyValueSampling"}
+
+
+class Small(nn.Module):
+    """What every method can explain: convolution, ReLU, linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.act, self.out = nn.Conv2d(1, 2, 2), nn.ReLU(), nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.act(self.conv(x)).flatten(1))
+
+
+@pytest.mark.parametrize("name", over_any())
+def test_tunnel_over_any(name):
+    """Names are found, not listed: what is added is tested."""
+    if name == "LimeBase" or name.startswith("LLM"):
+        return  # need functions of one's own, or a language model
+    if not hasattr(getattr(captum, name).attribute, "__wrapped__"):
+        return  # Captum's tunnel cannot enter
+    torch.manual_seed(0)
+    net, x = Small(), torch.randn(2, 1, 3, 3)
+    given = {
+        "target": 1,
+        "neuron_selector": (0, 1, 1),
+        "baselines": x.flip(0) / 2,
+        "sliding_window_shapes": (1, 2, 2),
+        "feature_mask": torch.arange(9).view(1, 1, 3, 3) // 3,
+    }
+    takes = {**arguments(getattr(ours, name), "__init__"), **arguments(getattr(ours, name), "attribute")}
+    how = {key: value for key, value in given.items() if key in takes}
+    if name.startswith("Layer"):
+        how.pop("feature_mask", None)  # would be of the layer's shape
+
+    def run(lib: Any) -> Any:
+        method = getattr(lib, name)(net, *([net.conv] if "layer" in takes else []))
+        return lib.NoiseTunnel(method).attribute(x, nt_samples=3, nt_samples_batch_size=2, stdevs=0.2, **how)
+
+    got = seeded(0, lambda: run(ours))
+    assert got.shape == (net.conv(x).shape if name.startswith(("Layer", "Internal")) else x.shape)
+    if name not in DRAWING:
+        same(got, seeded(0, lambda: run(captum)), torch.float32, 2e-6)
 
 
 def references(case: Case, kind: str, count: int) -> Any:
