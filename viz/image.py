@@ -12,7 +12,7 @@ import numpy as np
 
 from xai_nlp.core.picture import Box, Picture
 from xai_nlp.core.result import SPECIAL, Explanation
-from xai_nlp.viz.digits import percent, signed, with_unit
+from xai_nlp.viz.digits import percent, signed, unsigned, with_unit
 from xai_nlp.viz.outlines import outline, shrunk
 from xai_nlp.viz.pieces import ranks
 from xai_nlp.viz.scale import peak, step
@@ -22,6 +22,7 @@ from xai_nlp.viz.tables import Cell, Line, Table, cell, foremost
 BADGES = 3  # regions that carry the number of their place, so that a table on paper can be told
 LINKED = 3  # regions listed for each word
 LETTERS = 24  # of the size of a badge, side by side along an image as wide as high
+FAINT = 0.25  # of the scale: regions that are all weaker are hard to see
 TALL = 1.2  # width over height
 GAP = 0.04  # of a grid's cell left free on each side, so that neighbours stay apart
 PLAIN = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"RIFF": "webp"}
@@ -37,6 +38,7 @@ class Region:
     kind: str  # "p" for, "n" against, "z" exactly zero
     own: int  # strength in hundredths of the explanation's peak
     shared: int
+    alone: int  # of the image's own peak
     number: str
     spoken: str  # with its unit
     rank: int
@@ -70,6 +72,8 @@ class Seen:
     tall: bool  # so narrow that three columns fit a page
     columns: int  # of a grid
     scale: str  # from the units of the outlines to pixels
+    peak: str  # the largest |score| of a region, with its unit
+    faint: str  # that as a share of the scale, where it is so small that colours hardly show; "" elsewhere
     letter: str  # height of a badge, in pixels of the image
     regions: tuple[Region, ...]  # in the order of drawing: what is small lies on top
     shares: tuple[Share, ...]
@@ -92,7 +96,7 @@ def seen(item: Explanation, words: Explanation, own: float, shared: float) -> Se
     picture = item.picture
     if picture is None:
         return None
-    places = ranks(picture.scores)
+    places, largest = ranks(picture.scores), peak(picture.scores)
     paths, scale = _paths(picture)
     badges = _badges(picture, places)
     regions = [
@@ -103,6 +107,7 @@ def seen(item: Explanation, words: Explanation, own: float, shared: float) -> Se
             kind="n" if score < 0 else "p" if score > 0 else "z",
             own=step(score, own),
             shared=step(score, shared),
+            alone=step(score, largest),
             number=signed(score, own or None),
             spoken=with_unit(signed(score, own or None), item.unit),
             rank=places[r],
@@ -120,6 +125,8 @@ def seen(item: Explanation, words: Explanation, own: float, shared: float) -> Se
         tall=picture.size[0] < TALL * picture.size[1],
         columns=picture.grid[1] if picture.grid else 0,
         scale=scale,
+        peak=with_unit(unsigned(largest), item.unit),
+        faint=percent(largest / own) if 0 < largest < FAINT * own else "",
         letter=_number(_letter(picture)),
         regions=tuple(regions),
         shares=_shares(item),

@@ -207,7 +207,8 @@ def _facts(items: Sequence[Explanation]) -> list[Fact]:
     first = items[0]
     facts = []
     if first.picture and first.outputs:
-        facts.append(Fact(shortened(first.prediction), f"the model’s answer to {quoted(shortened(first.segments[0]))}"))
+        whose = "the model’s answer" if len(first.outputs) > 1 else "the answer"  # a written one may have been given
+        facts.append(Fact(shortened(first.prediction), f"{whose} to {quoted(shortened(first.segments[0]))}"))
     if first.outputs:
         name = "probability" if gives_probabilities(first) else "output"
         told = _asked(first)[0] if first.task.endswith("question-answering") else first.prediction
@@ -224,7 +225,7 @@ def _facts(items: Sequence[Explanation]) -> list[Fact]:
         if windows := windows_used(first):
             facts.append(Fact(str(windows), "windows, as the text is longer than the model reads at once"))
     else:
-        facts.append(Fact(str(len(items)), "explanations of this text"))
+        facts.append(Fact(str(len(items)), f"explanations of this {'answer' if first.picture else 'text'}"))
     special = first.segment.count(SPECIAL)
     if not first.picture:
         facts.append(Fact(str(len(first.tokens)), f"tokens, {special} of them special" if special else "tokens"))
@@ -234,7 +235,10 @@ def _facts(items: Sequence[Explanation]) -> list[Fact]:
 def _page_facts(items: Sequence[Explanation], groups: Sequence[Group]) -> list[Fact]:
     if len(groups) == 1:
         return list(groups[0].facts)
-    facts = [Fact(str(len(groups)), "texts"), Fact(str(len(items)), "explanations")]
+    facts = [
+        Fact(str(len(groups)), "questions" if all(item.picture for item in items) else "texts"),
+        Fact(str(len(items)), "explanations"),
+    ]
     left = [fact for item in items if (fact := unexplained(item))]
     if left:
         good = sum(fact.mood == "good" for fact in left)
@@ -247,9 +251,10 @@ def _page_question(items: Sequence[Explanation], groups: Sequence[Group]) -> tup
     questions = {question(item) for item in items}
     if len(groups) == 1 and len(questions) == 1:
         return questions.pop()
+    about = "question" if items and all(item.picture for item in items) else "text"
     if len(groups) == 1:
-        return "One text, ", count(len(items), "explanation"), ""
-    return "", count(len(groups), "text") if groups else "", " explained" if groups else ""
+        return f"One {about}, ", count(len(items), "explanation"), ""
+    return "", count(len(groups), about) if groups else "", " explained" if groups else ""
 
 
 def _meta(items: Sequence[Explanation]) -> list[tuple[str, str]]:

@@ -141,6 +141,19 @@ def test_several_share_the_scale_of_the_strongest():
     ]  # by the strongest share in one of them  # fmt: skip
 
 
+def test_faint_regions_are_said_to_be_faint():
+    assert shown(small()).faint == ""
+    assert shown(small((0.1, 0.0, 0.0, 0.0))).faint == "7.1\u00a0%"
+    assert shown(small((0.0,) * 4)).faint == ""
+    assert [r.alone for r in shown(small((0.05, -0.025, 0.0, 0.1))).regions] == [50, 25, 0, 100]
+
+
+def test_the_page_counts_questions():
+    assert "One question, 2\u00a0explanations" in Reader(page([small(), small(target="blue")])).text
+    assert "2\u00a0questions explained" in Reader(page([small(), asked()])).text
+    assert "2\u00a0texts explained" in Reader(page([small(), made()])).text
+
+
 def test_another_image_is_another_text():
     other = small(links=False)
     assert len(view([small(), other, photographed(2, 2)]).groups) == 2

@@ -116,6 +116,23 @@ def test_one_sign_at_a_time(opened):
     assert fill(tab, 1) > 0
 
 
+def test_the_image_on_a_scale_of_its_own(opened):
+    tab = opened([small((0.05, -0.025, 0.0, 0.1))])  # beside a word of 1.41
+    at_rest(tab)
+    assert fill(tab, 3) == pytest.approx(0.07 * 0.85, abs=0.01)
+    assert "more than 7.1\u00a0% of the scale" in tab.locator(".caption").inner_text()
+    tab.get_by_role("button", name="image on its own").click()
+    at_rest(tab)
+    assert [fill(tab, r) for r in range(4)] == pytest.approx([0.5 * 0.85, 0.25 * 0.85, 0, 0.85], abs=0.01)
+    assert "up to 0.100\u00a0logit" in tab.locator(".caption").inner_text()
+    assert "of the scale" not in tab.locator(".caption").inner_text()
+    star = tab.locator("span.t", has_text="star").first
+    assert "a100" in star.get_attribute("class").split()  # words stay as they are
+    tab.get_by_role("button", name="one scale").click()
+    at_rest(tab)
+    assert fill(tab, 3) == pytest.approx(0.07 * 0.85, abs=0.01)
+
+
 def test_opacity_and_the_strength_from_which_there_is_colour(opened):
     tab = opened([small()])
     tab.locator("[name=see]").fill("50")

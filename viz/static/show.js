@@ -92,7 +92,8 @@ function choices(root, controls) {
     const scale = root.dataset.scale;
     least.nextElementSibling.textContent = `${least.value} %`;
     for (const mark of root.querySelectorAll(".t[data-own]")) {
-      const strength = Number(mark.dataset[scale]);
+      const alone = root.dataset.regions === "alone" && mark.dataset.alone;
+      const strength = Number(alone || mark.dataset[scale]);
       const shown = strength < Number(least.value) ? 0 : strength;
       const now = [...mark.classList].find((name) => /^a\d+$/.test(name));
       if (now !== `a${shown}`) mark.classList.replace(now, `a${shown}`);
