@@ -132,7 +132,7 @@ class _Rewiring(TorchFunctionMode):
         self.inside -= 1
         if self.inside or not moves(args) or not torch.is_grad_enabled():
             return None
-        return rule(Call(type(module).__name__, lambda *_, **__: output.detach(), args, {}, module))
+        return rule(Call(type(module).__name__, lambda *_, **__: output, args, {}, module))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -184,5 +184,5 @@ def _writes(func: Any, spelt: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 
 @cache
 def _place_of_inplace(func: FunctionType) -> int | None:
-    names = list(inspect.signature(func).parameters)
+    names = list(inspect.signature(func, follow_wrapped=False).parameters)
     return names.index("inplace") if "inplace" in names else None

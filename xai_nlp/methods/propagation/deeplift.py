@@ -21,6 +21,7 @@ from xai_nlp.methods.propagation.operations import (
     group_norm,
     layer_norm,
     rms_norm,
+    written_out,
 )
 
 # Rows come in pairs: the first half of each tensor belongs to the inputs, the second to their baselines. Gradients
@@ -76,13 +77,21 @@ def quotient(input: Tensor, other: Any, **kwargs: Any) -> Tensor:
     return input * other.reciprocal() if moves(other) else torch.div(input, other, **kwargs)
 
 
-def powers(input: Tensor, dim: int | None = None, *rest: Any, **kwargs: Any) -> Tensor:
-    """Softmax as exponentials over their sum, each less the larger of the two rows' maxima."""
-    dim = -1 if dim is None else dim
-    top = input.detach().amax(dim, keepdim=True)
+def powers(input: Tensor, dim: int | None) -> tuple[Tensor, Tensor]:
+    """What softmax exponentiates, less the larger of the two rows' maxima; and the exponentials."""
+    top = input.detach().amax(-1 if dim is None else dim, keepdim=True)
     top = torch.maximum(*top.chunk(2)).repeat(2, *[1] * (top.ndim - 1)) if paired(top) else top
-    power = (input - top).exp()
-    return power * power.sum(dim, keepdim=True).reciprocal()
+    return input - top, (input - top).exp()
+
+
+def softmax(input: Tensor, dim: int | None = None, *rest: Any, **kwargs: Any) -> Tensor:
+    _, power = powers(input, dim)
+    return power * power.sum(-1 if dim is None else dim, keepdim=True).reciprocal()
+
+
+def log_softmax(input: Tensor, dim: int | None = None, *rest: Any, **kwargs: Any) -> Tensor:
+    lowered, power = powers(input, dim)
+    return lowered - power.sum(-1 if dim is None else dim, keepdim=True).log()
 
 
 def centred(call: Call, *, epsilon: float) -> Tensor:
@@ -117,18 +126,19 @@ def pooled(call: Call, *, epsilon: float) -> Tensor:
 
 
 def rules(epsilon: float, *, as_captum: bool) -> Rules:
-    """The table of rules. As Captum: its own rule for softmax layers; elsewhere softmax is powers and their sum."""
+    """The table of rules. As Captum: its own for softmax layers; elsewhere softmax is exponentials and their sum."""
 
-    def softmax(call: Call) -> Tensor:
+    def normalised(call: Call) -> Tensor:
         if as_captum and type(call.module) is nn.Softmax and paired(call.x):
             return centred(call, epsilon=epsilon)
-        return call.made_of(powers)
+        return call.made_of(softmax)
 
     return {
         **dict.fromkeys(ACTIVATIONS | FUNCTIONS, partial(rescaled, epsilon=epsilon)),
         **dict.fromkeys(PRODUCTS, averaged),
         **{f"max_pool{n}d": partial(pooled, epsilon=epsilon) for n in (1, 2, 3)},
-        "softmax": softmax,
+        "softmax": normalised,
+        "log_softmax": lambda call: call.made_of(log_softmax),
         "div": lambda call: call.made_of(quotient) if moves(call.args[1:]) else call.run(),
         "layer_norm": lambda call: call.made_of(layer_norm),
         "group_norm": lambda call: call.made_of(group_norm),
@@ -164,7 +174,12 @@ class DeepLift(Method):
     as_captum: bool = False  # its rule for softmax layers, which mixes the examples of a batch
 
     def multipliers(self, problem: Problem) -> Multipliers:
-        rewired = flowing(problem, rules(self.epsilon, as_captum=self.as_captum))
+        one = partial(rescaled, epsilon=self.epsilon)
+        rewired = flowing(
+            problem,
+            rules(self.epsilon, as_captum=self.as_captum),
+            whole=lambda module: one if written_out(module) else None,
+        )
 
         def work(part: slice) -> Slope:
             z = tuple(torch.cat([x[part], x0[part]]) for x, x0 in zip(problem.x, problem.baseline, strict=True))

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.hooks.rewire import rewired
@@ -45,6 +45,11 @@ PLACINGS = _named(
     real nan_to_num alias copy rot90 channel_shuffle neg abs sort topk median max_unpool1d max_unpool2d max_unpool3d
     dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout"""
 )
+
+
+def written_out(module: nn.Module) -> bool:
+    """Is this an activation that transformers writes as a formula?"""
+    return type(module).__module__.endswith(".activations") and next(module.parameters(), None) is None
 
 
 def flowing(problem: Problem, *args: object, **kwargs: object) -> Problem:
@@ -113,8 +118,9 @@ def attention(
     *,
     scale: float | None = None,
     enable_gqa: bool = False,
+    still: bool = False,
 ) -> Tensor:
-    """`scaled_dot_product_attention`, by the formula in its documentation."""
+    """`scaled_dot_product_attention`, by the formula in its documentation; still, its weights are constants."""
     if enable_gqa:
         key, value = (t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in (key, value))
     logits = (query * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)) @ key.transpose(-2, -1)
@@ -125,6 +131,6 @@ def attention(
         logits = logits.masked_fill(dead, torch.finfo(logits.dtype).min)
     elif attn_mask is not None:
         logits = logits + attn_mask
-    weights = torch.softmax(logits, -1)
+    weights = torch.softmax(logits.detach() if still else logits, -1)
     weights = weights if dead is None else weights.masked_fill(dead, 0)  # a query that may look nowhere sees nothing
     return torch.dropout(weights, dropout_p, dropout_p > 0) @ value

@@ -27,6 +27,7 @@ from xai_nlp.methods.propagation.operations import (
     group_norm,
     layer_norm,
     rms_norm,
+    written_out,
 )
 
 Biases: TypeAlias = Literal["share", "absorb"]
@@ -87,21 +88,25 @@ def stabilised(z: Tensor, epsilon: float) -> Tensor:
     return z + torch.where(z < 0, -epsilon, epsilon)
 
 
-def softmax(call: Call, *, biases: Biases) -> Tensor:
-    """Softmax by its slope: what a first-order model of it at x gives to each logit.
+def softmax(call: Call, *, biases: Biases, attends: Attention) -> Tensor:
+    """Softmax, or its logarithm, by its slope: what a first-order model of it at x gives to each logit.
 
-    The rest is that model's constant. It is absorbed, or shared by the sizes of what the logits weigh.
-    Source: Achtibat et al. 2024, prop. 3.1 (arXiv:2402.05602).
+    The rest is that model's constant. It is absorbed, or shared by the sizes of what the logits weigh. Attention that
+    hands everything to its values is a constant.
+    Source: Achtibat et al. 2024, prop. 3.1 (arXiv:2402.05602); values alone: Ali et al. 2022, sec. 4.
     """
+    if attends == "values" and "attention" in type(call.module).__name__.lower():
+        return held(call)
     y = call.run()
     if biases == "absorb":
         return y
     dim = call.kwargs.get("dim", call.args[1] if len(call.args) > 1 else -1)
-    weights = y.detach()
-    seen = call.x.masked_fill(weights == 0, 0) * weights  # what is masked may be infinite
-    total = seen.detach()
-    constant = weights - total + weights * total.sum(dim, keepdim=True)
-    return instead(y, y + by_size((seen * total.sign()).sum(dim, keepdim=True), constant))
+    weights = y.detach().exp() if call.name == "log_softmax" else y.detach()
+    weighed = call.x.masked_fill(weights == 0, 0) * weights  # what is masked may be infinite
+    each = weighed.detach()
+    mean = each.sum(dim, keepdim=True)
+    slope = call.x.detach() - mean if call.name == "log_softmax" else each - weights * mean
+    return instead(y, y + by_size((weighed * each.sign()).sum(dim, keepdim=True), y.detach() - slope))
 
 
 def quotient(call: Call) -> Tensor:
@@ -298,10 +303,9 @@ def lrp_rules(biases: Biases, attends: Attention, of_module: dict[nn.Module, Pro
         **dict.fromkeys(AFFINE, SharedBias() if shares else plain),
         "div": quotient,
         **dict.fromkeys(("add", "sub"), added if shares else plain),
-        "log_softmax": plain,
-        "softmax": partial(softmax, biases=biases) if attends == "both" else held,
+        **dict.fromkeys(("softmax", "log_softmax"), partial(softmax, biases=biases, attends=attends)),
         **{f.__name__: partial(norm, f) for f in (layer_norm, group_norm, rms_norm)},
-        "scaled_dot_product_attention": lambda call: call.made_of(attention),
+        "scaled_dot_product_attention": lambda call: call.made_of(partial(attention, still=attends == "values")),
     }
     own = {module: rule for module, rule in (of_module or {}).items() if not isinstance(rule, IdentityRule)}
     if not own:
@@ -314,9 +318,8 @@ def lrp_rules(biases: Biases, attends: Attention, of_module: dict[nn.Module, Pro
 
 
 def one_operation(of_module: dict[nn.Module, PropagationRule], module: nn.Module) -> Rule | None:
-    """Activations that transformers writes as formulas, and layers that were given the identity rule."""
-    written_out = type(module).__module__.endswith(".activations") and next(module.parameters(), None) is None
-    return identity if written_out or isinstance(of_module.get(module), IdentityRule) else None
+    """Activations that are written out, and layers that were given the identity rule, hand everything on."""
+    return identity if written_out(module) or isinstance(of_module.get(module), IdentityRule) else None
 
 
 def refused(call: Call) -> None:
