@@ -245,6 +245,33 @@ REFUSED_INPUTS = {
 }
 
 
+X, Y = torch.ones(2, 4), torch.ones(2, 3)
+REFUSED_ARGUMENTS = {
+    "integration": lambda lib, net: lib.IntegratedGradients(net).attribute(X, target=0, method="simpson"),
+    "rows of baselines": lambda lib, net: lib.IntegratedGradients(net).attribute(X, torch.ones(3, 4), target=0),
+    "number of baselines": lambda lib, net: lib.IntegratedGradients(net).attribute((X, Y), X, target=0),
+    "list of inputs": lambda lib, net: lib.Saliency(net).attribute([X], target=0),
+    "targets": lambda lib, net: lib.Saliency(net).attribute(X, target=[0, 1, 0]),
+    "no target": lambda lib, net: lib.InputXGradient(net).attribute(X),
+    "target of too many axes": lambda lib, net: lib.Saliency(net).attribute(X, target=(0, 0)),
+    "kind of target": lambda lib, net: lib.Saliency(net).attribute(X, target="0"),
+    "neuron of several tensors": lambda lib, net: lib.NeuronGradient(net, net.pair).attribute(X, 0),
+    "axes of a neuron": lambda lib, net: lib.NeuronGradient(net, net.first).attribute(X, (0, 0)),
+    "rows of scores": lambda lib, net: lib.IntegratedGradients(net).compute_convergence_delta(X[:1], X, X, 0),
+    "layer's integration": lambda lib, net: lib.LayerConductance(net, net.first).attribute(X, target=0, method="?"),
+    "layer's baselines": lambda lib, net: lib.LayerIntegratedGradients(net, net.first).attribute(X, Y, target=0),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Input Tensor")
+@pytest.mark.parametrize("why", sorted(REFUSED_ARGUMENTS))
+def test_gradients_refuse_what_captum_refuses_with_an_error_of_its_type(why):
+    net = Net(3, 2, smooth=True)
+    for lib in BOTH:
+        with pytest.raises(AssertionError):
+            REFUSED_ARGUMENTS[why](lib, net)
+
+
 @pytest.mark.parametrize("why", sorted(REFUSED_INPUTS))
 def test_refuses_what_captum_refuses_with_an_error_of_its_type(why):
     for lib in BOTH:

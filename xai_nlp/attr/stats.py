@@ -1,7 +1,8 @@
 """Running statistics of tensors that come one after the other, under Captum's names. Needs nothing but torch.
 
 Count, mean, squares, variance and deviation are read from one running Welford sum, which a summarizer updates once.
-Where Captum's summaries of classes key tensor labels by their identity, ours key them by their numbers.
+Where Captum's summaries of classes key tensor labels by their identity, ours key them by their numbers; deviations of
+order 2 and above are called `std_dev(2)`, not `std_dev2)`.
 """
 
 from __future__ import annotations
