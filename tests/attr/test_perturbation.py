@@ -373,6 +373,22 @@ def test_layer_feature_permutation(case):
     )  # fmt: skip
 
 
+def test_what_follows_a_layer_may_change_it_in_place():
+    """Each evaluation starts from what passed, not from what the one before made of it."""
+
+    class Added(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.add_(1)
+
+    torch.manual_seed(0)
+    x, first = torch.randn(3, 4), nn.Linear(4, 3)
+    weights = torch.randn(3)
+    expected = first(x).detach() * weights  # linear behind the layer: 1 is added to every evaluation alike
+    net = nn.Sequential(first, Added())
+    got = ours.LayerFeatureAblation(lambda x: net(x) @ weights, first).attribute(x)
+    torch.testing.assert_close(got, expected)
+
+
 def test_layer_feature_permutation_with_a_target():
     """Captum's applies the target twice, and refuses; ours is what its gives for a function that picks the target."""
     torch.manual_seed(0)
@@ -419,6 +435,13 @@ def test_a_baseline_that_broadcasts(baseline):
     torch.manual_seed(0)
     x, weights = torch.randn(3, 4), torch.randn(4)
     both("FeatureAblation", lambda x: torch.tanh(x @ weights), inputs=x, baselines=baseline)
+
+
+def test_negative_numbers_are_features_too():
+    torch.manual_seed(0)
+    x, weights, mask = torch.randn(3, 4), torch.randn(4), torch.tensor([[-2, 0, -1, -2]])
+    for name, more in (("FeatureAblation", {}), ("FeaturePermutation", {}), ("Lime", {"n_samples": 20})):
+        both(name, lambda x: torch.tanh(x @ weights), inputs=x, feature_mask=mask, **more)
 
 
 def test_a_permutation_of_the_users_own():

@@ -58,8 +58,8 @@ class Shapley(Method):
         more than that, they are looked at instead and scores are exact; else their standard error falls as 1/√samples.
         Every second order is the one before it backwards, which cancels what features do in pairs.
 
-    Source: Shapley 1953, eq. 12; orders, Castro, Gómez & Tejada 2009, sec. 3; backwards, Mitchell et al. 2022,
-    sec. 3.1 (arXiv:2104.12199).
+    Source: Shapley 1953, the formula of its theorem (RAND P-295); orders, Castro, Gómez & Tejada 2009, ApproShapley
+    (Computers & Operations Research 36); backwards, Mitchell et al. 2022, antithetic sampling (arXiv:2104.12199).
     """
 
     inner: ClassVar[bool] = False

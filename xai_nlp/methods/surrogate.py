@@ -96,7 +96,7 @@ class KernelShap(_Surrogate):
         and the scores are `shapley`'s; else they are drawn, each with its complement. Take several for each feature.
 
     Scores add up to f(x) − f(x without any feature).
-    Source: Lundberg & Lee 2017, theorem 2 (arXiv:1705.07874); complements, Covert & Lee 2021, sec. 4.2
+    Source: Lundberg & Lee 2017, theorem 2 (arXiv:1705.07874); complements, Covert & Lee 2021, paired sampling
     (arXiv:2012.01536).
     """
 
