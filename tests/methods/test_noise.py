@@ -1,5 +1,7 @@
 """Noisy copies and random points: closed forms, the same numbers one by one, and Captum's within their errors."""
 
+from dataclasses import replace
+
 import captum.attr as captum
 import numpy as np
 import pytest
@@ -121,8 +123,8 @@ def deep(**more):
 
 
 def draws(problem, method):
-    """Each noisy copy, as a problem of its own."""
-    return [method.copies(problem, range(k, k + 1)) for k in range(method.samples)]
+    """Each noisy copy, as a problem of its own, with the features of the whole."""
+    return [replace(problem, x=method.copies(problem, range(k, k + 1)).x) for k in range(method.samples)]
 
 
 @pytest.mark.parametrize("of", ["saliency", "input_x_gradient", "integrated_gradients", "occlusion", "conductance"])
@@ -131,7 +133,7 @@ def test_copies_together_are_copies_one_by_one(of, limit):
     features = Groups.of((torch.arange(12).view(3, 4) % 3, torch.tensor([[3, 0, -1]])))
     net, problem = deep(features=features, rows=Rows(limit=limit))
     if of == "conductance":
-        problem = Problem(**{**vars(problem), "sites": (Site(net.pair),)})
+        problem = replace(problem, sites=(Site(net.pair),))
     options = {"samples": 5, "of": of, "of_options": {"steps": 4} if "steps" in vars(find_method(of)) else {}}
     scorer = find_method(of, options["of_options"])
     method = find_method("smoothgrad", options)
@@ -155,7 +157,7 @@ def test_gradient_shap_is_the_gradient_at_its_points(inside):
     net.requires_grad_(False)
     where = torch.tensor([0.1, 0.6, 0.9]).double()
     sites = (Site(net.first), Site(net.pair)) if inside else ()
-    found = GradientOnTheWay(where=where).scores(Problem(**{**vars(problem), "sites": sites})).tensors
+    found = GradientOnTheWay(where=where).scores(replace(problem, sites=sites)).tensors
 
     def values(t):
         at = [x0 + t[:, None] * (x - x0) for x, x0 in zip(problem.x, problem.baseline, strict=True)]

@@ -84,7 +84,8 @@ class TextTemplateInput(InterpretableInput):
         kind = dict if self.dict_keys else list
         if not isinstance(given, kind):
             raise Refused(f"where the values are a {kind.__name__}, {what} are too; got {type(given).__name__}.")
-        return [given[key] for key in self.dict_keys or range(len(given))]
+        keys: Sequence[Any] = self.dict_keys or range(len(given))
+        return [given[key] for key in keys]
 
     def to_tensor(self) -> Tensor:
         return torch.ones(1, self.n_itp_features)
