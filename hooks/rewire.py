@@ -64,17 +64,27 @@ Rules: TypeAlias = Mapping[str, Rule]
 
 class _Instead(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, value: Tensor, graph: Tensor) -> Tensor:
-        return value.clone()  # a view could not be written on in place
+    def forward(ctx: Any, value: list[Tensor], graph: Tensor, factor: Tensor | None) -> Tensor:
+        ctx.factor = factor
+        return value[0]  # in a list, it is no input: what is given out is no view, and may be written on
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
-        return None, gradients[0]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, None]:
+        (gradient,) = gradients
+        if ctx.factor is not None and ctx.factor.shape == gradient.shape:
+            gradient = gradient * ctx.factor
+        elif ctx.factor is not None:
+            gradient = (gradient.unflatten(0, (2, -1)) * ctx.factor).flatten(0, 1)
+        return None, gradient, None
 
 
-def instead(value: Tensor, graph: Tensor) -> Tensor:
-    """The value of one tensor with the gradient of another."""
-    return _Instead.apply(value.detach(), graph)
+def instead(value: Tensor, graph: Tensor, factor: Tensor | None = None) -> Tensor:
+    """The value of one tensor with the gradient of another.
+
+    With a factor the gradient is multiplied by it; one for half the rows is used for both halves.
+    """
+    alone = value.detach()
+    return _Instead.apply([alone.clone() if value.requires_grad else alone], graph, factor)
 
 
 def moves(value: Any) -> bool:
@@ -89,12 +99,12 @@ def rewired(
     rules: Rules,
     *,
     whole: Callable[[nn.Module], Rule | None] = lambda module: None,
-    unknown: Callable[[Call], None] = lambda call: None,
+    unknown: Callable[[Call, Any], None] = lambda call, output: None,
 ) -> Iterator[None]:
     """While open, operations on what requires grad go by their rules, in this thread only.
 
     whole: the rule of a module that counts as one operation, whatever it is made of; None looks inside.
-    unknown: told of each operation that is not in the table and gives out something that requires grad.
+    unknown: told of each operation that is not in the table, and of what it gives out, if that requires grad.
     """
     mode = _Rewiring(rules, whole, unknown)
     registrations = (
@@ -107,7 +117,7 @@ def rewired(
 
 class _Rewiring(TorchFunctionMode):
     def __init__(
-        self, rules: Rules, whole: Callable[[nn.Module], Rule | None], unknown: Callable[[Call], None]
+        self, rules: Rules, whole: Callable[[nn.Module], Rule | None], unknown: Callable[[Call, Any], None]
     ) -> None:
         super().__init__()
         self.rules, self.whole, self.unknown = rules, whole, unknown
@@ -153,7 +163,7 @@ class _Rewiring(TorchFunctionMode):
                     self.opened.pop()
             output = func(*args, **kwargs)
             if moves(output):
-                self.unknown(call)
+                self.unknown(call, output)
             return output
         output = rule(call)
         return args[0].copy_(output) if in_place else output

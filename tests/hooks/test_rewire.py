@@ -20,6 +20,17 @@ def tripled(call: Call) -> Tensor:
     return instead(y, 3 * call.x)
 
 
+def test_gradients_may_be_scaled_in_all_rows_or_in_both_halves_alike():
+    x, value = torch.ones(4, 2, requires_grad=True), torch.zeros(4, 2)
+    for factor in (torch.arange(8.0).view(4, 2), torch.arange(4.0).view(2, 2)):
+        y = instead(value, x, factor)
+        y += 1  # what is given out may be written on
+        expected = factor if len(factor) == 4 else factor.repeat(2, 1)
+        assert torch.equal(torch.autograd.grad(y.sum(), x)[0], expected)
+        assert torch.equal(y, torch.ones(4, 2))
+        value = torch.zeros(4, 2)
+
+
 SPELLINGS: dict[str, Any] = {
     "module": nn.ReLU(),
     "module in place": lambda x: nn.ReLU(inplace=True)(x + 0),
@@ -109,7 +120,7 @@ def test_functions_made_of_operations_are_looked_into():
 def test_unknown_operations_are_told_of_with_the_module_that_runs_them():
     told = []
     layer = nn.Sequential(nn.Linear(3, 3), nn.Tanh())
-    with rewired({"linear": Call.run}, unknown=lambda call: told.append((call.name, type(call.module)))):
+    with rewired({"linear": Call.run}, unknown=lambda call, output: told.append((call.name, type(call.module)))):
         layer(X.clone().requires_grad_())
     assert told == [("tanh", nn.Tanh)]
 

@@ -229,6 +229,13 @@ def test_operations_without_a_rule_are_refused():
     with pytest.raises(TypeError):
         LRP().scores(problem_of(Odd(), torch.ones(1, 2)))
 
+    class Beside(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            self.loss = torch.special.i0(x).sum()  # that no relevance comes to
+            return x * 2
+
+    assert LRP().scores(problem_of(Beside(), torch.ones(1, 2))).tensors[0].sum() == 4
+
 
 # DeepLIFT -------------------------------------------------------------------------------------------------------------
 

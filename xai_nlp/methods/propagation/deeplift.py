@@ -28,10 +28,10 @@ from xai_nlp.methods.propagation.operations import (
 # are read at the first half only, so rules need to be right there only.
 
 
-def differences(tensor: Tensor) -> Tensor:
-    """Input less baseline, for both halves."""
+def difference(tensor: Tensor) -> Tensor:
+    """Input less baseline."""
     x, x0 = tensor.detach().chunk(2)
-    return (x - x0).repeat(2, *[1] * (tensor.ndim - 1))
+    return x - x0
 
 
 def unchanged(difference: Tensor, epsilon: float) -> Tensor:
@@ -45,13 +45,18 @@ def paired(tensor: Tensor) -> bool:
 
 def rescaled(call: Call, *, epsilon: float) -> Tensor:
     """Entry by entry: Δout / Δin in place of the slope. Where nothing changes, or Δ is no number, the slope itself."""
-    x, y = call.x, call.run()
-    if not paired(x):
-        return y
-    dx, dy = differences(x), differences(y)
+    x = call.x
+    if not isinstance(x, Tensor) or not paired(x):
+        return call.run()
+    with torch.no_grad():
+        y = call.run()
+    dx, dy = difference(x), difference(y)
     still = unchanged(dx, epsilon)
-    ratio = torch.where(still, 0, dy / dx)
-    return instead(y, torch.where(still, y, x * ratio))
+    ratio = dy / dx
+    if still.any():
+        (slope,) = torch.autograd.grad(call.run(x).sum(), x)
+        ratio = torch.where(still, slope.chunk(2)[0], ratio)
+    return instead(y, x, ratio)
 
 
 def averaged(call: Call) -> Tensor:
@@ -97,7 +102,7 @@ def log_softmax(input: Tensor, dim: int | None = None, *rest: Any, **kwargs: Any
 def centred(call: Call, *, epsilon: float) -> Tensor:
     """Captum's rule for softmax: Δout / Δin, less the mean over the layer and the batch."""
     x, y = call.x, call.run()
-    dx, dy = differences(x), differences(y)
+    dx, dy = difference(x).repeat(2, *[1] * (x.ndim - 1)), difference(y).repeat(2, *[1] * (x.ndim - 1))
     still = unchanged(dx, epsilon)
     ratio = torch.where(still, 0, dy / dx)
     x = x - x.mean()
@@ -117,7 +122,7 @@ def pooled(call: Call, *, epsilon: float) -> Tensor:
     ours, (own, others) = x.chunk(2)[0], places.flatten(2).chunk(2)
     high, low = y.detach().chunk(2)
     top = torch.maximum(high, low)
-    dx = (x.detach().chunk(2)[0] - x.detach().chunk(2)[1]).flatten(2)
+    dx = difference(x).flatten(2)
     still = unchanged(dx, epsilon)
     scaled = ours.flatten(2) * torch.where(still, 0, 1 / dx)
     shares = scaled.gather(2, own) * (top - low).flatten(2) + scaled.gather(2, others) * (high - top).flatten(2)

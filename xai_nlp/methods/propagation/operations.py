@@ -42,6 +42,7 @@ PLACINGS = _named(
     chunk tensor_split unbind index_select gather take take_along_dim masked_select cat stack hstack
     vstack dstack roll flip pad constant_pad_nd unfold fold im2col col2im pixel_shuffle pixel_unshuffle interpolate
     upsample tril triu diagonal diag where masked_fill scatter scatter_add index_add index_copy index_fill as_strided
+    masked_scatter index_put slice_scatter select_scatter
     real nan_to_num alias copy rot90 channel_shuffle neg abs sort topk median max_unpool1d max_unpool2d max_unpool3d
     dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout"""
 )
@@ -71,6 +72,12 @@ def normalised(x: Tensor, dims: tuple[int, ...], eps: float) -> Tensor:
     return moved * ((moved * moved).mean(dims, keepdim=True) + eps).rsqrt()
 
 
+def weighed(y: Tensor, weight: Tensor | None, bias: Tensor | None = None) -> Tensor:
+    """Weights and a bias after a norm, which gives out what lies in order."""
+    y = y if weight is None else y * weight
+    return (y if bias is None else y + bias).contiguous()
+
+
 def layer_norm(
     input: Tensor,
     normalized_shape: list[int],
@@ -79,9 +86,7 @@ def layer_norm(
     eps: float = 1e-5,
     cudnn_enable: bool = True,
 ) -> Tensor:
-    y = normalised(input, tuple(range(-len(normalized_shape), 0)), eps)
-    y = y if weight is None else y * weight
-    return y if bias is None else y + bias
+    return weighed(normalised(input, tuple(range(-len(normalized_shape), 0)), eps), weight, bias)
 
 
 def group_norm(
@@ -94,9 +99,8 @@ def group_norm(
 ) -> Tensor:
     groups = input.unflatten(1, (num_groups, -1))
     y = normalised(groups, tuple(range(2, groups.ndim)), eps).flatten(1, 2)
-    shape = (-1, *[1] * (input.ndim - 2))
-    y = y if weight is None else y * weight.view(shape)
-    return y if bias is None else y + bias.view(shape)
+    of_channels = (None if t is None else t.view(-1, *[1] * (input.ndim - 2)) for t in (weight, bias))
+    return weighed(y, *of_channels)
 
 
 def rms_norm(
@@ -104,8 +108,7 @@ def rms_norm(
 ) -> Tensor:
     dims = tuple(range(-len(normalized_shape), 0))
     eps = torch.finfo(input.dtype).eps if eps is None else eps
-    y = input * ((input * input).mean(dims, keepdim=True) + eps).rsqrt()
-    return y if weight is None else y * weight
+    return weighed(input * ((input * input).mean(dims, keepdim=True) + eps).rsqrt(), weight)
 
 
 def attention(

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from xai_nlp.errors import Unsupported
 from xai_nlp.hooks.rewire import Call, Rule, Rules, instead, moves
+from xai_nlp.hooks.scope import tensors_of
 from xai_nlp.methods.propagation.operations import (
     ACTIVATIONS,
     PLACINGS,
@@ -62,7 +63,7 @@ def identity(call: Call) -> Tensor:
     with torch.no_grad():
         y = call.run()
         ratio = torch.where((x == 0) & (y == 0), 0, nonzero(y) / nonzero(x))
-    return instead(y, x * ratio)
+    return instead(y, x, ratio)
 
 
 def held(call: Call) -> Tensor:
@@ -322,9 +323,16 @@ def one_operation(of_module: dict[nn.Module, PropagationRule], module: nn.Module
     return identity if written_out(module) or isinstance(of_module.get(module), IdentityRule) else None
 
 
-def refused(call: Call) -> None:
+def refused(call: Call, output: Any) -> None:
+    """Relevance that comes to this operation is refused; one that nothing comes to may be there (a loss)."""
     where = "" if call.module is None else f" in {type(call.module).__name__}"
-    raise NoRule(
-        f"no rule to propagate relevance through the operation {call.name!r}{where}. Give the layer one that keeps its "
-        "shape an IdentityRule (`module.rule = IdentityRule()`, with LRP of xai_nlp.attr), or use another method."
-    )
+
+    def refuse(relevance: Tensor) -> None:
+        raise NoRule(
+            f"no rule to propagate relevance through the operation {call.name!r}{where}. Give a layer that keeps its "
+            "shape an IdentityRule (`module.rule = IdentityRule()`, with LRP of xai_nlp.attr), or use another method."
+        )
+
+    for tensor in tensors_of(output):
+        if tensor.requires_grad:
+            tensor.register_hook(refuse)
