@@ -184,6 +184,7 @@ def test_each_channel_has_its_panel_and_columns_of_colour():
         assert ax.lines[0].get_linewidth() == 3
         assert ax.get_ylabel() == "xy"[channel]
         assert ax.get_xlim() == (0, 3)
+        assert [(patch.get_x(), patch.get_width()) for patch in ax.patches] == [(x - 0.5, 1.0) for x in TIMES]
         spans = [patch.get_facecolor() for patch in ax.patches]
         shown = (SCORES[:, channel] / 4 + 1) / 2  # from −1…1 to 0…1
         np.testing.assert_allclose(spans, [to_rgba(colours(s), 0.7) for s in shown])
@@ -267,8 +268,10 @@ def test_text_is_escaped_where_captums_is_not():
     for html in (
         ours.format_classname(EVIL),
         ours.format_tooltip(EVIL, EVIL),
-        ours.format_word_importances([EVIL], [1.0]),
-        ours.visualize_text([record(ours, (EVIL, "b", "c"), true_class=EVIL, pred_class=EVIL, attr_class=EVIL)]).data,
+        ours.format_word_importances([EVIL, f"a {EVIL}"], [1.0, -1.0]),
+        ours.visualize_text(
+            [record(ours, (EVIL, f"b {EVIL}", "c"), true_class=EVIL, pred_class=EVIL, attr_class=EVIL)]
+        ).data,
     ):
         assert "<img" not in html
         assert "img src=x onerror=alert(1)" in " ".join(Cells(html).texts)

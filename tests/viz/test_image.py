@@ -399,3 +399,7 @@ def test_the_terminal_says_share_and_regions():
     ]  # bars of words and regions are on one scale  # fmt: skip
     assert ("+1.41", 12, "star") in [(number, len(bar), name) for number, bar, name in lines]
     assert "lies in the image" not in tokens_ansi(made(), colour=False)
+    strong = tokens_ansi(small((2.82, 0.0, 0.0, 0.0)), colour=False)
+    bars = {line.split(maxsplit=2)[2]: len(line.split()[1]) for line in strong.splitlines() if "━" in line}
+    assert (bars["row 1, column 1"], bars["star"]) == (12, 6)
+    assert "+2.82 for" in strong
