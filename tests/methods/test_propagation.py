@@ -275,6 +275,21 @@ def test_differences_add_up_through_functions(function):
     torch.testing.assert_close(found.value, function(*x).sum(1, keepdim=True), atol=1e-12, rtol=1e-12)
 
 
+@pytest.mark.parametrize("function", [torch.softmax, torch.log_softmax])
+def test_a_shift_of_all_logits_changes_nothing(function):
+    """Multipliers are the slope then, and small; exponentials and their sum apart would be e⁹ times as large."""
+    torch.manual_seed(0)
+    x, weights = torch.randn(3, 5).double(), torch.randn(5).double()
+    x[0, 2] = -torch.inf  # masked
+
+    def value(z: tuple[Tensor, ...], owner: Tensor) -> Tensor:
+        return (function(z[0], -1).nan_to_num(neginf=0) * weights).sum(1, keepdim=True)
+
+    shifted = Problem(value=value, x=(x + 9,), baseline=(x,))
+    slope = find_method("saliency").scores(shifted).tensors[0]
+    torch.testing.assert_close(DeepLift(multiply=False).scores(shifted).tensors[0], slope, atol=1e-12, rtol=1e-9)
+
+
 def test_a_product_goes_by_its_shapley_value():
     a, b, a0, b0 = 3.0, 5.0, 1.0, -1.0
     x, x0 = (tuple(torch.tensor([[t]]) for t in pair) for pair in ((a, b), (a0, b0)))

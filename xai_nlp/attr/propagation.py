@@ -1,7 +1,12 @@
 """Captum's names for methods that change how gradients flow. Functions are covered as modules are: `F.relu`, `x + y`.
 
-Where that makes a difference to Captum, which sees modules only, ours is what the rule says: relevance and differences
-are not copied where they should be shared, and a module may be used more than once.
+Captum hooks tensors between modules, and leaves its own rules in these places; here they are kept:
+- activations and pooling that touch (ReLU, then MaxPool): its hook sees what comes back before the second one's rule;
+- `LayerDeepLift` at the input of an activation: it goes by its slope;
+- pooling windows that overlap overwrite each other; where nothing changes the batch's first gradient is used for all;
+- the identity rule after a ReLU hands on r/z, not r; a ReLU's hook also changes what comes back past it (x + relu(x));
+- functions, products, softmax and norms as functions: it copies relevance, or takes slopes, so nothing adds up;
+- a module used twice: it refuses.
 """
 
 from __future__ import annotations

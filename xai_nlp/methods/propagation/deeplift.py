@@ -82,21 +82,25 @@ def quotient(input: Tensor, other: Any, **kwargs: Any) -> Tensor:
     return input * other.reciprocal() if moves(other) else torch.div(input, other, **kwargs)
 
 
-def powers(input: Tensor, dim: int | None) -> tuple[Tensor, Tensor]:
-    """What softmax exponentiates, less the larger of the two rows' maxima; and the exponentials."""
-    top = input.detach().amax(-1 if dim is None else dim, keepdim=True)
-    top = torch.maximum(*top.chunk(2)).repeat(2, *[1] * (top.ndim - 1)) if paired(top) else top
-    return input - top, (input - top).exp()
+def spread(call: Call) -> Tensor:
+    """Softmax, or its logarithm, by its slope with Λ in place of the weights: their logarithmic means over each pair.
 
-
-def softmax(input: Tensor, dim: int | None = None, *rest: Any, **kwargs: Any) -> Tensor:
-    _, power = powers(input, dim)
-    return power * power.sum(-1 if dim is None else dim, keepdim=True).reciprocal()
-
-
-def log_softmax(input: Tensor, dim: int | None = None, *rest: Any, **kwargs: Any) -> Tensor:
-    lowered, power = powers(input, dim)
-    return lowered - power.sum(-1 if dim is None else dim, keepdim=True).log()
+    Δsᵢ = Λᵢ·Δ log sᵢ = Λᵢ·(Δxᵢ − ΔL); since Σ Δs = 0, ΔL = Σ ΛΔx / Σ Λ. Exact, and blind to a shift of all logits;
+    exponentials and their sum, each by the rescale rule, would be exact too, but large, and cancel.
+    """
+    x = call.x
+    if not paired(x):
+        return call.run()
+    dim = call.kwargs.get("dim", call.args[1] if len(call.args) > 1 else -1)
+    with torch.no_grad():
+        y = call.run()
+        logs = y if call.name == "log_softmax" else x.log_softmax(dim)
+        high, low = logs.double().chunk(2)
+        apart = (high - low).abs()
+        mean = torch.maximum(high, low).exp() * torch.where(apart == 0, 1, -torch.expm1(-apart) / apart)
+        mean = mean.nan_to_num(0).to(x.dtype).repeat(2, *[1] * (x.ndim - 1))  # of what is masked in both
+    lowered = x - (x.masked_fill(mean == 0, 0) * mean).sum(dim, keepdim=True) / mean.sum(dim, keepdim=True)
+    return instead(y, lowered) if call.name == "log_softmax" else instead(y, lowered, mean)
 
 
 def centred(call: Call, *, epsilon: float) -> Tensor:
@@ -131,19 +135,19 @@ def pooled(call: Call, *, epsilon: float) -> Tensor:
 
 
 def rules(epsilon: float, *, as_captum: bool) -> Rules:
-    """The table of rules. As Captum: its own for softmax layers; elsewhere softmax is exponentials and their sum."""
+    """The table of rules. As Captum: its own for softmax layers."""
 
     def normalised(call: Call) -> Tensor:
         if as_captum and type(call.module) is nn.Softmax and paired(call.x):
             return centred(call, epsilon=epsilon)
-        return call.made_of(softmax)
+        return spread(call)
 
     return {
         **dict.fromkeys(ACTIVATIONS | FUNCTIONS, partial(rescaled, epsilon=epsilon)),
         **dict.fromkeys(PRODUCTS, averaged),
         **{f"max_pool{n}d": partial(pooled, epsilon=epsilon) for n in (1, 2, 3)},
         "softmax": normalised,
-        "log_softmax": lambda call: call.made_of(log_softmax),
+        "log_softmax": spread,
         "div": lambda call: call.made_of(quotient) if moves(call.args[1:]) else call.run(),
         "layer_norm": lambda call: call.made_of(layer_norm),
         "group_norm": lambda call: call.made_of(group_norm),
