@@ -1,8 +1,8 @@
-"""`python -m tests.bench sentiment | qa | faithful | faithful-qa`: what is claimed, measured."""
+"""`python -m tests.bench sentiment | qa | faithful | faithful-qa | vqa | pointing`: what is claimed, measured."""
 
 import argparse
 
-from tests.bench import faithful, qa, sentiment
+from tests.bench import faithful, pointing, qa, sentiment, vqa
 
 
 def main() -> None:
@@ -11,6 +11,8 @@ def main() -> None:
     sentiment.add_to(commands)
     qa.add_to(commands)
     faithful.add_to(commands)
+    vqa.add_to(commands)
+    pointing.add_to(commands)
     given = parser.parse_args()
     given.run(given)
 

@@ -15,7 +15,9 @@ from xai_nlp.cli.explain import attention_app, explain_app
 from xai_nlp.cli.say import several_of, told
 
 app = typer.Typer(
-    help="See what a HuggingFace model did with a text.", no_args_is_help=True, pretty_exceptions_enable=False
+    help="See what a HuggingFace model did with a text, or with a text and an image.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
 )
 app.add_typer(explain_app, name="explain")
 app.add_typer(attention_app, name="attention")
@@ -32,6 +34,7 @@ DEMO_CONTEXT = (
     "Charles Babbage designed the Analytical Engine in 1837. Six years later Ada Lovelace wrote the first published "
     "algorithm for it, while Luigi Menabrea had described the machine in French."
 )
+DEMO_SCENE = 12  # seed of a scene with a question
 
 
 def version(wanted: bool) -> None:
@@ -46,7 +49,7 @@ def main(
         bool, typer.Option("--version", callback=version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """See what a HuggingFace model did with a text."""
+    """See what a HuggingFace model did with a text, or with a text and an image."""
 
 
 @app.command()
@@ -55,6 +58,7 @@ def demo(
 ) -> None:
     """The main jobs on the embedded models: coloured tokens here, and a page to open."""
     from xai_nlp import Explanations, explain, load
+    from xai_nlp.data.scenes import scenes
     from xai_nlp.viz.ansi import render
 
     with told():
@@ -63,12 +67,14 @@ def demo(
         answered = several_of(
             explain(question=DEMO_QUESTION, context=DEMO_CONTEXT, target=("start", "end"), layers=True, attention=True)
         )
-        for why in (*found, *answered):
+        scene = next(scenes(1, seed=DEMO_SCENE, types=["colour"]))
+        seen = several_of(explain(image=scene.scene.image(), question=scene.question.text, attention=True))
+        for why in (*found, *answered, *seen):
             out.print(render(why.words()))
         several = several_of(explainer.explain(DEMO_TEXTS[2], method=list(DEMO_METHODS)))
-        Explanations([*found[:2], *several, *answered]).to_html(html)
+        Explanations([*found[:2], *several, *answered, *seen]).to_html(html)
         out.print(
-            f"\nThe same, with numbers, methods side by side, layers and attention: {html.resolve()}",
+            f"\nThe same, with numbers, methods side by side, layers, attention and the image: {html.resolve()}",
             soft_wrap=True,
             highlight=False,
         )
@@ -91,7 +97,7 @@ def methods() -> None:
 @app.command()
 def models() -> None:
     """The embedded models, and the architectures whose insides are known by name."""
-    from xai_nlp.models.layout import LAYOUTS
+    from xai_nlp.models.layout import LAYOUTS, SIGHTED
     from xai_nlp.models.load import ZOO
 
     out = Console()
@@ -101,5 +107,8 @@ def models() -> None:
     for name, said in ZOO.items():
         table.add_row(name, said)
     out.print(table)
-    out.print(f"\nKnown architectures: {', '.join(sorted(LAYOUTS))}. Others are found by looking.", highlight=False)
+    out.print(
+        f"\nKnown architectures: {', '.join(sorted({**LAYOUTS, **SIGHTED}))}. Others are found by looking.",
+        highlight=False,
+    )
     out.print("A hub model or a folder goes by its name: --model distilbert/…", highlight=False)

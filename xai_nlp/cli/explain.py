@@ -153,6 +153,58 @@ def qa(
         shown(several_of(found), html=html, json_to=json_to, tokens=tokens)
 
 
+Image = Annotated[Path, typer.Option(help="The image: PNG, JPEG, WebP, GIF, …", exists=True, dir_okay=False)]
+
+
+@explain_app.command()
+def vqa(
+    image: Image,
+    question: Question,
+    answer: Annotated[str | None, typer.Option(help='Explain this answer, or a contrast "red-blue".')] = None,
+    rather_than: RatherThan = None,
+    model: Model = "vqa",
+    method: Method = None,
+    regions: Annotated[str, typer.Option(help="auto, patches, grid:N or slic.")] = "auto",
+    image_baseline: Annotated[str, typer.Option(help="grey, black, white, mean, blur or noise.")] = "grey",
+    moves: Annotated[str, typer.Option(help="both, or text or image alone.")] = "both",
+    baseline: Baseline = None,
+    unit: Annotated[str | None, typer.Option(help="logit, probability or log-probability.")] = None,
+    layer: Layer = None,
+    attention: Annotated[bool, typer.Option("--attention", help="Which regions each word drew on, too.")] = False,
+    option: Options = None,
+    html: Html = None,
+    json_to: Json = None,
+    tokens: Tokens = False,
+    seed: Seed = 0,
+) -> None:
+    """Which words of a question, and which regions of an image, made a model give its answer."""
+    from xai_nlp import load
+    from xai_nlp.core.rows import progress_bar
+
+    with told():
+        names = method or [INTEGRATED]
+        options = options_of(option, names, seed)
+        explainer = load(model, task="visual-question-answering")
+        with progress_bar("explaining") as progress:
+            found = explainer.explain(
+                image,
+                question,
+                answer=answer,
+                rather_than=rather_than,
+                regions=regions,
+                image_baseline=image_baseline,
+                moves=moves,
+                method=names[0] if len(names) == 1 else names,
+                baseline=baseline,
+                layer=layer,
+                attention=attention,
+                progress=progress,
+                **({"unit": unit} if unit else {}),
+                **options,
+            )
+        shown(several_of(found), html=html, json_to=json_to, tokens=tokens)
+
+
 # Attention ----------------------------------------------------------------------------------------------------------
 
 
@@ -225,3 +277,25 @@ def attention_qa(
         inputs = (question, context_of(context, context_file))
         explainer = load(model, task="question-answering")
         tell_attention(explainer, inputs, method, given, (html, json_to, tokens))
+
+
+@attention_app.command(name="vqa")
+def attention_vqa(
+    image: Image,
+    question: Question,
+    answer: Answer = None,
+    rather_than: RatherThan = None,
+    model: Model = "vqa",
+    method: AttentionMethod = "attention_integrated_gradients",
+    option: Options = None,
+    html: Html = None,
+    json_to: Json = None,
+    tokens: Tokens = False,
+) -> None:
+    """Which words drew on which regions of an image, and through which heads."""
+    from xai_nlp import load
+
+    with told():
+        given = {**options_of(option, [method], 0), "answer": answer, "rather_than": rather_than}
+        explainer = load(model, task="visual-question-answering")
+        tell_attention(explainer, (image, question), method, given, (html, json_to, tokens))

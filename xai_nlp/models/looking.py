@@ -58,7 +58,12 @@ class Looking:
     def of_model(self, made: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """An image's tensors, each with an axis for the image: patches in one long list get one."""
         packed = made[self.pixels].ndim == 2
-        return {name: value[None] if packed else value for name, value in made.items()}
+        return {name: self.wide(value[None] if packed else value) for name, value in made.items()}
+
+    def wide(self, value: Tensor) -> Tensor:
+        """Numbers in the model's precision, or in float32 where that is more: a path has finer steps than bfloat16."""
+        precision = torch.promote_types(self.model.dtype, torch.float32)
+        return value.to(precision) if value.is_floating_point() else value
 
     def patches(self, image: Any) -> Patches:
         return patches(self.tensors, image, self.pixels, self.patch)
@@ -82,7 +87,11 @@ class WithFeatures(Looking):
     def given(self, features: Tensor, boxes: Tensor) -> dict[str, Tensor]:
         """Arguments of the model: features (1, N, F), boxes (1, N, 4) as shares of width and height."""
         ones = torch.ones(features.shape[:2], dtype=torch.long)
-        return {"visual_embeds": features, "visual_attention_mask": ones, "visual_token_type_ids": ones}
+        return {
+            "visual_embeds": features.to(self.model.dtype),
+            "visual_attention_mask": ones,
+            "visual_token_type_ids": ones,
+        }
 
     def places(self, row: Row, length: int, regions: Regions) -> Places | None:
         each = torch.arange(len(regions.of_patch))
@@ -95,7 +104,7 @@ class Lxmert(WithFeatures):
     pixels = "visual_feats"
 
     def given(self, features: Tensor, boxes: Tensor) -> dict[str, Tensor]:
-        return {"visual_feats": features, "visual_pos": boxes.to(features)}
+        return {name: t.to(self.model.dtype) for name, t in (("visual_feats", features), ("visual_pos", boxes))}
 
     def places(self, row: Row, length: int, regions: Regions) -> Places | None:
         return None
@@ -136,11 +145,7 @@ class Generating(Looking):
         of_image = {name: value for name, value in made.items() if name not in of_token}
         words = self.written(made, longest) if answer is None else self.spelt(answer)
         if not words:
-            raise InvalidInput(
-                "the model answered nothing; give an answer of your own: answer='…'."
-                if answer is None
-                else f"the answer {answer!r} has no token."
-            )
+            raise InvalidInput(_no_answer(answer))
         follows = {"attention_mask": 1, "token_type_ids": 1}  # as `generate` goes on; mm_token_type_ids are 0: text
         inputs = {name: value[0].tolist() + [follows.get(name, 0)] * len(words) for name, value in of_token.items()}
         inputs["input_ids"] = ids[0].tolist() + list(words)
@@ -240,7 +245,7 @@ class Blip(Generating):
         made = {name: text[name] for name in ("input_ids", "attention_mask")}
         words = self.written({**made, **of_image}, longest) if answer is None else self.spelt(answer)
         if not words:
-            raise InvalidInput("the answer has no token; give another: answer='…'.")
+            raise InvalidInput(_no_answer(answer))
         offsets = tuple((int(a), int(b)) for a, b in text["offset_mapping"][0].tolist())
         segment = tuple(0 if b > a else SPECIAL for a, b in offsets)
         inputs = {name: value[0].tolist() for name, value in made.items()}
@@ -263,6 +268,12 @@ class Blip(Generating):
         return self.model.text_decoder(
             input_ids=before.expand(len(asked), -1), encoder_hidden_states=asked, encoder_attention_mask=mask
         ).logits
+
+
+def _no_answer(given: str | None) -> str:
+    if given is None:
+        return "the model answered nothing; give an answer of your own: answer='…'."
+    return f"the answer {given!r} has no token."
 
 
 def _inside(offsets: Sequence[Span], question: str, start: int) -> list[Span | None]:

@@ -50,10 +50,10 @@ def read_image(source: Source) -> Image:
         name = os.fspath(source)
         if not Path(name).is_file():
             raise InvalidInput(f"{name!r} is no file. An image is a path, bytes, a PIL image or an array; no address.")
-        opened = _opened(name, name)
+        opened = _opened(Path(name).read_bytes(), name)
     elif isinstance(source, (bytes, bytearray, memoryview)):
         name = "the image"
-        opened = _opened(io.BytesIO(bytes(source)), name)
+        opened = _opened(bytes(source), name)
     else:
         opened, name = Image.fromarray(_bytes_of(source)), "the array"
     if opened.width * opened.height > MOST_PIXELS:
@@ -70,7 +70,7 @@ def read_image(source: Source) -> Image:
         raise InvalidInput(f"{name} cannot be read as an image: {error}. Is the file cut off?") from None
 
 
-def _opened(file: Any, name: str) -> Image:
+def _opened(content: bytes, name: str) -> Image:
     import warnings
 
     from PIL import Image, UnidentifiedImageError
@@ -78,7 +78,7 @@ def _opened(file: Any, name: str) -> Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit follows
-            return Image.open(file)
+            return Image.open(io.BytesIO(content))
     except UnidentifiedImageError:
         raise InvalidInput(f"{name} is not an image of a kind that is known (PNG, JPEG, WebP, GIF, …).") from None
     except (OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:

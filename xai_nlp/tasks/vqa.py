@@ -167,7 +167,7 @@ class VisualQuestionAnsweringExplainer(Explainer):
         inputs = family.given(found[None], (where / torch.tensor([*image.size, *image.size]))[None])
         each = torch.arange(len(found))
         regions = Regions(each[None, :, None], tuple(tuple(box) for box in where.tolist()), each)  # type: ignore[misc]
-        return Sight(image, inputs, family.pixels, torch.zeros_like(found[None]), regions)
+        return Sight(image, inputs, family.pixels, torch.zeros_like(inputs[family.pixels]), regions)
 
     # Encode ---------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,81 @@
+"""Where is the object? Each method's best region, on scenes whose evidence is known: `python -m tests.bench pointing`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from xai_nlp import load
+from xai_nlp.core.result import Explanation
+from xai_nlp.data.scenes import Example, scenes
+from xai_nlp.methods import METHODS
+
+HELD_OUT = 2**40 + 1  # the recipe trains on no seed from 2**40 on, and reports its accuracy at 2**40
+SLOW = {"attention_flow"}  # a flow problem for each token and patch: minutes a question
+
+
+def single(explainer: Any, count: int) -> list[Example]:
+    """Questions with one relevant object that the model answers rightly."""
+    found: list[Example] = []
+    for example in scenes(40 * count, seed=HELD_OUT):
+        if len(found) == count:
+            break
+        if len(example.question.evidence) == 1:
+            shown = explainer.predict(example.scene.image(), example.question.text)
+            if max(shown, key=shown.__getitem__) == example.question.answer:
+                found.append(example)
+    return found
+
+
+def points_at(why: Explanation, example: Example) -> bool:
+    """The middle of the region with the highest score is in the object's box."""
+    assert why.picture is not None
+    return inside(why.picture.boxes[why.picture.best()], example.boxes[0])
+
+
+def inside(region: Sequence[float], box: Sequence[float]) -> bool:
+    x, y = (region[0] + region[2]) / 2, (region[1] + region[3]) / 2
+    return box[0] <= x <= box[2] and box[1] <= y <= box[3]
+
+
+def chance(why: Explanation, example: Example) -> float:
+    """How often a region drawn at random lies in the object's box."""
+    assert why.picture is not None
+    return sum(inside(region, example.boxes[0]) for region in why.picture.boxes) / len(why.picture.boxes)
+
+
+def lines(examples: Sequence[Example], explainer: Any, names: Sequence[str]) -> Iterator[str]:
+    images = [example.scene.image() for example in examples]
+    questions = [example.question.text for example in examples]
+    for name in names:
+        begin = time.perf_counter()
+        whys = [
+            why
+            for at in range(0, len(examples), 25)
+            for why in explainer.explain(images[at : at + 25], questions[at : at + 25], method=name)
+        ]
+        took = time.perf_counter() - begin
+        hits = sum(map(points_at, whys, examples)) / len(examples)
+        guess = sum(map(chance, whys, examples)) / len(examples)
+        image = sum(why.shares.get("image", 0.0) for why in whys) / len(whys)
+        yield (
+            f"{name:32} {100 * hits:5.1f} % in the box, {hits / guess:4.1f} × chance ({100 * guess:.1f} %), "
+            f"image share {100 * image:3.0f} %, {1000 * took / len(examples):6.0f} ms a question"
+        )
+
+
+def run(given: argparse.Namespace) -> None:
+    explainer = load("vqa")
+    examples = single(explainer, given.most)
+    print(f"{len(examples)} questions about one object, rightly answered", flush=True)
+    for line in lines(examples, explainer, given.method or sorted(set(METHODS) - SLOW)):
+        print(line, flush=True)
+
+
+def add_to(commands: Any) -> None:
+    parser = commands.add_parser("pointing", help=__doc__)
+    parser.add_argument("--most", type=int, default=500, help="so many questions")
+    parser.add_argument("--method", action="append")
+    parser.set_defaults(run=run)
