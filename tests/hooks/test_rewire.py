@@ -209,6 +209,42 @@ def test_a_forward_pass_that_was_left_half_way_does_not_mix_up_the_next():
     assert seen == list(net)
 
 
+def test_an_error_that_the_model_catches_does_not_mix_up_modules():
+    class Bad(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            raise ValueError
+
+    class Careful(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bad = Bad()
+
+        def forward(self, x: Tensor) -> Tensor:
+            try:
+                return self.bad(x)
+            except ValueError:
+                return x
+
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.careful = Careful()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.relu(self.careful(x))
+
+    seen: list[nn.Module | None] = []
+
+    def note(call: Call) -> Any:
+        seen.append(call.module)
+        return call.run()
+
+    net = Outer()
+    with rewired({"relu": note}):
+        net(X.clone().requires_grad_())
+    assert seen == [net]
+
+
 def test_another_thread_goes_on_as_before():
     net, x = nn.Sequential(nn.ReLU()), X.clone().requires_grad_()
     inside, done = threading.Event(), threading.Event()

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers.activations import NewGELUActivation
 
 import xai_nlp
 from tests.models.tiny import ARCHITECTURES, tiny
@@ -207,6 +208,27 @@ def test_as_published_it_is_attnlrp(seed):
         found = LRP(biases="absorb").scores(problem_of(net, x))
         expected = attnlrp_by_hand(net, x)
     torch.testing.assert_close(found.tensors[0][:, 0], expected, atol=1e-9, rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", [LRP(), LRP(biases="absorb"), DeepLift()])
+def test_an_activation_that_is_written_out_is_one_operation(method):
+    torch.manual_seed(0)
+    first, last = nn.Linear(3, 4), nn.Linear(4, 1)
+    x = (torch.randn(2, 3),)
+    formula, built_in = (nn.Sequential(first, act, last) for act in (NewGELUActivation(), nn.GELU("tanh")))
+    with borrowed(formula):
+        got, expected = (method.scores(problem_of(net, *x)).tensors for net in (formula, built_in))
+    torch.testing.assert_close(got, expected, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("lowest", [-torch.inf, torch.finfo(torch.float32).min])
+def test_a_mask_that_is_added_is_no_bias(lowest):
+    torch.manual_seed(0)
+    x, mask = torch.randn(2, 4), torch.tensor([0, 0, 0, lowest])
+    problem = Problem(value=lambda z, owner: torch.softmax(z[0] + mask, -1) @ torch.ones(4, 1), x=(x,), baseline=(x,))
+    scores = LRP().scores(problem).tensors[0]
+    assert (scores[..., 3] == 0).all()
+    torch.testing.assert_close(scores.sum(2), torch.ones(2, 1))
 
 
 def test_shared_biases_by_hand():
