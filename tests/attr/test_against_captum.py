@@ -1,11 +1,9 @@
 """Every name of `xai_nlp.attr` against Captum, over random networks, inputs, targets and options."""
 
-import inspect
 import warnings
 from typing import Any
 
 import captum.attr as captum
-import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -204,13 +202,3 @@ def test_occlusion(case, window, stride, perturbations):
         additional_forward_args=case.extra, perturbations_per_eval=1 if case.tuple_in else perturbations,
         tolerance=SINGLE,
     )  # fmt: skip
-
-
-@pytest.mark.parametrize("name", ours.__all__)
-def test_signatures_are_captums(name):
-    for function in ("__init__", "attribute"):
-        mine = inspect.signature(getattr(getattr(ours, name), function)).parameters
-        theirs = inspect.signature(getattr(getattr(captum, name), function)).parameters
-        assert [(p.name, p.default, p.kind) for p in mine.values()] == [
-            (p.name, p.default, p.kind) for p in theirs.values()
-        ]

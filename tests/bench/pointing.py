@@ -1,4 +1,4 @@
-"""Where is the object? Each method's best region, on scenes whose evidence is known: `python -m tests.bench pointing`."""
+"""Does a method point at the object? On scenes whose evidence is known: `python -m tests.bench pointing`."""
 
 from __future__ import annotations
 
