@@ -241,6 +241,42 @@ def test_shared_biases_by_hand():
     torch.testing.assert_close(found.tensors[0], torch.tensor([[[2 + 1.6, -3 + 2.4]]]))
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda a, b: torch.baddbmm(a[:, None], a[:, None], b[:, :, None] * torch.ones(4)).flatten(1),
+        lambda a, b: torch.baddbmm(torch.ones(1, 1, 1), a[:, None], b[:, :, None]).flatten(1),
+        lambda a, b: torch.addmm(a, a, torch.ones(4, 4)),
+    ],
+)
+def test_products_in_whatever_operation(function):
+    torch.manual_seed(0)
+    x, x0 = (tuple(torch.randn(2, 4) for _ in range(2)) for _ in range(2))
+    problem = Problem(value=lambda z, owner: function(*z).sum(1, keepdim=True), x=x, baseline=x0)
+    found = LRP().scores(problem)
+    torch.testing.assert_close(sum(t.sum(2) for t in found.tensors), found.value)
+    found = DeepLift().scores(problem)
+    total = sum(t.sum(2) for t in found.tensors)
+    torch.testing.assert_close(total, found.value - found.baseline_value, atol=1e-5, rtol=1e-5)
+
+
+def test_torchs_attention_with_a_mask_and_its_weights():
+    torch.manual_seed(0)
+    layer, mask = nn.MultiheadAttention(8, 2, batch_first=True), torch.zeros(3, 3)
+    mask[0, 2] = -torch.inf
+
+    class Masked(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return layer(x, x, x, attn_mask=mask)[0].flatten(1)[:, :1]
+
+    x, x0 = torch.randn(2, 3, 8), torch.randn(2, 3, 8)
+    with borrowed(layer):
+        assert conservation_error(problem_of(Masked(), x)).abs().max() < 1e-4
+        found = DeepLift().scores(problem_of(Masked(), x, x0=(x0,)))
+    total = found.tensors[0].flatten(2).sum(2)
+    torch.testing.assert_close(total, found.value - found.baseline_value, atol=1e-5, rtol=1e-4)
+
+
 def test_operations_without_a_rule_are_refused():
     class Odd(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

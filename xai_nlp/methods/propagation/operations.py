@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from xai_nlp.core.problem import Problem, Tensors
-from xai_nlp.hooks.rewire import rewired
+from xai_nlp.hooks.rewire import Call, Rule, moves, rewired
 
 
 def _named(text: str) -> frozenset[str]:
@@ -137,3 +138,21 @@ def attention(
     weights = torch.softmax(logits.detach() if still else logits, -1)
     weights = weights if dead is None else weights.masked_fill(dead, 0)  # a query that may look nowhere sees nothing
     return torch.dropout(weights, dropout_p, dropout_p > 0) @ value
+
+
+def shifted_product(input: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """`addmm` and `baddbmm`."""
+    return input * beta + a @ b * alpha
+
+
+def mapped(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`linear`."""
+    y = input @ weight.transpose(-1, -2)
+    return y if bias is None else y + bias
+
+
+def as_product(usual: Rule, call: Call) -> Any:
+    """An affine operation whose weights depend on the input too is a product, and a sum."""
+    parts = mapped if call.name == "linear" else shifted_product
+    a, b = call.args[:2] if call.name == "linear" else call.args[1:3]
+    return call.made_of(parts) if moves(a) and moves(b) else usual(call)

@@ -24,6 +24,7 @@ from xai_nlp.methods.propagation.operations import (
     PRODUCTS,
     SCALES,
     SUMS,
+    as_product,
     attention,
     group_norm,
     layer_norm,
@@ -107,7 +108,7 @@ def softmax(call: Call, *, biases: Biases, attends: Attention) -> Tensor:
     each = weighed.detach()
     mean = each.sum(dim, keepdim=True)
     slope = call.x.detach() - mean if call.name == "log_softmax" else each - weights * mean
-    return instead(y, y + by_size((weighed * each.sign()).sum(dim, keepdim=True), y.detach() - slope))
+    return instead(y, y + by_size((weighed * each.sign()).sum(dim, keepdim=True), (y.detach() - slope).nan_to_num(0)))
 
 
 def quotient(call: Call) -> Tensor:
@@ -292,6 +293,7 @@ def plain(call: Call) -> Any:
 def lrp_rules(biases: Biases, attends: Attention, of_module: dict[nn.Module, PropagationRule] | None = None) -> Rules:
     """Operation → rule. A layer with a rule of its own goes by that."""
     shares = biases == "share"
+    affine: Rule = SharedBias() if shares else plain
 
     def norm(parts: Callable[..., Tensor], call: Call) -> Tensor:
         return call.made_of(parts)
@@ -301,7 +303,8 @@ def lrp_rules(biases: Biases, attends: Attention, of_module: dict[nn.Module, Pro
         **dict.fromkeys(ACTIVATIONS | {"pow", "square"}, identity),
         **dict.fromkeys(SCALES, held),
         **dict.fromkeys(PRODUCTS, halved),
-        **dict.fromkeys(AFFINE, SharedBias() if shares else plain),
+        **dict.fromkeys(AFFINE, affine),
+        **dict.fromkeys(("linear", "addmm", "baddbmm"), partial(as_product, affine)),
         "div": quotient,
         **dict.fromkeys(("add", "sub"), added if shares else plain),
         **dict.fromkeys(("softmax", "log_softmax"), partial(softmax, biases=biases, attends=attends)),
