@@ -35,6 +35,8 @@ from xai_nlp.attr.layers import (
     LayerGradientXActivation,
     LayerIntegratedGradients,
 )
+from xai_nlp.attr.llm import LLMAttribution, LLMGradientAttribution
+from xai_nlp.attr.llm_result import LLMAttributionResult
 from xai_nlp.attr.neurons import NeuronConductance, NeuronGradient, NeuronIntegratedGradients
 from xai_nlp.attr.noise import GradientShap, LayerGradientShap, NeuronGradientShap, NoiseTunnel
 from xai_nlp.attr.perturbation import (
@@ -61,6 +63,7 @@ from xai_nlp.attr.propagation import (
     NeuronDeepLiftShap,
     NeuronGuidedBackprop,
 )
+from xai_nlp.attr.remote import RemoteLLMAttribution, RemoteLLMProvider, VLLMProvider
 from xai_nlp.attr.stats import (
     MSE,
     ClassSummarizer,
@@ -102,6 +105,9 @@ __all__ = [
     "InterpretableEmbeddingBase",
     "InterpretableInput",
     "KernelShap",
+    "LLMAttribution",
+    "LLMAttributionResult",
+    "LLMGradientAttribution",
     "LayerActivation",
     "LayerAttribution",
     "LayerConductance",
@@ -133,6 +139,8 @@ __all__ = [
     "Occlusion",
     "PerturbationAttribution",
     "ProductBaselines",
+    "RemoteLLMAttribution",
+    "RemoteLLMProvider",
     "Saliency",
     "ShapleyValueSampling",
     "ShapleyValues",
@@ -144,6 +152,7 @@ __all__ = [
     "TextTemplateInput",
     "TextTokenInput",
     "TokenReferenceBase",
+    "VLLMProvider",
     "Var",
     "configure_interpretable_embedding_layer",
     "remove_interpretable_embedding_layer",

@@ -1,0 +1,286 @@
+"""Captum's names for what in a prompt drove the answer of a language model, by any of the other methods here.
+
+The answer is forced: the model reads it after the prompt, and what is scored is the log-probability of its tokens.
+Several perturbed prompts of one length are read at once. The numbers are Captum's but where Captum 0.9 is wrong: with a
+cache it hands models of transformers 5 the whole prompt again at every token; and several samples of LayerGradientShap
+repeat the answer's tokens too, so that all but the first are scored for another token than their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from xai_nlp.attr.base import Attribution, InternalAttribution
+from xai_nlp.attr.forward import Refused, UnknownChoice
+from xai_nlp.attr.interpretable import ImageMaskInput, InterpretableInput, TextTemplateInput, TextTokenInput
+from xai_nlp.attr.layers import LayerGradientXActivation, LayerIntegratedGradients
+from xai_nlp.attr.llm_result import LLMAttributionResult
+from xai_nlp.attr.noise import LayerGradientShap
+from xai_nlp.attr.perturbation import FeatureAblation, ShapleyValues, ShapleyValueSampling
+from xai_nlp.attr.surrogate import KernelShap, Lime
+from xai_nlp.core.rows import Rows
+from xai_nlp.errors import InvalidInput
+from xai_nlp.hooks.state import borrowed
+from xai_nlp.models.forced import followed, in_one, in_turn, last_logits, log_probs
+from xai_nlp.models.layout import text_config
+
+DEFAULT_GEN_ARGS: dict[str, Any] = {"max_new_tokens": 25, "do_sample": False, "temperature": None, "top_p": None}
+WIDTH = 1024  # entries of a token, in a model that does not tell
+BROKEN = "\ufffd"  # what bytes are decoded to that are not a whole character
+
+Inputs = dict[str, Any]  # arguments of a model
+Inspect = Callable[[str, str, list[float]], None]  # prompt, answer, and the probabilities of it and of its tokens
+
+
+class WrongType(InvalidInput, TypeError):
+    """A target that is neither a text nor tokens."""
+
+
+class BaseLLMAttribution(Attribution):
+    """What both kinds share: a method of a model, the model's tokenizer, and an answer that is given or generated."""
+
+    SUPPORTED_METHODS: ClassVar[tuple[type[Attribution], ...]]
+    SUPPORTED_INPUTS: ClassVar[tuple[type[InterpretableInput], ...]]
+
+    def __init__(self, attr_method: Attribution, tokenizer: Any) -> None:
+        if not isinstance(attr_method, self.SUPPORTED_METHODS):
+            raise Refused(f"{type(self).__name__} goes with {_listed(self.SUPPORTED_METHODS)}; got {attr_method!r}.")
+        super().__init__(attr_method.forward_func)
+        self.attr_method = copy(attr_method)
+        self.model: Any = attr_method.forward_func
+        self.tokenizer = tokenizer
+        self.device = self.model.device if hasattr(self.model, "device") else next(self.model.parameters()).device
+
+    def _target(self, inp: InterpretableInput, target: str | Tensor | None, gen_args: dict[str, Any] | None) -> Tensor:
+        """The tokens of the answer, given or generated: (n,)."""
+        if not isinstance(inp, self.SUPPORTED_INPUTS):
+            raise Refused(f"{type(self).__name__} takes {_listed(self.SUPPORTED_INPUTS)}; got {type(inp).__name__}.")
+        if target is not None and gen_args is not None:
+            raise Refused("gen_args say how to generate an answer, and one is given as the target; leave out either.")
+        if target is None:
+            tokens = self._generated(inp, gen_args or DEFAULT_GEN_ARGS)
+        elif isinstance(target, str):
+            tokens = torch.tensor(self.tokenizer.encode(target, add_special_tokens=False), dtype=torch.long)
+        elif isinstance(target, Tensor):
+            tokens = target
+        else:
+            raise WrongType(f"the target is a text, a tensor of token ids, or None; got {type(target).__name__}.")
+        if not len(tokens):
+            raise Refused("there is no token in the answer to explain.")
+        return tokens.to(self.device)
+
+    def _generated(self, inp: InterpretableInput, gen_args: dict[str, Any]) -> Tensor:
+        if not callable(getattr(self.model, "generate", None)):
+            raise Refused(f"{type(self.model).__name__} cannot generate; give the answer: target='…'.")
+        inputs = self._inputs(inp.to_model_input())
+        return self.model.generate(**inputs, **gen_args)[0][inputs["input_ids"].shape[1] :]
+
+    def _inputs(self, given: str | Tensor | Mapping[str, Any]) -> Inputs:
+        """A text, token ids, or what a processor made, as arguments of the model."""
+        if isinstance(given, str):
+            given = self.tokenizer.encode(given, return_tensors="pt")
+        if isinstance(given, Tensor):
+            given = {"input_ids": given}
+        if not isinstance(given, Mapping):
+            raise Refused(f"a prompt is a text, token ids, or what a processor gives; got {type(given).__name__}.")
+        return {name: t.to(self.device) if isinstance(t, Tensor) else t for name, t in given.items()}
+
+    def attribute_future(self) -> Callable[[], LLMAttributionResult]:
+        """Raises Unsupported: there is no asynchronous form."""
+        return super().attribute_future()
+
+
+class LLMAttribution(BaseLLMAttribution):
+    """What the answer loses when features of the prompt are absent: ablation, Shapley values, LIME or kernel SHAP.
+
+    attr_target: "log_prob", or "prob" for probabilities. LIME and kernel SHAP score the answer as a whole alone.
+    Raises Refused for another method, UnknownChoice for another attr_target.
+    """
+
+    SUPPORTED_METHODS = (FeatureAblation, ShapleyValueSampling, ShapleyValues, Lime, KernelShap)
+    SUPPORTED_PER_TOKEN_ATTR_METHODS = (FeatureAblation, ShapleyValueSampling, ShapleyValues)
+    SUPPORTED_INPUTS = (TextTemplateInput, TextTokenInput, ImageMaskInput)
+
+    def __init__(self, attr_method: Any, tokenizer: Any, attr_target: str = "log_prob") -> None:
+        super().__init__(attr_method, tokenizer)
+        if isinstance(attr_method, InternalAttribution):
+            raise Refused(f"features of a prompt are taken away at the input, not at a layer; got {attr_method!r}.")
+        if attr_target not in ("log_prob", "prob"):
+            raise UnknownChoice("attr_target", attr_target, ("log_prob", "prob"))
+        self.attr_target = attr_target
+        self.include_per_token_attr = isinstance(attr_method, self.SUPPORTED_PER_TOKEN_ATTR_METHODS)
+
+    def attribute(
+        self,
+        inp: InterpretableInput,
+        target: str | Tensor | None = None,
+        num_trials: int = 1,
+        gen_args: dict[str, Any] | None = None,
+        use_cached_outputs: bool = True,
+        _inspect_forward: Inspect | None = None,
+        forward_in_tokens: bool = True,
+        **kwargs: Any,
+    ) -> LLMAttributionResult:
+        """Scores of the prompt's features, the mean of `num_trials`.
+
+        target: the answer, as a text or as token ids (n,); None lets the model generate one by `gen_args`.
+        forward_in_tokens: the answer is read token by token, as it would be written; without, in one pass.
+        use_cached_outputs: token by token, what was read is not read again, where the model keeps it.
+        kwargs: options of the method's `attribute`.
+        Raises Refused for another kind of input or an answer without tokens, TypeError for a target of another type.
+        """
+        tokens = self._target(inp, target, gen_args)
+        read = partial(in_turn, cached=use_cached_outputs) if forward_in_tokens else in_one
+        method = copy(self.attr_method)
+        method.forward_func = partial(self._values, inp=inp, tokens=tokens, read=read, inspect=_inspect_forward)
+        count = 1 + len(tokens) if self.include_per_token_attr else 1
+        trials = [
+            method.attribute(inp.to_tensor().to(self.device), **kwargs).reshape(count, inp.n_itp_features)
+            for _ in range(num_trials)
+        ]
+        scores = inp.format_attr(torch.stack(trials).mean(0))
+        return LLMAttributionResult(
+            seq_attr=scores[0],
+            token_attr=scores[1:] if self.include_per_token_attr else None,
+            input_tokens=inp.values,
+            output_tokens=readable(tokens.tolist(), self.tokenizer),
+            inp=inp,
+        )
+
+    @torch.no_grad()
+    def _values(
+        self,
+        features: Tensor,
+        *,
+        inp: InterpretableInput,
+        tokens: Tensor,
+        read: Callable[..., Tensor],
+        inspect: Inspect | None,
+    ) -> Tensor:
+        """What is scored where these features (R, M) are present: (R, 1 + n), the answer as a whole first; or (R,)."""
+        prompts = [inp.to_model_input(row[None]) for row in features]
+        each = self._read(prompts, tokens, read)
+        told = torch.cat([each.sum(1, keepdim=True), each], 1)
+        if inspect:
+            answer = self.tokenizer.decode(tokens)
+            for prompt, probabilities in zip(prompts, told.exp().tolist(), strict=True):
+                inspect(self._as_text(prompt), answer, probabilities)
+        told = told if self.include_per_token_attr else told[:, 0]
+        return told if self.attr_target == "log_prob" else told.exp()
+
+    def _as_text(self, prompt: Any) -> Any:
+        """Token ids as the text they are; a text is one."""
+        ids = prompt["input_ids"] if isinstance(prompt, Mapping) else prompt
+        return self.tokenizer.decode(ids.flatten()) if isinstance(ids, Tensor) else ids
+
+    def _read(self, prompts: Sequence[Any], tokens: Tensor, read: Callable[..., Tensor]) -> Tensor:
+        """The log-probability of each token of the answer, after each prompt: (R, n)."""
+        found: dict[int, Tensor] = {}
+        for where, inputs in _together([self._inputs(prompt) for prompt in prompts]):
+            width = getattr(text_config(self.model), "hidden_size", WIDTH)
+            entries = (inputs["input_ids"].shape[1] + len(tokens)) * width
+
+            def work(part: slice, inputs: Inputs = inputs) -> Tensor:
+                many = len(inputs["input_ids"]) > 1
+                return read(self.model, {n: t[part] for n, t in inputs.items()} if many else inputs, tokens)
+
+            for part, each in Rows().chunks(len(where), entries, self.device, work):
+                found.update(zip(where[part], each, strict=True))
+        return torch.stack([found[i] for i in range(len(prompts))])
+
+
+class LLMGradientAttribution(BaseLLMAttribution):
+    """Scores of the prompt's tokens by gradients at a layer, its embedding layer as a rule: for each of the answer's
+    tokens, and for the answer their sum.
+
+    Each of the answer's tokens is a call of the method of its own. Raises Refused for another method.
+    """
+
+    SUPPORTED_METHODS = (LayerGradientShap, LayerGradientXActivation, LayerIntegratedGradients)
+    SUPPORTED_INPUTS = (TextTokenInput,)
+
+    def __init__(self, attr_method: Any, tokenizer: Any) -> None:
+        super().__init__(attr_method, tokenizer)
+
+    def attribute(
+        self,
+        inp: InterpretableInput,
+        target: str | Tensor | None = None,
+        gen_args: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> LLMAttributionResult:
+        """Scores of the prompt's tokens; arguments and errors are those of `LLMAttribution.attribute`."""
+        tokens = self._target(inp, target, gen_args)
+        assert isinstance(inp, TextTokenInput)
+        method, found = copy(self.attr_method), []
+        with borrowed(self.model):
+            for count in range(len(tokens)):
+                method.forward_func = partial(self._value, inp=inp, tokens=tokens[: count + 1])
+                scores = method.attribute(inp.to_tensor().to(self.device), **kwargs).detach()
+                found.append(scores[:, : scores.shape[1] - count].sum(-1))  # without the answer's earlier tokens
+        each = torch.cat(found)
+        if inp.itp_mask is not None:
+            each = each[:, inp.itp_mask[0].to(each.device)]
+        return LLMAttributionResult(
+            seq_attr=each.sum(0),
+            token_attr=each,
+            input_tokens=inp.values,
+            output_tokens=readable(tokens.tolist(), self.tokenizer),
+            inp=inp,
+        )
+
+    def _value(self, features: Tensor, inp: TextTokenInput, tokens: Tensor) -> Tensor:
+        """The log-probability of the last of the tokens, after those before it: (R,)."""
+        inputs = followed(self._inputs(inp.to_model_input(features)), tokens[:-1])
+        return log_probs(last_logits(self.model, inputs, 1)[0], tokens[-1:])[:, 0]
+
+
+def _together(prompts: Sequence[Inputs]) -> Iterator[tuple[list[int], Inputs]]:
+    """Which prompts go into one pass, and their inputs: token ids of one length do, anything else goes alone."""
+    groups: dict[Any, list[int]] = {}
+    for i, inputs in enumerate(prompts):
+        groups.setdefault(inputs["input_ids"].shape if inputs.keys() == {"input_ids"} else i, []).append(i)
+    for where in groups.values():
+        alone = prompts[where[0]]
+        yield where, {"input_ids": torch.cat([prompts[i]["input_ids"] for i in where])} if len(where) > 1 else alone
+
+
+def readable(ids: Sequence[int], tokenizer: Any) -> list[str]:
+    """What each token says, cut from the text they make together; parts of one character are marked as an overlap."""
+    text = tokenizer.decode(ids)
+    again = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)
+    spans = [*again["offset_mapping"], (len(text), len(text))]
+    names: list[str] = []
+    last = -1
+    for i, token in enumerate(again["input_ids"]):
+        start, end = spans[i]
+        end = spans[i + 1][0] if start == end else end
+        if len(names) < len(ids) and token == ids[len(names)]:  # a tokenizer may begin with a space of its own
+            names.append(_tidy(text[start:end]) + " [OVERLAP]" * (last > start))
+            last = end
+    return names if len(names) == len(ids) else _one_by_one(ids, tokenizer)
+
+
+def _one_by_one(ids: Sequence[int], tokenizer: Any) -> list[str]:
+    """The same for tokens that the text they make is not split into again."""
+    names: list[str] = []
+    while len(names) < len(ids):
+        at = len(names)
+        pieces = [tokenizer.decode(ids[at : at + n]) for n in range(1, min(4, len(ids) - at) + 1)]
+        whole = next((n for n, piece in enumerate(pieces) if BROKEN not in piece), 0)
+        names += [_tidy(pieces[whole]), *[f"{_tidy(pieces[whole])} [OVERLAP]"] * whole]
+    return names
+
+
+def _tidy(token: str) -> str:
+    return token.replace("\n", "\\n").strip()
+
+
+def _listed(kinds: Sequence[type]) -> str:
+    return ", ".join(kind.__name__ for kind in kinds)
