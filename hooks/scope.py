@@ -167,7 +167,7 @@ def captured(places: Sequence[Place], *, differentiable: bool = False, rows: int
     seen = Seen(places)
 
     def keep(i: int, value: Any) -> Any:
-        tensors = tuple(t.expand(rows, *t.shape[1:]) if rows and len(t) == 1 else t for t in tensors_of(value))
+        tensors = tuple(t.expand(rows, *t.shape[1:]) if rows and len(t) == 1 < rows else t for t in tensors_of(value))
         if differentiable:
             tensors = tuple(t if t.requires_grad else t.detach().requires_grad_() for t in tensors)
         else:

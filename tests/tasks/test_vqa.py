@@ -10,8 +10,9 @@ from PIL import Image
 
 from tests.models.tiny_looking import FAMILIES, GIVEN_FEATURES, PATCH, SIDE, loaded
 from xai_nlp.core.result import Explanation
-from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 from xai_nlp.hooks.state import borrowed
+from xai_nlp.methods import METHODS
 from xai_nlp.tasks.vqa import VisualQuestionAnsweringExplainer
 
 QUESTION = "what colour is the star ?"
@@ -76,6 +77,24 @@ def test_words_draw_on_regions(family, method, image):
     assert links.scores.shape[2:] == (len(why.tokens), len(why.picture.boxes))
     assert np.abs(links.scores.numpy()).sum() > 0
     assert links.keys == why.picture.names
+
+
+@pytest.mark.parametrize("family", ["vilt", "lxmert", "blip", "llava", "idefics3"])
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"attention_flow"}))
+def test_every_method_scores_words_and_regions(family, method, image):
+    """Where a method promises that scores add up, they do, over words and regions together."""
+    try:
+        why = explainer_of(family).explain(image, QUESTION, method=method, **given(family))
+    except Unsupported as error:
+        assert (method, family) in {("attention_norms", "llava"), ("attention_norms", "idefics3")}, error
+        return
+    assert np.isfinite(why.picture.scores).all()
+    assert np.any(why.picture.scores) or method in (
+        "attention_probabilities",
+        "attention_norms",
+    )  # the last layer alone
+    if why.complete:
+        assert abs(why.residual) <= 0.0101 * max(abs(why.explained), 0.05)
 
 
 def test_attention_scores_of_a_joint_sequence_add_up(image):

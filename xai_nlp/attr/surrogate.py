@@ -46,7 +46,7 @@ class Linear:
         self.name, self.options = name, options
 
     def fit(self, train_data: DataLoader[Any]) -> None:
-        from sklearn import linear_model  # type: ignore[import-untyped]
+        from sklearn import linear_model
 
         inputs, values, weights = (torch.cat(column) for column in zip(*train_data, strict=True))
         model = getattr(linear_model, self.name)(**self.options)

@@ -33,7 +33,7 @@ class Method:
     unit: scores are in the unit of f ("f") or in none ("").
     inner: it can score sites inside the model, not only the inputs.
     over: what its problem is about: the "inputs"; the "attention" matrices as sites; the matrices as inputs that move
-        ("moved attention"); or matrices and what they weigh ("attended values").
+        ("moved attention"); matrices and what they weigh ("attended values"); or one "layer".
     weights: its matrices are shares that add up over keys, not contributions to the target.
     """
 

@@ -1,11 +1,23 @@
 """The attribution methods, one file a family. Importing this package fills the registry: look methods up here."""
 
 from xai_nlp.core.registry import METHODS, find_method
-from xai_nlp.methods import attention, gradient, noise, path, perturbation, propagation, reference, shapley, surrogate
+from xai_nlp.methods import (
+    attention,
+    cam,
+    gradient,
+    noise,
+    path,
+    perturbation,
+    propagation,
+    reference,
+    shapley,
+    surrogate,
+)
 
 __all__ = [
     "METHODS",
     "attention",
+    "cam",
     "find_method",
     "gradient",
     "noise",

@@ -1,18 +1,20 @@
-"""Maps of where a convolutional layer saw what it saw. For images: a layer's channels are its second dimension."""
+"""Maps of where a layer saw what it saw: its channels are the second dimension of a convolution's, the last of a
+transformer's."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
 from xai_nlp.core.problem import Problem
-from xai_nlp.core.registry import Method, Scores
+from xai_nlp.core.registry import Method, Scores, method
 
 
 @dataclass(frozen=True, kw_only=True)
 class GradCam(Method):
     """Each channel's gradient, averaged over places, times what the channel gives out there.
 
-    Not in the table of methods: it is asked of a layer that has channels and places, which no text layer has.
+    Asked of a layer that has channels and then places; for layers of a transformer, `SequenceGradCam`.
     Source: Selvaraju et al. 2016, eq. 1 and 2 (arXiv:1610.02391); eq. 2's ReLU is `positive`.
     """
 
@@ -31,3 +33,31 @@ class GradCam(Method):
         cam = weights * site[:, None]
         cam = cam.sum(2, keepdim=True) if self.summed else cam
         return cam.clamp(min=0) if self.positive else cam
+
+
+@method("grad_cam")
+@dataclass(frozen=True, kw_only=True)
+class SequenceGradCam(GradCam):
+    """Grad-CAM at a layer of a transformer: each channel's mean gradient over positions, times what it holds there.
+
+    Scores are what a layer holds at a position, wherever it came from: patches have mixed by then. Asked of the last
+    layer of a model's side that looks at the image, of the middle one where words and image share theirs, or of
+    `layer`. Not negative unless `positive=False`; they do not add up to anything.
+    Source: Selvaraju et al. 2016, eq. 1 and 2 (arXiv:1610.02391), over tokens instead of places.
+    """
+
+    over: ClassVar[str] = "layer"
+
+    positive: bool = True
+
+    def scores(self, problem: Problem) -> Scores:
+        slope = problem.slope_at_x()
+        maps = [self._of_sequence(*pair, len(slope.values)) for pair in zip(slope.sites, slope.gradients, strict=True)]
+        return Scores(tuple(maps), slope.values)
+
+    def _of_sequence(self, site: Tensor, gradient: Tensor, examples: int) -> Tensor:
+        """(B, S, D) and (B, T, S, D) -> (B, T, S, 1). Tiles and packed patches of one example are one sequence."""
+        if len(site) != examples or site.ndim < 3:
+            site, gradient = site.flatten(0, -2)[None], gradient.transpose(0, 1).flatten(1, -2)[None]
+        site, gradient = site.flatten(1, -2), gradient.flatten(2, -2)
+        return self._map(site.transpose(1, 2), gradient.transpose(2, 3)).transpose(2, 3)

@@ -62,6 +62,7 @@ class Shapley(Method):
     (Computers & Operations Research 36); backwards, Mitchell et al. 2022, antithetic sampling (arXiv:2104.12199).
     """
 
+    complete: ClassVar[bool] = True
     inner: ClassVar[bool] = False
 
     samples: int = 24

@@ -79,7 +79,7 @@ class Lime(_Surrogate):
         return subsets_of_size(sizes, m, generator)
 
     def _fitted(self, kept: Tensor, values: Tensor) -> Tensor:
-        from sklearn.linear_model import Ridge  # type: ignore[import-untyped]
+        from sklearn.linear_model import Ridge
 
         kept = kept.double()
         distance = 1 - kept.mean(1).sqrt()  # cosine distance from (1, …, 1)
@@ -99,6 +99,8 @@ class KernelShap(_Surrogate):
     Source: Lundberg & Lee 2017, theorem 2 (arXiv:1705.07874); complements, Covert & Lee 2021, paired sampling
     (arXiv:2012.01536).
     """
+
+    complete: ClassVar[bool] = True
 
     def _coalitions(self, m: int) -> Tensor:
         if 2**m - 2 <= self.samples:

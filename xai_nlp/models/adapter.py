@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from xai_nlp.errors import UnknownName, Unsupported
+from xai_nlp.hooks.attention import VISION
 from xai_nlp.hooks.scope import Site
 from xai_nlp.models.layout import LAYOUTS, SIGHTED, Layout, base_of, generic, text_config
 
@@ -87,6 +88,14 @@ class Adapter:
         count = self.model.config.num_hidden_layers if self.layout.shared else blocks
         turns = [int(k / (count / blocks)) for k in range(count)]  # layer -> block, rounded as the models round it
         return tuple(self._site(f"{path}.{block}", call=turns[:k].count(block)) for k, block in enumerate(turns))
+
+    @property
+    def vision(self) -> tuple[Site, ...]:
+        """The layers of the side that looks at an image, the first layer first; none where it has no own side."""
+        base = base_of(self.model)
+        lists = ((path, m) for path, m in base.named_modules() if isinstance(m, nn.ModuleList))
+        path, blocks = next(((p, m) for p, m in lists if VISION & set(p.split("."))), ("", ()))
+        return tuple(self._site(f"{path}.{k}") for k in range(len(blocks)))
 
     @property
     def trunk(self) -> nn.Module:

@@ -116,6 +116,21 @@ class Poser:
         flat = (tuple(t for tensors in group for t in tensors) for group in (x, x0))
         return Problem(value=value, x=next(flat), baseline=next(flat), rows=self.rows)
 
+    @property
+    def where_it_looks(self) -> tuple[Site, bool]:
+        """A layer at which patches can be told apart, and whether words are in its sequence too.
+
+        The last one of the side that looks at the image and that the target depends on; the middle one, where there is
+        no such side.
+        """
+        tower = self.adapter.vision if self.batch.seen else ()
+        if not tower:
+            return self.adapter.layers[(len(self.adapter.layers) - 1) // 2], True
+        problem = self.embeddings(sites=tower)
+        slopes = problem.slope(problem.x, problem.everyone).gradients
+        firsts = [slopes[k * len(slopes) // len(tower)] for k in range(len(tower))]
+        return next(site for site, slope in reversed(list(zip(tower, firsts, strict=True))) if slope.any()), False
+
     # Attention ------------------------------------------------------------------------------------------------------
 
     @cached_property

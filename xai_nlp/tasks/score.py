@@ -48,7 +48,7 @@ class Asked:
                     f"{extras[0]}=True takes all scores from one sweep by a rule of its own, times the displacement; "
                     f"got rule={kept[0]!r}, multiply={kept[1]}. Leave them out, or ask for {extras[0]} in another call."
                 )
-        if self.layer is not None and (extras or self.parts or self.method.over != "inputs"):
+        if self.layer is not None and (extras or self.parts or self.method.over not in ("inputs", "layer")):
             raise InvalidInput("layer=… asks for the scores of one layer's output; leave out what else was asked.")
         if self.parts and self.method.over != "inputs":
             raise InvalidInput(f"parts=True goes with methods that score the embeddings; got {self.method.name!r}.")
@@ -153,14 +153,11 @@ def _of_streams(poser: Poser, text: Tensor | None, image: Tensor | None) -> dict
     if seen is None or seen.places is not None:
         assert text is not None
         return _along(poser, text.double())
-    B, L = poser.batch.movable.shape
-    known = text if text is not None else image
-    assert known is not None
-    words = known.new_zeros(B, known.shape[1], L) if text is None else text
-    regions = known.new_zeros(B, known.shape[1], seen.count).double()
-    if image is not None:
-        regions = seen.of_image(image.double(), seen.alone(image.shape[-1]))
-    return {"channels": {SCORES: words.double()}, "regions": regions}
+    if image is None:
+        assert text is not None
+        return {"channels": {SCORES: text.double()}, "regions": text.new_zeros(*text.shape[:2], seen.count).double()}
+    told = _of_image(poser, image.double())
+    return told if text is None else {**told, "channels": {SCORES: text.double()}}
 
 
 def _moving_attention(poser: Poser, asked: Asked) -> Found:
@@ -208,9 +205,28 @@ def _attended_values(poser: Poser, asked: Asked) -> Found:
     return Found(**told, matrices=scores.tensors, numbers=numbers, **_ends(problem, scores))
 
 
+def _at_a_layer(poser: Poser, asked: Asked) -> Found:
+    """At the layer asked for, or where the model looks; a side that sees the image alone has nothing of the words."""
+    site, joint = (poser.adapter.layer(asked.layer), True) if asked.layer is not None else poser.where_it_looks
+    problem = poser.embeddings(sites=[site])
+    scores = asked.method.scores(problem)
+    along = REDUCTIONS[asked.method.reduction](scores.tensors[0].double())
+    told = _along(poser, along) if joint else _of_image(poser, along)
+    return Found(**told, **_ends(problem, scores))
+
+
+def _of_image(poser: Poser, along: Tensor) -> dict[str, Any]:
+    """Scores of a sequence of the image's own (B, T, S): zero for the words, and its regions."""
+    seen = poser.batch.seen
+    assert seen is not None
+    words = along.new_zeros(*along.shape[:2], poser.batch.movable.shape[1])
+    return {"channels": {SCORES: words}, "regions": seen.of_image(along, seen.alone(along.shape[-1]))}
+
+
 _OVER: dict[str, Callable[[Poser, Asked], Found]] = {
     "inputs": _embeddings,
     "attention": _reading_attention,
     "moved attention": _moving_attention,
     "attended values": _attended_values,
+    "layer": _at_a_layer,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -179,6 +179,8 @@ class DeepLift(Method):
     Source: Shrikumar, Greenside & Kundaje 2017, sec. 3.5.1, the rescale rule (arXiv:1704.02685); products by their
     Shapley value, as Lundberg & Lee 2017, sec. 4.2 compose it (arXiv:1705.07874).
     """
+
+    complete: ClassVar[bool] = True
 
     multiply: bool = True  # False leaves out the difference: the multipliers themselves
     epsilon: float = 1e-10  # a difference below it is none
