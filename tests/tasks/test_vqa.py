@@ -1,6 +1,7 @@
 """Questions about images: every family at tiny size, words and regions on one scale."""
 
 import copy
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -83,11 +84,12 @@ def test_words_draw_on_regions(family, method, image):
 @pytest.mark.parametrize("method", sorted(set(METHODS) - {"attention_flow"}))
 def test_every_method_scores_words_and_regions(family, method, image):
     """Where a method promises that scores add up, they do, over words and regions together."""
-    try:
-        why = explainer_of(family).explain(image, QUESTION, method=method, **given(family))
-    except Unsupported as error:
-        assert (method, family) in {("attention_norms", "llava"), ("attention_norms", "idefics3")}, error
+    options = {**given(family), **({} if family in GIVEN_FEATURES else {"regions": 4})}
+    if method == "attention_norms" and family in ("llava", "idefics3"):
+        with pytest.raises(Unsupported, match="projection"):
+            explainer_of(family).explain(image, QUESTION, method=method, **options)
         return
+    why = explainer_of(family).explain(image, QUESTION, method=method, **options)
     assert np.isfinite(why.picture.scores).all()
     assert np.any(why.picture.scores) or method in (
         "attention_probabilities",
@@ -225,10 +227,8 @@ def test_written_answers(family, image):
 def _first_written(explainer, image):
     """The answer to the first question to which a random model writes anything at all."""
     for question in (QUESTION, "is there a red circle ?", "how many are there ?", "is it a cat ?", "what is left ?"):
-        try:
+        with suppress(InvalidInput):
             return explainer.explain(image, question, longest=3, method="occlusion")
-        except InvalidInput as error:
-            assert "answered nothing" in str(error)
     raise AssertionError("no question was answered")
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -53,7 +53,7 @@ class BaseLLMAttribution(Attribution):
             raise Refused(f"{type(self).__name__} goes with {_listed(self.SUPPORTED_METHODS)}; got {attr_method!r}.")
         super().__init__(attr_method.forward_func)
         self.attr_method = copy(attr_method)
-        self.model: Any = attr_method.forward_func
+        self.model = cast(Any, attr_method.forward_func)
         self.tokenizer = tokenizer
         self.device = self.model.device if hasattr(self.model, "device") else next(self.model.parameters()).device
 

@@ -23,10 +23,11 @@ ZOO = {
 }
 
 #: task -> (the auto class that loads its models, how its classes end)
-TASKS = {
+TASKS: dict[str, tuple[str, str | tuple[str, ...]]] = {
     "text-classification": ("AutoModelForSequenceClassification", "ForSequenceClassification"),
     "question-answering": ("AutoModelForQuestionAnswering", "ForQuestionAnswering"),
     "visual-question-answering": ("AutoModelForImageTextToText", "ForImageTextToText"),
+    "text-generation": ("AutoModelForCausalLM", ("ForCausalLM", "LMHeadModel")),
 }
 #: Models that look at images, but whose classes end like those of other tasks, or that no auto class loads.
 LOOKING = {

@@ -12,12 +12,18 @@ from xai_nlp.models.load import ZOO, load_model
 from xai_nlp.tasks.answer import QuestionAnsweringExplainer
 from xai_nlp.tasks.classify import TextClassificationExplainer
 from xai_nlp.tasks.explainer import Explainer
+from xai_nlp.tasks.generate import TextGenerationExplainer
 from xai_nlp.tasks.vqa import VisualQuestionAnsweringExplainer
 
 #: task -> its explainer
 TASKS: dict[str, type[Explainer]] = {
     kind.task: kind
-    for kind in (TextClassificationExplainer, QuestionAnsweringExplainer, VisualQuestionAnsweringExplainer)
+    for kind in (
+        TextClassificationExplainer,
+        QuestionAnsweringExplainer,
+        VisualQuestionAnsweringExplainer,
+        TextGenerationExplainer,
+    )
 }
 #: what is given -> (task, the order in which its explainer takes it, the embedded model)
 INPUTS: dict[frozenset[str], tuple[str, tuple[str, ...], str]] = {
@@ -31,7 +37,8 @@ _kept: dict[str, Explainer] = {}
 def load(source: Any = "sentiment", tokenizer: Any = None, *, task: str | None = None, **options: Any) -> Any:
     """An explainer for a model: an embedded one's name, a folder, a hub name, or a model with its tokenizer.
 
-    task: "text-classification", "question-answering" or "visual-question-answering"; None lets the model's config tell.
+    task: a key of TASKS; None lets the model's config tell. A model that generates text has no embedded one, and explains
+        by `load(…).explain(prompt)`.
     `options` are those of `models.load.load_model`: processor, dtype, device, trust_remote_code.
 
     >>> load("sentiment")
