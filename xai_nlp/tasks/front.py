@@ -37,8 +37,7 @@ _kept: dict[str, Explainer] = {}
 def load(source: Any = "sentiment", tokenizer: Any = None, *, task: str | None = None, **options: Any) -> Any:
     """An explainer for a model: an embedded one's name, a folder, a hub name, or a model with its tokenizer.
 
-    task: a key of TASKS; None lets the model's config tell. A model that generates text has no embedded one, and explains
-        by `load(…).explain(prompt)`.
+    task: a key of TASKS; None lets the model's config tell. For generated text: `load(…).explain(prompt)`.
     `options` are those of `models.load.load_model`: processor, dtype, device, trust_remote_code.
 
     >>> load("sentiment")
