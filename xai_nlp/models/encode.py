@@ -36,8 +36,13 @@ class Row:
         """With the tokens alone that an explanation tells of."""
         if self.told is None:
             return self
-        tokens, offsets, segment = (tuple(of[i] for i in self.told) for of in (self.tokens, self.offsets, self.segment))
-        return replace(self, tokens=tokens, offsets=offsets, segment=segment, told=None)
+        return replace(
+            self,
+            tokens=tuple(self.tokens[i] for i in self.told),
+            offsets=tuple(self.offsets[i] for i in self.told),
+            segment=tuple(self.segment[i] for i in self.told),
+            told=None,
+        )
 
 
 def segments_of(text: Text) -> tuple[str, ...]:

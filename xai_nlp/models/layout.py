@@ -146,7 +146,7 @@ def base_of(model: Any) -> nn.Module:
 
 def text_config(model: Any) -> Any:
     """The part of a model's config that is about its text; all of it, where it is about nothing else."""
-    config = getattr(model, "config", None)
+    config: Any = getattr(model, "config", None)
     return config.get_text_config() if hasattr(config, "get_text_config") else config
 
 

@@ -201,7 +201,7 @@ class Generating(Looking):
 
     def places(self, row: Row, length: int, regions: Regions) -> Places | None:
         token = getattr(self.model.config, "image_token_id", None)
-        slots = (torch.tensor(row.inputs["input_ids"]) == token).nonzero()[:, 0]
+        slots = torch.tensor([i for i, known in enumerate(row.inputs["input_ids"]) if known == token])
         count = len(regions.of_patch)
         if not len(slots) or count % len(slots):
             return None

@@ -185,14 +185,15 @@ class TextGenerationExplainer(Explainer):
     def _run(self, batch: Batch, owner: Tensor) -> Tensor:
         """What is read of each place of the answers: (R, n, 3), the last axis ITS, OTHERS, LOG."""
         longest, n = batch.movable.shape[1], len(batch.rows[0].written)
-        ends = torch.tensor([len(row) for row in batch.rows], device=owner.device)
-        kept = longest - int(ends.min()) + n + 1  # rows are filled up after their answers
+        ends = [len(row) for row in batch.rows]  # rows are filled up after their answers
+        kept = longest - min(ends) + n + 1
         logits, _ = last_logits(self.model, {name: t[owner] for name, t in batch.inputs.items()}, kept)
-        before = (ends - longest + kept - n - 1)[owner][:, None] + torch.arange(n, device=owner.device)
-        logits = logits.gather(1, before[:, :, None].expand(-1, -1, logits.shape[2]).to(logits.device))
-        tokens = torch.tensor([[row.written, row.others] for row in batch.rows], device=logits.device)  # type: ignore[attr-defined]
-        picked = logits.gather(2, tokens.transpose(1, 2)[owner])
-        return torch.cat([picked, logits.log_softmax(2).gather(2, tokens[:, :1].transpose(1, 2)[owner])], 2)
+        device, owner = logits.device, owner.to(logits.device)
+        before = torch.tensor([[end - longest + kept - n - 1 + k for k in range(n)] for end in ends], device=device)
+        logits = logits.gather(1, before[owner][:, :, None].expand(-1, -1, logits.shape[2]))
+        tokens = torch.tensor([[row.written, row.others] for row in batch.rows], device=device).transpose(1, 2)  # type: ignore[attr-defined]
+        likely = logits.log_softmax(2).gather(2, tokens[owner][:, :, :1])
+        return torch.cat([logits.gather(2, tokens[owner]), likely], 2)
 
     # Aim ------------------------------------------------------------------------------------------------------------
 

@@ -166,7 +166,7 @@ class VisualQuestionAnsweringExplainer(Explainer):
             )
         inputs = family.given(found[None], (where / torch.tensor([*image.size, *image.size]))[None])
         each = torch.arange(len(found))
-        regions = Regions(each[None, :, None], tuple(tuple(box) for box in where.tolist()), each)  # type: ignore[misc]
+        regions = Regions(each[None, :, None], tuple(tuple(box) for box in where.tolist()), each)
         return Sight(image, inputs, family.pixels, torch.zeros_like(inputs[family.pixels]), regions)
 
     # Encode ---------------------------------------------------------------------------------------------------------
@@ -190,8 +190,8 @@ class VisualQuestionAnsweringExplainer(Explainer):
     def _prompt(self, family: Generating, example: int, one: Looked) -> Row:
         """The tokens of an explanation are the question's; the template's, the image's and the answer's stay."""
         prompt = family.prompt(one.sight.image, one.question, one.answer, one.longest)
-        told = tuple(i for i, segment in enumerate(prompt.segment) if segment != SPECIAL)
-        told = None if len(prompt.tokens) <= len(told) + 2 else told
+        asked = tuple(i for i, segment in enumerate(prompt.segment) if segment != SPECIAL)
+        told = asked if len(asked) + 2 < len(prompt.tokens) else None  # [CLS] and [SEP] are told of, as elsewhere
         sight = replace(one.sight, inputs={**one.sight.inputs, **prompt.image})
         inputs = prompt.inputs
         return Row(example, inputs, prompt.tokens, prompt.offsets, prompt.segment, told, sight, prompt.answer)
