@@ -31,6 +31,7 @@ from xai_nlp.models.forced import followed, in_one, in_turn, last_logits, log_pr
 from xai_nlp.models.layout import text_config
 
 DEFAULT_GEN_ARGS: dict[str, Any] = {"max_new_tokens": 25, "do_sample": False, "temperature": None, "top_p": None}
+AT_ONCE = 64  # prompts that are made ready, and read if there is room; images among them take some
 WIDTH = 1024  # entries of a token, in a model that does not tell
 BROKEN = "\ufffd"  # what bytes are decoded to that are not a whole character
 
@@ -164,13 +165,15 @@ class LLMAttribution(BaseLLMAttribution):
         inspect: Inspect | None,
     ) -> Tensor:
         """What is scored where these features (R, M) are present: (R, 1 + n), the answer as a whole first; or (R,)."""
-        prompts = [inp.to_model_input(row[None]) for row in features]
-        each = self._read(prompts, tokens, read)
-        told = torch.cat([each.sum(1, keepdim=True), each], 1)
-        if inspect:
-            answer = self.tokenizer.decode(tokens)
-            for prompt, probabilities in zip(prompts, told.exp().tolist(), strict=True):
-                inspect(self._as_text(prompt), answer, probabilities)
+        parts = []
+        for part in features.split(AT_ONCE):
+            prompts = [inp.to_model_input(row[None]) for row in part]
+            each = self._read(prompts, tokens, read)
+            parts.append(torch.cat([each.sum(1, keepdim=True), each], 1))
+            for prompt, probabilities in zip(prompts, parts[-1].exp().tolist(), strict=True):
+                if inspect:
+                    inspect(self._as_text(prompt), self.tokenizer.decode(tokens), probabilities)
+        told = torch.cat(parts)
         told = told if self.include_per_token_attr else told[:, 0]
         return told if self.attr_target == "log_prob" else told.exp()
 
