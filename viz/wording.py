@@ -13,6 +13,8 @@ PAIRS = {
     "question-answering": ("Question", "Context"),
     "natural-language-inference": ("Premise", "Hypothesis"),
 }
+#: Tasks whose answer stands in no text that was given: it is the target, or the model's own.
+ANSWERING = ("visual-question-answering", "text-generation")
 NO_PROMISE = "this method does not promise that scores add up"
 
 
@@ -49,8 +51,8 @@ def contrast_of(explanation: Explanation) -> tuple[str, str] | None:
 
 def question(explanation: Explanation) -> tuple[str, str, str]:
     """The headline as (before, what, after), so that a page can set the middle off."""
-    if explanation.task == "visual-question-answering" and explanation.outputs:
-        return "Why ", *_about_an_image(explanation)
+    if explanation.task in ANSWERING and explanation.outputs:
+        return "Why ", *_about_an_answer(explanation)
     if contrast := contrast_of(explanation):
         return "Why ", contrast[0], f" rather than {contrast[1]}?"
     if explanation.task == "question-answering" and explanation.outputs:
@@ -59,7 +61,7 @@ def question(explanation: Explanation) -> tuple[str, str, str]:
     return "Why ", explanation.target, "?"
 
 
-def _about_an_image(explanation: Explanation) -> tuple[str, str]:
+def _about_an_answer(explanation: Explanation) -> tuple[str, str]:
     """An answer, one rather than another, or one word of it."""
     target, answer = explanation.target, answer_text(explanation)
     _, _, other = target.partition(" rather than ")
@@ -76,13 +78,13 @@ def _about_an_image(explanation: Explanation) -> tuple[str, str]:
 def answer_text(explanation: Explanation) -> str:
     """The answer that is explained, as it stands in the context; "" where the model says that there is none.
 
-    About an image it stands nowhere: it is the target, or the first of two that are compared; where the target is a
-    word of it, or says only “the answer”, it is the model's own.
+    About an image, or where it is written, it stands nowhere: it is the target, or the first of two that are compared;
+    where the target is a word of it, or says only “the answer”, it is the model's own.
     """
     if explanation.answer is not None:
         segment, (start, end) = explanation.answer
         return explanation.segments[segment][start:end]
-    if explanation.task == "visual-question-answering":
+    if explanation.task in ANSWERING:
         known = contrast_of(explanation)
         told = known[0] if known else explanation.target.partition(" rather than ")[0]
         if told in explanation.outputs:
@@ -112,8 +114,8 @@ def headline(explanation: Explanation) -> str:
 def segment_names(explanation: Explanation) -> tuple[str, ...]:
     """What each text of the input is called; nothing for a single one."""
     count = len(explanation.segments)
-    if count == 1 and explanation.picture:
-        return ("Question",)
+    if count == 1 and explanation.task in ANSWERING:
+        return ("Question" if explanation.picture else "Prompt",)
     if count < 2:
         return ("",) * count
     infers = any("entail" in label.lower() for label in explanation.outputs)
@@ -130,7 +132,8 @@ def are_probabilities(outputs: Mapping[str, float]) -> bool:
 def gives_probabilities(explanation: Explanation) -> bool:
     """Are the outputs probabilities? Of answers they always are, also of a single one."""
     outputs = explanation.outputs
-    answers = explanation.task.endswith("question-answering") and all(0 <= p <= 1 for p in outputs.values())
+    answering = explanation.task in (*ANSWERING, "question-answering")
+    answers = answering and all(0 <= p <= 1 for p in outputs.values())
     return answers or are_probabilities(outputs)
 
 

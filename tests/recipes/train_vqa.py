@@ -1,7 +1,7 @@
 """Trains the small ViLT that answers questions about drawn scenes: `python -m tests.recipes.train_vqa`.
 
-Scenes are drawn once; every step draws question types, and answers within a type, evenly. A checkpoint is kept in
---work, outside the repository, and gone on from; --out gets an ordinary HuggingFace folder in float16.
+Scenes are drawn once; every step draws question types by --weights, and answers within a type evenly. A checkpoint is
+kept in --work, outside the repository, and gone on from with new scenes; --out gets a HuggingFace folder in float16.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def config_of(words: int, width: int, layers: int, patch: int) -> ViltConfig:
 class Drawn:
     """Scenes drawn once, with every question that each allows, by type and answer."""
 
-    def __init__(self, count: int, tokenizer: Any, *, seed: int = 1) -> None:
+    def __init__(self, count: int, tokenizer: Any, *, seed: int = 1, weights: dict[str, float] | None = None) -> None:
         draws = np.random.default_rng(seed)
         self.images = np.empty((count, SIZE, SIZE, 3), dtype=np.uint8)
         self.by_answer: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
@@ -89,13 +89,15 @@ class Drawn:
         rows = tokenizer(self.texts, padding="max_length", max_length=LONGEST)
         self.ids, self.masks = torch.tensor(rows["input_ids"]), torch.tensor(rows["attention_mask"])
         self.entries = {key: np.array(found) for key, found in self.by_answer.items()}
+        shares = np.array([(weights or {}).get(name, 1.0) for name in TYPES])
+        self.shares = shares / shares.sum()
         self.types = {name: [a for a in answers if (name, a) in self.entries] for name, (answers, _) in TYPES.items()}
 
     def batch(self, size: int, draws: np.random.Generator) -> tuple[dict[str, Tensor], Tensor]:
         """Inputs of the model, and the numbers of the answers."""
         names, places, answers = list(self.types), [], []
         for _ in range(size):
-            name = names[draws.integers(len(names))]
+            name = names[draws.choice(len(names), p=self.shares)]
             answer = self.types[name][draws.integers(len(self.types[name]))]
             entries = self.entries[name, answer]
             places.append(entries[draws.integers(len(entries))])
@@ -113,10 +115,10 @@ def pixels(images: np.ndarray) -> dict[str, Tensor]:
     return {"pixel_values": values, "pixel_mask": torch.ones(len(images), SIZE, SIZE, dtype=torch.long)}
 
 
-def measured(model: nn.Module, tokenizer: Any, count: int) -> dict[str, float]:
+def measured(model: nn.Module, tokenizer: Any, count: int, seed: int = HELD_OUT) -> dict[str, float]:
     """Accuracy in percent on held-out examples, overall and by type."""
     right: dict[str, list[bool]] = defaultdict(list)
-    examples = list(scenes(count, seed=HELD_OUT))
+    examples = list(scenes(count, seed=seed))
     for at in range(0, count, 100):
         part = examples[at : at + 100]
         rows = tokenizer([e.question.text for e in part], padding=True, return_tensors="pt")
@@ -162,7 +164,8 @@ def train(given: argparse.Namespace) -> None:
         step, spent = state["step"], state["spent"]
     say(f"{sum(p.numel() for p in model.parameters()):,} parameters, from step {step}")
     begin = time.monotonic()
-    drawn, draws = Drawn(given.images, tokenizer, seed=1 + step), np.random.default_rng(step)
+    weights = {name: float(weight) for name, _, weight in (item.partition("=") for item in given.weights)}
+    drawn, draws = Drawn(given.images, tokenizer, seed=1 + step, weights=weights), np.random.default_rng(step)
     say(f"{given.images:,} scenes, {len(drawn.texts)} wordings, drawn in {time.monotonic() - begin:.0f} s")
     begin, running, saved = time.monotonic(), [], time.monotonic()
     while (elapsed := spent + time.monotonic() - begin) < 60 * given.minutes:
@@ -212,14 +215,17 @@ def say(text: str) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=85)
+    parser.add_argument("--minutes", type=float, default=90)
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--batch", type=int, default=96)
     parser.add_argument("--width", type=int, default=144)
     parser.add_argument("--layers", type=int, default=5)
     parser.add_argument("--patch", type=int, default=12)
     parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--examples", type=int, default=2000)
+    parser.add_argument("--examples", type=int, default=5000)
+    parser.add_argument(
+        "--weights", nargs="*", default=[], metavar="TYPE=N", help="question types drawn N times as often"
+    )
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "xai_nlp_vqa")
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "xai_nlp_vqa" / "model")

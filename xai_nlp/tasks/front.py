@@ -30,6 +30,7 @@ INPUTS: dict[frozenset[str], tuple[str, tuple[str, ...], str]] = {
     frozenset({"text"}): ("text-classification", ("text",), "sentiment"),
     frozenset({"question", "context"}): ("question-answering", ("question", "context"), "qa"),
     frozenset({"question", "image"}): ("visual-question-answering", ("image", "question"), "vqa"),
+    frozenset({"prompt"}): ("text-generation", ("prompt",), ""),
 }
 _kept: dict[str, Explainer] = {}
 
@@ -55,15 +56,17 @@ def explain(
     question: str | Sequence[str] | None = None,
     context: str | Sequence[str] | None = None,
     image: Any = None,
+    prompt: str | Sequence[str] | None = None,
     model: Any = None,
     **options: Any,
 ) -> Explanation | Explanations:
     """Why the model says what it says about a text, or answers a question as it does: one signed score a token.
 
-    A question goes with its context, or with an image, whose regions have scores too. A string, or a pair as a tuple,
-    gives an Explanation; a list gives one for each. `options` are those of `TextClassificationExplainer.explain`,
-    `QuestionAnsweringExplainer.explain` or `VisualQuestionAnsweringExplainer.explain`; `model` is anything `load`
-    takes, or what it gave; the embedded one for the task if not given.
+    A question goes with its context, or with an image, whose regions have scores too; of a prompt it is explained what
+    the model writes after it. A string, or a pair as a tuple, gives an Explanation; a list gives one for each.
+    `options` are those of the task's explainer: `TextClassificationExplainer.explain`,
+    `QuestionAnsweringExplainer.explain`, `VisualQuestionAnsweringExplainer.explain`, `TextGenerationExplainer.explain`.
+    `model` is anything `load` takes, or what it gave; the embedded one for the task if not given.
 
     >>> why = explain("a gripping, beautifully acted film")
     >>> why.prediction, len(why.words().tokens)
@@ -72,15 +75,17 @@ def explain(
     >>> why.prediction
     'Mary Shelley'
     """
-    given = {"text": text, "question": question, "context": context, "image": image}
+    given = {"text": text, "question": question, "context": context, "image": image, "prompt": prompt}
     present = frozenset(name for name, value in given.items() if value is not None)
     if present not in INPUTS:
         raise InvalidInput(
-            "explain a text, a question with its context, or a question with its image: explain(text), "
-            "explain(question=…, context=…) or explain(question=…, image=…); "
+            "explain a text, a question with its context or its image, or a prompt: explain(text), "
+            "explain(question=…, context=…), explain(question=…, image=…) or explain(prompt=…, model=…); "
             f"got {' and '.join(sorted(present)) or 'nothing'}."
         )
     task, order, embedded = INPUTS[present]
+    if not (model or embedded):
+        raise InvalidInput("no embedded model writes text; name one: explain(prompt=…, model=…).")
     explainer = model if isinstance(model, Explainer) else _loaded(model or embedded, task)
     if not isinstance(explainer, TASKS[task]):
         raise InvalidInput(f"{explainer!r} does not do {task.replace('-', ' ')}.")
