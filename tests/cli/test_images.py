@@ -48,5 +48,5 @@ def test_attention(image):
 def test_what_is_no_image_is_told_in_one_line(tmp_path):
     (tmp_path / "scene.png").write_text("hello")
     done = run("explain", "vqa", "--image", str(tmp_path / "scene.png"), "--question", QUESTION)
-    assert done.exit_code == 1 and "scene.png" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert done.exit_code == 1 and "scene.png" in done.stderr and len(done.stderr.strip().splitlines()) == 1
     assert run("explain", "vqa", "--image", str(tmp_path / "none.png"), "--question", QUESTION).exit_code == 2

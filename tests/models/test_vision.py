@@ -92,7 +92,7 @@ def test_one_pixel_and_forty_eight_million():
 
 @pytest.mark.parametrize("family", ["vilt", "blip", "llava", "paligemma", "qwen2_vl", "idefics3"])
 def test_a_bright_square_is_seen_where_it_is(family):
-    """The patches whose pixels a square changes are those whose boxes it meets: geometry against the processor itself."""
+    """The patches whose pixels a square changes are those whose boxes it meets."""
     family = looking(loaded(family).model, loaded(family).processor)
     dark, square = np.zeros((48, 64, 3), dtype=np.uint8), np.zeros((48, 64, 3), dtype=np.uint8)
     square[24:36, 32:48] = 255

@@ -220,7 +220,7 @@ def test_mistakes_are_told(qa, options, error, said):
 
 
 def test_the_front_door_tells_text_from_question():
-    with pytest.raises(InvalidInput, match="a text, or a question"):
+    with pytest.raises(InvalidInput, match="a text, a question"):
         xai_nlp.explain()
     with pytest.raises(InvalidInput, match="context is missing"):
         xai_nlp.explain(question="who?")

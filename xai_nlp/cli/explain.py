@@ -211,11 +211,10 @@ def vqa(
 def tell_attention(explainer: Any, inputs: tuple[Any, ...], method: str, given: dict[str, Any], show: Any) -> None:
     """Explain through attention, and show heads and pairs of words."""
     from xai_nlp.core.rows import progress_bar
-    from xai_nlp.methods import METHODS
     from xai_nlp.viz.heads import render_attention
 
     html, json_to, tokens = show
-    if METHODS[method].over == "inputs":
+    if method not in over_attention():
         raise InvalidInput(f"{method!r} does not look at attention; choose one of {', '.join(over_attention())}.")
     with progress_bar("explaining") as progress:
         found = several_of(explainer.explain(*inputs, method=method, progress=progress, **given))
@@ -229,7 +228,7 @@ def over_attention() -> list[str]:
     """The methods that look at attention."""
     from xai_nlp.methods import METHODS
 
-    return sorted(name for name, cls in METHODS.items() if cls.over != "inputs")
+    return sorted(name for name, cls in METHODS.items() if cls.over not in ("inputs", "layer"))
 
 
 @attention_app.command(name="sentiment")
