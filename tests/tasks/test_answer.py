@@ -222,7 +222,7 @@ def test_mistakes_are_told(qa, options, error, said):
 def test_the_front_door_tells_text_from_question():
     with pytest.raises(InvalidInput, match="a text, a question"):
         xai_nlp.explain()
-    with pytest.raises(InvalidInput, match="context is missing"):
+    with pytest.raises(InvalidInput, match="got question"):
         xai_nlp.explain(question="who?")
     with pytest.raises(InvalidInput, match="does not do"):
         xai_nlp.explain(question="who?", context="Ada", model=xai_nlp.load("sentiment"))
