@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -165,7 +165,7 @@ def _places(rows: int, columns: int) -> Sequence[tuple[int, int]]:
     return [(row, column) for row in range(rows) for column in range(columns)]
 
 
-def _heat(ax: Axes, scores: np.ndarray, aspect: str = "equal", alpha: float | None = None) -> Any:
+def _heat(ax: Axes, scores: np.ndarray, aspect: Literal["equal", "auto"] = "equal", alpha: float | None = None) -> Any:
     """Scores on the scale of the other pictures, in their own numbers, centred on zero."""
     views.draw_view(ax, scores, sign="all", outlier_perc=0)
     drawn = ax.images[-1]
