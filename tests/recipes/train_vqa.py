@@ -154,7 +154,10 @@ def train(given: argparse.Namespace) -> None:
     torch.manual_seed(0)
     words = vocabulary()
     tokenizer = tokenizer_of(words)
-    model = ViltForQuestionAnswering(config_of(len(words), given.width, given.layers, given.patch))
+    if given.start is None:
+        model = ViltForQuestionAnswering(config_of(len(words), given.width, given.layers, given.patch))
+    else:
+        model = ViltForQuestionAnswering.from_pretrained(given.start, dtype=torch.float32).train()
     optimizers = optimizers_of(model, given.lr)
     given.work.mkdir(parents=True, exist_ok=True)
     kept, step, spent = given.work / "checkpoint.pt", 0, 0.0
@@ -167,7 +170,8 @@ def train(given: argparse.Namespace) -> None:
     say(f"{sum(p.numel() for p in model.parameters()):,} parameters, from step {step}")
     begin = time.monotonic()
     weights = {name: float(weight) for name, _, weight in (item.partition("=") for item in given.weights)}
-    drawn, draws = Drawn(given.images, tokenizer, seed=1 + step, weights=weights), np.random.default_rng(step)
+    first = 1 + step + given.seed
+    drawn, draws = Drawn(given.images, tokenizer, seed=first, weights=weights), np.random.default_rng(first)
     say(f"{given.images:,} scenes, {len(drawn.texts)} wordings, drawn in {time.monotonic() - begin:.0f} s")
     begin, running, saved = time.monotonic(), [], time.monotonic()
     while (elapsed := spent + time.monotonic() - begin) < 60 * given.minutes:
@@ -223,7 +227,9 @@ if __name__ == "__main__":
     parser.add_argument("--width", type=int, default=144)
     parser.add_argument("--layers", type=int, default=5)
     parser.add_argument("--patch", type=int, default=12)
+    parser.add_argument("--start", type=Path, help="a folder that an earlier run wrote, to begin from")
     parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--seed", type=int, default=0, help="other scenes than an earlier run's")
     parser.add_argument("--examples", type=int, default=5000)
     parser.add_argument(
         "--weights", nargs="*", default=[], metavar="TYPE=N", help="question types drawn N times as often"
