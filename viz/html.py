@@ -24,11 +24,9 @@ from xai_nlp.viz.view import view
 from xai_nlp.viz.wording import NO_PROMISE
 
 SCOPE = "xai-nlp"
-SCRIPTS = ("show.js", "grid.js", "numbers.js", "reader.js", "maps.js", "image.js")
+SCRIPTS = ("show.js", "grid.js", "numbers.js", "reader.js", "maps.js", "image.js", "enrich.js")
 STYLES = ("look.css", "maps.css", "image.css")
-MOUNT = (
-    "\ndocument.querySelectorAll('.xai-nlp').forEach((root) => { if (mount(root)) { maps(root); images(root); } });\n"
-)
+MOUNT = "\ndocument.querySelectorAll('.xai-nlp').forEach(enrich);\n"
 
 # What HTML cannot hold: NUL, half of a surrogate pair. One character for one, so that offsets stay true.
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
@@ -36,17 +34,25 @@ _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 
 def fragment(explanations: Sequence[Explanation]) -> str:
     """HTML to put into another page, such as a notebook: styled under one class, readable where scripts are removed."""
-    return _render("fragment.html", explanations, level=2, style=_style(), script=_script())
+    return _render("fragment.html", explanations, level=2, style=style(), script=script() + MOUNT)
+
+
+def body(explanations: Sequence[Explanation], *, level: int = 2) -> str:
+    """The markup alone, for a host that has `style` and `script`: put into an element of class SCOPE, then `enrich` it.
+
+    level: of the first heading.
+    """
+    return _render("body.html", explanations, level=level)
 
 
 def page(explanations: Sequence[Explanation], *, title: str | None = None) -> str:
     """A complete HTML file: no network, nothing but itself, under a strict content policy."""
-    style, script = _style() + _static("page.css"), _script()
+    look, code = style() + _asset("page.css"), script() + MOUNT
     policy = (
-        f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'; img-src data:; "
+        f"default-src 'none'; style-src '{_sha256(look)}'; script-src '{_sha256(code)}'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
-    return _render("page.html", explanations, level=1, style=style, script=script, policy=policy, title=title)
+    return _render("page.html", explanations, level=1, style=look, script=code, policy=policy, title=title)
 
 
 def as_json(explanations: Sequence[Explanation]) -> str:
@@ -65,7 +71,7 @@ def _render(template: str, explanations: Sequence[Explanation], **values: object
     shown = view(explanations)
     values["title"] = values.get("title") or f"{''.join(shown.question) or 'Nothing explained yet'} · xai_nlp"
     for trusted in ("style", "script"):
-        values[trusted] = Markup(values[trusted])  # our own files; escaping would break them
+        values[trusted] = Markup(values.get(trusted, ""))  # our own files; escaping would break them
     text = (
         _environment()
         .get_template(template)
@@ -94,16 +100,19 @@ def _environment() -> Environment:
 
 
 @lru_cache(maxsize=1)
-def _style() -> str:
-    return "\n" + scale.css(SCOPE) + "".join(map(_static, STYLES))
+def style() -> str:
+    """The style sheet of everything under the class SCOPE."""
+    return "\n" + scale.css(SCOPE) + "".join(map(_asset, STYLES))
 
 
-def _script() -> str:
-    return "\n" + "".join(map(_static, SCRIPTS)) + MOUNT
+@lru_cache(maxsize=1)
+def script() -> str:
+    """One ES module, which exports `enrich(root)` for an element of class SCOPE that holds `body`."""
+    return "\n" + "".join(map(_asset, SCRIPTS))
 
 
-def _static(name: str) -> str:
-    return _read("static", name)
+def _asset(name: str) -> str:
+    return _read("assets", name)
 
 
 def _read(folder: str, name: str) -> str:
