@@ -37,12 +37,12 @@ def fragment(explanations: Sequence[Explanation]) -> str:
     return _render("fragment.html", explanations, level=2, style=style(), script=script() + MOUNT)
 
 
-def body(explanations: Sequence[Explanation], *, level: int = 2) -> str:
-    """The markup alone, for a host that has `style` and `script`: put into an element of class SCOPE, then `enrich` it.
+def markup(explanations: Sequence[Explanation], *, level: int = 2) -> str:
+    """An element of class SCOPE without style or script, for a host that has both: there, `enrich` it.
 
     level: of the first heading.
     """
-    return _render("body.html", explanations, level=level)
+    return _render("bare.html", explanations, level=level)
 
 
 def page(explanations: Sequence[Explanation], *, title: str | None = None) -> str:
@@ -107,7 +107,7 @@ def style() -> str:
 
 @lru_cache(maxsize=1)
 def script() -> str:
-    """One ES module, which exports `enrich(root)` for an element of class SCOPE that holds `body`."""
+    """One ES module, which exports `enrich(root)` for what `markup` gives."""
     return "\n" + "".join(map(_asset, SCRIPTS))
 
 
