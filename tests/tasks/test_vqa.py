@@ -252,10 +252,7 @@ def test_forced_answers_have_the_probability_that_generate_gives(family, image):
         )
     ids = out.sequences[0, made["input_ids"].shape[1] :].tolist()
     steps = torch.stack([step[0] for step in out.logits]).log_softmax(-1)
-    text = found.tokenizer.decode(ids)
-    if found.tokenizer(text, add_special_tokens=False)["input_ids"] != ids:
-        pytest.skip("this answer is not spelt as it was written")
-    why = explainer.explain(Image.fromarray(image), QUESTION, answer=text, method="occlusion")
+    why = explainer.explain(Image.fromarray(image), QUESTION, answer=ids, method="occlusion")
     assert why.value == pytest.approx(float(steps[range(3), ids].sum()), abs=1e-3)
 
 

@@ -41,9 +41,7 @@ class Picture:
     @property
     def names(self) -> tuple[str, ...]:
         """What regions are called: "row 2, column 3", or "region 4"; counted from 1."""
-        if self.grid is None:
-            return tuple(f"region {r + 1}" for r in range(len(self.boxes)))
-        return tuple(f"row {r // self.grid[1] + 1}, column {r % self.grid[1] + 1}" for r in range(len(self.boxes)))
+        return region_names(len(self.boxes), self.grid)
 
     def best(self) -> int:
         """Which region speaks most for the target."""
@@ -71,6 +69,17 @@ class Picture:
             )
         except (KeyError, TypeError, ValueError, binascii.Error, InvalidInput) as error:
             raise UnreadableFile(f"the picture of this explanation cannot be read: {error}.") from None
+
+
+def region_names(count: int, grid: tuple[int, int] | None) -> tuple[str, ...]:
+    """What so many regions are called, counted from 1.
+
+    >>> region_names(2, None), region_names(2, (1, 2))
+    (('region 1', 'region 2'), ('row 1, column 1', 'row 1, column 2'))
+    """
+    if grid is None:
+        return tuple(f"region {r + 1}" for r in range(count))
+    return tuple(f"row {r // grid[1] + 1}, column {r % grid[1] + 1}" for r in range(count))
 
 
 def _whole(pair: Any) -> tuple[int, int]:

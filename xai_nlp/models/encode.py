@@ -28,6 +28,12 @@ class Row:
     told: tuple[int, ...] | None = None  # the tokens that an explanation tells of; all of them if None
     sight: Any = None  # the image that goes with it (tasks.sight.Sight)
     written: tuple[int, ...] = ()  # the tokens of the answer, in a model that writes it
+    others: tuple[int, ...] = ()  # what those are compared with
+
+    @property
+    def shown(self) -> list[int]:
+        """Which tokens an explanation tells of."""
+        return list(range(len(self)) if self.told is None else self.told)
 
     def __len__(self) -> int:
         return len(self.offsets)

@@ -14,8 +14,10 @@ from xai_nlp.core.reduce import Span
 from xai_nlp.core.result import SPECIAL
 from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.models.encode import Row
+from xai_nlp.models.forced import followed
 from xai_nlp.models.layout import base_of
 from xai_nlp.models.vision import Patches, Regions, patches
+from xai_nlp.models.writing import Answer, Writer, rendered
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +34,9 @@ class Looking:
     """A classifier whose image enters as pixels: ViLT. Its sequence is words, a position of the image's own, patches.
 
     pixels: the argument that the image enters by.
-    generates: the answer is written word by word, not chosen.
     """
 
     pixels = "pixel_values"
-    generates = False
 
     def __init__(self, model: Any, processor: Any) -> None:
         self.model, self.processor = model, processor
@@ -131,9 +131,9 @@ class Generating(Looking):
     Where the template is missing (PaliGemma), the processor puts the image before the question.
     """
 
-    generates = True
+    begin: int | None = None  # where the answer begins in what the model generates; None is after the prompt
 
-    def prompt(self, image: Any, question: str, answer: str | None, longest: int) -> Prompt:
+    def prompt(self, image: Any, question: str, answer: Answer | None, longest: int) -> Prompt:
         """The prompt, with the answer that the model gives (greedy), or the one given.
 
         Raises InvalidInput for an answer without a token, Unsupported where the question is not found in the prompt.
@@ -143,12 +143,8 @@ class Generating(Looking):
         ids = made["input_ids"]
         of_token = {name: value for name, value in made.items() if value.shape == ids.shape}
         of_image = {name: value for name, value in made.items() if name not in of_token}
-        words = self.written(made, longest) if answer is None else self.spelt(answer)
-        if not words:
-            raise InvalidInput(_no_answer(answer))
-        follows = {"attention_mask": 1, "token_type_ids": 1}  # as `generate` goes on; mm_token_type_ids are 0: text
-        inputs = {name: value[0].tolist() + [follows.get(name, 0)] * len(words) for name, value in of_token.items()}
-        inputs["input_ids"] = ids[0].tolist() + list(words)
+        words = self.answered(made, answer, longest)
+        inputs = {name: value[0].tolist() for name, value in followed(of_token, torch.tensor(words)).items()}
         offsets = self.found(question, ids[0].tolist())
         tokens = self.tokenizer.convert_ids_to_tokens(inputs["input_ids"])
         segment = tuple(SPECIAL if span is None else 0 for span in offsets) + (SPECIAL,) * len(words)
@@ -159,26 +155,23 @@ class Generating(Looking):
     def tokenizer(self) -> Any:
         return self.processor.tokenizer
 
+    @cached_property
+    def writer(self) -> Writer:
+        return Writer(self.model, self.tokenizer)
+
     def rendered(self, question: str) -> str:
         if not getattr(self.processor, "chat_template", None):
             return f"{getattr(self.processor, 'image_token', '')}{question}"
-        content = [{"type": "image"}, {"type": "text", "text": question}]
-        return self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+        return rendered(self.processor, [{"type": "image"}, {"type": "text", "text": question}])
 
-    def spelt(self, answer: str) -> list[int]:
-        """The tokens of an answer as they follow a prompt."""
-        return self.tokenizer(answer, add_special_tokens=False)["input_ids"]
-
-    def written(self, made: Mapping[str, Tensor], longest: int) -> list[int]:
-        """The tokens that the model writes, the likeliest at each step, without the one that ends them."""
-        moved = {name: value.to(self.model.device) for name, value in made.items()}
-        whole = self.model.generate(**moved, max_new_tokens=longest, do_sample=False)
-        return self._until_end(whole[0, made["input_ids"].shape[1] :].tolist())
-
-    def _until_end(self, ids: Sequence[int]) -> list[int]:
-        special = set(self.tokenizer.all_special_ids)
-        end = next((i for i, token in enumerate(ids) if token in special), len(ids))
-        return list(ids[:end])
+    def answered(self, made: Mapping[str, Tensor], answer: Answer | None, longest: int) -> list[int]:
+        """The tokens of the answer: the one given, or the one that the model gives. Raises InvalidInput for none."""
+        words = self.writer.written(made, longest, begin=self.begin) if answer is None else self.writer.spelt(answer)
+        if not words and answer is None:
+            raise InvalidInput("the model answered nothing; give an answer of your own: answer='…'.")
+        if not words:
+            raise InvalidInput(f"the answer {answer!r} has no token.")
+        return words
 
     def found(self, question: str, ids: Sequence[int]) -> list[Span | None]:
         """Where each of the prompt's tokens stands in the question; None for those that are not its.
@@ -190,7 +183,7 @@ class Generating(Looking):
         start = text.rfind(question)
         for piece, begin in ((text, start), (question, 0)):
             known = self.tokenizer(piece, add_special_tokens=False, return_offsets_mapping=True)
-            spans = _inside(known["offset_mapping"], question, begin)
+            spans = inside(known["offset_mapping"], question, begin)
             first = next((i for i, span in enumerate(spans) if span), len(spans))
             wanted = known["input_ids"][first:]
             ends = range(len(ids), len(wanted) - 1, -1) if begin == 0 else [len(ids)]
@@ -232,20 +225,13 @@ class Generating(Looking):
 class Blip(Generating):
     """BLIP: the question looks at the image, the answer at the question; three stacks, run one after the other."""
 
-    def rendered(self, question: str) -> str:
-        return question
+    begin = 1  # after the decoder's start
 
-    def written(self, made: Mapping[str, Tensor], longest: int) -> list[int]:
-        moved = {name: value.to(self.model.device) for name, value in made.items()}
-        return self._until_end(self.model.generate(**moved, max_new_tokens=longest, do_sample=False)[0, 1:].tolist())
-
-    def prompt(self, image: Any, question: str, answer: str | None, longest: int) -> Prompt:
+    def prompt(self, image: Any, question: str, answer: Answer | None, longest: int) -> Prompt:
         text = self.tokenizer(question, return_offsets_mapping=True, return_tensors="pt")
         of_image = self.tensors(image)
         made = {name: text[name] for name in ("input_ids", "attention_mask")}
-        words = self.written({**made, **of_image}, longest) if answer is None else self.spelt(answer)
-        if not words:
-            raise InvalidInput(_no_answer(answer))
+        words = self.answered({**made, **of_image}, answer, longest)
         offsets = tuple((int(a), int(b)) for a, b in text["offset_mapping"][0].tolist())
         segment = tuple(0 if b > a else SPECIAL for a, b in offsets)
         inputs = {name: value[0].tolist() for name, value in made.items()}
@@ -270,13 +256,7 @@ class Blip(Generating):
         ).logits
 
 
-def _no_answer(given: str | None) -> str:
-    if given is None:
-        return "the model answered nothing; give an answer of your own: answer='…'."
-    return f"the answer {given!r} has no token."
-
-
-def _inside(offsets: Sequence[Span], question: str, start: int) -> list[Span | None]:
+def inside(offsets: Sequence[Span], question: str, start: int) -> list[Span | None]:
     """Places in a question that begins at character `start`, white space left out; None for what lies outside."""
     found: list[Span | None] = []
     for first, last in offsets:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from xai_nlp.core.arrays import Array
 from xai_nlp.core.features import NO_FEATURE
-from xai_nlp.core.picture import Box
+from xai_nlp.core.picture import Box, region_names
 from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 
 if TYPE_CHECKING:
@@ -186,6 +186,10 @@ class Regions:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return region_names(len(self.boxes), self.grid)
 
     @property
     def raster(self) -> Array | None:

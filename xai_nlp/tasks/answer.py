@@ -97,7 +97,7 @@ class QuestionAnsweringExplainer(Explainer):
         """The best answers to each question, the best first."""
         pairs = self._pairs(question, context)
         with borrowed(self.model, evaluate=True):
-            rows = self._encode(pairs, max_length, stride)
+            rows = self._encode(pairs, How(max_length=max_length, stride=stride))
             outputs = self._outputs(rows)
         readings = _readings(pairs, rows, outputs)
         return [reading.answers(best=best, longest=longest, unanswerable=unanswerable) for reading in readings]

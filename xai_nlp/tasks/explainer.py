@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, ClassVar
@@ -22,7 +22,7 @@ from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.state import borrowed
 from xai_nlp.methods import find_method
 from xai_nlp.models.adapter import Adapter
-from xai_nlp.models.encode import Row, Text, batches, encode, padded
+from xai_nlp.models.encode import Row, batches, encode, padded
 from xai_nlp.models.layout import text_config
 from xai_nlp.models.load import Loaded
 from xai_nlp.tasks.pose import REFERENCE, Batch, Poser
@@ -88,6 +88,9 @@ class How:
         return [Asked(method=find_method(name, self.options), baseline=baseline, **place) for name in self.methods]  # type: ignore[arg-type]
 
 
+AS_USUAL = How()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Aim:
     """What is explained of one example: T numbers, the mean over some of its rows."""
@@ -130,15 +133,15 @@ class Explainer:
     # ----------------------------------------------------------------------------------------------------------------
 
     def _explained(
-        self, texts: Sequence[Text], how: How, aims_of: Callable[[list[Row], list[Tensor]], list[Aim]]
+        self, wanted: Sequence[Any], how: How, aims_of: Callable[[list[Row], list[Tensor]], list[Aim]]
     ) -> Explanations:
-        """Explanations of each text, method by method, target by target."""
+        """Explanations of each input, method by method, target by target."""
         baseline = how.baseline if how.baseline is not None else "zero" if self.pad is None else "pad"
-        wanted = how.asked(baseline)
+        methods = how.asked(baseline)
         with borrowed(self.model, evaluate=True):
-            rows = self._encode(texts, how.max_length, how.stride, long=how.long)
+            rows = self._encode(wanted, how)
             aims = aims_of(rows, self._outputs(rows))
-            found = [self._of_method(asked, how, aims, rows) for asked in wanted]
+            found = [self._of_method(asked, how, aims, rows) for asked in methods]
         return Explanations(why for of_text in zip(*found, strict=True) for of_method in of_text for why in of_method)
 
     def _of_method(self, asked: Asked, how: How, aims: Sequence[Aim], rows: Sequence[Row]) -> list[list[Explanation]]:
@@ -163,15 +166,14 @@ class Explainer:
 
     # Encode and predict ---------------------------------------------------------------------------------------------
 
-    def _encode(
-        self, texts: Sequence[Text], max_length: int | None = None, stride: int | None = None, *, long: str = "windows"
-    ) -> list[Row]:
-        limits = [self.adapter.max_length, getattr(self.tokenizer, "model_max_length", None), max_length]
+    def _encode(self, wanted: Sequence[Any], how: How = AS_USUAL) -> list[Row]:
+        """The rows of each input: here a text or a pair; a task that asks more than that says how."""
+        limits = [self.adapter.max_length, getattr(self.tokenizer, "model_max_length", None), how.max_length]
         limit = min(n for n in limits if n)
         names = ["input_ids", "attention_mask", *self.tokenizer.model_input_names]
-        shared = min(64, limit // 4) if stride is None else stride
-        shared_or_none = shared if long == "windows" else None
-        return encode(self.tokenizer, texts, max_length=limit, stride=shared_or_none, names=names, cut=self.cut)
+        shared = min(64, limit // 4) if how.stride is None else how.stride
+        stride = shared if how.long == "windows" else None
+        return encode(self.tokenizer, wanted, max_length=limit, stride=stride, names=names, cut=self.cut)
 
     def _batch(self, rows: list[Row]) -> Batch:
         inputs = padded(rows, self.pad, self.model.device)
@@ -184,6 +186,10 @@ class Explainer:
     def _width(self) -> int:
         return self.model.get_input_embeddings().weight.shape[1]
 
+    def _kind(self, row: Row) -> Hashable:
+        """Rows of different kinds do not share a batch."""
+        return None
+
     def _groups(self, rows: Sequence[Row], *, matrices: bool = False) -> list[list[int]]:
         """Rows that go together; where attention matrices are kept, as few as their size asks for."""
         width = self._width
@@ -191,7 +197,14 @@ class Explainer:
             config = text_config(self.model)
             heads = getattr(config, "num_attention_heads", 1)
             width = len(self.adapter.layers) * heads * max(map(len, rows))
-        return batches(rows, max(1, BATCH_ENTRIES // width), even=self.pad is None)
+        kinds: dict[Hashable, list[int]] = {}
+        for i, row in enumerate(rows):
+            kinds.setdefault(self._kind(row), []).append(i)
+        return [
+            [members[i] for i in group]
+            for members in kinds.values()
+            for group in batches([rows[m] for m in members], max(1, BATCH_ENTRIES // width), even=self.pad is None)
+        ]
 
     def _run(self, batch: Batch, owner: Tensor) -> Tensor:
         """The model's outputs for rows that belong to `owner`, whatever hooks are on: (R, *C)."""
@@ -293,7 +306,7 @@ class _OfRow:
 
     def scored(self, target: int) -> Scored:
         mine = self.found
-        told = list(range(len(self.row)) if self.row.told is None else self.row.told)
+        told = self.row.shown
         scores = torch.stack([channel[self.place, target, told] for channel in mine.channels.values()]).cpu().numpy()
         value, start = (float(end[self.place, target]) for end in (mine.value, mine.baseline_value))
         return Scored(
@@ -350,7 +363,7 @@ class _OfRow:
     def _read(self, kind: str, found: Sequence[Tensor]) -> tuple[Tensor, tuple[Names, Names]]:
         """Matrices (H, Q, K) of one kind, stacked; what their queries and keys are, None for the tokens."""
         whole = torch.stack(list(found))  # (layers, H, Q, K)
-        words = list(range(len(self.row)) if self.row.told is None else self.row.told)
+        words = self.row.shown
         outputs = tuple(f"output {i}" for i in range(whole.shape[2]))
         if kind == "decoder":
             return whole, (outputs, outputs)
@@ -358,15 +371,11 @@ class _OfRow:
             return whole[..., words], (outputs, None)
         if kind in ("joint", "image"):  # what words drew from regions
             whole = whole[:, :, words]
-            return self._by_region(whole, joint=kind == "joint"), (None, self._region_names)
+            return self._by_region(whole, joint=kind == "joint"), (None, self.row.sight.regions.names)
         if kind == "words":  # what regions drew from words
             of_regions = self._by_region(whole[..., words].transpose(2, 3), joint=False).transpose(2, 3)
-            return of_regions, (self._region_names, None)
+            return of_regions, (self.row.sight.regions.names, None)
         return whole[:, :, words][..., words], (None, None)
-
-    @property
-    def _region_names(self) -> tuple[str, ...]:
-        return self.row.sight.picture([0.0] * len(self.row.sight.regions)).names
 
     def _by_region(self, whole: Tensor, *, joint: bool) -> Tensor:
         """Keys that are patches of the image (layers, H, Q, K) as its regions: (layers, H, Q, M)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -35,10 +36,15 @@ class Sight:
             return replace(self, start=self.inputs[self.pixels], regions=still)
         return replace(self, words_move=what == "both")
 
+    @cached_property
+    def kept(self) -> bytes:
+        """The image as an explanation keeps it."""
+        return shown(self.image)
+
     def picture(self, scores: Sequence[float]) -> Picture:
         regions = self.regions
         return Picture(
-            image=shown(self.image),
+            image=self.kept,
             size=self.image.size,
             boxes=regions.boxes,
             scores=tuple(scores),

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from xai_nlp.core.result import SPECIAL, Explanation, Explanations
+from xai_nlp.core.result import Explanation, Explanations
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.gate import steady
 from xai_nlp.hooks.state import borrowed
-from xai_nlp.models.encode import Row, Text
+from xai_nlp.models.encode import Row
 from xai_nlp.models.load import Loaded
 from xai_nlp.models.looking import Generating, Looking, WithFeatures, looking
 from xai_nlp.models.vision import Regions, baseline_image, read_image
-from xai_nlp.tasks.explainer import Aim, Explainer, How
+from xai_nlp.models.writing import Answer
+from xai_nlp.tasks.explainer import AS_USUAL, Aim, Explainer, How
 from xai_nlp.tasks.labels import Labels
 from xai_nlp.tasks.pose import Batch
 from xai_nlp.tasks.sight import Seen, Sight
+from xai_nlp.tasks.writing import Forced, told_of
 
 MOVES = ("both", "text", "image")
 LONGEST = 20  # tokens of an answer that is written
-SHOWN = 8  # answers that an explanation lists
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +36,8 @@ class Looked:
     question: str
     sight: Sight
     target: Any = None
-    answer: str | None = None
-    rather_than: str | None = None
+    answer: Any = None
+    rather_than: Any = None
     rank: int = 1
     longest: int = LONGEST
 
@@ -55,11 +57,7 @@ class VisualQuestionAnsweringExplainer(Explainer):
         if loaded.processor is None and not isinstance(looking(self.model, None), WithFeatures):
             raise InvalidInput("a model that looks at images needs its processor: load(model, processor=…).")
         self.looking: Looking = looking(self.model, loaded.processor)
-        self.labels = None if self.looking.generates else Labels.of(self.model.config)
-
-    def read(self, output: Any) -> Tensor:
-        """Answers' logits (R, C), or those of each word of a written answer (R, n, V)."""
-        return output
+        self.forced = Forced(self.looking.writer) if isinstance(self.looking, Generating) else None
 
     def explain(
         self,
@@ -67,8 +65,8 @@ class VisualQuestionAnsweringExplainer(Explainer):
         question: str | Sequence[str],
         *,
         target: Any = None,
-        answer: str | None = None,
-        rather_than: str | None = None,
+        answer: Answer | None = None,
+        rather_than: Answer | None = None,
         rank: int = 1,
         regions: Any = "auto",
         image_baseline: str = "grey",
@@ -95,7 +93,7 @@ class VisualQuestionAnsweringExplainer(Explainer):
 
         Raises InvalidInput for an image that cannot be read, an empty question, or an answer that cannot be given.
         """
-        asked = How.of({"unit": "log-probability" if self.looking.generates else "logit", **how})
+        asked = How.of({"unit": "log-probability" if self.forced else "logit", **how})
         if moves not in MOVES:
             raise UnknownName("part that moves", moves, MOVES)
         single = isinstance(question, str)
@@ -114,13 +112,12 @@ class VisualQuestionAnsweringExplainer(Explainer):
         notes = {"moves": None if moves == "both" else moves, "image_baseline": image_baseline}
 
         def aims(rows: list[Row], outputs: list[Tensor]) -> list[Aim]:
-            aim = self._chosen if self.labels else self._written
             return [
-                replace(aim(one, row, logits, asked.unit), segments=(one.question,), rows=(e,), notes=notes)
-                for e, (one, row, logits) in enumerate(zip(looked, rows, outputs, strict=True))
+                self._aim(one, row, read, asked.unit, notes)
+                for one, row, read in zip(looked, rows, outputs, strict=True)
             ]
 
-        found = self._explained(looked, asked, aims)  # type: ignore[arg-type]
+        found = self._explained(looked, asked, aims)
         one_each = isinstance(asked.method, str) and len(found) == len(questions)
         return found[0] if single and one_each else found
 
@@ -129,9 +126,14 @@ class VisualQuestionAnsweringExplainer(Explainer):
         with borrowed(self.model, evaluate=True):
             sight = self._sight(image, "auto", "grey", 0, given.get("features"), given.get("boxes"))
             looked = Looked(question=self._questions(question)[0], sight=sight, longest=longest)
-            (row,) = self._encode([looked])  # type: ignore[list-item]
+            (row,) = self._encode([looked])
             (outputs,) = self._outputs([row])
-        return self.labels.shown(outputs) if self.labels else self._shown(row, outputs)
+        return self.forced.shown(row, outputs) if self.forced else self._labels.shown(outputs)
+
+    @cached_property
+    def _labels(self) -> Labels:
+        """The answers that a classifier chooses from."""
+        return Labels.of(self.model.config)
 
     # Look -----------------------------------------------------------------------------------------------------------
 
@@ -171,30 +173,20 @@ class VisualQuestionAnsweringExplainer(Explainer):
 
     # Encode ---------------------------------------------------------------------------------------------------------
 
-    def _encode(
-        self,
-        texts: Sequence[Text],
-        max_length: int | None = None,
-        stride: int | None = None,
-        *,
-        long: str = "windows",
-    ) -> list[Row]:
-        looked: Sequence[Looked] = texts  # type: ignore[assignment]
-        if isinstance(self.looking, Generating):
-            rows = [self._prompt(self.looking, e, one) for e, one in enumerate(looked)]
-        else:
-            plain = super()._encode([one.question for one in looked], max_length, stride, long="error")
-            rows = [replace(row, sight=looked[row.example].sight) for row in plain]
-        return rows
+    def _encode(self, wanted: Sequence[Looked], how: How = AS_USUAL) -> list[Row]:
+        if self.forced:
+            return [self._prompt(e, one) for e, one in enumerate(wanted)]
+        rows = super()._encode([one.question for one in wanted], replace(how, long="error"))
+        return [replace(row, sight=wanted[row.example].sight) for row in rows]
 
-    def _prompt(self, family: Generating, example: int, one: Looked) -> Row:
+    def _prompt(self, example: int, one: Looked) -> Row:
         """The tokens of an explanation are the question's; the template's, the image's and the answer's stay."""
-        prompt = family.prompt(one.sight.image, one.question, one.answer, one.longest)
-        asked = tuple(i for i, segment in enumerate(prompt.segment) if segment != SPECIAL)
-        told = asked if len(asked) + 2 < len(prompt.tokens) else None  # [CLS] and [SEP] are told of, as elsewhere
+        assert isinstance(self.looking, Generating) and self.forced
+        prompt = self.looking.prompt(one.sight.image, one.question, one.answer, one.longest)
         sight = replace(one.sight, inputs={**one.sight.inputs, **prompt.image})
-        inputs = prompt.inputs
-        return Row(example, inputs, prompt.tokens, prompt.offsets, prompt.segment, told, sight, prompt.answer)
+        told = told_of(prompt.segment)
+        row = Row(example, prompt.inputs, prompt.tokens, prompt.offsets, prompt.segment, told, sight)
+        return self.forced.row(row, prompt.answer, one.rather_than)
 
     def _batch(self, rows: list[Row]) -> Batch:
         batch = super()._batch(rows)
@@ -204,83 +196,49 @@ class VisualQuestionAnsweringExplainer(Explainer):
             batch.movable[:] = False
         return replace(batch, seen=Seen.of([row.sight for row in rows], self.model.device, places))
 
-    def _groups(self, rows: Sequence[Row], *, matrices: bool = False) -> list[list[int]]:
+    def _kind(self, row: Row) -> Hashable:
         """Images of one shape go together; a model that writes gets one at a time."""
-        kinds: dict[Any, list[int]] = {}
-        for i, row in enumerate(rows):
-            shape = row.sight.inputs[row.sight.pixels].shape
-            kinds.setdefault(i if row.written else (shape, len(row.sight.regions)), []).append(i)
-        return [
-            [members[i] for i in group]
-            for members in kinds.values()
-            for group in super(VisualQuestionAnsweringExplainer, self)._groups(
-                [rows[m] for m in members], matrices=matrices
-            )
-        ]
+        shape = row.sight.inputs[row.sight.pixels].shape
+        return row.example if row.written else (shape, len(row.sight.regions))
 
     def _run(self, batch: Batch, owner: Tensor) -> Tensor:
         assert batch.seen is not None
         inputs = {name: tensor[owner] for name, tensor in batch.inputs.items()}
         with steady():
-            return self.looking.answers({**inputs, **batch.seen.of_owners(owner)}, batch.rows[0].written)
+            logits = self.looking.answers({**inputs, **batch.seen.of_owners(owner)}, batch.rows[0].written)
+        return self.forced.read(logits, batch.rows, owner) if self.forced else logits
 
     # Aim ------------------------------------------------------------------------------------------------------------
 
-    def _chosen(self, one: Looked, row: Row, logits: Tensor, unit: str) -> Aim:
+    def _aim(self, one: Looked, row: Row, read: Tensor, unit: str, notes: Mapping[str, Any]) -> Aim:
+        if self.forced is None:
+            return self._chosen(one, row, read, unit, notes)
+        if one.rank != 1:
+            raise InvalidInput("a model that writes its answer ranks none; give the answer: answer='…'.")
+        target = self.forced.checked(one.target, unit)
+        return self.forced.aim(
+            one.question, row, read, target=target, unit=unit, rather_than=one.rather_than, notes=notes
+        )
+
+    def _chosen(self, one: Looked, row: Row, logits: Tensor, unit: str, notes: Mapping[str, Any]) -> Aim:
         """An answer of a classifier, or one rather than another."""
-        assert self.labels is not None
         wanted = one.answer if one.target is None else one.target
         if wanted is None:
             if not 1 <= one.rank <= len(logits):
                 raise InvalidInput(f"rank is from 1, the model's answer, to {len(logits)}; got {one.rank}.")
             wanted = int(logits.topk(one.rank).indices[-1])
-        name, weights = self.labels.weights(wanted, logits)
+        name, weights = self._labels.weights(wanted, logits)
         if one.rather_than is not None:
-            other, less = self.labels.weights(one.rather_than, logits)
+            other, less = self._labels.weights(one.rather_than, logits)
             if other == name:
                 raise InvalidInput(f"the contrast compares {name!r} with itself.")
             name, weights = f"{name}-{other}", weights - less
-        weights = weights[None].to(logits.device)
-        return _aim((name,), weights, self.labels.link(unit), self.labels.shown(logits))
-
-    def _written(self, one: Looked, row: Row, logits: Tensor, unit: str) -> Aim:
-        """A written answer as a whole, each of its tokens, or the first in which it differs from another."""
-        wanted = "answer" if one.target is None else one.target
-        if wanted not in ("answer", "words"):
-            raise UnknownName("target", wanted, ("answer", "words"), "An answer of your own goes into answer=….")
-        if unit not in ("logit", "log-probability"):
-            raise UnknownName("unit", unit, ("log-probability", "logit"))
-        if one.rank != 1:
-            raise InvalidInput("a model that writes its answer ranks none; give the answer: answer='…'.")
-        written, (n, V) = row.written, logits.shape
-        text = self.tokenizer.decode(written).strip()
-        each = torch.zeros(n, n, V, device=logits.device)
-        each[range(n), range(n), list(written)] = 1
-        if one.rather_than is not None:
-            names, weights = self._contrast(text, written, one.rather_than, each)
-        elif wanted == "words":
-            names, weights = tuple(self.tokenizer.decode([token]).strip() or repr(token) for token in written), each
-        else:
-            names, weights = (text,), each.sum(0, keepdim=True)
-        return _aim(names, weights, unit, self._shown(row, logits))
-
-    def _contrast(
-        self, text: str, written: Sequence[int], rather_than: str, each: Tensor
-    ) -> tuple[tuple[str, ...], Tensor]:
-        assert isinstance(self.looking, Generating)
-        other = self.looking.spelt(rather_than)
-        first = next((k for k, (a, b) in enumerate(zip(written, other, strict=False)) if a != b), None)
-        if first is None:
-            raise InvalidInput(f"{rather_than!r} does not differ from {text!r} in any token of the shorter one.")
-        weights = each[first : first + 1].clone()
-        weights[0, first, other[first]] = -1
-        return (f"{text}-{rather_than}",), weights
-
-    def _shown(self, row: Row, logits: Tensor) -> dict[str, float]:
-        """The probability of a written answer."""
-        told = logits.double().log_softmax(-1)[range(len(row.written)), list(row.written)].sum()
-        return {self.tokenizer.decode(row.written).strip(): float(told.exp())}
-
-
-def _aim(names: tuple[str, ...], weights: Tensor, link: str, outputs: dict[str, float]) -> Aim:
-    return Aim(segments=(), rows=(), names=names, weights=(weights,), link=link, outputs=outputs)
+        return Aim(
+            segments=(one.question,),
+            rows=(row.example,),
+            names=(name,),
+            weights=(weights[None].to(logits.device),),
+            link=self._labels.link(unit),
+            outputs=self._labels.shown(logits),
+            notes=notes,
+        )
