@@ -14,6 +14,14 @@ from xai_nlp.attr.base import (
 )
 from xai_nlp.attr.cam import GuidedGradCam, LayerGradCam
 from xai_nlp.attr.dataloader import DataLoaderAttribution
+from xai_nlp.attr.deeplift import (
+    DeepLift,
+    DeepLiftShap,
+    LayerDeepLift,
+    LayerDeepLiftShap,
+    NeuronDeepLift,
+    NeuronDeepLiftShap,
+)
 from xai_nlp.attr.embedding import (
     InterpretableEmbeddingBase,
     TokenReferenceBase,
@@ -37,6 +45,7 @@ from xai_nlp.attr.layers import (
 )
 from xai_nlp.attr.llm import LLMAttribution, LLMGradientAttribution
 from xai_nlp.attr.llm_result import LLMAttributionResult
+from xai_nlp.attr.lrp import LRP, LayerLRP
 from xai_nlp.attr.neurons import NeuronConductance, NeuronGradient, NeuronIntegratedGradients
 from xai_nlp.attr.noise import GradientShap, LayerGradientShap, NeuronGradientShap, NoiseTunnel
 from xai_nlp.attr.perturbation import (
@@ -49,20 +58,7 @@ from xai_nlp.attr.perturbation import (
     ShapleyValues,
     ShapleyValueSampling,
 )
-from xai_nlp.attr.propagation import (
-    LRP,
-    Deconvolution,
-    DeepLift,
-    DeepLiftShap,
-    GuidedBackprop,
-    LayerDeepLift,
-    LayerDeepLiftShap,
-    LayerLRP,
-    NeuronDeconvolution,
-    NeuronDeepLift,
-    NeuronDeepLiftShap,
-    NeuronGuidedBackprop,
-)
+from xai_nlp.attr.relu import Deconvolution, GuidedBackprop, NeuronDeconvolution, NeuronGuidedBackprop
 from xai_nlp.attr.remote import RemoteLLMAttribution, RemoteLLMProvider, VLLMProvider
 from xai_nlp.attr.stats import (
     MSE,

@@ -13,17 +13,19 @@ from xai_nlp.attr.forward import (
     Forward,
     Layers,
     Refused,
+    Selector,
     TargetType,
     TensorOrTuple,
     UnknownChoice,
     as_tuple,
     at_inputs,
     at_layers,
+    at_neuron,
     site_tensors,
     sites_of,
     tensorized,
 )
-from xai_nlp.core.problem import Tensors
+from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.registry import Method
 from xai_nlp.errors import Unsupported
 
@@ -103,11 +105,10 @@ class GradientAttribution(Attribution):
     """Scores of the inputs, from gradients."""
 
     def _of_inputs(
-        self, method: Method, forward: Forward, baselines: Baselines, rows: int | None, tuple_in: bool
-    ) -> Any:
+        self, method: Method, forward: Forward, baselines: Baselines = None, rows: int | None = None
+    ) -> TensorOrTuple:
         with forward.lent():
-            tensors = squeezed(method.scores(at_inputs(forward, baselines, rows=rows)).tensors)
-        return tensors if tuple_in else tensors[0]
+            return forward.shaped(squeezed(method.scores(at_inputs(forward, baselines, rows=rows)).tensors))
 
     def compute_convergence_delta(
         self,
@@ -130,13 +131,35 @@ class GradientAttribution(Attribution):
         total = sum(scores.flatten(1).sum(1) for scores in as_tuple(attributions))
         return total - (ends[0] - ends[1])
 
-    def _with_delta(
-        self, wanted: bool, shaped: Any, flat: Sequence[Tensor], forward: Forward, baselines: Baselines
-    ) -> Any:
+    def _with_delta(self, wanted: bool, shaped: Any, forward: Forward, baselines: Baselines) -> Any:
+        """The scores, however they are shaped, and where it is wanted what they miss."""
         if not wanted:
             return shaped
-        delta = self.compute_convergence_delta(tuple(flat), baselines, forward.inputs, forward.target, forward.extra)
-        return shaped, delta
+        flat = tuple(t for group in (shaped if isinstance(shaped, list) else [shaped]) for t in as_tuple(group))
+        return shaped, self.compute_convergence_delta(flat, baselines, forward.inputs, forward.target, forward.extra)
+
+
+class Contributions(GradientAttribution):
+    """Scores of the inputs that are contributions, or with `multiply_by_inputs=False` slopes."""
+
+    def __init__(self, forward_func: Callable[..., Any], multiply_by_inputs: bool = True) -> None:
+        super().__init__(forward_func)
+        self._multiply_by_inputs = multiply_by_inputs
+
+
+class ModelAttribution(GradientAttribution):
+    """What is asked of a module, not of any function."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = module(model)
+        super().__init__(model)
+
+
+def module(model: Any) -> nn.Module:
+    """The model. Raises Refused for what is no module."""
+    if not isinstance(model, nn.Module):
+        raise Refused(f"the model must be a torch module; got {type(model).__name__}.")
+    return model
 
 
 class PerturbationAttribution(Attribution):
@@ -155,31 +178,42 @@ class InternalAttribution(Attribution):
         self.device_ids = device_ids  # kept for Captum's signature; hooks follow their module's own device
 
 
+class InternalContributions(InternalAttribution):
+    """The same choice as `Contributions`, for what concerns a layer."""
+
+    def __init__(
+        self,
+        forward_func: Callable[..., Any],
+        layer: Layers,
+        device_ids: list[int] | None = None,
+        multiply_by_inputs: bool = True,
+    ) -> None:
+        super().__init__(forward_func, layer, device_ids)
+        self._multiply_by_inputs = multiply_by_inputs
+
+
 class LayerAttribution(InternalAttribution, GradientAttribution):
     """Scores of what passes at a layer, or at several."""
 
-    def _moving_layer(
-        self, method: Method, forward: Forward, baselines: Baselines, layer_input: bool, rows: int | None
-    ) -> tuple[Any, Tensors]:
-        """Scores where the layer's tensors themselves go from baseline to input."""
-        with forward.lent():
-            problem, counts = at_layers(forward, baselines, sites_of(self.layer, layer_input=layer_input), rows)
-            tensors = squeezed(method.scores(problem).tensors)
-        return like_layers(tensors, counts, self.layer), tensors
-
-    def _inside(
+    def _at_layer(
         self,
-        scores: Callable[[Any], Tensors],
+        method: Method,
         forward: Forward,
-        baselines: Baselines,
         layer_input: bool,
+        baselines: Baselines = None,
         rows: int | None = None,
-    ) -> tuple[Any, Tensors]:
-        """Scores at the layer while the inputs move, or stay."""
+        *,
+        moving: bool = False,
+    ) -> Any:
+        """Scores at the layer while the inputs move, or stay; `moving`: while the layer's own tensors do."""
         sites = sites_of(self.layer, layer_input=layer_input)
         with forward.lent():
-            tensors = squeezed(scores(at_inputs(forward, baselines, sites=sites, rows=rows)))
-        return like_layers(tensors, self._counts(forward, sites, len(tensors)), self.layer), tensors
+            if moving:
+                problem, counts = at_layers(forward, baselines, sites, rows)
+            else:
+                problem, counts = at_inputs(forward, baselines, sites=sites, rows=rows), None
+            tensors = squeezed(method.scores(problem).tensors)
+            return like_layers(tensors, counts or self._counts(forward, sites, len(tensors)), self.layer)
 
     @staticmethod
     def _counts(forward: Forward, sites: Sequence[Any], tensors: int) -> list[int]:
@@ -201,4 +235,30 @@ class LayerAttribution(InternalAttribution, GradientAttribution):
 class NeuronAttribution(InternalAttribution):
     """Scores of the inputs, for one neuron of a layer instead of the function's output."""
 
-    layer: nn.Module
+    def _of_neuron(
+        self,
+        method: Method,
+        forward: Forward,
+        selector: Selector,
+        neuron_input: bool,
+        baselines: Baselines = None,
+        rows: int | None = None,
+        *,
+        through: bool = False,
+    ) -> TensorOrTuple:
+        with forward.lent():
+            problem = self._problem(forward, selector, neuron_input, baselines, rows, through=through)
+            return forward.shaped(squeezed(method.scores(problem).tensors))
+
+    def _problem(
+        self,
+        forward: Forward,
+        selector: Selector,
+        neuron_input: bool,
+        baselines: Baselines,
+        rows: int | None = None,
+        *,
+        through: bool = False,
+    ) -> Problem:
+        (site,) = sites_of(self.layer, layer_input=neuron_input)
+        return at_neuron(forward, baselines, site, selector, through=through, rows=rows)

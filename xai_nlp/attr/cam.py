@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from xai_nlp.attr.base import GradientAttribution, LayerAttribution, check_grad_kwargs
 from xai_nlp.attr.forward import Forward, Refused, TargetType, TensorOrTuple
-from xai_nlp.attr.propagation import GuidedBackprop
-from xai_nlp.core.problem import Problem, Tensors
+from xai_nlp.attr.relu import GuidedBackprop
 from xai_nlp.methods.cam import GradCam
 
 
@@ -31,11 +30,7 @@ class LayerGradCam(LayerAttribution):
         check_grad_kwargs(grad_kwargs)
         forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
         how = GradCam(positive=relu_attributions, summed=attr_dim_summation)
-
-        def scores(problem: Problem) -> Tensors:
-            return how.scores(problem).tensors
-
-        return self._inside(scores, forward, None, attribute_to_layer_input)[0]
+        return self._at_layer(how, forward, attribute_to_layer_input)
 
 
 class GuidedGradCam(GradientAttribution):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -20,6 +21,7 @@ from xai_nlp.hooks.state import borrowed
 
 TensorOrTuple: TypeAlias = Tensor | tuple[Tensor, ...]
 Baselines: TypeAlias = Tensor | int | float | tuple[Tensor | int | float, ...] | None
+Distribution: TypeAlias = TensorOrTuple | Callable[..., TensorOrTuple]  # of baselines
 TargetType: TypeAlias = int | tuple[int, ...] | Tensor | list[int] | list[tuple[int, ...]] | None
 Selector: TypeAlias = int | tuple[int | slice, ...] | Callable[[Any], Tensor]
 Layers: TypeAlias = nn.Module | list[nn.Module]
@@ -39,6 +41,13 @@ class NotRowwise(Refused):
 
 def as_tuple(value: Any) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else (value,)
+
+
+def drawn_for(inputs: Any, baselines: Any) -> tuple[Any, ...]:
+    """A distribution of baselines: what it was given as, or what a function gives, of the inputs if it takes them."""
+    if callable(baselines):
+        baselines = baselines(inputs) if signature(baselines).parameters else baselines()
+    return as_tuple(baselines)
 
 
 def output_tensor(output: Any) -> Tensor:
@@ -109,18 +118,33 @@ class Forward:
     inputs: Tensors  # (B, …) each
     extra: tuple[Any, ...]
     target: TargetType
+    tuple_in: bool = True  # were the inputs a tuple? Scores are what inputs were
 
     @classmethod
-    def of(cls, func: Callable[..., Any], inputs: Any, extra: Any = None, target: TargetType = None) -> Forward:
+    def of(
+        cls,
+        func: Callable[..., Any],
+        inputs: Any,
+        extra: Any = None,
+        target: TargetType = None,
+        *,
+        of_batch: bool = False,
+    ) -> Forward:
+        """Checked. `of_batch`: inputs may differ in batch size, or be empty, where the output is of them all."""
         given = as_tuple(inputs)
         if not given or not all(isinstance(t, Tensor) for t in given):
             raise Refused(f"inputs must be a tensor or a tuple of tensors; got {[type(t).__name__ for t in given]}.")
-        if len({len(t) if t.ndim else 0 for t in given}) != 1 or not given[0].ndim or not len(given[0]):
+        sizes = {len(t) if t.ndim else None for t in given}
+        if None in sizes or ((len(sizes) > 1 or 0 in sizes) and not of_batch):
             raise Refused(f"inputs need one batch size, not 0; got shapes {[tuple(t.shape) for t in given]}.")
         many = len(target) if isinstance(target, list) or (isinstance(target, Tensor) and target.numel() > 1) else None
-        if many not in (None, len(given[0])):
+        if len(sizes) == 1 and many not in (None, len(given[0])):
             raise Refused(f"{len(given[0])} examples need as many targets, or one for all; got {many}.")
-        return cls(func, given, () if extra is None else as_tuple(extra), target)
+        return cls(func, given, () if extra is None else as_tuple(extra), target, isinstance(inputs, tuple))
+
+    def shaped(self, tensors: Sequence[Tensor]) -> TensorOrTuple:
+        """One tensor for each input, as the inputs were given: a tuple, or the one alone."""
+        return tuple(tensors) if self.tuple_in else tensors[0]
 
     @property
     def examples(self) -> int:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from xai_nlp.attr.base import GradientAttribution, rule
+from xai_nlp.attr.base import Contributions, GradientAttribution, rule
 from xai_nlp.attr.forward import Baselines, Forward, TargetType, TensorOrTuple
+from xai_nlp.core.registry import Method
 from xai_nlp.methods import gradient, path
 
 
-class IntegratedGradients(GradientAttribution):
+class IntegratedGradients(Contributions):
     """`methods.path.IntegratedGradients` of the inputs.
 
     >>> import torch
@@ -18,10 +18,6 @@ class IntegratedGradients(GradientAttribution):
     >>> ig.attribute(torch.tensor([[3.0, 4.0]]), n_steps=2)
     tensor([[ 9., 16.]])
     """
-
-    def __init__(self, forward_func: Callable[..., Any], multiply_by_inputs: bool = True) -> None:
-        super().__init__(forward_func)
-        self._multiply_by_inputs = multiply_by_inputs
 
     def has_convergence_delta(self) -> bool:
         return True
@@ -38,10 +34,9 @@ class IntegratedGradients(GradientAttribution):
         return_convergence_delta: bool = False,
     ) -> Any:
         forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        how = path.IntegratedGradients(steps=n_steps, rule=rule(method), multiply=self._multiply_by_inputs)
-        shaped = self._of_inputs(how, forward, baselines, internal_batch_size, isinstance(inputs, tuple))
-        flat = shaped if isinstance(inputs, tuple) else (shaped,)
-        return self._with_delta(return_convergence_delta, shaped, flat, forward, baselines)
+        how = path.IntegratedGradients(steps=n_steps, rule=rule(method), multiply=self.multiplies_by_inputs)
+        scores = self._of_inputs(how, forward, baselines, internal_batch_size)
+        return self._with_delta(return_convergence_delta, scores, forward, baselines)
 
 
 class Saliency(GradientAttribution):
@@ -55,16 +50,22 @@ class Saliency(GradientAttribution):
         additional_forward_args: object | None = None,
     ) -> Any:
         forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        return self._of_inputs(gradient.Saliency(absolute=abs), forward, None, None, isinstance(inputs, tuple))
+        return self._of_inputs(gradient.Saliency(absolute=abs), forward)
 
 
-class InputXGradient(GradientAttribution):
-    """`methods.gradient.InputXGradient` of the inputs."""
+class OfOneGradient(GradientAttribution):
+    """A method of the inputs that has no options."""
 
-    _multiply_by_inputs = True
+    _method: Method
 
     def attribute(
         self, inputs: TensorOrTuple, target: TargetType = None, additional_forward_args: object | None = None
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        return self._of_inputs(gradient.InputXGradient(), forward, None, None, isinstance(inputs, tuple))
+        return self._of_inputs(self._method, Forward.of(self.forward_func, inputs, additional_forward_args, target))
+
+
+class InputXGradient(OfOneGradient):
+    """`methods.gradient.InputXGradient` of the inputs."""
+
+    _multiply_by_inputs = True
+    _method = gradient.InputXGradient()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from xai_nlp.attr.base import LayerAttribution, check_grad_kwargs, like_layers, rule
+from xai_nlp.attr.base import InternalContributions, LayerAttribution, check_grad_kwargs, like_layers, rule
 from xai_nlp.attr.forward import Baselines, Forward, Layers, TargetType, TensorOrTuple, site_tensors, sites_of
-from xai_nlp.core.path import left_conductance, quadrature
+from xai_nlp.core.registry import Method
 from xai_nlp.methods import gradient, path
 
 
@@ -30,91 +30,64 @@ class LayerActivation(LayerAttribution):
         return like_layers([t for tensors in found for t in tensors], [len(tensors) for tensors in found], self.layer)
 
 
-class LayerIntegratedGradients(LayerAttribution):
+class _AlongThePath(LayerAttribution):
+    """A method of the path from baseline to input whose scores add up."""
+
+    _moving = False  # is it the layer's tensors that move, or the inputs?
+
+    def has_convergence_delta(self) -> bool:
+        return True
+
+    def _how(self, steps: int, rule: str) -> Method:
+        raise NotImplementedError
+
+    def attribute(
+        self,
+        inputs: TensorOrTuple,
+        baselines: Baselines = None,
+        target: TargetType = None,
+        additional_forward_args: object | None = None,
+        n_steps: int = 50,
+        method: str = "gausslegendre",
+        internal_batch_size: int | None = None,
+        return_convergence_delta: bool = False,
+        attribute_to_layer_input: bool = False,
+        grad_kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        check_grad_kwargs(grad_kwargs)
+        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
+        given = (attribute_to_layer_input, baselines, internal_batch_size)
+        scores = self._at_layer(self._how(n_steps, rule(method)), forward, *given, moving=self._moving)
+        return self._with_delta(return_convergence_delta, scores, forward, baselines)
+
+
+class LayerIntegratedGradients(InternalContributions, _AlongThePath):
     """`methods.path.IntegratedGradients` with the layer's tensors as what moves from baseline to input.
 
     Several layers move together; none should depend on another's output.
     """
 
-    def __init__(
-        self,
-        forward_func: Callable[..., Any],
-        layer: Layers,
-        device_ids: list[int] | None = None,
-        multiply_by_inputs: bool = True,
-    ) -> None:
-        super().__init__(forward_func, layer, device_ids)
-        self._multiply_by_inputs = multiply_by_inputs
+    _moving = True
 
-    def has_convergence_delta(self) -> bool:
-        return True
-
-    def attribute(
-        self,
-        inputs: TensorOrTuple,
-        baselines: Baselines = None,
-        target: TargetType = None,
-        additional_forward_args: object | None = None,
-        n_steps: int = 50,
-        method: str = "gausslegendre",
-        internal_batch_size: int | None = None,
-        return_convergence_delta: bool = False,
-        attribute_to_layer_input: bool = False,
-        grad_kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        check_grad_kwargs(grad_kwargs)
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        how = path.IntegratedGradients(steps=n_steps, rule=rule(method), multiply=self._multiply_by_inputs)
-        shaped, flat = self._moving_layer(how, forward, baselines, attribute_to_layer_input, internal_batch_size)
-        return self._with_delta(return_convergence_delta, shaped, flat, forward, baselines)
+    def _how(self, steps: int, rule: str) -> Method:
+        return path.IntegratedGradients(steps=steps, rule=rule, multiply=self.multiplies_by_inputs)
 
 
-class LayerConductance(LayerAttribution):
+class LayerConductance(_AlongThePath):
     """Conductance by Captum's sum: the gradient at the left end of each of n_steps steps, times the layer's change.
 
-    First-order, and blind to what lies before the first node and after the last; `methods.path.Conductance` is neither.
+    First-order, and blind to what lies before the first node and after the last; `methods.path.Conductance` is neither
+    by its own rule.
     """
 
-    layer: nn.Module
     _multiply_by_inputs = True
 
-    def __init__(self, forward_func: Callable[..., Any], layer: nn.Module, device_ids: list[int] | None = None) -> None:
-        super().__init__(forward_func, layer, device_ids)
-
-    def has_convergence_delta(self) -> bool:
-        return True
-
-    def attribute(
-        self,
-        inputs: TensorOrTuple,
-        baselines: Baselines = None,
-        target: TargetType = None,
-        additional_forward_args: object | None = None,
-        n_steps: int = 50,
-        method: str = "gausslegendre",
-        internal_batch_size: int | None = None,
-        return_convergence_delta: bool = False,
-        attribute_to_layer_input: bool = False,
-        grad_kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        check_grad_kwargs(grad_kwargs)
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        nodes = quadrature(rule(method), n_steps + 1)
-        shaped, flat = self._inside(
-            lambda problem: left_conductance(problem, nodes),
-            forward,
-            baselines,
-            attribute_to_layer_input,
-            internal_batch_size,
-        )
-        return self._with_delta(return_convergence_delta, shaped, flat, forward, baselines)
+    def _how(self, steps: int, rule: str) -> Method:
+        return path.Conductance(steps=steps, rule=rule)
 
 
 class InternalInfluence(LayerAttribution):
     """`methods.path.InternalInfluence` at a layer."""
-
-    def __init__(self, forward_func: Callable[..., Any], layer: nn.Module, device_ids: list[int] | None = None) -> None:
-        super().__init__(forward_func, layer, device_ids)
 
     def attribute(
         self,
@@ -131,11 +104,10 @@ class InternalInfluence(LayerAttribution):
         check_grad_kwargs(grad_kwargs)
         forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
         how = path.InternalInfluence(steps=n_steps, rule=rule(method))
-        scores = lambda problem: how.scores(problem).tensors  # noqa: E731
-        return self._inside(scores, forward, baselines, attribute_to_layer_input, internal_batch_size)[0]
+        return self._at_layer(how, forward, attribute_to_layer_input, baselines, internal_batch_size)
 
 
-class LayerGradientXActivation(LayerAttribution):
+class LayerGradientXActivation(InternalContributions, LayerAttribution):
     """`methods.gradient.InputXGradient` at a layer, or with `multiply_by_inputs=False` the gradient there.
 
     memory_efficient: scores are handed back on the CPU.
@@ -149,8 +121,7 @@ class LayerGradientXActivation(LayerAttribution):
         multiply_by_inputs: bool = True,
         memory_efficient: bool = False,
     ) -> None:
-        super().__init__(forward_func, layer, device_ids)
-        self._multiply_by_inputs = multiply_by_inputs
+        super().__init__(forward_func, layer, device_ids, multiply_by_inputs)
         self._memory_efficient = memory_efficient
 
     def attribute(
@@ -163,10 +134,10 @@ class LayerGradientXActivation(LayerAttribution):
     ) -> Any:
         check_grad_kwargs(grad_kwargs)
         forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        how = gradient.InputXGradient() if self._multiply_by_inputs else gradient.Saliency()
+        how = gradient.InputXGradient() if self.multiplies_by_inputs else gradient.Saliency()
+        scores = self._at_layer(how, forward, attribute_to_layer_input)
+        return _on_cpu(scores) if self._memory_efficient else scores
 
-        def scores(problem: Any) -> tuple[Tensor, ...]:
-            tensors = how.scores(problem).tensors
-            return tuple(t.cpu() for t in tensors) if self._memory_efficient else tensors
 
-        return self._inside(scores, forward, None, attribute_to_layer_input)[0]
+def _on_cpu(scores: Any) -> Any:
+    return scores.cpu() if isinstance(scores, Tensor) else type(scores)(map(_on_cpu, scores))

@@ -7,17 +7,24 @@ choice of baselines and of points from numpy's), so that the same seeds give the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from inspect import signature
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from xai_nlp.attr.base import Attribution, GradientAttribution, LayerAttribution
+from xai_nlp.attr.base import (
+    Attribution,
+    Contributions,
+    GradientAttribution,
+    InternalContributions,
+    LayerAttribution,
+    NeuronAttribution,
+)
 from xai_nlp.attr.forward import (
     Baselines,
+    Distribution,
     Forward,
     Refused,
     Selector,
@@ -25,12 +32,10 @@ from xai_nlp.attr.forward import (
     TensorOrTuple,
     UnknownChoice,
     as_tuple,
+    drawn_for,
 )
-from xai_nlp.attr.neurons import _Neuron
 from xai_nlp.core.problem import Tensors
 from xai_nlp.methods.noise import SMOOTHINGS, GradientOnTheWay, Moments
-
-Distribution: TypeAlias = TensorOrTuple | Callable[..., TensorOrTuple]
 
 
 def _smoothed(
@@ -153,14 +158,12 @@ class NoiseTunnel(Attribution):
 class _Expected(GradientAttribution):
     """Expected gradients: `methods.noise.GradientOnTheWay` of noisy copies, baselines and points of the way drawn."""
 
-    _multiply_by_inputs: bool
-
     def has_convergence_delta(self) -> bool:
         return True
 
     def _expected(
         self,
-        scored: Callable[[GradientOnTheWay, Forward, Baselines], tuple[Any, Sequence[Tensor]]],
+        scores: Callable[[GradientOnTheWay, Forward, Baselines], Any],
         inputs: TensorOrTuple,
         baselines: Distribution,
         samples: int,
@@ -169,10 +172,9 @@ class _Expected(GradientAttribution):
         extra: object | None = None,
         with_delta: bool = False,
     ) -> Any:
-        """`scored` gives the scores as they are handed out, and in a row."""
-        if callable(baselines):
-            baselines = baselines(inputs) if signature(baselines).parameters else baselines()
-        if not isinstance(as_tuple(baselines)[0], Tensor):
+        """`scores` gives those of one sample of each example."""
+        given = drawn_for(inputs, baselines)
+        if not isinstance(given[0], Tensor):
             raise Refused(f"baselines are tensors to draw from, or a function that gives some; got {baselines!r}.")
 
         def sample(
@@ -180,27 +182,22 @@ class _Expected(GradientAttribution):
         ) -> Any:
             forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
             where = torch.from_numpy(np.random.uniform(size=forward.examples)).to(forward.inputs[0].device)
-            how = GradientOnTheWay(where=where, multiply=self._multiply_by_inputs)
-            shaped, flat = scored(how, forward, baselines)
-            return self._with_delta(with_delta, shaped, flat, forward, baselines)
+            how = GradientOnTheWay(where=where, multiply=self.multiplies_by_inputs)
+            return self._with_delta(with_delta, scores(how, forward, baselines), forward, baselines)
 
         return _smoothed(
             sample,
             inputs,
             stdevs,
-            {"baselines": baselines, "target": target, "additional_forward_args": extra},
+            {"baselines": given, "target": target, "additional_forward_args": extra},
             samples=samples,
             draw=True,
             with_delta=with_delta,
         )
 
 
-class GradientShap(_Expected):
+class GradientShap(_Expected, Contributions):
     """Gradients at random points between baselines that are drawn and noisy copies of the inputs, times the way."""
-
-    def __init__(self, forward_func: Callable[..., Any], multiply_by_inputs: bool = True) -> None:
-        super().__init__(forward_func)
-        self._multiply_by_inputs = multiply_by_inputs
 
     def attribute(
         self,
@@ -212,27 +209,12 @@ class GradientShap(_Expected):
         additional_forward_args: object | None = None,
         return_convergence_delta: bool = False,
     ) -> Any:
-        def scored(how: GradientOnTheWay, forward: Forward, x0: Baselines) -> tuple[Any, Sequence[Tensor]]:
-            shaped = self._of_inputs(how, forward, x0, None, isinstance(inputs, tuple))
-            return shaped, as_tuple(shaped)
-
-        return self._expected(
-            scored, inputs, baselines, n_samples, stdevs, target, additional_forward_args, return_convergence_delta
-        )
+        given = (n_samples, stdevs, target, additional_forward_args, return_convergence_delta)
+        return self._expected(self._of_inputs, inputs, baselines, *given)
 
 
-class LayerGradientShap(LayerAttribution, _Expected):
+class LayerGradientShap(InternalContributions, LayerAttribution, _Expected):
     """The same at a layer: its gradient while the inputs are on the way, times how far it goes from end to end."""
-
-    def __init__(
-        self,
-        forward_func: Callable[..., Any],
-        layer: nn.Module,
-        device_ids: list[int] | None = None,
-        multiply_by_inputs: bool = True,
-    ) -> None:
-        super().__init__(forward_func, layer, device_ids)
-        self._multiply_by_inputs = multiply_by_inputs
 
     def attribute(
         self,
@@ -245,26 +227,15 @@ class LayerGradientShap(LayerAttribution, _Expected):
         return_convergence_delta: bool = False,
         attribute_to_layer_input: bool = False,
     ) -> Any:
-        def scored(how: GradientOnTheWay, forward: Forward, x0: Baselines) -> tuple[Any, Sequence[Tensor]]:
-            return self._inside(lambda problem: how.scores(problem).tensors, forward, x0, attribute_to_layer_input)
+        def scores(how: GradientOnTheWay, forward: Forward, x0: Baselines) -> Any:
+            return self._at_layer(how, forward, attribute_to_layer_input, x0)
 
-        return self._expected(
-            scored, inputs, baselines, n_samples, stdevs, target, additional_forward_args, return_convergence_delta
-        )
+        given = (n_samples, stdevs, target, additional_forward_args, return_convergence_delta)
+        return self._expected(scores, inputs, baselines, *given)
 
 
-class NeuronGradientShap(_Neuron, _Expected):
+class NeuronGradientShap(InternalContributions, NeuronAttribution, _Expected):
     """The same for a neuron instead of the function's output."""
-
-    def __init__(
-        self,
-        forward_func: Callable[..., Any],
-        layer: nn.Module,
-        device_ids: list[int] | None = None,
-        multiply_by_inputs: bool = True,
-    ) -> None:
-        super().__init__(forward_func, layer, device_ids)
-        self._multiply_by_inputs = multiply_by_inputs
 
     def has_convergence_delta(self) -> bool:
         return False
@@ -279,10 +250,7 @@ class NeuronGradientShap(_Neuron, _Expected):
         additional_forward_args: object | None = None,
         attribute_to_neuron_input: bool = False,
     ) -> Any:
-        tuple_in = isinstance(inputs, tuple)
+        def scores(how: GradientOnTheWay, forward: Forward, x0: Baselines) -> Any:
+            return self._of_neuron(how, forward, neuron_selector, attribute_to_neuron_input, x0)
 
-        def scored(how: GradientOnTheWay, forward: Forward, x0: Baselines) -> tuple[Any, Sequence[Tensor]]:
-            shaped = self._of_neuron(how, forward, neuron_selector, x0, attribute_to_neuron_input, tuple_in=tuple_in)
-            return shaped, as_tuple(shaped)
-
-        return self._expected(scored, inputs, baselines, n_samples, stdevs, extra=additional_forward_args)
+        return self._expected(scores, inputs, baselines, n_samples, stdevs, extra=additional_forward_args)

@@ -12,21 +12,21 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from xai_nlp.attr.base import LayerAttribution, NeuronAttribution, PerturbationAttribution
 from xai_nlp.attr.forward import (
     Baselines,
     Forward,
+    Layers,
     Refused,
     Selector,
     TargetType,
     TensorOrTuple,
-    at_neuron,
     site_tensors,
     sites_of,
 )
-from xai_nlp.attr.sweep import Dealt, Score, Sweeping, forward_of, largest, limit_of, masks_of, shape_of
+from xai_nlp.attr.sweep import Dealt, Sweeping, largest, limit_of, masks_of, shape_of
 from xai_nlp.core.coalition import from_coalitions
 from xai_nlp.core.features import NO_FEATURE, Features, Groups, Windows
 from xai_nlp.core.problem import Problem, Tensors
@@ -34,6 +34,8 @@ from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.replace import replaced
 from xai_nlp.methods.perturbation import Occlusion as Leave
 from xai_nlp.methods.shapley import MOST, in_turn, of_subsets, of_turns, subsets
+
+Ask = tuple[Callable[[int], Tensor], Callable[[Tensor, Tensor], Tensor]]
 
 log = logging.getLogger(__name__)
 
@@ -67,10 +69,10 @@ class FeatureAblation(Sweeping):
         show_progress: bool = False,
         **kwargs: Any,
     ) -> Any:
-        forward = forward_of(self.forward_func, inputs, additional_forward_args, target)
+        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target, of_batch=True)
         with forward.lent():
             scores = self._ablated(forward, baselines, feature_mask, perturbations_per_eval, show_progress)
-        return scores if isinstance(inputs, tuple) else scores[0]
+        return forward.shaped(scores)
 
     def attribute_future(self, *args: Any, **kwargs: Any) -> Any:
         return self._promised(*args, **kwargs)
@@ -101,9 +103,6 @@ class Occlusion(FeatureAblation):
     """A window slid over the inputs and replaced by the baseline; an entry's score is the mean over its windows."""
 
     use_weights = True
-
-    def __init__(self, forward_func: Callable[..., Any]) -> None:
-        super().__init__(forward_func)
 
     def attribute(  # type: ignore[override]
         self,
@@ -139,7 +138,7 @@ class Occlusion(FeatureAblation):
             raise Refused(str(error)) from None
         with forward.lent():
             scores = self._swept(left_out, forward, baselines, features, perturbations_per_eval, show_progress)
-        return scores if isinstance(inputs, tuple) else scores[0]
+        return forward.shaped(scores)
 
     attribute_future = PerturbationAttribution.attribute_future
 
@@ -215,27 +214,27 @@ class ShapleyValueSampling(Sweeping):
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
     ) -> Any:
-        forward = forward_of(self.forward_func, inputs, additional_forward_args, target)
+        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target, of_batch=True)
         masks = masks_of(forward.inputs, feature_mask)
         if n_samples < 1:
             raise Refused(f"n_samples must be at least 1; got {n_samples}.")
         orders = torch.stack([torch.randperm(largest(masks) + 1) for _ in range(n_samples)])
-
-        def score(problem: Problem) -> Tensors:
-            return from_coalitions(problem, lambda _: in_turn(orders), of_turns).tensors
-
-        scores = self._shared_out(score, forward, baselines, masks, perturbations_per_eval, show_progress, of=Dealt.of)
-        return scores if isinstance(inputs, tuple) else scores[0]
+        ask = (lambda _: in_turn(orders), of_turns)
+        return self._shared_out(ask, forward, baselines, masks, perturbations_per_eval, show_progress, of=Dealt.of)
 
     def attribute_future(self, *args: Any, **kwargs: Any) -> Any:
         return self._promised(*args, **kwargs)
 
-    def _shared_out(self, score: Score, forward: Forward, *how: Any, of: Any) -> Tensors:
-        """Scores in the shape of the output followed by the inputs'."""
+    def _shared_out(self, ask: Ask, forward: Forward, *how: Any, of: Any) -> TensorOrTuple:
+        """Scores in the shape of the output followed by the inputs', from coalitions and what solves them."""
+
+        def score(problem: Problem) -> Tensors:
+            return from_coalitions(problem, *ask).tensors
+
         with forward.lent():
             scores = self._masked(score, forward, *how, of=of)
             shape = shape_of(forward)
-        return tuple(s.reshape(*shape, *s.shape[1:]) for s in scores)
+        return forward.shaped([s.reshape(*shape, *s.shape[1:]) for s in scores])
 
 
 def every_subset(m: int) -> Tensor:
@@ -257,20 +256,17 @@ class ShapleyValues(ShapleyValueSampling):
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
     ) -> Any:
-        forward = forward_of(self.forward_func, inputs, additional_forward_args, target)
+        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target, of_batch=True)
         masks = masks_of(forward.inputs, feature_mask)
 
-        def score(problem: Problem) -> Tensors:
-            return from_coalitions(problem, every_subset, of_subsets).tensors
-
-        scores = self._shared_out(score, forward, baselines, masks, perturbations_per_eval, show_progress, of=Groups.of)
-        return scores if isinstance(inputs, tuple) else scores[0]
+        ask = (every_subset, of_subsets)
+        return self._shared_out(ask, forward, baselines, masks, perturbations_per_eval, show_progress, of=Groups.of)
 
 
 # At a layer, or of a neuron. ----------------------------------------------------------------------------------------
 
 
-def reentered(forward: Forward, layer: nn.Module, *, layer_input: bool = False) -> Forward:
+def reentered(forward: Forward, layer: Layers, *, layer_input: bool = False) -> Forward:
     """The same function of what passes at the layer; its own inputs follow along."""
     sites = sites_of(layer, layer_input=layer_input)
     (tensors,) = site_tensors(forward, forward.inputs, sites)
@@ -280,16 +276,11 @@ def reentered(forward: Forward, layer: nn.Module, *, layer_input: bool = False) 
         with replaced([(sites[0], instead)]):
             return forward.func(*args[len(tensors) :])
 
-    return Forward(from_layer, tensors, (*forward.inputs, *forward.extra), forward.target)
+    return Forward(from_layer, tensors, (*forward.inputs, *forward.extra), forward.target, len(tensors) > 1)
 
 
 class LayerFeatureAblation(LayerAttribution, FeatureAblation):
     """`FeatureAblation` of what passes at a layer."""
-
-    layer: nn.Module
-
-    def __init__(self, forward_func: Callable[..., Any], layer: nn.Module, device_ids: list[int] | None = None) -> None:
-        super().__init__(forward_func, layer, device_ids)
 
     def attribute(  # type: ignore[override]
         self,
@@ -305,19 +296,13 @@ class LayerFeatureAblation(LayerAttribution, FeatureAblation):
         with forward.lent():
             inside = reentered(forward, self.layer, layer_input=attribute_to_layer_input)
             scores = self._ablated(inside, layer_baselines, layer_mask, perturbations_per_eval)
-        return scores if len(scores) > 1 else scores[0]
+        return inside.shaped(scores)
 
     attribute_future = PerturbationAttribution.attribute_future
 
 
 class LayerFeaturePermutation(LayerAttribution, FeaturePermutation):
     """`FeaturePermutation` of what passes at a layer."""
-
-    layer: nn.Module
-
-    def __init__(self, forward_func: Callable[..., Any], layer: nn.Module, device_ids: list[int] | None = None) -> None:
-        FeaturePermutation.__init__(self, forward_func)
-        LayerAttribution.__init__(self, forward_func, layer, device_ids)
 
     def attribute(  # type: ignore[override]
         self,
@@ -329,17 +314,15 @@ class LayerFeaturePermutation(LayerAttribution, FeaturePermutation):
     ) -> Any:
         forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
         with forward.lent():
-            scores = self._ablated(reentered(forward, self.layer), None, layer_mask, perturbations_per_eval)
-        return scores if len(scores) > 1 else scores[0]
+            inside = reentered(forward, self.layer)
+            scores = self._ablated(inside, None, layer_mask, perturbations_per_eval)
+        return inside.shaped(scores)
 
     attribute_future = PerturbationAttribution.attribute_future
 
 
 class NeuronFeatureAblation(NeuronAttribution, PerturbationAttribution):
     """`FeatureAblation` of the inputs, for one neuron of a layer."""
-
-    def __init__(self, forward_func: Callable[..., Any], layer: nn.Module, device_ids: list[int] | None = None) -> None:
-        super().__init__(forward_func, layer, device_ids)
 
     def attribute(
         self,
@@ -352,11 +335,10 @@ class NeuronFeatureAblation(NeuronAttribution, PerturbationAttribution):
         perturbations_per_eval: int = 1,
     ) -> Any:
         forward = Forward.of(self.forward_func, inputs, additional_forward_args)
-        (site,) = sites_of(self.layer, layer_input=attribute_to_neuron_input)
         limit = limit_of(perturbations_per_eval, forward.examples)
+        features = Groups.of(masks_of(forward.inputs, feature_mask))
         with forward.lent():
-            problem = at_neuron(forward, baselines, site, neuron_selector, rows=limit)
-            features = Groups.of(masks_of(forward.inputs, feature_mask))
+            problem = self._problem(forward, neuron_selector, attribute_to_neuron_input, baselines, limit)
             found = left_out(replace(problem, features=features))
         scores = tuple(s[:, 0].expand_as(x) for s, x in zip(found, forward.inputs, strict=True))
-        return scores if isinstance(inputs, tuple) else scores[0]
+        return forward.shaped(scores)

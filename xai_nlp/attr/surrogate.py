@@ -100,10 +100,7 @@ class Example:
     baselines: Tensors
     masks: Tensors
     features: int
-    tuple_in: bool
-
-    def told(self, tensors: Tensors) -> TensorOrTuple:
-        return tensors if self.tuple_in else tensors[0]
+    told: Callable[[Tensors], TensorOrTuple]
 
     @property
     def inputs(self) -> TensorOrTuple:
@@ -255,7 +252,7 @@ class Lime(LimeBase):
                     tuple(t if whole or len(t) == 1 else t[e : e + 1] for t in tensors)
                     for tensors in (forward.inputs, x0, features.ids)
                 )
-                example = Example(e, x, start, ids, features.count, isinstance(inputs, tuple))
+                example = Example(e, x, start, ids, features.count, forward.shaped)
                 drawn = torch.cat(self._drawn(example.inputs, n_samples, example.context)).bool().to(x0[0].device)
                 look = partial(self._look, example, features, drawn)
                 how = (whole, perturbations_per_eval, show_progress)
@@ -265,7 +262,7 @@ class Lime(LimeBase):
         coefs = torch.stack([c.flatten() for c in fitted])[:, None].to(x0[0].device)
         spread = features.spread(coefs)
         scores = tuple(s[:, 0].expand(-1, *x.shape[1:]) for s, x in zip(spread, forward.inputs, strict=True))
-        return scores if isinstance(inputs, tuple) else scores[0]
+        return forward.shaped(scores)
 
     def _look(
         self, example: Example, features: Dealt, drawn: Tensor, problem: Problem, whole: bool, part: slice

@@ -18,7 +18,6 @@ from xai_nlp.attr.forward import (
     Forward,
     NotRowwise,
     Refused,
-    TargetType,
     TensorOrTuple,
     as_tuple,
     select,
@@ -76,15 +75,6 @@ class Dealt(Groups):
 
 
 # A function whose output has a row for each example, or belongs to the batch as a whole (a loss, say). ---------------
-
-
-def forward_of(func: Callable[..., Any], inputs: Any, extra: Any, target: TargetType) -> Forward:
-    """As Forward.of; inputs may have batches of different sizes, or empty ones, where the output is of them all."""
-    given = as_tuple(inputs)
-    sizes = {len(t) for t in given if isinstance(t, Tensor) and t.ndim}
-    if len(sizes) > 1 or 0 in sizes:
-        return Forward(func, given, () if extra is None else as_tuple(extra), target)
-    return Forward.of(func, inputs, extra, target)
 
 
 def as_one(forward: Forward, baselines: Tensors) -> Problem:

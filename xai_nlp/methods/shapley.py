@@ -46,9 +46,34 @@ def of_turns(kept: Tensor, values: Tensor) -> Tensor:
     return added.gather(2, turns[None, :, :, None].expand_as(added)).mean(1).transpose(1, 2)
 
 
+@dataclass(frozen=True, kw_only=True)
+class CoalitionMethod(Method):
+    """What the methods that ask about coalitions share: how many of them, and which."""
+
+    inner: ClassVar[bool] = False
+
+    samples: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise InvalidInput(f"samples must be at least 1; got {self.samples}.")
+
+    def scores(self, problem: Problem) -> Scores:
+        return from_coalitions(problem, self._coalitions, self._shared)
+
+    def _coalitions(self, m: int) -> Tensor:
+        """Those of m features: (n, m) bool."""
+        raise NotImplementedError
+
+    def _shared(self, kept: Tensor, values: Tensor) -> Tensor:
+        """Scores (g, T, m) from coalitions (N, m) and what they are worth (g, N, T)."""
+        raise NotImplementedError
+
+
 @method("shapley")
 @dataclass(frozen=True, kw_only=True)
-class Shapley(Method):
+class Shapley(CoalitionMethod):
     """What a feature adds to the target, averaged over the orders in which the features can be put in.
 
     Scores add up to f(x) − f(x without any feature). They are the only ones that also treat like features alike, give
@@ -63,17 +88,8 @@ class Shapley(Method):
     """
 
     complete: ClassVar[bool] = True
-    inner: ClassVar[bool] = False
 
     samples: int = 24
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.samples < 1:
-            raise InvalidInput(f"samples must be at least 1; got {self.samples}.")
-
-    def scores(self, problem: Problem) -> Scores:
-        return from_coalitions(problem, self._coalitions, self._shared)
 
     def _exact(self, m: int) -> bool:
         return m <= MOST and 2**m <= self.samples * m

@@ -7,11 +7,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from xai_nlp.core.coalition import from_coalitions
-from xai_nlp.core.problem import Problem
-from xai_nlp.core.registry import Method, Scores, method
+from xai_nlp.core.registry import method
 from xai_nlp.errors import InvalidInput
-from xai_nlp.methods.shapley import subsets
+from xai_nlp.methods.shapley import CoalitionMethod, subsets
 
 
 def coefficients(model: Any, inputs: Tensor, values: Tensor, weights: Tensor) -> Tensor:
@@ -29,30 +27,9 @@ def subsets_of_size(sizes: Tensor, m: int, generator: torch.Generator) -> Tensor
     return turns < sizes[:, None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Surrogate(Method):
-    inner: ClassVar[bool] = False
-
-    samples: int = 512
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.samples < 1:
-            raise InvalidInput(f"samples must be at least 1; got {self.samples}.")
-
-    def scores(self, problem: Problem) -> Scores:
-        return from_coalitions(problem, self._coalitions, self._fitted)
-
-    def _coalitions(self, m: int) -> Tensor:
-        raise NotImplementedError
-
-    def _fitted(self, kept: Tensor, values: Tensor) -> Tensor:
-        raise NotImplementedError
-
-
 @method("lime")
 @dataclass(frozen=True, kw_only=True)
-class Lime(_Surrogate):
+class Lime(CoalitionMethod):
     """The coefficients of a linear model that says what the target does when features are taken away at random.
 
     samples: how many subsets of the features are tried, of every size equally many.
@@ -65,6 +42,7 @@ class Lime(_Surrogate):
     width of its authors' program for texts (25 to distances times 100), where 5,000 samples stand against alpha = 1.
     """
 
+    samples: int = 512
     width: float = 0.25
     alpha: float = 0.1
 
@@ -78,7 +56,7 @@ class Lime(_Surrogate):
         sizes = torch.randint(m, (self.samples,), generator=generator)  # at least one feature is taken away
         return subsets_of_size(sizes, m, generator)
 
-    def _fitted(self, kept: Tensor, values: Tensor) -> Tensor:
+    def _shared(self, kept: Tensor, values: Tensor) -> Tensor:
         from sklearn.linear_model import Ridge
 
         kept = kept.double()
@@ -89,7 +67,7 @@ class Lime(_Surrogate):
 
 @method("kernel_shap")
 @dataclass(frozen=True, kw_only=True)
-class KernelShap(_Surrogate):
+class KernelShap(CoalitionMethod):
     """Shapley values as the coefficients of a linear model, fitted to what subsets of the features are worth.
 
     samples: how many subsets are tried. Where there are no more than that (m features have 2^m − 2), all of them are,
@@ -102,6 +80,8 @@ class KernelShap(_Surrogate):
 
     complete: ClassVar[bool] = True
 
+    samples: int = 512
+
     def _coalitions(self, m: int) -> Tensor:
         if 2**m - 2 <= self.samples:
             return subsets(m)[1:-1]
@@ -112,7 +92,7 @@ class KernelShap(_Surrogate):
         kept = subsets_of_size(sizes[drawn], m, generator)
         return torch.stack([kept, ~kept], 1).flatten(0, 1)[: self.samples]
 
-    def _fitted(self, kept: Tensor, values: Tensor) -> Tensor:
+    def _shared(self, kept: Tensor, values: Tensor) -> Tensor:
         """Σ scores is known, so the last feature's follows from the others', which are fitted freely."""
         from sklearn.linear_model import LinearRegression
 

@@ -1,0 +1,42 @@
+"""Captum's names for methods that let only some gradients through a ReLU, whether it is a module or a function.
+
+Captum hooks modules; so a ReLU's hook also changes what comes back past it (x + relu(x)). Here it does not.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from xai_nlp.attr.base import ModelAttribution, module
+from xai_nlp.attr.inputs import OfOneGradient
+from xai_nlp.attr.neurons import NeuronOfOneGradient
+from xai_nlp.methods import propagation
+
+
+class GuidedBackprop(ModelAttribution, OfOneGradient):
+    """`methods.propagation.GuidedBackprop` of the inputs."""
+
+    _method = propagation.GuidedBackprop()
+
+
+class Deconvolution(ModelAttribution, OfOneGradient):
+    """`methods.propagation.Deconvolution` of the inputs."""
+
+    _method = propagation.Deconvolution()
+
+
+class _OfNeuron(NeuronOfOneGradient):
+    def __init__(self, model: nn.Module, layer: nn.Module, device_ids: list[int] | None = None) -> None:
+        super().__init__(module(model), layer, device_ids)
+
+
+class NeuronGuidedBackprop(_OfNeuron):
+    """`methods.propagation.GuidedBackprop` of a neuron."""
+
+    _method = propagation.GuidedBackprop()
+
+
+class NeuronDeconvolution(_OfNeuron):
+    """`methods.propagation.Deconvolution` of a neuron."""
+
+    _method = propagation.Deconvolution()
