@@ -6,6 +6,7 @@ import pytest
 
 import xai_nlp
 from tests.cli.test_app import run
+from tests.models.tiny_writing import writing
 from xai_nlp.methods import METHODS
 
 QUESTION, CONTEXT = "Who wrote Frankenstein?", "Frankenstein was written by Mary Shelley in 1818."
@@ -89,3 +90,19 @@ def test_evaluates_a_file(tmp_path):
 def test_methods_lists_those_over_attention():
     done = run("methods")
     assert all(name[:12] in done.stdout for name in METHODS)
+
+
+def test_explains_what_a_model_writes(tmp_path):
+    model, tokenizer = writing("gpt2")
+    for part in (model, tokenizer):
+        part.save_pretrained(tmp_path)
+    done = run("explain", "generation", "The plot is thin", "--model", str(tmp_path), "--answer", " great movie",
+               "--target", "words", "--json", "-")  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    found = [xai_nlp.Explanation.from_json(line) for line in done.stdout.splitlines()]
+    assert len(found) == len(tokenizer(" great movie")["input_ids"])
+    assert {why.task for why in found} == {"text-generation"}
+    assert {why.unit for why in found} == {"log-probability"}
+    refused = run("explain", "generation", "The plot", "--model", str(tmp_path), "--chat")
+    assert refused.exit_code == 1
+    assert "has no chat template" in refused.stderr

@@ -11,7 +11,7 @@ import xai_nlp.attr as attr
 from tests.models.tiny import MAX_POSITIONS
 from tests.models.tiny_writing import WRITERS, writing
 from xai_nlp.core.result import Explanation, Explanations
-from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 from xai_nlp.hooks.scope import attached
 from xai_nlp.hooks.state import fingerprint
 from xai_nlp.methods import METHODS
@@ -49,6 +49,31 @@ def test_the_prompt_shares_out_the_answer(name, wanted):
         assert why.segments == (PROMPT,) and why.task == "text-generation"
         assert why.unit == "log-probability" and why.complete
         assert "".join(PROMPT[a:b] for a, b in why.offsets) == PROMPT.replace(" ", "")
+
+
+def test_a_chats_own_words_are_scored(monkeypatch):
+    """As if the text of the template stood around the prompt, and its words were held still."""
+    explainer = explainer_of("gpt2")
+    monkeypatch.setattr(explainer.tokenizer, "chat_template", "user: {{ messages[0].content }} bot:", raising=False)
+    why = explainer.explain(f" {PROMPT} ", chat=True, answer=ANSWER, steps=400)
+    assert "".join(why.segments[0][a:b] for a, b in why.offsets) == PROMPT.replace(" ", "")
+    assert why.words().tokens == tuple(PROMPT.split())
+    logits, tokens = logits_of(explainer, ANSWER, f"user:  {PROMPT}  bot:")
+    assert why.value == pytest.approx(float(logits.log_softmax(-1)[range(len(tokens)), tokens].sum()), abs=1e-4)
+    assert abs(why.residual) < 1e-3 * abs(why.explained)
+    both = explainer.explain([PROMPT, "The plot"], chat=True, answer=ANSWER)
+    assert [len(why.words().tokens) for why in both] == [4, 2]
+
+
+def test_chats_that_cannot_be_had(monkeypatch):
+    explainer = explainer_of("gpt2")
+    with pytest.raises(InvalidInput, match="has no chat template"):
+        explainer.explain(PROMPT, chat=True, answer=ANSWER)
+    monkeypatch.setattr(explainer.tokenizer, "chat_template", "{{ messages[0].content | upper }}", raising=False)
+    with pytest.raises(Unsupported, match="rewrites the prompt"):
+        explainer.explain(PROMPT, chat=True, answer=ANSWER)
+    with pytest.raises(InvalidInput, match="nothing to explain"):
+        explainer.explain("  ", chat=True, answer=ANSWER)
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama", "qwen2"])

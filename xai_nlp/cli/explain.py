@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -27,6 +27,9 @@ from xai_nlp.cli.say import (
 )
 from xai_nlp.errors import InvalidInput
 
+if TYPE_CHECKING:
+    from xai_nlp import Explanations
+
 explain_app = typer.Typer(help="Explain a model's answer.", no_args_is_help=True)
 attention_app = typer.Typer(help="Through which layers, heads and pairs of tokens.", no_args_is_help=True)
 
@@ -38,6 +41,7 @@ RatherThan = Annotated[str | None, typer.Option(help="Why the answer is not this
 Unanswerable = Annotated[bool, typer.Option(help="The model may say that there is no answer (SQuAD 2).")]
 Target = Annotated[str | None, typer.Option(help='A label, or a contrast "A-B"; the prediction if not given.')]
 AttentionMethod = Annotated[str, typer.Option(help="One of the methods over attention: `xai-nlp methods`.")]
+Show = tuple[Path | None, Path | None, bool]  # a page, JSON, tokens instead of words
 INTEGRATED = "integrated_gradients"
 
 
@@ -61,6 +65,32 @@ def context_of(given: str | None, file: Path | None) -> str:
     return given or read_text(Path(str(file)))
 
 
+def tell(
+    task: str,
+    inputs: tuple[Any, ...],
+    model: str,
+    method: list[str] | None,
+    option: list[str] | None,
+    seed: int,
+    show: Show,
+    **given: Any,
+) -> Explanations:
+    """Explain, and show what was found where it was asked for."""
+    from xai_nlp import load
+    from xai_nlp.core.rows import progress_bar
+
+    names = method or [INTEGRATED]
+    options = options_of(option, names, seed)
+    explainer = load(model, task=task)
+    with progress_bar("explaining") as progress:
+        found = explainer.explain(
+            *inputs, method=names[0] if len(names) == 1 else names, progress=progress, **given, **options
+        )
+    html, json_to, tokens = show
+    shown(several_of(found), html=html, json_to=json_to, tokens=tokens)
+    return several_of(found)
+
+
 @explain_app.command()
 def sentiment(
     texts: Annotated[list[str] | None, typer.Argument(help="Texts to explain.")] = None,
@@ -79,25 +109,14 @@ def sentiment(
     seed: Seed = 0,
 ) -> None:
     """Which words made a classifier say what it says."""
-    from xai_nlp import load
-    from xai_nlp.core.rows import progress_bar
-
     with told():
-        given, names = read_texts(texts, file), method or [INTEGRATED]
-        options = options_of(option, names, seed)
-        explainer = load(model, task="text-classification")
-        with progress_bar("explaining") as progress:
-            found = explainer.explain(
-                [(text, pair) for text in given] if pair else given,
-                method=names[0] if len(names) == 1 else names,
-                target=target,
-                baseline=baseline,
-                unit=unit,
-                layer=layer,
-                progress=progress,
-                **options,
-            )
-        shown(several_of(found), html=html, json_to=json_to, tokens=tokens)
+        read = read_texts(texts, file)
+        tell(
+            "text-classification",
+            ([(text, pair) for text in read] if pair else read,),
+            model, method, option, seed, (html, json_to, tokens),
+            target=target, baseline=baseline, unit=unit, layer=layer,
+        )  # fmt: skip
 
 
 @explain_app.command()
@@ -124,33 +143,14 @@ def qa(
     seed: Seed = 0,
 ) -> None:
     """Which words of a question and its context made a model give its answer."""
-    from xai_nlp import load
-    from xai_nlp.core.rows import progress_bar
-
     with told():
-        names = method or [INTEGRATED]
-        options = options_of(option, names, seed)
-        text = context_of(context, context_file)
-        explainer = load(model, task="question-answering")
-        with progress_bar("explaining") as progress:
-            found = explainer.explain(
-                question,
-                text,
-                target=target or "span",
-                answer=answer,
-                rather_than=rather_than,
-                unanswerable=unanswerable,
-                method=names[0] if len(names) == 1 else names,
-                baseline=baseline,
-                unit=unit,
-                layer=layer,
-                layers=layers,
-                attention=attention,
-                parts=parts,
-                progress=progress,
-                **options,
-            )
-        shown(several_of(found), html=html, json_to=json_to, tokens=tokens)
+        tell(
+            "question-answering",
+            (question, context_of(context, context_file)),
+            model, method, option, seed, (html, json_to, tokens),
+            target=target or "span", answer=answer, rather_than=rather_than, unanswerable=unanswerable,
+            baseline=baseline, unit=unit, layer=layer, layers=layers, attention=attention, parts=parts,
+        )  # fmt: skip
 
 
 Image = Annotated[Path, typer.Option(help="The image: PNG, JPEG, WebP, GIF, …", exists=True, dir_okay=False)]
@@ -178,47 +178,65 @@ def vqa(
     seed: Seed = 0,
 ) -> None:
     """Which words of a question, and which regions of an image, made a model give its answer."""
-    from xai_nlp import load
-    from xai_nlp.core.rows import progress_bar
-
     with told():
-        names = method or [INTEGRATED]
-        options = options_of(option, names, seed)
-        explainer = load(model, task="visual-question-answering")
-        with progress_bar("explaining") as progress:
-            found = explainer.explain(
-                image,
-                question,
-                answer=answer,
-                rather_than=rather_than,
-                regions=regions,
-                image_baseline=image_baseline,
-                moves=moves,
-                method=names[0] if len(names) == 1 else names,
-                baseline=baseline,
-                layer=layer,
-                attention=attention,
-                progress=progress,
-                **({"unit": unit} if unit else {}),
-                **options,
-            )
-        shown(several_of(found), html=html, json_to=json_to, tokens=tokens)
+        tell(
+            "visual-question-answering",
+            (image, question),
+            model, method, option, seed, (html, json_to, tokens),
+            answer=answer, rather_than=rather_than, regions=regions, image_baseline=image_baseline, moves=moves,
+            baseline=baseline, layer=layer, attention=attention, **({"unit": unit} if unit else {}),
+        )  # fmt: skip
+
+
+@explain_app.command()
+def generation(
+    prompt: Annotated[str, typer.Argument(help="What the model goes on from.")],
+    model: Annotated[str, typer.Option(help="A folder or a hub name of a model that writes.")],
+    answer: Annotated[str | None, typer.Option(help="Explain this answer instead of the model's own.")] = None,
+    rather_than: RatherThan = None,
+    target: Annotated[str, typer.Option(help="answer, or words: each of its tokens.")] = "answer",
+    chat: Annotated[bool, typer.Option("--chat", help="The prompt is a user's message in the chat template.")] = False,
+    longest: Annotated[int, typer.Option(help="Tokens of the answer at most.")] = 25,
+    method: Method = None,
+    baseline: Baseline = None,
+    unit: Annotated[str, typer.Option(help="log-probability or logit.")] = "log-probability",
+    option: Options = None,
+    html: Html = None,
+    json_to: Json = None,
+    tokens: Tokens = False,
+    seed: Seed = 0,
+) -> None:
+    """Which words of a prompt made a model write what it wrote."""
+    with told():
+        tell(
+            "text-generation",
+            (prompt,),
+            model, method, option, seed, (html, json_to, tokens),
+            answer=answer, rather_than=rather_than, target=target, chat=chat, longest=longest,
+            baseline=baseline, unit=unit,
+        )  # fmt: skip
 
 
 # Attention ----------------------------------------------------------------------------------------------------------
 
 
-def tell_attention(explainer: Any, inputs: tuple[Any, ...], method: str, given: dict[str, Any], show: Any) -> None:
-    """Explain through attention, and show heads and pairs of words."""
-    from xai_nlp.core.rows import progress_bar
+def tell_attention(
+    task: str,
+    inputs: tuple[Any, ...],
+    model: str,
+    method: str,
+    option: list[str] | None,
+    show: Show,
+    **given: Any,
+) -> None:
+    """Explain through attention, and show heads and pairs of words too."""
+    from xai_nlp.methods import find_method
     from xai_nlp.viz.heads import render_attention
 
-    html, json_to, tokens = show
-    if method not in over_attention():
+    if find_method(method).name not in over_attention():
         raise InvalidInput(f"{method!r} does not look at attention; choose one of {', '.join(over_attention())}.")
-    with progress_bar("explaining") as progress:
-        found = several_of(explainer.explain(*inputs, method=method, progress=progress, **given))
-    shown(found, html=html, json_to=json_to, tokens=tokens)
+    found = tell(task, inputs, model, [method], option, 0, show, **given)
+    _, json_to, tokens = show
     if str(json_to) != "-":
         for why in found:
             Console().print(render_attention(why if tokens else why.words()))
@@ -243,12 +261,9 @@ def attention_sentiment(
     tokens: Tokens = False,
 ) -> None:
     """Through which heads a classifier came to its label."""
-    from xai_nlp import load
-
     with told():
-        given = {**options_of(option, [method], 0), "target": target}
-        explainer = load(model, task="text-classification")
-        tell_attention(explainer, (text,), method, given, (html, json_to, tokens))
+        show = (html, json_to, tokens)
+        tell_attention("text-classification", (text,), model, method, option, show, target=target)
 
 
 @attention_app.command(name="qa")
@@ -268,14 +283,13 @@ def attention_qa(
     tokens: Tokens = False,
 ) -> None:
     """Through which heads a model came to its answer."""
-    from xai_nlp import load
-
     with told():
-        asked = {"answer": answer, "rather_than": rather_than, "unanswerable": unanswerable, "target": target}
-        given = {**options_of(option, [method], 0), **asked}
-        inputs = (question, context_of(context, context_file))
-        explainer = load(model, task="question-answering")
-        tell_attention(explainer, inputs, method, given, (html, json_to, tokens))
+        tell_attention(
+            "question-answering",
+            (question, context_of(context, context_file)),
+            model, method, option, (html, json_to, tokens),
+            answer=answer, rather_than=rather_than, unanswerable=unanswerable, target=target,
+        )  # fmt: skip
 
 
 @attention_app.command(name="vqa")
@@ -292,9 +306,10 @@ def attention_vqa(
     tokens: Tokens = False,
 ) -> None:
     """Which words drew on which regions of an image, and through which heads."""
-    from xai_nlp import load
-
     with told():
-        given = {**options_of(option, [method], 0), "answer": answer, "rather_than": rather_than}
-        explainer = load(model, task="visual-question-answering")
-        tell_attention(explainer, (image, question), method, given, (html, json_to, tokens))
+        tell_attention(
+            "visual-question-answering",
+            (image, question),
+            model, method, option, (html, json_to, tokens),
+            answer=answer, rather_than=rather_than,
+        )  # fmt: skip
