@@ -2,7 +2,7 @@
 PYTHON ?= python3
 SOURCES = $(shell find xai_nlp hooks viz -name '*.py' 2>/dev/null)
 
-.PHONY: demo test lint types bench clean
+.PHONY: demo test lint types bench docs clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/xai-nlp demo
@@ -16,6 +16,9 @@ lint: .venv/ready
 
 bench: .venv/ready
 	.venv/bin/python -m tests.bench sentiment
+
+docs: .venv/ready
+	.venv/bin/python -m tests.recipes.reference build/docs
 
 .venv-demo/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-demo
