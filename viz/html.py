@@ -24,8 +24,8 @@ from xai_nlp.viz.view import view
 from xai_nlp.viz.wording import NO_PROMISE
 
 SCOPE = "xai-nlp"
-SCRIPTS = ("show.js", "grid.js", "numbers.js", "reader.js", "maps.js", "image.js", "enrich.js")
-STYLES = ("look.css", "maps.css", "image.css")
+SCRIPTS = ("show.js", "many.js", "grid.js", "numbers.js", "reader.js", "maps.js", "image.js", "enrich.js")
+STYLES = ("look.css", "many.css", "maps.css", "image.css")
 MOUNT = "\ndocument.querySelectorAll('.xai-nlp').forEach(enrich);\n"
 
 # What HTML cannot hold: NUL, half of a surrogate pair. One character for one, so that offsets stay true.
@@ -47,12 +47,20 @@ def markup(explanations: Sequence[Explanation], *, level: int = 2) -> str:
 
 def page(explanations: Sequence[Explanation], *, title: str | None = None) -> str:
     """A complete HTML file: no network, nothing but itself, under a strict content policy."""
-    look, code = style() + _asset("page.css"), script() + MOUNT
+    return _render("page.html", explanations, level=1, title=title, **sealed())
+
+
+def sealed(*styles: str) -> dict[str, str]:
+    """The style, the script and the content policy of a file of its own, which allows these two by hash, and no more.
+
+    styles: assets beside those that every page has.
+    """
+    look, code = style() + "".join(map(_asset, ("page.css", *styles))), script() + MOUNT
     policy = (
         f"default-src 'none'; style-src '{_sha256(look)}'; script-src '{_sha256(code)}'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
-    return _render("page.html", explanations, level=1, style=look, script=code, policy=policy, title=title)
+    return {"style": look, "script": code, "policy": policy}
 
 
 def as_json(explanations: Sequence[Explanation]) -> str:
@@ -70,14 +78,13 @@ def as_json(explanations: Sequence[Explanation]) -> str:
 def _render(template: str, explanations: Sequence[Explanation], **values: object) -> str:
     shown = view(explanations)
     values["title"] = values.get("title") or f"{''.join(shown.question) or 'Nothing explained yet'} · xai_nlp"
-    for trusted in ("style", "script"):
-        values[trusted] = Markup(values.get(trusted, ""))  # our own files; escaping would break them
-    text = (
-        _environment()
-        .get_template(template)
-        .render(view=shown, data=Markup(as_json(explanations)), no_promise=NO_PROMISE, **values)
-    )
-    return _UNWRITABLE.sub("\ufffd", text)
+    return written(template, view=shown, data=Markup(as_json(explanations)), no_promise=NO_PROMISE, **values)
+
+
+def written(template: str, **values: object) -> str:
+    """A template filled in; `style` and `script` are our own files, which escaping would break."""
+    trusted = {name: Markup(values.pop(name, "")) for name in ("style", "script")}
+    return _UNWRITABLE.sub("\ufffd", _environment().get_template(template).render(**trusted, **values))
 
 
 def _verbatim(text: str) -> Markup:

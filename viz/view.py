@@ -143,7 +143,7 @@ def _group(
     token_peaks: dict[str, float],
 ) -> Group:
     first = items[0]
-    names = _names(items)
+    names = names_of(items)
     own = [own_peaks(item, merged) for item, merged in zip(items, words, strict=True)]
     of_words, of_tokens = ([pair[n] for pair in own] for n in (0, 1))
     rows = tuple(
@@ -180,7 +180,7 @@ def _group(
     )
 
 
-def _names(items: Sequence[Explanation]) -> list[str]:
+def names_of(items: Sequence[Explanation]) -> list[str]:
     """A name for each that says in what it differs from the others; its method if in nothing."""
     names = [""] * len(items)
     for read in DIFFERENCES.values():

@@ -10,11 +10,13 @@ export function mount(root) {
   controls.hidden = false;
   controls.addEventListener("submit", (event) => event.preventDefault());
   tips(root);
-  for (const strip of root.querySelectorAll(".strip")) arrows(strip);
-  choices(root, controls);
+  for (const strip of root.querySelectorAll(".strip:not([data-peaks])")) arrows(strip);
+  const paint = choices(root, controls);
+  lightTexts(root, paint);
   longTexts(root);
   finding(root, controls);
-  controls.querySelector(".save").addEventListener("click", () => save(root));
+  listing(root);
+  controls.querySelector(".save")?.addEventListener("click", () => save(root));
   return true;
 }
 
@@ -88,10 +90,9 @@ function arrows(strip) {
 // Words or tokens, own or shared scale, and from which strength on there is colour.
 function choices(root, controls) {
   const least = controls.querySelector("[name=least]");
-  const paint = () => {
+  const paint = (within) => {
     const scale = root.dataset.scale;
-    least.nextElementSibling.textContent = `${least.value} %`;
-    for (const mark of root.querySelectorAll(".t[data-own]")) {
+    for (const mark of within.querySelectorAll(".t[data-own]")) {
       const alone = root.dataset.regions === "alone" && mark.dataset.alone;
       const strength = Number(alone || mark.dataset[scale]);
       const shown = strength < Number(least.value) ? 0 : strength;
@@ -105,10 +106,14 @@ function choices(root, controls) {
       for (const other of button.parentElement.children) {
         other.setAttribute("aria-pressed", String(other === button));
       }
-      paint();
+      paint(root);
     });
   }
-  least.addEventListener("input", paint);
+  least.addEventListener("input", () => {
+    least.nextElementSibling.textContent = `${least.value} %`;
+    paint(root);
+  });
+  return paint;
 }
 
 function longTexts(root) {
@@ -121,33 +126,6 @@ function longTexts(root) {
       for (const strip of button.parentElement.querySelectorAll(".strip")) strip.classList.toggle("opened", open);
     });
   }
-}
-
-// Search, filter and sort, where there are many texts.
-function finding(root, controls) {
-  const { search, label, sort } = controls.elements;
-  if (!search) return;
-  const cards = root.querySelector(".cards");
-  const given = [...cards.children];
-  const none = root.querySelector(".none");
-  const texts = new Map(given.map((card) => [card, [...card.querySelectorAll(".strip:not(.only-tokens) .tokens")]
-    .map((text) => text.textContent.toLowerCase()).join("\n")]));
-  const orders = {
-    given: () => 0,
-    top: (a, b) => Number(b.dataset.top) - Number(a.dataset.top),
-    label: (a, b) => a.dataset.label.localeCompare(b.dataset.label),
-  };
-  const find = () => {
-    const wanted = search.value.toLowerCase();
-    let found = 0;
-    for (const card of given) {
-      card.hidden = !(texts.get(card).includes(wanted) && (!label.value || card.dataset.label === label.value));
-      found += !card.hidden;
-    }
-    cards.append(...[...given].sort(orders[sort.value]));
-    none.hidden = found > 0;
-  };
-  for (const input of [search, label, sort]) input.addEventListener("input", find);
 }
 
 function save(root) {

@@ -12,6 +12,7 @@ from rich.table import Table
 from xai_nlp._version import __version__
 from xai_nlp.cli.evaluate import evaluate_app
 from xai_nlp.cli.explain import attention_app, explain_app
+from xai_nlp.cli.report import report
 from xai_nlp.cli.say import several_of, told
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.add_typer(explain_app, name="explain")
 app.add_typer(attention_app, name="attention")
 app.add_typer(evaluate_app, name="evaluate")
+app.command()(report)
 
 DEMO_TEXTS = (
     "A gripping, beautifully acted film that never once talks down to its audience.",
