@@ -14,6 +14,7 @@ from xai_nlp.cli.evaluate import evaluate_app
 from xai_nlp.cli.explain import attention_app, explain_app
 from xai_nlp.cli.report import report
 from xai_nlp.cli.say import several_of, told
+from xai_nlp.cli.serve import serve
 
 app = typer.Typer(
     help="See what a HuggingFace model did with a text, or with a text and an image.",
@@ -24,6 +25,7 @@ app.add_typer(explain_app, name="explain")
 app.add_typer(attention_app, name="attention")
 app.add_typer(evaluate_app, name="evaluate")
 app.command()(report)
+app.command()(serve)
 
 DEMO_TEXTS = (
     "A gripping, beautifully acted film that never once talks down to its audience.",

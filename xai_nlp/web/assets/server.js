@@ -1,0 +1,60 @@
+// Talking to the server. Every address is relative to the page's, which may hold a token.
+
+export function address(path) { return new URL(`api/${path}`, document.baseURI).href; }
+
+// The answer as JSON. Throws an Error with what the server says is wrong.
+export async function call(method, path, body) {
+  const options = { method };
+  if (body !== undefined) {
+    options.headers = { "Content-Type": "application/json" };
+    options.body = typeof body === "string" ? body : JSON.stringify(body);
+  }
+  let response;
+  try {
+    response = await fetch(address(path), options);
+  } catch {
+    throw new Error("The server does not answer. Is xai-nlp serve still running?");
+  }
+  if (response.ok) {
+    return response.headers.get("content-type").startsWith("application/json") ? response.json() : response.text();
+  }
+  const told = await response.json().catch(() => ({}));
+  throw new Error(told.error ?? `The server answered ${response.status}.`);
+}
+
+// Tells of a job until it is over; gives back how it ended.
+export function follow(id, tell) {
+  return new Promise((resolve, reject) => {
+    const source = new EventSource(address(`jobs/${id}/events`));
+    source.onmessage = (event) => {
+      const job = JSON.parse(event.data);
+      tell(job);
+      if (["done", "failed", "cancelled"].includes(job.state)) {
+        source.close();
+        resolve(job);
+      }
+    };
+    source.onerror = () => {
+      if (source.readyState !== EventSource.CLOSED) return;          // it connects again by itself
+      call("GET", `jobs/${id}`).then(resolve, reject);
+    };
+  });
+}
+
+// An element with properties and children; strings become text.
+export function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.includes("-") || name === "for" || name === "role") element.setAttribute(name, value);
+    else element[name] = value;
+  }
+  element.append(...children);
+  return element;
+}
+
+export function words(name) { return name.replaceAll("_", " "); }
+
+export function fail(place, message) {
+  place.textContent = message;
+  place.hidden = !message;
+}

@@ -1,0 +1,197 @@
+"""Explanations as files to take away, and such a file read again: everything in it is checked, none of it trusted."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from xai_nlp.core.result import Explanation, Explanations
+from xai_nlp.errors import InvalidInput, UnreadableFile, XaiError
+from xai_nlp.viz.html import markup, page
+from xai_nlp.viz.plots import save_tokens
+from xai_nlp.web.limits import Limits
+
+LIMITS = Limits()
+MOST = 100  # explanations of one file
+COLUMNS = ("explanation", "method", "target", "model", "unit", "kind", "text", "segment", "start", "end", "score")
+_FORMULA = re.compile(r"^[=+\-@\t\r]")
+_drawing = threading.Lock()  # matplotlib is drawn with by one thread at a time
+
+
+def to_html(why: Explanations) -> bytes:
+    """The page that `Explanations.to_html` writes."""
+    return page(why).encode()
+
+
+def to_json(why: Explanations) -> bytes:
+    """A list of what `Explanation.to_json` gives; `read_back` reads it."""
+    return b"[" + ",\n".join(item.to_json() for item in why).encode() + b"]\n"
+
+
+def to_png(why: Explanations) -> bytes:
+    """The pictures of `Explanation.to_png`, one under the other."""
+    from PIL import Image
+
+    with tempfile.TemporaryDirectory() as folder, _drawing:
+        drawn = []
+        for number, item in enumerate(why):
+            save_tokens(item, file := Path(folder) / f"{number}.png")
+            with Image.open(file) as opened:
+                drawn.append(opened.convert("RGB"))
+    whole = Image.new("RGB", (max(one.width for one in drawn), sum(one.height for one in drawn)), "white")
+    top = 0
+    for one in drawn:
+        whole.paste(one, (0, top))
+        top += one.height
+    written = io.BytesIO()
+    whole.save(written, "PNG")
+    return written.getvalue()
+
+
+def to_csv(why: Explanations) -> bytes:
+    """A line for each token and region: whose, what, where, and its score in full.
+
+    A cell that a spreadsheet would take for a formula has an apostrophe before it.
+    """
+    written = io.StringIO(newline="")
+    lines = csv.writer(written)
+    lines.writerow(COLUMNS)
+    for number, item in enumerate(why, 1):
+        for kind, text, segment, start, end, score in _lines(item):
+            about = (item.method, item.target, item.model, item.unit)
+            lines.writerow([number, *map(inert, about), kind, inert(text), segment, start, end, repr(score)])
+    return written.getvalue().encode("utf-8", "replace")
+
+
+def _lines(item: Explanation) -> Iterator[tuple[str, str, int | str, int | str, int | str, float]]:
+    for token, segment, (start, end), score in zip(item.tokens, item.segment, item.offsets, item.scores, strict=True):
+        yield "token", token, segment, start, end, score
+    if item.picture:
+        for name, score in zip(item.picture.names, item.picture.scores, strict=True):
+            yield "region", name, "", "", "", score
+
+
+def inert(cell: str) -> str:
+    """Text that no spreadsheet takes for a formula.
+
+    >>> inert("=1+1"), inert("fine")
+    ("'=1+1", 'fine')
+    """
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file: what writes it, and how a browser is told of it."""
+
+    write: Callable[[Explanations], bytes]
+    media: str
+
+
+KINDS = {
+    "html": Kind(to_html, "text/html; charset=utf-8"),
+    "json": Kind(to_json, "application/json"),
+    "png": Kind(to_png, "image/png"),
+    "csv": Kind(to_csv, "text/csv; charset=utf-8"),
+}
+
+
+# Read again ----------------------------------------------------------------------------------------------------------
+
+
+@checked_dataclass(config=ConfigDict(strict=True, arbitrary_types_allowed=True), frozen=True)
+class _Types:
+    """What the parts of an explanation must be; `Explanation.from_json` sees to names and lengths."""
+
+    segments: tuple[str, ...]
+    tokens: tuple[str, ...]
+    offsets: tuple[tuple[int, int], ...]
+    segment: tuple[int, ...]
+    scores: tuple[float, ...]
+    unit: str
+    target: str
+    value: float
+    baseline_value: float
+    outputs: dict[str, float]
+    method: str
+    baseline: str
+    complete: bool
+    task: str
+    model: str
+    seed: int
+    params: dict[str, Any]
+    versions: dict[str, str]
+    answer: tuple[int, tuple[int, int]] | None
+    parts: dict[str, tuple[float, ...]]
+
+
+_TYPES = TypeAdapter(_Types)
+
+
+def read_back(body: bytes) -> Explanations:
+    """Explanations from a file that `to_json` or `Explanation.save` wrote, one or a list of them.
+
+    Raises UnreadableFile for anything else: other types, positions outside the text, an image that is none, or what
+    cannot be drawn.
+    """
+    try:
+        data = json.loads(body.decode("utf-8"))
+    except (UnicodeDecodeError, ValueError, RecursionError):
+        raise UnreadableFile("this is not JSON; open a file that was saved as JSON here.") from None
+    items = data if isinstance(data, list) else [data]
+    if not 1 <= len(items) <= MOST:
+        raise UnreadableFile(f"a file holds 1 to {MOST} explanations; this one {len(items)}.")
+    try:
+        found = Explanations(_explanation(item) for item in items)
+        markup(found)  # what cannot be drawn is not kept
+    except UnreadableFile:
+        raise
+    except XaiError as error:
+        raise UnreadableFile(f"this explanation cannot be read: {error}") from None
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UnreadableFile(f"this explanation cannot be read: {where}: {first['msg']}.") from None
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError, RecursionError):
+        raise UnreadableFile("this explanation cannot be read: the file was changed by hand.") from None
+    return found
+
+
+def _explanation(data: Any) -> Explanation:
+    why = Explanation.from_json(json.dumps(data))
+    _TYPES.validate_python({name: getattr(why, name) for name in _Types.__dataclass_fields__})
+    for segment, (start, end) in _positions(why):
+        length = len(why.segments[segment]) if 0 <= segment < len(why.segments) else 0 if segment == -1 else -1
+        if not 0 <= start <= end <= max(length, 0) or length < 0:
+            raise UnreadableFile("this explanation cannot be read: a token stands outside its text.")
+    if why.picture is not None:
+        _looked_at(why.picture.image)
+    return why
+
+
+def _positions(why: Explanation) -> Sequence[tuple[int, tuple[int, int]]]:
+    answer = [] if why.answer is None else [why.answer]
+    return [*zip(why.segment, why.offsets, strict=True), *answer]
+
+
+def _looked_at(image: bytes) -> None:
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(image), formats=("PNG", "JPEG")) as opened:
+            width, height = opened.size
+    except Exception:  # whatever Pillow says of bytes that are no image
+        raise UnreadableFile("the picture of this explanation is neither PNG nor JPEG.") from None
+    if width * height > LIMITS.pixels:
+        raise InvalidInput(f"the picture has {width} × {height} pixels; at most {LIMITS.pixels:,} are shown.")

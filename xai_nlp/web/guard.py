@@ -1,0 +1,221 @@
+"""What every request passes first: the right address, the right origin, the token, a body of bounded size and time.
+
+A page of another site can make a browser send requests here, and can give its own name this machine's address (DNS
+rebinding). So the Host must be one that we are bound to, an Origin must be our own, and what changes anything must be
+JSON, which no form of another site can send. There are no cookies that a request could carry along.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import re
+import secrets
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from xai_nlp.web.limits import Limits
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
+    (b"cache-control", b"no-store"),
+)
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+CHANGING = ("POST", "PUT", "PATCH")
+READING = ("GET", "HEAD")
+_HOST = re.compile(r"^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(\d{1,5}))?$")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the server listens: which Host a request may name.
+
+    >>> Address("127.0.0.1", 8000).allows("localhost:8000"), Address("127.0.0.1", 8000).allows("evil.example:8000")
+    (True, False)
+    >>> Address("0.0.0.0", 8000).allows("192.168.1.7:8000")  # a name could be anybody's; a number is nobody else's
+    True
+    """
+
+    host: str
+    port: int
+
+    @property
+    def local(self) -> bool:
+        """Can it be reached from this machine only?"""
+        return is_loopback(self.host)
+
+    def allows(self, given: str) -> bool:
+        """May a request name this Host?"""
+        found = _HOST.match(given.strip().lower())
+        if not found or int(found[2] or 80) != self.port:
+            return False
+        name = found[1]
+        if self.local:
+            return name in LOOPBACK or name.strip("[]") == self.host
+        return name.strip("[]") == self.host.lower() or _is_number(name.strip("[]")) or name == "localhost"
+
+
+def is_loopback(host: str) -> bool:
+    """Is that an address of this machine that no other reaches?"""
+    return host == "localhost" or (_is_number(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def _is_number(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+class Refusal(Exception):
+    """A request that is not let in: a status, and why."""
+
+    def __init__(self, status: int, why: str, *headers: tuple[bytes, bytes]) -> None:
+        super().__init__(why)
+        self.status, self.why, self.headers = status, why, headers
+
+
+BUSY = (b"retry-after", b"1")
+CLOSE = (b"connection", b"close")
+
+
+@dataclass(eq=False)
+class Guard:
+    """Around an application: refuses what must not reach it, and adds the headers that every answer has."""
+
+    app: App
+    address: Address
+    token: str = ""  # the first part of every path, where others than this machine can reach us
+    limits: Limits = field(default_factory=Limits)
+    held: int = 0  # bytes of bodies in memory
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        answered = False
+
+        async def headed(message: Message) -> None:
+            nonlocal answered
+            if message["type"] == "http.response.start":
+                answered = True
+                own = {name for name, _ in HEADERS}
+                kept = [pair for pair in message.get("headers", []) if pair[0].lower() not in own]
+                message = {**message, "headers": [*kept, *HEADERS]}
+            await send(message)
+
+        mine = 0
+        try:
+            self._admit(scope)
+            body = await self._body(scope, receive)
+            mine = len(body)
+            self.held += mine
+            await self.app(self._located(scope), _replayed(body, receive), headed)
+        except Refusal as refusal:
+            assert not answered
+            await _refuse(refusal, headed)
+        finally:
+            self.held -= mine
+
+    # Who asks, from where -------------------------------------------------------------------------------------------
+
+    def _admit(self, scope: Message) -> None:
+        headers = _headers(scope)
+        host = headers.get("host", "")
+        if not self.address.allows(host):
+            raise Refusal(421, f"this server does not answer for the host {host[:100]!r}.")
+        origin = headers.get("origin")
+        if origin is not None and origin.lower() != f"http://{host.lower()}":
+            raise Refusal(403, f"requests from the page {origin[:100]!r} are not answered.")
+        if headers.get("sec-fetch-site", "none") not in ("same-origin", "none") and not _navigates(scope, headers):
+            raise Refusal(403, "requests from pages of other sites are not answered.")
+        if self.token and not self._knows(scope["path"]):
+            raise Refusal(403, "this address needs the token: open the whole address that the server printed.")
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if scope["method"] in CHANGING and kind != "application/json":
+            raise Refusal(415, "send JSON, with the content type application/json.")
+
+    def _knows(self, path: str) -> bool:
+        given = path.split("/", 2)[1] if path.startswith("/") else ""
+        return secrets.compare_digest(given.encode("utf-8", "surrogateescape"), self.token.encode())
+
+    def _located(self, scope: Message) -> Message:
+        return {**scope, "root_path": f"/{self.token}"} if self.token else scope
+
+    # What is sent ---------------------------------------------------------------------------------------------------
+
+    async def _body(self, scope: Message, receive: Receive) -> bytes:
+        """The whole body, refused as soon as it is known to be too long or too slow."""
+        most = self._most(scope)
+        told = _headers(scope).get("content-length", "0")
+        if not told.isascii() or not told.isdigit() or int(told[:20]) > most:
+            raise Refusal(413, f"the body is too long: at most {most:,} bytes are read here.", CLOSE)
+        if self.held + int(told) > self.limits.held:
+            raise Refusal(503, "too much is being sent at once; try again in a moment.", BUSY, CLOSE)
+        loop = asyncio.get_running_loop()
+        end, body = loop.time() + self.limits.body_time, bytearray()
+        while True:
+            try:
+                message = await asyncio.wait_for(receive(), max(0.001, end - loop.time()))
+            except (asyncio.TimeoutError, TimeoutError):
+                raise Refusal(408, f"the body took longer than {self.limits.body_time:g} seconds.", CLOSE) from None
+            if message["type"] == "http.disconnect":
+                raise Refusal(400, "the body ended too early.", CLOSE)
+            body += message.get("body", b"")
+            if len(body) > most:
+                raise Refusal(413, f"the body is too long: at most {most:,} bytes are read here.", CLOSE)
+            if not message.get("more_body"):
+                return bytes(body)
+
+    def _most(self, scope: Message) -> int:
+        path = scope["path"].removeprefix(f"/{self.token}" if self.token else "")
+        if scope["method"] == "POST":
+            return {"/api/jobs": self.limits.ask, "/api/history": self.limits.upload}.get(path, self.limits.body)
+        return self.limits.body
+
+
+def _headers(scope: Message) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _navigates(scope: Message, headers: dict[str, str]) -> bool:
+    """Does somebody follow a link here? What is shown then, no other site's page can read."""
+    top = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    return scope["method"] in READING and top
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """The body once more, then whatever comes: a disconnection."""
+    left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return left.pop() if left else await receive()
+
+    return again
+
+
+async def _refuse(refusal: Refusal, send: Send) -> None:
+    body = json.dumps({"error": refusal.why}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *refusal.headers]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

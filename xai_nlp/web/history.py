@@ -1,0 +1,141 @@
+"""What was explained, kept in a file: only finished work, there after the worst of endings."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from xai_nlp.core.result import Explanation, Explanations
+from xai_nlp.errors import UnknownName, UnreadableFile
+
+VERSION = 1
+TABLE = """
+CREATE TABLE IF NOT EXISTS entries (
+    id TEXT PRIMARY KEY, number INTEGER NOT NULL UNIQUE, name TEXT NOT NULL, created REAL NOT NULL,
+    model TEXT NOT NULL, task TEXT NOT NULL, methods TEXT NOT NULL, prediction TEXT NOT NULL,
+    ask TEXT NOT NULL, explanations TEXT NOT NULL
+)
+"""
+LISTED = "id, name, created, model, task, methods, prediction"
+MOST = 500  # entries of a list
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """An entry as it is listed."""
+
+    id: str
+    name: str
+    created: float  # seconds since 1970
+    model: str
+    task: str
+    methods: str  # joined by commas
+    prediction: str
+
+    def told(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return asdict(self)
+
+
+class History:
+    """Entries in an SQLite file with a write-ahead log: one is there whole, or not at all. Safe for threads."""
+
+    def __init__(self, file: str | os.PathLike[str]) -> None:
+        path = Path(file)
+        self._lock = threading.Lock()
+        try:
+            if str(path) != ":memory:":
+                path.parent.mkdir(parents=True, exist_ok=True)
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # what people ask is theirs
+            self._base = sqlite3.connect(path, check_same_thread=False, timeout=10)
+            (version,) = self._base.execute("PRAGMA user_version").fetchone()
+            if version not in (0, VERSION):
+                raise UnreadableFile(f"{path} is a history of format {version}; this version reads {VERSION}.")
+            self._base.execute("PRAGMA journal_mode = WAL")
+            with self._base:
+                self._base.execute(TABLE)
+                self._base.execute(f"PRAGMA user_version = {VERSION}")
+        except (sqlite3.DatabaseError, OSError) as error:
+            raise UnreadableFile(f"{path} cannot be used as a history: {error}. Name another with --history.") from None
+
+    def add(self, name: str, why: Explanations, *, id: str, ask: str = "null", model: str = "") -> Entry:
+        """Keep explanations under an id and a name; `ask` is what was asked, as JSON."""
+        entry = Entry(
+            id=id,
+            name=name,
+            created=time.time(),
+            model=model or why[0].model,
+            task=why[0].task,
+            methods=", ".join(dict.fromkeys(item.method for item in why)),
+            prediction=why[0].prediction,
+        )
+        kept = "\n".join(item.to_json() for item in why)
+        values = (*asdict(entry).values(), ask, kept)
+        with self._lock, self._base:
+            self._base.execute(
+                f"INSERT INTO entries ({LISTED}, ask, explanations, number) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, "
+                "(SELECT COALESCE(MAX(number), 0) + 1 FROM entries))",
+                values,
+            )
+        return entry
+
+    def listed(self, search: str = "", *, most: int = MOST) -> list[Entry]:
+        """The newest first; with `search`, those whose name, model, methods or prediction hold it."""
+        like = "%" + "".join(f"\\{c}" if c in "\\%_" else c for c in search) + "%"
+        with self._lock:
+            rows = self._base.execute(
+                f"SELECT {LISTED} FROM entries WHERE name || ' ' || model || ' ' || methods || ' ' || prediction "
+                "LIKE ? ESCAPE '\\' ORDER BY number DESC LIMIT ?",
+                (like, most),
+            ).fetchall()
+        return [_entry(row) for row in rows]
+
+    def entry(self, id: str) -> Entry:
+        """The entry of that id. Raises UnknownName."""
+        return _entry(self._row(id, LISTED))
+
+    def ask(self, id: str) -> dict[str, Any] | None:
+        """What was asked; None for one that was brought as a file. Raises UnknownName."""
+        return json.loads(self._row(id, "ask")[0])
+
+    def explanations(self, ids: Sequence[str]) -> Explanations:
+        """Those of all entries of these ids, in order. Raises UnknownName."""
+        texts = [self._row(id, "explanations")[0] for id in ids]
+        return Explanations(Explanation.from_json(line) for text in texts for line in text.split("\n"))
+
+    def rename(self, id: str, name: str) -> Entry:
+        """Give an entry another name. Raises UnknownName."""
+        self._change("UPDATE entries SET name = ? WHERE id = ?", (name, id), id)
+        return self.entry(id)
+
+    def delete(self, id: str) -> None:
+        """Take an entry out. Raises UnknownName."""
+        self._change("DELETE FROM entries WHERE id = ?", (id,), id)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._base.close()
+
+    def _row(self, id: str, columns: str) -> tuple[Any, ...]:
+        with self._lock:
+            row = self._base.execute(f"SELECT {columns} FROM entries WHERE id = ?", (id,)).fetchone()
+        if row is None:
+            raise UnknownName("entry", id[:40], (), "It may have been deleted.")
+        return row
+
+    def _change(self, statement: str, values: tuple[str, ...], id: str) -> None:
+        with self._lock, self._base:
+            if not self._base.execute(statement, values).rowcount:
+                raise UnknownName("entry", id[:40], (), "It may have been deleted.")
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    return Entry(**dict(zip(LISTED.split(", "), row, strict=True)))

@@ -1,0 +1,35 @@
+"""How much the server takes from one request, keeps and waits for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Bounds of the server; what is beyond them is refused with the bound in the message.
+
+    Sizes are in bytes unless named otherwise, times in seconds.
+    """
+
+    letters: int = 20_000  # of a text
+    words: int = 500  # letters of a question, an answer, a baseline, a name
+    methods: int = 6  # side by side
+    image: int = 8 * MIB
+    pixels: int = 20_000_000
+    upload: int = 32 * MIB  # a saved explanation that is opened again
+    body: int = 64 * 1024  # any other request
+    held: int = 256 * MIB  # request bodies in memory at once
+    queue: int = 64  # jobs that wait
+    compared: int = 8  # entries on one page
+    rows: int = 100_000  # of a data set
+    connections: int = 500
+    header_time: float = 10.0
+    body_time: float = 30.0
+
+    @property
+    def ask(self) -> int:
+        """A request with texts and an image, which travels as base64."""
+        return 2 * self.image + 8 * self.letters
