@@ -9,7 +9,9 @@ import torch
 import xai_nlp
 from tests.models.tiny import ARCHITECTURES, tiny
 from tests.oracles import attention as oracle
+from xai_nlp.core.problem import Slope
 from xai_nlp.errors import InvalidInput, Unsupported
+from xai_nlp.methods.attention import AttentionRelevance, AttentionRollout
 
 TEXT = "A dull film is great"
 SHORT = "A dull film"
@@ -369,3 +371,27 @@ def test_wrong_options_are_told():
         posed("bert").explained(MOVED, start="one")
     with pytest.raises(InvalidInput, match="'normalised'"):
         posed("bert").explained("attention_norms", what="all")
+
+
+def test_sequences_that_look_at_each_other_do_so_at_the_same_time():
+    """Relevance and rollout of a layer in which words look at an image, and it at them."""
+    draws = np.random.default_rng(0)
+    shapes = [(3, 3), (4, 4), (3, 4), (4, 3)]
+    streams = [("text", "text"), ("image", "image"), ("text", "image"), ("image", "text")]
+    weights = [draws.dirichlet(np.ones(k), q) for q, k in shapes]
+    slopes = [draws.uniform(0, 1, shape) for shape in shapes]
+    slope = Slope(
+        torch.zeros(1, 1),
+        tuple(torch.tensor(w)[None, None] for w in weights),
+        tuple(torch.tensor(g)[None, None, None] for g in slopes),
+    )
+    first = torch.tensor([[[1.0, 0, 0, 0]]], dtype=torch.float64)  # a region of the image is read
+    kept = [w * g for w, g in zip(weights, slopes, strict=True)]
+    of_image, of_text = oracle.looking_at_each_other(kept[:2], kept[2:])
+    _, found = AttentionRelevance().read(slope, streams, first)
+    close(found["image"][0, 0], of_image[0] - np.eye(4)[0])
+    close(found["text"][0, 0], of_text[0])
+    _, mixture = AttentionRollout().read(slope, streams, first)
+    words, regions = (weights[0] + np.eye(3)) / 2, (weights[1] + np.eye(4)) / 2
+    close(mixture["image"][0, 0], regions[0] / 2)
+    close(mixture["text"][0, 0], (weights[3] @ words)[0] / 2)

@@ -395,3 +395,24 @@ def conductance(by_hand, label, start, steps):
         _, after = by_hand.run(hidden=right)
         total = total + torch.stack([g * (b - a).detach() for g, a, b in zip(gradients, used, after, strict=True)])
     return total
+
+
+def looking_at_each_other(own, across):
+    """Chefer et al. 2021b for two sequences whose layers look at each other at the same time (LXMERT).
+
+    own: for each of the two, positive gradient × attention of a layer on itself, (L, L); across: each looking at the
+    other. Gives, for the second one: what it holds of itself and of the other, after that one layer of both kinds.
+    """
+    sizes = [matrix.shape[0] for matrix in own]
+    held = {(a, b): np.eye(sizes[a]) if a == b else np.zeros((sizes[a], sizes[b])) for a in (0, 1) for b in (0, 1)}
+    for a in (0, 1):  # eq. 6
+        held[a, a] = held[a, a] + own[a] @ held[a, a]
+    before = {pair: matrix.copy() for pair, matrix in held.items()}
+    for a, b in ((0, 1), (1, 0)):
+        tilted = []
+        for side in (a, b):  # eq. 8 and 9
+            added = before[side, side] - np.eye(sizes[side])
+            tilted.append(added / added.sum(1, keepdims=True) + np.eye(sizes[side]))
+        held[a, b] = before[a, b] + tilted[0].T @ across[a] @ tilted[1]  # eq. 10
+        held[a, a] = before[a, a] + across[a] @ before[b, a]  # eq. 11
+    return held[1, 1], held[1, 0]

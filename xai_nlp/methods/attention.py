@@ -38,6 +38,21 @@ def streams_of(problem: Problem) -> list[tuple[Stream, Stream]]:
     return [STREAMS[site.matrices[n].stack] for site in problem.sites for n in getattr(site, "numbers", ())]  # type: ignore[attr-defined]
 
 
+def steps(streams: Sequence[tuple[Stream, Stream]]) -> list[list[int]]:
+    """Matrices by number, in the order of the layers; two sequences that look at each other do so at the same time.
+
+    >>> steps([("text", "text"), ("text", "image"), ("image", "text"), ("text", "text")])
+    [[0], [1, 2], [3]]
+    """
+    found: list[list[int]] = []
+    for n, (query, key) in enumerate(streams):
+        if n and query != key and streams[n - 1] == (key, query) and len(found[-1]) == 1:
+            found[-1].append(n)
+        else:
+            found.append([n])
+    return found
+
+
 def last_read(slope: Slope) -> int:
     """The last matrix that the target depends on: what one side computes at the end may not be read by anybody."""
     read = (n for n in reversed(range(len(slope.gradients))) if slope.gradients[n].any())
@@ -138,11 +153,15 @@ def mixed(slope: Slope, streams: Sequence[tuple[Stream, Stream]]) -> tuple[tuple
     """Rollout: of what each position is a mixture after each layer, half itself and half what its heads drew on."""
     held = _Streams(slope.sites, streams, _targets(slope))
     after = []
-    for matrix, (query, key) in zip(slope.sites, streams, strict=True):
-        mean = matrix.mean(1)[:, None]  # (B, 1, Q, K)
-        rows = {other: (held.of[query, other] + mean @ held.of[key, other]) / 2 for other in held.sources(query)}
-        held.of.update({(query, other): row for other, row in rows.items()})
-        after.append(held.of[query, key][:, :, None])
+    for step in steps(streams):
+        rows: dict[tuple[Stream, Stream], Tensor] = {}
+        for n in step:
+            query, key = streams[n]
+            mean = slope.sites[n].mean(1)[:, None]  # (B, 1, Q, K)
+            mixture = {other: held.of[query, other] + mean @ held.of[key, other] for other in held.sources(query)}
+            rows |= {(query, other): row / 2 for other, row in mixture.items()}
+        held.of.update(rows)
+        after += [held.of[streams[n]][:, :, None] for n in step]
     return tuple(after), held
 
 
@@ -224,19 +243,22 @@ class AttentionRelevance(AttentionMethod):
     ) -> tuple[tuple[Tensor, ...], Found]:
         kept = tuple((m[:, None] * g).clamp_min(0) for m, g in zip(slope.sites, slope.gradients, strict=True))
         held = _Streams(slope.sites, streams, _targets(slope))
-        for matrix, (query, key) in zip(kept, streams, strict=True):
-            mean = matrix.mean(2)
-            if query == key:
-                added = {other: mean @ held.of[query, other] for other in held.sources(query)}
-            else:
-                own, other = _normalised(held.of[query, query]), _normalised(held.of[key, key])
-                through = own.transpose(-1, -2) @ mean
-                added = {source: through @ held.of[key, source] for source in held.sources(key)}
-                added |= {key: through @ other, query: mean @ held.of[key, query]}  # eq. 10 and 11
-            held.of.update({(query, other): held.of[query, other] + more for other, more in added.items()})
+        for step in steps(streams):
+            added = {pair: more for n in step for pair, more in _carried(held, kept[n].mean(2), *streams[n]).items()}
+            held.of.update({pair: held.of[pair] + more for pair, more in added.items()})
         last = streams[last_read(slope)][0]
         held.of[last, last] = held.of[last, last] - torch.eye(held.of[last, last].shape[-1]).to(read)
         return kept, held.read(last, read)
+
+
+def _carried(held: _Streams, mean: Tensor, query: Stream, key: Stream) -> dict[tuple[Stream, Stream], Tensor]:
+    """What one attention (B, T, Q, K) adds to the relevance of the sequence that looks."""
+    if query == key:
+        return {(query, other): mean @ held.of[query, other] for other in held.sources(query)}
+    own, other = _normalised(held.of[query, query]), _normalised(held.of[key, key])
+    through = own.transpose(-1, -2) @ mean
+    added = {(query, source): through @ held.of[key, source] for source in held.sources(key)}
+    return added | {(query, key): through @ other, (query, query): mean @ held.of[key, query]}  # eq. 10 and 11
 
 
 def _normalised(relevance: Tensor) -> Tensor:
