@@ -40,8 +40,15 @@ class _Loan:
 
     def __init__(self, model: nn.Module) -> None:
         self.holders = 0
-        self.learning = [p for p in model.parameters() if p.requires_grad]
+        self.learning = [
+            (m, name) for m in model.modules() for name, p in m.named_parameters(recurse=False) if p.requires_grad
+        ]
         self.training = [m for m in model.modules() if m.training]
+
+    def learn(self, wanted: bool) -> None:
+        """By name: weights that are offloaded come for a forward pass as other parameters, and go as others again."""
+        for module, name in self.learning:
+            getattr(module, name).requires_grad_(wanted)
 
 
 _loans: WeakKeyDictionary[nn.Module, _Loan] = WeakKeyDictionary()
@@ -59,8 +66,7 @@ def borrowed(model: nn.Module, *, evaluate: bool = False) -> Iterator[None]:
             _loans[model] = _Loan(model)
         loan = _loans[model]
         loan.holders += 1
-        for parameter in loan.learning:
-            parameter.requires_grad_(False)
+        loan.learn(False)
         if evaluate:
             for module in loan.training:
                 module.training = False
@@ -71,7 +77,6 @@ def borrowed(model: nn.Module, *, evaluate: bool = False) -> Iterator[None]:
             loan.holders -= 1
             if not loan.holders:
                 del _loans[model]
-                for parameter in loan.learning:
-                    parameter.requires_grad_(True)
+                loan.learn(True)
                 for module in loan.training:
                     module.training = True

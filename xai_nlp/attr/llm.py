@@ -26,6 +26,7 @@ from xai_nlp.attr.perturbation import FeatureAblation, ShapleyValues, ShapleyVal
 from xai_nlp.attr.surrogate import KernelShap, Lime
 from xai_nlp.core.rows import Rows
 from xai_nlp.errors import InvalidInput
+from xai_nlp.hooks.offload import device_of
 from xai_nlp.hooks.state import borrowed
 from xai_nlp.models.forced import followed, in_one, in_turn, last_logits, log_probs
 from xai_nlp.models.layout import text_config
@@ -56,7 +57,7 @@ class BaseLLMAttribution(Attribution):
         self.attr_method = copy(attr_method)
         self.model = cast(Any, attr_method.forward_func)
         self.tokenizer = tokenizer
-        self.device = self.model.device if hasattr(self.model, "device") else next(self.model.parameters()).device
+        self.device = device_of(self.model)
 
     def _target(self, inp: InterpretableInput, target: str | Tensor | None, gen_args: dict[str, Any] | None) -> Tensor:
         """The tokens of the answer, given or generated: (n,)."""
