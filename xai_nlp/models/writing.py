@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from xai_nlp.hooks.offload import device_of
+
 Answer = str | Sequence[int]  # as text, or as token ids
 
 
@@ -34,7 +36,7 @@ class Writer:
 
         begin: where the answer begins in what `generate` gives; None is after the prompt.
         """
-        moved = {name: value.to(self.model.device) for name, value in made.items()}
+        moved = {name: value.to(device_of(self.model)) for name, value in made.items()}
         whole = self.model.generate(**moved, max_new_tokens=longest, do_sample=False)
         ids = whole[0, made["input_ids"].shape[1] if begin is None else begin :].tolist()
         special = set(self.tokenizer.all_special_ids)

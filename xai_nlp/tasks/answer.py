@@ -10,6 +10,7 @@ from torch import Tensor
 
 from xai_nlp.core.result import Explanation, Explanations
 from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.hooks.offload import device_of
 from xai_nlp.hooks.state import borrowed
 from xai_nlp.models.encode import Row
 from xai_nlp.tasks.explainer import Aim, Explainer, How
@@ -143,7 +144,7 @@ class QuestionAnsweringExplainer(Explainer):
         other: Answer | None,
     ) -> Aim:
         """Start, end or span of the wanted answer, less those of the other; `first` is its first window's number."""
-        weights = torch.zeros(len(names), 2, len(reading.windows[wanted.window]), device=self.model.device)
+        weights = torch.zeros(len(names), 2, len(reading.windows[wanted.window]), device=device_of(self.model))
         for t, name in enumerate(names):
             for one, sign in ((wanted, 1.0), (other, -1.0)):
                 if one is not None:

@@ -19,6 +19,7 @@ from xai_nlp.core.result import SPECIAL, Explanation, Explanations
 from xai_nlp.core.rows import Progress, Rows
 from xai_nlp.core.target import Target
 from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.hooks.offload import device_of, weight_of
 from xai_nlp.hooks.state import borrowed
 from xai_nlp.methods import find_method
 from xai_nlp.models.adapter import Adapter
@@ -176,7 +177,7 @@ class Explainer:
         return encode(self.tokenizer, wanted, max_length=limit, stride=stride, names=names, cut=self.cut)
 
     def _batch(self, rows: list[Row]) -> Batch:
-        inputs = padded(rows, self.pad, self.model.device)
+        inputs = padded(rows, self.pad, device_of(self.model))
         movable = torch.zeros_like(inputs["input_ids"], dtype=torch.bool)
         for b, row in enumerate(rows):
             movable[b, : len(row)] = torch.tensor([segment != SPECIAL for segment in row.segment])
@@ -216,7 +217,7 @@ class Explainer:
         for group in self._groups(rows):
             batch = self._batch([rows[i] for i in group])
             entries = batch.movable.shape[1] * self._width
-            for part, outputs in Rows().chunks(len(group), entries, self.model.device, partial(self._plain, batch)):
+            for part, outputs in Rows().chunks(len(group), entries, device_of(self.model), partial(self._plain, batch)):
                 found.update(zip(group[part], outputs, strict=True))
         return [found[i] for i in range(len(rows))]
 
@@ -241,7 +242,7 @@ class Explainer:
     def _words(self, batch: Batch, baseline: str) -> Tensor:
         words = Words(
             ids=batch.inputs["input_ids"],
-            table=self.model.get_input_embeddings().weight.detach(),
+            table=weight_of(self.model.get_input_embeddings(), partial(self._run, batch, batch.everyone)),
             pad=self.pad,
             mask=self._token("mask_token_id"),
         )

@@ -16,6 +16,7 @@ from xai_nlp.core.rows import Rows
 from xai_nlp.core.target import Target
 from xai_nlp.hooks.attention import AttentionSite, Below, attention_site, below
 from xai_nlp.hooks.embeddings import evaluate_sites
+from xai_nlp.hooks.offload import weight_of
 from xai_nlp.hooks.replace import replaced, skipped
 from xai_nlp.hooks.scope import Place, Site
 from xai_nlp.models.adapter import Adapter
@@ -207,14 +208,16 @@ class Poser:
             # Where each query attends to its own place alone, the heads gather the values themselves.
             alone = torch.eye(K).to(probabilities).expand(B, H, Q, K)
             ((values, *_),) = evaluate_sites([gathered], self.plain, [(own, [alone])])
-            vectors = torch.einsum("bkhe,hed->bhkd", values.unflatten(-1, (H, -1)), _by_head(projection, H))
+            heads = _by_head(projection, weight_of(projection.module, self.plain), H)
+            vectors = torch.einsum("bkhe,hed->bhkd", values.unflatten(-1, (H, -1)), heads)
             enters, scale = residual[0], probabilities.new_ones(B, Q)
             if normalised:
                 norm = self.adapter.inside(k, "norm")
                 ((summed, *_),) = evaluate_sites([replace(norm, side="input")], self.plain)
                 module: Any = norm.module
                 epsilon = getattr(module, "variance_epsilon", None) or module.eps  # DeBERTa has a name of its own
-                scale, gain = (summed.var(-1, unbiased=False) + epsilon).rsqrt(), module.weight
+                scale = (summed.var(-1, unbiased=False) + epsilon).rsqrt()
+                gain = weight_of(module, self.plain)
                 vectors, enters = ((t - t.mean(-1, keepdim=True)) * gain for t in (vectors, enters))
         return probabilities, vectors, enters, scale
 
@@ -224,9 +227,8 @@ def _what(place: Place) -> object:
     return place.module if isinstance(place, Site) else place
 
 
-def _by_head(projection: Site, heads: int) -> Tensor:
+def _by_head(projection: Site, weight: Tensor, heads: int) -> Tensor:
     """The projection's weights, each head's part: (H, E, D)."""
-    weight: Any = projection.module.weight.detach()  # type: ignore[operator]
     weight = weight.T if isinstance(projection.module, nn.Linear) else weight  # GPT-2 keeps its own transposed
     return weight.unflatten(0, (heads, -1))
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from xai_nlp.core.result import Explanation, Explanations
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.gate import steady
+from xai_nlp.hooks.offload import device_of
 from xai_nlp.hooks.state import borrowed
 from xai_nlp.models.encode import Row
 from xai_nlp.models.load import Loaded
@@ -194,7 +195,7 @@ class VisualQuestionAnsweringExplainer(Explainer):
         places = self.looking.places(rows[0], length, rows[0].sight.regions)
         if not rows[0].sight.words_move:
             batch.movable[:] = False
-        return replace(batch, seen=Seen.of([row.sight for row in rows], self.model.device, places))
+        return replace(batch, seen=Seen.of([row.sight for row in rows], device_of(self.model), places))
 
     def _kind(self, row: Row) -> Hashable:
         """Images of one shape go together; a model that writes gets one at a time."""
