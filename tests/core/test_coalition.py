@@ -1,6 +1,7 @@
 """The masked sweep against brute force."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -67,6 +68,33 @@ def test_leaving_one_out():
             kept = [k != m for k in range(4)]
             assert abs(float(without[b, 0, m]) - by_hand(problem, b, kept)) < 1e-12
         assert abs(float(whole[b, 0]) - by_hand(problem, b, [True] * 4)) < 1e-12
+
+
+@pytest.mark.parametrize("of", [lambda x: Groups.entries(x), lambda x: Windows.slid(x, [(2,), (1,)], [1, 1])])
+def test_what_is_as_in_the_baseline_is_not_tried(of):
+    f = Counted()
+    problem = posed(None, f)
+    problem.baseline[0][:, 1:] = problem.x[0][:, 1:]  # only the first entry of a moves, and all of b
+    problem = replace(problem, features=of(problem.x))
+    whole, without = without_each(problem)
+    assert f.rows == 2 * (1 + 1 + 2)
+    assert torch.equal(without[:, :, 1:-2], whole[:, :, None].expand(2, 1, problem.features.count - 3))
+    assert (without[:, :, [0, -2]] != whole[:, :, None]).all()
+    f.rows = 0
+    every = torch.tensor(list(itertools.product([True, False], repeat=problem.features.count)))
+    values = coalition_values(problem, every[None].expand(2, -1, -1))
+    assert f.rows == 2 * 8
+    brought = values[:, every[:, 1]][:, :4, 0] - values[:, ~every[:, 1]][:, :4, 0]
+    assert torch.equal(brought, torch.zeros_like(brought))
+
+
+def test_features_that_hold_an_entry():
+    x = (torch.zeros(2, 3), torch.zeros(2, 1))
+    here = (torch.tensor([[True, False, False], [False, False, False]]), torch.tensor([[False], [True]]))
+    groups = Groups.of([torch.tensor([[5, 5, 8]]), torch.tensor([[8]])])
+    assert groups.covers(torch.tensor([0, 1]), here).tolist() == [[True, False], [False, True]]
+    windows = Windows.slid(x, [(2,), (1,)], [1, 1])
+    assert windows.covers(torch.tensor([0, 1]), here).tolist() == [[True, False, False], [False, False, True]]
 
 
 def test_masks_with_any_numbers_and_spreading():

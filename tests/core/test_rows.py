@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from xai_nlp.core.problem import Problem
 from xai_nlp.core.rows import Rows, out_of_memory
 from xai_nlp.errors import InvalidInput, NotEnoughMemory
 
@@ -21,6 +22,24 @@ def test_covers_everything_in_order():
 
 def test_large_rows_go_one_by_one():
     assert len(parts(Rows(), entries=2**20)) == 10
+
+
+def test_small_rows_do_not_go_all_at_once():
+    assert [r for r, _ in parts(Rows(), count=600)] == [(0, 256), (256, 512), (512, 600)]
+    assert [r for r, _ in parts(Rows(), count=20, entries=2**16)] == [(0, 8), (8, 16), (16, 20)]
+
+
+def test_ids_count_for_what_they_are_embedded_in():
+    seen = []
+
+    def value(z, owner):
+        seen.append(len(owner))
+        return z[0].sum(1, keepdim=True).float()
+
+    ids = torch.ones(40, 128, dtype=torch.long)
+    problem = Problem(value=value, x=(ids, torch.ones_like(ids)), baseline=(ids, ids))
+    problem.values(problem.x, problem.everyone)
+    assert seen == [8] * 5  # as vectors of 512 for each of the 128 tokens would
 
 
 @pytest.mark.parametrize(

@@ -254,9 +254,11 @@ class Lime(LimeBase):
                 )
                 example = Example(e, x, start, ids, features.count, forward.shaped)
                 drawn = torch.cat(self._drawn(example.inputs, n_samples, example.context)).bool().to(x0[0].device)
-                look = partial(self._look, example, features, drawn)
+                distinct, where = drawn.unique(dim=0, return_inverse=True)  # a sample drawn twice is evaluated once
+                look = partial(self._look, example, features, distinct)
                 how = (whole, perturbations_per_eval, show_progress)
-                fitted.append(self._fitted(*self._surveyed(look, len(drawn), forward, x0, *how)))
+                survey = self._surveyed(look, len(distinct), forward, x0, *how)
+                fitted.append(self._fitted(*(t[where] for t in survey)))
         if not return_input_shape:
             return fitted[0] if len(fitted) == 1 else torch.cat([c.reshape(1, -1) for c in fitted])
         coefs = torch.stack([c.flatten() for c in fitted])[:, None].to(x0[0].device)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from xai_nlp.core.features import Features, Groups
+from xai_nlp.core.features import NO_FEATURE, Features, Groups
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.registry import Scores
 
@@ -15,6 +15,12 @@ from xai_nlp.core.registry import Scores
 def features_of(problem: Problem) -> Features:
     """The problem's features; without any, every entry is one."""
     return problem.features or Groups.entries(problem.x)
+
+
+def moving(problem: Problem, owner: Tensor) -> Tensor:
+    """Which features change anything when they are removed, as x and x₀ differ there: (R, M) bool."""
+    differ = tuple(x[owner] != x0[owner] for x, x0 in zip(problem.x, problem.baseline, strict=True))
+    return features_of(problem).covers(owner, differ)
 
 
 def masked(problem: Problem, owner: Tensor, gone: Tensor) -> Tensors:
@@ -38,8 +44,10 @@ def masked_values(problem: Problem, owner: Tensor, gone: Callable[[slice], Tenso
 def shared_values(problem: Problem, who: Tensor, places: Tensor, kept: Tensor) -> Tensor:
     """What coalitions are worth to the examples `who` (g,), whose features are at `places` (g, m): (g, N, T).
 
-    A row of `kept` (N, m) bool says which of them stay. Coalitions that occur twice are evaluated once.
+    A row of `kept` (N, m) bool says which of them stay. Coalitions that occur twice are evaluated once; so are those
+    that differ in features alone that are what the baseline is.
     """
+    kept = kept | ~moving(problem, who).gather(1, places).any(0)
     distinct, where = (
         kept.unique(dim=0, return_inverse=True) if kept.shape[1] else (kept[:1], kept.new_zeros(len(kept)))
     )
@@ -96,15 +104,17 @@ def from_coalitions(
 
 
 def without_each(problem: Problem) -> tuple[Tensor, Tensor]:
-    """f(x) (B, T), and f with one feature removed at a time (B, T, M); absent features change nothing."""
+    """f(x) (B, T), and f with one feature removed at a time (B, T, M); those that change nothing are not tried."""
     features = features_of(problem)
-    owner, feature = features.present(problem.examples).nonzero(as_tuple=True)
-    whole = problem.values(problem.x, problem.everyone)  # (B, T)
+    owner, feature = (features.present(problem.examples) & moving(problem, problem.everyone)).nonzero(as_tuple=True)
+    everyone = problem.everyone
+    out = torch.cat([torch.full_like(everyone, NO_FEATURE), feature])  # of each row: first nothing, then one
 
     def gone(part: slice) -> Tensor:
-        return torch.nn.functional.one_hot(feature[part], features.count).bool()
+        return out[part, None] == torch.arange(features.count, device=out.device)
 
+    values = masked_values(problem, torch.cat([everyone, owner]), gone)
+    whole = values[: problem.examples]
     without = whole[:, :, None].repeat(1, 1, features.count)
-    if len(owner):
-        without[owner, :, feature] = masked_values(problem, owner, gone)
+    without[owner, :, feature] = values[problem.examples :]
     return whole, without

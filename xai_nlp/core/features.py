@@ -30,6 +30,9 @@ class Features(Protocol):
     def removed(self, owner: Tensor, gone: Tensor) -> Tensors:
         """The entries that fall away when features `gone` (R, M) do: bool, broadcastable to (R, *S) each."""
 
+    def covers(self, owner: Tensor, entries: Tensors) -> Tensor:
+        """Which features of the examples `owner` hold one of these entries (R, *S) bool each: (R, M)."""
+
     def spread(self, scores: Tensor) -> Tensors:
         """A score a feature (B, T, M) laid over the entries: broadcastable to (B, T, *S) each."""
 
@@ -77,6 +80,13 @@ class Groups:
         return tuple(
             padded.gather(1, self._rows(ids, owner).flatten(1) + 1).view(len(owner), *ids.shape[1:]) for ids in self.ids
         )
+
+    def covers(self, owner: Tensor, entries: Tensors) -> Tensor:
+        found = torch.zeros(len(owner), self.count + 1, dtype=torch.uint8, device=owner.device)
+        for ids, here in zip(self.ids, entries, strict=True):
+            number = self._rows(ids, owner).expand_as(here).flatten(1) + 1
+            found.scatter_reduce_(1, number, here.flatten(1).to(torch.uint8), "amax")
+        return found[:, 1:].bool()
 
     def spread(self, scores: Tensor) -> Tensors:
         B, T, _ = scores.shape
@@ -133,6 +143,9 @@ class Windows:
             tensor, box = self.boxes[feature]
             masks[tensor][(row, *box)] = True
         return masks
+
+    def covers(self, owner: Tensor, entries: Tensors) -> Tensor:
+        return torch.stack([entries[i][(slice(None), *box)].flatten(1).any(1) for i, box in self.boxes], 1)
 
     def spread(self, scores: Tensor) -> Tensors:
         B, T, _ = scores.shape

@@ -15,6 +15,7 @@ from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.scope import Place, captured
 
 Tensors = tuple[Tensor, ...]
+WIDTH = 512  # entries that the id of a token stands for: what it is embedded in
 
 
 class Slope(NamedTuple):
@@ -69,7 +70,8 @@ class Problem:
 
     def chunks(self, count: int, work: Callable[[slice], Result]) -> Iterator[tuple[slice, Result]]:
         """`work` over `count` rows, as many at a time as memory allows."""
-        entries = sum(x[:1].numel() for x in self.x)
+        ids = max((x[:1].numel() for x in self.x if not x.is_floating_point()), default=0)
+        entries = sum(x[:1].numel() for x in self.x if x.is_floating_point()) + ids * WIDTH
         return self.rows.chunks(count, entries, self.x[0].device, work)
 
     def values(self, z: Tensors, owner: Tensor) -> Tensor:
