@@ -49,7 +49,9 @@ def skipped(passed: Passed, owner: Tensor, examples: int) -> Iterator[None]:
     """
 
     def of_rows(value: Any) -> Any:
-        return with_tensors(value, (t[owner] if t.ndim and len(t) == examples else t for t in tensors_of(value)))
+        return with_tensors(
+            value, (t[owner.to(t.device)] if t.ndim and len(t) == examples else t for t in tensors_of(value))
+        )
 
     values: dict[nn.Module, Queue] = {}
     for module, value in passed:

@@ -128,8 +128,9 @@ class GradientAttribution(Attribution):
         for scores in as_tuple(attributions):
             if len(scores) != forward.examples:
                 raise Refused(f"{forward.examples} examples need as many rows of scores; got {len(scores)}.")
-        total = sum(scores.flatten(1).sum(1) for scores in as_tuple(attributions))
-        return total - (ends[0] - ends[1])
+        difference = ends[0] - ends[1]
+        total = sum(scores.flatten(1).sum(1).to(difference.device) for scores in as_tuple(attributions))
+        return total - difference
 
     def _with_delta(self, wanted: bool, shaped: Any, forward: Forward, baselines: Baselines) -> Any:
         """The scores, however they are shaped, and where it is wanted what they miss."""

@@ -15,6 +15,7 @@ from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.rows import Rows
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.embeddings import evaluate_sites
+from xai_nlp.hooks.offload import device_of
 from xai_nlp.hooks.replace import replaced
 from xai_nlp.hooks.scope import Site, captured
 from xai_nlp.hooks.state import borrowed
@@ -80,7 +81,7 @@ def select(output: Tensor, target: TargetType, owner: Tensor) -> Tensor:
         if isinstance(target, (int, tuple)):
             return output[(slice(None), *as_tuple(target))].reshape(rows, -1)
         if isinstance(target, Tensor) and target.ndim == 1 and output.ndim == 2:
-            return output.gather(1, target.to(output.device)[owner][:, None])
+            return output.gather(1, target.to(owner.device)[owner][:, None].to(output.device))
         if isinstance(target, list) and all(isinstance(t, tuple) for t in target):
             return torch.stack([output[(r, *target[e])] for r, e in enumerate(owner.tolist())]).reshape(rows, -1)
     except (IndexError, RuntimeError) as error:
@@ -108,6 +109,18 @@ def tensorized(inputs: Tensors, baselines: Baselines) -> Tensors:
         else:
             made.append(torch.full_like(x, x0))
     return tuple(made)
+
+
+class OnOne(nn.Module):
+    """What `DataParallel` runs, on its first device alone: hooks and rules are seen by the thread that asks."""
+
+    def __init__(self, parallel: nn.DataParallel) -> None:
+        super().__init__()
+        self.module = parallel.module
+
+    def forward(self, *args: Any) -> Any:
+        device = device_of(self.module)
+        return self.module(*(arg.to(device) if isinstance(arg, Tensor) else arg for arg in args))
 
 
 @dataclass(frozen=True)
@@ -140,6 +153,7 @@ class Forward:
         many = len(target) if isinstance(target, list) or (isinstance(target, Tensor) and target.numel() > 1) else None
         if len(sizes) == 1 and many not in (None, len(given[0])):
             raise Refused(f"{len(given[0])} examples need as many targets, or one for all; got {many}.")
+        func = OnOne(func) if isinstance(func, nn.DataParallel) else func
         return cls(func, given, () if extra is None else as_tuple(extra), target, isinstance(inputs, tuple))
 
     def shaped(self, tensors: Sequence[Tensor]) -> TensorOrTuple:
@@ -164,7 +178,7 @@ class Forward:
 
     def of_owners(self, owner: Tensor) -> Tensor:
         """The raw output at the inputs themselves."""
-        return self(tuple(t[owner] for t in self.inputs), owner)
+        return self(tuple(t[owner.to(t.device)] for t in self.inputs), owner)
 
     def value(self, inputs: Tensors, owner: Tensor) -> Tensor:
         return select(self(inputs, owner), self.target, owner)

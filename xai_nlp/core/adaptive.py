@@ -75,10 +75,10 @@ def nested(steps: tuple[int, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
 def _along(problem: Problem, owner: Tensor, gradients: Tensors) -> Tensor:
     """The slope along the path, ⟨∇f, x − x₀⟩, of rows that belong to `owner`: (R, T)."""
     parts = [
-        ((x - x0)[owner, None] * gradient).flatten(2).sum(2, dtype=torch.float64)
+        ((x - x0)[owner.to(x.device), None] * gradient).flatten(2).sum(2, dtype=torch.float64)
         for x, x0, gradient in zip(problem.x, problem.baseline, gradients, strict=True)
     ]
-    return torch.stack(parts).sum(0)
+    return torch.stack([part.to(owner.device) for part in parts]).sum(0)
 
 
 def climbed(problem: Problem, ladder: tuple[int, ...], goal: Goal, allowed: Tensor | None, *, through: bool) -> Walk:
@@ -121,7 +121,7 @@ def climbed(problem: Problem, ladder: tuple[int, ...], goal: Goal, allowed: Tens
         total[finished] = along[level][finished]
         found = _flows(points, finished, ladder[level]) if through else _taken(sums, level, finished)
         for s, part in enumerate(found):
-            parts.setdefault(s, part.new_zeros(B, *part.shape[1:]))[finished] = part
+            parts.setdefault(s, part.new_zeros(B, *part.shape[1:]))[finished.to(part.device)] = part
         undone = undone[~done]
         if not len(undone):
             break
@@ -131,7 +131,8 @@ def climbed(problem: Problem, ladder: tuple[int, ...], goal: Goal, allowed: Tens
 
 def _taken(sums: dict[tuple[int, int], Tensor], level: int, examples: Tensor) -> list[Tensor]:
     """A level's sums of some examples; the level is not needed again."""
-    return [sums.pop((level, s))[examples] for s in sorted(site for of, site in sums if of == level)]
+    taken = (sums.pop((level, s)) for s in sorted(site for of, site in sums if of == level))
+    return [total[examples.to(total.device)] for total in taken]
 
 
 def _flows(points: Sequence[Stretch], examples: Tensor, n: int) -> list[Tensor]:
@@ -141,10 +142,14 @@ def _flows(points: Sequence[Stretch], examples: Tensor, n: int) -> list[Tensor]:
     for example in examples:
         mine = (owner == example).nonzero()[:, 0]
         order = mine[place[mine].argsort()]
-        sites = [torch.cat(of_site)[order] for of_site in zip(*(p.slope.sites for p in points), strict=True)]
-        slopes = [torch.cat(of_site)[order] for of_site in zip(*(p.slope.gradients for p in points), strict=True)]
+        groups = [[p.slope.sites for p in points], [p.slope.gradients for p in points]]
+        sites, slopes = ([_ordered(of_site, order) for of_site in zip(*group, strict=True)] for group in groups)
         found.append([flow(y, gradient, n) for y, gradient in zip(sites, slopes, strict=True)])
     return [torch.stack(of_site) for of_site in zip(*found, strict=True)]
+
+
+def _ordered(parts: Sequence[Tensor], order: Tensor) -> Tensor:
+    return torch.cat(list(parts))[order.to(parts[0].device)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -120,7 +120,7 @@ def add_rows(total: Tensor | None, owner: Tensor, rows: Tensor, examples: int) -
     """Add rows (R, …) to their owners' sums (B, …), made on first use, in float32 or wider."""
     if total is None:
         total = rows.new_zeros(examples, *rows.shape[1:], dtype=_wide(rows))
-    return total.index_add_(0, owner, rows.to(total.dtype))
+    return total.index_add_(0, owner.to(total.device), rows.to(total.dtype))
 
 
 def weighted(rows: Tensor, weights: Tensor) -> Tensor:
@@ -166,7 +166,7 @@ def left_conductance(problem: Problem, rule: Quadrature) -> Tensors:
             totals[s] = add_rows(
                 totals.get(s),
                 owner[-len(moved) :][arrived] if len(moved) else owner[:0],
-                moved[arrived],
+                moved[arrived.to(moved.device)],
                 problem.examples,
             )
     moves = [(x - x0)[:, None] for x, x0 in zip(problem.x, problem.baseline, strict=True)]

@@ -30,6 +30,8 @@ class Slope(NamedTuple):
 class Problem:
     """A function of one or more tensors, bound to a model: tensors in, T numbers a row out.
 
+    Tensors may be on several devices: sites and gradients stay on their module's, values are on the first input's.
+
     `value(z, owner)` scores R trial points at once, each a row of every tensor in `z`. `owner[r]` says which of the
     B examples row r belongs to, so masks, targets and other context are looked up, never repeated by the caller.
 
@@ -64,8 +66,9 @@ class Problem:
     def at(self, owner: Tensor, t: Tensor) -> Tensors:
         """The points x₀ + t·(x − x₀) of the examples `owner`: (R, *S) each."""
         return tuple(
-            torch.lerp(x0[owner], x[owner], t.to(x.dtype).view(-1, *[1] * (x.ndim - 1)))
+            torch.lerp(x0[own], x[own], t.to(x).view(-1, *[1] * (x.ndim - 1)))
             for x, x0 in zip(self.x, self.baseline, strict=True)
+            for own in [owner.to(x.device)]
         )
 
     def chunks(self, count: int, work: Callable[[slice], Result]) -> Iterator[tuple[slice, Result]]:
@@ -79,7 +82,7 @@ class Problem:
 
         def work(part: slice) -> Tensor:
             with torch.no_grad():
-                return self.value(tuple(t[part] for t in z), owner[part])
+                return self.value(tuple(t[part] for t in z), owner[part]).to(owner.device)
 
         return torch.cat([values for _, values in self.chunks(len(owner), work)])
 
@@ -115,7 +118,7 @@ class Problem:
                 for k, target in enumerate(targets)
             ]
         stacked = tuple(torch.stack(of_site, 1) for of_site in zip(*gradients, strict=True))
-        return Slope(values.detach(), tuple(node.detach() for node in nodes), stacked)
+        return Slope(values.detach().to(owner.device), tuple(node.detach() for node in nodes), stacked)
 
     def slope_at_x(self) -> Slope:
         """Values and gradients at the inputs themselves, in bounded memory: R is B."""
@@ -140,5 +143,5 @@ class Problem:
         def value(z: Tensors, owner: Tensor) -> Tensor:
             return self.value(z, examples[owner])
 
-        x, x0 = (tuple(t[examples] for t in tensors) for tensors in (self.x, self.baseline))
+        x, x0 = (tuple(t[examples.to(t.device)] for t in tensors) for tensors in (self.x, self.baseline))
         return replace(self, value=value, x=x, baseline=x0, features=None)
