@@ -135,6 +135,9 @@ class AttentionProbabilities(AttentionMethod):
     """The attention probabilities as they are; a token's score is what the last layer's readers gave it.
 
     Says where the model looked, not what it took from there: high attention on a zero vector does nothing.
+    Cost: one forward and one backward pass.
+    Misleads: where much attention goes to vectors of no length (a separator, often); whatever the target is, it
+    says the same.
     Source: Vaswani et al. 2017, eq. 1 (arXiv:1706.03762); on reading it, Jain & Wallace 2019 (arXiv:1902.10186).
     """
 
@@ -171,6 +174,8 @@ class AttentionRollout(AttentionMethod):
     """Of which tokens each position is a mixture after each layer, if a layer takes half from itself, half from others.
 
     Heads are averaged; values, norms and the target are not looked at. Matrices are those accumulated up to each layer.
+    Cost: one forward and one backward pass.
+    Misleads: in deep models, where mixtures become even; it knows neither the target nor what was taken from whom.
     Source: Abnar & Zuidema 2020, sec. 3 (arXiv:2005.00928); for cross attention the same mixture over both sequences.
     """
 
@@ -190,6 +195,8 @@ class AttentionFlow(AttentionMethod):
 
     Slow: one flow problem for each token and reader, over layers × L² edges (seconds at 64 tokens, minutes at 256).
     Matrices are the capacities: half the mean head, half the position itself.
+    Cost: one forward and one backward pass, and a flow problem for each token and reader.
+    Misleads: as `attention_rollout` does; and flows are large along many weak ways.
     Source: Abnar & Zuidema 2020, sec. 3 (arXiv:2005.00928).
     """
 
@@ -234,6 +241,9 @@ class AttentionRelevance(AttentionMethod):
 
     A token's score is what the readers' rows of the carried relevance hold of it, their own identity left out.
     Scores are not negative and do not add up to f(x) − f(x₀). Matrices are gradient × attention, positive part.
+    Cost: one forward and one backward pass.
+    Misleads: where something speaks against the target: what is negative is dropped; and where the values, not the
+    weights, make the difference.
     Source: Chefer, Gur & Wolf 2021b, eq. 5, 6, 10, 11 (arXiv:2103.15679); from a third sequence (the image, by way of
     the question) as eq. 10 has it.
     """
@@ -283,6 +293,8 @@ class AttentionXGradient(InputXGradient):
 
     The sum over a head's matrix is the derivative of the target by a factor on that head: its size, averaged over
     examples, is the head's importance.
+    Cost: one forward and one backward pass.
+    Misleads: where attention is sure: its slope is flat there.
     Source: Michel, Levy & Neubig 2019, eq. 2 (arXiv:1905.10650).
     """
 
@@ -298,6 +310,8 @@ class AttentionConductance(Conductance):
     """How much of f(x) − f(x₀) flows through each attention probability while the embeddings move.
 
     Not complete: the values that attention weighs, and the residual connections, carry the rest.
+    Cost: a forward and a backward pass at each step, all layers and heads at once.
+    Misleads: where it is taken for all that a layer does: values and residual connections carry the rest.
     Source: Dhamdhere, Sundararajan & Yan 2018, eq. 2 (arXiv:1805.12233), at the matrices as in Captum's BERT tutorial.
     """
 
@@ -321,6 +335,9 @@ class AttentionIntegratedGradients(IntegratedGradients):
     One layer at a time, the layers above left free, or all together. Each layer's scores add up to F(A) − F(A₀), and
     its residual is reported; a token's score is the sum over all that drew on it, averaged over the layers, so tokens
     add up too.
+    Cost: a forward and a backward pass at each step, for each layer.
+    Misleads: where a layer without attention is nothing that the model has met; and what the values hold does not
+    show.
     Source: Hao, Dong, Wei & Xu 2021, eq. 4 (arXiv:2004.11207), with nested quadrature in place of the sum of eq. 5.
     """
 
@@ -342,6 +359,8 @@ class AttentionNorms(AttentionMethod):
     what: "heads" ‖α f(x)‖, "layer" ‖Σ α f(x)‖ over heads, "residual" with the residual connection, "normalised" with
     the layer norm after it too (families that normalise after attention: BERT, not GPT-2).
     A token's score is what the last layer's readers took from it, summed over heads.
+    Cost: three forward passes for each layer, no backward pass.
+    Misleads: where long vectors do not matter to the target, which it does not know.
     Source: Kobayashi et al. 2020, eq. 6 (arXiv:2004.10102), and 2021, sec. 3 (arXiv:2109.07152).
     """
 

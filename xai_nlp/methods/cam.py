@@ -43,6 +43,9 @@ class SequenceGradCam(GradCam):
     Scores are what a layer holds at a position, wherever it came from: patches have mixed by then. Asked of the last
     layer of a model's side that looks at the image, of the middle one where words and image share theirs, or of
     `layer`. Not negative unless `positive=False`; they do not add up to anything.
+    Cost: one forward and one backward pass.
+    Misleads: in late layers, where positions have mixed: a score says where something was held, not where it came
+    from; what speaks against the target is not shown.
     Source: Selvaraju et al. 2016, eq. 1 and 2 (arXiv:1610.02391), over tokens instead of places.
     """
 

@@ -12,6 +12,9 @@ class Saliency(Method):
     """How steeply the target changes with each entry: the gradient, or its size.
 
     Says how sensitive the model is, not how much an entry contributed; scores do not add up to anything.
+    Cost: one forward and one backward pass.
+    Misleads: where the model is sure: a word that decides can have a flat slope there; and where it is read as a
+    contribution.
     Source: Simonyan, Vedaldi & Zisserman 2013, sec. 3 (arXiv:1312.6034).
     """
 
@@ -32,6 +35,9 @@ class InputXGradient(Method):
     """The gradient times the value it belongs to: what a first-order model of f at x gives to each entry.
 
     Adds up to f(x) − f(0) only where f is linear.
+    Cost: one forward and one backward pass.
+    Misleads: where the model is sure, as the slope is flat there; and where zero stands for nothing in particular,
+    as in embeddings.
     Source: Shrikumar, Greenside & Kundaje 2016, sec. 1 (arXiv:1605.01713).
     """
 

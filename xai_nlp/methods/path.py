@@ -43,6 +43,9 @@ class IntegratedGradients(PathMethod):
     """Shares f(x) − f(x₀) out: the gradient averaged along the line from the baseline, times the displacement.
 
     Units: those of f; Σ scores = f(x) − f(x₀) up to the residual, which is reported.
+    Cost: a forward and a backward pass at each step: 9 to 513, by default as many as the tolerance asks for.
+    Misleads: where the baseline is not neutral: scores say what differs from it; and where the path leads through
+    points that no input is like.
     Source: Sundararajan, Taly & Yan 2017, eq. 1 (arXiv:1703.01365), with Gauss–Legendre or Clenshaw–Curtis nodes in
     place of the Riemann sum of eq. 3. At a layer it is Captum's LayerIntegratedGradients.
     """
@@ -66,6 +69,8 @@ class InternalInfluence(PathMethod):
     """How steeply the target changes with each entry of a site, averaged while the inputs go from baseline to input.
 
     Scores are gradients: they do not add up to f(x) − f(x₀).
+    Cost: a forward and a backward pass at each step: 9 to 513, by default as many as the tolerance asks for.
+    Misleads: where it is read as a contribution: entries that carry nothing may have steep slopes.
     Source: Leino et al. 2018, def. 2 with the line as distribution of interest (arXiv:1802.03788).
     """
 
@@ -85,6 +90,9 @@ class Conductance(PathMethod):
     At the inputs it is integrated gradients. Kept in memory: gradient and value of the sites at every step, for one
     example at a time; dy/dt comes from differentiating the interpolant through those values. With `rule` other than
     "clenshaw_curtis" and a number of steps it is Captum's first-order sum, which keeps nothing.
+    Cost: a forward and a backward pass at each step: 9 to 513, by default as many as the tolerance asks for.
+    Misleads: where what flows in by one entry is taken back by another: both score, and only their sum is real; and
+    as integrated gradients do.
     Source: Dhamdhere, Sundararajan & Yan 2018, eq. 2 (arXiv:1805.12233); differentiation matrix: Trefethen 2000, ch. 6.
     """
 

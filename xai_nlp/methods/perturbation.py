@@ -15,6 +15,9 @@ class Occlusion(Method):
 
     For a text, a feature is a token: leave-one-out. Scores do not add up to f(x) − f(x₀): two words that can stand
     in for each other both score near zero.
+    Cost: one forward pass for each feature.
+    Misleads: where features can stand in for each other: each scores near zero; and where nothing is like the input
+    without one.
     Source: Zeiler & Fergus 2014, sec. 4.2 (arXiv:1311.2901); for text, Li, Monroe & Jurafsky 2016 (arXiv:1612.08220).
     """
 

@@ -13,7 +13,11 @@ from xai_nlp.core.registry import Method, Scores, method
 @method("random")
 @dataclass(frozen=True, kw_only=True)
 class Random(Method):
-    """A standard normal number for each feature: knows nothing of the model. For comparisons only."""
+    """A standard normal number for each feature: knows nothing of the model. For comparisons only.
+
+    Cost: one forward pass.
+    Misleads: always.
+    """
 
     compares: ClassVar[bool] = False
     inner: ClassVar[bool] = False

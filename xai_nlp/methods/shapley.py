@@ -83,6 +83,9 @@ class Shapley(CoalitionMethod):
         more than that, they are looked at instead and scores are exact; else their standard error falls as 1/√samples.
         Every second order is the one before it backwards, which cancels what features do in pairs.
 
+    Cost: 2^m forward passes for m features, or `samples` · m where that is less.
+    Misleads: where the model is asked about subsets that no input is like: what it says there counts as much as the
+    rest.
     Source: Shapley 1953, the formula of its theorem (RAND P-295); orders, Castro, Gómez & Tejada 2009, ApproShapley
     (Computers & Operations Research 36); backwards, Mitchell et al. 2022, antithetic sampling (arXiv:2104.12199).
     """

@@ -38,6 +38,9 @@ class Lime(CoalitionMethod):
 
     Scores depend on all three, and do not add up to anything; how well a linear model fits is not said. `kernel_shap`
     is the same with weights that follow from axioms.
+    Cost: `samples` forward passes.
+    Misleads: where the target is not linear around the input: the scores still look like an answer, and another
+    `width` gives others.
     Source: Ribeiro, Singh & Guestrin 2016, eq. 1 and 2, alg. 1 (arXiv:1602.04938), with the ridge regression and the
     width of its authors' program for texts (25 to distances times 100), where 5,000 samples stand against alpha = 1.
     """
@@ -74,6 +77,8 @@ class KernelShap(CoalitionMethod):
         and the scores are `shapley`'s; else they are drawn, each with its complement. Take several for each feature.
 
     Scores add up to f(x) − f(x without any feature).
+    Cost: `samples` forward passes.
+    Misleads: where samples are few for the features: scores are then noise around `shapley`'s; and as those do.
     Source: Lundberg & Lee 2017, theorem 2 (arXiv:1705.07874); complements, Covert & Lee 2021, paired sampling
     (arXiv:2012.01536).
     """

@@ -176,6 +176,9 @@ class DeepLift(Method):
     One forward and one backward pass over inputs and baselines side by side. Σ scores = f(x) − f(x₀) where the model
     is made of linear operations, functions of single entries, products, max pooling, softmax and norms; what else
     there is goes by its slope, and the residual says so. Needs the batch in the first dimension throughout.
+    Cost: one forward and one backward pass over twice the rows.
+    Misleads: where the same function can be written in two ways: scores depend on which; and where the baseline is
+    not neutral.
     Source: Shrikumar, Greenside & Kundaje 2017, sec. 3.5.1, the rescale rule (arXiv:1704.02685); products by their
     Shapley value, as Lundberg & Lee 2017, sec. 4.2 compose it (arXiv:1705.07874).
     """

@@ -34,6 +34,9 @@ class LRP(Method):
     up to f(x) less what biases, and softmax's constants, contributed. Constants that are added as tensors absorb.
     attends: relevance goes through "both" attention weights and values, or through "values" alone, weights held.
     Limits: recurrent layers of torch, and operations without a rule, are refused.
+    Cost: one forward and one backward pass, of more operations than the model's own.
+    Misleads: where the same function can be written in two ways: scores depend on which; and where biases decide,
+    whose part is shared out too.
     Source: Bach et al. 2015, eq. 58 (doi:10.1371/journal.pone.0130140); transformers: Achtibat et al. 2024, sec. 3
     (arXiv:2402.05602); values alone: Ali et al. 2022, sec. 4 (arXiv:2202.07304).
     """

@@ -39,6 +39,8 @@ class GuidedBackprop(Method):
 
     Shows patterns rather than importance: it hardly depends on the upper layers' weights (Adebayo et al. 2018,
     arXiv:1810.03292). In a model without ReLU it is the gradient.
+    Cost: one forward and one backward pass.
+    Misleads: nearly always, if taken for an explanation: it shows edges of the input whatever the class.
     Source: Springenberg et al. 2014, sec. 3.4 (arXiv:1412.6806).
     """
 
@@ -56,6 +58,8 @@ class Deconvolution(Method):
     """The gradient, with each ReLU replaced on the way back by a ReLU of what comes back.
 
     Does not see which units were active, except through pooling; in a model without ReLU it is the gradient.
+    Cost: one forward and one backward pass.
+    Misleads: nearly always, if taken for an explanation: it shows edges of the input whatever the class.
     Source: Zeiler & Fergus 2013, sec. 2.1 (arXiv:1311.2901).
     """
 
