@@ -1,8 +1,9 @@
-"""`python -m tests.bench sentiment | qa | faithful | faithful-qa | vqa | pointing`: what is claimed, measured."""
+"""`python -m tests.bench NAME`: what is claimed, measured. NAME: sentiment, qa, faithful, faithful-qa, vqa, pointing,
+methods, serve."""
 
 import argparse
 
-from tests.bench import faithful, pointing, qa, sentiment, vqa
+from tests.bench import faithful, methods, pointing, qa, sentiment, serve, vqa
 
 
 def main() -> None:
@@ -13,6 +14,8 @@ def main() -> None:
     faithful.add_to(commands)
     vqa.add_to(commands)
     pointing.add_to(commands)
+    methods.add_to(commands)
+    serve.add_to(commands)
     given = parser.parse_args()
     given.run(given)
 

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass as checked_dataclass
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from xai_nlp.core.result import Explanation, Explanations
 from xai_nlp.errors import InvalidInput, UnreadableFile, XaiError
@@ -110,9 +109,10 @@ KINDS = {
 # Read again ----------------------------------------------------------------------------------------------------------
 
 
-@checked_dataclass(config=ConfigDict(strict=True, arbitrary_types_allowed=True), frozen=True)
-class _Types:
+class _Types(BaseModel):
     """What the parts of an explanation must be; `Explanation.from_json` sees to names and lengths."""
+
+    model_config = ConfigDict(strict=True)
 
     segments: tuple[str, ...]
     tokens: tuple[str, ...]
@@ -134,9 +134,6 @@ class _Types:
     versions: dict[str, str]
     answer: tuple[int, tuple[int, int]] | None
     parts: dict[str, tuple[float, ...]]
-
-
-_TYPES = TypeAdapter(_Types)
 
 
 def read_back(body: bytes) -> Explanations:
@@ -170,7 +167,7 @@ def read_back(body: bytes) -> Explanations:
 
 def _explanation(data: Any) -> Explanation:
     why = Explanation.from_json(json.dumps(data))
-    _TYPES.validate_python({name: getattr(why, name) for name in _Types.__dataclass_fields__})
+    _Types.model_validate({name: getattr(why, name) for name in _Types.model_fields})
     for segment, (start, end) in _positions(why):
         length = len(why.segments[segment]) if 0 <= segment < len(why.segments) else 0 if segment == -1 else -1
         if not 0 <= start <= end <= max(length, 0) or length < 0:

@@ -127,9 +127,9 @@ def serve(
     say: Callable[[str], None] = print,
 ) -> None:
     """Serve until interrupted: the page's address is said, and opened in the browser."""
-    bound = bind(host, port)
+    bound, kept = bind(host, port), History(history)
     offer = Offer.of(models)
-    state = State.of(offer, History(history), table=Table(data, offer) if data else None)
+    state = State.of(offer, kept, table=Table(data, offer) if data else None)
 
     def started() -> None:
         say(bound.url)

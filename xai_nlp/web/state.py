@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xai_nlp.core.result import Explanations
+from xai_nlp.errors import InvalidInput
 from xai_nlp.web.history import History
 from xai_nlp.web.jobs import Desk, Job
 from xai_nlp.web.limits import Limits
@@ -43,12 +44,12 @@ def keep(history: History, job: Job, why: Explanations) -> None:
 
 
 def several(ids: str, most: int) -> Sequence[str]:
-    """Ids as they stand in an address, joined by commas. Raises ValueError for none or too many.
+    """Ids as they stand in an address, joined by commas. Raises InvalidInput for none or too many.
 
     >>> several("a,b", 8)
     ['a', 'b']
     """
     found = [one for one in ids.split(",") if one]
     if not 1 <= len(found) <= most:
-        raise ValueError(f"name 1 to {most} entries; got {len(found)}.")
+        raise InvalidInput(f"name 1 to {most} entries; got {len(found)}.")
     return found

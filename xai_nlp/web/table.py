@@ -109,9 +109,9 @@ class Table:
         self.looked = 0  # rows that the model has seen
 
     def _row(self, number: int, cells: dict[str, Any]) -> Row:
-        texts = {name: _text(cells.get(name)) for name in ("text", "pair", "question", "context")}
+        text, pair, question, context = (_text(cells.get(name)) for name in ("text", "pair", "question", "context"))
         golds = _answers(cells.get("answers")) if self.task == "question-answering" else self._label(cells.get("label"))
-        return Row(number=number, golds=golds, **texts)
+        return Row(number=number, text=text, pair=pair, question=question, context=context, golds=golds)
 
     def _label(self, cell: Any) -> tuple[str, ...]:
         """A label as the model calls it, where it is a number or written in another case."""
@@ -175,7 +175,7 @@ def _columns(path: Path, most: int) -> dict[str, list[Any]]:
     readers: dict[str, Any] = {
         ".csv": pandas.read_csv,
         ".tsv": lambda file: pandas.read_csv(file, sep="\t"),
-        ".jsonl": lambda file: pandas.read_json(file, lines=True, dtype=False, convert_dates=False),
+        ".jsonl": lambda file: pandas.read_json(file, lines=True, dtype=False),
         ".parquet": pandas.read_parquet,
     }
     if path.suffix.lower() not in readers:

@@ -112,8 +112,10 @@ async function route() {
 
 find(".examples").append(...about.examples.map((asked) => {
   const kind = asked.image ? "image" : asked.context ? "question" : "text";
-  const button = make("button", { type: "button", className: "example" }, make("small", {}, kind), asked.text ?? asked.question);
-  if (asked.image) button.prepend(make("img", { src: `data:image/png;base64,${asked.image}`, alt: "" }));
+  const image = asked.image ? make("img", { src: `data:image/png;base64,${asked.image}`, alt: "" }) : "";
+  const said = asked.context ? make("span", { className: "said" }, asked.context) : "";
+  const button = make("button", { type: "button", className: "example" }, make("small", {}, kind), image,
+    asked.text ?? asked.question, said);
   button.addEventListener("click", () => {
     form.fill({ ...asked, methods: form.picked });
     send(form.ask());

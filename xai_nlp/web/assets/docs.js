@@ -5,7 +5,7 @@ const schema = await (await fetch("openapi.json")).json();
 
 function parameters(route) {
   const given = (route.parameters ?? []).map(({ name, in: where, required, schema: type }) => make("tr", {},
-    make("td", {}, make("code", {}, name)), make("td", {}, where), make("td", {}, kind(type)), make("td", {}, required ? "needed" : "")));
+    make("td", {}, make("code", {}, name)), make("td", {}, where), make("td", {}, kind(type)), make("td", {}, required ? "yes" : "")));
   const body = route.requestBody?.content?.["application/json"]?.schema;
   return [...given, ...(body ? fields(body) : [])];
 }
@@ -13,7 +13,7 @@ function parameters(route) {
 function fields(body) {
   const named = body.$ref ? schema.components.schemas[body.$ref.split("/").pop()] : body;
   return Object.entries(named.properties ?? {}).map(([name, type]) => make("tr", {}, make("td", {}, make("code", {}, name)),
-    make("td", {}, "body"), make("td", {}, kind(type)), make("td", {}, (named.required ?? []).includes(name) ? "needed" : "")));
+    make("td", {}, "body"), make("td", {}, kind(type)), make("td", {}, (named.required ?? []).includes(name) ? "yes" : "")));
 }
 
 function kind(type) {
@@ -26,7 +26,7 @@ function kind(type) {
 for (const [path, methods] of Object.entries(schema.paths)) {
   for (const [method, route] of Object.entries(methods)) {
     const rows = parameters(route);
-    const heads = ["name", "in", "type", ""].map((head) => make("th", { scope: "col" }, head));
+    const heads = ["name", "in", "type", "needed"].map((head) => make("th", { scope: "col" }, head));
     const table = rows.length ? make("div", { className: "rows", tabIndex: 0, role: "region", "aria-label": `Parameters of ${method} ${path}` },
       make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows))) : "";
     document.querySelector(".routes").append(make("section", { className: "panel route" },
