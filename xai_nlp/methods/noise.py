@@ -212,6 +212,9 @@ class _Smoothed(Sampled):
 class SmoothGrad(_Smoothed):
     """The mean of a method's scores over noisy copies of the input: what does not hang on the exact input.
 
+    Cost: `samples` times the cost of `of`.
+    Misleads: where smooth is taken for sure: noisy word vectors are no words, and the mean hides that copies
+    disagree.
     Source: Smilkov et al. 2017, sec. 3 (arXiv:1706.03825). There noise is a share of the range of the values; here of
     the distance from the baseline, which padding does not change.
     """
@@ -232,6 +235,8 @@ class SmoothGrad(_Smoothed):
 class SmoothGradSquared(_Smoothed):
     """The mean of the squares of a method's scores over noisy copies of the input: large wherever any copy's is.
 
+    Cost: `samples` times the cost of `of`.
+    Misleads: where the noise is large against the scores: squares then show the noise; and signs are lost.
     Source: Hooker et al. 2019, sec. 3.2 (arXiv:1806.10758).
     """
 
@@ -244,6 +249,9 @@ class SmoothGradSquared(_Smoothed):
 class VarGrad(_Smoothed):
     """The variance of a method's scores over noisy copies of the input: where they hang on the exact input.
 
+    Cost: `samples` times the cost of `of`.
+    Misleads: where it is read as importance: it says where scores are unsteady, and a steady decisive word scores
+    zero.
     Source: Adebayo et al. 2018 (arXiv:1810.03307), with the mean over the samples, not over one fewer.
     """
 
@@ -259,6 +267,9 @@ class GradientShap(Sampled):
     Without noise a Monte Carlo estimate of integrated gradients at the inputs; Σ scores = f(x) − f(x₀) only in the
     mean. One point lies in each of n equal parts of the way, which is less random than n points anywhere.
     At a layer the displacement is the layer's own, and Σ scores tells nothing where what lies below is not linear.
+    Cost: `samples` forward and backward passes.
+    Misleads: where samples are few: sums then miss f(x) − f(x₀) by as much as the noise; and as integrated
+    gradients do.
     Source: Erion et al. 2021, eq. 4 (arXiv:1906.10670), for one baseline; Lundberg & Lee 2017 (arXiv:1705.07874).
     """
 
