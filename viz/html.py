@@ -55,7 +55,7 @@ def sealed(*styles: str) -> dict[str, str]:
 
     styles: assets beside those that every page has.
     """
-    look, code = style() + "".join(map(_asset, ("page.css", *styles))), script() + MOUNT
+    look, code = style() + page_style() + "".join(map(_asset, styles)), script() + MOUNT
     policy = (
         f"default-src 'none'; style-src '{_sha256(look)}'; script-src '{_sha256(code)}'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
@@ -110,6 +110,11 @@ def _environment() -> Environment:
 def style() -> str:
     """The style sheet of everything under the class SCOPE."""
     return "\n" + scale.css(SCOPE) + "".join(map(_asset, STYLES))
+
+
+def page_style() -> str:
+    """The style of a page that is all ours: its background, its margins."""
+    return _asset("page.css")
 
 
 @lru_cache(maxsize=1)

@@ -25,7 +25,7 @@ from xai_nlp.viz.wording import Fact, method_name, output_text, plain, shortened
 TOLD = 5  # strongest words named under an example
 LISTED = 90  # characters of a text in the table of examples
 #: Entries of `params` that say how a run went, not how it was set up.
-FOUND = ("steps_used", "windows", "answer_score", "no_answer_score")
+FOUND = ("gold", "names", "steps_used", "windows", "answer_score", "no_answer_score")
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,14 @@ from xai_nlp.viz.maps import Maps, maps_of, parts_of
 from xai_nlp.viz.strips import Legend, Strip, own_peaks, scale_key, shared_legends, shared_peaks, strip
 from xai_nlp.viz.tables import Table, balance, tables
 from xai_nlp.viz.wording import (
+    ANSWERING,
     NO_PROMISE,
     Fact,
     answer_text,
     contrast_of,
     explained_fact,
     gives_probabilities,
+    gold_of,
     layer_of,
     method_name,
     output_text,
@@ -168,9 +170,9 @@ def _group(
         question=question(first),
         facts=tuple(_facts(items)),
         rows=rows,
-        strongest=tables(names, words, of_words, word_peaks, top=TOP),
+        strongest=tables(names, words, of_words, word_peaks, top=TOP) if first.tokens else (),
         regions=region_tables(names, words, of_words, word_peaks, top=TOP),
-        numbers=tables(names, items, of_tokens, token_peaks),
+        numbers=tables(names, items, of_tokens, token_peaks) if first.tokens else (),
         region_numbers=region_tables(names, items, of_tokens, token_peaks),
         balance=balance(words[0]) if len(words) == 1 else None,
         outputs=tuple(_output(first, label) for label in listed),
@@ -206,7 +208,7 @@ def _facts(items: Sequence[Explanation]) -> list[Fact]:
     """The facts of one text: what the model said, how much was explained, what was left over."""
     first = items[0]
     facts = []
-    if first.picture and first.outputs:
+    if first.picture and first.segments and first.outputs and first.task in ANSWERING:
         whose = "the model’s answer" if len(first.outputs) > 1 else "the answer"  # a written one may have been given
         facts.append(Fact(shortened(first.prediction), f"{whose} to {quoted(shortened(first.segments[0]))}"))
     if first.outputs:
@@ -214,6 +216,8 @@ def _facts(items: Sequence[Explanation]) -> list[Fact]:
         told = _asked(first)[0] if first.task.endswith("question-answering") else first.prediction
         if told in first.outputs:
             facts.append(Fact(output_text(first, told), f"{name} of {shortened(told) or 'no answer'}"))
+    if gold := gold_of(first):
+        facts.append(Fact(shortened(gold), "is right", "good" if first.prediction in gold.split(" / ") else "poor"))
     if len(items) == 1:
         facts.append(explained_fact(first))
         if left := unexplained(first):
@@ -225,18 +229,31 @@ def _facts(items: Sequence[Explanation]) -> list[Fact]:
         if windows := windows_used(first):
             facts.append(Fact(str(windows), "windows, as the text is longer than the model reads at once"))
     else:
-        facts.append(Fact(str(len(items)), f"explanations of this {'answer' if first.picture else 'text'}"))
+        facts.append(Fact(str(len(items)), f"explanations of this {_thing(first)}"))
     special = first.segment.count(SPECIAL)
     if not first.picture:
         facts.append(Fact(str(len(first.tokens)), f"tokens, {special} of them special" if special else "tokens"))
     return facts
 
 
+def _thing(item: Explanation) -> str:
+    """What is explained: an answer about an image, an image, or a text."""
+    if item.picture is None:
+        return "text"
+    return "answer" if item.task in ANSWERING else "example"
+
+
+def _things(items: Sequence[Explanation]) -> str:
+    """What each of several is."""
+    things = {"question" if item.picture and item.task in ANSWERING else _thing(item) for item in items}
+    return things.pop() if len(things) == 1 else "example" if things - {"question", "text"} else "text"
+
+
 def _page_facts(items: Sequence[Explanation], groups: Sequence[Group]) -> list[Fact]:
     if len(groups) == 1:
         return list(groups[0].facts)
     facts = [
-        Fact(str(len(groups)), "questions" if all(item.picture for item in items) else "texts"),
+        Fact(str(len(groups)), f"{_things(items)}s"),
         Fact(str(len(items)), "explanations"),
     ]
     left = [fact for item in items if (fact := unexplained(item))]
@@ -251,7 +268,7 @@ def _page_question(items: Sequence[Explanation], groups: Sequence[Group]) -> tup
     questions = {question(item) for item in items}
     if len(groups) == 1 and len(questions) == 1:
         return questions.pop()
-    about = "question" if items and all(item.picture for item in items) else "text"
+    about = _things(items)
     if len(groups) == 1:
         return f"One {about}, ", count(len(items), "explanation"), ""
     return "", count(len(groups), about) if groups else "", " explained" if groups else ""

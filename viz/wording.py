@@ -32,6 +32,11 @@ def plain(name: str) -> str:
     return name.replace("_", " ").replace("-", " ")
 
 
+def gold_of(explanation: Explanation) -> str:
+    """What is right, several answers with " / " between; "" where nobody said."""
+    return str(explanation.params.get("gold", ""))
+
+
 def method_name(explanation: Explanation) -> str:
     """The method as prose."""
     return explanation.method.replace("_", " ")
@@ -114,6 +119,9 @@ def headline(explanation: Explanation) -> str:
 def segment_names(explanation: Explanation) -> tuple[str, ...]:
     """What each text of the input is called; nothing for a single one."""
     count = len(explanation.segments)
+    named = explanation.params.get("names")
+    if isinstance(named, (tuple, list)) and len(named) == count:
+        return tuple(map(str, named))
     if count == 1 and explanation.task in ANSWERING:
         return ("Question" if explanation.picture else "Prompt",)
     if count < 2:

@@ -14,7 +14,7 @@ LAYERS = [
     {"viz", "data"},
     {"methods", "models"},
     {"tasks", "attr", "metrics", "robust", "concept", "influence"},
-    {"runs"},
+    {"runs", "insights"},
     {"web"},
     {"cli"},
 ]

@@ -1,0 +1,86 @@
+"""The widget where it lives: a real JupyterLab with a kernel, and what it saved, exported without one."""
+
+import time
+
+import nbformat
+import pytest
+
+from tests.insights.notebook import jupyter_lab, notebook
+
+pytestmark = pytest.mark.browser
+CELL = """
+import xai_nlp
+xai_nlp.Insights("sentiment", [{"text": "a gripping, beautifully acted film", "label": "POSITIVE"}, "a dull mess"])
+"""
+
+
+def quiet(tab, origin):
+    """What a tab has to say against it: errors, and requests that leave its origin."""
+    troubles = []
+    tab.on("console", lambda message: message.type == "error" and troubles.append(message.text))
+    tab.on("pageerror", lambda error: troubles.append(str(error)))
+    tab.on("request", lambda r: r.url.startswith((origin, "data:", "blob:")) or troubles.append(r.url))
+    return troubles
+
+
+def saved(file, wanted):
+    """The notebook, when it has been saved with what is wanted in it."""
+    for _ in range(200):
+        if wanted in file.read_text(encoding="utf-8"):
+            return nbformat.read(file, as_version=4)
+        time.sleep(0.1)
+    raise AssertionError(f"{file} was not saved")
+
+
+def exported(browser, made, file):
+    """A static export is readable, with scripts and without, and it is what was seen last."""
+    from nbconvert import HTMLExporter
+
+    html, _ = HTMLExporter().from_notebook_node(made)
+    file.write_text(html, encoding="utf-8")
+    for scripts in (True, False):
+        context = browser.new_context(java_script_enabled=scripts)
+        tab = context.new_page()
+        errors = []
+        tab.on("pageerror", lambda error, errors=errors: errors.append(str(error)))
+        # What the exporter's own scripts want from the network (there is none here) is not ours.
+        tab.route("**/*", lambda route: route.continue_() if route.request.url.startswith("file:") else route.abort())
+        tab.goto(file.as_uri(), wait_until="domcontentloaded")
+        assert "occlusion" in tab.locator(".xai-nlp .meta:visible").inner_text()
+        assert tab.locator("span.t:visible", has_text="gripping").count() == 1
+        assert tab.locator(".xai-nlp form.controls:visible").count() == int(scripts)  # enriched where scripts run
+        assert [one for one in errors if "require" not in one and "MathJax" not in one] == []
+        context.close()
+
+
+@pytest.mark.filterwarnings("default")  # Jupyter's own
+def test_another_method_redraws_and_what_was_saved_stays_readable(browser, tmp_path):
+    file = tmp_path / "insights.ipynb"
+    nbformat.write(notebook(CELL), file)
+    with jupyter_lab(tmp_path) as (origin, token):
+        tab = browser.new_page(viewport={"width": 1280, "height": 1000})
+        troubles = quiet(tab, origin)
+        tab.goto(f"{origin}/lab/tree/{file.name}?token={token}&reset")
+        tab.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)  # a kernel is there
+        tab.locator(".jp-Notebook .cm-content").first.click()
+        tab.keyboard.press("Shift+Enter")
+        form = tab.locator(".xai-nlp.insights form")
+        form.wait_for(timeout=60_000)
+        shown = tab.locator(".xai-nlp .meta:visible")  # the widget's; what is kept for readers without it is hidden
+        assert shown.count() == 1
+        assert "integrated gradients" in shown.inner_text()
+        before = tab.locator("span.t:visible", has_text="gripping").get_attribute("data-n")
+        form.get_by_label("method").first.select_option("occlusion")
+        tab.locator(".xai-nlp .meta:visible", has_text="occlusion").wait_for()
+        mark = tab.locator("span.t:visible", has_text="gripping")
+        assert mark.get_attribute("data-n") != before
+        mark.hover()
+        assert "logit" in tab.locator(".tip:visible").inner_text()
+        kept = tab.locator("[data-xai-nlp-kept]")
+        assert kept.count() == 1
+        assert kept.is_hidden()
+        tab.keyboard.press("Control+s")
+        made = saved(file, "<b><bdi>occlusion")
+        assert troubles == []
+        tab.close()
+    exported(browser, made, tmp_path / "insights.html")

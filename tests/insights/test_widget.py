@@ -1,0 +1,118 @@
+"""The widget without a browser: what it computes, keeps, and says when something goes wrong."""
+
+import subprocess
+import sys
+
+import pytest
+
+import xai_nlp
+from tests.insights.networks import numbers
+from xai_nlp.errors import InvalidInput
+from xai_nlp.insights import Insights
+
+DATA = [
+    {"text": "a gripping, beautifully acted film", "label": "POSITIVE"},
+    {"text": "a dull mess", "label": "POSITIVE"},
+    ("a dull film", "but well acted"),
+    "too long",
+]
+
+
+def texts(widget):
+    return [why.segments[0] for why in widget.explanations]
+
+
+def test_texts_are_explained_and_judged(sentiment):
+    shown = Insights(sentiment, DATA)
+    assert texts(shown) == ["a gripping, beautifully acted film", "a dull mess", "a dull film", "too long"]
+    assert shown.explanations[1].params["gold"] == "POSITIVE"
+    assert "gripping" in shown.html
+    assert shown.choices["targets"] == ["predicted", "NEGATIVE", "POSITIVE"]
+    assert shown.choices["judged"]
+    assert {"integrated_gradients", "occlusion", "shapley"} <= set(shown.choices["methods"])
+    assert repr(shown) == "<Insights: 4 explanations, integrated_gradients>"
+
+
+def test_another_method_explains_the_same_texts(sentiment):
+    shown = Insights(sentiment, DATA, examples=2)
+    before = shown.html
+    shown.asked = {"method": "occlusion", "target": "NEGATIVE", "arguments": {"baseline": "mask"}}
+    assert texts(shown) == ["a gripping, beautifully acted film", "a dull mess"]
+    assert {why.method for why in shown.explanations} == {"occlusion"}
+    assert {why.baseline for why in shown.explanations} == {"mask"}
+    assert {why.target for why in shown.explanations} == {"NEGATIVE"}
+    assert shown.html != before
+    assert (shown.settings["method"], shown.busy, shown.problem) == ("occlusion", False, "")
+
+
+def test_more_and_filters(sentiment):
+    shown = Insights(sentiment, DATA, examples=2)
+    shown.asked = {"more": True}
+    assert texts(shown) == ["a dull film", "too long"]
+    shown.asked = {"more": True, "prediction": "incorrect", "classes": ["NEGATIVE"], "examples": 1}
+    assert texts(shown) == ["a dull mess"]
+
+
+def test_what_goes_wrong_is_told_and_what_was_shown_stays(sentiment):
+    shown = Insights(sentiment, DATA[:1])
+    before, settings = shown.html, shown.source.settings
+    shown.asked = {"method": "nope"}
+    assert "unknown method 'nope'" in shown.problem
+    assert (shown.html, shown.source.settings, shown.busy) == (before, settings, False)
+    shown.asked = {"method": "occlusion"}
+    assert shown.problem == ""
+
+
+def test_questions_and_two_models():
+    asked = [{"question": "Who wrote it?", "context": "Ada Lovelace wrote it.", "answer": "Ada Lovelace"}]
+    shown = Insights(["qa", "qa"], asked)
+    assert [why.prediction for why in shown.explanations] == ["Ada Lovelace"] * 2
+    assert "is right" in shown.html
+    assert shown.choices["classes"] == []
+
+
+def test_any_model_through_a_visualizer():
+    shown = Insights(numbers([[3.0, 1.0]], [0]))
+    assert shown.explanations[0].scores == pytest.approx((3.0, 0.0))
+    shown.asked = {"method": "Saliency"}
+    assert shown.explanations[0].scores == pytest.approx((1.0, 0.0))
+    assert shown.choices["methods"]["Integrated Gradients"]["n_steps"]["limit"] == (2, None)
+
+
+def test_what_is_kept_is_html_of_its_own(sentiment):
+    shown = Insights(sentiment, DATA[:1])
+    kept = shown.kept()
+    assert f'data-xai-nlp-kept="{shown.key}"' in kept
+    assert "<style>" in kept
+    assert "gripping" in kept
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Insights("sentiment"), "needs data"),
+        (lambda: Insights("sentiment", []), "at least one example"),
+        (lambda: Insights("sentiment", [3]), "a text, a pair, or a mapping"),
+        (lambda: Insights("sentiment", [{"txt": "x"}]), "a text, a pair, or a mapping"),
+        (lambda: Insights(numbers([[3.0, 1.0]], [0]), ["x"]), "leave `data` out"),
+    ],
+)
+def test_what_cannot_be_shown(make, told):
+    with pytest.raises(InvalidInput, match=told):
+        make()
+
+
+def test_it_is_a_name_of_the_package():
+    assert xai_nlp.Insights is Insights
+
+
+def test_without_anywidget_the_error_says_what_to_install():
+    code = (
+        "import sys; sys.modules['anywidget'] = None\n"
+        "from xai_nlp.insights import AttributionVisualizer\n"
+        "import xai_nlp\n"
+        "try: xai_nlp.Insights\n"
+        "except xai_nlp.errors.Unsupported as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "pip install 'xai-nlp[notebook]'" in done.stdout, done.stderr

@@ -1,0 +1,160 @@
+"""One example at a time: what a model says of it, and what its features brought to that."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from xai_nlp.attr.forward import as_tuple, output_tensor
+from xai_nlp.errors import InvalidInput
+from xai_nlp.hooks.state import borrowed
+from xai_nlp.insights.config import arguments, offered
+from xai_nlp.insights.features import BaseFeature
+
+SHOWN = 4  # classes with the highest scores
+
+
+#: A class and its score: (score, its place among the classes, its name).
+OutputScore = namedtuple("OutputScore", "score index label")
+
+
+class Batch:
+    """Examples to explain: inputs (one tensor a feature, examples along the first dimension), labels, other arguments.
+
+    labels: the right class of each example, or None; additional_args: what the model takes after the inputs, whose
+    tensors have one row an example too.
+    """
+
+    def __init__(
+        self,
+        inputs: Tensor | tuple[Tensor, ...],
+        labels: Tensor | Sequence[int] | None,
+        additional_args: Any = None,
+    ) -> None:
+        self.inputs = inputs
+        self.labels = labels
+        self.additional_args = additional_args
+
+    def examples(self) -> Iterator[Sample]:
+        """One by one, each with a batch dimension of 1. Raises InvalidInput where sizes differ."""
+        inputs = as_tuple(self.inputs)
+        extra = () if self.additional_args is None else as_tuple(self.additional_args)
+        count = len(inputs[0])
+        sizes = {len(tensor) for tensor in inputs} | ({len(self.labels)} if self.labels is not None else set())
+        if sizes != {count}:
+            raise InvalidInput(f"inputs and labels of a batch have one row an example; got {sorted(sizes)} rows.")
+        for row in range(count):
+            cut = slice(row, row + 1)
+            yield Sample(
+                tuple(tensor[cut] for tensor in inputs),
+                tuple(one[cut] if isinstance(one, Tensor) and len(one) == count else one for one in extra),
+                None if self.labels is None else int(self.labels[row]),
+            )
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One example of a batch."""
+
+    inputs: tuple[Tensor, ...]  # (1, …) each
+    extra: tuple[Any, ...]
+    label: int | None
+
+
+@dataclass(frozen=True)
+class Ready:
+    """One example as a model takes it, and what it is compared with."""
+
+    inputs: tuple[Tensor, ...]
+    baselines: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Calculation:
+    """What `AttributionVisualizer` computes.
+
+    score_func: makes scores of classes out of a model's output; what is explained is the output itself.
+    use_label_for_attr: False where the output is one number, from which the class is read.
+    """
+
+    classes: Sequence[str]
+    features: Sequence[BaseFeature]
+    score_func: Callable[[Tensor], Tensor] | None = None
+    use_label_for_attr: bool = True
+
+    def ready(self, sample: Sample) -> Ready:
+        """An example transformed, and its baselines. Raises InvalidInput if features and inputs differ in number."""
+        if len(sample.inputs) != len(self.features):
+            raise InvalidInput(f"{len(sample.inputs)} inputs need as many features; got {len(self.features)}.")
+        inputs, baselines = [], []
+        for feature, given in zip(self.features, sample.inputs, strict=True):
+            x = transformed(feature.input_transforms, given)
+            inputs.append(x)
+            first = feature.baseline_transforms[:1]
+            baselines.append(transformed(first, x) if first else torch.zeros_like(x))
+        return Ready(tuple(inputs), tuple(baselines))
+
+    def output(self, model: nn.Module, inputs: tuple[Tensor, ...], sample: Sample) -> Tensor:
+        """The model's output for one example: (1, classes), or (1,)."""
+        with borrowed(model, evaluate=True), torch.no_grad():
+            return output_tensor(model(*inputs, *sample.extra))
+
+    def predicted(self, output: Tensor) -> list[OutputScore]:
+        """The classes with the highest scores, highest first."""
+        scores = (self.score_func(output) if self.score_func else output).detach().cpu().double()
+        if scores.numel() == 1:
+            index = min(max(round(float(scores)), 0), len(self.classes) - 1)
+            return [OutputScore(float(scores), index, self.classes[index])]
+        best = scores.flatten().topk(min(SHOWN, scores.numel()))
+        pairs = zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        return [OutputScore(score, index, self.classes[index]) for score, index in pairs]
+
+    def attributed(
+        self, model: nn.Module, ready: Ready, sample: Sample, target: int, method: str, given: dict[str, Any]
+    ) -> tuple[Tensor, ...]:
+        """What each entry of each input brought to the target's output."""
+        attribution = offered(method).method(model)
+        options = arguments(method, given)
+        if "baselines" in signature(attribution.attribute).parameters:
+            options["baselines"] = ready.baselines
+        if method == "Occlusion" and len(ready.inputs) > 1 and "sliding_window_shapes" in options:
+            options["sliding_window_shapes"] = _shapes(options["sliding_window_shapes"], ready.inputs)
+            options.pop("strides", None)
+        with borrowed(model, evaluate=True):
+            found = attribution.attribute(
+                ready.inputs,
+                additional_forward_args=sample.extra or None,
+                target=target if self.use_label_for_attr else None,
+                **options,
+            )
+        return as_tuple(found)
+
+
+def _shapes(shape: tuple[int, ...], inputs: tuple[Tensor, ...]) -> tuple[tuple[int, ...], ...]:
+    """A window for each input: the one given where it fits, one entry where it does not."""
+    return tuple(shape if len(shape) == x.ndim - 1 else (1,) * (x.ndim - 1) for x in inputs)
+
+
+def transformed(transforms: Sequence[Callable[[Tensor], Tensor]], tensor: Tensor) -> Tensor:
+    """A tensor through its transforms, which see it without its batch dimension of 1."""
+    tensor = tensor.squeeze(0)
+    for transform in transforms:
+        tensor = transform(tensor)
+    return tensor.unsqueeze(0)
+
+
+def net_contributions(attributions: Sequence[Tensor]) -> list[float]:
+    """Each feature's sum over the sum of all their sizes, in [−1, 1]; zeros where all are.
+
+    >>> net_contributions([torch.tensor([1.0, 2.0]), torch.tensor([-1.0])])
+    [0.75, -0.25]
+    """
+    sums = [float(attribution.double().sum()) for attribution in attributions]
+    total = sum(map(abs, sums))
+    return [one / total if total else 0.0 for one in sums]

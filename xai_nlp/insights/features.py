@@ -1,0 +1,217 @@
+"""What a model's inputs are to a reader: an image, a text, named numbers, or nothing to show."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from xai_nlp.errors import InvalidInput
+from xai_nlp.viz.scale import LIGHT, peak
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Transforms = Callable[[Tensor], Tensor] | Sequence[Callable[[Tensor], Tensor]] | None
+
+
+class FeatureOutput(NamedTuple):
+    """A feature of one example as it is shown.
+
+    base: the input (an image as PNG in base64, words, or "name: value"); modified: its scores (a heat map as PNG in
+    base64, or numbers of which the largest is ±100, for named numbers of which the squares add up to 100²);
+    contribution: its share of the net contributions of all features, whose sizes add up to 1.
+    """
+
+    name: str
+    base: Any
+    modified: Any
+    type: str
+    contribution: float
+
+
+class BaseFeature:
+    """One input tensor of a model: how it is made ready, what it is compared with, how it is shown.
+
+    baseline_transforms: makes the baseline out of the transformed input; zeros if not given. One is used.
+    input_transforms: applied in order to what the data set gives, without its batch dimension.
+    visualization_transform: makes what the data set gives fit to be shown.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        baseline_transforms: Transforms,
+        input_transforms: Transforms,
+        visualization_transform: Callable[[Tensor], Any] | None,
+    ) -> None:
+        self.name = name
+        self.baseline_transforms = listed(baseline_transforms)
+        self.input_transforms = listed(input_transforms)
+        self.visualization_transform = visualization_transform
+
+    @staticmethod
+    def visualization_type() -> str:
+        """What kind of thing is shown: "image", "text", "general" or "empty"."""
+        raise NotImplementedError
+
+    def visualize(self, attribution: Tensor, data: Tensor, contribution_frac: float) -> FeatureOutput:
+        """The feature of one example, shown; both tensors with a batch dimension of 1."""
+        raise NotImplementedError
+
+    def shown(self, data: Tensor) -> Any:
+        """What the data set gives, as it is shown."""
+        return self.visualization_transform(data) if self.visualization_transform else data
+
+
+class ImageFeature(BaseFeature):
+    """An image, (N, C, H, W) with one channel (grey) or three (red, green, blue)."""
+
+    def __init__(
+        self,
+        name: str,
+        baseline_transforms: Transforms,
+        input_transforms: Transforms,
+        visualization_transform: Callable[[Tensor], Any] | None = None,
+    ) -> None:
+        super().__init__(name, baseline_transforms, input_transforms, visualization_transform)
+
+    @staticmethod
+    def visualization_type() -> str:
+        return "image"
+
+    def image(self, data: Tensor) -> Image:
+        """The image of one example. Raises InvalidInput for a tensor that is none."""
+        from PIL import Image
+
+        pixels = torch.as_tensor(self.shown(data)).detach().cpu().float()
+        while pixels.ndim > 3 and len(pixels) == 1:
+            pixels = pixels[0]
+        if pixels.ndim == 2:
+            pixels = pixels[None]
+        if pixels.ndim != 3 or len(pixels) not in (1, 3):
+            raise InvalidInput(
+                f"the image feature {self.name!r} has one or three channels and one image, (C, H, W); "
+                f"got {tuple(data.shape)}."
+            )
+        low, high = float(pixels.min()), float(pixels.max())
+        if low < 0 or high > 1:  # bytes, or normalised: shown between its own extremes
+            pixels = pixels / 255 if low >= 0 and high <= 255 and high > 2 else (pixels - low) / ((high - low) or 1)
+        drawn = (pixels * 255).round().to(torch.uint8).permute(1, 2, 0).expand(-1, -1, 3).contiguous()
+        return Image.fromarray(drawn.numpy())
+
+    def visualize(self, attribution: Tensor, data: Tensor, contribution_frac: float) -> FeatureOutput:
+        from PIL import Image
+
+        scores = image_scores(attribution)
+        largest = peak(scores.flatten().tolist())
+        rows, columns = scores.shape
+        heat = Image.new("RGB", (columns, rows))
+        heat.putdata([LIGHT.colour(score, largest) for score in scores.flatten().tolist()])
+        return FeatureOutput(self.name, _png(self.image(data)), _png(heat), "image", contribution_frac)
+
+
+class TextFeature(BaseFeature):
+    """A text, (N, L): `visualization_transform` turns its indices into words."""
+
+    def __init__(
+        self,
+        name: str,
+        baseline_transforms: Transforms,
+        input_transforms: Transforms,
+        visualization_transform: Callable[[Tensor], Any],
+    ) -> None:
+        super().__init__(name, baseline_transforms, input_transforms, visualization_transform)
+
+    @staticmethod
+    def visualization_type() -> str:
+        return "text"
+
+    def words(self, data: Tensor) -> list[str]:
+        """The words of one example."""
+        words = self.shown(data)
+        return words.split() if isinstance(words, str) else [str(word) for word in words]
+
+    def visualize(self, attribution: Tensor, data: Tensor, contribution_frac: float) -> FeatureOutput:
+        scores = text_scores(attribution)
+        largest = peak(scores)
+        modified = [100 * score / largest if largest else 0.0 for score in scores]
+        return FeatureOutput(self.name, self.words(data), modified, "text", contribution_frac)
+
+
+class GeneralFeature(BaseFeature):
+    """Named numbers, (N, C): one name for each of the C columns."""
+
+    def __init__(self, name: str, categories: list[str]) -> None:
+        super().__init__(name, None, None, None)
+        self.categories = categories
+
+    @staticmethod
+    def visualization_type() -> str:
+        return "general"
+
+    def words(self, data: Tensor) -> list[str]:
+        """Each column as "name: value"."""
+        values = data.squeeze(0).tolist()
+        if len(values) != len(self.categories):
+            raise InvalidInput(
+                f"the feature {self.name!r} has {len(self.categories)} categories and {len(values)} columns."
+            )
+        return [f"{name}: {value:.2f}" for name, value in zip(self.categories, values, strict=True)]
+
+    def visualize(self, attribution: Tensor, data: Tensor, contribution_frac: float) -> FeatureOutput:
+        scores = attribution.squeeze(0)
+        size = float(scores.norm())
+        modified = [100 * score / size if size else 0.0 for score in scores.tolist()]
+        return FeatureOutput(self.name, self.words(data), modified, "general", contribution_frac)
+
+
+class EmptyFeature(BaseFeature):
+    """An input that is not shown; its contribution is told."""
+
+    def __init__(
+        self,
+        name: str = "empty",
+        baseline_transforms: Transforms = None,
+        input_transforms: Transforms = None,
+        visualization_transform: Callable[[Tensor], Any] | None = None,
+    ) -> None:
+        super().__init__(name, baseline_transforms, input_transforms, visualization_transform)
+
+    @staticmethod
+    def visualization_type() -> str:
+        return "empty"
+
+    def visualize(self, _attribution: Tensor, _data: Tensor, contribution_frac: float) -> FeatureOutput:
+        return FeatureOutput(self.name, None, None, "empty", contribution_frac)
+
+
+def listed(transforms: Transforms) -> list[Callable[[Tensor], Tensor]]:
+    """Transforms as a list: none, one or several."""
+    if transforms is None:
+        return []
+    return [transforms] if callable(transforms) else list(transforms)
+
+
+def image_scores(attribution: Tensor) -> Tensor:
+    """Scores of pixels, added up over channels: (H, W)."""
+    scores = attribution.detach().cpu().double()
+    while scores.ndim > 3:
+        scores = scores[0]
+    return scores.sum(0) if scores.ndim == 3 else scores
+
+
+def text_scores(attribution: Tensor) -> list[float]:
+    """Scores of words, added up over what embeds them."""
+    scores = attribution.detach().cpu().double().squeeze(0)
+    return (scores.flatten(1).sum(1) if scores.ndim > 1 else scores).tolist()
+
+
+def _png(image: Image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
