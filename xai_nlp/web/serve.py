@@ -104,6 +104,7 @@ def server_of(state: State, bound: Bound, started: Callable[[], None] = lambda: 
         server_header=False,
         proxy_headers=False,
         limit_concurrency=state.limits.connections,
+        timeout_keep_alive=75,  # a connection that is closed while its next request is on the way loses that request
         timeout_graceful_shutdown=2,
     )
 

@@ -25,6 +25,7 @@ export class Results {
     place.compare.addEventListener("click", () => { location.hash = [...this.picked].join(","); });
     place.rename.addEventListener("click", () => this.rename());
     place.again.addEventListener("click", async () => this.again((await call("GET", `history/${this.shown[0]}`)).ask));
+    place.dialog.querySelector(".leave").addEventListener("click", () => place.dialog.close(""));
     document.querySelector(".remove").addEventListener("click", () => this.remove());
     const file = document.querySelector("[name=saved]");
     file.addEventListener("change", () => this.open(file));
@@ -45,6 +46,7 @@ export class Results {
     place.again.hidden = ids.length > 1 || !entries[0].ask;
     place.saves.replaceChildren(...Object.entries(KINDS).map(([kind, name]) => make("a",
       { href: address(`files/${ids.join(",")}.${kind}`), download: "", className: "quiet", "aria-label": `Save as ${name}` }, name)));
+    place.result.dataset.shown = ids.join(",");
     place.result.hidden = false;
     place.welcome.hidden = true;
     this.mark();
