@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 import xai_nlp.attr as ours
-from tests.attr.calls import LEAST, ROWS, Row
+from tests.attr.calls import EACH, LEAST, ROWS, Row
 from tests.attr.drawn import Case
 
 TOTAL = 3000
@@ -95,3 +95,18 @@ def test_every_name_is_compared_often_enough():
     counts = {name: row.each * len(row.kinds) for name, row in ROWS.items()}
     assert min(counts.values()) >= LEAST
     assert sum(counts.values()) >= TOTAL
+
+
+#: At a layer that is used twice Captum's hook comes by twice: it keeps the last call's tensors, and where the layer's
+#: own tensors move it puts the same points in the place of both calls, which is no path of the model. Ours is asked at
+#: the first call, as of a model with two layers in its place.
+TWICE = ["LayerActivation", "LayerGradientXActivation", "LayerIntegratedGradients", "LayerConductance", "LayerGradCam"]
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_a_layer_used_twice_is_asked_at_its_first_call(name):
+    for number in range(EACH):
+        case = Case("reused", f"{name} twice {number}", single=False)
+        how = {"additional_forward_args": case.extra} if name == "LayerActivation" else case.at
+        wanted = asked(captum, name, case.net.unroll(), case, ["act"], how)
+        same(asked(ours, name, case.net, case, ["act"], how), wanted)
