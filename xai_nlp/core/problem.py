@@ -15,7 +15,7 @@ from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.scope import Place, captured
 
 Tensors = tuple[Tensor, ...]
-WIDTH = 512  # entries that the id of a token stands for: what it is embedded in
+WIDTH = 128  # entries that the id of a token counts for, at least: what it is embedded in
 
 
 class Slope(NamedTuple):
@@ -117,7 +117,10 @@ class Problem:
                 )
                 for k, target in enumerate(targets)
             ]
-        stacked = tuple(torch.stack(of_site, 1) for of_site in zip(*gradients, strict=True))
+        stacked = tuple(
+            torch.stack(of_site, 1) if len(of_site) > 1 else of_site[0][:, None]
+            for of_site in zip(*gradients, strict=True)
+        )
         return Slope(values.detach().to(owner.device), tuple(node.detach() for node in nodes), stacked)
 
     def slope_at_x(self) -> Slope:
@@ -127,6 +130,8 @@ class Problem:
             return self.slope(tuple(t[part] for t in self.x), self.everyone[part])
 
         parts = [slope for _, slope in self.chunks(self.examples, work)]
+        if len(parts) == 1:
+            return parts[0]
         return Slope(
             torch.cat([part.values for part in parts]),
             tuple(map(torch.cat, zip(*(part.sites for part in parts), strict=True))),

@@ -14,11 +14,22 @@ from xai_nlp.errors import InvalidInput, NotEnoughMemory
 Result = TypeVar("Result")
 Progress = Callable[[int, int], None]  # rows done, rows in all
 
-# Entries of the input, and rows, that go through a model at once. Measured with one thread on encoders 64 to 768 wide
-# with 16 to 128 tokens, and on convolutional nets: half the entries cost up to a tenth; with more, or more rows, what
-# layers hand on outgrows the cache, and half the speed is gone. A GPU wants more to be full.
-ENTRIES = {"cpu": 2**19, "cuda": 2**25}
-MOST = {"cpu": 256, "cuda": 2**20}
+# Entries of the input that go through a model at once. Measured with one thread on encoders 64 to 768 wide with texts
+# of 16 to 128 tokens, and on convolutional nets of small and of large images. What layers hand on should stay in the
+# cache, which is worth up to a factor of two; but fewer than eight rows waste up to a third, if they are not large
+# themselves. A GPU wants more to be full.
+ENTRIES = {"cpu": 2**16, "cuda": 2**25}
+AT_LEAST, OF = 8, 2**19
+
+
+def together(entries: int, kind: str) -> int:
+    """How many rows of so many entries go through a model at once, on a kind of device.
+
+    >>> together(3 * 24 * 24, "cpu"), together(128 * 768, "cpu"), together(128 * 768, "cuda")
+    (37, 5, 341)
+    """
+    most = ENTRIES.get(kind, ENTRIES["cuda"])
+    return max(1, most // max(1, entries), min(AT_LEAST, OF // max(1, entries)))
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -51,8 +62,7 @@ class Rows:
 
         Out of memory halves the rows and goes on from the same place. Raises NotEnoughMemory if one row does not fit.
         """
-        kind = device.type if device.type in ENTRIES else "cuda"
-        rows = self.limit or max(1, min(MOST[kind], ENTRIES[kind] // max(1, entries)))
+        rows = self.limit or together(entries, device.type)
         start = 0
         while start < count:
             part = slice(start, min(start + rows, count))

@@ -118,6 +118,9 @@ class _Copies:
     def removed(self, owner: Tensor, gone: Tensor) -> Tensors:
         return self.of.removed(owner % self.examples, gone)
 
+    def covers(self, owner: Tensor, entries: Tensors) -> Tensor:
+        return self.of.covers(owner % self.examples, entries)
+
     def spread(self, scores: Tensor) -> Tensors:
         each = (self.of.spread(copy) for copy in scores.split(self.examples))
         return tuple(map(torch.cat, zip(*each, strict=True)))

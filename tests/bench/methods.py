@@ -1,0 +1,325 @@
+"""Every attribution name of `xai_nlp.attr`, ours against Captum 0.9 in one run: speed, values, peak memory.
+
+On a classifier of BERT's width, with fewer layers and tokens than BERT-base unless they are asked for, and on a small
+convolutional net: four images at once for gradients, one where regions are taken away. Both packages are called alike,
+with Captum's defaults but for fewer steps and samples. Vectors go in where gradients are wanted, token ids where words
+are taken away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import captum.attr as captum
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+from transformers import BertConfig, BertForSequenceClassification
+
+import xai_nlp.attr as ours
+from tests.bench.measure import largest_difference, paired, peaks
+from tests.models.tiny_writing import writing
+
+STEPS, SAMPLES, BLOCKS = 10, 5, 8
+PACKAGES = {"ours": ours, "captum": captum}
+
+
+class Logits(nn.Module):
+    """A classifier's logits, of ids or of the vectors that stand for them."""
+
+    def __init__(self, model: BertForSequenceClassification) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(**{"inputs_embeds" if x.is_floating_point() else "input_ids": x}).logits
+
+
+class Convolving(nn.Module):
+    """Two convolutions, pooled, and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.act1 = nn.Conv2d(3, 16, 3, padding=1), nn.ReLU()
+        self.second, self.act2 = nn.Conv2d(16, 32, 3, padding=1), nn.ReLU()
+        self.pool, self.last = nn.AvgPool2d(4), nn.Linear(32 * 64, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.pool(self.act2(self.second(self.act1(self.first(x))))).flatten(1))
+
+
+class Scene(NamedTuple):
+    """A model and what it is asked about."""
+
+    model: nn.Module
+    x: Tensor  # floats: (4, …); one of them is explained unless several are needed
+    x0: Tensor
+    words: Tensor  # what parts are taken from: ids, or the same floats
+    words0: Tensor
+    mask: Tensor  # BLOCKS features of it
+    window: tuple[int, ...]
+    layer: nn.Module
+    neuron: tuple[int, ...]
+    together: int  # examples that gradients are asked for at once
+    narrow: nn.Module  # a layer whose entries are few enough to be taken away one by one
+
+
+def text(layers: int, tokens: int) -> Scene:
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(BertConfig(num_hidden_layers=layers)).eval()
+    ids, pads = torch.randint(1000, 30000, (4, tokens)), torch.zeros(4, tokens, dtype=torch.long)
+    embed = model.bert.embeddings.word_embeddings
+    blocks = (torch.arange(tokens) * BLOCKS // tokens)[None]
+    vectors = (embed(ids).detach(), embed(pads).detach())
+    layer = model.bert.encoder.layer[layers // 2].output
+    return Scene(Logits(model), *vectors, ids, pads, blocks, (1,), layer, (0, 0), 1, model.classifier)
+
+
+def image(size: int = 32) -> Scene:
+    torch.manual_seed(0)
+    model = Convolving().eval()
+    x, x0 = torch.rand(4, 3, size, size), torch.zeros(4, 3, size, size)
+    rows = torch.arange(size) * 4 // size
+    blocks = (rows[:, None] * 2 + (rows // 2)[None]).repeat(1, 3, 1, 1)
+    return Scene(model, x, x0, x, x0, blocks, (3, 4, 4), model.second, (0, 0, 0), 4, model.last)
+
+
+Made = Callable[[], Any]
+Bind = Callable[[Any, Scene], Made]  # a package and a scene: what is timed
+
+
+def plain(name: str, *, at: str = "", several: bool = False, x0: bool = False, target: bool = True, **how: Any) -> Bind:
+    """A name that is asked about vectors; `at` a "layer", or a "neuron" of it."""
+
+    def bind(package: Any, s: Scene) -> Made:
+        method = getattr(package, name)(s.model, *([s.layer] if at else []))
+        call = {"neuron_selector": s.neuron} if at == "neuron" else {}
+        call |= {"baselines": s.x0 if several else s.x0[:1]} if x0 else {}
+        call |= {"target": 0} if target else {}
+        return partial(method.attribute, s.x[: s.together].clone(), **call, **how)
+
+    return bind
+
+
+def taken(name: str, *, examples: int = 1, features: int = 0, x0: bool = True, **how: Any) -> Bind:
+    """A name that takes words or regions away, with Captum's defaults: perturbations_per_eval=1."""
+
+    def bind(package: Any, s: Scene) -> Made:
+        call = {"baselines": s.words0[:1]} if x0 else {}
+        call |= {"feature_mask": s.mask * features // BLOCKS} if features else {}
+        call |= {"sliding_window_shapes": s.window, "strides": s.window} if name == "Occlusion" else {}
+        return partial(getattr(package, name)(s.model).attribute, s.words[:examples], target=0, **call, **how)
+
+    return bind
+
+
+def inside(name: str, examples: int = 1) -> Bind:
+    """A name that takes a layer's entries away; the target is in the function, as one of Captum's trips over it."""
+
+    def bind(package: Any, s: Scene) -> Made:
+        return partial(getattr(package, name)(lambda x: s.model(x)[:, 0], s.narrow).attribute, s.words[:examples])
+
+    return bind
+
+
+def ablated_neuron(package: Any, s: Scene) -> Made:
+    method = package.NeuronFeatureAblation(s.model, s.layer)
+    return partial(method.attribute, s.words[:1], s.neuron, s.words0[:1], feature_mask=s.mask)
+
+
+def grad_cam(package: Any, s: Scene) -> Made:
+    return partial(package.GuidedGradCam(s.model, s.layer).attribute, s.x[: s.together].clone(), target=0)
+
+
+def noisy(package: Any, s: Scene) -> Made:
+    method = package.NoiseTunnel(package.Saliency(s.model))
+    return partial(method.attribute, s.x[: s.together].clone(), target=0, nt_samples=SAMPLES, stdevs=0.1)
+
+
+def own_surrogate(package: Any, s: Scene) -> Made:
+    from captum._utils.models.linear_model import SkLearnLinearRegression
+
+    def point(sample: Tensor, x: Tensor, **_: Any) -> Tensor:
+        return torch.where(sample.bool()[0, s.mask[0]][None], x, s.words0[:1])
+
+    method = package.LimeBase(
+        s.model,
+        SkLearnLinearRegression(),
+        lambda x, z, sample, **_: torch.ones(1),
+        lambda x, **_: torch.bernoulli(torch.full((1, BLOCKS), 0.5)),
+        True,
+        point,
+        None,
+    )
+    return partial(method.attribute, s.words[:1], target=0, n_samples=25)
+
+
+def data_set(package: Any, s: Scene) -> Made:
+    loader = DataLoader(TensorDataset(s.words), batch_size=2)
+    method = package.DataLoaderAttribution(package.FeatureAblation(s.model))
+    return partial(method.attribute, loader, feature_mask=s.mask, perturbations_per_pass=1)
+
+
+def prompt(package: Any, name: str, kind: str, *layer: str, **how: Any) -> Made:
+    model, tokenizer = writing("gpt2")
+    method = getattr(package, name)(model, *(model.get_submodule(path) for path in layer))
+    asked = package.TextTokenInput("The plot is thin, the acting dull and lifeless", tokenizer)
+    whole = getattr(package, kind)(method, tokenizer)
+    return lambda: whole.attribute(asked, target=" great movie", **how).token_attr
+
+
+PATH = {"x0": True, "n_steps": STEPS}
+INPUTS: dict[str, Bind] = {
+    "Saliency": plain("Saliency"),
+    "InputXGradient": plain("InputXGradient"),
+    "IntegratedGradients": plain("IntegratedGradients", **PATH),
+    "GradientShap": plain("GradientShap", x0=True, several=True, n_samples=SAMPLES),
+    "NoiseTunnel": noisy,
+    "GuidedBackprop": plain("GuidedBackprop"),
+    "Deconvolution": plain("Deconvolution"),
+    "DeepLift": plain("DeepLift", x0=True),
+    "DeepLiftShap": plain("DeepLiftShap", x0=True, several=True),
+    "LRP": plain("LRP"),
+}
+TAKEN: dict[str, Bind] = {
+    "FeatureAblation": taken("FeatureAblation"),
+    "Occlusion": taken("Occlusion"),
+    "FeaturePermutation": taken("FeaturePermutation", examples=4, x0=False, features=BLOCKS),
+    "ShapleyValueSampling": taken("ShapleyValueSampling", features=BLOCKS, n_samples=SAMPLES),
+    "ShapleyValues": taken("ShapleyValues", features=4),  # Captum goes through all orders
+    "KernelShap": taken("KernelShap", features=BLOCKS),
+    "Lime": taken("Lime", features=BLOCKS),
+    "LimeBase": own_surrogate,
+    "DataLoaderAttribution": data_set,
+}
+INSIDE: dict[str, Bind] = {
+    "LayerActivation": plain("LayerActivation", at="layer", target=False),
+    "LayerConductance": plain("LayerConductance", at="layer", **PATH),
+    "LayerDeepLift": plain("LayerDeepLift", at="layer", x0=True),
+    "LayerDeepLiftShap": plain("LayerDeepLiftShap", at="layer", x0=True, several=True),
+    "LayerFeatureAblation": inside("LayerFeatureAblation"),
+    "LayerFeaturePermutation": inside("LayerFeaturePermutation", examples=4),
+    "LayerGradCam": plain("LayerGradCam", at="layer"),
+    "LayerGradientShap": plain("LayerGradientShap", at="layer", x0=True, several=True, n_samples=SAMPLES),
+    "LayerGradientXActivation": plain("LayerGradientXActivation", at="layer"),
+    "LayerIntegratedGradients": plain("LayerIntegratedGradients", at="layer", **PATH),
+    "LayerLRP": plain("LayerLRP", at="layer"),
+    "InternalInfluence": plain("InternalInfluence", at="layer", **PATH),
+    "NeuronConductance": plain("NeuronConductance", at="neuron", **PATH),
+    "NeuronDeepLift": plain("NeuronDeepLift", at="neuron", x0=True, target=False),
+    "NeuronDeepLiftShap": plain("NeuronDeepLiftShap", at="neuron", x0=True, several=True, target=False),
+    "NeuronFeatureAblation": ablated_neuron,
+    "NeuronGradient": plain("NeuronGradient", at="neuron", target=False),
+    "NeuronGradientShap": plain(
+        "NeuronGradientShap", at="neuron", x0=True, several=True, target=False, n_samples=SAMPLES
+    ),
+    "NeuronIntegratedGradients": plain("NeuronIntegratedGradients", at="neuron", target=False, **PATH),
+    "NeuronDeconvolution": plain("NeuronDeconvolution", at="neuron", target=False),
+    "NeuronGuidedBackprop": plain("NeuronGuidedBackprop", at="neuron", target=False),
+    "GuidedGradCam": grad_cam,
+}
+PROMPTS: dict[str, Bind] = {
+    "LLMAttribution": lambda package, _: prompt(package, "FeatureAblation", "LLMAttribution", use_cached_outputs=False),
+    "LLMGradientAttribution": lambda package, _: prompt(
+        package, "LayerIntegratedGradients", "LLMGradientAttribution", "transformer.wte", n_steps=STEPS
+    ),
+}
+EVERY = INPUTS | TAKEN | INSIDE
+#: Captum cannot be asked (its LRP knows no such layers), or means something else by it.
+ALONE = {
+    ("text", "LRP"): "refused by Captum",
+    ("text", "LayerLRP"): "refused by Captum",
+    ("text", "GuidedGradCam"): "a map of a sequence is no image",
+}
+SLOPES = {"DeepLift", "DeepLiftShap", "LayerDeepLift", "LayerDeepLiftShap", "NeuronDeepLift", "NeuronDeepLiftShap"}
+
+
+def scene(which: str, layers: int, tokens: int) -> Scene:
+    return {"text": partial(text, layers, tokens), "image": image, "prompt": image}[which]()
+
+
+def works(which: str) -> dict[str, Bind]:
+    return PROMPTS if which == "prompt" else {n: b for n, b in EVERY.items() if (which, n) not in ALONE}
+
+
+def seeded(run: Made) -> Made:
+    """The same draws for both: Captum draws from the global generators, and so do its names here."""
+
+    def again() -> Any:
+        torch.manual_seed(0)
+        np.random.seed(0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Captum warns of the hooks it sets
+            return run()
+
+    return again
+
+
+def prepared(which: str, layers: int, tokens: int) -> Callable[[str], Made]:
+    """For a process whose memory is measured: from "ours|name" to what is run."""
+    made = scene(which, layers, tokens)
+
+    def named(task: str) -> Made:
+        package, name = task.split("|")
+        return seeded(works(which)[name](PACKAGES[package], made))
+
+    return named
+
+
+def difference(got: Any, expected: Any) -> float:
+    pairs = zip(*(value if isinstance(value, tuple) else (value,) for value in (got, expected)), strict=True)
+    return max(largest_difference(a.detach(), b.detach()) for a, b in pairs)
+
+
+def row(which: str, name: str, made: Scene, seconds: float, memory: dict[str, float]) -> str:
+    mine, theirs = (seeded(works(which)[name](package, made)) for package in (ours, captum))
+    start = time.perf_counter()
+    mine(), theirs()  # warm
+    once = time.perf_counter() - start
+    pair = paired(mine, theirs, max(3, min(60, int(seconds / once))))
+    same = f"{difference(pair.result, pair.reference):.0e}"
+    if which == "text" and name in SLOPES:
+        same += " ¹"
+    mib = [f"{memory.get(f'{who}|{name}', float('nan')):.0f}" for who in PACKAGES]
+    cells = (name, f"{1e3 * pair.ours:.1f}", f"{1e3 * pair.theirs:.1f}", f"{pair.theirs / pair.ours:.2f}", same, *mib)
+    return f"| {' | '.join(cells)} |"
+
+
+TITLES = {
+    "text": "A classifier as wide as BERT, {layers} layers, {tokens} tokens",
+    "image": "A convolutional net of three layers, 32 × 32 pixels",
+    "prompt": "A tiny GPT-2",
+}
+
+
+def run(given: argparse.Namespace) -> None:
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32")
+    for which in given.models:
+        names = [name for name in works(which) if not given.only or name in given.only]
+        make = partial(prepared, which, given.layers, given.tokens)
+        memory = peaks(make, [f"{who}|{name}" for name in names for who in PACKAGES]) if given.memory else {}
+        print(f"\n{TITLES[which].format(**vars(given))}\n")
+        print("| name | ours ms | Captum ms | ratio | largest difference | ours MiB | Captum MiB |\n|---|" + "--:|" * 6)
+        made = scene(which, given.layers, given.tokens)
+        for name in names:
+            print(row(which, name, made, given.seconds, memory), flush=True)
+        for (model, name), why in ALONE.items():
+            if model == which:
+                print(f"| {name} | | | | {why} | | |")
+
+
+def add_to(commands: Any) -> None:
+    parser = commands.add_parser("methods", help=__doc__)
+    parser.add_argument("--layers", type=int, default=2, help="of the classifier; BERT-base has 12")
+    parser.add_argument("--tokens", type=int, default=32)
+    parser.add_argument("--models", nargs="*", choices=TITLES, default=list(TITLES))
+    parser.add_argument("--only", nargs="*", help="names; all without")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each name, at least three rounds")
+    parser.add_argument("--no-memory", dest="memory", action="store_false")
+    parser.set_defaults(run=run)
