@@ -7,12 +7,16 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+import xai_nlp
+from tests.models.tiny import tiny
+from tests.models.tiny_writing import writing
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.state import fingerprint
 from xai_nlp.web.ask import Ask, image_bytes
 from xai_nlp.web.examples import examples
 from xai_nlp.web.jobs import Cancelled
 from xai_nlp.web.limits import Limits
+from xai_nlp.web.offer import Offer
 
 
 def png(width=4, height=4, kind="PNG"):
@@ -133,3 +137,25 @@ def test_images():
         image_bytes(png(kind="TIFF"))  # a kind that nobody needs here
     with pytest.raises(InvalidInput, match="base64"):
         image_bytes("no base64!")
+
+
+def test_a_prompt_goes_to_a_model_that_writes():
+    writer = xai_nlp.load(*writing("gpt2"))
+    offer, passes = Offer({"writer": writer}), []
+    ask = offer.checked(Ask(model="writer", prompt="The plot is thin", answer=" great movie", methods=["saliency"]))
+    (why,) = offer.explain(ask, passed=lambda: passes.append(1), progress=nothing)
+    assert why == writer.explain("The plot is thin", answer=" great movie", method="saliency")
+    assert passes
+    assert ask.title == "The plot is thin"
+    assert (offer.first("text-generation"), offer.first("question-answering")) == ("writer", None)
+
+
+def test_a_folder_is_offered_under_its_name(tmp_path, monkeypatch):
+    model, tokenizer = tiny("bert")
+    model.save_pretrained(tmp_path / "mine")
+    tokenizer.save_pretrained(tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    offer = Offer.of(["mine"])
+    assert [one["name"] for one in offer.listed()] == ["mine", "sentiment", "qa", "vqa"]
+    assert offer.first("text-classification") == "mine"  # what was asked for comes before what is there anyway
+    assert offer.explain(Ask(model="mine", text="great movie"), passed=nothing, progress=nothing)

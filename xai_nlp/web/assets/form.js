@@ -46,7 +46,10 @@ export class Form {
   tasks() {
     const offered = Object.keys(TASKS).filter((task) => this.about.models.some((model) => model.task === task));
     this.form.querySelector(".tasks").append(...offered.map((task) => make("label", {},
-      make("input", { type: "radio", name: "task", value: task, onchange: () => this.task() }),
+      make("input", { type: "radio", name: "task", value: task, onchange: () => {
+        this.form.elements.target.value = "";                        // another task has other targets
+        this.task();
+      } }),
       make("span", {}, TASKS[task].name))));
     this.form.elements.task.value = offered[0];
     this.task();
