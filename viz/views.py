@@ -55,7 +55,7 @@ def normalised(scores: np.ndarray, sign: str = "all", outlier_perc: float = 2) -
 
 def draw_view(
     ax: Axes,
-    scores: np.ndarray,
+    scores: np.ndarray | None,
     image: np.ndarray | None = None,
     *,
     method: str = "heat_map",
@@ -68,7 +68,8 @@ def draw_view(
 ) -> None:
     """One of VIEWS, drawn on `ax`.
 
-    scores: (H, W), or (H, W, C), whose channels are added up. image: (H, W), (H, W, 1) or (H, W, 3); 0–1 or 0–255.
+    scores: (H, W), or (H, W, C), whose channels are added up; the original image needs none.
+    image: (H, W), (H, W, 1) or (H, W, 3); 0–1 or 0–255.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -78,8 +79,10 @@ def draw_view(
         raise InvalidInput(f"the view {method!r} shows the image: give it, or draw a 'heat_map'.")
     if method in UNSIGNED and sign == "all":
         raise InvalidInput(f"the view {method!r} cannot tell for from against; choose one of the other signs.")
-    scores = np.asarray(scores)
-    shown = normalised(scores.sum(2) if scores.ndim == 3 else scores, sign, outlier_perc)
+    if scores is None and method != "original_image":
+        raise InvalidInput(f"the view {method!r} shows scores; got None.")
+    flat = np.zeros((1, 1)) if scores is None else np.asarray(scores)
+    shown = flat if scores is None else normalised(flat.sum(2) if flat.ndim == 3 else flat, sign, outlier_perc)
     if cmap is None:
         cmap = colours if isinstance(colours, str) else LinearSegmentedColormap.from_list("RdWhGn", colours)
     _bare(ax)

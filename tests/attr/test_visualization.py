@@ -70,6 +70,15 @@ def test_images_are_drawn_as_captum_draws_them(method, sign, image):
     assert_alike(seen(figure), seen(theirs.visualize_image_attr(ATTR, image, **options)[0]))
 
 
+def test_the_image_alone_needs_no_scores():
+    """As in Captum's tutorials; Captum 0.9 asks them for scores, which it does not show."""
+    mine, _ = ours.visualize_image_attr(None, SHARES, method="original_image", use_pyplot=False)
+    captums, _ = theirs.visualize_image_attr(ATTR, SHARES, method="original_image", use_pyplot=False)
+    assert_alike(seen(mine), seen(captums))
+    with pytest.raises(InvalidInput, match="shows scores"):
+        ours.visualize_image_attr(None, SHARES, use_pyplot=False)
+
+
 @pytest.mark.parametrize("outliers", [0.5, 2, 30, 99])
 @pytest.mark.parametrize("attr", [ATTR, ATTR[:, :, 0], np.abs(ATTR), -np.abs(ATTR[:, :, 1])])
 def test_scales_are_cut_off_as_captum_cuts_them(attr, outliers):

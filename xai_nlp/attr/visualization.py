@@ -71,7 +71,7 @@ class VisualizeSign(Enum):
 
 
 def visualize_image_attr(
-    attr: np.ndarray,
+    attr: np.ndarray | None,
     original_image: np.ndarray | None = None,
     method: str = "heat_map",
     sign: str = "absolute_value",
@@ -86,9 +86,10 @@ def visualize_image_attr(
 ) -> tuple[Figure, Axes]:
     """One view of an image's attributions: the figure and its axes.
 
-    attr: (H, W, C) or (H, W); original_image: (H, W, C), values 0–1 or 0–255. method: a name of
-    `ImageVisualizationMethod`; sign: of `VisualizeSign`. outlier_perc: the largest scores that make up this share of
-    the whole, in percent, are drawn alike. use_pyplot: show the figure; without it none is shown or kept.
+    attr: (H, W, C) or (H, W); None for the original image alone, as in Captum's tutorials. original_image: (H, W, C),
+    values 0–1 or 0–255. method: a name of `ImageVisualizationMethod`; sign: of `VisualizeSign`. outlier_perc: the
+    largest scores that make up this share of the whole, in percent, are drawn alike. use_pyplot: show the figure;
+    without it none is shown or kept.
     Raises InvalidInput where a view needs the image, or cannot show both signs; UnknownName for another view or sign.
     """
     figure, (ax, *_) = panels(1, fig_size=fig_size, pyplot=use_pyplot, given=plt_fig_axis)
