@@ -145,7 +145,7 @@ class Sees(nn.Module):
 
 
 def several(**options):
-    table = torch.tensor([[0.0, 0.0], [1.0, 2.0], [-4.0, 0.5]])
+    table = nn.Parameter(torch.tensor([[0.0, 0.0], [1.0, 2.0], [-4.0, 0.5]]))
     features = [
         ImageFeature("Photo", lambda x: x * 0, [lambda x: x * 2]),
         TextFeature("Words", [lambda x: x * 0], lambda x: table[x], lambda x: [f"w{int(i)}" for i in x.squeeze(0)]),

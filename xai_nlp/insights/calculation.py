@@ -133,7 +133,7 @@ class Calculation:
                 target=target if self.use_label_for_attr else None,
                 **options,
             )
-        return as_tuple(found)
+        return tuple(one.detach() for one in as_tuple(found))
 
 
 def _shapes(shape: tuple[int, ...], inputs: tuple[Tensor, ...]) -> tuple[tuple[int, ...], ...]:
@@ -146,7 +146,7 @@ def transformed(transforms: Sequence[Callable[[Tensor], Tensor]], tensor: Tensor
     tensor = tensor.squeeze(0)
     for transform in transforms:
         tensor = transform(tensor)
-    return tensor.unsqueeze(0)
+    return tensor.detach().unsqueeze(0)
 
 
 def net_contributions(attributions: Sequence[Tensor]) -> list[float]:
