@@ -1,6 +1,7 @@
 """Every tutorial runs from start to end."""
 
 import os
+import re
 import subprocess
 import sys
 from itertools import groupby
@@ -13,11 +14,25 @@ from nbclient import NotebookClient
 FOLDER = Path(__file__).parents[1] / "tutorials"
 TUTORIALS = sorted(FOLDER.glob("*.py"))
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+CAPTUMS = sorted(FOLDER.glob("captum_*.ipynb"))  # Captum's own tutorials, with another import
+SHARING = {  # those about scores that add up
+    *("bert_squad_1_tokens", "bert_squad_2_attention", "choosing_target_baseline_method", "comparing_models"),
+    *("sentiment", "vqa"),
+}
 
 
 def test_there_are_tutorials():
     assert TUTORIALS
-    assert NOTEBOOKS
+    assert len(CAPTUMS) >= 3
+    assert {path.stem for path in NOTEBOOKS} >= SHARING
+
+
+def test_all_are_named_in_the_readme():
+    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+    linked = re.findall(r"\]\(([\w.]+)\)", readme)  # each once
+    there = {path.name for path in FOLDER.iterdir() if path.suffix in (".py", ".ipynb", ".md")} - {"README.md"}
+    assert there == set(linked), "tutorials/README.md names every tutorial, in the order to walk them"
+    assert len(linked) == len(set(linked))
 
 
 @pytest.mark.parametrize("path", TUTORIALS, ids=lambda p: p.name)
@@ -46,4 +61,32 @@ def test_notebook_runs_and_is_saved_with_its_outputs(path, tmp_path):
     NotebookClient(notebook, timeout=280, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
     assert [kinds_of(cell) for cell in code] == saved
     told = "".join(str(output) for cell in code for output in cell.outputs)
-    assert "residual" in told
+    if path in CAPTUMS:
+        assert "delta" in told
+        printed = "".join(out.text for cell in code for out in cell.outputs if out.get("name") == "stdout")
+        assert_alike(printed, with_captum(code, tmp_path))
+    elif path.stem in SHARING:
+        assert "residual" in told
+
+
+def with_captum(code, folder):
+    """What a notebook prints with Captum's import in the place of ours."""
+    script = "\n".join(cell.source for cell in code)
+    assert "from xai_nlp.attr import" in script
+    swapped = "import warnings\nwarnings.simplefilter('ignore')\n" + script.replace("xai_nlp.attr", "captum.attr")
+    assert "xai_nlp" not in swapped
+    done = subprocess.run(
+        [sys.executable, "-c", swapped], capture_output=True, text=True, cwd=folder, check=False,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8", "MPLBACKEND": "agg"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.replace("<IPython.core.display.HTML object>\n", "")
+
+
+def assert_alike(mine, captums):
+    """The same words, and the same numbers but for their last digit."""
+    number = re.compile(r"[+-]?\d+(?:\.\d+)?")
+    assert number.sub("#", mine) == number.sub("#", captums)
+    assert [float(n) for n in number.findall(mine)] == pytest.approx(
+        [float(n) for n in number.findall(captums)], rel=1e-3, abs=2e-3
+    )
