@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -41,18 +41,32 @@ RULES = {
 GRAD_OPTIONS = {"allow_unused", "materialize_grads"}  # both are always on here
 
 
-def rule(method: str) -> str:
-    """Our name for Captum's quadrature method. Raises UnknownChoice."""
+class Path(TypedDict):
+    """How finely a method walks from baseline to input."""
+
+    rule: str
+    steps: int
+
+
+def path_of(method: str, steps: int) -> Path:
+    """How finely a path is walked: our names for Captum's. Raises UnknownChoice, or Refused for too few steps."""
     if method not in RULES:
         raise UnknownChoice("integration method", method, RULES)
-    return RULES[method]
+    least = 2 if method == "riemann_trapezoid" else 1
+    if not isinstance(steps, int) or steps < least:
+        raise Refused(f"n_steps must be a whole number of at least {least} for {method}; got {steps!r}.")
+    return {"rule": RULES[method], "steps": steps}
+
+
+class UnknownOption(UnknownChoice, TypeError):
+    """An option that a function does not take."""
 
 
 def check_grad_kwargs(grad_kwargs: dict[str, Any] | None) -> None:
     """Refuse what would change a gradient's meaning; what only allows more is allowed anyway."""
     for name in grad_kwargs or {}:
         if name not in GRAD_OPTIONS:
-            raise UnknownChoice("option of torch.autograd.grad", name, GRAD_OPTIONS)
+            raise UnknownOption("option of torch.autograd.grad", name, GRAD_OPTIONS)
 
 
 def squeezed(tensors: Tensors) -> Tensors:

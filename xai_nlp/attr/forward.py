@@ -32,6 +32,10 @@ class Refused(InvalidInput, AssertionError):
     """An argument that cannot be worked with: where Captum asserts, code that catches its AssertionError goes on."""
 
 
+class NotThere(Refused, IndexError):
+    """A place in a tensor that has none there."""
+
+
 class UnknownChoice(UnknownName, AssertionError):
     """A name that an argument does not know."""
 
@@ -85,7 +89,7 @@ def select(output: Tensor, target: TargetType, owner: Tensor) -> Tensor:
         if isinstance(target, list) and all(isinstance(t, tuple) for t in target):
             return torch.stack([output[(r, *target[e])] for r, e in enumerate(owner.tolist())]).reshape(rows, -1)
     except (IndexError, RuntimeError) as error:
-        raise Refused(f"target {target!r} is not in an output of shape {tuple(output.shape)}: {error}.") from None
+        raise NotThere(f"target {target!r} is not in an output of shape {tuple(output.shape)}: {error}.") from None
     raise Refused(
         f"target {target!r} does not fit an output of shape {tuple(output.shape)}: give an int, a tuple of ints, "
         "or a list or tensor with one of them for each example."
@@ -106,8 +110,10 @@ def tensorized(inputs: Tensors, baselines: Baselines) -> Tensors:
                     f"got {tuple(x0.shape)}."
                 )
             made.append((x0.to(x.dtype) if x.is_floating_point() else x0).expand_as(x))
-        else:
+        elif isinstance(x0, (int, float)):
             made.append(torch.full_like(x, x0))
+        else:
+            raise Refused(f"a baseline is a number or a tensor; got {type(x0).__name__}.")
     return tuple(made)
 
 
@@ -281,7 +287,7 @@ def pick(tensors: Tensors, selector: Selector, rows: int) -> Tensor:
         try:
             chosen = tensors[0][(slice(None), *where)]
         except (IndexError, TypeError) as error:
-            raise Refused(
+            raise NotThere(
                 f"no neuron {selector!r} in a layer of shape {tuple(tensors[0].shape[1:])}: {error}."
             ) from None
         if chosen.ndim > 1 and not any(isinstance(index, slice) for index in where):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xai_nlp.attr.base import Contributions, GradientAttribution, rule
+from xai_nlp.attr.base import Contributions, GradientAttribution, path_of
 from xai_nlp.attr.forward import Baselines, Forward, TargetType, TensorOrTuple
 from xai_nlp.core.registry import Method
 from xai_nlp.methods import gradient, path
@@ -34,7 +34,7 @@ class IntegratedGradients(Contributions):
         return_convergence_delta: bool = False,
     ) -> Any:
         forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        how = path.IntegratedGradients(steps=n_steps, rule=rule(method), multiply=self.multiplies_by_inputs)
+        how = path.IntegratedGradients(**path_of(method, n_steps), multiply=self.multiplies_by_inputs)
         scores = self._of_inputs(how, forward, baselines, internal_batch_size)
         return self._with_delta(return_convergence_delta, scores, forward, baselines)
 

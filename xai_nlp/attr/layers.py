@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from xai_nlp.attr.base import InternalContributions, LayerAttribution, check_grad_kwargs, like_layers, rule
+from xai_nlp.attr.base import InternalContributions, LayerAttribution, Path, check_grad_kwargs, like_layers, path_of
 from xai_nlp.attr.forward import Baselines, Forward, Layers, TargetType, TensorOrTuple, site_tensors, sites_of
 from xai_nlp.core.registry import Method
 from xai_nlp.methods import gradient, path
@@ -38,7 +38,7 @@ class _AlongThePath(LayerAttribution):
     def has_convergence_delta(self) -> bool:
         return True
 
-    def _how(self, steps: int, rule: str) -> Method:
+    def _how(self, walk: Path) -> Method:
         raise NotImplementedError
 
     def attribute(
@@ -57,7 +57,7 @@ class _AlongThePath(LayerAttribution):
         check_grad_kwargs(grad_kwargs)
         forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
         given = (attribute_to_layer_input, baselines, internal_batch_size)
-        scores = self._at_layer(self._how(n_steps, rule(method)), forward, *given, moving=self._moving)
+        scores = self._at_layer(self._how(path_of(method, n_steps)), forward, *given, moving=self._moving)
         return self._with_delta(return_convergence_delta, scores, forward, baselines)
 
 
@@ -69,8 +69,8 @@ class LayerIntegratedGradients(InternalContributions, _AlongThePath):
 
     _moving = True
 
-    def _how(self, steps: int, rule: str) -> Method:
-        return path.IntegratedGradients(steps=steps, rule=rule, multiply=self.multiplies_by_inputs)
+    def _how(self, walk: Path) -> Method:
+        return path.IntegratedGradients(**walk, multiply=self.multiplies_by_inputs)
 
 
 class LayerConductance(_AlongThePath):
@@ -82,8 +82,8 @@ class LayerConductance(_AlongThePath):
 
     _multiply_by_inputs = True
 
-    def _how(self, steps: int, rule: str) -> Method:
-        return path.Conductance(steps=steps, rule=rule)
+    def _how(self, walk: Path) -> Method:
+        return path.Conductance(**walk)
 
 
 class InternalInfluence(LayerAttribution):
@@ -103,7 +103,7 @@ class InternalInfluence(LayerAttribution):
     ) -> Any:
         check_grad_kwargs(grad_kwargs)
         forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        how = path.InternalInfluence(steps=n_steps, rule=rule(method))
+        how = path.InternalInfluence(**path_of(method, n_steps))
         return self._at_layer(how, forward, attribute_to_layer_input, baselines, internal_batch_size)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xai_nlp.attr.base import GradientAttribution, InternalContributions, NeuronAttribution, check_grad_kwargs, rule
+from xai_nlp.attr.base import GradientAttribution, InternalContributions, NeuronAttribution, check_grad_kwargs, path_of
 from xai_nlp.attr.forward import Baselines, Forward, Selector, TargetType, TensorOrTuple
 from xai_nlp.core.registry import Method
 from xai_nlp.methods import gradient, path
@@ -47,7 +47,7 @@ class NeuronIntegratedGradients(InternalContributions, NeuronAttribution, Gradie
         attribute_to_neuron_input: bool = False,
     ) -> Any:
         forward = Forward.of(self.forward_func, inputs, additional_forward_args)
-        how = path.IntegratedGradients(steps=n_steps, rule=rule(method), multiply=self.multiplies_by_inputs)
+        how = path.IntegratedGradients(**path_of(method, n_steps), multiply=self.multiplies_by_inputs)
         where = (neuron_selector, attribute_to_neuron_input)
         return self._of_neuron(how, forward, *where, baselines, internal_batch_size)
 
@@ -70,6 +70,6 @@ class NeuronConductance(InternalContributions, NeuronAttribution, GradientAttrib
     ) -> Any:
         check_grad_kwargs(grad_kwargs)
         forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        how = path.IntegratedGradients(steps=n_steps, rule=rule(method), multiply=self.multiplies_by_inputs)
+        how = path.IntegratedGradients(**path_of(method, n_steps), multiply=self.multiplies_by_inputs)
         where = (neuron_selector, attribute_to_neuron_input)
         return self._of_neuron(how, forward, *where, baselines, internal_batch_size, through=True)
