@@ -22,16 +22,21 @@ class Pair:
     reference: Any
 
 
-def paired(ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int) -> Pair:
+def paired(
+    ours: Callable[[], Any],
+    theirs: Callable[[], Any],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Pair:
     """Both, in turn, `rounds` times: the machine's drift hits both alike."""
     times: list[tuple[float, float]] = []
     result = reference = None
     for _ in range(rounds):
         seconds = []
         for run in (ours, theirs):
-            start = time.perf_counter()
+            start = clock()
             value = run()
-            seconds.append(time.perf_counter() - start)
+            seconds.append(clock() - start)
             result, reference = (value, reference) if run is ours else (result, value)
         times.append((seconds[0], seconds[1]))
     mine, other = zip(*times, strict=True)

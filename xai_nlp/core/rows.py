@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil
 from typing import TypeVar
 
 import torch
@@ -63,6 +64,8 @@ class Rows:
         Out of memory halves the rows and goes on from the same place. Raises NotEnoughMemory if one row does not fit.
         """
         rows = self.limit or together(entries, device.type)
+        if self.limit is None and count:
+            rows = ceil(count / ceil(count / rows))  # as many passes, of one size
         start = 0
         while start < count:
             part = slice(start, min(start + rows, count))
