@@ -75,11 +75,12 @@ def as_lines(docstring: str) -> str:
 
 def build(folder: Path) -> None:
     """Write the reference into the folder."""
-    for name in xai_nlp.__all__:  # fetched on first use, which pdoc does not know of
-        vars(xai_nlp)[name] = getattr(xai_nlp, name)
     pdoc.render.configure(docformat="markdown", footer_text=f"xai_nlp {xai_nlp.__version__}")
     names = modules()
     for name in names:
+        module = import_module(name)
+        for public in getattr(module, "__all__", ()):  # some are fetched on first use, which pdoc does not know of
+            vars(module)[public] = getattr(module, public)
         with_types(name)
     env = pdoc.render.env
     own = env.filters["to_html"]
