@@ -1,7 +1,8 @@
 """Explanations as HTML: a fragment for a notebook, or a page of its own that needs no network.
 
-No inline style, no inline handler, no id: the page's policy allows exactly one stylesheet and one script, by hash, and
-two fragments in one notebook cannot get in each other's way. The same input gives the same bytes.
+No inline style, no inline handler, no id (but of examples that a table links to, made out of what they say): a page's
+policy allows exactly one stylesheet and one script, by hash, and two fragments in one notebook cannot get in each
+other's way. The same input gives the same bytes.
 """
 
 from __future__ import annotations

@@ -6,13 +6,13 @@ its number), so that hundreds fit into a file that can be sent.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput
-from xai_nlp.viz.digits import MINUS, signed, unsigned, with_unit
+from xai_nlp.viz.digits import MINUS, signed, with_unit
+from xai_nlp.viz.entries import Entry, entry
 from xai_nlp.viz.html import sealed, written
 from xai_nlp.viz.image import Seen, seen
 from xai_nlp.viz.pieces import all_scores, strongest
@@ -20,10 +20,9 @@ from xai_nlp.viz.scale import peak
 from xai_nlp.viz.strips import Legend, Mark, scale_key, shared_legends, shared_peaks, strip
 from xai_nlp.viz.synopsis import Gold, Synopsis, synopsis
 from xai_nlp.viz.view import names_of
-from xai_nlp.viz.wording import Fact, method_name, output_text, plain, shortened, unexplained
+from xai_nlp.viz.wording import Fact, method_name, plain, shortened, unexplained
 
 TOLD = 5  # strongest words named under an example
-LISTED = 90  # characters of a text in the table of examples
 #: Entries of `params` that say how a run went, not how it was set up.
 FOUND = ("gold", "names", "steps_used", "windows", "answer_score", "no_answer_score")
 
@@ -45,15 +44,7 @@ class Shown:
 class Example:
     """All explanations of one input."""
 
-    id: str
-    text: str
-    prediction: str
-    output: str  # how much the model gave to it
-    level: float  # the same, to sort by
-    gold: str
-    right: bool | None
-    size: float  # of the largest |score|
-    largest: str  # the same, to read
+    entry: Entry
     rows: tuple[Shown, ...]
 
 
@@ -111,8 +102,8 @@ def _report(items: list[Explanation], golds: list[Gold | None], title: str, data
         synopsis=synopsis(items, golds, [same[0] for same in inputs.values()]),
         examples=examples,
         legends=shared_legends(words, peaks),
-        labels=tuple(sorted({example.prediction for example in examples})),
-        judged=any(golds),
+        labels=tuple(sorted({example.entry.prediction for example in examples})),
+        judged=any(example.entry.gold for example in examples),
     )
 
 
@@ -123,19 +114,9 @@ def _example(
     gold: Gold | None,
     peaks: Mapping[str, float],
 ) -> Example:
-    first = items[0]
-    size = max(peak(all_scores(merged)) for merged in words)
-    digest = hashlib.sha256("\0".join((*first.segments, first.model)).encode("utf-8", "surrogatepass")).hexdigest()[:6]
+    told = " / ".join(label or "no answer" for label in gold.labels) if gold else None
     return Example(
-        id=f"e{number}-{digest}",
-        text=shortened(" · ".join(" ".join(text.split()) for text in first.segments), LISTED),
-        prediction=first.prediction,
-        output=output_text(first, first.prediction) if first.outputs else "",
-        level=first.outputs.get(first.prediction, 0.0),
-        gold=" / ".join(label or "no answer" for label in gold.labels) if gold else "",
-        right=gold.right if gold else None,
-        size=size,
-        largest=with_unit(unsigned(size), first.unit),
+        entry=entry(number, items, words, told, gold.right if gold else None),
         rows=tuple(
             _shown(name, item, merged, peaks) for name, item, merged in zip(names_of(items), items, words, strict=True)
         ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from xai_nlp.core.result import SPECIAL, Explanation
 from xai_nlp.viz.digits import count, percent, with_unit
+from xai_nlp.viz.entries import Entry, entry
 from xai_nlp.viz.image import Seen, region_tables, seen
 from xai_nlp.viz.maps import Maps, maps_of, parts_of
 from xai_nlp.viz.strips import Legend, Strip, own_peaks, scale_key, shared_legends, shared_peaks, strip
@@ -70,12 +71,14 @@ class Row:
     explained: Fact
     unexplained: Fact | None
     steps: int | None
+    differs: tuple[tuple[str, str], ...]  # (“method”, its method), where not all on the page have the same
 
 
 @dataclass(frozen=True)
 class Group:
     """All explanations of one text."""
 
+    entry: Entry
     question: tuple[str, str, str]
     facts: tuple[Fact, ...]
     rows: tuple[Row, ...]
@@ -104,6 +107,8 @@ class View:
     pictured: bool  # there is an image
     footer: tuple[str, ...]
     labels: tuple[str, ...]  # predictions, to filter by
+    judged: bool  # is it known of any text what is right?
+    differences: tuple[tuple[str, tuple[str, ...]], ...]  # (“method”, all methods), where a text has several
     no_promise: str  # said of the whole page; "" where residuals are shown
 
 
@@ -120,7 +125,11 @@ def view(explanations: Sequence[Explanation]) -> View:
         shared_peaks(whole, [of_words for of_words, _ in own]),
         shared_peaks(items, [of_tokens for _, of_tokens in own]),
     )
-    groups = tuple(_group(same, [words[id(item)] for item in same], *peaks) for same in texts.values())
+    differences = _differences(list(texts.values()))
+    groups = tuple(
+        _group(number, same, [words[id(item)] for item in same], *peaks, [name for name, _ in differences])
+        for number, same in enumerate(texts.values(), start=1)
+    )
     two_views = any(row.tokens for group in groups for row in group.rows)
     legends = (("words", shared_legends(whole, peaks[0])), ("tokens", shared_legends(items, peaks[1])))
     return View(
@@ -134,15 +143,28 @@ def view(explanations: Sequence[Explanation]) -> View:
         pictured=any(item.picture for item in items),
         footer=tuple(_footer(items)),
         labels=tuple(sorted({group.prediction for group in groups})),
+        judged=any(group.entry.gold for group in groups),
+        differences=differences,
         no_promise="" if any(item.complete for item in items) else NO_PROMISE.capitalize() + ".",
     )
 
 
+def _differences(texts: Sequence[Sequence[Explanation]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """In what explanations of one text differ, and all that there is of it on the page."""
+    found = []
+    for name, read in DIFFERENCES.items():
+        if any(len({read(item) for item in same}) > 1 for same in texts):
+            found.append((name, tuple(dict.fromkeys(read(item) for same in texts for item in same))))
+    return tuple(found)
+
+
 def _group(
+    number: int,
     items: Sequence[Explanation],
     words: Sequence[Explanation],
     word_peaks: dict[str, float],
     token_peaks: dict[str, float],
+    differing: Sequence[str],
 ) -> Group:
     first = items[0]
     names = names_of(items)
@@ -161,12 +183,14 @@ def _group(
             explained=explained_fact(item),
             unexplained=unexplained(item),
             steps=steps_used(item),
+            differs=tuple((name, DIFFERENCES[name](item)) for name in differing),
         )
         for name, item, merged, (largest, largest_token) in zip(names, items, words, own, strict=True)
     )
     ranked = sorted(first.outputs, key=lambda label: -first.outputs[label])
     listed = [label for place, label in enumerate(ranked) if place < LABELS or label in _asked(first)]
     return Group(
+        entry=entry(number, items, words),
         question=question(first),
         facts=tuple(_facts(items)),
         rows=rows,

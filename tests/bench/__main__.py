@@ -1,9 +1,9 @@
 """`python -m tests.bench NAME`: what is claimed, measured. NAME: sentiment, qa, faithful, faithful-qa, vqa, pointing,
-methods, serve."""
+methods, serve, page."""
 
 import argparse
 
-from tests.bench import faithful, methods, pointing, qa, sentiment, serve, vqa
+from tests.bench import faithful, methods, page, pointing, qa, sentiment, serve, vqa
 
 
 def main() -> None:
@@ -16,6 +16,7 @@ def main() -> None:
     pointing.add_to(commands)
     methods.add_to(commands)
     serve.add_to(commands)
+    page.add_to(commands)
     given = parser.parse_args()
     given.run(given)
 

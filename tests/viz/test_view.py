@@ -139,3 +139,21 @@ def test_an_explanation_without_outputs_can_be_shown():
     page = view([made(outputs={})])
     assert page.groups[0].outputs == ()
     assert page.question == ("Why ", "POSITIVE", "?")
+
+
+def test_in_what_explanations_of_a_text_differ():
+    pair = [made(), made(method="occlusion"), made("another", model="other")]
+    shown = view(pair)
+    assert shown.differences == (("method", ("integrated gradients", "occlusion")),)  # no text has two models
+    assert [row.differs for row in shown.groups[0].rows] == [
+        (("method", "integrated gradients"),), (("method", "occlusion"),),
+    ]  # fmt: skip
+    assert view([made(), made("another")]).differences == ()
+
+
+def test_what_is_right_is_told():
+    right, wrong = made(params={"gold": "POSITIVE"}), made("b film", params={"gold": "NEGATIVE"})
+    shown = view([right, wrong, made("c film")])
+    assert [group.entry.right for group in shown.groups] == [True, False, None]
+    assert shown.judged
+    assert ("POSITIVE", "is right") in [(fact.value, fact.label) for fact in shown.groups[0].facts]

@@ -13,6 +13,7 @@ export function mount(root) {
   for (const strip of root.querySelectorAll(".strip:not([data-peaks])")) arrows(strip);
   const paint = choices(root, controls);
   lightTexts(root, paint);
+  rows(root, controls);
   longTexts(root);
   finding(root, controls);
   listing(root);
@@ -114,6 +115,17 @@ function choices(root, controls) {
     paint(root);
   });
   return paint;
+}
+
+// Of several explanations of a text, those of one method, target or model.
+function rows(root, controls) {
+  const selects = [...controls.querySelectorAll("[data-rows]")];
+  const find = () => {
+    for (const row of root.querySelectorAll(".row.named")) {
+      row.hidden = selects.some(({ value, dataset }) => value && row.dataset[dataset.rows] !== value);
+    }
+  };
+  for (const select of selects) select.addEventListener("input", find);
 }
 
 function longTexts(root) {
