@@ -145,3 +145,23 @@ def test_the_long_bodies_are_for_those_who_need_them():
     assert request(guard, "/api/history", "POST", [JSON], body)[0] == 200
     assert request(guard, "/api/history", "PATCH", [JSON], body)[0] == 413
     assert request(Guard(echo, HERE, "t", guard.limits), "/t/api/history", "POST", [JSON], body)[0] == 200
+
+
+def test_a_refused_body_runs_out_before_the_connection_closes():
+    left = [(b"x" * 1000, True)] * 5 + [(b"", False)]
+    taken = []
+
+    async def receive():
+        taken.append(left.pop(0))
+        return {"type": "http.request", "body": taken[-1][0], "more_body": taken[-1][1]}
+
+    sent = []
+
+    async def send(message):
+        sent.append((message["type"], len(taken), message.get("more_body")))
+
+    headers = [(b"host", b"127.0.0.1:8000"), (b"content-type", b"text/plain")]
+    scope = {"type": "http", "method": "POST", "path": "/api/jobs", "headers": headers}
+    asyncio.run(Guard(echo, HERE)(scope, receive, send))
+    # told at once, ended when all has come
+    assert sent == [("http.response.start", 0, None), ("http.response.body", 0, True), ("http.response.body", 6, None)]

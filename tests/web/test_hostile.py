@@ -250,7 +250,7 @@ MALFORMED = {
 
 @pytest.mark.parametrize("name", MALFORMED)
 def test_malformed_requests(served, name):
-    got, _ = raw(served, MALFORMED[name], patience=2.0)
+    got, _ = raw(served, MALFORMED[name])
     assert re.match(rb"HTTP/1.1 4\d\d ", got), got[:100]
     assert served.client.get("api/history").status_code == 200
 
@@ -263,21 +263,21 @@ def test_a_length_that_is_too_long_is_refused_before_anything_comes(served):
 
 
 def test_slow_heads_and_bodies_do_not_hold_a_place(served, monkeypatch):
-    monkeypatch.setattr(serve, "LIMITS", Limits(header_time=0.4))
-    limits = Limits(header_time=0.4, body_time=0.4)
+    monkeypatch.setattr(serve, "LIMITS", Limits(header_time=1.0))
+    limits = Limits(header_time=1.0, body_time=1.0)
     with running(State.of(served.state.offer, History(":memory:"), limits=limits)) as one:
         start = time.monotonic()
-        got, closed = raw(one, b"GET / HTTP/1.1\r\n", *[b"X-A: b\r\n"] * 12, pause=0.1)
+        got, closed = raw(one, b"GET / HTTP/1.1\r\n", *[b"X-A: b\r\n"] * 12, pause=0.2)
         assert (got, closed) == (b"", True)
         got, closed = raw(one)  # says nothing at all
         assert (got, closed) == (b"", True)
         host = one.url.split("/")[2].encode()
         head = b"POST /api/jobs HTTP/1.1\r\nHost: " + host + b"\r\nContent-Type: application/json\r\n"
-        got, closed = raw(one, head + b"Content-Length: 100\r\n\r\n", *[b"x"] * 8, pause=0.1)
+        got, closed = raw(one, head + b"Content-Length: 100\r\n\r\n", *[b"x"] * 12, pause=0.2)
         assert got.startswith(b"HTTP/1.1 408 ")
         second = b"GET /api/history HTTP/1.1\r\nHost: " + host + b"\r\n\r\n"
         got, closed = raw(one, second, b"GET / HT", pause=0.2)  # a good one, then a slow one on the same connection
         assert got.startswith(b"HTTP/1.1 200 ")
         assert closed
-        assert time.monotonic() - start < 10
+        assert time.monotonic() - start < 60
         assert one.client.get("api/history").status_code == 200

@@ -13,6 +13,7 @@ import json
 import re
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,6 +96,8 @@ class Refusal(Exception):
 
 BUSY = (b"retry-after", b"1")
 CLOSE = (b"connection", b"close")
+GONE = (400, 408)  # whoever has gone, or does not go on, has nothing left to send
+LINGER = 10.0  # seconds that a refused body may take to run out
 
 
 @dataclass(eq=False)
@@ -133,7 +136,7 @@ class Guard:
             await self.app(self._located(scope), _replayed(body, receive), headed)
         except Refusal as refusal:
             assert not answered
-            await _refuse(refusal, headed)
+            await self._refuse(refusal, receive, headed)
         finally:
             self.held -= mine
 
@@ -187,6 +190,18 @@ class Guard:
             if not message.get("more_body"):
                 return bytes(body)
 
+    async def _refuse(self, refusal: Refusal, receive: Receive, send: Send) -> None:
+        """Say no, and let what is still being sent run out: whoever sends into a closed connection never reads why."""
+        body = json.dumps({"error": refusal.why}).encode()
+        length = (b"content-length", str(len(body)).encode())
+        headers = [(b"content-type", b"application/json"), length, *refusal.headers]
+        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        if refusal.status not in GONE:
+            with suppress(asyncio.TimeoutError, TimeoutError):
+                await asyncio.wait_for(_run_out(receive, self.limits.upload), LINGER)
+        await send({"type": "http.response.body", "body": b""})
+
     def _most(self, scope: Message) -> int:
         path = scope["path"].removeprefix(f"/{self.token}" if self.token else "")
         if scope["method"] == "POST":
@@ -214,8 +229,9 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-async def _refuse(refusal: Refusal, send: Send) -> None:
-    body = json.dumps({"error": refusal.why}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *refusal.headers]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+async def _run_out(receive: Receive, most: int) -> None:
+    """Receive what comes, up to so many bytes, and forget it."""
+    more = True
+    while more and most > 0:
+        message = await receive()
+        more, most = bool(message.get("more_body")), most - len(message.get("body", b""))
