@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from tests.viz.conftest import browser as browser
 from xai_nlp.web.history import History
 from xai_nlp.web.offer import Offer
 from xai_nlp.web.serve import bind, server_of
 from xai_nlp.web.state import State
 from xai_nlp.web.table import Table
 
+ANSWERED = "Failed to load resource: the server responded with a status of"  # what the browser says of any 4xx
 ROWS = """text,label
 a gripping film,1
 a dull film,0
@@ -83,3 +85,33 @@ def served(offer, tmp_path_factory):
     state = State.of(offer, History(folder / "history.sqlite3"), table=Table(folder / "reviews.csv", offer))
     with running(state) as one:
         yield one
+
+
+@pytest.fixture
+def opened(browser, served):
+    """Opens the page; afterwards finds that it was quiet: no error, no violation, no dialog, no request elsewhere."""
+    tabs = []
+
+    def open_(path="", width=1280, refused=0, url=None, **options):
+        base = url or served.url
+        options = {"color_scheme": "light", "reduced_motion": "reduce", "accept_downloads": True, **options}
+        tab = browser.new_context(viewport={"width": width, "height": 900}, **options).new_page()
+        tab.troubles, tab.refused = [], refused
+        tab.on("console", lambda message: tab.troubles.append(message.text))
+        tab.on("pageerror", lambda error: tab.troubles.append(str(error)))
+        tab.on("dialog", lambda dialog: (tab.troubles.append("dialog"), dialog.dismiss()))
+        tab.on("request", lambda r: r.url.startswith((base, "data:", "blob:", "file:")) or tab.troubles.append(r.url))
+        tab.add_init_script(
+            "addEventListener('securitypolicyviolation', e => console.error(`policy: ${e.violatedDirective}`))"
+        )
+        tab.goto(base + path)
+        tab.locator("[data-ready]").wait_for(state="attached")
+        tabs.append(tab)
+        return tab
+
+    yield open_
+    for tab in tabs:
+        loud = [trouble for trouble in tab.troubles if not trouble.startswith(ANSWERED)]
+        assert loud == []
+        assert len(tab.troubles) - len(loud) == tab.refused
+        tab.context.close()

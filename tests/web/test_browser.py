@@ -9,7 +9,6 @@ import time
 import pytest
 from PIL import Image
 
-from tests.viz.conftest import browser as browser
 from tests.viz.samples import HOSTILE, made
 from tests.web.conftest import running
 from tests.web.test_api import LONG
@@ -18,39 +17,8 @@ from xai_nlp.web.history import History
 from xai_nlp.web.state import State
 
 pytestmark = pytest.mark.browser
-ANSWERED = "Failed to load resource: the server responded with a status of"  # what the browser says of any 4xx
 EXAMPLES = examples()
 SCENE = base64.b64decode(EXAMPLES[3]["image"])
-
-
-@pytest.fixture
-def opened(browser, served):
-    """Opens the page; afterwards finds that it was quiet: no error, no violation, no dialog, no request elsewhere."""
-    tabs = []
-
-    def open_(path="", width=1280, refused=0, url=None, **options):
-        base = url or served.url
-        options = {"color_scheme": "light", "reduced_motion": "reduce", "accept_downloads": True, **options}
-        tab = browser.new_context(viewport={"width": width, "height": 900}, **options).new_page()
-        tab.troubles, tab.refused = [], refused
-        tab.on("console", lambda message: tab.troubles.append(message.text))
-        tab.on("pageerror", lambda error: tab.troubles.append(str(error)))
-        tab.on("dialog", lambda dialog: (tab.troubles.append("dialog"), dialog.dismiss()))
-        tab.on("request", lambda r: r.url.startswith((base, "data:", "blob:", "file:")) or tab.troubles.append(r.url))
-        tab.add_init_script(
-            "addEventListener('securitypolicyviolation', e => console.error(`policy: ${e.violatedDirective}`))"
-        )
-        tab.goto(base + path)
-        tab.locator("[data-ready]").wait_for(state="attached")
-        tabs.append(tab)
-        return tab
-
-    yield open_
-    for tab in tabs:
-        loud = [trouble for trouble in tab.troubles if not trouble.startswith(ANSWERED)]
-        assert loud == []
-        assert len(tab.troubles) - len(loud) == tab.refused
-        tab.context.close()
 
 
 def send(tab):
