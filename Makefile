@@ -2,7 +2,7 @@
 PYTHON ?= python3
 SOURCES = $(shell find xai_nlp hooks viz -name '*.py' 2>/dev/null)
 
-.PHONY: demo test lint types bench docs clean
+.PHONY: demo test lint types bench docs pictures clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/xai-nlp demo
@@ -19,6 +19,9 @@ bench: .venv/ready
 
 docs: .venv/ready
 	.venv/bin/python -m tests.recipes.reference build/docs
+
+pictures: .venv/ready
+	.venv/bin/python -m tests.recipes.pictures
 
 .venv-demo/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-demo

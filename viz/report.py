@@ -20,7 +20,7 @@ from xai_nlp.viz.scale import peak
 from xai_nlp.viz.strips import Legend, Mark, scale_key, shared_legends, shared_peaks, strip
 from xai_nlp.viz.synopsis import Gold, Synopsis, synopsis
 from xai_nlp.viz.view import names_of
-from xai_nlp.viz.wording import Fact, method_name, plain, shortened, unexplained
+from xai_nlp.viz.wording import Fact, gold_of, method_name, plain, shortened, unexplained
 
 TOLD = 5  # strongest words named under an example
 #: Entries of `params` that say how a run went, not how it was set up.
@@ -71,7 +71,8 @@ def report(
 ) -> str:
     """A report as one HTML file under a strict content policy: same input, same bytes.
 
-    golds: for each explanation what is right, where it is known; data: what was explained, in a few words.
+    golds: for each explanation what is right, where it is known (else what it knows itself).
+    data: what was explained, in a few words.
     Raises InvalidInput for no explanations, or explanations of several tasks.
     """
     items = list(explanations)
@@ -81,8 +82,15 @@ def report(
             f"a report is about explanations of one task; got {' and '.join(map(plain, tasks)) or 'none'}. "
             "Write one for each."
         )
-    told = _report(items, list(golds) or [None] * len(items), title, data, date)
+    known = [gold or _known(item) for gold, item in zip(golds or [None] * len(items), items, strict=True)]
+    told = _report(items, known, title, data, date)
     return written("report.html", report=told, level=1, **sealed("report.css"))
+
+
+def _known(item: Explanation) -> Gold | None:
+    """What an explanation itself knows to be right."""
+    labels = tuple(gold_of(item).split(" / ")) if gold_of(item) else ()
+    return Gold(labels, item.prediction in labels) if labels else None
 
 
 def _report(items: list[Explanation], golds: list[Gold | None], title: str, data: str, date: str) -> Report:
@@ -154,7 +162,7 @@ def _cover(items: Sequence[Explanation], examples: int, data: str, date: str) ->
         ("model", tuple(dict.fromkeys(item.model for item in items if item.model))),
         ("data", (data,) if data else ()),
         ("date", (date,) if date else ()),
-        ("examples", (f"{examples:,}" + (f", {len(items):,} explanations" if len(items) > examples else ""),)),
+        ("examples", (f"{examples:,}" + (f" · {len(items):,} explanations" if len(items) > examples else ""),)),
         ("method", tuple(settings)),
         ("versions", (" · ".join(versions),) if versions else ()),
         ("seed", (seeds,)),

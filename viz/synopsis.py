@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from xai_nlp.core.result import Explanation
@@ -82,7 +82,7 @@ class Synopsis:
     facts: tuple[Fact, ...]
     confusions: tuple[tuple[str, Confusion, int], ...]  # model, counts, the largest of them
     words: tuple[WordTable, ...]
-    modalities: tuple[Modality, ...]
+    modalities: tuple[tuple[str, tuple[Modality, ...]], ...]  # which explanations, where there are several kinds
     heads: tuple[Heads, ...]
 
 
@@ -106,10 +106,7 @@ def synopsis(items: Sequence[Explanation], golds: Sequence[Gold | None], firsts:
         facts=tuple(facts),
         confusions=tuple(tables),
         words=tuple(_words(items)),
-        modalities=tuple(
-            Modality(name, percent(share.mean), _range(share, percent), round(100 * share.mean))
-            for name, share in modality_shares(items).items()
-        ),
+        modalities=tuple(_modalities(items)),
         heads=tuple(_heads(items)),
     )
 
@@ -137,14 +134,35 @@ def _left(items: Sequence[Explanation]) -> list[Fact]:
     return [Fact(f"{good:,} of {len(left):,}", "explanations leave at most 1 % unexplained", mood)]
 
 
-def _words(items: Sequence[Explanation]) -> list[WordTable]:
-    """The words of each label, apart for each way of explaining: means over two methods would say nothing."""
+def _ways(items: Sequence[Explanation]) -> list[tuple[str, list[Explanation]]]:
+    """Explanations apart for each way of explaining, with its name if there are several.
+
+    Means over two methods would say nothing, and an example explained twice is no two observations.
+    """
     ways: dict[tuple[str, ...], list[Explanation]] = {}
     for item in items:
         ways.setdefault((item.model, item.method, item.baseline, item.unit), []).append(item)
     names = names_of([same[0] for same in ways.values()]) if len(ways) > 1 else [""]
+    return list(zip(names, ways.values(), strict=True))
+
+
+def _modalities(items: Sequence[Explanation]) -> Iterator[tuple[str, tuple[Modality, ...]]]:
+    for name, same in _ways(items):
+        shares = modality_shares(same).items()
+        if shares:
+            yield (
+                name,
+                tuple(
+                    Modality(of, percent(share.mean), _range(share, percent), round(100 * share.mean))
+                    for of, share in shares
+                ),
+            )
+
+
+def _words(items: Sequence[Explanation]) -> list[WordTable]:
+    """The words of each label."""
     tables = []
-    for name, same in zip(names, ways.values(), strict=True):
+    for name, same in _ways(items):
         for label, found in word_effects(same).items():
             shown = found.effects[:WORDS]
             largest = peak(effect.everywhere for effect in shown)

@@ -82,10 +82,22 @@ def test_judged_once_however_many_methods():
     assert "of 2 judged" in html
 
 
+def test_what_explanations_know_to_be_right_counts():
+    html = report([made(params={"gold": "POSITIVE"}), made("b film", params={"gold": "NEGATIVE / MIXED"}), made("c")])
+    assert "of 2 judged" in html
+    assert html.count('data-right="right"') == html.count('data-right="wrong"') == 1
+
+
 def test_models_are_judged_apart():
     html = report([made(), made(model="other")], golds=[Gold(("POSITIVE",), True)] * 2)
     assert "right of other" in html
     assert html.count("of 1 judged") == 2
+
+
+def test_an_example_explained_twice_is_no_two_observations():
+    told = report([asked(), asked(links=False, method="occlusion")])
+    assert told.count(": one observation") == 4  # text and image, for each method
+    assert "Text and image, occlusion" in told
 
 
 def test_images_and_heads_are_summed_up():

@@ -1,0 +1,97 @@
+"""`make pictures`: the pictures of the README, of real explanations by the embedded models, in the browser.
+
+Each is written to tutorials/pictures/ and stays under LARGEST; the script says how large it became.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from rich.console import Console
+
+import xai_nlp
+from xai_nlp.data.scenes import scenes
+from xai_nlp.viz.ansi import render
+from xai_nlp.viz.html import page
+
+FOLDER = Path(__file__).parents[2] / "tutorials" / "pictures"
+LARGEST = 150_000  # bytes
+COLOURS = 200
+WIDTH = 1120
+REVIEW = "A gripping, beautifully acted film that never once talks down to its audience."
+TEXT = "Not a bad film, but far too long."
+QUESTION = "Who wrote the first published algorithm?"
+CONTEXT = (
+    "Charles Babbage designed the Analytical Engine in 1837. Six years later Ada Lovelace wrote the first published "
+    "algorithm for it, while Luigi Menabrea had described the machine in French."
+)
+SCENE = 12  # seed of a scene with a question
+
+
+def terminal() -> str:
+    """What the command prints, as a page with its picture."""
+    console = Console(record=True, width=100, file=io.StringIO(), force_terminal=True)
+    for why in xai_nlp.explain([REVIEW, TEXT]):
+        console.print(render(why.words()))
+    svg = console.export_svg(title="xai-nlp explain sentiment")
+    plain = svg.replace("@font-face", "@font-face-not-fetched")  # rich's own fonts come over the network
+    return f'<!doctype html><meta charset="utf-8"><body style="margin:0;background:#fff"><div id="shot">{plain}</div>'
+
+
+def pictures() -> Iterator[tuple[str, str, str, int]]:
+    """Name, page, what of it is taken (a selector), and how many pixels of its height at most."""
+    yield "terminal", terminal(), "#shot svg", 800
+    sides = list(xai_nlp.explain(TEXT, method=["integrated_gradients", "occlusion", "shapley"]))
+    yield "page", page(sides), "main", 845
+    answer = xai_nlp.explain(question=QUESTION, context=CONTEXT, target=("start", "end"), layers=True, attention=True)
+    yield "qa", page(answer), "main", 1000
+    yield "attention", page(answer), ".through", 760
+    found = next(scenes(1, seed=SCENE, types=["colour"]))
+    yield "vqa", page([xai_nlp.explain(image=found.scene.image(), question=found.question.text)]), "main", 950
+
+
+def taken(browser: Any, html: str, selector: str, most: int) -> Image.Image:
+    """A picture of a part of a page."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "page.html"
+        file.write_text(html, encoding="utf-8")
+        tab = browser.new_page(viewport={"width": WIDTH, "height": most}, color_scheme="light")
+        tab.goto(file.as_uri())
+        tab.wait_for_timeout(500)
+        place = tab.locator(selector).first
+        place.scroll_into_view_if_needed()
+        tab.wait_for_timeout(500)
+        image = Image.open(io.BytesIO(place.screenshot()))
+        tab.close()
+    return image.crop((0, 0, image.width, min(image.height, most)))
+
+
+def main() -> None:
+    """Write them all. Raises SystemExit where there is no Chromium, or one is too large."""
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which("chromium")
+    if path is None:
+        raise SystemExit("the pictures are taken in Chromium: apt-get install chromium")
+    FOLDER.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        for name, html, selector, most in pictures():
+            file = FOLDER / f"{name}.png"
+            picture = taken(browser, html, selector, most).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+            picture.save(file, optimize=True)
+            size = file.stat().st_size
+            print(f"{file.name}: {picture.width} × {picture.height}, {size / 1000:.0f} KB")
+            if size > LARGEST:
+                raise SystemExit(f"{file} is too large: {size} bytes")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
