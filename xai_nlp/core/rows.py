@@ -17,10 +17,10 @@ Progress = Callable[[int, int], None]  # rows done, rows in all
 
 # Entries of the input that go through a model at once. Measured with one thread on encoders 64 to 768 wide with texts
 # of 16 to 128 tokens, and on convolutional nets of small and of large images. What layers hand on should stay in the
-# cache, which is worth up to a factor of two; but fewer than eight rows waste up to a third, if they are not large
-# themselves. A GPU wants more to be full.
+# cache, which is worth up to a factor of two; but fewer than sixteen rows waste up to a third, if they are not
+# large themselves. A GPU wants more to be full.
 ENTRIES = {"cpu": 2**16, "cuda": 2**25}
-AT_LEAST, OF = 8, 2**19
+AT_LEAST, OF = 16, 2**19
 
 
 def together(entries: int, kind: str) -> int:
