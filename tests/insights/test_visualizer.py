@@ -20,6 +20,7 @@ from xai_nlp.insights import (
     ImageFeature,
     TextFeature,
 )
+from xai_nlp.insights.calculation import windows
 from xai_nlp.insights.config import METHODS, arguments
 from xai_nlp.insights.settings import Settings
 
@@ -215,6 +216,23 @@ def test_every_method_runs_and_hands_the_model_back(name):
     assert fingerprint(model) == before
     if METHODS[name].complete:
         assert abs(found[0].residual) < 0.02
+
+
+def test_windows_fit_each_input():
+    inputs = [torch.zeros(1, 3, 32, 16), torch.zeros(1, 5, 7), torch.zeros(1, 4)]
+    own = ((3, 4, 2), (1, 7), (1,))
+    assert windows(inputs) == {"sliding_window_shapes": own, "strides": own}
+    given = windows(inputs, (3, 5, 5))
+    assert given == {"sliding_window_shapes": ((3, 5, 5), *own[1:]), "strides": ((1, 1, 1), *own[1:])}
+    assert windows(inputs, (3, 5, 5), (3, 2, 2))["strides"] == ((3, 2, 2), *own[1:])
+
+
+def test_occlusion_takes_several_inputs():
+    shown = several()
+    shown.settings = shown.settings.changed({"method": "Occlusion"})
+    [[one]] = shown.visualize()
+    words = one.feature_outputs[1]
+    assert words.modified == pytest.approx([100 * 3 / 3.5, -100.0])  # one word at a time, with all of its embedding
 
 
 def test_one_output_whose_class_is_read_from_it():

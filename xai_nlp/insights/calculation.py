@@ -123,9 +123,8 @@ class Calculation:
         options = arguments(method, given)
         if "baselines" in signature(attribution.attribute).parameters:
             options["baselines"] = ready.baselines
-        if method == "Occlusion" and len(ready.inputs) > 1 and "sliding_window_shapes" in options:
-            options["sliding_window_shapes"] = _shapes(options["sliding_window_shapes"], ready.inputs)
-            options.pop("strides", None)
+        if method == "Occlusion":
+            options |= windows(ready.inputs, options.get("sliding_window_shapes"), options.get("strides"))
         with borrowed(model, evaluate=True):
             found = attribution.attribute(
                 ready.inputs,
@@ -136,9 +135,29 @@ class Calculation:
         return tuple(one.detach() for one in as_tuple(found))
 
 
-def _shapes(shape: tuple[int, ...], inputs: tuple[Tensor, ...]) -> tuple[tuple[int, ...], ...]:
-    """A window for each input: the one given where it fits, one entry where it does not."""
-    return tuple(shape if len(shape) == x.ndim - 1 else (1,) * (x.ndim - 1) for x in inputs)
+def windows(
+    inputs: Sequence[Tensor], shape: tuple[int, ...] | None = None, strides: tuple[int, ...] | None = None
+) -> dict[str, tuple[tuple[int, ...], ...]]:
+    """What `Occlusion` takes: a window and its steps for each input, those given where they fit an input.
+
+    Else an eighth of an image's sides through all channels, a word with all of its embedding, or one number, and steps
+    as large as the window.
+
+    >>> windows([torch.zeros(1, 3, 32, 32), torch.zeros(1, 5, 16)])["sliding_window_shapes"]
+    ((3, 4, 4), (1, 16))
+    """
+    shapes = [shape if shape and len(shape) == x.ndim - 1 else _window(x) for x in inputs]
+    steps = [strides if strides and len(strides) == len(one) else one for one in shapes]
+    if shape and not strides:  # as Captum steps where nobody says how: one by one
+        steps = [(1,) * len(one) if one == shape else one for one in shapes]
+    return {"sliding_window_shapes": tuple(shapes), "strides": tuple(steps)}
+
+
+def _window(x: Tensor) -> tuple[int, ...]:
+    sizes = tuple(x.shape[1:])
+    if len(sizes) == 3:
+        return sizes[0], max(1, sizes[1] // 8), max(1, sizes[2] // 8)
+    return (1, *sizes[1:])
 
 
 def transformed(transforms: Sequence[Callable[[Tensor], Tensor]], tensor: Tensor) -> Tensor:

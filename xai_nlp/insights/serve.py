@@ -28,7 +28,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, source: Source, address: tuple[str, int]) -> None:
         self.source, self.token, self.turn = source, secrets.token_urlsafe(16), threading.Lock()
-        self.html = markup(source.fetch())
+        self.html = markup(source.fetch(), level=1)
         super().__init__(address, Handler)
 
     @property
@@ -45,7 +45,7 @@ class Server(ThreadingHTTPServer):
         """What changes in the model when something is asked for."""
         with self.turn:
             try:
-                self.html = markup(answer(self.source, given))
+                self.html = markup(answer(self.source, given), level=1)
             except FAILURES as error:
                 return {"problem": str(error) or type(error).__name__}
             return {"settings": told(self.source), "html": self.html, "problem": ""}

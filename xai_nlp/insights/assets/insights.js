@@ -98,8 +98,8 @@ function renderInsights({ model, el }) {
   };
   const tell = () => {
     const busy = model.get("busy");
-    root.toggleAttribute("aria-busy", busy);
-    for (const button of [go, more]) button.disabled = busy;
+    root.toggleAttribute("aria-busy", Boolean(busy));
+    for (const button of [go, more]) button.disabled = Boolean(busy);
     told.textContent = model.get("problem") || (busy ? "Explaining …" : "");
     told.classList.toggle("problem", Boolean(model.get("problem")));
   };
