@@ -9,6 +9,7 @@ import io
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,20 @@ from PIL import Image
 from rich.console import Console
 
 import xai_nlp
+from tests.web.conftest import running
+from xai_nlp.cli.app import DEMO_CONTEXT, DEMO_QUESTION, DEMO_SCENE, DEMO_TEXTS
 from xai_nlp.data.scenes import scenes
 from xai_nlp.viz.ansi import render
 from xai_nlp.viz.html import page
+from xai_nlp.web.history import History
+from xai_nlp.web.offer import Offer
+from xai_nlp.web.state import State
 
 FOLDER = Path(__file__).parents[2] / "tutorials" / "pictures"
 LARGEST = 150_000  # bytes
 COLOURS = 200
 WIDTH = 1120
-REVIEW = "A gripping, beautifully acted film that never once talks down to its audience."
-TEXT = "Not a bad film, but far too long."
-QUESTION = "Who wrote the first published algorithm?"
-CONTEXT = (
-    "Charles Babbage designed the Analytical Engine in 1837. Six years later Ada Lovelace wrote the first published "
-    "algorithm for it, while Luigi Menabrea had described the machine in French."
-)
-SCENE = 12  # seed of a scene with a question
+REVIEW, _, TEXT = DEMO_TEXTS
 
 
 def terminal() -> str:
@@ -49,10 +48,12 @@ def pictures() -> Iterator[tuple[str, str, str, int]]:
     yield "terminal", terminal(), "#shot svg", 800
     sides = list(xai_nlp.explain(TEXT, method=["integrated_gradients", "occlusion", "shapley"]))
     yield "page", page(sides), "main", 845
-    answer = xai_nlp.explain(question=QUESTION, context=CONTEXT, target=("start", "end"), layers=True, attention=True)
+    answer = xai_nlp.explain(
+        question=DEMO_QUESTION, context=DEMO_CONTEXT, target=("start", "end"), layers=True, attention=True
+    )
     yield "qa", page(answer), "main", 1000
     yield "attention", page(answer), ".through", 760
-    found = next(scenes(1, seed=SCENE, types=["colour"]))
+    found = next(scenes(1, seed=DEMO_SCENE, types=["colour"]))
     yield "vqa", page([xai_nlp.explain(image=found.scene.image(), question=found.question.text)]), "main", 950
 
 
@@ -61,14 +62,35 @@ def taken(browser: Any, html: str, selector: str, most: int) -> Image.Image:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "page.html"
         file.write_text(html, encoding="utf-8")
-        tab = browser.new_page(viewport={"width": WIDTH, "height": most}, color_scheme="light")
-        tab.goto(file.as_uri())
-        tab.wait_for_timeout(500)
-        place = tab.locator(selector).first
-        place.scroll_into_view_if_needed()
-        tab.wait_for_timeout(500)
-        image = Image.open(io.BytesIO(place.screenshot()))
-        tab.close()
+        with tab_of(browser, file.as_uri(), most) as tab:
+            return part_of(tab, selector, most)
+
+
+def web(browser: Any, most: int) -> Image.Image:
+    """The page of `xai-nlp serve`, with a review explained."""
+    with tempfile.TemporaryDirectory() as folder:
+        state = State.of(Offer.of(), History(Path(folder) / "history.sqlite3"))
+        with running(state) as served, tab_of(browser, served.url, most) as tab:
+            tab.locator("textarea").first.fill(REVIEW)
+            tab.get_by_role("button", name="Explain", exact=False).first.click()
+            tab.locator(".xai-nlp .strip").first.wait_for(timeout=60_000)
+            return part_of(tab, "body", most)
+
+
+@contextmanager
+def tab_of(browser: Any, address: str, height: int) -> Iterator[Any]:
+    tab = browser.new_page(viewport={"width": WIDTH, "height": height}, color_scheme="light")
+    tab.goto(address)
+    yield tab
+    tab.close()
+
+
+def part_of(tab: Any, selector: str, most: int) -> Image.Image:
+    tab.wait_for_timeout(500)
+    place = tab.locator(selector).first
+    place.scroll_into_view_if_needed()
+    tab.wait_for_timeout(500)
+    image = Image.open(io.BytesIO(place.screenshot()))
     return image.crop((0, 0, image.width, min(image.height, most)))
 
 
@@ -83,14 +105,19 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         for name, html, selector, most in pictures():
-            file = FOLDER / f"{name}.png"
-            picture = taken(browser, html, selector, most).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-            picture.save(file, optimize=True)
-            size = file.stat().st_size
-            print(f"{file.name}: {picture.width} × {picture.height}, {size / 1000:.0f} KB")
-            if size > LARGEST:
-                raise SystemExit(f"{file} is too large: {size} bytes")
+            keep(name, taken(browser, html, selector, most))
+        keep("web", web(browser, 900))
         browser.close()
+
+
+def keep(name: str, image: Image.Image) -> None:
+    file = FOLDER / f"{name}.png"
+    picture = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    picture.save(file, optimize=True)
+    size = file.stat().st_size
+    print(f"{file.name}: {picture.width} × {picture.height}, {size / 1000:.0f} KB")
+    if size > LARGEST:
+        raise SystemExit(f"{file} is too large: {size} bytes")
 
 
 if __name__ == "__main__":
