@@ -92,8 +92,7 @@ class Problem:
         Touches no parameter's `.grad` and no caller's tensor. With `inputs_too` the inputs follow the sites.
         """
         with torch.enable_grad():
-            asked = inputs_too or not self.sites  # else what lies before the sites needs no graph
-            z = tuple(t.detach().requires_grad_(asked) if t.is_floating_point() else t for t in z)
+            z = tuple(t.detach().requires_grad_() if t.is_floating_point() else t for t in z)
             if self.sites:
                 with captured(self.sites, differentiable=True, rows=len(owner)) as seen:
                     values = self.value(z, owner)
