@@ -15,7 +15,7 @@ def test_the_cards_accuracy(sentiment, data):
 
 
 def test_deleting_the_strongest_tokens_costs_six_times_what_random_ones_do(sentiment, data):
-    texts = [e["text"] for e in read(data / "sst2_dev.jsonl", None)]
+    texts = [e["text"] for e in read(data / "sst2_dev.jsonl", None)][::4]
     _, times = ratios(sentiment, texts, ["integrated_gradients"])["integrated_gradients"]
     assert times >= 6
 

@@ -23,7 +23,7 @@ def test_the_cards_accuracy_on_a_part(explainer):
 
 
 def test_explanations_point_at_the_object(explainer):
-    examples = single(explainer, 60)
+    examples = single(explainer, 30)
     images, questions = [e.scene.image() for e in examples], [e.question.text for e in examples]
     hits = {}
     for method in ("integrated_gradients", "attention_relevance", "random"):

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, ClassVar, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from xai_nlp.attr.base import Attribution, InternalAttribution
 from xai_nlp.attr.forward import Refused, UnknownChoice
@@ -57,7 +57,7 @@ class BaseLLMAttribution(Attribution):
         self.attr_method = copy(attr_method)
         self.model = cast(Any, attr_method.forward_func)
         self.tokenizer = tokenizer
-        self.device = device_of(self.model)
+        self.device = device_of(self.model) if isinstance(self.model, nn.Module) else self.model.device
 
     def _target(self, inp: InterpretableInput, target: str | Tensor | None, gen_args: dict[str, Any] | None) -> Tensor:
         """The tokens of the answer, given or generated: (n,)."""
