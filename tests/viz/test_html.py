@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from tests.viz.samples import HOSTILE, made
-from xai_nlp.viz.html import as_json, fragment, page
+from xai_nlp.viz.html import as_json, fragment, markup, page
 
 VOID = {"meta", "link", "input", "br", "img"}
 
@@ -254,3 +254,10 @@ def test_ten_thousand_characters_take_seconds_and_scroll():
     assert time.perf_counter() - begun < 20  # one or two; the square of the tokens, done in Python, would take minutes
     assert len(html) < 3_000_000
     assert ("div", "tabindex", "0") in Reader(html).attributes
+
+
+def test_what_stands_in_another_page_says_nothing_of_its_network():
+    items = [made(scores=[0.0, 1.0, -0.5, 0.375, 0.0])]
+    assert "makes no network request" in page(items)
+    assert "makes no network request" not in markup(items)
+    assert "<script>" not in markup(items) and "<style>" not in markup(items)
