@@ -17,7 +17,9 @@ settings.load_profile("shared machine")
 if os.environ.get("PYTEST_XDIST_WORKER"):
     import torch
 
-    torch.set_num_threads(1)  # the workers are the parallelism; threads on top of them only wait for each other
+    # The workers are the parallelism; threads on top of them, here or in what they start, only wait for each other.
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def missing() -> dict[str, str]:
