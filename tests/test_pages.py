@@ -16,6 +16,8 @@ from xai_nlp.hooks.scope import attached
 from xai_nlp.hooks.state import borrowed
 from xai_nlp.methods import METHODS, find_method
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "tutorials"
 PAGES = sorted(path for path in FOLDER.glob("*.md") if "```python" in path.read_text(encoding="utf-8"))

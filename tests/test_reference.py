@@ -12,6 +12,8 @@ import pytest
 
 import xai_nlp.attr
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 #: All but the folder of models, which has no modules.
 PACKAGES = sorted({m.name for m in pkgutil.iter_modules(xai_nlp.__path__) if m.ispkg} - {"zoo"} | {"hooks", "viz"})

@@ -7,7 +7,7 @@ import pytest
 
 from tests.insights.notebook import jupyter_lab, notebook
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 CELL = """
 import xai_nlp
 xai_nlp.Insights("sentiment", [{"text": "a gripping, beautifully acted film", "label": "POSITIVE"}, "a dull mess"])

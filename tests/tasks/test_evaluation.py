@@ -6,7 +6,7 @@ import xai_nlp
 from tests.bench.faithful import accuracy, answer_ratios, ratios, read, short
 from xai_nlp.metrics.squad import quality, read_squad
 
-pytestmark = pytest.mark.eval
+pytestmark = [pytest.mark.eval, pytest.mark.slow]
 
 
 def test_the_cards_accuracy(sentiment, data):

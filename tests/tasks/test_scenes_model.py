@@ -8,6 +8,8 @@ from tests.bench.pointing import chance, points_at, single
 from tests.recipes.train_vqa import HELD_OUT, measured
 from xai_nlp.data.scenes import TYPES
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def explainer():

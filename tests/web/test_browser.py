@@ -16,7 +16,7 @@ from xai_nlp.web.examples import examples
 from xai_nlp.web.history import History
 from xai_nlp.web.state import State
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 EXAMPLES = examples()
 SCENE = base64.b64decode(EXAMPLES[3]["image"])
 

@@ -16,6 +16,8 @@ from xai_nlp.errors import InvalidInput
 from xai_nlp.web.history import History
 from xai_nlp.web.serve import bind
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory):
