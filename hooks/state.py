@@ -8,6 +8,8 @@ from weakref import WeakKeyDictionary
 
 from torch import nn
 
+from xai_nlp.hooks.products import fast_products
+
 
 def fingerprint(model: nn.Module) -> dict[str, tuple[Any, ...]]:
     """All that a borrowed model must have back: hooks, attributes, modes, weights, gradients, configs.
@@ -63,7 +65,8 @@ _lock = threading.RLock()
 def borrowed(model: nn.Module, *, evaluate: bool = False) -> Iterator[None]:
     """While open, no parameter asks for a gradient (so none is kept for it) and, if asked, dropout is off.
 
-    Nested and concurrent loans of one model are counted: the last to end restores what the first one found.
+    Large products with its weights are done by the faster library. Nested and concurrent loans of one model are
+    counted: the last to end restores what the first one found.
     """
     with _lock:
         if model not in _loans:
@@ -75,7 +78,8 @@ def borrowed(model: nn.Module, *, evaluate: bool = False) -> Iterator[None]:
             for module in loan.training:
                 module.training = False
     try:
-        yield
+        with fast_products(model):
+            yield
     finally:
         with _lock:
             loan.holders -= 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any, Literal, TypeAlias
@@ -16,6 +16,7 @@ from xai_nlp.core.rows import Rows
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.embeddings import evaluate_sites
 from xai_nlp.hooks.offload import device_of
+from xai_nlp.hooks.products import fast_products
 from xai_nlp.hooks.replace import replaced
 from xai_nlp.hooks.scope import Site, captured
 from xai_nlp.hooks.state import borrowed
@@ -199,7 +200,7 @@ class Forward:
     def lent(self) -> Iterator[None]:
         """The model behind the function, borrowed while we work, if there is one to be seen."""
         model = getattr(self.func, "__self__", self.func)
-        with borrowed(model) if isinstance(model, nn.Module) else nullcontext():
+        with borrowed(model) if isinstance(model, nn.Module) else fast_products():
             yield
 
 
