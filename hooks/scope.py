@@ -157,21 +157,43 @@ class Seen:
 
 
 @contextmanager
-def captured(places: Sequence[Place], *, differentiable: bool = False, rows: int | None = None) -> Iterator[Seen]:
+def captured(
+    places: Sequence[Place],
+    *,
+    differentiable: bool = False,
+    rows: int | None = None,
+    until: ExitStack | None = None,
+) -> Iterator[Seen]:
     """Keep the tensors at the places; they are there once the forward pass has gone by.
 
     `differentiable` makes each a node that a gradient can be asked of: it requires grad, and the model goes on with
     a copy, so that an operation in place further on does not change what was caught. With `rows`, what passes once
     for a whole batch (position embeddings) is caught as one row for each.
+
+    What no gradient comes to yet starts a graph: a tensor of its own, or with `until` the very tensor that passed,
+    which requires grad until that closes. Whoever else kept it, as transformers does with what its layers give out,
+    then has the node too.
     """
     seen = Seen(places)
 
+    def for_each_row(t: Tensor) -> Tensor:
+        return t.expand(rows, *t.shape[1:]) if rows and len(t) == 1 < rows else t
+
+    def node(passed: Tensor) -> Tensor:
+        t = for_each_row(passed)
+        if t.requires_grad:
+            return t
+        if until is None or t is not passed:
+            return t.detach().requires_grad_()
+        until.callback(t.requires_grad_, False)
+        return t.requires_grad_()
+
     def keep(i: int, value: Any) -> Any:
-        tensors = tuple(t.expand(rows, *t.shape[1:]) if rows and len(t) == 1 < rows else t for t in tensors_of(value))
+        passed = tensors_of(value)
         if differentiable:
-            tensors = tuple(t if t.requires_grad else t.detach().requires_grad_() for t in tensors)
+            tensors = tuple(map(node, passed))
         else:
-            tensors = tuple(t.detach().clone() for t in tensors)  # a later operation may be in place
+            tensors = tuple(for_each_row(t).detach().clone() for t in passed)  # a later operation may be in place
         seen.caught[i] = (*seen.caught.get(i, ()), *tensors)
         seen.visits[i] += 1
         return with_tensors(value, (t.clone() for t in tensors)) if differentiable else None

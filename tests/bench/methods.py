@@ -42,17 +42,21 @@ class Logits(nn.Module):
 
 
 class Convolving(nn.Module):
-    """Two convolutions, pooled, and a linear layer."""
+    """The network of Captum's tutorial on CIFAR-10."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.act1 = nn.Conv2d(3, 16, 3, padding=1), nn.ReLU()
-        self.second, self.act2 = nn.Conv2d(16, 32, 3, padding=1), nn.ReLU()
-        self.pool, self.last = nn.AvgPool2d(4), nn.Linear(32 * 64, 5)
+        self.first, self.act1, self.pool1 = nn.Conv2d(3, 6, 5), nn.ReLU(), nn.MaxPool2d(2)
+        self.second, self.act2, self.pool2 = nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)
+        self.wide, self.act3 = nn.Linear(400, 120), nn.ReLU()
+        self.narrow, self.act4 = nn.Linear(120, 84), nn.ReLU()
+        self.last = nn.Linear(84, 10)
         self.last.weight.data *= 20  # so that LIME's lasso finds something
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.last(self.pool(self.act2(self.second(self.act1(self.first(x))))).flatten(1))
+        x = self.pool1(self.act1(self.first(x)))
+        x = self.pool2(self.act2(self.second(x))).flatten(1)
+        return self.last(self.act4(self.narrow(self.act3(self.wide(x)))))
 
 
 class Scene(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -91,10 +92,11 @@ class Problem:
 
         Touches no parameter's `.grad` and no caller's tensor. With `inputs_too` the inputs follow the sites.
         """
-        with torch.enable_grad():
-            z = tuple(t.detach().requires_grad_() if t.is_floating_point() else t for t in z)
+        asked = inputs_too or not self.sites  # else what lies before the sites needs no graph
+        with torch.enable_grad(), ExitStack() as done:
+            z = tuple(t.detach().requires_grad_(asked) if t.is_floating_point() else t for t in z)
             if self.sites:
-                with captured(self.sites, differentiable=True, rows=len(owner)) as seen:
+                with captured(self.sites, differentiable=True, rows=len(owner), until=done) as seen:
                     values = self.value(z, owner)
                 nodes = tuple(tensor for tensors in seen.tensors() for tensor in tensors)
                 nodes += tuple(t for t in z if inputs_too and t.requires_grad)
@@ -107,7 +109,8 @@ class Problem:
                     )
             if not values.requires_grad:
                 raise InvalidInput(
-                    "the target does not depend on the inputs through differentiable operations. "
+                    f"the target does not depend on {'the inputs' if asked else 'the layer'} through differentiable "
+                    "operations. "
                     "Is the model's forward wrapped in `torch.no_grad()`, or does it return numbers instead of tensors?"
                 )
             targets = values.sum(0).unbind()

@@ -1,0 +1,82 @@
+"""What a problem asks of a model."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from xai_nlp.core.problem import Problem
+from xai_nlp.errors import InvalidInput
+from xai_nlp.hooks.scope import Site, attached
+
+
+def test_what_lies_before_the_sites_gets_no_graph():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)).requires_grad_(False)
+    x, x0 = torch.randn(2, 2, 3)
+    seen = []
+
+    def note(module, args, output):
+        seen.append(output.requires_grad)
+
+    problem = Problem(value=lambda z, owner: net(z[0]), x=(x,), baseline=(x0,), sites=(Site(net[1]),))
+    with attached([lambda: net[0].register_forward_hook(note), lambda: net[2].register_forward_hook(note)]):
+        (slope,) = problem.slope_at_x().gradients
+        problem.slope(problem.x, problem.everyone, inputs_too=True)
+    assert seen == [False, True, True, True]
+    torch.testing.assert_close(slope[:, 0], net[2].weight.expand(2, 4))
+
+
+class Recorded(nn.Module):
+    """Keeps what its layer gives out before anybody else sees it, and goes on with that."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.kept = nn.Linear(3, 4), []
+        self.layer.register_forward_hook(lambda module, args, output: self.kept.append(output))
+
+    def forward(self, x):
+        self.kept.clear()
+        self.layer(x)
+        return self.kept.pop().sum(1, keepdim=True)
+
+
+def test_what_somebody_else_kept_is_the_node_too():
+    x = torch.randn(2, 3)
+    net = Recorded().requires_grad_(False)
+    (slope,) = (
+        Problem(value=lambda z, owner: net(z[0]), x=(x,), baseline=(x,), sites=(Site(net.layer),))
+        .slope_at_x()
+        .gradients
+    )
+    torch.testing.assert_close(slope, torch.ones(2, 1, 4))
+
+
+def test_a_tensor_that_passes_is_left_as_it_was():
+    passing = torch.randn(2, 3)
+    gate = nn.Identity()
+    problem = Problem(
+        value=lambda z, owner: (gate(passing) * z[0]).sum(1, keepdim=True),
+        x=(torch.ones(2, 3),),
+        baseline=(torch.zeros(2, 3),),
+        sites=(Site(gate),),
+    )
+    (slope,) = problem.slope_at_x().gradients
+    torch.testing.assert_close(slope, torch.ones(2, 1, 3))
+    assert not passing.requires_grad
+    with pytest.raises(ZeroDivisionError):
+        replace(problem, value=lambda z, owner: gate(passing) / (1 // 0)).slope_at_x()
+    assert not passing.requires_grad
+
+
+def test_a_target_that_does_not_depend_on_the_layer():
+    net = nn.Linear(3, 1).requires_grad_(False)
+    problem = Problem(
+        value=lambda z, owner: net(z[0]).detach(),
+        x=(torch.ones(2, 3),),
+        baseline=(torch.ones(2, 3),),
+        sites=(Site(net),),
+    )
+    with pytest.raises(InvalidInput, match="does not depend on the layer"):
+        problem.slope_at_x()
