@@ -81,8 +81,8 @@ def _suited(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         and all(t.dtype is torch.float32 and t.layout is torch.strided and t.device.type == "cpu" for t in (x, weight))
         and type(x) is Tensor
         and type(weight) in (Tensor, nn.Parameter)
-        and (bias is None or (bias.shape == weight.shape[:1] and bias.dtype is x.dtype and not bias.requires_grad))
-        and not weight.requires_grad
+        and (bias is None or (bias.shape == weight.shape[:1] and bias.dtype is x.dtype))
+        and not (torch.is_grad_enabled() and (weight.requires_grad or (bias is not None and bias.requires_grad)))
         and torch.backends.mkldnn.enabled
         and not (torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"))
         and not (torch._C._functorch.is_functorch_wrapped_tensor(x) or forward_ad._current_level >= 0)

@@ -1,5 +1,6 @@
 """Paired timings in one process, peak memory in processes of their own."""
 
+import ctypes
 import multiprocessing
 import statistics
 import time
@@ -27,13 +28,15 @@ def paired(
     theirs: Callable[[], Any],
     rounds: int,
     clock: Callable[[], float] = time.perf_counter,
+    before: Callable[[], Any] = lambda: None,
 ) -> Pair:
-    """Both, in turn, `rounds` times: the machine's drift hits both alike."""
+    """Both, in turn, `rounds` times: the machine's drift hits both alike. What is done `before` each is not timed."""
     times: list[tuple[float, float]] = []
     result = reference = None
     for _ in range(rounds):
         seconds = []
         for run in (ours, theirs):
+            before()
             start = clock()
             value = run()
             seconds.append(clock() - start)
@@ -60,8 +63,11 @@ def _memory(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
-def _child(prepare: Callable[[str], Callable[[], Any]], name: str, pipe: Any) -> None:
+def _child(prepare: Callable[[str], Callable[[], Any]], name: str, pipe: Any, calls: int = 1) -> None:
     run = prepare(name)
+    for _ in range(calls - 1):
+        run()
+    ctypes.CDLL(None).malloc_trim(0)  # what is free goes back
     before = _memory("VmRSS:")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts from here
     run()
@@ -79,11 +85,11 @@ def peak_memory(prepare: Callable[[str], Callable[[], Any]], name: str) -> float
 
 
 def _fork(prepare: Callable[[], Callable[[str], Callable[[], Any]]], names: list[str], pipe: Any) -> None:
-    """A process that is ready, and gives birth to one for each name."""
+    """A process that is ready, and gives birth to one for each name, in which the third call is measured."""
     torch.set_num_threads(1)  # a process with threads cannot be copied
     named, context = prepare(), multiprocessing.get_context("fork")
     for name in names:
-        process = context.Process(target=_child, args=(named, name, pipe))
+        process = context.Process(target=_child, args=(named, name, pipe, 3))
         process.start()
         process.join()
         if process.exitcode:
@@ -91,7 +97,8 @@ def _fork(prepare: Callable[[], Callable[[str], Callable[[], Any]]], names: list
 
 
 def peaks(prepare: Callable[[], Callable[[str], Callable[[], Any]]], names: list[str]) -> dict[str, float]:
-    """The same for many names, without starting afresh for each: what `prepare()` gives makes a name's work."""
+    """The same for many names, of a call that is not the first, and without starting afresh for each: what `prepare()`
+    gives makes a name's work."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_fork, args=(prepare, names, there))

@@ -88,6 +88,12 @@ def test_layers_of_a_borrowed_model(layer, handed):
     torch.testing.assert_close(got, wanted, atol=1e-4, rtol=1e-5)
 
 
+def test_weights_that_are_trained_elsewhere(layer, handed):
+    with torch.no_grad(), fast_products():
+        layer(x(ROWS, IN))
+    assert len(handed) == 1
+
+
 def test_a_small_model_is_left_alone(handed):
     small = nn.Linear(64, 64)
     with borrowed(small):

@@ -102,11 +102,12 @@ class Groups:
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """A window slid over each tensor, the last ones cut at the edge; an entry's score is the mean of its windows'."""
+    """A window slid over each tensor, the last ones cut at the edge; an entry's score is the mean of its windows'.
 
-    shapes: tuple[tuple[int, ...], ...]  # S of each tensor
-    boxes: tuple[tuple[int, tuple[slice, ...]], ...]  # (tensor, where) of each window
-    device: torch.device
+    A window covers the product of what it covers of each axis, so a table of places for each axis says it all.
+    """
+
+    tables: tuple[Tensors, ...]  # of each tensor, for each axis: which of K positions cover which of n places, (K, n)
 
     @classmethod
     def slid(cls, x: Tensors, windows: Sequence[tuple[int, ...]], strides: Sequence[tuple[int, ...] | int]) -> Windows:
@@ -114,7 +115,7 @@ class Windows:
 
         Raises InvalidInput for a window larger than its tensor, or a stride that would leave entries out.
         """
-        boxes: list[tuple[int, tuple[slice, ...]]] = []
+        tables: list[Tensors] = []
         for i, (tensor, window, stride) in enumerate(zip(x, windows, strides, strict=True)):
             shape = tuple(tensor.shape[1:])
             steps = (stride,) * len(shape) if isinstance(stride, int) else tuple(stride)
@@ -124,35 +125,52 @@ class Windows:
                 raise InvalidInput(
                     f"strides {steps} leave gaps between windows {window}; use at most the window's size."
                 )
-            counts = [math.ceil((n - w) / s) + 1 for n, w, s in zip(shape, window, steps, strict=True)]
-            for at in itertools.product(*map(range, counts)):
-                box = tuple(slice(k * s, k * s + w) for k, s, w in zip(at, steps, window, strict=True))
-                boxes.append((i, box))
-        return cls(tuple(tuple(t.shape[1:]) for t in x), tuple(boxes), x[0].device)
+            axes = zip(shape, window, steps, strict=True)
+            tables.append(tuple(_slid(n, w, s, x[0].device) for n, w, s in axes))
+        return cls(tuple(tables))
+
+    @property
+    def _counts(self) -> list[int]:
+        return [math.prod(map(len, axes)) for axes in self.tables]
 
     @property
     def count(self) -> int:
-        return len(self.boxes)
+        return sum(self._counts)
 
     def present(self, examples: int) -> Tensor:
-        return torch.ones(examples, self.count, dtype=torch.bool, device=self.device)
+        return torch.ones(examples, self.count, dtype=torch.bool, device=self.tables[0][0].device)
 
     def removed(self, owner: Tensor, gone: Tensor) -> Tensors:
-        masks = tuple(torch.zeros(len(owner), *shape, dtype=torch.bool, device=self.device) for shape in self.shapes)
-        for row, feature in gone.nonzero().tolist():
-            tensor, box = self.boxes[feature]
-            masks[tensor][(row, *box)] = True
-        return masks
+        return tuple(over > 0 for over in self._laid(gone.float()))
 
     def covers(self, owner: Tensor, entries: Tensors) -> Tensor:
-        return torch.stack([entries[i][(slice(None), *box)].flatten(1).any(1) for i, box in self.boxes], 1)
+        found = [
+            _along(here.float(), [table.T for table in axes]).reshape(len(here), -1)
+            for here, axes in zip(entries, self.tables, strict=True)
+        ]
+        return torch.cat(found, 1) > 0
 
     def spread(self, scores: Tensor) -> Tensors:
         B, T, _ = scores.shape
-        sums = tuple(scores.new_zeros(B, T, *shape) for shape in self.shapes)
-        covers = tuple(scores.new_zeros(shape) for shape in self.shapes)
-        for feature, (tensor, box) in enumerate(self.boxes):
-            here = scores[:, :, feature]
-            sums[tensor][(slice(None), slice(None), *box)] += here.view(B, T, *[1] * len(box))
-            covers[tensor][box] += 1
-        return tuple(total / cover for total, cover in zip(sums, covers, strict=True))
+        covers = self._laid(torch.ones_like(scores[:1, 0]))
+        sums = self._laid(scores.flatten(0, 1))
+        return tuple((total / cover).unflatten(0, (B, T)) for total, cover in zip(sums, covers, strict=True))
+
+    def _laid(self, values: Tensor) -> list[Tensor]:
+        """A value a window (R, M) added to all that it covers: (R, *S) each."""
+        parts = zip(values.split(self._counts, 1), self.tables, strict=True)
+        return [_along(part.reshape(len(part), *map(len, axes)), axes) for part, axes in parts]
+
+
+def _slid(n: int, window: int, step: int, device: torch.device) -> Tensor:
+    """Which positions (K) of a window cover which of n places: (K, n) of 0 and 1."""
+    starts = torch.arange(math.ceil((n - window) / step) + 1, device=device)[:, None] * step
+    places = torch.arange(n, device=device)
+    return ((places >= starts) & (places < starts + window)).float()
+
+
+def _along(values: Tensor, tables: Sequence[Tensor]) -> Tensor:
+    """Values (R, *K) times a table (K, n) along each axis: (R, *N)."""
+    for table in tables:
+        values = torch.tensordot(values, table.to(values), ([1], [0]))  # the axis that is done goes to the end
+    return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,9 @@ def _rule(nodes: np.ndarray, weights: np.ndarray) -> Quadrature:
     return Quadrature(torch.from_numpy(nodes), torch.from_numpy(weights))
 
 
+_leggauss = cache(np.polynomial.legendre.leggauss)
+
+
 def gauss_legendre(steps: int) -> Quadrature:
     """Exact for polynomials of degree 2·steps − 1.
 
@@ -33,7 +37,7 @@ def gauss_legendre(steps: int) -> Quadrature:
     >>> round(float((rule.weights * rule.nodes**5).sum()) * 6, 12)         # ∫ t⁵ = 1/6
     1.0
     """
-    nodes, weights = np.polynomial.legendre.leggauss(steps)
+    nodes, weights = _leggauss(steps)
     return _rule((nodes + 1) / 2, weights / 2)
 
 

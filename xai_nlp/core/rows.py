@@ -19,7 +19,7 @@ Progress = Callable[[int, int], None]  # rows done, rows in all
 # of 16 to 128 tokens, and on convolutional nets of small and of large images. What layers hand on should stay in the
 # cache, which is worth up to a factor of two; but fewer than sixteen rows waste up to a third, if they are not
 # large themselves. A GPU wants more to be full.
-ENTRIES = {"cpu": 2**16, "cuda": 2**25}
+ENTRIES = {"cpu": 2**17, "cuda": 2**25}
 AT_LEAST, OF = 16, 2**19
 
 
