@@ -70,7 +70,7 @@ def test_model_and_tensors_come_back_as_they_were(name, failure):
         before, copies = fingerprint(case.net), [tensor.clone() for tensor in given]
         with attached(breaking(case.net, failure)), suppress(ZeroDivisionError):
             asked(ours, name, case.net, case, make, how)
-            assert failure != "forward"
+            assert failure != "forward" or name == "LayerActivation"  # which may be there before it breaks
         assert fingerprint(case.net) == before
         for tensor, copy in zip(given, copies, strict=True):
             assert torch.equal(tensor, copy)

@@ -197,10 +197,10 @@ def test_softmax_layers_go_by_captums_rule(seed, batch, eps):
 def weighed(case: Case, layer: str, multiply: bool, custom: str) -> tuple[bool, str]:
     """Options under which what does not change scores 0.
 
-    A ReLU that is 0 both times changes nothing. Where pooling follows, Captum makes up multipliers of it: contributions
-    are compared there, not multipliers.
+    A ReLU that is 0 both times changes nothing, nor does what is made of such zeros alone. Where pooling follows,
+    Captum makes up multipliers of it: contributions are compared there, not multipliers.
     """
-    if layer != "act1" or not isinstance(case.net, Convolving):
+    if layer not in ("act1", "mid") or not isinstance(case.net, Convolving):
         return multiply, custom
     return True, "none" if custom == "one" else custom
 

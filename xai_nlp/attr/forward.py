@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any, Literal, TypeAlias
@@ -17,8 +17,9 @@ from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.embeddings import evaluate_sites
 from xai_nlp.hooks.offload import device_of
 from xai_nlp.hooks.products import fast_products
-from xai_nlp.hooks.replace import replaced
+from xai_nlp.hooks.replace import Passed, replaced, skipped
 from xai_nlp.hooks.scope import Site, captured
+from xai_nlp.hooks.settled import settled
 from xai_nlp.hooks.state import borrowed
 
 TensorOrTuple: TypeAlias = Tensor | tuple[Tensor, ...]
@@ -181,7 +182,8 @@ class Forward:
             arg[owner.to(arg.device)] if isinstance(arg, Tensor) and arg.ndim and len(arg) == self.examples else arg
             for arg in self.extra
         )
-        return output_tensor(self.func(*inputs, *extra))
+        with fast_products() if self.model is None else nullcontext():
+            return output_tensor(self.func(*inputs, *extra))
 
     def of_owners(self, owner: Tensor) -> Tensor:
         """The raw output at the inputs themselves."""
@@ -196,12 +198,15 @@ class Forward:
             raise Refused(f"the target must be one number for each example; it has {values.shape[1]}. Give a `target`.")
         return values
 
-    @contextmanager
-    def lent(self) -> Iterator[None]:
-        """The model behind the function, borrowed while we work, if there is one to be seen."""
+    @property
+    def model(self) -> nn.Module | None:
+        """The model behind the function, if there is one to be seen."""
         model = getattr(self.func, "__self__", self.func)
-        with borrowed(model) if isinstance(model, nn.Module) else fast_products():
-            yield
+        return model if isinstance(model, nn.Module) else None
+
+    def lent(self) -> AbstractContextManager[None]:
+        """The model behind the function, borrowed while we work."""
+        return nullcontext() if self.model is None else borrowed(self.model)
 
 
 # What is explained, of which tensor: three ways to bind the same function. ------------------------------------------
@@ -226,10 +231,12 @@ def at_layers(
     """The layers' tensors move themselves: the model is re-entered there. Also how many tensors each layer has."""
     found = [site_tensors(forward, inputs, sites) for inputs in (forward.inputs, tensorized(forward.inputs, baselines))]
     counts = [len(tensors) for tensors in found[0]]
+    passed = beneath(forward, sites)
 
     def value(z: Tensors, owner: Tensor) -> Tensor:
         pieces = iter(z)
-        with replaced([(site, [next(pieces) for _ in range(n)]) for site, n in zip(sites, counts, strict=True)]):
+        instead = [(site, [next(pieces) for _ in range(n)]) for site, n in zip(sites, counts, strict=True)]
+        with skipped(passed, owner, forward.examples), replaced(instead):
             return forward.single(select(forward.of_owners(owner), forward.target, owner))
 
     x, x0 = (tuple(t.detach() for tensors in of_sites for t in tensors) for of_sites in found)
@@ -271,10 +278,15 @@ def at_neuron(
 
 def site_tensors(forward: Forward, inputs: Tensors, sites: Sequence[Site]) -> list[Tensors]:
     """What passes at the sites for these inputs; what passes once for the batch counts for every example."""
-    with torch.no_grad(), captured(sites) as seen:
-        forward(inputs, forward.everyone)
+    with torch.no_grad():
+        found = evaluate_sites(sites, lambda: forward(inputs, forward.everyone))
     B = forward.examples
-    return [tuple(t.expand(B, *t.shape[1:]) if len(t) == 1 else t for t in tensors) for tensors in seen.tensors()]
+    return [tuple(t.expand(B, *t.shape[1:]) if len(t) == 1 else t for t in tensors) for tensors in found]
+
+
+def beneath(forward: Forward, sites: Sequence[Site]) -> Passed:
+    """What need not run again when a model is re-entered at the sites."""
+    return settled(sites, forward.of_owners, forward.everyone)
 
 
 def pick(tensors: Tensors, selector: Selector, rows: int) -> Tensor:

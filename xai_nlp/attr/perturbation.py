@@ -23,6 +23,7 @@ from xai_nlp.attr.forward import (
     Selector,
     TargetType,
     TensorOrTuple,
+    beneath,
     site_tensors,
     sites_of,
 )
@@ -31,7 +32,7 @@ from xai_nlp.core.coalition import from_coalitions
 from xai_nlp.core.features import NO_FEATURE, Features, Groups, Windows
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.replace import replaced
+from xai_nlp.hooks.replace import replaced, skipped
 from xai_nlp.methods.perturbation import Occlusion as Leave
 from xai_nlp.methods.shapley import MOST, in_turn, of_subsets, of_turns, subsets
 
@@ -270,13 +271,16 @@ def reentered(forward: Forward, layer: Layers, *, layer_input: bool = False) -> 
     """The same function of what passes at the layer; its own inputs follow along."""
     sites = sites_of(layer, layer_input=layer_input)
     (tensors,) = site_tensors(forward, forward.inputs, sites)
+    passed = beneath(forward, sites)
 
     def from_layer(*args: Any) -> Any:
         instead = [t.clone() for t in args[: len(tensors)]]  # what comes next may change them in place
-        with replaced([(sites[0], instead)]):
-            return forward.func(*args[len(tensors) :])
+        owner, *rest = args[len(tensors) :]
+        with skipped(passed, owner, forward.examples), replaced([(sites[0], instead)]):
+            return forward.func(*rest)
 
-    return Forward(from_layer, tensors, (*forward.inputs, *forward.extra), forward.target, len(tensors) > 1)
+    extra = (forward.everyone, *forward.inputs, *forward.extra)
+    return Forward(from_layer, tensors, extra, forward.target, len(tensors) > 1)
 
 
 class LayerFeatureAblation(LayerAttribution, FeatureAblation):

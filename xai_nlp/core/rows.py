@@ -26,8 +26,8 @@ AT_LEAST, OF = 16, 2**19
 def together(entries: int, kind: str) -> int:
     """How many rows of so many entries go through a model at once, on a kind of device.
 
-    >>> together(3 * 24 * 24, "cpu"), together(128 * 768, "cpu"), together(128 * 768, "cuda")
-    (37, 5, 341)
+    >>> together(3 * 32 * 32, "cpu"), together(128 * 768, "cpu"), together(128 * 768, "cuda")
+    (42, 5, 341)
     """
     most = ENTRIES.get(kind, ENTRIES["cuda"])
     return max(1, most // max(1, entries), min(AT_LEAST, OF // max(1, entries)))
