@@ -43,7 +43,8 @@ _here = threading.local()
 def fast_products(model: nn.Module | None = None) -> Iterator[None]:
     """While open, this thread's large products with weights on the CPU are oneDNN's, where that is faster.
 
-    Does nothing for a model without wide weights, and nothing a second time inside itself.
+    Weights are constants to them, also where a function hides a model whose weights are being trained. Does nothing
+    for a model without wide weights, and nothing a second time inside itself.
     """
     wide = model is None or any(p.ndim == 2 and p.numel() >= WIDE for p in model.parameters())
     if not wide or getattr(_here, "open", False) or not faster():
@@ -82,7 +83,6 @@ def _suited(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         and type(x) is Tensor
         and type(weight) in (Tensor, nn.Parameter)
         and (bias is None or (bias.shape == weight.shape[:1] and bias.dtype is x.dtype))
-        and not (torch.is_grad_enabled() and (weight.requires_grad or (bias is not None and bias.requires_grad)))
         and torch.backends.mkldnn.enabled
         and not (torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"))
         and not (torch._C._functorch.is_functorch_wrapped_tensor(x) or forward_ad._current_level >= 0)
@@ -91,7 +91,10 @@ def _suited(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x Wᵀ + b (…, out), by oneDNN, of x (…, in) and W (out, in); gradients flow to x, as often as they are asked."""
-    return _Product.apply(x, weight, bias) if torch.is_grad_enabled() and x.requires_grad else _run(x, weight, bias)
+    if torch.is_grad_enabled() and x.requires_grad:
+        return _Product.apply(x, weight, bias)
+    with torch.no_grad():
+        return _run(x, weight, bias)
 
 
 def _run(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

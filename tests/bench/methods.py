@@ -26,7 +26,7 @@ import xai_nlp.attr as ours
 from tests.bench.measure import largest_difference, paired, peaks
 from tests.models.tiny_writing import writing
 
-BLOCKS, TOGETHER = 8, 8
+TOGETHER = 8
 PACKAGES = {"ours": ours, "captum": captum}
 
 
@@ -67,40 +67,36 @@ class Scene(NamedTuple):
     x0: Tensor
     words: Tensor  # what parts are taken from: ids, or the same floats
     words0: Tensor
-    mask: Tensor  # BLOCKS features of it
+    mask: Tensor  # words, or regions, to be taken from it
     window: tuple[int, ...]
     layer: nn.Module
     neuron: tuple[int, ...]
     together: int  # examples that gradients are asked for at once
-    inside: Tensor  # BLOCKS features of what the layer gives out
-
-
-def blocks(n: int) -> Tensor:
-    return torch.arange(n) * BLOCKS // n
+    inside: Tensor  # parts of what the layer gives out: of a word, or of a channel
 
 
 def text(layers: int, tokens: int) -> Scene:
     torch.manual_seed(0)
     model = BertForSequenceClassification(BertConfig(num_hidden_layers=layers)).eval()
+    model.classifier.weight.data *= 100  # so that LIME's lasso finds something
     ids, pads = torch.randint(1000, 30000, (4, tokens)), torch.zeros(4, tokens, dtype=torch.long)
     ids[:, 0] = pads[:, 0] = 101  # [CLS] and [SEP] stay, as in Captum's tutorials
     ids[:, -1] = pads[:, -1] = 102
     embed = model.bert.embeddings.word_embeddings
     vectors = (embed(ids).detach(), embed(pads).detach())
     layer = model.bert.encoder.layer[layers // 2].output
-    groups = blocks(tokens)
-    return Scene(Logits(model), *vectors, ids, pads, groups[None], (1,), layer, (0, 0), 1, groups[None, :, None])
+    words = torch.arange(tokens)[None]
+    return Scene(Logits(model), *vectors, ids, pads, words, (1,), layer, (0, 0), 1, words[:, :, None])
 
 
 def image() -> Scene:
     torch.manual_seed(0)
     model, size = Convolving().eval(), 32
     x, x0 = torch.rand(16, 3, size, size), torch.zeros(16, 3, size, size)
-    rows = torch.arange(size) * 4 // size
-    regions = (rows[:, None] * 2 + (rows // 2)[None]).repeat(1, 3, 1, 1)
-    return Scene(
-        model, x, x0, x, x0, regions, (3, 4, 4), model.second, (0, 0, 0), len(x), blocks(16)[None, :, None, None]
-    )
+    rows = torch.arange(size) // 4
+    regions = (rows[:, None] * 8 + rows).repeat(1, 3, 1, 1)
+    channels = torch.arange(16)[None, :, None, None]
+    return Scene(model, x, x0, x, x0, regions, (3, 4, 4), model.second, (0, 0, 0), len(x), channels)
 
 
 Made = Callable[[], Any]
@@ -120,12 +116,15 @@ def plain(name: str, *, at: str = "", several: bool = False, x0: bool = False, t
     return bind
 
 
-def taken(name: str, *, examples: int = 1, features: int = 0, x0: bool = True, **how: Any) -> Bind:
-    """A name that takes words or regions away, with Captum's defaults: perturbations_per_eval=1."""
+def taken(name: str, *, examples: int = 1, grouped: bool = False, most: int = 0, x0: bool = True, **how: Any) -> Bind:
+    """A name that takes words or regions away, with Captum's defaults: perturbations_per_eval=1.
+
+    Without `grouped` every entry is a feature; with `most`, words or regions are put together until there are so few.
+    """
 
     def bind(package: Any, s: Scene) -> Made:
         call = {"baselines": s.words0[:1]} if x0 else {}
-        call |= {"feature_mask": s.mask * features // BLOCKS} if features else {}
+        call |= {"feature_mask": s.mask * most // (int(s.mask.max()) + 1) if most else s.mask} if grouped else {}
         call |= {"sliding_window_shapes": s.window, "strides": s.window} if name == "Occlusion" else {}
         return partial(getattr(package, name)(s.model).attribute, s.words[:examples], target=0, **call, **how)
 
@@ -166,7 +165,7 @@ def own_surrogate(package: Any, s: Scene) -> Made:
         s.model,
         SkLearnLinearRegression(),
         lambda x, z, sample, **_: torch.ones(1),
-        lambda x, **_: torch.bernoulli(torch.full((1, BLOCKS), 0.5)),
+        lambda x, **_: torch.bernoulli(torch.full((1, int(s.mask.max()) + 1), 0.5)),
         True,
         point,
         None,
@@ -204,11 +203,11 @@ INPUTS: dict[str, Bind] = {
 TAKEN: dict[str, Bind] = {
     "FeatureAblation": taken("FeatureAblation"),
     "Occlusion": taken("Occlusion"),
-    "FeaturePermutation": taken("FeaturePermutation", examples=4, x0=False, features=BLOCKS),
-    "ShapleyValueSampling": taken("ShapleyValueSampling", features=BLOCKS),
-    "ShapleyValues": taken("ShapleyValues", features=4),  # Captum goes through all orders
-    "KernelShap": taken("KernelShap", features=BLOCKS),
-    "Lime": taken("Lime", features=BLOCKS),
+    "FeaturePermutation": taken("FeaturePermutation", examples=4, grouped=True, x0=False),
+    "ShapleyValueSampling": taken("ShapleyValueSampling", grouped=True),
+    "ShapleyValues": taken("ShapleyValues", grouped=True, most=4),  # Captum goes through all orders
+    "KernelShap": taken("KernelShap", grouped=True),
+    "Lime": taken("Lime", grouped=True),
     "LimeBase": own_surrogate,
     "DataLoaderAttribution": data_set,
 }
@@ -303,9 +302,7 @@ def row(which: str, name: str, made: Scene, seconds: float, memory: dict[str, fl
     mine(), theirs()
     once = clock() - start
     pair = paired(mine, theirs, max(3, min(60, int(seconds / once))), clock, seed)
-    same = f"{difference(pair.result, pair.reference):.0e}"
-    if which == "text" and name in SLOPES:
-        same += " ¹"
+    same = f"{difference(pair.result, pair.reference):.0e}" + " ¹" * (name in SLOPES)
     mib = [f"{memory.get(f'{who}|{name}', float('nan')):.0f}" for who in PACKAGES]
     cells = (name, f"{1e3 * pair.ours:.1f}", f"{1e3 * pair.theirs:.1f}", f"{pair.theirs / pair.ours:.2f}", same, *mib)
     return f"| {' | '.join(cells)} |"
@@ -337,7 +334,7 @@ def run(given: argparse.Namespace) -> None:
 def add_to(commands: Any) -> None:
     parser = commands.add_parser("methods", help=__doc__)
     parser.add_argument("--layers", type=int, default=2, help="of the classifier; BERT-base has 12")
-    parser.add_argument("--tokens", type=int, default=10)
+    parser.add_argument("--tokens", type=int, default=8)
     parser.add_argument("--models", nargs="*", choices=TITLES, default=list(TITLES))
     parser.add_argument("--only", nargs="*", help="names; all without")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each name, at least three rounds")
