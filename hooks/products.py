@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -40,22 +40,25 @@ _here = threading.local()
 
 
 @contextmanager
-def fast_products(model: nn.Module | None = None) -> Iterator[None]:
+def fast_products(model: Any = None) -> Iterator[None]:
     """While open, this thread's large products with weights on the CPU are oneDNN's, where that is faster.
 
     Weights are constants to them, also where a function hides a model whose weights are being trained. Does nothing
-    for a model without wide weights, and nothing a second time inside itself.
+    for a module without wide weights, and nothing inside itself: the outermost decides.
     """
-    wide = model is None or any(p.ndim == 2 and p.numel() >= WIDE for p in model.parameters())
-    if not wide or getattr(_here, "open", False) or not faster():
+    if getattr(_here, "decided", False):
         yield
         return
-    _here.open = True
+    wide = not isinstance(model, nn.Module) or any(
+        p.ndim == 2 and p.numel() >= WIDE and p.device.type == "cpu" and p.dtype is torch.float32
+        for p in model.parameters()
+    )
+    _here.decided = True
     try:
-        with _Handing():
+        with _Handing() if wide and faster() else nullcontext():
             yield
     finally:
-        _here.open = False
+        _here.decided = False
 
 
 class _Handing(TorchFunctionMode):

@@ -334,7 +334,7 @@ def run(given: argparse.Namespace) -> None:
 def add_to(commands: Any) -> None:
     parser = commands.add_parser("methods", help=__doc__)
     parser.add_argument("--layers", type=int, default=2, help="of the classifier; BERT-base has 12")
-    parser.add_argument("--tokens", type=int, default=8)
+    parser.add_argument("--tokens", type=int, default=10)
     parser.add_argument("--models", nargs="*", choices=TITLES, default=list(TITLES))
     parser.add_argument("--only", nargs="*", help="names; all without")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each name, at least three rounds")

@@ -104,6 +104,9 @@ def test_a_small_model_is_left_alone(handed):
     small = nn.Linear(64, 64)
     with borrowed(small):
         assert not torch.overrides._get_current_function_mode_stack()
+    for elsewhere in (nn.Linear(IN, OUT, device="meta"), nn.Linear(IN, OUT, dtype=torch.float64)):
+        with borrowed(elsewhere):
+            assert not torch.overrides._get_current_function_mode_stack()
     with borrowed(nn.Linear(IN, OUT)):
         nn.functional.linear(x(2, IN), x(OUT, IN))
     assert not handed
@@ -115,6 +118,12 @@ def test_once_inside_itself(layer, handed):
         layer(x(ROWS, IN))
     assert len(handed) == 1
     assert not torch.overrides._get_current_function_mode_stack()
+
+
+def test_the_outermost_decides(layer, handed):
+    with fast_products(nn.Linear(2, 2)), fast_products():
+        layer(x(ROWS, IN))
+    assert not handed
 
 
 def test_after_an_error(layer, handed):

@@ -27,6 +27,7 @@ from xai_nlp.attr.surrogate import KernelShap, Lime
 from xai_nlp.core.rows import Rows
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.offload import device_of
+from xai_nlp.hooks.products import fast_products
 from xai_nlp.hooks.state import borrowed
 from xai_nlp.models.forced import followed, in_one, in_turn, last_logits, log_probs
 from xai_nlp.models.layout import text_config
@@ -142,10 +143,11 @@ class LLMAttribution(BaseLLMAttribution):
         method = copy(self.attr_method)
         method.forward_func = partial(self._values, inp=inp, tokens=tokens, read=read, inspect=_inspect_forward)
         count = 1 + len(tokens) if self.include_per_token_attr else 1
-        trials = [
-            method.attribute(inp.to_tensor().to(self.device), **kwargs).reshape(count, inp.n_itp_features)
-            for _ in range(num_trials)
-        ]
+        with fast_products(self.model):
+            trials = [
+                method.attribute(inp.to_tensor().to(self.device), **kwargs).reshape(count, inp.n_itp_features)
+                for _ in range(num_trials)
+            ]
         scores = inp.format_attr(torch.stack(trials).mean(0))
         return LLMAttributionResult(
             seq_attr=scores[0],
