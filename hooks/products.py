@@ -7,7 +7,7 @@ the time: 200 against 90 GFLOP/s on one thread of an EPYC, for 128 × 768 × 768
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any
@@ -27,7 +27,7 @@ def faster() -> bool:
 
     By the processor's name, not by a stopwatch: the same machine shall give the same numbers every time.
     """
-    about = getattr(torch.cpu, "get_capabilities", dict)()
+    about: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(
         "AMD" in about.get("cpu_name", "")
         and about.get("avx512_f")
@@ -86,7 +86,7 @@ def _suited(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         and type(x) is Tensor
         and type(weight) in (Tensor, nn.Parameter)
         and (bias is None or (bias.shape == weight.shape[:1] and bias.dtype is x.dtype))
-        and torch.backends.mkldnn.enabled
+        and bool(torch.backends.mkldnn.enabled)
         and not (torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"))
         and not (torch._C._functorch.is_functorch_wrapped_tensor(x) or forward_ad._current_level >= 0)
     )

@@ -15,6 +15,7 @@ from xai_nlp.hooks.replace import Passed, skipped
 from xai_nlp.hooks.scope import Place, attached, tensors_of, visited, with_tensors
 
 WORTH = 0.25  # of the modules that run in a pass
+MOST = 2**26  # entries that are kept
 
 
 def settled(places: Sequence[Place], run: Callable[[Tensor], Tensor], everyone: Tensor) -> Passed:
@@ -22,7 +23,8 @@ def settled(places: Sequence[Place], run: Callable[[Tensor], Tensor], everyone: 
 
     `run(owner)` gives the model's output for rows of the examples `everyone` (B,). A module counts if it is in eval
     mode, gives out a row for each example and leaves what it was given as it was. None do where that would save
-    little, or where it is not so in truth: with them skipped, the output of other rows must come out the same.
+    little, where it would take much memory, or where it is not so in truth: with them skipped, the output of other rows
+    must come out the same.
     """
     noted = _Noted(len(everyone))
     hooks = (
@@ -30,7 +32,7 @@ def settled(places: Sequence[Place], run: Callable[[Tensor], Tensor], everyone: 
         partial(register_module_forward_hook, noted.leave),
     )
     with torch.no_grad():
-        with attached(hooks), visited([(place, noted.arrive) for place in places]):
+        with attached(hooks), visited([(place, noted.close) for place in places]):
             output = run(everyone)
         if sum(done.size for done in noted.done) < WORTH * noted.ran:
             return ()
@@ -54,6 +56,7 @@ class _Done(NamedTuple):
     module: nn.Module
     output: Any
     size: int  # how many modules ran for it
+    entries: int
 
 
 class _Entered(NamedTuple):
@@ -64,16 +67,16 @@ class _Entered(NamedTuple):
 
 
 class _Noted:
-    """Follows a forward pass: which modules are done, the outermost each."""
+    """Follows a forward pass until it is closed: which modules are done, the outermost each."""
 
     def __init__(self, examples: int) -> None:
         self.examples, self.thread = examples, threading.get_ident()
         self.done: list[_Done] = []
         self.inside: list[_Entered] = []
-        self.ran, self.arrived = 0, False
+        self.ran, self.closed = 0, False
 
-    def arrive(self, value: Any) -> None:
-        self.arrived = True
+    def close(self, value: Any) -> None:
+        self.closed = True
 
     def enter(self, module: nn.Module, args: Any) -> None:
         if threading.get_ident() == self.thread:
@@ -85,9 +88,14 @@ class _Noted:
             return
         while (entered := self.inside.pop()).module is not module:  # one that was left by an error
             pass
-        if not self.arrived and self._counts(module, args, output) and entered.versions == _versions(args):
+        if not self.closed and self._counts(module, args, output) and entered.versions == _versions(args):
+            entries = sum(t.numel() for t in tensors_of(output))
+            del self.done[entered.done :]  # its parts
+            if sum(done.entries for done in self.done) + entries > MOST:
+                self.done, self.closed = [], True
+                return
             own = with_tensors(output, [t.clone() for t in tensors_of(output)])  # it may be written on later
-            self.done[entered.done :] = [_Done(module, own, self.ran - entered.ran)]
+            self.done.append(_Done(module, own, self.ran - entered.ran, entries))
 
     def _counts(self, module: nn.Module, args: Any, output: Any) -> bool:
         if isinstance(module, torch.jit.ScriptModule) or any(child.training for child in module.modules()):

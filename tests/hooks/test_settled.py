@@ -93,6 +93,14 @@ def test_what_would_save_little_does_not_count():
     assert found(net, Site(net[0]))[0] == []
 
 
+def test_what_would_take_much_memory_does_not_count(monkeypatch):
+    net = deep(nn.Tanh(), nn.Tanh())
+    monkeypatch.setattr("xai_nlp.hooks.settled.MOST", 3 * B * WIDTH)
+    assert found(net, Site(net[2]))[0] == [net[0], net[1], net[2]]
+    monkeypatch.setattr("xai_nlp.hooks.settled.MOST", 3 * B * WIDTH - 1)
+    assert found(net, Site(net[2]))[0] == []
+
+
 class Written(nn.Module):
     """Goes on with what a layer wrote on, not with what that gave out."""
 
