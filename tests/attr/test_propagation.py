@@ -202,7 +202,7 @@ def weighed(case: Case, layer: str, multiply: bool, custom: str) -> tuple[bool, 
     """
     if layer not in ("act1", "mid") or not isinstance(case.net, Convolving):
         return multiply, custom
-    return True, "none" if custom == "one" else custom
+    return True, custom if layer == "act1" and custom in ("two", "three") else "none"
 
 
 @given(cases, LAYERS, st.booleans(), st.booleans(), st.booleans(), customs)
