@@ -72,7 +72,7 @@ class Scene(NamedTuple):
     layer: nn.Module
     neuron: tuple[int, ...]
     together: int  # examples that gradients are asked for at once
-    inside: Tensor  # parts of what the layer gives out: of a word, or of a channel
+    inside: Tensor | None  # parts of what the layer gives out, a word's together; each entry alone if None
 
 
 def text(layers: int, tokens: int) -> Scene:
@@ -95,8 +95,7 @@ def image() -> Scene:
     x, x0 = torch.rand(16, 3, size, size), torch.zeros(16, 3, size, size)
     rows = torch.arange(size) // 4
     regions = (rows[:, None] * 8 + rows).repeat(1, 3, 1, 1)
-    channels = torch.arange(16)[None, :, None, None]
-    return Scene(model, x, x0, x, x0, regions, (3, 4, 4), model.second, (0, 0, 0), len(x), channels)
+    return Scene(model, x, x0, x, x0, regions, (3, 4, 4), model.second, (0, 0, 0), len(x), None)
 
 
 Made = Callable[[], Any]
