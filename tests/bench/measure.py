@@ -89,11 +89,14 @@ def _fork(prepare: Callable[[], Callable[[str], Callable[[], Any]]], names: list
     torch.set_num_threads(1)  # a process with threads cannot be copied
     named, context = prepare(), multiprocessing.get_context("fork")
     for name in names:
-        process = context.Process(target=_child, args=(named, name, pipe, 3))
-        process.start()
-        process.join()
-        if process.exitcode:
-            pipe.send(float("nan"))
+        found = [float("nan")]
+        for _ in range(2):  # the smaller: pages of libraries come and go
+            here, there = context.Pipe()
+            process = context.Process(target=_child, args=(named, name, there, 3))
+            process.start()
+            process.join()
+            found += [here.recv()] if here.poll() else []
+        pipe.send(min(found[1:], default=found[0]))
 
 
 def peaks(prepare: Callable[[], Callable[[str], Callable[[], Any]]], names: list[str]) -> dict[str, float]:
