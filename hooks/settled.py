@@ -22,9 +22,8 @@ def settled(places: Sequence[Place], run: Callable[[Tensor], Tensor], everyone: 
     """The modules that are done when a pass comes to the first of the places, and what they gave out: for `skipped`.
 
     `run(owner)` gives the model's output for rows of the examples `everyone` (B,). A module counts if it is in eval
-    mode, gives out a row for each example and leaves what it was given as it was. None do where that would save
-    little, where it would take much memory, or where it is not so in truth: with them skipped, the output of other rows
-    must come out the same.
+    mode and gives out a row for each example. None do where that would save little, where it would take much memory, or
+    where the model needs more of them than what they gave out: without them, other rows must come out the same.
     """
     noted = _Noted(len(everyone))
     hooks = (
@@ -41,7 +40,7 @@ def settled(places: Sequence[Place], run: Callable[[Tensor], Tensor], everyone: 
 
 
 def _same(passed: Passed, run: Callable[[Tensor], Tensor], everyone: Tensor, output: Tensor) -> bool:
-    rows = torch.cat([everyone[:1], everyone.flip(0)])  # one more, and in another order
+    rows = torch.cat([everyone[:1], everyone])  # one more, so that each is in another place
     try:
         with skipped(passed, rows, len(everyone)):
             again = run(rows)
@@ -63,7 +62,6 @@ class _Entered(NamedTuple):
     module: nn.Module
     done: int  # how many were done before
     ran: int
-    versions: list[int]  # of what it was given
 
 
 class _Noted:
@@ -80,7 +78,7 @@ class _Noted:
 
     def enter(self, module: nn.Module, args: Any) -> None:
         if threading.get_ident() == self.thread:
-            self.inside.append(_Entered(module, len(self.done), self.ran, _versions(args)))
+            self.inside.append(_Entered(module, len(self.done), self.ran))
             self.ran += 1
 
     def leave(self, module: nn.Module, args: Any, output: Any) -> None:
@@ -88,7 +86,7 @@ class _Noted:
             return
         while (entered := self.inside.pop()).module is not module:  # one that was left by an error
             pass
-        if not self.closed and self._counts(module, args, output) and entered.versions == _versions(args):
+        if not self.closed and self._counts(module, output):
             entries = sum(t.numel() for t in tensors_of(output))
             del self.done[entered.done :]  # its parts
             if sum(done.entries for done in self.done) + entries > MOST:
@@ -97,28 +95,12 @@ class _Noted:
             own = with_tensors(output, [t.clone() for t in tensors_of(output)])  # it may be written on later
             self.done.append(_Done(module, own, self.ran - entered.ran, entries))
 
-    def _counts(self, module: nn.Module, args: Any, output: Any) -> bool:
-        if isinstance(module, torch.jit.ScriptModule) or any(child.training for child in module.modules()):
-            return False
+    def _counts(self, module: nn.Module, output: Any) -> bool:
         parts = (
-            list(output.values()) if isinstance(output, dict) else [output] if isinstance(output, Tensor) else output
+            output.values() if isinstance(output, dict) else output if isinstance(output, (list, tuple)) else [output]
         )
-        given = {t.untyped_storage().data_ptr() for t in _tensors(args)}
-        return isinstance(parts, (list, tuple)) and all(
+        return not any(child.training for child in module.modules()) and all(
             part is None
-            or (
-                isinstance(part, Tensor)
-                and part.is_floating_point()
-                and part.shape[:1] == (self.examples,)
-                and part.untyped_storage().data_ptr() not in given
-            )
+            or (isinstance(part, Tensor) and part.is_floating_point() and part.shape[:1] == (self.examples,))
             for part in parts
         )
-
-
-def _tensors(args: Any) -> list[Tensor]:
-    return [arg for arg in args if isinstance(arg, Tensor)]
-
-
-def _versions(args: Any) -> list[int]:
-    return [t._version for t in _tensors(args) if not t.is_inference()]

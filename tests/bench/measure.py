@@ -57,6 +57,16 @@ def gemm_rate() -> float:
     return 10 * 2 * 1536**3 / (time.perf_counter() - start) / 1e9
 
 
+def product_rate(product: Callable[..., Any]) -> float:
+    """GFLOP/s of a function x, weight -> x Wᵀ at the size of BERT-base's layers: 128 × 768 × 768."""
+    x, weight = torch.randn(128, 768), torch.randn(768, 768)
+    product(x, weight)
+    start = time.perf_counter()
+    for _ in range(100):
+        product(x, weight)
+    return 100 * 2 * 128 * 768**2 / (time.perf_counter() - start) / 1e9
+
+
 def _memory(name: str) -> int:
     """A line of /proc/self/status in KiB; ru_maxrss would do, were it not inherited from the parent."""
     lines = Path("/proc/self/status").read_text().splitlines()

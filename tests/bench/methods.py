@@ -23,8 +23,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from transformers import BertConfig, BertForSequenceClassification
 
 import xai_nlp.attr as ours
-from tests.bench.measure import largest_difference, paired, peaks
+from tests.bench.measure import largest_difference, paired, peaks, product_rate
 from tests.models.tiny_writing import writing
+from xai_nlp.hooks import products
 
 TOGETHER = 8
 PACKAGES = {"ours": ours, "captum": captum}
@@ -251,8 +252,12 @@ AT_ONCE = set(TAKEN) - {"DataLoaderAttribution"} | {n for n in INSIDE if "Featur
 SLOPES = {"DeepLift", "DeepLiftShap", "LayerDeepLift", "LayerDeepLiftShap", "NeuronDeepLift", "NeuronDeepLiftShap"}
 
 
-def scene(which: str, layers: int, tokens: int) -> Scene:
-    return {"text": partial(text, layers, tokens), "image": image, "prompt": image}[which]()
+def scene(which: str, layers: int, tokens: int, double: bool = False) -> Scene:
+    made = {"text": partial(text, layers, tokens), "image": image, "prompt": image}[which]()
+    if not double:
+        return made
+    made.model.double()
+    return Scene(*(part.double() if isinstance(part, Tensor) and part.is_floating_point() else part for part in made))
 
 
 def works(which: str) -> dict[str, Bind]:
@@ -315,14 +320,18 @@ TITLES = {
 
 
 def run(given: argparse.Namespace) -> None:
-    print(f"torch {torch.__version__}, threads: {torch.get_num_threads()}, float32, time of the processor")
+    if given.torch_products:
+        products.faster = lambda: False  # type: ignore[assignment]
+    print(f"torch {torch.__version__}, threads: {torch.get_num_threads()}, time of the processor")
+    rates = [f"{product_rate(product):.0f}" for product in (nn.functional.linear, products.product)]
+    print(f"products: torch's {rates[0]}, oneDNN's {rates[1]} GFLOP/s")
     for which in given.models:
         names = [name for name in works(which) if not given.only or name in given.only]
         make = partial(prepared, which, given.layers, given.tokens)
         memory = peaks(make, [f"{who}|{name}" for name in names for who in PACKAGES]) if given.memory else {}
         print(f"\n{TITLES[which].format(**vars(given))}\n")
         print("| name | ours ms | Captum ms | ratio | largest difference | ours MiB | Captum MiB |\n|---|" + "--:|" * 6)
-        made = scene(which, given.layers, given.tokens)
+        made = scene(which, given.layers, given.tokens, given.double)
         for name in names:
             print(row(which, name, made, given.seconds, memory), flush=True)
         for (model, name), why in ALONE.items():
@@ -338,4 +347,6 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--only", nargs="*", help="names; all without")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each name, at least three rounds")
     parser.add_argument("--no-memory", dest="memory", action="store_false")
+    parser.add_argument("--double", action="store_true", help="values and times in float64")
+    parser.add_argument("--torch-products", action="store_true", help="no product is handed to oneDNN")
     parser.set_defaults(run=run)

@@ -22,7 +22,7 @@ def x(rows=B, *more, seed=0):
 
 
 def deep(*inner):
-    """Some layers, and one more, `last`, that the place is before."""
+    """Some layers between two others."""
     torch.manual_seed(1)
     return nn.Sequential(nn.Linear(WIDTH, WIDTH), *inner, nn.Linear(WIDTH, WIDTH)).eval()
 
@@ -114,11 +114,16 @@ class Written(nn.Module):
         return self.second(hidden)
 
 
-def test_what_writes_on_its_input_runs_again():
+def test_a_model_that_needs_what_a_layer_wrote_on():
     net = Written().eval()
-    modules, passed = found(net, Site(net.second))
-    assert modules == [net.first, net.second]
-    with skipped(passed[:1], OWNER, B):
+    assert found(net, Site(net.second, "input"))[0] == []
+
+
+def test_an_activation_in_place():
+    net = deep(nn.ReLU(inplace=True), nn.ReLU(inplace=True))
+    modules, passed = found(net, Site(net[2]))
+    assert modules == [net[0], net[1], net[2]]
+    with skipped(passed, OWNER, B):
         torch.testing.assert_close(net(x()[OWNER]), net(x())[OWNER])
 
 
@@ -147,6 +152,27 @@ def test_rows_that_are_not_in_the_first_dimension(length):
     assert found(net, Site(net.flat, "input"), x(B, length))[0] == []
 
 
+def test_the_others_are_done_where_one_has_its_rows_elsewhere():
+    net = deep(nn.Tanh(), Turned(), nn.Tanh()).eval()
+    modules, _ = found(net, Site(net[2].flat, "input"), x(B, B + 2))
+    assert modules == [net[0], net[1]]
+
+
+class Largest(nn.Module):
+    def forward(self, x):
+        return x.argmax(1)
+
+
+def test_numbers_of_things_are_found_again():
+    torch.manual_seed(1)
+    begin = [nn.Linear(WIDTH, WIDTH), nn.Tanh()]
+    net = nn.Sequential(*begin, Largest(), nn.Embedding(WIDTH, WIDTH), nn.Linear(WIDTH, 2)).eval()
+    modules, passed = found(net, Site(net[3]))
+    assert modules == [*begin, net[3]]
+    with skipped(passed, OWNER, B):
+        torch.testing.assert_close(net(x()[OWNER]), net(x())[OWNER])
+
+
 class Mixed(nn.Module):
     """Each row takes the next one's."""
 
@@ -160,6 +186,23 @@ class Mixed(nn.Module):
 
 def test_rows_that_depend_on_each_other():
     net = Mixed().eval()
+    assert found(net, Site(net.last, "input"))[0] == []
+
+
+def test_a_model_that_breaks_without_what_is_skipped():
+    class Remembering(nn.Module):
+        """A layer that leaves its rows where a later one looks for them."""
+
+        def __init__(self):
+            super().__init__()
+            self.first, self.last, self.seen = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH), []
+
+        def forward(self, x):
+            return self.last(self.first(x)) + self.seen.pop()
+
+    net = Remembering().eval()
+    own = net.first.forward
+    net.first.forward = lambda x: net.seen.append(x) or own(x)
     assert found(net, Site(net.last, "input"))[0] == []
 
 
