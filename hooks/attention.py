@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from xai_nlp.errors import InvalidInput, Unsupported
-from xai_nlp.hooks.probabilities import by_probabilities
+from xai_nlp.hooks.attention_function import by_probabilities
 from xai_nlp.hooks.replace import Passed, outermost_blocks
 from xai_nlp.hooks.scope import attached
 
-Visit = Callable[[int, Tensor], Tensor | None]
+EditFn = Callable[[int, Tensor], Tensor | None]
 
 #: Families that compute attention by themselves: class of the module -> its child that takes what leaves softmax.
 AFTER_SOFTMAX = {
@@ -54,7 +54,7 @@ VISION = {"vision_model", "vision_tower", "visual", "r_layers", "visn_self_att"}
 
 
 @contextmanager
-def intercepted(model: nn.Module, visit: Visit) -> Iterator[None]:
+def intercepted(model: nn.Module, visit: EditFn) -> Iterator[None]:
     """Hand each attention matrix to `visit(layer, probabilities)` as the model runs; what it returns, if any, is used.
 
     Probabilities are (B, H, Q, K), after softmax and before dropout, masked keys at 0; H counts query heads, also where
@@ -115,7 +115,7 @@ class AttentionSite:
     def visits(self) -> int:
         return len(self.numbers)
 
-    def opened(self, visit: Callable[[Any], Any]) -> AbstractContextManager[None]:
+    def open(self, visit: Callable[[Any], Any]) -> AbstractContextManager[None]:
         wanted = frozenset(self.numbers)
         return intercepted(self.model, lambda layer, p: visit(p) if layer in wanted else None)
 

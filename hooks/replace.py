@@ -9,17 +9,17 @@ from typing import Any
 from torch import Tensor, nn
 
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.scope import Place, tensors_of, visited, with_tensors
+from xai_nlp.hooks.scope import HookPoint, hooked, tensors_of, with_tensors
 
 
-def replaced(replacements: Sequence[tuple[Place, Sequence[Tensor]]]) -> AbstractContextManager[None]:
+def replaced(replacements: Sequence[tuple[HookPoint, Sequence[Tensor]]]) -> AbstractContextManager[None]:
     """During the next forward pass each place carries the given tensors instead of its own.
 
     The modules before it still run, so positions, masks and types stay right; what they computed is dropped.
     Raises InvalidInput if a place carries another number of tensors than given.
     """
 
-    def put(place: Place, left: list[Tensor], value: Any) -> Any:
+    def put(place: HookPoint, left: list[Tensor], value: Any) -> Any:
         found = len(tensors_of(value))
         if found > len(left) or (place.visits == 1 and found < len(left)):
             raise InvalidInput(
@@ -32,7 +32,7 @@ def replaced(replacements: Sequence[tuple[Place, Sequence[Tensor]]]) -> Abstract
 
     queues = [(place, list(tensors)) for place, tensors in replacements]
     given = {id(left): len(left) for _, left in queues}
-    return visited([(place, partial(put, place, left)) for place, left in queues])
+    return hooked([(place, partial(put, place, left)) for place, left in queues])
 
 
 Passed = Sequence[tuple[nn.Module, Any]]  # modules, and what each gave out, in the order in which they ran

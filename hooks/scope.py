@@ -27,11 +27,11 @@ def attached(registrations: Iterable[Callable[[], RemovableHandle]]) -> Iterator
         yield
 
 
-Visit = Callable[[Any], Any]
+EditFn = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Site:
+class ModulePoint:
     """A place in a model where tensors pass: what a module takes in, or gives out, at its n-th call of a forward pass.
 
     `call` matters where layers share one module (ALBERT); it counts from 0.
@@ -52,7 +52,7 @@ class Site:
         """How often a forward pass comes by."""
         return 1
 
-    def opened(self, visit: Visit) -> AbstractContextManager[None]:
+    def open(self, visit: EditFn) -> AbstractContextManager[None]:
         """While open, `visit` gets what passes here; what it returns, if not None, goes on instead."""
         hook = _hook(self, visit)
         if self.side == "input":
@@ -60,16 +60,16 @@ class Site:
         return attached([partial(self.module.register_forward_hook, hook)])
 
 
-class Place(Protocol):
+class HookPoint(Protocol):
     """Where tensors pass in a model: a Site, or the attention matrices of some layers (`attention.AttentionSite`)."""
 
     @property
     def visits(self) -> int: ...
 
-    def opened(self, visit: Visit) -> AbstractContextManager[None]: ...
+    def open(self, visit: EditFn) -> AbstractContextManager[None]: ...
 
 
-def _hook(site: Site, visit: Visit) -> Callable[..., Any]:
+def _hook(site: ModulePoint, visit: EditFn) -> Callable[..., Any]:
     """A hook that hands the site's value to `visit`, at the right call and in the thread that asked.
 
     Another thread that runs the same model meets our hook, and must neither see nor change a thing.
@@ -99,14 +99,14 @@ def _hook(site: Site, visit: Visit) -> Callable[..., Any]:
 
 
 @contextmanager
-def visited(visits: Sequence[tuple[Place, Visit]]) -> Iterator[None]:
+def hooked(visits: Sequence[tuple[HookPoint, EditFn]]) -> Iterator[None]:
     """Hand each place's value to its visit during the next forward pass; what it returns, if not None, goes on instead.
 
     Good for one forward pass at a time: a site's `call` is counted from where this context opens.
     """
     with ExitStack() as stack:
         for place, visit in visits:
-            stack.enter_context(place.opened(visit))
+            stack.enter_context(place.open(visit))
         yield
 
 
@@ -139,7 +139,7 @@ def with_tensors(value: Any, tensors: Iterable[Tensor]) -> Any:
 class Seen:
     """What `captured` caught so far: for each place its tensors, in the order in which they passed."""
 
-    places: Sequence[Place]
+    places: Sequence[HookPoint]
     caught: dict[int, tuple[Tensor, ...]] = field(default_factory=dict)
     visits: Counter[int] = field(default_factory=Counter)
 
@@ -158,7 +158,7 @@ class Seen:
 
 @contextmanager
 def captured(
-    places: Sequence[Place],
+    places: Sequence[HookPoint],
     *,
     differentiable: bool = False,
     rows: int | None = None,
@@ -198,5 +198,5 @@ def captured(
         seen.visits[i] += 1
         return with_tensors(value, (t.clone() for t in tensors)) if differentiable else None
 
-    with visited([(place, partial(keep, i)) for i, place in enumerate(places)]):
+    with hooked([(place, partial(keep, i)) for i, place in enumerate(places)]):
         yield seen

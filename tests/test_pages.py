@@ -12,8 +12,8 @@ import pytest
 from tests.attr.calls import ROWS
 from tests.contract.test_methods import model_for, problem_of
 from tests.recipes import choosing
+from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.scope import attached
-from xai_nlp.hooks.state import borrowed
 from xai_nlp.methods import METHODS, find_method
 
 pytestmark = pytest.mark.slow
@@ -82,7 +82,7 @@ def passes(name):
         lambda: model.hidden.register_full_backward_hook(lambda *_: back.append(1)),
     ]):  # fmt: skip
         problem = problem_of(model, over=METHODS[name].over)
-        with borrowed(model, evaluate=True):
+        with frozen_model(model, evaluate=True):
             find_method(name).scores(problem)
     return sum(rows) / problem.examples, len(back)
 

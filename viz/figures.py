@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xai_nlp.core.picture import Picture
+from xai_nlp.core.image import ImageAttribution
 from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput, UnknownName, UnreadableFile
 from xai_nlp.viz.canvas import colour_map, drawable, figure_of, fraction, save_figure, worded
@@ -85,7 +85,7 @@ def save_image(
     save_figure(partial(image_figure, explanation, methods, **options), path)
 
 
-def decoded(picture: Picture) -> np.ndarray:
+def decoded(picture: ImageAttribution) -> np.ndarray:
     """The image's pixels, (height, width, 3), 0–255. Raises UnreadableFile."""
     from PIL import Image
 
@@ -96,7 +96,7 @@ def decoded(picture: Picture) -> np.ndarray:
         raise UnreadableFile(f"the image of this explanation cannot be drawn: {error}.") from None
 
 
-def region_map(picture: Picture, shape: tuple[int, int]) -> np.ndarray:
+def region_map(picture: ImageAttribution, shape: tuple[int, int]) -> np.ndarray:
     """The score of each pixel’s region, (rows, columns): of those that overlap the smallest; 0 where none is."""
     found = np.zeros(shape)
     if picture.shapes is not None:
@@ -116,7 +116,7 @@ def region_map(picture: Picture, shape: tuple[int, int]) -> np.ndarray:
     return found
 
 
-def _picture(explanation: Explanation) -> Picture:
+def _picture(explanation: Explanation) -> ImageAttribution:
     if explanation.picture is None:
         raise InvalidInput("this explanation has no image; explain a question about one with image=….")
     return explanation.picture
@@ -138,7 +138,7 @@ def _colours(sign: str) -> Any:
 
 
 def _draw_regions(
-    explanation: Explanation, picture: Picture, ax: Axes, sign: str, opacity: float, colour_bar: bool
+    explanation: Explanation, picture: ImageAttribution, ax: Axes, sign: str, opacity: float, colour_bar: bool
 ) -> None:
     """The image grey and faint, and each region's outline in the colour of its score; dashed against."""
     from matplotlib.cm import ScalarMappable
@@ -172,7 +172,7 @@ def _draw_regions(
         bar.set_xlabel(drawable(explanation.unit or "no unit"), **worded())
 
 
-def _outlined(picture: Picture) -> list[tuple[list[list[tuple[float, float]]], float]]:
+def _outlined(picture: ImageAttribution) -> list[tuple[list[list[tuple[float, float]]], float]]:
     """Each region's outline in pixels, and its score; what is small comes last."""
     if picture.shapes is not None:
         raster = shrunk(picture.shapes.numpy())

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from xai_nlp.core.arrays import Matrices
+from xai_nlp.core.arrays import AttentionAttribution
 from xai_nlp.core.result import Explanation
 from xai_nlp.viz.ansi import INK, SOFT, harmless
 from xai_nlp.viz.digits import signed
@@ -37,7 +37,7 @@ def _lines(explanation: Explanation) -> Iterator[RenderableType]:
         yield _pairs(explanation, stack)
 
 
-def _grid(stack: Matrices) -> Table:
+def _grid(stack: AttentionAttribution) -> Table:
     heads = head_numbers(stack)
     largest = peak(heads.flat)
     table = Table.grid(padding=(0, 1))
@@ -54,7 +54,7 @@ def _on(number: float, largest: float) -> str:
     return f"on {hexadecimal(DARK.colour(number, largest))}" if number else ""
 
 
-def _pairs(explanation: Explanation, stack: Matrices) -> Table:
+def _pairs(explanation: Explanation, stack: AttentionAttribution) -> Table:
     queries, keys = stack.queries or explanation.tokens, stack.keys or explanation.tokens
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right")

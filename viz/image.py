@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xai_nlp.core.picture import Box, Picture
+from xai_nlp.core.image import Box, ImageAttribution
 from xai_nlp.core.result import SPECIAL, Explanation
 from xai_nlp.viz.digits import percent, signed, unsigned, with_unit
 from xai_nlp.viz.outlines import outline, shrunk
@@ -82,7 +82,7 @@ class Seen:
     links: str  # JSON for the script; "" where nothing is known of what words drew on
 
 
-def source(picture: Picture) -> str:
+def source(picture: ImageAttribution) -> str:
     """The image as a data URL."""
     kind = next((name for start, name in PLAIN.items() if picture.image.startswith(start)), "png")
     return f"data:image/{kind};base64,{base64.b64encode(picture.image).decode('ascii')}"
@@ -139,7 +139,7 @@ def seen(item: Explanation, words: Explanation, own: float, shared: float) -> Se
 # Where regions are ---------------------------------------------------------------------------------------------------
 
 
-def _paths(picture: Picture) -> tuple[list[str], str]:
+def _paths(picture: ImageAttribution) -> tuple[list[str], str]:
     """The outline of each region, and how its units become pixels."""
     if picture.shapes is not None:
         raster, (width, height) = shrunk(picture.shapes.numpy()), picture.size
@@ -156,7 +156,7 @@ def _rectangle(box: Box, gap: float) -> str:
     return "M{0} {1}H{2}V{3}H{0}Z".format(*map(_number, corners))
 
 
-def _badges(picture: Picture, places: Sequence[int]) -> dict[int, tuple[str, str]]:
+def _badges(picture: ImageAttribution, places: Sequence[int]) -> dict[int, tuple[str, str]]:
     """Where the places of the strongest regions are written: in the middle of each; of boxes in a corner.
 
     Boxes lie within each other, and the middle of one is often that of another.
@@ -173,12 +173,12 @@ def _badges(picture: Picture, places: Sequence[int]) -> dict[int, tuple[str, str
     return found
 
 
-def _letter(picture: Picture) -> float:
+def _letter(picture: ImageAttribution) -> float:
     """The height of a badge, in pixels of the image."""
     return math.sqrt(picture.size[0] * picture.size[1]) / LETTERS
 
 
-def middle(picture: Picture, region: int) -> tuple[float, float]:
+def middle(picture: ImageAttribution, region: int) -> tuple[float, float]:
     """A point inside a region, in pixels."""
     if picture.shapes is not None:
         raster = picture.shapes.numpy()
@@ -202,7 +202,7 @@ def _number(value: float) -> str:
 # What is said of them ------------------------------------------------------------------------------------------------
 
 
-def strongest_regions(picture: Picture, top: int | None = None) -> list[int]:
+def strongest_regions(picture: ImageAttribution, top: int | None = None) -> list[int]:
     """The regions with the largest |score|, strongest first, without zeros."""
     known = [r for r, score in enumerate(picture.scores) if score]
     return sorted(known, key=lambda r: -abs(picture.scores[r]))[:top]

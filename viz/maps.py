@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xai_nlp.core.arrays import Matrices
+from xai_nlp.core.arrays import AttentionAttribution
 from xai_nlp.core.result import Explanation
 from xai_nlp.viz.digits import signed, unsigned, with_unit
 from xai_nlp.viz.packing import levels_for, numbers_of
@@ -99,7 +99,7 @@ def _layers(words: Explanation) -> Table | None:
     return Table(tuple(words.tokens[i] for i in shown), lines)
 
 
-def head_numbers(stack: Matrices) -> np.ndarray:
+def head_numbers(stack: AttentionAttribution) -> np.ndarray:
     """One number for each head, (layers, H): what it carries, the sum of its matrix.
 
     Weights add up to the number of tokens in every head; there it is how peaked they are, the largest weight of each
@@ -108,7 +108,7 @@ def head_numbers(stack: Matrices) -> np.ndarray:
     return stack.scores.numpy().max(3).mean(2, dtype=np.float64) if stack.weights else stack.heads()
 
 
-def _stack(name: str, stack: Matrices, words: Explanation, levels: int) -> Stack:
+def _stack(name: str, stack: AttentionAttribution, words: Explanation, levels: int) -> Stack:
     heads = head_numbers(stack)
     largest = peak(heads.flat)
     many = heads.shape[1] > 1
@@ -150,7 +150,7 @@ def brief(number: float, largest: float) -> str:
     return signed(number, (largest if largest >= 1 else 10 * largest) or None).removeprefix("+").replace("0.", ".", 1)
 
 
-def strongest_entries(stack: Matrices, most: int) -> list[tuple[int, int, int, int, float]]:
+def strongest_entries(stack: AttentionAttribution, most: int) -> list[tuple[int, int, int, int, float]]:
     """(layer, head, query, key, number) of the entries with the largest sizes, the largest first."""
     scores = stack.scores.numpy()
     sizes = np.abs(scores).reshape(-1)
@@ -162,7 +162,7 @@ def strongest_entries(stack: Matrices, most: int) -> list[tuple[int, int, int, i
     return [(*place, float(scores[place])) for place in places]
 
 
-def _pairs(stack: Matrices, words: Explanation, many: bool) -> tuple[Pair, ...]:
+def _pairs(stack: AttentionAttribution, words: Explanation, many: bool) -> tuple[Pair, ...]:
     queries, keys = stack.queries or words.tokens, stack.keys or words.tokens
     found = strongest_entries(stack, PAIRS)
     largest = peak(number for *_, number in found)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from xai_nlp.core.arrays import Matrices
+from xai_nlp.core.arrays import AttentionAttribution
 from xai_nlp.core.result import Explanation
 from xai_nlp.viz.wording import segment_names
 
@@ -17,7 +17,7 @@ LEVELS = (127, 63, 31)  # the most whose stack stays within a page's
 BUDGET = 5_000_000  # characters
 
 
-def levels_for(stack: Matrices) -> int:
+def levels_for(stack: AttentionAttribution) -> int:
     """How many levels a number has on each side of zero; fewer for large stacks full of noise, which does not deflate.
 
     Judged by the layer in the middle.
@@ -43,7 +43,7 @@ def levels_of(matrix: np.ndarray, peak: float, levels: int) -> np.ndarray:
     return (np.sign(matrix) * np.rint(levels * np.sqrt(shares))).astype(np.int8)
 
 
-def packed(stack: Matrices, levels: int) -> dict[str, object]:
+def packed(stack: AttentionAttribution, levels: int) -> dict[str, object]:
     """For each layer the heads' matrices, in one deflated stream, and each one's peak.
 
     Sums are packed as matrices of their own, since rounded numbers do not add up: over the heads of a layer, the first

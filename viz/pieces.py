@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from xai_nlp.core.reduce import Span
+from xai_nlp.core.reductions import Span
 from xai_nlp.core.result import SPECIAL, Explanation
 
 

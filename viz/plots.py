@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from xai_nlp.core.arrays import Matrices
+    from xai_nlp.core.arrays import AttentionAttribution
 
 LETTERS = 32  # of a token beside its bar
 LARGEST = 30  # inches that the cells of a map may take
@@ -155,7 +155,7 @@ def save_attention(
     save_figure(partial(attention_figure, explanation, layer=layer, head=head, stack=stack), path)
 
 
-def _stack(explanation: Explanation, name: str) -> Matrices:
+def _stack(explanation: Explanation, name: str) -> AttentionAttribution:
     if name not in explanation.attention:
         known = ", ".join(explanation.attention) or "none; explain with attention=True or a method over attention"
         raise InvalidInput(f"this explanation has no {name!r} attention; it has {known}.")

@@ -8,16 +8,16 @@ from xai_nlp._version import __version__
 if TYPE_CHECKING:
     from xai_nlp.core.result import Explanation, Explanations
     from xai_nlp.insights.widget import Insights
+    from xai_nlp.tasks.api import explain, load
     from xai_nlp.tasks.explainer import Explainer
-    from xai_nlp.tasks.front import explain, load
 
 _HOME = {
     "Explainer": "xai_nlp.tasks.explainer",
     "Explanation": "xai_nlp.core.result",
     "Explanations": "xai_nlp.core.result",
     "Insights": "xai_nlp.insights.widget",
-    "explain": "xai_nlp.tasks.front",
-    "load": "xai_nlp.tasks.front",
+    "explain": "xai_nlp.tasks.api",
+    "load": "xai_nlp.tasks.api",
 }
 __all__ = ["Explainer", "Explanation", "Explanations", "Insights", "__version__", "explain", "load"]
 

@@ -21,8 +21,8 @@ import xai_nlp.attr as ours
 from tests.attr.calls import ROWS
 from tests.attr.drawn import Case
 from tests.attr.test_random_comparison import asked
+from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.hooks.scope import attached
-from xai_nlp.hooks.state import fingerprint
 
 NAMES = list(ROWS)
 

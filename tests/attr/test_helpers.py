@@ -18,7 +18,7 @@ import xai_nlp.attr as ours
 from tests.attr.networks import Net
 from tests.attr.test_against_captum import SINGLE, cases, quick, same
 from tests.models.tiny import tiny
-from xai_nlp.hooks.state import fingerprint
+from xai_nlp.hooks.model_state import fingerprint
 
 BOTH = (captum, ours)
 seeds = st.integers(0, 10_000)

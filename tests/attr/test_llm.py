@@ -14,10 +14,10 @@ from PIL import Image
 from torch import nn
 
 import xai_nlp.attr as ours
-from tests.models.tiny_writing import WRITERS, writing
+from tests.models.tiny_generation import WRITERS, writing
 from xai_nlp.attr.llm import readable
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.state import fingerprint
+from xai_nlp.hooks.model_state import fingerprint
 
 quick = settings(max_examples=35, deadline=None, suppress_health_check=list(HealthCheck))
 seeds = st.integers(0, 10_000)

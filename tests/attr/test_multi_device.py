@@ -23,8 +23,8 @@ import xai_nlp
 import xai_nlp.attr as ours
 from tests.attr.drawn import Convolutional, Linear
 from xai_nlp.errors import InvalidInput
+from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.hooks.offload import device_of, weight_of
-from xai_nlp.hooks.state import fingerprint
 
 
 class Offloaded:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import xai_nlp.attr as ours
 from tests.attr.networks import Net
-from xai_nlp.hooks.state import fingerprint
+from xai_nlp.hooks.model_state import fingerprint
 
 quick = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 import xai_nlp.attr as ours
 from tests.models.tiny import tiny
+from xai_nlp.hooks.model_state import fingerprint, frozen_model
 from xai_nlp.hooks.scope import attached
-from xai_nlp.hooks.state import borrowed, fingerprint
 from xai_nlp.methods.propagation import GammaRule, IdentityRule, NoRule, ZPlusRule
 
 quick = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
@@ -570,7 +570,7 @@ def test_nothing_is_left_behind(name, fails):
     hooks = torch.nn.modules.module
     assert not hooks._global_forward_hooks
     assert not hooks._global_forward_pre_hooks
-    with torch.enable_grad(), borrowed(net):  # gradients flow as they did
+    with torch.enable_grad(), frozen_model(net):  # gradients flow as they did
         z = x.clone().requires_grad_()
         plain = torch.autograd.grad(net(z)[:, 1].sum(), z)[0]
     torch.testing.assert_close(ours.Saliency(net).attribute(x, 1, abs=False), plain)

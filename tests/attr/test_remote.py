@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import xai_nlp.attr as ours
-from tests.models.tiny_writing import writing
+from tests.models.tiny_generation import writing
 
 PROMPT, ANSWER = "The plot is thin", " great movie"
 

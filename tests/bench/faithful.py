@@ -15,10 +15,10 @@ from rich.table import Table
 
 import xai_nlp
 from xai_nlp.core.result import SPECIAL, Explanation
-from xai_nlp.hooks.state import borrowed
+from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.methods import METHODS
 from xai_nlp.metrics.squad import read_squad
-from xai_nlp.tasks.spans import CONTEXT
+from xai_nlp.tasks.qa_decoding import CONTEXT
 
 
 def read(path: Path, most: int | None) -> list[dict[str, Any]]:
@@ -81,7 +81,7 @@ def span_log_probabilities(explainer: Any, texts: list[tuple[str, str]], spans: 
     """log p(start) + log p(end) of the tokens at these characters of each context."""
     rows = explainer._encode(texts)
     found = []
-    with borrowed(explainer.model, evaluate=True):
+    with frozen_model(explainer.model, evaluate=True):
         outputs = explainer._outputs(rows)
     for e, (start, end) in enumerate(spans):
         (r,) = [r for r, row in enumerate(rows) if row.example == e]

@@ -24,8 +24,8 @@ from transformers import BertConfig, BertForSequenceClassification
 
 import xai_nlp.attr as ours
 from tests.bench.measure import largest_difference, paired, peaks, product_rate
-from tests.models.tiny_writing import writing
-from xai_nlp.hooks import products
+from tests.models.tiny_generation import writing
+from xai_nlp.hooks import onednn
 
 TOGETHER = 8
 PACKAGES = {"ours": ours, "captum": captum}
@@ -321,9 +321,9 @@ TITLES = {
 
 def run(given: argparse.Namespace) -> None:
     if given.torch_products:
-        products.faster = lambda: False  # type: ignore[assignment]
+        onednn.faster = lambda: False  # type: ignore[assignment]
     print(f"torch {torch.__version__}, threads: {torch.get_num_threads()}, time of the processor")
-    rates = [f"{product_rate(product):.0f}" for product in (nn.functional.linear, products.product)]
+    rates = [f"{product_rate(product):.0f}" for product in (nn.functional.linear, onednn.product)]
     print(f"products: torch's {rates[0]}, oneDNN's {rates[1]} GFLOP/s")
     for which in given.models:
         names = [name for name in works(which) if not given.only or name in given.only]

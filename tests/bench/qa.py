@@ -18,12 +18,12 @@ from rich.table import Table
 from transformers import BertConfig, BertForQuestionAnswering
 
 from tests.bench.measure import gemm_rate, largest_difference, paired, peak_memory
-from xai_nlp.core.rows import Rows
-from xai_nlp.core.target import Target
-from xai_nlp.hooks.state import borrowed
-from xai_nlp.methods.path import Conductance, IntegratedGradients
+from xai_nlp.core.batching import Batching
+from xai_nlp.core.targets import Target
+from xai_nlp.hooks.model_state import frozen_model
+from xai_nlp.methods.path import Conductance, IntegratedGradientsMethod
 from xai_nlp.models.adapter import Adapter
-from xai_nlp.models.encode import Row
+from xai_nlp.models.tokenization import Row
 from xai_nlp.tasks.pose import Batch, Poser
 
 START, END = 20, 23  # the tokens of the answer
@@ -66,15 +66,15 @@ def poser_of(model: Any, ids: torch.Tensor, rows: int | None = None) -> Poser:
         target=Target(weights=weights),
         baseline="pad",
         words=words,
-        rows=Rows(limit=rows),
+        rows=Batching(limit=rows),
     )
 
 
 def ours_embeddings(model: Any, ids: torch.Tensor, steps: int, rows: int | None = None) -> torch.Tensor:
     """Start and end, integrated gradients of the embeddings: (2, L, D)."""
-    with borrowed(model):
+    with frozen_model(model):
         problem = poser_of(model, ids, rows).embeddings()
-        return IntegratedGradients(steps=steps).scores(problem).tensors[0][0]
+        return IntegratedGradientsMethod(steps=steps).scores(problem).tensors[0][0]
 
 
 def captum_embeddings(model: Any, ids: torch.Tensor, steps: int, rows: int | None = None) -> torch.Tensor:
@@ -92,7 +92,7 @@ def ours_everything(
     model: Any, ids: torch.Tensor, steps: int, rows: int | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Start and end, conductance of every layer's output (2, layers, L, D) and attention (2, layers, H, L, L)."""
-    with borrowed(model):
+    with frozen_model(model):
         poser = poser_of(model, ids, rows)
         problem = poser.embeddings(sites=[*poser.adapter.layers, poser.attention], parts=True)
         found = Conductance(steps=steps, rule="gauss_legendre").scores(problem).tensors

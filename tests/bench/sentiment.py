@@ -22,9 +22,9 @@ import xai_nlp
 import xai_nlp.attr as ours
 from tests.bench.measure import Pair, gemm_rate, largest_difference, paired, peak_memory
 from xai_nlp.attr.forward import Forward, at_layers, sites_of
-from xai_nlp.hooks.state import borrowed
-from xai_nlp.methods.path import IntegratedGradients
-from xai_nlp.models.load import load_model
+from xai_nlp.hooks.model_state import frozen_model
+from xai_nlp.methods.path import IntegratedGradientsMethod
+from xai_nlp.models.loading import load_model
 
 WORDS = [
     "the",
@@ -99,9 +99,9 @@ def to_one_percent(which: str) -> tuple[Callable[[], Any], Callable[[], Any]]:
         explained = float(model(ids).logits[0, target] - model(other).logits[0, target])
 
     def mine() -> tuple[float, int]:
-        with borrowed(model):
+        with frozen_model(model):
             problem, _ = at_layers(Forward.of(func, ids, None, target), other, sites_of(layer), None)
-            found = IntegratedGradients(tolerance=0.01).scores(problem)
+            found = IntegratedGradientsMethod(tolerance=0.01).scores(problem)
         assert found.steps is not None
         return abs(explained - float(found.tensors[0].sum())) / abs(explained), int(found.steps)
 

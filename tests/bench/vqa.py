@@ -17,9 +17,9 @@ from torch import Tensor
 from transformers import ViltConfig, ViltForQuestionAnswering
 
 from tests.bench.measure import gemm_rate, largest_difference, paired, peak_memory
-from tests.models.tiny_looking import tokenizer_of
-from xai_nlp.models.load import Loaded
-from xai_nlp.tasks.vqa import VisualQuestionAnsweringExplainer
+from tests.models.tiny_vision_language import tokenizer_of
+from xai_nlp.models.loading import LoadedModel
+from xai_nlp.tasks.visual_question_answering import VisualQuestionAnsweringExplainer
 
 SIDE, PATCH = 384, 32
 QUESTION = "what colour is the star left of the blue circle ?"
@@ -36,7 +36,7 @@ def explainer() -> VisualQuestionAnsweringExplainer:
     model = ViltForQuestionAnswering(config).eval()
     processor = ViltImageProcessorPil(size={"shortest_edge": SIDE}, size_divisor=PATCH)
     return VisualQuestionAnsweringExplainer(
-        Loaded(model, tokenizer_of(), "vilt-b32 size", "visual-question-answering", processor)
+        LoadedModel(model, tokenizer_of(), "vilt-b32 size", "visual-question-answering", processor)
     )
 
 
@@ -56,7 +56,7 @@ def theirs(steps: int, rows: int | None = None) -> tuple[Tensor, Tensor]:
     known = explainer()
     model: Any = known.model
     looking = known.looking
-    from xai_nlp.models.vision import baseline_image, read_image
+    from xai_nlp.models.images import baseline_image, read_image
 
     picture = read_image(image())
     pixels, other = (looking.tensors(shown)["pixel_values"] for shown in (picture, baseline_image(picture, "grey")))

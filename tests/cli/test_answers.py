@@ -6,7 +6,7 @@ import pytest
 
 import xai_nlp
 from tests.cli.test_app import run
-from tests.models.tiny_writing import writing
+from tests.models.tiny_generation import writing
 from xai_nlp.methods import METHODS
 
 QUESTION, CONTEXT = "Who wrote Frankenstein?", "Frankenstein was written by Mary Shelley in 1818."

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from xai_nlp.core.features import Groups
+from xai_nlp.core.batching import Batching
+from xai_nlp.core.features import FeatureMask
 from xai_nlp.core.problem import Problem
-from xai_nlp.core.rows import Rows
-from xai_nlp.hooks.scope import Site, attached
-from xai_nlp.hooks.state import borrowed, fingerprint
+from xai_nlp.hooks.model_state import fingerprint, frozen_model
+from xai_nlp.hooks.scope import ModulePoint, attached
 from xai_nlp.methods import METHODS, find_method
 
 NAMES = sorted(METHODS)
@@ -31,7 +31,7 @@ class Model(nn.Module):
         return self.out(torch.tanh(self.hidden(self.drop(torch.tanh(self.left(a) + self.right(b))))))
 
 
-class Looking(nn.Module):
+class VisionLanguageModel(nn.Module):
     """Two layers of attention over four places, with two heads."""
 
     def __init__(self) -> None:
@@ -50,7 +50,9 @@ class Looking(nn.Module):
 
 def model_for(name):
     torch.manual_seed(3)
-    return (Looking() if METHODS[name].over in ("attention", "attended values", "layer") else Model()).double()
+    return (
+        VisionLanguageModel() if METHODS[name].over in ("attention", "attended values", "layer") else Model()
+    ).double()
 
 
 @pytest.fixture
@@ -64,14 +66,14 @@ def posed(model, over):
     if over in ("attention", "layer"):
         x = (torch.randn(B, 4, 6).double() * 2,)
         sites = model.softmaxes if over == "attention" else model.mix[:1]
-        return x, (torch.zeros_like(x[0]),), {"sites": tuple(map(Site, sites))}, lambda z: model(*z)
+        return x, (torch.zeros_like(x[0]),), {"sites": tuple(map(ModulePoint, sites))}, lambda z: model(*z)
     if over == "attended values":
         weights, vectors = torch.rand(B, 2, 4, 4).double(), torch.randn(B, 2, 4, 6).double()
         x = (weights, vectors, torch.randn(B, 4, 6).double(), torch.rand(B, 4).double())
         return x, x, {}, lambda z: model(z[2])
     x = (torch.randn(B, 6).double() * 2, torch.randn(B, 3).double() * 2)
     x0 = (torch.randn(1, 6).double().expand(B, 6), torch.zeros(B, 3).double())
-    features = Groups.of((torch.arange(6)[None] // 2, torch.tensor([[3, 3, -1]])))
+    features = FeatureMask.of((torch.arange(6)[None] // 2, torch.tensor([[3, 3, -1]])))
     return x, x0, {"features": features}, lambda z: model(*z)
 
 
@@ -80,11 +82,11 @@ def problem_of(model, *, over="inputs", order=None, targets=slice(None), rows=No
     if order is not None:
         x, x0 = (tuple(t[order] for t in tensors) for tensors in (x, x0))
     rest = {**rest, "sites": sites} if sites else rest
-    return Problem(value=lambda z, owner: value(z)[:, targets], x=x, baseline=x0, rows=Rows(limit=rows), **rest)
+    return Problem(value=lambda z, owner: value(z)[:, targets], x=x, baseline=x0, rows=Batching(limit=rows), **rest)
 
 
 def run(name, model, **kwargs):
-    with borrowed(model, evaluate=True):
+    with frozen_model(model, evaluate=True):
         return find_method(name).scores(problem_of(model, over=METHODS[name].over, **kwargs))
 
 
@@ -111,11 +113,11 @@ def test_model_and_inputs_are_handed_back_as_they_came(name, failure, model):
 
     torch.set_rng_state(rng)
     if failure:
-        with attached([lambda: model.hidden.register_forward_hook(explode)]), borrowed(model, evaluate=True):
+        with attached([lambda: model.hidden.register_forward_hook(explode)]), frozen_model(model, evaluate=True):
             with pytest.raises(ZeroDivisionError):
                 find_method(name).scores(problem)
     else:
-        with borrowed(model, evaluate=True):
+        with frozen_model(model, evaluate=True):
             find_method(name).scores(problem)
     assert fingerprint(model) == before
     assert torch.equal(torch.get_rng_state(), rng)
@@ -126,7 +128,7 @@ def test_model_and_inputs_are_handed_back_as_they_came(name, failure, model):
 @pytest.mark.parametrize("name", COMPLETE)
 def test_complete_methods_share_out_the_difference(name, model):
     options = {"steps": 64} if "steps" in METHODS[name].__dataclass_fields__ else {}
-    with borrowed(model, evaluate=True):
+    with frozen_model(model, evaluate=True):
         problem = dataclasses.replace(problem_of(model, over=METHODS[name].over), features=None)
         scores = find_method(name, options).scores(problem)
         start = problem.values(problem.baseline, problem.everyone)
@@ -140,7 +142,7 @@ def test_complete_methods_share_out_the_difference(name, model):
 @pytest.mark.parametrize("name", [name for name in COMPLETE if "tolerance" in METHODS[name].__dataclass_fields__])
 @pytest.mark.parametrize("tolerance", [0.05, 1e-3, 1e-8])
 def test_auto_meets_its_tolerance(name, tolerance, model):
-    with borrowed(model, evaluate=True):
+    with frozen_model(model, evaluate=True):
         scores = find_method(name, {"tolerance": tolerance}).scores(problem_of(model, over=METHODS[name].over))
     difference = scores.value - scores.baseline_value
     total = sum(t.flatten(2).sum(2) for t in scores.tensors)
@@ -165,7 +167,7 @@ def test_targets_do_not_see_each_other(name, model):
     together = run(name, model).tensors
     for k in range(T):
         alone = run(name, model, targets=slice(k, k + 1)).tensors
-        if METHODS[name].compares and "steps" in METHODS[name].__dataclass_fields__:
+        if METHODS[name].needs_baseline and "steps" in METHODS[name].__dataclass_fields__:
             close(alone, [t[:, k : k + 1] for t in together], atol=1e-3)  # each may stop refining at another level
         else:
             close(alone, [t[:, k : k + 1] for t in together])
@@ -194,7 +196,7 @@ def test_repeats(name, model):
 
 @pytest.mark.parametrize("name", [n for n in NAMES if METHODS[n].inner and METHODS[n].over == "inputs"])
 def test_several_sites_in_one_sweep_equal_each_alone(name, model):
-    sites = (Site(model.left), Site(model.hidden))
+    sites = (ModulePoint(model.left), ModulePoint(model.hidden))
     together = run(name, model, sites=sites).tensors
     for k, site in enumerate(sites):
         close(run(name, model, sites=(site,)).tensors, together[k : k + 1])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from xai_nlp.core.adaptive import LADDER, Goal, nested, refined
+from xai_nlp.core.adaptive_quadrature import LADDER, Tolerance, adaptive_quadrature, nested
 from xai_nlp.core.path import RULES, differentiation, mean_gradient, quadrature
 from xai_nlp.core.problem import Problem
 from xai_nlp.errors import InvalidInput, UnknownName
@@ -104,7 +104,7 @@ def wave(frequency, seen=None):
 def test_refinement_stops_for_each_example_by_itself_and_reuses_its_points():
     seen = []
     frequency = torch.tensor([0.5, 12.3, 20.5], dtype=torch.float64)
-    found = refined(wave(frequency, seen), Goal(tolerance=1e-6))
+    found = adaptive_quadrature(wave(frequency, seen), Tolerance(tolerance=1e-6))
     assert found.steps.tolist() == list(LADDER)
     assert sum(seen) == int(found.steps.sum())  # each point once, the ends among them
     torch.testing.assert_close(found.value[:, 0], torch.sin(frequency), atol=1e-12, rtol=0)
@@ -120,7 +120,7 @@ def test_a_kink_is_closed_in_on(through):
         return torch.relu(z[0] - 0.3) + torch.relu(0.61 - z[0]) * 3
 
     problem = Problem(value=value, x=(x,), baseline=(torch.zeros_like(x),))
-    found = refined(problem, Goal(tolerance=1e-9, max_steps=4000), through=through)
+    found = adaptive_quadrature(problem, Tolerance(tolerance=1e-9, max_steps=4000), through=through)
     expected = torch.tensor([[0.7 - 1.83], [1.7 - 1.83]], dtype=torch.float64)
     scores = found.parts[0][:, 0] if through else found.parts[0][:, 0] * x
     torch.testing.assert_close(scores, expected, atol=1e-8, rtol=0)
@@ -129,16 +129,20 @@ def test_a_kink_is_closed_in_on(through):
 
 
 def test_refinement_ends_at_max_steps():
-    found = refined(wave(torch.tensor([5000.0], dtype=torch.float64)), Goal(tolerance=1e-9, max_steps=33))
+    found = adaptive_quadrature(
+        wave(torch.tensor([5000.0], dtype=torch.float64)), Tolerance(tolerance=1e-9, max_steps=33)
+    )
     assert found.steps.tolist() == [33]
-    further = refined(wave(torch.tensor([5000.0], dtype=torch.float64)), Goal(tolerance=1e-9, max_steps=300))
+    further = adaptive_quadrature(
+        wave(torch.tensor([5000.0], dtype=torch.float64)), Tolerance(tolerance=1e-9, max_steps=300)
+    )
     assert 300 <= further.steps.item() < 600
 
 
 @pytest.mark.parametrize("bad", [{"tolerance": 0}, {"tolerance": -1}, {"max_steps": 4}])
 def test_goals_that_make_no_sense(bad):
     with pytest.raises(InvalidInput):
-        Goal(**bad)
+        Tolerance(**bad)
 
 
 def test_differentiation_matrix_differentiates():

@@ -8,7 +8,7 @@ from torch import nn
 
 from xai_nlp.core.problem import Problem
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.scope import Site, attached
+from xai_nlp.hooks.scope import ModulePoint, attached
 
 
 def test_what_lies_before_the_sites_gets_no_graph():
@@ -20,7 +20,7 @@ def test_what_lies_before_the_sites_gets_no_graph():
     def note(module, args, output):
         seen.append(output.requires_grad)
 
-    problem = Problem(value=lambda z, owner: net(z[0]), x=(x,), baseline=(x0,), sites=(Site(net[1]),))
+    problem = Problem(value=lambda z, owner: net(z[0]), x=(x,), baseline=(x0,), sites=(ModulePoint(net[1]),))
     with attached([lambda: net[0].register_forward_hook(note), lambda: net[2].register_forward_hook(note)]):
         (slope,) = problem.slope_at_x().gradients
         problem.slope(problem.x, problem.everyone, inputs_too=True)
@@ -46,7 +46,7 @@ def test_what_somebody_else_kept_is_the_node_too():
     x = torch.randn(2, 3)
     net = Recorded().requires_grad_(False)
     (slope,) = (
-        Problem(value=lambda z, owner: net(z[0]), x=(x,), baseline=(x,), sites=(Site(net.layer),))
+        Problem(value=lambda z, owner: net(z[0]), x=(x,), baseline=(x,), sites=(ModulePoint(net.layer),))
         .slope_at_x()
         .gradients
     )
@@ -60,7 +60,7 @@ def test_a_tensor_that_passes_is_left_as_it_was():
         value=lambda z, owner: (gate(passing) * z[0]).sum(1, keepdim=True),
         x=(torch.ones(2, 3),),
         baseline=(torch.zeros(2, 3),),
-        sites=(Site(gate),),
+        sites=(ModulePoint(gate),),
     )
     (slope,) = problem.slope_at_x().gradients
     torch.testing.assert_close(slope, torch.ones(2, 1, 3))
@@ -76,7 +76,7 @@ def test_a_target_that_does_not_depend_on_the_layer():
         value=lambda z, owner: net(z[0]).detach(),
         x=(torch.ones(2, 3),),
         baseline=(torch.ones(2, 3),),
-        sites=(Site(net),),
+        sites=(ModulePoint(net),),
     )
     with pytest.raises(InvalidInput, match="does not depend on the layer"):
         problem.slope_at_x()

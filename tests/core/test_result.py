@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xai_nlp.core.arrays import Array, Matrices
-from xai_nlp.core.reduce import assign, word_spans
+from xai_nlp.core.arrays import Array, AttentionAttribution
+from xai_nlp.core.reductions import assign, word_spans
 from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput, UnreadableFile
 
@@ -133,7 +133,11 @@ def with_arrays(length=4, heads=2):
     return replace(
         make(),
         layers=Array(numbers.standard_normal((2, length))),
-        attention={"self": Matrices(scores=scores, layers=("layer 0", "layer 1"), method="conductance", unit="logit")},
+        attention={
+            "self": AttentionAttribution(
+                scores=scores, layers=("layer 0", "layer 1"), method="conductance", unit="logit"
+            )
+        },
         parts={"word": (0.1, 0.2, 0.3, 0.0), "position": (0.0, 0.0, 0.5, 0.5)},
         answer=(0, (3, 7)),
     )
@@ -183,7 +187,9 @@ def test_words_add_up_layers_matrices_and_parts():
 
 def test_weights_stay_distributions_over_keys_when_tokens_become_words():
     rows = np.full((1, 1, 4, 4), 1 / 4)
-    stack = Matrices(scores=Array(rows), layers=("layer 0",), method="attention_probabilities", weights=True)
+    stack = AttentionAttribution(
+        scores=Array(rows), layers=("layer 0",), method="attention_probabilities", weights=True
+    )
     merged = replace(make(), attention={"self": stack}).spans([(0, (3, 7))]).attention["self"].scores.numpy()
     np.testing.assert_allclose(merged[0, 0], [[1 / 4, 1 / 4, 1 / 2]] * 3, rtol=1e-6)
 

@@ -8,8 +8,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, BertCon
 from tests.models.tiny import ARCHITECTURES, tiny
 from xai_nlp.errors import Unsupported
 from xai_nlp.hooks.attention import Matrix, intercepted, matrices
-from xai_nlp.hooks.probabilities import by_probabilities
-from xai_nlp.hooks.state import fingerprint
+from xai_nlp.hooks.attention_function import by_probabilities
+from xai_nlp.hooks.model_state import fingerprint
 
 TEXTS = ["A gripping, beautifully acted film about two sisters.", "dull"]
 BY_THEMSELVES = ("deberta", "deberta-v2", "mpnet")  # compute attention without looking a function up

@@ -10,7 +10,7 @@ from tests.models.tiny import tiny
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks import attention
 from xai_nlp.hooks.attention import intercepted
-from xai_nlp.hooks.state import fingerprint
+from xai_nlp.hooks.model_state import fingerprint
 
 TEXTS = ["A gripping, beautifully acted film about two sisters.", "dull"]
 

@@ -12,10 +12,10 @@ from torch import nn
 from tests.models.tiny import ARCHITECTURES, tiny
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.attention import AttentionSite, Matrix, attention_site, below, matrices
-from xai_nlp.hooks.embeddings import evaluate_sites
+from xai_nlp.hooks.evaluate import evaluate_sites
+from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.hooks.replace import outermost_blocks, replaced, skipped
-from xai_nlp.hooks.scope import Site
-from xai_nlp.hooks.state import fingerprint
+from xai_nlp.hooks.scope import ModulePoint
 
 TEXTS = ["A dull film.", "great", "The plot is thin and the ending is a mess, so"]
 OWNER = torch.tensor([2, 0, 2, 1, 0])
@@ -57,18 +57,18 @@ def counted(model):
 def test_what_lies_below_does_not_run_and_the_logits_stay(name):
     model, batch = padded(name)
     before, plain = fingerprint(model), model(**rows_of(batch)).logits
-    beneath = below(model, lambda: model(**batch))
+    prefix_of = below(model, lambda: model(**batch))
     with counted(model) as every:
         model(**batch)
     assert set(every) == set(outermost_blocks(model))
-    for part in beneath:
+    for part in prefix_of:
         with counted(model) as calls, skipped(part.passed, OWNER, len(TEXTS)):
             torch.testing.assert_close(model(**rows_of(batch)).logits, plain, atol=1e-5, rtol=1e-5)
         assert calls == every - Counter(module for module, _ in part.passed)
     assert fingerprint(model) == before
-    assert [part.matrices for part in beneath] == sorted(part.matrices for part in beneath)
-    assert len(beneath[-1].passed) >= 1
-    assert not beneath[0].passed
+    assert [part.matrices for part in prefix_of] == sorted(part.matrices for part in prefix_of)
+    assert len(prefix_of[-1].passed) >= 1
+    assert not prefix_of[0].passed
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -106,11 +106,11 @@ def test_gradients_above_are_those_of_the_whole_model(name):
 def test_a_shared_block_gives_its_turns_in_order_and_then_runs():
     model, batch = padded("albert")
     (block,) = outermost_blocks(model)
-    turns = [Site(block, call=k) for k in range(3)]
+    turns = [ModulePoint(block, call=k) for k in range(3)]
     own = [tensors[0] for tensors in evaluate_sites(turns, lambda: model(**batch))]
-    beneath = below(model, lambda: model(**batch))
-    assert [part.matrices for part in beneath] == [0, 1, 2]
-    with counted(model) as calls, skipped(beneath[2].passed, OWNER, len(TEXTS)):
+    prefix_of = below(model, lambda: model(**batch))
+    assert [part.matrices for part in prefix_of] == [0, 1, 2]
+    with counted(model) as calls, skipped(prefix_of[2].passed, OWNER, len(TEXTS)):
         found = evaluate_sites(turns, lambda: model(**rows_of(batch)))
     assert calls == {block: 1}
     for now, given in zip(found, own, strict=True):

@@ -9,10 +9,10 @@ from torch import nn
 from transformers.modeling_outputs import BaseModelOutput
 
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.embeddings import evaluate_sites
+from xai_nlp.hooks.evaluate import evaluate_sites
+from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.hooks.replace import replaced
-from xai_nlp.hooks.scope import Site, attached, captured
-from xai_nlp.hooks.state import fingerprint
+from xai_nlp.hooks.scope import ModulePoint, attached, captured
 
 
 class Net(nn.Module):
@@ -73,8 +73,8 @@ def test_a_registration_that_fails_takes_the_others_off(net):
 
 @pytest.mark.parametrize("differentiable", [False, True])
 def test_captures_outputs_inputs_calls_tuples_and_model_outputs(net, differentiable):
-    sites = [Site(net.shared), Site(net.shared, call=1), Site(net.pair), Site(net.wrap), Site(net.wrap, "input"),
-             Site(net.relu, "input")]  # fmt: skip
+    outputs = [ModulePoint(net.shared), ModulePoint(net.shared, call=1), ModulePoint(net.pair), ModulePoint(net.wrap)]
+    sites = [*outputs, ModulePoint(net.wrap, "input"), ModulePoint(net.relu, "input")]
     before = fingerprint(net)
     with captured(sites, differentiable=differentiable) as seen:
         out = net(X)
@@ -88,7 +88,7 @@ def test_captures_outputs_inputs_calls_tuples_and_model_outputs(net, differentia
 
 
 def test_captured_nodes_can_be_differentiated(net):
-    with captured([Site(net.shared)], differentiable=True) as seen:
+    with captured([ModulePoint(net.shared)], differentiable=True) as seen:
         out = net(X).sum()
     ((first,),) = seen.tensors()
     (gradient,) = torch.autograd.grad(out, first)
@@ -97,7 +97,7 @@ def test_captured_nodes_can_be_differentiated(net):
 
 
 def test_a_module_that_is_not_reached_is_named(net):
-    with captured([Site(net.unused, name="unused")]) as seen:
+    with captured([ModulePoint(net.unused, name="unused")]) as seen:
         net(X)
     with pytest.raises(InvalidInput, match="output of unused was not reached"):
         seen.tensors()
@@ -106,15 +106,15 @@ def test_a_module_that_is_not_reached_is_named(net):
 def test_replaced_output_input_and_call(net):
     other = torch.tensor([[0.5, 1.0, 2.0]])
     with torch.no_grad():
-        with replaced([(Site(net.relu), [other])]):
+        with replaced([(ModulePoint(net.relu), [other])]):
             torch.testing.assert_close(
                 net(X), nn.functional.linear((other + 1) * 2 * other - 1, net.shared.weight, net.shared.bias)
             )
-        with replaced([(Site(net.shared, call=1), [other])]):
+        with replaced([(ModulePoint(net.shared, call=1), [other])]):
             torch.testing.assert_close(net(X), other)
-        with replaced([(Site(net.wrap, "input"), [other])]):
+        with replaced([(ModulePoint(net.wrap, "input"), [other])]):
             torch.testing.assert_close(net(X), nn.functional.linear(other - 1, net.shared.weight, net.shared.bias))
-        with replaced([(Site(net.pair), [other, other])]):
+        with replaced([(ModulePoint(net.pair), [other, other])]):
             torch.testing.assert_close(
                 net(X), nn.functional.linear(other * other - 1, net.shared.weight, net.shared.bias)
             )
@@ -122,20 +122,23 @@ def test_replaced_output_input_and_call(net):
 
 def test_a_leaf_can_be_put_before_an_operation_in_place(net):
     leaf = X.clone().requires_grad_()
-    with replaced([(Site(net.shared), [leaf])]):
+    with replaced([(ModulePoint(net.shared), [leaf])]):
         net(X).sum().backward()
     assert leaf.grad is not None
     assert torch.equal(leaf.detach(), X)
 
 
 def test_replacing_with_the_wrong_number_is_refused(net):
-    with pytest.raises(InvalidInput, match="carries 2 floating-point tensors; 1"), replaced([(Site(net.pair), [X])]):
+    with (
+        pytest.raises(InvalidInput, match="carries 2 floating-point tensors; 1"),
+        replaced([(ModulePoint(net.pair), [X])]),
+    ):
         net(X)
 
 
 def test_threads_do_not_see_each_others_data(net):
     before = fingerprint(net)
-    with captured([Site(net.pair)]) as seen, replaced([(Site(net.relu), [X])]):
+    with captured([ModulePoint(net.pair)]) as seen, replaced([(ModulePoint(net.relu), [X])]):
         found = {}
         thread = threading.Thread(target=lambda: found.update(out=net(X)))
         thread.start()
@@ -149,17 +152,19 @@ def test_evaluating_sites_stops_early_and_honours_replacements(net):
     ran = []
     before = fingerprint(net)
     with attached([lambda: net.wrap.register_forward_hook(lambda *_: ran.append(1))]), torch.no_grad():
-        ((left, right),) = evaluate_sites([Site(net.pair)], lambda: net(X), replacements=[(Site(net.relu), [X])])
+        ((left, right),) = evaluate_sites(
+            [ModulePoint(net.pair)], lambda: net(X), replacements=[(ModulePoint(net.relu), [X])]
+        )
     torch.testing.assert_close(left, X + 1)
     torch.testing.assert_close(right, X * 2)
     assert not ran
     assert fingerprint(net) == before
     with pytest.raises(ZeroDivisionError):
-        evaluate_sites([Site(net.pair)], lambda: 1 / 0)
+        evaluate_sites([ModulePoint(net.pair)], lambda: 1 / 0)
     assert fingerprint(net) == before
 
 
 def test_what_passes_once_for_a_batch_is_caught_for_every_row(net):
-    with captured([Site(net.pair)], differentiable=True, rows=4) as seen:
+    with captured([ModulePoint(net.pair)], differentiable=True, rows=4) as seen:
         net(X)
     assert [t.shape[0] for t in seen.tensors()[0]] == [4, 4]

@@ -10,7 +10,7 @@ from torch import nn
 
 from tests.insights.networks import Weighed, numbers
 from xai_nlp.errors import InvalidInput, UnknownName
-from xai_nlp.hooks.state import fingerprint
+from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.insights import (
     AttributionVisualizer,
     BaseFeature,

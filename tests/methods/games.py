@@ -7,9 +7,9 @@ from math import factorial
 import torch
 from torch import Tensor
 
-from xai_nlp.core.features import Features, Groups
+from xai_nlp.core.batching import Batching
+from xai_nlp.core.features import FeatureMask, Features
 from xai_nlp.core.problem import Problem
-from xai_nlp.core.rows import Rows
 
 
 def game(
@@ -28,12 +28,12 @@ def game(
         found = value(z[0])
         return found if found.ndim == 2 else found[:, None]
 
-    return Problem(value=valued, x=(x,), baseline=(x0,), features=features, rows=Rows(limit=rows))
+    return Problem(value=valued, x=(x,), baseline=(x0,), features=features, rows=Batching(limit=rows))
 
 
 def worth(problem: Problem, kept: set[int]) -> Tensor:
     """What a coalition of features is worth, entry by entry: (B, T)."""
-    ids = (problem.features or Groups.entries(problem.x)).ids[0].expand_as(problem.x[0])  # type: ignore[attr-defined]
+    ids = (problem.features or FeatureMask.entries(problem.x)).ids[0].expand_as(problem.x[0])  # type: ignore[attr-defined]
     stays = torch.tensor([[int(i) in kept or int(i) < 0 for i in row] for row in ids])
     return problem.value((torch.where(stays, problem.x[0], problem.baseline[0]),), problem.everyone)
 

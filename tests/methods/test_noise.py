@@ -13,12 +13,12 @@ import xai_nlp
 from tests.attr.networks import Net
 from tests.attr.test_against_captum import quick
 from tests.models.tiny import tiny
-from xai_nlp.core.features import Groups
+from xai_nlp.core.batching import Batching
+from xai_nlp.core.features import FeatureMask
 from xai_nlp.core.problem import Problem
 from xai_nlp.core.result import Explanation
-from xai_nlp.core.rows import Rows
 from xai_nlp.errors import InvalidInput, UnknownName
-from xai_nlp.hooks.scope import Site
+from xai_nlp.hooks.scope import ModulePoint
 from xai_nlp.methods import find_method
 from xai_nlp.methods.noise import GradientOnTheWay, Moments
 
@@ -130,10 +130,10 @@ def draws(problem, method):
 @pytest.mark.parametrize("of", ["saliency", "input_x_gradient", "integrated_gradients", "occlusion", "conductance"])
 @pytest.mark.parametrize("limit", [None, 1, 4, 7])
 def test_copies_together_are_copies_one_by_one(of, limit):
-    features = Groups.of((torch.arange(12).view(3, 4) % 3, torch.tensor([[3, 0, -1]])))
-    net, problem = deep(features=features, rows=Rows(limit=limit))
+    features = FeatureMask.of((torch.arange(12).view(3, 4) % 3, torch.tensor([[3, 0, -1]])))
+    net, problem = deep(features=features, rows=Batching(limit=limit))
     if of == "conductance":
-        problem = replace(problem, sites=(Site(net.pair),))
+        problem = replace(problem, sites=(ModulePoint(net.pair),))
     options = {"samples": 5, "of": of, "of_options": {"steps": 4} if "steps" in vars(find_method(of)) else {}}
     scorer = find_method(of, options["of_options"])
     method = find_method("smoothgrad", options)
@@ -156,7 +156,7 @@ def test_gradient_shap_is_the_gradient_at_its_points(inside):
     net, problem = deep()
     net.requires_grad_(False)
     where = torch.tensor([0.1, 0.6, 0.9]).double()
-    sites = (Site(net.first), Site(net.pair)) if inside else ()
+    sites = (ModulePoint(net.first), ModulePoint(net.pair)) if inside else ()
     found = GradientOnTheWay(where=where).scores(replace(problem, sites=sites)).tensors
 
     def values(t):
@@ -283,6 +283,6 @@ def test_smoothed_integrated_gradients_by_name():
 
 def test_progress_counts_samples_once():
     told = []
-    _, problem = deep(rows=Rows(limit=2, progress=lambda done, total: told.append((done, total))))
+    _, problem = deep(rows=Batching(limit=2, progress=lambda done, total: told.append((done, total))))
     find_method("smoothgrad", {"samples": 4}).scores(problem)
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]

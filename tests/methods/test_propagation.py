@@ -11,11 +11,18 @@ from transformers.activations import NewGELUActivation
 import xai_nlp
 from tests.models.tiny import ARCHITECTURES, tiny
 from xai_nlp.core.problem import Problem
+from xai_nlp.hooks.model_state import fingerprint, frozen_model
 from xai_nlp.hooks.replace import replaced
-from xai_nlp.hooks.scope import Site
-from xai_nlp.hooks.state import borrowed, fingerprint
+from xai_nlp.hooks.scope import ModulePoint
 from xai_nlp.methods import find_method
-from xai_nlp.methods.propagation import LRP, Deconvolution, DeepLift, GuidedBackprop, NoRule, conservation_error
+from xai_nlp.methods.propagation import (
+    DeconvolutionMethod,
+    DeepLiftMethod,
+    GuidedBackpropMethod,
+    LRPMethod,
+    NoRule,
+    conservation_error,
+)
 
 TEXT = "A gripping, beautifully acted film"
 
@@ -34,7 +41,7 @@ def of_words(name: str) -> tuple[nn.Module, Problem]:
         x = words(encoded["input_ids"])
 
     def value(z: tuple[Tensor, ...], owner: Tensor) -> Tensor:
-        with replaced([(Site(words), [z[0]])]):
+        with replaced([(ModulePoint(words), [z[0]])]):
             return model(**{key: value[owner] for key, value in encoded.items()}).logits
 
     return model, Problem(value=value, x=(x,), baseline=(x.roll(1, 1),))
@@ -52,8 +59,8 @@ def test_lrp_conserves_on_every_architecture(name, attends):
     """Whatever is in the way: norms, products, GELU written out, relative positions, rotations, grouped queries."""
     model, problem = of_words(name)
     before = fingerprint(model)
-    with borrowed(model, evaluate=True):
-        found = LRP(attends=attends).scores(problem)
+    with frozen_model(model, evaluate=True):
+        found = LRPMethod(attends=attends).scores(problem)
     assert found.value is not None
     largest = found.tensors[0].abs().flatten(2).sum(2)
     assert ((found.value - found.tensors[0].flatten(2).sum(2)).abs() < 1e-4 * found.value.abs() + 1e-6 * largest).all()
@@ -65,11 +72,11 @@ def test_lrp_conserves_on_every_architecture(name, attends):
 def test_the_error_of_each_layer_is_told(name):
     model, problem = of_words(name)
     blocks = model.bert.encoder.layer if name == "bert" else model.transformer.h
-    inside = Problem(value=problem.value, x=problem.x, baseline=problem.x, sites=tuple(map(Site, blocks)))
-    with borrowed(model, evaluate=True):
+    inside = Problem(value=problem.value, x=problem.x, baseline=problem.x, sites=tuple(map(ModulePoint, blocks)))
+    with frozen_model(model, evaluate=True):
         assert conservation_error(problem).abs().max() < 1e-4
         error = conservation_error(inside)
-        lossy = conservation_error(inside, LRP(biases="absorb"))
+        lossy = conservation_error(inside, LRPMethod(biases="absorb"))
     assert error.shape == (2, 2, len(blocks))
     assert error.abs().max() < 1e-4
     assert lossy.abs().max() > 1e-2  # as published, biases absorb
@@ -102,7 +109,7 @@ def test_lrp_and_deep_lift_explain_answers():
     assert abs(why.residual) < 1e-2 * abs(why.value - why.baseline_value)
 
 
-class Picture(nn.Module):
+class ImageAttribution(nn.Module):
     """Everything an image model is made of, with biases everywhere."""
 
     def __init__(self) -> None:
@@ -123,10 +130,10 @@ class Picture(nn.Module):
 @pytest.mark.parametrize("seed", range(5))
 def test_lrp_conserves_on_a_convolutional_net(seed):
     torch.manual_seed(seed)
-    net = Picture().eval()
+    net = ImageAttribution().eval()
     x = torch.randn(3, 2, 14, 14)
-    with borrowed(net):
-        problem = problem_of(net, x, sites=[Site(net.conv1), Site(net.norm)])
+    with frozen_model(net):
+        problem = problem_of(net, x, sites=[ModulePoint(net.conv1), ModulePoint(net.norm)])
         assert conservation_error(problem).abs().max() < 1e-4
         assert conservation_error(problem_of(net, x)).abs().max() < 1e-4
 
@@ -138,9 +145,9 @@ def test_lrp_conserves_on_torchs_own_transformer():
         nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), nn.Flatten(), nn.Linear(24, 2)
     ).eval()
     x, x0 = torch.randn(2, 3, 8), torch.randn(2, 3, 8)
-    with borrowed(net):
+    with frozen_model(net):
         assert conservation_error(problem_of(net, x)).abs().max() < 1e-4
-        found = DeepLift().scores(problem_of(net, x, x0=(x0,)))
+        found = DeepLiftMethod().scores(problem_of(net, x, x0=(x0,)))
     torch.testing.assert_close(
         found.tensors[0].flatten(2).sum(2), found.value - found.baseline_value, atol=1e-4, rtol=1e-4
     )
@@ -204,19 +211,19 @@ def test_as_published_it_is_attnlrp(seed):
     torch.manual_seed(seed)
     net, x = Block().double(), torch.randn(2, 4, 6).double()
     nn.init.normal_(net.norm.bias)
-    with borrowed(net), torch.no_grad():
-        found = LRP(biases="absorb").scores(problem_of(net, x))
+    with frozen_model(net), torch.no_grad():
+        found = LRPMethod(biases="absorb").scores(problem_of(net, x))
         expected = attnlrp_by_hand(net, x)
     torch.testing.assert_close(found.tensors[0][:, 0], expected, atol=1e-9, rtol=1e-6)
 
 
-@pytest.mark.parametrize("method", [LRP(), LRP(biases="absorb"), DeepLift()])
+@pytest.mark.parametrize("method", [LRPMethod(), LRPMethod(biases="absorb"), DeepLiftMethod()])
 def test_an_activation_that_is_written_out_is_one_operation(method):
     torch.manual_seed(0)
     first, last = nn.Linear(3, 4), nn.Linear(4, 1)
     x = (torch.randn(2, 3),)
     formula, built_in = (nn.Sequential(first, act, last) for act in (NewGELUActivation(), nn.GELU("tanh")))
-    with borrowed(formula):
+    with frozen_model(formula):
         got, expected = (method.scores(problem_of(net, *x)).tensors for net in (formula, built_in))
     torch.testing.assert_close(got, expected, atol=1e-6, rtol=1e-4)
 
@@ -226,7 +233,7 @@ def test_a_mask_that_is_added_is_no_bias(lowest):
     torch.manual_seed(0)
     x, mask = torch.randn(2, 4), torch.tensor([0, 0, 0, lowest])
     problem = Problem(value=lambda z, owner: torch.softmax(z[0] + mask, -1) @ torch.ones(4, 1), x=(x,), baseline=(x,))
-    scores = LRP().scores(problem).tensors[0]
+    scores = LRPMethod().scores(problem).tensors[0]
     assert (scores[..., 3] == 0).all()
     torch.testing.assert_close(scores.sum(2), torch.ones(2, 1))
 
@@ -236,8 +243,8 @@ def test_shared_biases_by_hand():
     layer = nn.Linear(2, 1)
     with torch.no_grad():
         layer.weight[:], layer.bias[:] = torch.tensor([[2.0, -3.0]]), 4.0
-    with borrowed(layer):
-        found = LRP().scores(problem_of(layer, torch.ones(1, 2)))
+    with frozen_model(layer):
+        found = LRPMethod().scores(problem_of(layer, torch.ones(1, 2)))
     torch.testing.assert_close(found.tensors[0], torch.tensor([[[2 + 1.6, -3 + 2.4]]]))
 
 
@@ -253,9 +260,9 @@ def test_products_in_whatever_operation(function):
     torch.manual_seed(0)
     x, x0 = (tuple(torch.randn(2, 4) for _ in range(2)) for _ in range(2))
     problem = Problem(value=lambda z, owner: function(*z).sum(1, keepdim=True), x=x, baseline=x0)
-    found = LRP().scores(problem)
+    found = LRPMethod().scores(problem)
     torch.testing.assert_close(sum(t.sum(2) for t in found.tensors), found.value)
-    found = DeepLift().scores(problem)
+    found = DeepLiftMethod().scores(problem)
     total = sum(t.sum(2) for t in found.tensors)
     torch.testing.assert_close(total, found.value - found.baseline_value, atol=1e-5, rtol=1e-5)
 
@@ -270,9 +277,9 @@ def test_torchs_attention_with_a_mask_and_its_weights():
             return layer(x, x, x, attn_mask=mask)[0].flatten(1)[:, :1]
 
     x, x0 = torch.randn(2, 3, 8), torch.randn(2, 3, 8)
-    with borrowed(layer):
+    with frozen_model(layer):
         assert conservation_error(problem_of(Masked(), x)).abs().max() < 1e-4
-        found = DeepLift().scores(problem_of(Masked(), x, x0=(x0,)))
+        found = DeepLiftMethod().scores(problem_of(Masked(), x, x0=(x0,)))
     total = found.tensors[0].flatten(2).sum(2)
     torch.testing.assert_close(total, found.value - found.baseline_value, atol=1e-5, rtol=1e-4)
 
@@ -283,16 +290,16 @@ def test_operations_without_a_rule_are_refused():
             return torch.special.i0(x)
 
     with pytest.raises(NoRule, match="'special_i0' in Odd"):
-        LRP().scores(problem_of(Odd(), torch.ones(1, 2)))
+        LRPMethod().scores(problem_of(Odd(), torch.ones(1, 2)))
     with pytest.raises(TypeError):
-        LRP().scores(problem_of(Odd(), torch.ones(1, 2)))
+        LRPMethod().scores(problem_of(Odd(), torch.ones(1, 2)))
 
     class Beside(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             self.loss = torch.special.i0(x).sum()  # that no relevance comes to
             return x * 2
 
-    assert LRP().scores(problem_of(Beside(), torch.ones(1, 2))).tensors[0].sum() == 4
+    assert LRPMethod().scores(problem_of(Beside(), torch.ones(1, 2))).tensors[0].sum() == 4
 
 
 # DeepLIFT -------------------------------------------------------------------------------------------------------------
@@ -301,8 +308,8 @@ def test_operations_without_a_rule_are_refused():
 @pytest.mark.parametrize("name", WORDS_ONCE)
 def test_differences_add_up_on_every_architecture(name):
     model, problem = of_words(name)
-    with borrowed(model, evaluate=True):
-        found = DeepLift().scores(problem)
+    with frozen_model(model, evaluate=True):
+        found = DeepLiftMethod().scores(problem)
     assert found.value is not None and found.baseline_value is not None
     total, size = found.tensors[0].flatten(2).sum(2), found.tensors[0].abs().flatten(2).sum(2)
     assert ((total - (found.value - found.baseline_value)).abs() < 1e-5 * size + 1e-5).all()
@@ -327,7 +334,7 @@ def test_differences_add_up_through_functions(function):
     torch.manual_seed(0)
     x, x0 = (tuple(torch.randn(5, 4).double() for _ in range(2)) for _ in range(2))
     problem = Problem(value=lambda z, owner: function(*z).sum(1, keepdim=True), x=x, baseline=x0)
-    found = DeepLift().scores(problem)
+    found = DeepLiftMethod().scores(problem)
     total = sum(t.flatten(2).sum(2) for t in found.tensors)
     torch.testing.assert_close(total, found.value - found.baseline_value, atol=1e-10, rtol=1e-10)
     torch.testing.assert_close(found.value, function(*x).sum(1, keepdim=True), atol=1e-12, rtol=1e-12)
@@ -345,20 +352,22 @@ def test_a_shift_of_all_logits_changes_nothing(function):
 
     shifted = Problem(value=value, x=(x + 9,), baseline=(x,))
     slope = find_method("saliency").scores(shifted).tensors[0]
-    torch.testing.assert_close(DeepLift(multiply=False).scores(shifted).tensors[0], slope, atol=1e-12, rtol=1e-9)
+    torch.testing.assert_close(DeepLiftMethod(multiply=False).scores(shifted).tensors[0], slope, atol=1e-12, rtol=1e-9)
 
 
 def test_a_product_goes_by_its_shapley_value():
     a, b, a0, b0 = 3.0, 5.0, 1.0, -1.0
     x, x0 = (tuple(torch.tensor([[t]]) for t in pair) for pair in ((a, b), (a0, b0)))
-    found = DeepLift().scores(Problem(value=lambda z, owner: z[0] * z[1], x=x, baseline=x0))
+    found = DeepLiftMethod().scores(Problem(value=lambda z, owner: z[0] * z[1], x=x, baseline=x0))
     shapley = ((a * b0 - a0 * b0 + a * b - a0 * b) / 2, (a0 * b - a0 * b0 + a * b - a * b0) / 2)
     assert [t.item() for t in found.tensors] == pytest.approx(shapley)
 
 
 def test_what_does_not_change_goes_by_its_slope():
     x = torch.tensor([[0.5, -0.5]])
-    found = DeepLift(multiply=False).scores(Problem(value=lambda z, owner: torch.tanh(z[0]), x=(x,), baseline=(x,)))
+    found = DeepLiftMethod(multiply=False).scores(
+        Problem(value=lambda z, owner: torch.tanh(z[0]), x=(x,), baseline=(x,))
+    )
     slope = torch.diag_embed(1 - torch.tanh(x) ** 2)
     torch.testing.assert_close(found.tensors[0], slope)
 
@@ -370,22 +379,22 @@ def test_guided_and_deconvolved_by_hand():
     """f = 2·relu(x₁) − 3·relu(x₂) + 5·relu(x₃) at (1, 1, −1)."""
     weights, x = torch.tensor([2.0, -3.0, 5.0]), torch.tensor([[1.0, 1.0, -1.0]])
     problem = Problem(value=lambda z, owner: (torch.relu(z[0]) * weights).sum(1, keepdim=True), x=(x,), baseline=(x,))
-    assert GuidedBackprop().scores(problem).tensors[0].flatten().tolist() == [2, 0, 0]
-    assert Deconvolution().scores(problem).tensors[0].flatten().tolist() == [2, 0, 5]
+    assert GuidedBackpropMethod().scores(problem).tensors[0].flatten().tolist() == [2, 0, 0]
+    assert DeconvolutionMethod().scores(problem).tensors[0].flatten().tolist() == [2, 0, 5]
 
 
 def test_only_what_passes_through_the_relu_is_rectified():
     """Captum's hook is on the tensor that goes in, and rectifies what comes back past the ReLU too."""
     x = torch.tensor([[1.0]])
     problem = Problem(value=lambda z, owner: torch.relu(z[0] * 1) - 3 * (z[0] * 1), x=(x,), baseline=(x,))
-    assert GuidedBackprop().scores(problem).tensors[0].item() == 1 - 3
+    assert GuidedBackpropMethod().scores(problem).tensors[0].item() == 1 - 3
 
     def joined(z: tuple[Tensor, ...], owner: Tensor) -> Tensor:
         inner = z[0] * 1
         return torch.relu(inner) - 3 * inner
 
     problem = Problem(value=joined, x=(x,), baseline=(x,))
-    assert GuidedBackprop().scores(problem).tensors[0].item() == 1 - 3
+    assert GuidedBackpropMethod().scores(problem).tensors[0].item() == 1 - 3
 
 
 @pytest.mark.parametrize("name", ["guided_backprop", "deconvolution"])
@@ -393,4 +402,4 @@ def test_registered_methods_explain_texts(name):
     why = xai_nlp.load(*tiny("distilbert")).explain(TEXT, method=name)  # ReLU in its head
     assert len(why.scores) == len(why.tokens)
     assert any(score > 0 for score in why.scores)
-    assert find_method(name).compares is False
+    assert find_method(name).needs_baseline is False

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.methods.games import by_orders, by_subsets, game, worth
-from xai_nlp.core.features import NO_FEATURE, Groups
+from xai_nlp.core.features import NO_FEATURE, FeatureMask
 from xai_nlp.errors import InvalidInput
 from xai_nlp.methods import find_method
 
@@ -96,7 +96,7 @@ def test_like_features_are_treated_alike_and_idle_ones_have_nothing():
 def test_features_are_what_the_problem_says():
     """Three groups and an entry in none, which stays as it is; the second example has two groups only."""
     ids = torch.tensor([[0, 1, 1, 2, NO_FEATURE], [0, 1, 1, 0, NO_FEATURE]])
-    problem = game(tangled, 5, features=Groups((ids,), 3))
+    problem = game(tangled, 5, features=FeatureMask((ids,), 3))
     found = scores(problem)
     by_group = by_orders(problem, 3)
     for b in range(2):
@@ -108,12 +108,12 @@ def test_features_are_what_the_problem_says():
 def test_draws_do_not_depend_on_who_else_is_in_the_batch():
     """Sampled: examples with 9 and 12 features, together and alone."""
     ids = torch.stack([torch.where(torch.arange(14) < m, torch.arange(14), NO_FEATURE) for m in (12, 9, 12)])
-    together = scores(game(tangled, 14, examples=3, features=Groups((ids,), 14)), samples=5).tensors[0]
+    together = scores(game(tangled, 14, examples=3, features=FeatureMask((ids,), 14)), samples=5).tensors[0]
     for b in range(3):
         whole = game(tangled, 14, examples=3)
         alone = type(whole)(
             value=whole.value, x=(whole.x[0][b : b + 1, :],), baseline=(whole.baseline[0][b : b + 1],),
-            features=Groups((ids[b : b + 1],), 12),
+            features=FeatureMask((ids[b : b + 1],), 12),
         )  # fmt: skip
         torch.testing.assert_close(scores(alone, samples=5).tensors[0][0], together[b], atol=1e-13, rtol=0)
 
@@ -121,7 +121,7 @@ def test_draws_do_not_depend_on_who_else_is_in_the_batch():
 def test_an_example_without_features():
     ids = torch.tensor([[NO_FEATURE] * 3, [0, 1, NO_FEATURE]])
     for name in ("shapley", "lime", "kernel_shap"):
-        problem = game(tangled, 3, features=Groups((ids,), 2))
+        problem = game(tangled, 3, features=FeatureMask((ids,), 2))
         found = find_method(name).scores(problem)
         assert (found.tensors[0][0] == 0).all()
         torch.testing.assert_close(found.value[0], found.baseline_value[0])

@@ -7,7 +7,7 @@ import xai_nlp
 from tests.methods.games import by_subsets, game, worth
 from tests.methods.test_shapley import PAIRS, pairwise, tangled
 from tests.models.tiny import tiny
-from xai_nlp.core.features import NO_FEATURE, Groups
+from xai_nlp.core.features import NO_FEATURE, FeatureMask
 from xai_nlp.errors import InvalidInput
 from xai_nlp.methods import find_method
 
@@ -87,7 +87,7 @@ def test_kernel_shap_comes_close_with_samples():
 
 def test_a_feature_of_one_example_has_no_part_in_another():
     ids = torch.tensor([[0, 1, 2, 3], [0, 1, NO_FEATURE, NO_FEATURE]])
-    problem = game(tangled, 4, features=Groups((ids,), 4))
+    problem = game(tangled, 4, features=FeatureMask((ids,), 4))
     for name in ("lime", "kernel_shap"):
         found = scores(name, problem).tensors[0]
         assert (found[1, :, 2:] == 0).all()

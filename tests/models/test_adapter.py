@@ -5,9 +5,9 @@ import torch
 
 from tests.models.tiny import ARCHITECTURES, MAX_POSITIONS, tiny
 from xai_nlp.errors import UnknownName, Unsupported
-from xai_nlp.hooks.embeddings import evaluate_sites
+from xai_nlp.hooks.evaluate import evaluate_sites
 from xai_nlp.hooks.replace import replaced
-from xai_nlp.hooks.scope import Site, attached
+from xai_nlp.hooks.scope import ModulePoint, attached
 from xai_nlp.models.adapter import Adapter
 from xai_nlp.models.layout import LAYOUTS, Layout
 
@@ -115,7 +115,7 @@ def test_wrong_layers_and_layouts_are_named():
         _ = wrong.embeddings
     with pytest.raises(Unsupported, match="layers of bert were not found"):
         _ = wrong.layers
-    assert isinstance(adapter.word, Site)
+    assert isinstance(adapter.word, ModulePoint)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

@@ -7,8 +7,8 @@ from transformers import AlbertConfig, AlbertModel, BertConfig, BertModel, FNetC
 
 from tests.models.tiny import ARCHITECTURES, tiny
 from xai_nlp.errors import Unsupported
+from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.hooks.scope import attached
-from xai_nlp.hooks.state import fingerprint
 from xai_nlp.models.adapter import Adapter
 from xai_nlp.models.layout import LAYOUTS, base_of, generic
 

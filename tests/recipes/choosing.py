@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tests.contract.test_methods import model_for, problem_of
 from xai_nlp.core.problem import Problem
 from xai_nlp.core.registry import Method
-from xai_nlp.hooks.state import borrowed
+from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.methods import METHODS, find_method
 
 PAGE = Path(__file__).parents[2] / "tutorials" / "choosing_a_method.md"
@@ -42,7 +42,7 @@ def said(cls: type[Method], field: str | None = None) -> str:
 
 
 def scores(name: str, problem: Problem, model: nn.Module) -> tuple[Tensor, ...]:
-    with borrowed(model, evaluate=True):
+    with frozen_model(model, evaluate=True):
         return (
             find_method(name, {"steps": 64} if "steps" in METHODS[name].__dataclass_fields__ else {})
             .scores(problem)
@@ -102,7 +102,7 @@ def invariant(name: str) -> bool:
 def row(name: str) -> tuple[str, ...]:
     cls = METHODS[name]
     plain = cls.over == "inputs"
-    needs = [OVER[cls.over], "a baseline" if cls.compares else ""]
+    needs = [OVER[cls.over], "a baseline" if cls.needs_baseline else ""]
     marks = [cls.complete, dummy(name) if plain else None, linear(name), invariant(name) if plain else None]
     return (
         f"`{name}`",

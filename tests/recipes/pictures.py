@@ -23,8 +23,8 @@ from xai_nlp.data.scenes import scenes
 from xai_nlp.viz.ansi import render
 from xai_nlp.viz.html import page
 from xai_nlp.web.history import History
-from xai_nlp.web.offer import Offer
-from xai_nlp.web.state import State
+from xai_nlp.web.model_registry import ModelRegistry
+from xai_nlp.web.server_state import State
 
 FOLDER = Path(__file__).parents[2] / "tutorials" / "pictures"
 LARGEST = 150_000  # bytes
@@ -69,7 +69,7 @@ def taken(browser: Any, html: str, selector: str, most: int) -> Image.Image:
 def web(browser: Any, most: int) -> Image.Image:
     """The page of `xai-nlp serve`, with a review explained."""
     with tempfile.TemporaryDirectory() as folder:
-        state = State.of(Offer.of(), History(Path(folder) / "history.sqlite3"))
+        state = State.of(ModelRegistry.of(), History(Path(folder) / "history.sqlite3"))
         with running(state) as served, tab_of(browser, served.url, most) as tab:
             tab.locator("textarea").first.fill(REVIEW)
             tab.get_by_role("button", name="Explain", exact=False).first.click()

@@ -14,10 +14,10 @@ from tests.tasks.test_explainer import FLOAT32_INSIDE
 from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.hooks import attention as hooked
 from xai_nlp.hooks.attention import AttentionSite, Below, attention_site, below
-from xai_nlp.hooks.embeddings import evaluate_sites
+from xai_nlp.hooks.evaluate import evaluate_sites
+from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.hooks.replace import outermost_blocks, replaced, skipped
 from xai_nlp.hooks.scope import attached
-from xai_nlp.hooks.state import fingerprint
 from xai_nlp.methods import METHODS
 from xai_nlp.tasks import pose
 
@@ -95,12 +95,12 @@ def test_layers_below_a_matrix_are_computed_once(name):
     owner, before = torch.tensor([1, 0, 1]), fingerprint(model)
     rows = {key: t[owner] for key, t in batch.items()}
     plain = model(**rows).logits
-    beneath = below(model, lambda: model(**batch))
-    for part in beneath:
+    prefix_of = below(model, lambda: model(**batch))
+    for part in prefix_of:
         with skipped(part.passed, owner, 2):
             torch.testing.assert_close(model(**rows).logits, plain, atol=1e-5, rtol=1e-5)
-    assert [part.matrices for part in beneath] == sorted(part.matrices for part in beneath)
-    assert len(beneath[-1].passed) >= 1
+    assert [part.matrices for part in prefix_of] == sorted(part.matrices for part in prefix_of)
+    assert len(prefix_of[-1].passed) >= 1
     assert fingerprint(model) == before
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import xai_nlp
-from xai_nlp.models.load import load_model
+from xai_nlp.models.loading import load_model
 
 QUESTION = "What is important to us?"
 CONTEXT = "It is important to us to include, empower and support humans of all kinds."

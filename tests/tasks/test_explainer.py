@@ -13,8 +13,8 @@ from tests.models.tiny import ARCHITECTURES, tiny
 from tests.viz.samples import HOSTILE
 from xai_nlp.core.result import Explanations
 from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.hooks.scope import attached
-from xai_nlp.hooks.state import fingerprint
 from xai_nlp.methods import METHODS
 
 TEXTS = [

@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 from tests.viz.samples import made
-from xai_nlp.core.arrays import Array, Matrices
-from xai_nlp.core.picture import Picture
+from xai_nlp.core.arrays import Array, AttentionAttribution
+from xai_nlp.core.image import ImageAttribution
 from xai_nlp.core.result import SPECIAL
 from xai_nlp.data.scenes import scenes
 
@@ -60,7 +60,7 @@ def gridded(image, rows, columns, aim, seed=0, kind="PNG"):
     middles = np.array([((a + c) / 2 / image.size[0], (b + d) / 2 / image.size[1]) for a, b, c, d in boxes])
     near = np.exp(-((middles - np.array(aim)) ** 2).sum(1) / 0.012)
     scores = 1.7 * near + draws.normal(0, 0.09, len(boxes)) - 0.5 * np.exp(-((middles - 0.15) ** 2).sum(1) / 0.02)
-    return Picture(
+    return ImageAttribution(
         image=written(image, kind), size=image.size, boxes=boxes, scores=tuple(scores.tolist()), grid=(rows, columns)
     )
 
@@ -74,7 +74,7 @@ def looked(picture, layers=2, heads=2, weights=False, seed=1):
         numbers[:, :, token] += 0.1 * token * np.maximum(0, picture.scores) / layers / heads
     if weights:
         numbers = np.abs(numbers)
-    return Matrices(
+    return AttentionAttribution(
         scores=Array(numbers), layers=tuple(f"layer {k}" for k in range(layers)), method="attention_conductance",
         unit="" if weights else "logit", weights=weights, keys=picture.names,
     )  # fmt: skip
@@ -105,7 +105,7 @@ def asked(picture=None, *, links=True, **more):
 def boxed(**more):
     """Objects that overlap, one of them without a score."""
     image = photograph()
-    picture = Picture(
+    picture = ImageAttribution(
         image=written(image, "JPEG"), size=image.size, scores=(0.4, -0.9, 2.1, 0.0, 0.6),
         boxes=((0.0, 0.0, 480.0, 200.0), (20.0, 190.0, 300.0, 318.0), (300.0, 60.0, 400.0, 160.0),
                (200.0, 150.0, 260.0, 230.0), (330.0, 90.0, 370.0, 130.0)),
@@ -126,7 +126,9 @@ def segmented(**more):
         (float(c.min() * 5), float(r.min() * 5), float(c.max() * 5 + 5), float(r.max() * 5 + 5))
         for r, c in (np.nonzero(raster == n) for n in range(12))
     )
-    picture = Picture(image=written(image, "JPEG"), size=image.size, boxes=boxes, scores=scores, shapes=Array(raster))
+    picture = ImageAttribution(
+        image=written(image, "JPEG"), size=image.size, boxes=boxes, scores=scores, shapes=Array(raster)
+    )
     return asked(picture, **more)
 
 

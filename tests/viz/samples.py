@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xai_nlp.core.arrays import Array, Matrices
+from xai_nlp.core.arrays import Array, AttentionAttribution
 from xai_nlp.core.result import SPECIAL, Explanation
 
 HOSTILE = {
@@ -53,7 +53,9 @@ L = len(TOKENS)
 def matrices(layers=2, heads=3, length=L, seed=0, **more):
     numbers = np.random.default_rng(seed).standard_normal((layers, heads, length, length)) ** 3
     names = tuple(f"layer {k}" for k in range(layers))
-    return Matrices(scores=Array(numbers), layers=names, method="attention_conductance", unit="logit", **more)
+    return AttentionAttribution(
+        scores=Array(numbers), layers=names, method="attention_conductance", unit="logit", **more
+    )
 
 
 def answered(target="start", **more):

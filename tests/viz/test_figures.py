@@ -10,7 +10,7 @@ from tests.viz.pictures import asked, boxed, photographed, segmented, written
 from tests.viz.samples import made
 from tests.viz.test_image import small
 from xai_nlp.core.arrays import Array
-from xai_nlp.core.picture import Picture
+from xai_nlp.core.image import ImageAttribution
 from xai_nlp.errors import InvalidInput, UnknownName, UnreadableFile
 from xai_nlp.viz.figures import decoded, draw_image, image_figure, region_map, save_image
 from xai_nlp.viz.plots import save_tokens, tokens_figure
@@ -39,7 +39,7 @@ def test_of_boxes_that_overlap_the_smallest_counts():
 
 
 def test_shapes_are_stretched_over_the_image_and_gaps_are_zero():
-    picture = Picture(
+    picture = ImageAttribution(
         image=written(small_image()), size=(6, 4), boxes=((0, 0, 6, 4),) * 2, scores=(1.5, -2.0),
         shapes=Array([[0, 0, -1], [0, 1, 1]]),
     )  # fmt: skip
@@ -137,7 +137,7 @@ def test_a_picture_of_words_has_the_image_in_it(tmp_path):
 
 @pytest.mark.parametrize("size", [(40, 400), (400, 40), (96, 96)])
 def test_frames_stay_on_the_sheet(size):
-    picture = Picture(image=b"", size=size, boxes=((0, 0, 1, 1),), scores=(1.0,))
+    picture = ImageAttribution(image=b"", size=size, boxes=((0, 0, 1, 1),), scores=(1.0,))
     sheet = Sheet(asked(picture, links=False), lambda text, *_: 0.1 * len(text), lambda text: text)
     words = [mark for mark in sheet.marks if isinstance(mark, Words)]
     for frame in sheet.frames:
@@ -160,6 +160,6 @@ def test_what_cannot_be_drawn_is_told():
         draw_image(small(), ax, sign="for")
     with pytest.raises(InvalidInput, match="for from against"):
         draw_image(small(), ax, method="masked_image")
-    broken = asked(Picture(image=b"no image", size=(2, 2), boxes=((0, 0, 2, 2),), scores=(1.0,)), links=False)
+    broken = asked(ImageAttribution(image=b"no image", size=(2, 2), boxes=((0, 0, 2, 2),), scores=(1.0,)), links=False)
     with pytest.raises(UnreadableFile, match="cannot be drawn"):
         draw_image(broken, ax)

@@ -23,7 +23,7 @@ from tests.viz.pictures import (
 from tests.viz.samples import HOSTILE, made
 from tests.viz.test_html import Reader
 from xai_nlp.core.arrays import Array
-from xai_nlp.core.picture import Picture
+from xai_nlp.core.image import ImageAttribution
 from xai_nlp.viz.ansi import tokens_ansi
 from xai_nlp.viz.html import fragment, page
 from xai_nlp.viz.image import middle, region_tables, seen, source, strongest_regions
@@ -40,7 +40,7 @@ def small(region_scores=(0.5, -0.25, 0.0, 1.0), **more):
     """Two by two regions of an image of 40 × 20."""
     size, grid = (40, 20), (2, 2)
     image = written(scene()[0].resize(size))
-    picture = Picture(image=image, size=size, boxes=grid_boxes(size, *grid), scores=region_scores, grid=grid)
+    picture = ImageAttribution(image=image, size=size, boxes=grid_boxes(size, *grid), scores=region_scores, grid=grid)
     return asked(picture, **more)
 
 
@@ -186,7 +186,7 @@ def test_of_boxes_the_small_ones_lie_on_top():
 
 
 def test_shapes_are_outlined_cell_by_cell():
-    picture = Picture(
+    picture = ImageAttribution(
         image=written(photograph()), size=(480, 320), boxes=((0, 0, 480, 320),) * 2, scores=(1.0, -1.0),
         shapes=Array([[0, 0, -1], [0, 1, 1]]),
     )  # fmt: skip

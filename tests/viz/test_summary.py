@@ -7,7 +7,7 @@ import pytest
 
 from tests.viz.pictures import asked
 from tests.viz.samples import answered, made, matrices
-from xai_nlp.core.arrays import Array, Matrices
+from xai_nlp.core.arrays import Array, AttentionAttribution
 from xai_nlp.viz.summary import (
     Estimate,
     confusion,
@@ -122,7 +122,7 @@ def test_heads_by_the_size_of_what_they_carry():
     def stack(*heads):
         scores = np.zeros((1, 2, 12, 12))
         scores[0, :, 0, 0] = heads
-        return {"self": Matrices(scores=Array(scores), layers=("layer 0",), method="m", unit="logit")}
+        return {"self": AttentionAttribution(scores=Array(scores), layers=("layer 0",), method="m", unit="logit")}
 
     found = head_sizes([answered(attention=stack(1.0, -4.0)), answered(attention=stack(-3.0, 2.0))])
     np.testing.assert_allclose(found["self", "m", ("layer 0",)], [[2.0, 3.0]])

@@ -11,11 +11,11 @@ import httpx
 import pytest
 
 from tests.viz.conftest import browser as browser
+from xai_nlp.web.dataset_view import Table
 from xai_nlp.web.history import History
-from xai_nlp.web.offer import Offer
+from xai_nlp.web.model_registry import ModelRegistry
 from xai_nlp.web.serve import bind, server_of
-from xai_nlp.web.state import State
-from xai_nlp.web.table import Table
+from xai_nlp.web.server_state import State
 
 ANSWERED = "Failed to load resource: the server responded with a status of"  # what the browser says of any 4xx
 ROWS = """text,label
@@ -74,7 +74,7 @@ def running(state: State, host: str | None = None):
 
 @pytest.fixture(scope="session")
 def offer():
-    return Offer.of()
+    return ModelRegistry.of()
 
 
 @pytest.fixture(scope="module")

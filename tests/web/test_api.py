@@ -7,11 +7,11 @@ import time
 from PIL import Image
 
 from tests.web.conftest import running
-from tests.web.test_offer import png
-from xai_nlp.web.files import read_back
+from tests.web.test_model_registry import png
+from xai_nlp.web.exports import read_back
 from xai_nlp.web.history import History
 from xai_nlp.web.limits import Limits
-from xai_nlp.web.state import State
+from xai_nlp.web.server_state import State
 
 LONG = {"text": "It was a long and winding film with no end in sight. " * 30, "methods": ["shapley"]}
 

@@ -14,7 +14,7 @@ from tests.web.conftest import running
 from tests.web.test_api import LONG
 from xai_nlp.web.examples import examples
 from xai_nlp.web.history import History
-from xai_nlp.web.state import State
+from xai_nlp.web.server_state import State
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 EXAMPLES = examples()

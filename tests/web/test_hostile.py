@@ -11,12 +11,12 @@ import pytest
 
 from tests.viz.samples import HOSTILE, made
 from tests.web.conftest import running
-from tests.web.test_files import REFUSED
-from tests.web.test_offer import png
+from tests.web.test_exports import REFUSED
+from tests.web.test_model_registry import png
 from xai_nlp.web import serve
 from xai_nlp.web.history import History
 from xai_nlp.web.limits import Limits
-from xai_nlp.web.state import State
+from xai_nlp.web.server_state import State
 
 ID = "0" * 32
 JSON = {"content-type": "application/json"}

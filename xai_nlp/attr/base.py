@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from xai_nlp.attr.forward import (
     Baselines,
+    CaptumAssertion,
     Forward,
     Layers,
-    Refused,
     Selector,
     TargetType,
     TensorOrTuple,
@@ -49,12 +49,12 @@ class Path(TypedDict):
 
 
 def path_of(method: str, steps: int) -> Path:
-    """How finely a path is walked: our names for Captum's. Raises UnknownChoice, or Refused for too few steps."""
+    """How finely a path is walked: our names for Captum's. Raises UnknownChoice, or CaptumAssertion for too few steps."""
     if method not in RULES:
         raise UnknownChoice("integration method", method, RULES)
     least = 2 if method == "riemann_trapezoid" else 1
     if not isinstance(steps, int) or steps < least:
-        raise Refused(f"n_steps must be a whole number of at least {least} for {method}; got {steps!r}.")
+        raise CaptumAssertion(f"n_steps must be a whole number of at least {least} for {method}; got {steps!r}.")
     return {"rule": RULES[method], "steps": steps}
 
 
@@ -89,7 +89,7 @@ class Attribution:
 
     def __init__(self, forward_func: Callable[..., Any]) -> None:
         if not callable(forward_func):
-            raise Refused(f"the forward function must be callable; got {type(forward_func).__name__}.")
+            raise CaptumAssertion(f"the forward function must be callable; got {type(forward_func).__name__}.")
         self.forward_func = forward_func
 
     @property
@@ -141,7 +141,7 @@ class GradientAttribution(Attribution):
             ]
         for scores in as_tuple(attributions):
             if len(scores) != forward.examples:
-                raise Refused(f"{forward.examples} examples need as many rows of scores; got {len(scores)}.")
+                raise CaptumAssertion(f"{forward.examples} examples need as many rows of scores; got {len(scores)}.")
         difference = ends[0] - ends[1]
         total = sum(scores.flatten(1).sum(1).to(difference.device) for scores in as_tuple(attributions))
         return total - difference
@@ -171,9 +171,9 @@ class ModelAttribution(GradientAttribution):
 
 
 def module(model: Any) -> nn.Module:
-    """The model. Raises Refused for what is no module."""
+    """The model. Raises CaptumAssertion for what is no module."""
     if not isinstance(model, nn.Module):
-        raise Refused(f"the model must be a torch module; got {type(model).__name__}.")
+        raise CaptumAssertion(f"the model must be a torch module; got {type(model).__name__}.")
     return model
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from xai_nlp.attr.base import GradientAttribution, LayerAttribution, check_grad_kwargs
-from xai_nlp.attr.forward import Forward, Refused, TargetType, TensorOrTuple
+from xai_nlp.attr.forward import CaptumAssertion, Forward, TargetType, TensorOrTuple
 from xai_nlp.attr.relu import GuidedBackprop
 from xai_nlp.methods.cam import GradCam
 
@@ -56,7 +56,7 @@ class GuidedGradCam(GradientAttribution):
             inputs, target, additional_forward_args, attribute_to_layer_input, relu_attributions=True
         )
         if not isinstance(cam, Tensor):
-            raise Refused(f"the layer gives out {len(cam)} tensors; choose one that gives out one.")
+            raise CaptumAssertion(f"the layer gives out {len(cam)} tensors; choose one that gives out one.")
         tuple_in = isinstance(inputs, tuple)
         given = inputs if isinstance(inputs, tuple) else (inputs,)
         guided = self.guided_backprop.attribute(given, target, additional_forward_args)

@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from xai_nlp.attr.base import Attribution
-from xai_nlp.attr.forward import Baselines, Refused, TensorOrTuple, as_tuple
+from xai_nlp.attr.forward import Baselines, CaptumAssertion, TensorOrTuple, as_tuple
 from xai_nlp.attr.perturbation import FeatureAblation
-from xai_nlp.core.features import Groups
+from xai_nlp.core.batching import Batching, progress_bar
+from xai_nlp.core.features import FeatureMask
 from xai_nlp.core.problem import Problem, Tensors
-from xai_nlp.core.rows import Rows, progress_bar
-from xai_nlp.methods.perturbation import Occlusion as Leave
+from xai_nlp.methods.perturbation import OcclusionMethod as Leave
 
 SCORED, GIVEN, KEPT = 0, 1, 2  # roles: explained; given to the function and not explained; not given to the function
 
@@ -29,7 +29,7 @@ class DataLoaderAttribution(Attribution):
 
     def __init__(self, attr_method: Attribution) -> None:
         if type(attr_method) is not FeatureAblation:
-            raise Refused(f"a data set is explained by FeatureAblation; got {type(attr_method).__name__}.")
+            raise CaptumAssertion(f"a data set is explained by FeatureAblation; got {type(attr_method).__name__}.")
         super().__init__(attr_method.forward_func)
         self.attr_method = attr_method
 
@@ -48,13 +48,15 @@ class DataLoaderAttribution(Attribution):
         first = next(iter(dataloader))
         roles = input_roles or (SCORED,) * len(_items(first))
         if len(roles) != len(_items(first)) or SCORED not in roles:
-            raise Refused(
+            raise CaptumAssertion(
                 f"each of the {len(_items(first))} things that the data loader gives has a role, and at least one is "
                 f"explained ({SCORED}); got {roles}."
             )
         scored = tuple(item for item, role in zip(_items(first), roles, strict=True) if role == SCORED)
         starts = _one_row(scored, (0,) * len(scored) if baselines is None else as_tuple(baselines), "baseline")
-        masks = _one_row(scored, Groups.entries(scored).ids if feature_mask is None else as_tuple(feature_mask), "mask")
+        masks = _one_row(
+            scored, FeatureMask.entries(scored).ids if feature_mask is None else as_tuple(feature_mask), "mask"
+        )
         count = 1 + max(int(mask.max()) for mask in masks)
 
         def metric(present: Tensor) -> Tensor:
@@ -66,7 +68,7 @@ class DataLoaderAttribution(Attribution):
                 state = (reduce or _concatenated)(state, self.forward_func(*taken), ablated)
             found = to_metric(state) if to_metric else state
             if not isinstance(found, Tensor):
-                raise Refused(f"what is explained of a data set is a tensor; got {type(found).__name__}.")
+                raise CaptumAssertion(f"what is explained of a data set is a tensor; got {type(found).__name__}.")
             return found.flatten() if found.is_floating_point() else found.flatten().float()
 
         everything = torch.ones(1, count, device=scored[0].device)
@@ -75,7 +77,7 @@ class DataLoaderAttribution(Attribution):
                 value=lambda z, owner: torch.stack([metric(present) for present in z[0]]),
                 x=(everything,),
                 baseline=(torch.zeros_like(everything),),
-                rows=Rows(limit=perturbations_per_pass, progress=progress),
+                rows=Batching(limit=perturbations_per_pass, progress=progress),
             )
             (scores,) = Leave().scores(problem).tensors[0]  # (T, M)
         if not return_input_shape:
@@ -93,11 +95,11 @@ def _concatenated(state: Tensor | None, output: Tensor, inputs: tuple[Any, ...])
 
 
 def _one_row(scored: Tensors, given: tuple[Any, ...], what: str) -> tuple[Any, ...]:
-    """One for each tensor that is explained, good for any batch. Raises Refused."""
+    """One for each tensor that is explained, good for any batch. Raises CaptumAssertion."""
     if len(given) != len(scored):
-        raise Refused(f"{len(scored)} inputs to explain need as many of {what}; got {len(given)}.")
+        raise CaptumAssertion(f"{len(scored)} inputs to explain need as many of {what}; got {len(given)}.")
     if any(isinstance(item, Tensor) and len(item) != 1 for item in given):
-        raise Refused(f"a {what} serves every batch of the data set, so its first dimension is 1.")
+        raise CaptumAssertion(f"a {what} serves every batch of the data set, so its first dimension is 1.")
     return given
 
 

@@ -30,9 +30,9 @@ from xai_nlp.attr.base import (
 )
 from xai_nlp.attr.forward import (
     Baselines,
+    CaptumAssertion,
     Distribution,
     Forward,
-    Refused,
     Selector,
     TargetType,
     TensorOrTuple,
@@ -40,8 +40,8 @@ from xai_nlp.attr.forward import (
     drawn_for,
     sites_of,
 )
+from xai_nlp.core.batching import Batching
 from xai_nlp.core.problem import Problem, Tensors
-from xai_nlp.core.rows import Rows
 from xai_nlp.methods import propagation
 
 Custom: TypeAlias = Callable[..., tuple[Tensor, ...]] | None
@@ -51,13 +51,15 @@ def _distributed(problem: Problem, baselines: Any, inputs: Any) -> tuple[Problem
     """Each input paired with each baseline of a distribution, as examples of their own; also how many baselines."""
     drawn = drawn_for(inputs, baselines)
     if len(drawn) != len(problem.x) or not all(isinstance(b, Tensor) and b.ndim and len(b) > 1 for b in drawn):
-        raise Refused(
+        raise CaptumAssertion(
             "a distribution of baselines is a tensor of several rows for each input; "
             f"got {[tuple(b.shape) if isinstance(b, Tensor) else b for b in drawn]}. For one baseline use DeepLift."
         )
     for x, b in zip(problem.x, drawn, strict=True):
         if b.shape[1:] != x.shape[1:] or len(b) != len(drawn[0]):
-            raise Refused(f"baselines must have the shape of their input's rows {tuple(x.shape[1:])}; got {b.shape}.")
+            raise CaptumAssertion(
+                f"baselines must have the shape of their input's rows {tuple(x.shape[1:])}; got {b.shape}."
+            )
     each = problem.part(problem.everyone.repeat_interleave(len(drawn[0])))
     rows = tuple(b.detach().repeat(problem.examples, *[1] * (b.ndim - 1)) for b in drawn)
     return replace(each, baseline=rows), len(drawn[0])
@@ -67,7 +69,7 @@ def _custom(function: Callable[..., tuple[Tensor, ...]], *given: Tensors) -> Ten
     """A user's own way from multipliers, inputs and baselines to scores; it may leave out the last, or two."""
     takes = len(signature(function).parameters) if callable(function) else 0
     if takes not in (1, 2, 3):
-        raise Refused(f"custom_attribution_func takes multipliers, inputs and baselines; got {function!r}.")
+        raise CaptumAssertion(f"custom_attribution_func takes multipliers, inputs and baselines; got {function!r}.")
     return function(*given[:takes])
 
 
@@ -89,8 +91,10 @@ class _Lifting(GradientAttribution):
         bind: from a baseline to the problem.
         """
         problem, each = _distributed(bind(None), baselines, inputs) if self._several else (bind(baselines), 1)
-        problem = replace(problem, rows=Rows(limit=problem.examples))  # at once, as Captum's rule for softmax needs it
-        found = propagation.DeepLift(epsilon=self.eps, as_captum=True).multipliers(problem)
+        problem = replace(
+            problem, rows=Batching(limit=problem.examples)
+        )  # at once, as Captum's rule for softmax needs it
+        found = propagation.DeepLiftMethod(epsilon=self.eps, as_captum=True).multipliers(problem)
         tensors = squeezed(found.tensors)
         if custom is not None:
             tensors = _custom(custom, tensors, found.x, found.baseline)
@@ -102,7 +106,7 @@ class _Lifting(GradientAttribution):
 
 
 class DeepLift(_Lifting, ModelAttribution):
-    """`methods.propagation.DeepLift` of the inputs, with Captum's rule for `nn.Softmax`."""
+    """`methods.propagation.DeepLiftMethod` of the inputs, with Captum's rule for `nn.Softmax`."""
 
     def __init__(self, model: nn.Module, multiply_by_inputs: bool = True, eps: float = 1e-10) -> None:
         super().__init__(model)

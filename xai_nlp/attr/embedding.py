@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xai_nlp.attr.forward import Refused
+from xai_nlp.attr.forward import CaptumAssertion
 
 
 class InterpretableEmbeddingBase(nn.Module):
@@ -27,7 +27,7 @@ class InterpretableEmbeddingBase(nn.Module):
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         """The first argument, as it is."""
         if not inputs and not kwargs:
-            raise Refused("an interpretable embedding layer takes vectors as its first argument; got none.")
+            raise CaptumAssertion("an interpretable embedding layer takes vectors as its first argument; got none.")
         return (*inputs, *kwargs.values())[0]
 
     def indices_to_embeddings(self, *input: Any, **kwargs: Any) -> Any:
@@ -55,11 +55,11 @@ def configure_interpretable_embedding_layer(
 ) -> InterpretableEmbeddingBase:
     """Put an interpretable layer in the place of an embedding layer, until `remove_interpretable_embedding_layer`.
 
-    Raises Refused if one is there already, AttributeError if there is no layer of that name.
+    Raises CaptumAssertion if one is there already, AttributeError if there is no layer of that name.
     """
     layer = attrgetter(embedding_layer_name)(model)
     if isinstance(layer, InterpretableEmbeddingBase):
-        raise Refused(f"{embedding_layer_name!r} is an interpretable embedding layer already; remove it first.")
+        raise CaptumAssertion(f"{embedding_layer_name!r} is an interpretable embedding layer already; remove it first.")
     stand_in = InterpretableEmbeddingBase(layer, embedding_layer_name)
     _put(model, stand_in, stand_in)
     return stand_in

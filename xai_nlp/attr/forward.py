@@ -11,16 +11,16 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from xai_nlp.core.batching import Batching
 from xai_nlp.core.problem import Problem, Tensors
-from xai_nlp.core.rows import Rows
 from xai_nlp.errors import InvalidInput, UnknownName
-from xai_nlp.hooks.embeddings import evaluate_sites
+from xai_nlp.hooks.evaluate import evaluate_sites
+from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of
-from xai_nlp.hooks.products import fast_products
+from xai_nlp.hooks.onednn import onednn_products
+from xai_nlp.hooks.prefix_cache import settled
 from xai_nlp.hooks.replace import Passed, replaced, skipped
-from xai_nlp.hooks.scope import Site, captured
-from xai_nlp.hooks.settled import settled
-from xai_nlp.hooks.state import borrowed
+from xai_nlp.hooks.scope import ModulePoint, captured
 
 TensorOrTuple: TypeAlias = Tensor | tuple[Tensor, ...]
 Baselines: TypeAlias = Tensor | int | float | tuple[Tensor | int | float, ...] | None
@@ -30,11 +30,11 @@ Selector: TypeAlias = int | tuple[int | slice, ...] | Callable[[Any], Tensor]
 Layers: TypeAlias = nn.Module | list[nn.Module]
 
 
-class Refused(InvalidInput, AssertionError):
+class CaptumAssertion(InvalidInput, AssertionError):
     """An argument that cannot be worked with: where Captum asserts, code that catches its AssertionError goes on."""
 
 
-class NotThere(Refused, IndexError):
+class TargetOutOfRange(CaptumAssertion, IndexError):
     """A place in a tensor that has none there."""
 
 
@@ -42,7 +42,7 @@ class UnknownChoice(UnknownName, AssertionError):
     """A name that an argument does not know."""
 
 
-class NotRowwise(Refused):
+class NotRowwise(CaptumAssertion):
     """A forward function whose output has no row for each row of its input."""
 
 
@@ -67,7 +67,9 @@ def output_tensor(output: Any) -> Tensor:
         return output["logits"] if "logits" in output else next(v for v in output.values() if isinstance(v, Tensor))
     if isinstance(output, (tuple, list)) and output and isinstance(output[0], Tensor):
         return output[0]
-    raise Refused(f"the forward function must return a tensor, a number or a ModelOutput; got {type(output).__name__}.")
+    raise CaptumAssertion(
+        f"the forward function must return a tensor, a number or a ModelOutput; got {type(output).__name__}."
+    )
 
 
 def select(output: Tensor, target: TargetType, owner: Tensor) -> Tensor:
@@ -91,8 +93,10 @@ def select(output: Tensor, target: TargetType, owner: Tensor) -> Tensor:
         if isinstance(target, list) and all(isinstance(t, tuple) for t in target):
             return torch.stack([output[(r, *target[e])] for r, e in enumerate(owner.tolist())]).reshape(rows, -1)
     except (IndexError, RuntimeError) as error:
-        raise NotThere(f"target {target!r} is not in an output of shape {tuple(output.shape)}: {error}.") from None
-    raise Refused(
+        raise TargetOutOfRange(
+            f"target {target!r} is not in an output of shape {tuple(output.shape)}: {error}."
+        ) from None
+    raise CaptumAssertion(
         f"target {target!r} does not fit an output of shape {tuple(output.shape)}: give an int, a tuple of ints, "
         "or a list or tensor with one of them for each example."
     )
@@ -102,12 +106,12 @@ def tensorized(inputs: Tensors, baselines: Baselines) -> Tensors:
     """Baselines with the shape of the inputs: numbers filled in, one row repeated."""
     given = (0,) * len(inputs) if baselines is None else as_tuple(baselines)
     if len(given) != len(inputs):
-        raise Refused(f"{len(inputs)} inputs need as many baselines; got {len(given)}.")
+        raise CaptumAssertion(f"{len(inputs)} inputs need as many baselines; got {len(given)}.")
     made = []
     for x, x0 in zip(inputs, given, strict=True):
         if isinstance(x0, Tensor):
             if x0.shape[1:] != x.shape[1:] or len(x0) not in (1, len(x)):
-                raise Refused(
+                raise CaptumAssertion(
                     f"a baseline is a number, or a tensor of its input's shape {tuple(x.shape)} or of one row of it; "
                     f"got {tuple(x0.shape)}."
                 )
@@ -115,7 +119,7 @@ def tensorized(inputs: Tensors, baselines: Baselines) -> Tensors:
         elif isinstance(x0, (int, float)):
             made.append(torch.full_like(x, x0))
         else:
-            raise Refused(f"a baseline is a number or a tensor; got {type(x0).__name__}.")
+            raise CaptumAssertion(f"a baseline is a number or a tensor; got {type(x0).__name__}.")
     return tuple(made)
 
 
@@ -154,13 +158,15 @@ class Forward:
         """Checked. `of_batch`: inputs may differ in batch size, or be empty, where the output is of them all."""
         given = as_tuple(inputs)
         if not given or not all(isinstance(t, Tensor) for t in given):
-            raise Refused(f"inputs must be a tensor or a tuple of tensors; got {[type(t).__name__ for t in given]}.")
+            raise CaptumAssertion(
+                f"inputs must be a tensor or a tuple of tensors; got {[type(t).__name__ for t in given]}."
+            )
         sizes = {len(t) if t.ndim else None for t in given}
         if None in sizes or ((len(sizes) > 1 or 0 in sizes) and not of_batch):
-            raise Refused(f"inputs need one batch size, not 0; got shapes {[tuple(t.shape) for t in given]}.")
+            raise CaptumAssertion(f"inputs need one batch size, not 0; got shapes {[tuple(t.shape) for t in given]}.")
         many = len(target) if isinstance(target, list) or (isinstance(target, Tensor) and target.numel() > 1) else None
         if len(sizes) == 1 and many not in (None, len(given[0])):
-            raise Refused(f"{len(given[0])} examples need as many targets, or one for all; got {many}.")
+            raise CaptumAssertion(f"{len(given[0])} examples need as many targets, or one for all; got {many}.")
         func = OnOne(func) if isinstance(func, nn.DataParallel) else func
         return cls(func, given, () if extra is None else as_tuple(extra), target, isinstance(inputs, tuple))
 
@@ -183,7 +189,7 @@ class Forward:
             for arg in self.extra
         )
         hidden = self.model is None and inputs[0].device.type == "cpu"
-        with fast_products() if hidden else nullcontext():
+        with onednn_products() if hidden else nullcontext():
             return output_tensor(self.func(*inputs, *extra))
 
     def of_owners(self, owner: Tensor) -> Tensor:
@@ -196,7 +202,9 @@ class Forward:
     def single(self, values: Tensor) -> Tensor:
         """Values of which a gradient can be taken: one number a row."""
         if values.shape[1] != 1:
-            raise Refused(f"the target must be one number for each example; it has {values.shape[1]}. Give a `target`.")
+            raise CaptumAssertion(
+                f"the target must be one number for each example; it has {values.shape[1]}. Give a `target`."
+            )
         return values
 
     @property
@@ -207,14 +215,14 @@ class Forward:
 
     def lent(self) -> AbstractContextManager[None]:
         """The model behind the function, borrowed while we work."""
-        return nullcontext() if self.model is None else borrowed(self.model)
+        return nullcontext() if self.model is None else frozen_model(self.model)
 
 
 # What is explained, of which tensor: three ways to bind the same function. ------------------------------------------
 
 
 def at_inputs(
-    forward: Forward, baselines: Baselines, *, sites: Sequence[Site] = (), rows: int | None = None
+    forward: Forward, baselines: Baselines, *, sites: Sequence[ModulePoint] = (), rows: int | None = None
 ) -> Problem:
     """Scores are asked of the inputs, or of sites inside while the inputs move."""
     return Problem(
@@ -222,17 +230,17 @@ def at_inputs(
         x=forward.inputs,
         baseline=tensorized(forward.inputs, baselines),
         sites=tuple(sites),
-        rows=Rows(limit=rows),
+        rows=Batching(limit=rows),
     )
 
 
 def at_layers(
-    forward: Forward, baselines: Baselines, sites: Sequence[Site], rows: int | None
+    forward: Forward, baselines: Baselines, sites: Sequence[ModulePoint], rows: int | None
 ) -> tuple[Problem, list[int]]:
     """The layers' tensors move themselves: the model is re-entered there. Also how many tensors each layer has."""
     found = [site_tensors(forward, inputs, sites) for inputs in (forward.inputs, tensorized(forward.inputs, baselines))]
     counts = [len(tensors) for tensors in found[0]]
-    passed = beneath(forward, sites)
+    passed = prefix_of(forward, sites)
 
     def value(z: Tensors, owner: Tensor) -> Tensor:
         pieces = iter(z)
@@ -241,13 +249,13 @@ def at_layers(
             return forward.single(select(forward.of_owners(owner), forward.target, owner))
 
     x, x0 = (tuple(t.detach() for tensors in of_sites for t in tensors) for of_sites in found)
-    return Problem(value=value, x=x, baseline=x0, rows=Rows(limit=rows)), counts
+    return Problem(value=value, x=x, baseline=x0, rows=Batching(limit=rows)), counts
 
 
 def at_neuron(
     forward: Forward,
     baselines: Baselines,
-    site: Site,
+    site: ModulePoint,
     selector: Selector,
     *,
     through: bool = False,
@@ -273,11 +281,11 @@ def at_neuron(
         value=flow if through else neuron,
         x=forward.inputs,
         baseline=tensorized(forward.inputs, baselines),
-        rows=Rows(limit=rows),
+        rows=Batching(limit=rows),
     )
 
 
-def site_tensors(forward: Forward, inputs: Tensors, sites: Sequence[Site]) -> list[Tensors]:
+def site_tensors(forward: Forward, inputs: Tensors, sites: Sequence[ModulePoint]) -> list[Tensors]:
     """What passes at the sites for these inputs; what passes once for the batch counts for every example."""
     with torch.no_grad():
         found = evaluate_sites(sites, lambda: forward(inputs, forward.everyone))
@@ -285,7 +293,7 @@ def site_tensors(forward: Forward, inputs: Tensors, sites: Sequence[Site]) -> li
     return [tuple(t.expand(B, *t.shape[1:]) if len(t) == 1 else t for t in tensors) for tensors in found]
 
 
-def beneath(forward: Forward, sites: Sequence[Site]) -> Passed:
+def prefix_of(forward: Forward, sites: Sequence[ModulePoint]) -> Passed:
     """What need not run again when a model is re-entered at the sites."""
     return settled(sites, forward.of_owners, forward.everyone)
 
@@ -295,28 +303,30 @@ def pick(tensors: Tensors, selector: Selector, rows: int) -> Tensor:
     if callable(selector):
         chosen = selector(tensors if len(tensors) > 1 else tensors[0])
     elif len(tensors) != 1:
-        raise Refused(f"this layer gives out {len(tensors)} tensors; select the neuron with a function of them.")
+        raise CaptumAssertion(
+            f"this layer gives out {len(tensors)} tensors; select the neuron with a function of them."
+        )
     else:
         where = as_tuple(selector)
         try:
             chosen = tensors[0][(slice(None), *where)]
         except (IndexError, TypeError) as error:
-            raise NotThere(
+            raise TargetOutOfRange(
                 f"no neuron {selector!r} in a layer of shape {tuple(tensors[0].shape[1:])}: {error}."
             ) from None
         if chosen.ndim > 1 and not any(isinstance(index, slice) for index in where):
-            raise Refused(
+            raise CaptumAssertion(
                 f"neuron {selector!r} leaves a tensor of shape {tuple(chosen.shape[1:])} for each example, "
                 f"not a number; give {tensors[0].ndim - 1} indices."
             )
     return chosen.reshape(rows, -1).sum(1, keepdim=True)
 
 
-def sites_of(layer: Layers, *, layer_input: bool = False) -> list[Site]:
-    """One site a layer. Raises Refused for anything that is not a module."""
+def sites_of(layer: Layers, *, layer_input: bool = False) -> list[ModulePoint]:
+    """One site a layer. Raises CaptumAssertion for anything that is not a module."""
     layers = list(layer) if isinstance(layer, (list, tuple, nn.ModuleList)) else [layer]
     for module in layers:
         if not isinstance(module, nn.Module):
-            raise Refused(f"a layer is a torch module, or a list of them; got {type(module).__name__}.")
+            raise CaptumAssertion(f"a layer is a torch module, or a list of them; got {type(module).__name__}.")
     side: Literal["input", "output"] = "input" if layer_input else "output"
-    return [Site(module, side) for module in layers]
+    return [ModulePoint(module, side) for module in layers]

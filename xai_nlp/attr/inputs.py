@@ -11,7 +11,7 @@ from xai_nlp.methods import gradient, path
 
 
 class IntegratedGradients(Contributions):
-    """`methods.path.IntegratedGradients` of the inputs.
+    """`methods.path.IntegratedGradientsMethod` of the inputs.
 
     >>> import torch
     >>> ig = IntegratedGradients(lambda x: (x ** 2).sum(1))
@@ -34,13 +34,13 @@ class IntegratedGradients(Contributions):
         return_convergence_delta: bool = False,
     ) -> Any:
         forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        how = path.IntegratedGradients(**path_of(method, n_steps), multiply=self.multiplies_by_inputs)
+        how = path.IntegratedGradientsMethod(**path_of(method, n_steps), multiply=self.multiplies_by_inputs)
         scores = self._of_inputs(how, forward, baselines, internal_batch_size)
         return self._with_delta(return_convergence_delta, scores, forward, baselines)
 
 
 class Saliency(GradientAttribution):
-    """`methods.gradient.Saliency` of the inputs: the gradient's size, or with `abs=False` the gradient."""
+    """`methods.gradient.SaliencyMethod` of the inputs: the gradient's size, or with `abs=False` the gradient."""
 
     def attribute(
         self,
@@ -50,7 +50,7 @@ class Saliency(GradientAttribution):
         additional_forward_args: object | None = None,
     ) -> Any:
         forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        return self._of_inputs(gradient.Saliency(absolute=abs), forward)
+        return self._of_inputs(gradient.SaliencyMethod(absolute=abs), forward)
 
 
 class OfOneGradient(GradientAttribution):
@@ -65,7 +65,7 @@ class OfOneGradient(GradientAttribution):
 
 
 class InputXGradient(OfOneGradient):
-    """`methods.gradient.InputXGradient` of the inputs."""
+    """`methods.gradient.InputXGradientMethod` of the inputs."""
 
     _multiply_by_inputs = True
-    _method = gradient.InputXGradient()
+    _method = gradient.InputXGradientMethod()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from xai_nlp.attr.forward import Refused
+from xai_nlp.attr.forward import CaptumAssertion
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -64,9 +64,9 @@ class TextTemplateInput(InterpretableInput):
         mask: list[int] | dict[str, int] | None = None,
     ) -> None:
         if not isinstance(values, (list, dict)):
-            raise Refused(f"values are a list or a dict; got {type(values).__name__}.")
+            raise CaptumAssertion(f"values are a list or a dict; got {type(values).__name__}.")
         if not isinstance(template, str) and not callable(template):
-            raise Refused(f"a template is a text or a function that gives one; got {type(template).__name__}.")
+            raise CaptumAssertion(f"a template is a text or a function that gives one; got {type(template).__name__}.")
         self.template, self.dict_keys = template, list(values) if isinstance(values, dict) else []
         self.format_fn = template.format if isinstance(template, str) else template
         self.values = self._listed(values, "values")
@@ -83,7 +83,9 @@ class TextTemplateInput(InterpretableInput):
         """What is given for the gaps, in their order."""
         kind = dict if self.dict_keys else list
         if not isinstance(given, kind):
-            raise Refused(f"where the values are a {kind.__name__}, {what} are too; got {type(given).__name__}.")
+            raise CaptumAssertion(
+                f"where the values are a {kind.__name__}, {what} are too; got {type(given).__name__}."
+            )
         keys: Sequence[Any] = self.dict_keys or range(len(given))
         return [given[key] for key in keys]
 
@@ -169,7 +171,7 @@ class ImageMaskInput(InterpretableInput):
         shape = (image.size[1], image.size[0])  # (height, width)
         for given in mask_list if mask_list is not None else [] if mask is None else [mask]:
             if given.shape != shape:
-                raise Refused(f"a mask has the shape of its image, {shape}; got {tuple(given.shape)}.")
+                raise CaptumAssertion(f"a mask has the shape of its image, {shape}; got {tuple(given.shape)}.")
         if mask_list is not None:
             ids, mask = list(range(len(mask_list))), torch.empty(0)
         else:

@@ -62,7 +62,7 @@ class _AlongThePath(LayerAttribution):
 
 
 class LayerIntegratedGradients(InternalContributions, _AlongThePath):
-    """`methods.path.IntegratedGradients` with the layer's tensors as what moves from baseline to input.
+    """`methods.path.IntegratedGradientsMethod` with the layer's tensors as what moves from baseline to input.
 
     Several layers move together; none should depend on another's output.
     """
@@ -70,7 +70,7 @@ class LayerIntegratedGradients(InternalContributions, _AlongThePath):
     _moving = True
 
     def _how(self, walk: Path) -> Method:
-        return path.IntegratedGradients(**walk, multiply=self.multiplies_by_inputs)
+        return path.IntegratedGradientsMethod(**walk, multiply=self.multiplies_by_inputs)
 
 
 class LayerConductance(_AlongThePath):
@@ -87,7 +87,7 @@ class LayerConductance(_AlongThePath):
 
 
 class InternalInfluence(LayerAttribution):
-    """`methods.path.InternalInfluence` at a layer."""
+    """`methods.path.InternalInfluenceMethod` at a layer."""
 
     def attribute(
         self,
@@ -103,12 +103,12 @@ class InternalInfluence(LayerAttribution):
     ) -> Any:
         check_grad_kwargs(grad_kwargs)
         forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        how = path.InternalInfluence(**path_of(method, n_steps))
+        how = path.InternalInfluenceMethod(**path_of(method, n_steps))
         return self._at_layer(how, forward, attribute_to_layer_input, baselines, internal_batch_size)
 
 
 class LayerGradientXActivation(InternalContributions, LayerAttribution):
-    """`methods.gradient.InputXGradient` at a layer, or with `multiply_by_inputs=False` the gradient there.
+    """`methods.gradient.InputXGradientMethod` at a layer, or with `multiply_by_inputs=False` the gradient there.
 
     memory_efficient: scores are handed back on the CPU.
     """
@@ -134,7 +134,7 @@ class LayerGradientXActivation(InternalContributions, LayerAttribution):
     ) -> Any:
         check_grad_kwargs(grad_kwargs)
         forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        how = gradient.InputXGradient() if self.multiplies_by_inputs else gradient.Saliency()
+        how = gradient.InputXGradientMethod() if self.multiplies_by_inputs else gradient.SaliencyMethod()
         scores = self._at_layer(how, forward, attribute_to_layer_input)
         return _on_cpu(scores) if self._memory_efficient else scores
 

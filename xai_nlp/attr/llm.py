@@ -17,20 +17,20 @@ import torch
 from torch import Tensor, nn
 
 from xai_nlp.attr.base import Attribution, InternalAttribution
-from xai_nlp.attr.forward import Refused, UnknownChoice
+from xai_nlp.attr.forward import CaptumAssertion, UnknownChoice
 from xai_nlp.attr.interpretable import ImageMaskInput, InterpretableInput, TextTemplateInput, TextTokenInput
 from xai_nlp.attr.layers import LayerGradientXActivation, LayerIntegratedGradients
 from xai_nlp.attr.llm_result import LLMAttributionResult
 from xai_nlp.attr.noise import LayerGradientShap
 from xai_nlp.attr.perturbation import FeatureAblation, ShapleyValues, ShapleyValueSampling
 from xai_nlp.attr.surrogate import KernelShap, Lime
-from xai_nlp.core.rows import Rows
+from xai_nlp.core.batching import Batching
 from xai_nlp.errors import InvalidInput
+from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of
-from xai_nlp.hooks.products import fast_products
-from xai_nlp.hooks.state import borrowed
-from xai_nlp.models.forced import followed, in_one, in_turn, last_logits, log_probs
+from xai_nlp.hooks.onednn import onednn_products
 from xai_nlp.models.layout import text_config
+from xai_nlp.models.teacher_forcing import append_answer, in_one, in_turn, last_logits, log_probs
 
 DEFAULT_GEN_ARGS: dict[str, Any] = {"max_new_tokens": 25, "do_sample": False, "temperature": None, "top_p": None}
 AT_ONCE = 64  # prompts that are made ready, and read if there is room; images among them take some
@@ -53,7 +53,9 @@ class BaseLLMAttribution(Attribution):
 
     def __init__(self, attr_method: Attribution, tokenizer: Any) -> None:
         if not isinstance(attr_method, self.SUPPORTED_METHODS):
-            raise Refused(f"{type(self).__name__} goes with {_listed(self.SUPPORTED_METHODS)}; got {attr_method!r}.")
+            raise CaptumAssertion(
+                f"{type(self).__name__} goes with {_listed(self.SUPPORTED_METHODS)}; got {attr_method!r}."
+            )
         super().__init__(attr_method.forward_func)
         self.attr_method = copy(attr_method)
         self.model = cast(Any, attr_method.forward_func)
@@ -63,9 +65,13 @@ class BaseLLMAttribution(Attribution):
     def _target(self, inp: InterpretableInput, target: str | Tensor | None, gen_args: dict[str, Any] | None) -> Tensor:
         """The tokens of the answer, given or generated: (n,)."""
         if not isinstance(inp, self.SUPPORTED_INPUTS):
-            raise Refused(f"{type(self).__name__} takes {_listed(self.SUPPORTED_INPUTS)}; got {type(inp).__name__}.")
+            raise CaptumAssertion(
+                f"{type(self).__name__} takes {_listed(self.SUPPORTED_INPUTS)}; got {type(inp).__name__}."
+            )
         if target is not None and gen_args is not None:
-            raise Refused("gen_args say how to generate an answer, and one is given as the target; leave out either.")
+            raise CaptumAssertion(
+                "gen_args say how to generate an answer, and one is given as the target; leave out either."
+            )
         if target is None:
             tokens = self._generated(inp, gen_args or DEFAULT_GEN_ARGS)
         elif isinstance(target, str):
@@ -75,12 +81,12 @@ class BaseLLMAttribution(Attribution):
         else:
             raise WrongType(f"the target is a text, a tensor of token ids, or None; got {type(target).__name__}.")
         if not len(tokens):
-            raise Refused("there is no token in the answer to explain.")
+            raise CaptumAssertion("there is no token in the answer to explain.")
         return tokens.to(self.device)
 
     def _generated(self, inp: InterpretableInput, gen_args: dict[str, Any]) -> Tensor:
         if not callable(getattr(self.model, "generate", None)):
-            raise Refused(f"{type(self.model).__name__} cannot generate; give the answer: target='…'.")
+            raise CaptumAssertion(f"{type(self.model).__name__} cannot generate; give the answer: target='…'.")
         inputs = self._inputs(inp.to_model_input())
         return self.model.generate(**inputs, **gen_args)[0][inputs["input_ids"].shape[1] :]
 
@@ -91,7 +97,9 @@ class BaseLLMAttribution(Attribution):
         if isinstance(given, Tensor):
             given = {"input_ids": given}
         if not isinstance(given, Mapping):
-            raise Refused(f"a prompt is a text, token ids, or what a processor gives; got {type(given).__name__}.")
+            raise CaptumAssertion(
+                f"a prompt is a text, token ids, or what a processor gives; got {type(given).__name__}."
+            )
         return {name: t.to(self.device) if isinstance(t, Tensor) else t for name, t in given.items()}
 
     def attribute_future(self) -> Callable[[], LLMAttributionResult]:
@@ -103,7 +111,7 @@ class LLMAttribution(BaseLLMAttribution):
     """What the answer loses when features of the prompt are absent: ablation, Shapley values, LIME or kernel SHAP.
 
     attr_target: "log_prob", or "prob" for probabilities. LIME and kernel SHAP score the answer as a whole alone.
-    Raises Refused for another method, UnknownChoice for another attr_target.
+    Raises CaptumAssertion for another method, UnknownChoice for another attr_target.
     """
 
     SUPPORTED_METHODS = (FeatureAblation, ShapleyValueSampling, ShapleyValues, Lime, KernelShap)
@@ -113,7 +121,9 @@ class LLMAttribution(BaseLLMAttribution):
     def __init__(self, attr_method: Any, tokenizer: Any, attr_target: str = "log_prob") -> None:
         super().__init__(attr_method, tokenizer)
         if isinstance(attr_method, InternalAttribution):
-            raise Refused(f"features of a prompt are taken away at the input, not at a layer; got {attr_method!r}.")
+            raise CaptumAssertion(
+                f"features of a prompt are taken away at the input, not at a layer; got {attr_method!r}."
+            )
         if attr_target not in ("log_prob", "prob"):
             raise UnknownChoice("attr_target", attr_target, ("log_prob", "prob"))
         self.attr_target = attr_target
@@ -136,14 +146,14 @@ class LLMAttribution(BaseLLMAttribution):
         forward_in_tokens: the answer is read token by token, as it would be written; without, in one pass.
         use_cached_outputs: token by token, what was read is not read again, where the model keeps it.
         kwargs: options of the method's `attribute`.
-        Raises Refused for another kind of input or an answer without tokens, TypeError for a target of another type.
+        Raises CaptumAssertion for another kind of input or an answer without tokens, TypeError for a target of another type.
         """
         tokens = self._target(inp, target, gen_args)
         read = partial(in_turn, cached=use_cached_outputs) if forward_in_tokens else in_one
         method = copy(self.attr_method)
         method.forward_func = partial(self._values, inp=inp, tokens=tokens, read=read, inspect=_inspect_forward)
         count = 1 + len(tokens) if self.include_per_token_attr else 1
-        with fast_products(self.model):
+        with onednn_products(self.model):
             trials = [
                 method.attribute(inp.to_tensor().to(self.device), **kwargs).reshape(count, inp.n_itp_features)
                 for _ in range(num_trials)
@@ -196,7 +206,7 @@ class LLMAttribution(BaseLLMAttribution):
                 many = len(inputs["input_ids"]) > 1
                 return read(self.model, {n: t[part] for n, t in inputs.items()} if many else inputs, tokens)
 
-            for part, each in Rows().chunks(len(where), entries, self.device, work):
+            for part, each in Batching().chunks(len(where), entries, self.device, work):
                 found.update(zip(where[part], each, strict=True))
         return torch.stack([found[i] for i in range(len(prompts))])
 
@@ -205,7 +215,7 @@ class LLMGradientAttribution(BaseLLMAttribution):
     """Scores of the prompt's tokens by gradients at a layer, its embedding layer as a rule: for each of the answer's
     tokens, and for the answer their sum.
 
-    Each of the answer's tokens is a call of the method of its own. Raises Refused for another method.
+    Each of the answer's tokens is a call of the method of its own. Raises CaptumAssertion for another method.
     """
 
     SUPPORTED_METHODS = (LayerGradientShap, LayerGradientXActivation, LayerIntegratedGradients)
@@ -225,7 +235,7 @@ class LLMGradientAttribution(BaseLLMAttribution):
         tokens = self._target(inp, target, gen_args)
         assert isinstance(inp, TextTokenInput)
         method, found = copy(self.attr_method), []
-        with borrowed(self.model):
+        with frozen_model(self.model):
             for count in range(len(tokens)):
                 method.forward_func = partial(self._value, inp=inp, tokens=tokens[: count + 1])
                 scores = method.attribute(inp.to_tensor().to(self.device), **kwargs).detach()
@@ -243,7 +253,7 @@ class LLMGradientAttribution(BaseLLMAttribution):
 
     def _value(self, features: Tensor, inp: TextTokenInput, tokens: Tensor) -> Tensor:
         """The log-probability of the last of the tokens, after those before it: (R,)."""
-        inputs = followed(self._inputs(inp.to_model_input(features)), tokens[:-1])
+        inputs = append_answer(self._inputs(inp.to_model_input(features)), tokens[:-1])
         return log_probs(last_logits(self.model, inputs, 1)[0], tokens[-1:])[:, 0]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from xai_nlp.attr.forward import Refused
+from xai_nlp.attr.forward import CaptumAssertion
 from xai_nlp.attr.interpretable import ImageMaskInput, InterpretableInput
 from xai_nlp.attr.visualization import draw_mask_border, draw_mask_legend
 from xai_nlp.viz import views
@@ -40,7 +40,9 @@ class Along:
             value = value if isinstance(value, Tensor) else torch.tensor(value)
             wanted = tuple(len(getattr(result, tokens)) for tokens in self.lists)
             if value.shape != wanted:
-                raise Refused(f"{self.name} goes with {' × '.join(self.lists)}: {wanted}; got {tuple(value.shape)}.")
+                raise CaptumAssertion(
+                    f"{self.name} goes with {' × '.join(self.lists)}: {wanted}; got {tuple(value.shape)}."
+                )
         result.__dict__[self.name] = value
 
 
@@ -68,7 +70,7 @@ class LLMAttributionResult:
         inp: InterpretableInput | None = None,
     ) -> None:
         if seq_attr is None:
-            raise Refused("seq_attr is a number for each of the input's tokens; got None.")
+            raise CaptumAssertion("seq_attr is a number for each of the input's tokens; got None.")
         self.input_tokens, self.output_tokens = input_tokens, output_tokens
         self.seq_attr, self.token_attr, self.output_probs = seq_attr, token_attr, output_probs
         self.inp = inp
@@ -127,7 +129,7 @@ class LLMAttributionResult:
 
         image = self.inp
         if not isinstance(image, ImageMaskInput):
-            raise Refused(f"an ImageMaskInput can be drawn so; the input was {type(image).__name__}.")
+            raise CaptumAssertion(f"an ImageMaskInput can be drawn so; the input was {type(image).__name__}.")
         if target_token_pos is None:
             scores = self.seq_attr
         elif isinstance(target_token_pos, int):
@@ -151,7 +153,9 @@ class LLMAttributionResult:
 
     def _per_token(self) -> Tensor:
         if self.token_attr is None:
-            raise Refused("this method scored the answer as a whole; use plot_seq_attr, or no token's position.")
+            raise CaptumAssertion(
+                "this method scored the answer as a whole; use plot_seq_attr, or no token's position."
+            )
         return self.token_attr
 
     def _name_features(self, ax: Axes) -> None:

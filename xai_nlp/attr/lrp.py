@@ -18,9 +18,9 @@ from xai_nlp.attr.base import LayerAttribution, ModelAttribution, like_layers, s
 from xai_nlp.attr.forward import Forward, Layers, TargetType, TensorOrTuple, as_tuple, at_inputs, sites_of
 from xai_nlp.core.problem import Tensors
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.scope import Site
+from xai_nlp.hooks.scope import ModulePoint
 from xai_nlp.methods import propagation
-from xai_nlp.methods.gradient import InputXGradient
+from xai_nlp.methods.gradient import InputXGradientMethod
 from xai_nlp.methods.propagation import PropagationRule, relevant
 
 #: What Captum's LRP takes: on a model made of these alone numbers are Captum's, which let biases absorb relevance.
@@ -71,7 +71,7 @@ class LRP(ModelAttribution):
         shaped = forward.shaped(tensors)
         return (shaped, self.compute_convergence_delta(shaped, output)) if return_convergence_delta else shaped
 
-    def _relevance(self, forward: Forward, sites: Sequence[Site], verbose: bool) -> tuple[Tensors, Tensor]:
+    def _relevance(self, forward: Forward, sites: Sequence[ModulePoint], verbose: bool) -> tuple[Tensors, Tensor]:
         """Relevance at the sites, or at the inputs; and the output whose it is: (B, 1)."""
         rules = self._rules()
         leaves = [module for module in self.model.modules() if not next(module.children(), None)]
@@ -81,7 +81,7 @@ class LRP(ModelAttribution):
                 print(f"{module}: {rules.get(module, 'the usual rule')}")
         problem = relevant(at_inputs(forward, None, sites=sites), "absorb" if known else "share", of_module=rules)
         with forward.lent():
-            found = InputXGradient().scores(problem)
+            found = InputXGradientMethod().scores(problem)
         assert found.value is not None
         return squeezed(found.tensors), found.value
 

@@ -27,13 +27,13 @@ class NeuronOfOneGradient(NeuronAttribution, GradientAttribution):
 
 
 class NeuronGradient(NeuronOfOneGradient):
-    """`methods.gradient.Saliency`, signed, of a neuron."""
+    """`methods.gradient.SaliencyMethod`, signed, of a neuron."""
 
-    _method = gradient.Saliency()
+    _method = gradient.SaliencyMethod()
 
 
 class NeuronIntegratedGradients(InternalContributions, NeuronAttribution, GradientAttribution):
-    """`methods.path.IntegratedGradients` of a neuron."""
+    """`methods.path.IntegratedGradientsMethod` of a neuron."""
 
     def attribute(
         self,
@@ -47,7 +47,7 @@ class NeuronIntegratedGradients(InternalContributions, NeuronAttribution, Gradie
         attribute_to_neuron_input: bool = False,
     ) -> Any:
         forward = Forward.of(self.forward_func, inputs, additional_forward_args)
-        how = path.IntegratedGradients(**path_of(method, n_steps), multiply=self.multiplies_by_inputs)
+        how = path.IntegratedGradientsMethod(**path_of(method, n_steps), multiply=self.multiplies_by_inputs)
         where = (neuron_selector, attribute_to_neuron_input)
         return self._of_neuron(how, forward, *where, baselines, internal_batch_size)
 
@@ -70,6 +70,6 @@ class NeuronConductance(InternalContributions, NeuronAttribution, GradientAttrib
     ) -> Any:
         check_grad_kwargs(grad_kwargs)
         forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        how = path.IntegratedGradients(**path_of(method, n_steps), multiply=self.multiplies_by_inputs)
+        how = path.IntegratedGradientsMethod(**path_of(method, n_steps), multiply=self.multiplies_by_inputs)
         where = (neuron_selector, attribute_to_neuron_input)
         return self._of_neuron(how, forward, *where, baselines, internal_batch_size, through=True)

@@ -24,9 +24,9 @@ from xai_nlp.attr.base import (
 )
 from xai_nlp.attr.forward import (
     Baselines,
+    CaptumAssertion,
     Distribution,
     Forward,
-    Refused,
     Selector,
     TargetType,
     TensorOrTuple,
@@ -56,7 +56,7 @@ def _smoothed(
         raise UnknownChoice("noise tunnel type", smoothing, SMOOTHINGS)
     together = min(together or samples, samples)
     if together < 1:
-        raise Refused(f"the number of samples must be at least 1; got {samples}, {together} at a time.")
+        raise CaptumAssertion(f"the number of samples must be at least 1; got {samples}, {together} at a time.")
     found: list[Moments] = []
     scores: Any = ()
     deltas = []
@@ -72,7 +72,7 @@ def _smoothed(
                 scores, delta = scores
                 deltas.append(delta)
             if not all(isinstance(t, Tensor) for t in as_tuple(scores)):
-                raise Refused("noise goes with scores that are a tensor or a tuple of tensors: name one layer.")
+                raise CaptumAssertion("noise goes with scores that are a tensor or a tuple of tensors: name one layer.")
             found = found or [Moments() for _ in as_tuple(scores)]
             for moments, tensor in zip(found, as_tuple(scores), strict=True):
                 moments.add(tensor.unflatten(0, (-1, count)).transpose(0, 1))
@@ -85,7 +85,9 @@ def _noisy(inputs: Tensors, stdevs: float | tuple[float, ...], count: int) -> Te
     """So many copies of each example, one after the other, each with noise of its own: (B · count, …) each."""
     each = stdevs if isinstance(stdevs, tuple) else (stdevs,) * len(inputs)
     if len(each) != len(inputs) or not all(isinstance(stdev, (int, float)) for stdev in each):
-        raise Refused(f"stdevs is a number, or a tuple with one for each of {len(inputs)} inputs; got {stdevs!r}.")
+        raise CaptumAssertion(
+            f"stdevs is a number, or a tuple with one for each of {len(inputs)} inputs; got {stdevs!r}."
+        )
 
     def noisy(x: Tensor, stdev: float) -> Tensor:
         many = x.repeat_interleave(count, 0)
@@ -175,7 +177,9 @@ class _Expected(GradientAttribution):
         """`scores` gives those of one sample of each example."""
         given = drawn_for(inputs, baselines)
         if not isinstance(given[0], Tensor):
-            raise Refused(f"baselines are tensors to draw from, or a function that gives some; got {baselines!r}.")
+            raise CaptumAssertion(
+                f"baselines are tensors to draw from, or a function that gives some; got {baselines!r}."
+            )
 
         def sample(
             inputs: TensorOrTuple, baselines: Baselines, target: TargetType, additional_forward_args: Any

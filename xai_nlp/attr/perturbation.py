@@ -14,29 +14,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from xai_nlp.attr.ablation import DenseMask, Sweeping, largest, limit_of, masks_of, shape_of
 from xai_nlp.attr.base import LayerAttribution, NeuronAttribution, PerturbationAttribution
 from xai_nlp.attr.forward import (
     Baselines,
+    CaptumAssertion,
     Forward,
     Layers,
-    Refused,
     Selector,
     TargetType,
     TensorOrTuple,
-    beneath,
+    prefix_of,
     site_tensors,
     sites_of,
 )
-from xai_nlp.attr.sweep import Dealt, Sweeping, largest, limit_of, masks_of, shape_of
-from xai_nlp.core.coalition import from_coalitions
-from xai_nlp.core.features import NO_FEATURE, Features, Groups, Windows
+from xai_nlp.core.coalitions import from_coalitions
+from xai_nlp.core.features import NO_FEATURE, FeatureMask, Features, SlidingWindows
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.replace import replaced, skipped
-from xai_nlp.methods.perturbation import Occlusion as Leave
+from xai_nlp.methods.perturbation import OcclusionMethod as Leave
 from xai_nlp.methods.shapley import MOST, in_turn, of_subsets, of_turns, subsets
 
-Ask = tuple[Callable[[int], Tensor], Callable[[Tensor, Tensor], Tensor]]
+ExplainRequest = tuple[Callable[[int], Tensor], Callable[[Tensor, Tensor], Tensor]]
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class FeatureAblation(Sweeping):
     def _ablated(self, forward: Forward, baselines: Baselines, given: TensorOrTuple | None, *how: Any) -> Tensors:
         masks = self._enough(forward.inputs, masks_of(forward.inputs, given))
         return self._masked(
-            left_out, forward, self._instead(forward, baselines, masks, *how), masks, *how, of=Groups.of
+            left_out, forward, self._instead(forward, baselines, masks, *how), masks, *how, of=FeatureMask.of
         )
 
     def _instead(self, forward: Forward, baselines: Baselines, masks: Tensors, *how: Any) -> Baselines:
@@ -124,21 +124,21 @@ class Occlusion(FeatureAblation):
         if len(x) == 1 and not (isinstance(steps, tuple) and len(steps) == 1):
             steps = (steps,)
         if len(windows) != len(x) or not isinstance(steps, tuple) or len(steps) != len(x):
-            raise Refused(f"{len(x)} inputs need as many windows and strides; got {windows} and {strides}.")
+            raise CaptumAssertion(f"{len(x)} inputs need as many windows and strides; got {windows} and {strides}.")
         steps = [(s,) * len(w) if isinstance(s, int) else tuple(s) for s, w in zip(steps, windows, strict=True)]
 
         def features(whole: bool) -> Features:
             if not whole:
-                return Windows.slid(x, windows, steps)
+                return SlidingWindows.slid(x, windows, steps)
             all_rows = [((len(t), *w), (len(t), *s)) for t, w, s in zip(x, windows, steps, strict=True)]
-            return Windows.slid(tuple(t[None] for t in x), *zip(*all_rows, strict=True))
+            return SlidingWindows.slid(tuple(t[None] for t in x), *zip(*all_rows, strict=True))
 
         try:
             features(False)
         except InvalidInput as error:
-            raise Refused(str(error)) from None
+            raise CaptumAssertion(str(error)) from None
         with forward.lent():
-            scores = self._swept(left_out, forward, baselines, features, perturbations_per_eval, show_progress)
+            scores = self._run_ablation(left_out, forward, baselines, features, perturbations_per_eval, show_progress)
         return forward.shaped(scores)
 
     attribute_future = PerturbationAttribution.attribute_future
@@ -147,7 +147,7 @@ class Occlusion(FeatureAblation):
 def _permute_feature(x: Tensor, feature_mask: Tensor) -> Tensor:
     """The feature's entries from other rows of the batch, in any order but their own."""
     if len(x) < 2:
-        raise Refused("one example alone has no other to take a feature from; give a larger batch.")
+        raise CaptumAssertion("one example alone has no other to take a feature from; give a larger batch.")
     own = torch.arange(len(x))
     while (order := torch.randperm(len(x))).equal(own):
         pass
@@ -218,15 +218,15 @@ class ShapleyValueSampling(Sweeping):
         forward = Forward.of(self.forward_func, inputs, additional_forward_args, target, of_batch=True)
         masks = masks_of(forward.inputs, feature_mask)
         if n_samples < 1:
-            raise Refused(f"n_samples must be at least 1; got {n_samples}.")
+            raise CaptumAssertion(f"n_samples must be at least 1; got {n_samples}.")
         orders = torch.stack([torch.randperm(largest(masks) + 1) for _ in range(n_samples)])
         ask = (lambda _: in_turn(orders), of_turns)
-        return self._shared_out(ask, forward, baselines, masks, perturbations_per_eval, show_progress, of=Dealt.of)
+        return self._shared_out(ask, forward, baselines, masks, perturbations_per_eval, show_progress, of=DenseMask.of)
 
     def attribute_future(self, *args: Any, **kwargs: Any) -> Any:
         return self._promised(*args, **kwargs)
 
-    def _shared_out(self, ask: Ask, forward: Forward, *how: Any, of: Any) -> TensorOrTuple:
+    def _shared_out(self, ask: ExplainRequest, forward: Forward, *how: Any, of: Any) -> TensorOrTuple:
         """Scores in the shape of the output followed by the inputs', from coalitions and what solves them."""
 
         def score(problem: Problem) -> Tensors:
@@ -240,7 +240,7 @@ class ShapleyValueSampling(Sweeping):
 
 def every_subset(m: int) -> Tensor:
     if m > MOST:
-        raise Refused(f"{m} features have 2^{m} subsets; group them by a mask, or use ShapleyValueSampling.")
+        raise CaptumAssertion(f"{m} features have 2^{m} subsets; group them by a mask, or use ShapleyValueSampling.")
     return subsets(m)
 
 
@@ -261,7 +261,9 @@ class ShapleyValues(ShapleyValueSampling):
         masks = masks_of(forward.inputs, feature_mask)
 
         ask = (every_subset, of_subsets)
-        return self._shared_out(ask, forward, baselines, masks, perturbations_per_eval, show_progress, of=Groups.of)
+        return self._shared_out(
+            ask, forward, baselines, masks, perturbations_per_eval, show_progress, of=FeatureMask.of
+        )
 
 
 # At a layer, or of a neuron. ----------------------------------------------------------------------------------------
@@ -271,7 +273,7 @@ def reentered(forward: Forward, layer: Layers, *, layer_input: bool = False) -> 
     """The same function of what passes at the layer; its own inputs follow along."""
     sites = sites_of(layer, layer_input=layer_input)
     (tensors,) = site_tensors(forward, forward.inputs, sites)
-    passed = beneath(forward, sites)
+    passed = prefix_of(forward, sites)
 
     def from_layer(*args: Any) -> Any:
         instead = [t.clone() for t in args[: len(tensors)]]  # what comes next may change them in place
@@ -340,7 +342,7 @@ class NeuronFeatureAblation(NeuronAttribution, PerturbationAttribution):
     ) -> Any:
         forward = Forward.of(self.forward_func, inputs, additional_forward_args)
         limit = limit_of(perturbations_per_eval, forward.examples)
-        features = Groups.of(masks_of(forward.inputs, feature_mask))
+        features = FeatureMask.of(masks_of(forward.inputs, feature_mask))
         with forward.lent():
             problem = self._problem(forward, neuron_selector, attribute_to_neuron_input, baselines, limit)
             found = left_out(replace(problem, features=features))

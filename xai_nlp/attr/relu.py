@@ -14,15 +14,15 @@ from xai_nlp.methods import propagation
 
 
 class GuidedBackprop(ModelAttribution, OfOneGradient):
-    """`methods.propagation.GuidedBackprop` of the inputs."""
+    """`methods.propagation.GuidedBackpropMethod` of the inputs."""
 
-    _method = propagation.GuidedBackprop()
+    _method = propagation.GuidedBackpropMethod()
 
 
 class Deconvolution(ModelAttribution, OfOneGradient):
-    """`methods.propagation.Deconvolution` of the inputs."""
+    """`methods.propagation.DeconvolutionMethod` of the inputs."""
 
-    _method = propagation.Deconvolution()
+    _method = propagation.DeconvolutionMethod()
 
 
 class _OfNeuron(NeuronOfOneGradient):
@@ -31,12 +31,12 @@ class _OfNeuron(NeuronOfOneGradient):
 
 
 class NeuronGuidedBackprop(_OfNeuron):
-    """`methods.propagation.GuidedBackprop` of a neuron."""
+    """`methods.propagation.GuidedBackpropMethod` of a neuron."""
 
-    _method = propagation.GuidedBackprop()
+    _method = propagation.GuidedBackpropMethod()
 
 
 class NeuronDeconvolution(_OfNeuron):
-    """`methods.propagation.Deconvolution` of a neuron."""
+    """`methods.propagation.DeconvolutionMethod` of a neuron."""
 
-    _method = propagation.Deconvolution()
+    _method = propagation.DeconvolutionMethod()

@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 import torch
 from torch import Tensor
 
-from xai_nlp.attr.forward import Refused
+from xai_nlp.attr.forward import CaptumAssertion
 from xai_nlp.attr.interpretable import InterpretableInput
 from xai_nlp.attr.llm import LLMAttribution
 from xai_nlp.errors import InvalidInput, XaiError
@@ -153,7 +153,7 @@ class RemoteLLMAttribution(LLMAttribution):
 
     def _generated(self, inp: InterpretableInput, gen_args: dict[str, Any]) -> Tensor:
         if not callable(getattr(self.provider, "generate", None)):
-            raise Refused(f"{type(self.provider).__name__} cannot generate; give the answer: target='…'.")
+            raise CaptumAssertion(f"{type(self.provider).__name__} cannot generate; give the answer: target='…'.")
         text = self.provider.generate(self._asked(inp.to_model_input()), **gen_args)
         return torch.tensor(self.tokenizer.encode(text, add_special_tokens=False), dtype=torch.long)
 

@@ -18,21 +18,21 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from xai_nlp.attr.ablation import DenseMask, as_one, limit_of, masks_of, targeted
 from xai_nlp.attr.base import PerturbationAttribution
 from xai_nlp.attr.forward import (
     Baselines,
+    CaptumAssertion,
     Forward,
     NotRowwise,
-    Refused,
     TargetType,
     TensorOrTuple,
     as_tuple,
     tensorized,
 )
-from xai_nlp.attr.sweep import Dealt, as_one, limit_of, masks_of, targeted
-from xai_nlp.core.coalition import masked
+from xai_nlp.core.batching import Batching, progress_bar
+from xai_nlp.core.coalitions import masked
 from xai_nlp.core.problem import Problem, Tensors
-from xai_nlp.core.rows import Rows, progress_bar
 from xai_nlp.methods.surrogate import coefficients
 
 Survey = tuple[Tensor, Tensor, Tensor]  # of R samples: what the surrogate sees (R, M), values (R, T), weights (R,)
@@ -82,12 +82,12 @@ def in_one(weights: list[Any], like: Tensor) -> Tensor:
 
 
 def one_for_all(forward: Forward) -> bool:
-    """Does the function give one number for a batch of several examples? Raises Refused if it is not one for each."""
+    """Does the function give one number for a batch of several examples? Raises CaptumAssertion if it is not one for each."""
     if forward.examples == 1:
         return False
     count = targeted(forward, forward.inputs).numel()
     if count not in (1, forward.examples):
-        raise Refused(f"a surrogate needs one output for each example, or one for the batch; got {count}.")
+        raise CaptumAssertion(f"a surrogate needs one output for each example, or one for the batch; got {count}.")
     return count == 1
 
 
@@ -133,7 +133,9 @@ class LimeBase(PerturbationAttribution):
         super().__init__(forward_func)
         if (from_interp_rep_transform if perturb_interpretable_space else to_interp_rep_transform) is None:
             way = "from" if perturb_interpretable_space else "to"
-            raise Refused(f"samples are drawn in one space and needed in both: give {way}_interp_rep_transform.")
+            raise CaptumAssertion(
+                f"samples are drawn in one space and needed in both: give {way}_interp_rep_transform."
+            )
         self.interpretable_model = interpretable_model
         self.similarity_func = similarity_func
         self.perturb_func = perturb_func
@@ -196,15 +198,15 @@ class LimeBase(PerturbationAttribution):
 
         with progress_bar(self.get_name()) if show_progress else nullcontext() as progress:
             if not whole:
-                rows = Rows(limit=limit, progress=progress)
+                rows = Batching(limit=limit, progress=progress)
                 try:
                     return run(Problem(value=forward.value, x=forward.inputs, baseline=x0, rows=rows), False)
                 except NotRowwise:
                     if forward.examples > 1:
                         raise
             if per_eval > 1:
-                raise Refused("a function with one output for the whole batch takes perturbations_per_eval=1.")
-            return run(replace(as_one(forward, x0), rows=Rows(progress=progress)), True)
+                raise CaptumAssertion("a function with one output for the whole batch takes perturbations_per_eval=1.")
+            return run(replace(as_one(forward, x0), rows=Batching(progress=progress)), True)
 
     def _fitted(self, known: Tensor, values: Tensor, weights: Tensor) -> Any:
         self.interpretable_model.fit(DataLoader(TensorDataset(known, values, weights), batch_size=len(known)))
@@ -243,7 +245,7 @@ class Lime(LimeBase):
     ) -> Any:
         forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
         x0, masks = tensorized(forward.inputs, baselines), masks_of(forward.inputs, feature_mask)
-        features = Dealt.of([mask - min(int(m.min()) for m in masks) for mask in masks])
+        features = DenseMask.of([mask - min(int(m.min()) for m in masks) for mask in masks])
         with torch.no_grad(), forward.lent():
             whole = one_for_all(forward)
             fitted = []
@@ -262,16 +264,16 @@ class Lime(LimeBase):
         if not return_input_shape:
             return fitted[0] if len(fitted) == 1 else torch.cat([c.reshape(1, -1) for c in fitted])
         coefs = torch.stack([c.flatten() for c in fitted])[:, None].to(x0[0].device)
-        spread = features.spread(coefs)
-        scores = tuple(s[:, 0].expand(-1, *x.shape[1:]) for s, x in zip(spread, forward.inputs, strict=True))
+        to_entries = features.to_entries(coefs)
+        scores = tuple(s[:, 0].expand(-1, *x.shape[1:]) for s, x in zip(to_entries, forward.inputs, strict=True))
         return forward.shaped(scores)
 
     def _look(
-        self, example: Example, features: Dealt, drawn: Tensor, problem: Problem, whole: bool, part: slice
+        self, example: Example, features: DenseMask, drawn: Tensor, problem: Problem, whole: bool, part: slice
     ) -> Survey:
         kept = drawn[part]
         owner = torch.full((len(kept),), example.number, device=kept.device)
-        of = Dealt(tuple(mask[None] for mask in features.ids), features.count) if whole else features
+        of = DenseMask(tuple(mask[None] for mask in features.ids), features.count) if whole else features
         z = masked(replace(problem, features=of), owner, ~kept)
         values = problem.value(z, owner)
         if self.similarity_func is None:

@@ -12,8 +12,8 @@ from rich.table import Table
 from xai_nlp._version import __version__
 from xai_nlp.cli.evaluate import evaluate_app
 from xai_nlp.cli.explain import attention_app, explain_app
+from xai_nlp.cli.options import several_of, told
 from xai_nlp.cli.report import report
-from xai_nlp.cli.say import several_of, told
 from xai_nlp.cli.serve import serve
 
 app = typer.Typer(
@@ -94,15 +94,15 @@ def methods() -> None:
         table.add_column(heading, overflow="fold")
     for name, cls in sorted(METHODS.items()):
         said = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
-        table.add_row(name, "yes" if cls.complete else "no", "yes" if cls.compares else "no", said)
+        table.add_row(name, "yes" if cls.complete else "no", "yes" if cls.needs_baseline else "no", said)
     Console().print(table)
 
 
 @app.command()
 def models() -> None:
     """The embedded models, and the architectures whose insides are known by name."""
-    from xai_nlp.models.layout import LAYOUTS, SIGHTED
-    from xai_nlp.models.load import ZOO
+    from xai_nlp.models.layout import LAYOUTS, VISION_LAYOUTS
+    from xai_nlp.models.loading import ZOO
 
     out = Console()
     table = Table(box=None, pad_edge=False)
@@ -112,7 +112,7 @@ def models() -> None:
         table.add_row(name, said)
     out.print(table)
     out.print(
-        f"\nKnown architectures: {', '.join(sorted({**LAYOUTS, **SIGHTED}))}. Others are found by looking.",
+        f"\nKnown architectures: {', '.join(sorted({**LAYOUTS, **VISION_LAYOUTS}))}. Others are found by looking.",
         highlight=False,
     )
     out.print("A hub model or a folder goes by its name: --model distilbert/…", highlight=False)

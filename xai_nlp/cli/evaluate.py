@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from xai_nlp.cli.say import Model, told
+from xai_nlp.cli.options import Model, told
 from xai_nlp.errors import InvalidInput
 
 evaluate_app = typer.Typer(help="Measure a model on a file of examples.", no_args_is_help=True)
@@ -26,7 +26,7 @@ def qa(
 ) -> None:
     """Exact match and F1 over the questions of a file, as SQuAD's official script computes them."""
     from xai_nlp import load
-    from xai_nlp.core.rows import progress_bar
+    from xai_nlp.core.batching import progress_bar
     from xai_nlp.metrics.squad import quality, read_squad
 
     with told():

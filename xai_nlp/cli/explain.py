@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from xai_nlp.cli.say import (
+from xai_nlp.cli.options import (
     Baseline,
     Html,
     Json,
@@ -77,7 +77,7 @@ def tell(
 ) -> Explanations:
     """Explain, and show what was found where it was asked for."""
     from xai_nlp import load
-    from xai_nlp.core.rows import progress_bar
+    from xai_nlp.core.batching import progress_bar
 
     names = method or [INTEGRATED]
     options = options_of(option, names, seed)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from xai_nlp.cli.say import read_text, told
+from xai_nlp.cli.options import read_text, told
 from xai_nlp.errors import InvalidInput, UnreadableFile, Unsupported
 
 if TYPE_CHECKING:

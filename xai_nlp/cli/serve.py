@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xai_nlp.cli.say import told
+from xai_nlp.cli.options import told
 from xai_nlp.errors import Unsupported
 
 NEEDED = ("fastapi", "uvicorn", "h11", "pydantic", "starlette")

@@ -90,7 +90,7 @@ class Array:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Matrices:
+class AttentionAttribution:
     """A stack of attention matrices with a number for each entry: which query drew on which key, by layer and head.
 
     scores: contributions to the target, signed, which add up; or, if `weights`, how much a query drew on a key, which
@@ -114,7 +114,7 @@ class Matrices:
         """What each head carries: the sum of its matrix, (layers, H)."""
         return self.scores.numpy().sum((2, 3), dtype="float64")
 
-    def merged(self, groups: Sequence[Sequence[int]]) -> Matrices:
+    def merged(self, groups: Sequence[Sequence[int]]) -> AttentionAttribution:
         """The same over groups of neighbouring tokens."""
         import numpy as np
 
@@ -139,7 +139,7 @@ def plain(value: Any, beside: dict[str, np.ndarray] | None = None, file: str = "
             return {"shape": list(value.shape), "float32": written}
         beside[name] = value.numpy()
         return {"shape": list(value.shape), "file": file, "name": name}
-    if isinstance(value, Matrices):
+    if isinstance(value, AttentionAttribution):
         value = {key: getattr(value, key) for key in value.__dataclass_fields__}
     if isinstance(value, Mapping):
         return {str(k): plain(v, beside, file, f"{name}.{k}".lstrip(".")) for k, v in value.items()}
@@ -164,10 +164,10 @@ def read_array(data: Any, folder: Path | None) -> Array:
     return Array.stored(folder / file, name, shape)
 
 
-def read_matrices(data: Mapping[str, Any], folder: Path | None) -> Matrices:
+def read_matrices(data: Mapping[str, Any], folder: Path | None) -> AttentionAttribution:
     """What `plain` made of a stack of matrices. Raises UnreadableFile."""
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k != "scores"}
     try:
-        return Matrices(scores=read_array(data["scores"], folder), **fields)
+        return AttentionAttribution(scores=read_array(data["scores"], folder), **fields)
     except (KeyError, TypeError, InvalidInput) as error:
         raise UnreadableFile(f"attention matrices of this explanation cannot be read: {error}.") from None

@@ -27,18 +27,18 @@ class Features(Protocol):
     def present(self, examples: int) -> Tensor:
         """Which features each example has: (B, M) bool."""
 
-    def removed(self, owner: Tensor, gone: Tensor) -> Tensors:
+    def ablation_mask(self, owner: Tensor, gone: Tensor) -> Tensors:
         """The entries that fall away when features `gone` (R, M) do: bool, broadcastable to (R, *S) each."""
 
-    def covers(self, owner: Tensor, entries: Tensors) -> Tensor:
+    def touched(self, owner: Tensor, entries: Tensors) -> Tensor:
         """Which features of the examples `owner` hold one of these entries (R, *S) bool each: (R, M)."""
 
-    def spread(self, scores: Tensor) -> Tensors:
+    def to_entries(self, scores: Tensor) -> Tensors:
         """A score a feature (B, T, M) laid over the entries: broadcastable to (B, T, *S) each."""
 
 
 @dataclass(frozen=True, eq=False)
-class Groups:
+class FeatureMask:
     """Each entry belongs to one feature, or to none: the feature's number stands where the entry does.
 
     `ids` are broadcastable to the inputs: (1 or B, *S). A number may occur in several tensors.
@@ -48,7 +48,7 @@ class Groups:
     count: int
 
     @classmethod
-    def of(cls, masks: Sequence[Tensor]) -> Groups:
+    def of(cls, masks: Sequence[Tensor]) -> FeatureMask:
         """From masks with any numbers, as Captum's `feature_mask`; negative numbers are never removed."""
         numbers = torch.cat([mask.flatten() for mask in masks]).unique()
         numbers = numbers[numbers >= 0]
@@ -56,7 +56,7 @@ class Groups:
         return cls(ids, len(numbers))
 
     @classmethod
-    def entries(cls, x: Tensors) -> Groups:
+    def entries(cls, x: Tensors) -> FeatureMask:
         """Every entry a feature of its own."""
         sizes = [t[0].numel() for t in x]
         starts = [0, *itertools.accumulate(sizes)]
@@ -75,20 +75,20 @@ class Groups:
             here.scatter_(1, (ids.flatten(1) + 1).expand(examples, -1), True)
         return here[:, 1:]
 
-    def removed(self, owner: Tensor, gone: Tensor) -> Tensors:
+    def ablation_mask(self, owner: Tensor, gone: Tensor) -> Tensors:
         padded = torch.cat([gone.new_zeros(len(gone), 1), gone], 1)  # column 0: no feature, never gone
         return tuple(
             padded.gather(1, self._rows(ids, owner).flatten(1) + 1).view(len(owner), *ids.shape[1:]) for ids in self.ids
         )
 
-    def covers(self, owner: Tensor, entries: Tensors) -> Tensor:
+    def touched(self, owner: Tensor, entries: Tensors) -> Tensor:
         found = torch.zeros(len(owner), self.count + 1, dtype=torch.uint8, device=owner.device)
         for ids, here in zip(self.ids, entries, strict=True):
             number = self._rows(ids, owner).expand_as(here).flatten(1) + 1
             found.scatter_reduce_(1, number, here.flatten(1).to(torch.uint8), "amax")
         return found[:, 1:].bool()
 
-    def spread(self, scores: Tensor) -> Tensors:
+    def to_entries(self, scores: Tensor) -> Tensors:
         B, T, _ = scores.shape
         padded = torch.cat([scores.new_zeros(B, T, 1), scores], 2)
         everyone = torch.arange(B, device=scores.device)
@@ -101,7 +101,7 @@ class Groups:
 
 
 @dataclass(frozen=True, eq=False)
-class Windows:
+class SlidingWindows:
     """A window slid over each tensor, the last ones cut at the edge; an entry's score is the mean of its windows'.
 
     A window covers the product of what it covers of each axis, so a table of places for each axis says it all.
@@ -110,7 +110,9 @@ class Windows:
     tables: tuple[Tensors, ...]  # of each tensor, for each axis: which of K positions cover which of n places, (K, n)
 
     @classmethod
-    def slid(cls, x: Tensors, windows: Sequence[tuple[int, ...]], strides: Sequence[tuple[int, ...] | int]) -> Windows:
+    def slid(
+        cls, x: Tensors, windows: Sequence[tuple[int, ...]], strides: Sequence[tuple[int, ...] | int]
+    ) -> SlidingWindows:
         """Windows of shape `windows[i]` over tensor i, `strides[i]` apart.
 
         Raises InvalidInput for a window larger than its tensor, or a stride that would leave entries out.
@@ -140,21 +142,21 @@ class Windows:
     def present(self, examples: int) -> Tensor:
         return torch.ones(examples, self.count, dtype=torch.bool, device=self.tables[0][0].device)
 
-    def removed(self, owner: Tensor, gone: Tensor) -> Tensors:
+    def ablation_mask(self, owner: Tensor, gone: Tensor) -> Tensors:
         return tuple(over > 0 for over in self._laid(gone.float()))
 
-    def covers(self, owner: Tensor, entries: Tensors) -> Tensor:
+    def touched(self, owner: Tensor, entries: Tensors) -> Tensor:
         found = [
             _along(here.float(), [table.T for table in axes]).reshape(len(here), -1)
             for here, axes in zip(entries, self.tables, strict=True)
         ]
         return torch.cat(found, 1) > 0
 
-    def spread(self, scores: Tensor) -> Tensors:
+    def to_entries(self, scores: Tensor) -> Tensors:
         B, T, _ = scores.shape
-        covers = self._laid(torch.ones_like(scores[:1, 0]))
+        touched = self._laid(torch.ones_like(scores[:1, 0]))
         sums = self._laid(scores.flatten(0, 1))
-        return tuple((total / cover).unflatten(0, (B, T)) for total, cover in zip(sums, covers, strict=True))
+        return tuple((total / cover).unflatten(0, (B, T)) for total, cover in zip(sums, touched, strict=True))
 
     def _laid(self, values: Tensor) -> list[Tensor]:
         """A value a window (R, M) added to all that it covers: (R, *S) each."""

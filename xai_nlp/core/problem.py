@@ -10,10 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from xai_nlp.core.batching import Batching, Result
 from xai_nlp.core.features import Features
-from xai_nlp.core.rows import Result, Rows
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.scope import Place, captured
+from xai_nlp.hooks.scope import HookPoint, captured
 
 Tensors = tuple[Tensor, ...]
 WIDTH = 128  # entries that the id of a token counts for, at least: what it is embedded in
@@ -43,10 +43,10 @@ class Problem:
     value: Callable[[Tensors, Tensor], Tensor]  # z: (R, *S) each, owner: (R,) int64 -> (R, T)
     x: Tensors  # (B, *S) each
     baseline: Tensors  # (B, *S) each
-    sites: tuple[Place, ...] = ()
+    sites: tuple[HookPoint, ...] = ()
     also_inputs: bool = False
     features: Features | None = None  # what perturbation removes together; each entry alone if None
-    rows: Rows = field(default_factory=Rows)
+    rows: Batching = field(default_factory=Batching)
 
     def __post_init__(self) -> None:
         for x, x0 in zip(self.x, self.baseline, strict=True):

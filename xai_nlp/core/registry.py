@@ -39,7 +39,7 @@ class Method:
 
     name: ClassVar[str] = ""
     complete: ClassVar[bool] = False
-    compares: ClassVar[bool] = True
+    needs_baseline: ClassVar[bool] = True
     reduction: ClassVar[str] = "sum"
     unit: ClassVar[str] = "f"
     inner: ClassVar[bool] = True

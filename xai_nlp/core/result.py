@@ -11,9 +11,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xai_nlp.core.arrays import BESIDE, Array, Matrices, plain, read_array, read_matrices
-from xai_nlp.core.picture import Picture
-from xai_nlp.core.reduce import Span, assign, word_spans
+from xai_nlp.core.arrays import BESIDE, Array, AttentionAttribution, plain, read_array, read_matrices
+from xai_nlp.core.image import ImageAttribution
+from xai_nlp.core.reductions import Span, assign, word_spans
 from xai_nlp.errors import InvalidInput, UnreadableFile
 
 if TYPE_CHECKING:
@@ -53,8 +53,10 @@ class Explanation:
     answer: tuple[int, Span] | None = None  # where the answer explained stands: its segment, and characters there
     parts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # of each embedding; they add up to `scores`
     layers: Array | None = None  # (layers, L): what flowed through each token at each layer's output
-    attention: Mapping[str, Matrices] = field(default_factory=dict)  # "self"; "encoder", "decoder", "cross", "image"
-    picture: Picture | None = None  # the image that was looked at, with its regions' scores
+    attention: Mapping[str, AttentionAttribution] = field(
+        default_factory=dict
+    )  # "self"; "encoder", "decoder", "cross", "image"
+    picture: ImageAttribution | None = None  # the image that was looked at, with its regions' scores
 
     def __post_init__(self) -> None:
         lengths = {len(self.tokens), len(self.offsets), len(self.segment), len(self.scores)}
@@ -194,7 +196,7 @@ class Explanation:
             segment, (start, end) = data["answer"]
             data["answer"] = (segment, (start, end))
         data["layers"] = None if data["layers"] is None else read_array(data["layers"], folder)
-        data["picture"] = None if data["picture"] is None else Picture.read(data["picture"], folder)
+        data["picture"] = None if data["picture"] is None else ImageAttribution.read(data["picture"], folder)
         data["attention"] = {name: read_matrices(stack, folder) for name, stack in data["attention"].items()}
         return cls(**data)
 

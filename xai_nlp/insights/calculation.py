@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from xai_nlp.attr.forward import as_tuple, output_tensor
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.state import borrowed
+from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.insights.config import arguments, offered
 from xai_nlp.insights.features import BaseFeature
 
@@ -102,7 +102,7 @@ class Calculation:
 
     def output(self, model: nn.Module, inputs: tuple[Tensor, ...], sample: Sample) -> Tensor:
         """The model's output for one example: (1, classes), or (1,)."""
-        with borrowed(model, evaluate=True), torch.no_grad():
+        with frozen_model(model, evaluate=True), torch.no_grad():
             return output_tensor(model(*inputs, *sample.extra))
 
     def predicted(self, output: Tensor) -> list[OutputScore]:
@@ -125,7 +125,7 @@ class Calculation:
             options["baselines"] = ready.baselines
         if method == "Occlusion":
             options |= windows(ready.inputs, options.get("sliding_window_shapes"), options.get("strides"))
-        with borrowed(model, evaluate=True):
+        with frozen_model(model, evaluate=True):
             found = attribution.attribute(
                 ready.inputs,
                 additional_forward_args=sample.extra or None,

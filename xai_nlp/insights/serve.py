@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from xai_nlp.errors import InvalidInput
-from xai_nlp.insights.drawing import asset, module, sheet
+from xai_nlp.insights.frontend import asset, module, sheet
 from xai_nlp.insights.settings import FAILURES, Source, answer, told
 from xai_nlp.viz.html import markup, page_style
 

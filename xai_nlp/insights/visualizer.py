@@ -11,9 +11,9 @@ from xai_nlp.core.result import Explanation, Explanations
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.insights.calculation import Batch, Calculation, OutputScore, Ready, Sample, net_contributions
 from xai_nlp.insights.config import METHODS, defaults, offered
-from xai_nlp.insights.drawn import Told, explanation
 from xai_nlp.insights.features import BaseFeature, FeatureOutput
 from xai_nlp.insights.settings import AS_PREDICTED, Settings, form_of
+from xai_nlp.insights.to_explanation import Told, explanation
 
 if TYPE_CHECKING:
     from xai_nlp.insights.widget import Insights
@@ -182,8 +182,8 @@ class AttributionVisualizer:
         shares = net_contributions(scores)
         pairs = zip(self.features, scores, sample.inputs, shares, strict=True)
         actual = None if sample.label is None else OutputScore(100.0, sample.label, self.classes[sample.label])
-        compares = settings.method not in ("Saliency", "Input X Gradient", "Guided Backprop", "Deconvolution")
-        start = self.calculation.output(model, ready.baselines, sample) if compares else None
+        needs_baseline = settings.method not in ("Saliency", "Input X Gradient", "Guided Backprop", "Deconvolution")
+        start = self.calculation.output(model, ready.baselines, sample) if needs_baseline else None
         told = Told(
             target=self.classes[target],
             value=_at(output, target),
@@ -195,7 +195,7 @@ class AttributionVisualizer:
                 "contributions": dict(zip(map(_name, self.features), shares, strict=True)),
             },
             complete=method.complete,
-            compares=compares,
+            needs_baseline=needs_baseline,
             model=_names(self.models)[index],
             gold=actual.label if actual else "",
         )

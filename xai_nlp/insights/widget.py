@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from xai_nlp.errors import InvalidInput, Unsupported
-from xai_nlp.insights.drawing import module, sheet
+from xai_nlp.insights.frontend import module, sheet
 from xai_nlp.insights.settings import FAILURES, Source, answer, told
 from xai_nlp.viz.html import fragment, markup
 
@@ -95,6 +95,6 @@ def _source(models: Any, data: Sequence[Any] | None, examples: int) -> Source:
         return models
     if data is None:
         raise InvalidInput("Insights(models, data) needs data: texts, pairs, or mappings such as {'text': …}.")
-    from xai_nlp.insights.explainers import ExplainerSource
+    from xai_nlp.insights.explainer_source import ExplainerSource
 
     return ExplainerSource(models, data, examples)

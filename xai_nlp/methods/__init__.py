@@ -9,7 +9,7 @@ from xai_nlp.methods import (
     path,
     perturbation,
     propagation,
-    reference,
+    random_scores,
     shapley,
     surrogate,
 )
@@ -24,7 +24,7 @@ __all__ = [
     "path",
     "perturbation",
     "propagation",
-    "reference",
+    "random_scores",
     "shapley",
     "surrogate",
 ]

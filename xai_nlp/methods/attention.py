@@ -16,8 +16,8 @@ from torch import Tensor
 from xai_nlp.core.problem import Problem, Slope
 from xai_nlp.core.registry import Method, Scores, method
 from xai_nlp.errors import InvalidInput, Unsupported
-from xai_nlp.methods.gradient import InputXGradient
-from xai_nlp.methods.path import Conductance, IntegratedGradients
+from xai_nlp.methods.gradient import InputXGradientMethod
+from xai_nlp.methods.path import Conductance, IntegratedGradientsMethod
 
 Stream = str
 #: stack of a matrix -> (who looks, at whom)
@@ -101,7 +101,7 @@ Found = dict[Stream, Tensor]  # (B, T, L) for each sequence that scores fall on
 class AttentionMethod(Method):
     """What the methods of this family share: they read the matrices of all layers, at the input itself."""
 
-    compares: ClassVar[bool] = False
+    needs_baseline: ClassVar[bool] = False
     unit: ClassVar[str] = ""
     over: ClassVar[str] = "attention"
 
@@ -288,7 +288,7 @@ def by_key(matrices: Sequence[Tensor], streams: Sequence[tuple[Stream, Stream]])
 
 @method("attention_x_gradient")
 @dataclass(frozen=True, kw_only=True)
-class AttentionXGradient(InputXGradient):
+class AttentionXGradient(InputXGradientMethod):
     """Gradient × attention, entry by entry; a token's score is the sum over all that drew on it.
 
     The sum over a head's matrix is the derivative of the target by a factor on that head: its size, averaged over
@@ -329,7 +329,7 @@ def _with_tokens(found: Scores, problem: Problem) -> Scores:
 
 @method("attention_integrated_gradients")
 @dataclass(frozen=True, kw_only=True)
-class AttentionIntegratedGradients(IntegratedGradients):
+class AttentionIntegratedGradients(IntegratedGradientsMethod):
     """Shares out what the target loses when a layer's attention goes to zero, or to uniform: IG of the matrix itself.
 
     One layer at a time, the layers above left free, or all together. Each layer's scores add up to F(A) − F(A₀), and

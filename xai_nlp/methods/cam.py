@@ -18,7 +18,7 @@ class GradCam(Method):
     Source: Selvaraju et al. 2016, eq. 1 and 2 (arXiv:1610.02391); eq. 2's ReLU is `positive`.
     """
 
-    compares = False
+    needs_baseline = False
 
     positive: bool = False
     summed: bool = True  # over channels: (B, T, 1, *places); else (B, T, C, *places)

@@ -8,7 +8,7 @@ from xai_nlp.core.registry import Method, Scores, method
 
 @method("saliency")
 @dataclass(frozen=True, kw_only=True)
-class Saliency(Method):
+class SaliencyMethod(Method):
     """How steeply the target changes with each entry: the gradient, or its size.
 
     Says how sensitive the model is, not how much an entry contributed; scores do not add up to anything.
@@ -18,7 +18,7 @@ class Saliency(Method):
     Source: Simonyan, Vedaldi & Zisserman 2013, sec. 3 (arXiv:1312.6034).
     """
 
-    compares = False
+    needs_baseline = False
     reduction = "l2"
     unit = ""
 
@@ -31,7 +31,7 @@ class Saliency(Method):
 
 @method("input_x_gradient")
 @dataclass(frozen=True, kw_only=True)
-class InputXGradient(Method):
+class InputXGradientMethod(Method):
     """The gradient times the value it belongs to: what a first-order model of f at x gives to each entry.
 
     Adds up to f(x) − f(0) only where f is linear.
@@ -41,7 +41,7 @@ class InputXGradient(Method):
     Source: Shrikumar, Greenside & Kundaje 2016, sec. 1 (arXiv:1605.01713).
     """
 
-    compares = False
+    needs_baseline = False
 
     def scores(self, problem: Problem) -> Scores:
         slope = problem.slope_at_x()

@@ -18,7 +18,7 @@ from xai_nlp.core.features import Features
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.registry import Method, Scores, find_method, method
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.embeddings import evaluate_sites
+from xai_nlp.hooks.evaluate import evaluate_sites
 
 POINTS, NOISE = 1, 2  # what a stream of random numbers is for; it comes first in its key, since zeros at the end vanish
 
@@ -115,14 +115,14 @@ class _Copies:
     def present(self, examples: int) -> Tensor:
         return self.of.present(self.examples).repeat(examples // self.examples, 1)
 
-    def removed(self, owner: Tensor, gone: Tensor) -> Tensors:
-        return self.of.removed(owner % self.examples, gone)
+    def ablation_mask(self, owner: Tensor, gone: Tensor) -> Tensors:
+        return self.of.ablation_mask(owner % self.examples, gone)
 
-    def covers(self, owner: Tensor, entries: Tensors) -> Tensor:
-        return self.of.covers(owner % self.examples, entries)
+    def touched(self, owner: Tensor, entries: Tensors) -> Tensor:
+        return self.of.touched(owner % self.examples, entries)
 
-    def spread(self, scores: Tensor) -> Tensors:
-        each = (self.of.spread(copy) for copy in scores.split(self.examples))
+    def to_entries(self, scores: Tensor) -> Tensors:
+        each = (self.of.to_entries(copy) for copy in scores.split(self.examples))
         return tuple(map(torch.cat, zip(*each, strict=True)))
 
 
@@ -264,7 +264,7 @@ class VarGrad(_Smoothed):
 
 @method("gradient_shap")
 @dataclass(frozen=True, kw_only=True)
-class GradientShap(Sampled):
+class GradientShapMethod(Sampled):
     """Expected gradients: the gradient at random points between baseline and input, times the displacement.
 
     Without noise a Monte Carlo estimate of integrated gradients at the inputs; Σ scores = f(x) − f(x₀) only in the

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 import torch
 
-from xai_nlp.core.adaptive import Goal, Walk, climbed, refined
+from xai_nlp.core.adaptive_quadrature import PathIntegral, Tolerance, adaptive_quadrature, nested_quadrature
 from xai_nlp.core.path import left_conductance, mean_gradient, quadrature
 from xai_nlp.core.problem import Problem
 from xai_nlp.core.registry import Method, Scores, method
@@ -25,13 +25,13 @@ class PathMethod(Method):
     max_steps: int = 513
 
     @property
-    def goal(self) -> Goal:
-        return Goal(tolerance=self.tolerance, max_steps=self.max_steps)
+    def goal(self) -> Tolerance:
+        return Tolerance(tolerance=self.tolerance, max_steps=self.max_steps)
 
     def mean_gradient(self, problem: Problem) -> Scores:
         """The mean gradient over the path at each site, with f at its ends where they were evaluated."""
         if self.steps == "auto":
-            walk = refined(problem, self.goal)
+            walk = adaptive_quadrature(problem, self.goal)
             return Scores(walk.parts, walk.value, walk.baseline_value, walk.steps)
         means = mean_gradient(problem, quadrature(self.rule, self.steps))
         return Scores(means, steps=torch.full((problem.examples,), self.steps))
@@ -39,7 +39,7 @@ class PathMethod(Method):
 
 @method("integrated_gradients")
 @dataclass(frozen=True, kw_only=True)
-class IntegratedGradients(PathMethod):
+class IntegratedGradientsMethod(PathMethod):
     """Shares f(x) − f(x₀) out: the gradient averaged along the line from the baseline, times the displacement.
 
     Units: those of f; Σ scores = f(x) − f(x₀) up to the residual, which is reported.
@@ -65,7 +65,7 @@ class IntegratedGradients(PathMethod):
 
 @method("internal_influence")
 @dataclass(frozen=True, kw_only=True)
-class InternalInfluence(PathMethod):
+class InternalInfluenceMethod(PathMethod):
     """How steeply the target changes with each entry of a site, averaged while the inputs go from baseline to input.
 
     Scores are gradients: they do not add up to f(x) − f(x₀).
@@ -110,8 +110,8 @@ class Conductance(PathMethod):
             *(torch.cat([getattr(walk, name) for walk in each]) for name in ("value", "baseline_value", "steps")),
         )
 
-    def _of_one(self, problem: Problem) -> Walk:
+    def _of_one(self, problem: Problem) -> PathIntegral:
         if self.steps == "auto":
-            return refined(problem, self.goal, through=True)
+            return adaptive_quadrature(problem, self.goal, through=True)
         quadrature(self.rule, self.steps)  # refuses what makes no sense
-        return climbed(problem, (max(self.steps, 2),), self.goal, None, through=True)
+        return nested_quadrature(problem, (max(self.steps, 2),), self.goal, None, through=True)

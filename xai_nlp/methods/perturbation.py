@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xai_nlp.core.coalition import features_of, without_each
+from xai_nlp.core.coalitions import features_of, without_each
 from xai_nlp.core.problem import Problem
 from xai_nlp.core.registry import Method, Scores, method
 
 
 @method("occlusion")
 @dataclass(frozen=True, kw_only=True)
-class Occlusion(Method):
+class OcclusionMethod(Method):
     """What the target loses when one feature is replaced by the baseline: f(x) − f(x without it).
 
     For a text, a feature is a token: leave-one-out. Scores do not add up to f(x) − f(x₀): two words that can stand
@@ -25,4 +25,4 @@ class Occlusion(Method):
 
     def scores(self, problem: Problem) -> Scores:
         whole, without = without_each(problem)
-        return Scores(features_of(problem).spread(whole[:, :, None] - without), whole)
+        return Scores(features_of(problem).to_entries(whole[:, :, None] - without), whole)

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from xai_nlp.core.coalition import from_coalitions
+from xai_nlp.core.coalitions import from_coalitions
 from xai_nlp.core.problem import Problem
 from xai_nlp.core.registry import Method, Scores, method
 from xai_nlp.errors import InvalidInput

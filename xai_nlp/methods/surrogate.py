@@ -29,7 +29,7 @@ def subsets_of_size(sizes: Tensor, m: int, generator: torch.Generator) -> Tensor
 
 @method("lime")
 @dataclass(frozen=True, kw_only=True)
-class Lime(CoalitionMethod):
+class LimeMethod(CoalitionMethod):
     """The coefficients of a linear model that says what the target does when features are taken away at random.
 
     samples: how many subsets of the features are tried, of every size equally many.
@@ -70,7 +70,7 @@ class Lime(CoalitionMethod):
 
 @method("kernel_shap")
 @dataclass(frozen=True, kw_only=True)
-class KernelShap(CoalitionMethod):
+class KernelShapMethod(CoalitionMethod):
     """Shapley values as the coefficients of a linear model, fitted to what subsets of the features are worth.
 
     samples: how many subsets are tried. Where there are no more than that (m features have 2^m − 2), all of them are,

@@ -9,15 +9,15 @@ from torch import nn
 
 from xai_nlp.errors import UnknownName, Unsupported
 from xai_nlp.hooks.attention import VISION
-from xai_nlp.hooks.scope import Site
-from xai_nlp.models.layout import LAYOUTS, SIGHTED, Layout, base_of, generic, text_config
+from xai_nlp.hooks.scope import ModulePoint
+from xai_nlp.models.layout import LAYOUTS, VISION_LAYOUTS, Layout, base_of, generic, text_config
 
 
 @dataclass(frozen=True)
 class Adapter:
     """A model and where it keeps its embeddings, layers and attention.
 
-    >>> from xai_nlp.models.load import load_model
+    >>> from xai_nlp.models.loading import load_model
     >>> adapter = Adapter.of(load_model("sentiment").model)
     >>> adapter.architecture, len(adapter.layers), adapter.max_length
     ('bert', 3, 512)
@@ -30,7 +30,7 @@ class Adapter:
     def of(cls, model: nn.Module, layout: Layout | None = None) -> Adapter:
         """By the table; by looking, for an architecture that is not in it."""
         kind = getattr(getattr(model, "config", None), "model_type", "")
-        return cls(model, layout or LAYOUTS.get(kind) or SIGHTED.get(kind) or generic(model))
+        return cls(model, layout or LAYOUTS.get(kind) or VISION_LAYOUTS.get(kind) or generic(model))
 
     @property
     def architecture(self) -> str:
@@ -45,10 +45,10 @@ class Adapter:
             known = dict(base.named_modules())
             raise UnknownName("module", path, known, "Pass a Layout that fits this model.") from None
 
-    def _site(self, path: str, call: int = 0) -> Site:
-        return Site(self._module(path), call=call, name=path)
+    def _site(self, path: str, call: int = 0) -> ModulePoint:
+        return ModulePoint(self._module(path), call=call, name=path)
 
-    def _optional(self, path: str | None) -> Site | None:
+    def _optional(self, path: str | None) -> ModulePoint | None:
         """The site, where the model has it: a config may switch position or type embeddings off."""
         if path is None:
             return None
@@ -56,27 +56,27 @@ class Adapter:
         return None if getattr(self._module(parent), name, None) is None else self._site(path)
 
     @property
-    def embeddings(self) -> Site:
+    def embeddings(self) -> ModulePoint:
         """Where the sum of word, position and type embeddings comes out."""
         return self._site(self.layout.embeddings)
 
     @property
-    def word(self) -> Site:
+    def word(self) -> ModulePoint:
         """Where the words' vectors come out."""
         return self._site(self.layout.word)
 
     @property
-    def position(self) -> Site | None:
+    def position(self) -> ModulePoint | None:
         """Where the positions' vectors come out; None where they are rotary, relative or switched off."""
         return self._optional(self.layout.position)
 
     @property
-    def types(self) -> Site | None:
+    def types(self) -> ModulePoint | None:
         """Where the token types' vectors come out, if the model has any."""
         return self._optional(self.layout.types)
 
     @property
-    def layers(self) -> tuple[Site, ...]:
+    def layers(self) -> tuple[ModulePoint, ...]:
         """Where each layer's hidden states come out, the first layer first."""
         path = self.layout.blocks
         if path is None:
@@ -90,7 +90,7 @@ class Adapter:
         return tuple(self._site(f"{path}.{block}", call=turns[:k].count(block)) for k, block in enumerate(turns))
 
     @property
-    def vision(self) -> tuple[Site, ...]:
+    def vision(self) -> tuple[ModulePoint, ...]:
         """The layers of the side that looks at an image, the first layer first; none where it has no own side."""
         base = base_of(self.model)
         lists = ((path, m) for path, m in base.named_modules() if isinstance(m, nn.ModuleList))
@@ -104,7 +104,7 @@ class Adapter:
         sighted = hasattr(getattr(self.model, "config", None), "vision_config")
         return self._module(path.rpartition(".")[0]) if path and sighted else self.model
 
-    def layer(self, k: int) -> Site:
+    def layer(self, k: int) -> ModulePoint:
         """The output of layer k, counted from 0. Raises UnknownName."""
         layers = self.layers
         if not 0 <= k < len(layers):
@@ -121,7 +121,7 @@ class Adapter:
             )
         return self._module(f"{block.name}.{self.layout.attention}")
 
-    def inside(self, k: int, name: str) -> Site:
+    def inside(self, k: int, name: str) -> ModulePoint:
         """A module of layer k that the layout names: "projection" or "norm". Raises Unsupported where it names none."""
         block, path = self.layer(k), getattr(self.layout, name)
         if path is None:

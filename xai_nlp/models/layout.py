@@ -114,7 +114,7 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 #: The same for models that look at an image: the words' side, and the layers in which words and image meet.
-SIGHTED: dict[str, Layout] = {
+VISION_LAYOUTS: dict[str, Layout] = {
     "vilt": replace(
         _BERT,
         embeddings="embeddings.text_embeddings",

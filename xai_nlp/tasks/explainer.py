@@ -12,24 +12,24 @@ import transformers
 from torch import Tensor
 
 from xai_nlp._version import __version__
-from xai_nlp.core.arrays import Array, Matrices
-from xai_nlp.core.baseline import BASELINES, Words, text_baseline
-from xai_nlp.core.picture import Picture
+from xai_nlp.core.arrays import Array, AttentionAttribution
+from xai_nlp.core.baselines import BASELINES, Words, text_baseline
+from xai_nlp.core.batching import Batching, Progress
+from xai_nlp.core.image import ImageAttribution
 from xai_nlp.core.result import SPECIAL, Explanation, Explanations
-from xai_nlp.core.rows import Progress, Rows
-from xai_nlp.core.target import Target
+from xai_nlp.core.targets import Target
 from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of, weight_of
-from xai_nlp.hooks.state import borrowed
 from xai_nlp.methods import find_method
 from xai_nlp.models.adapter import Adapter
-from xai_nlp.models.encode import Row, batches, encode, padded
 from xai_nlp.models.layout import text_config
-from xai_nlp.models.load import Loaded
+from xai_nlp.models.loading import LoadedModel
+from xai_nlp.models.tokenization import TokenWindow, batches, encode, padded
+from xai_nlp.tasks.image_inputs import Seen
+from xai_nlp.tasks.merge_windows import Scored, stitched
 from xai_nlp.tasks.pose import REFERENCE, Batch, Poser
 from xai_nlp.tasks.score import SCORES, Asked, Found, scored
-from xai_nlp.tasks.sight import Seen
-from xai_nlp.tasks.stitch import Scored, stitched
 
 LONG = ("windows", "error")  # what becomes of texts longer than the model
 Names = tuple[str, ...] | None  # None where they are the explanation's tokens
@@ -115,7 +115,7 @@ class Explainer:
     task: ClassVar[str] = ""
     cut: ClassVar[int | None] = None  # which text of a pair is read in windows where both are too long; the longer
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: LoadedModel) -> None:
         self.model, self.tokenizer, self.name = loaded.model, loaded.tokenizer, loaded.name
         self.adapter = Adapter.of(self.model)
         self.pad = self._token("pad_token_id")
@@ -134,18 +134,20 @@ class Explainer:
     # ----------------------------------------------------------------------------------------------------------------
 
     def _explained(
-        self, wanted: Sequence[Any], how: How, aims_of: Callable[[list[Row], list[Tensor]], list[Aim]]
+        self, wanted: Sequence[Any], how: How, aims_of: Callable[[list[TokenWindow], list[Tensor]], list[Aim]]
     ) -> Explanations:
         """Explanations of each input, method by method, target by target."""
         baseline = how.baseline if how.baseline is not None else "zero" if self.pad is None else "pad"
         methods = how.asked(baseline)
-        with borrowed(self.model, evaluate=True):
+        with frozen_model(self.model, evaluate=True):
             rows = self._encode(wanted, how)
             aims = aims_of(rows, self._outputs(rows))
             found = [self._of_method(asked, how, aims, rows) for asked in methods]
         return Explanations(why for of_text in zip(*found, strict=True) for of_method in of_text for why in of_method)
 
-    def _of_method(self, asked: Asked, how: How, aims: Sequence[Aim], rows: Sequence[Row]) -> list[list[Explanation]]:
+    def _of_method(
+        self, asked: Asked, how: How, aims: Sequence[Aim], rows: Sequence[TokenWindow]
+    ) -> list[list[Explanation]]:
         """For each aim, an explanation for each of its targets."""
         wanted = {r: (weights, aim) for aim in aims for r, weights in zip(aim.rows, aim.weights, strict=True)}
         order = list(wanted)
@@ -167,7 +169,7 @@ class Explainer:
 
     # Encode and predict ---------------------------------------------------------------------------------------------
 
-    def _encode(self, wanted: Sequence[Any], how: How = AS_USUAL) -> list[Row]:
+    def _encode(self, wanted: Sequence[Any], how: How = AS_USUAL) -> list[TokenWindow]:
         """The rows of each input: here a text or a pair; a task that asks more than that says how."""
         limits = [self.adapter.max_length, getattr(self.tokenizer, "model_max_length", None), how.max_length]
         limit = min(n for n in limits if n)
@@ -176,7 +178,7 @@ class Explainer:
         stride = shared if how.long == "windows" else None
         return encode(self.tokenizer, wanted, max_length=limit, stride=stride, names=names, cut=self.cut)
 
-    def _batch(self, rows: list[Row]) -> Batch:
+    def _batch(self, rows: list[TokenWindow]) -> Batch:
         inputs = padded(rows, self.pad, device_of(self.model))
         movable = torch.zeros_like(inputs["input_ids"], dtype=torch.bool)
         for b, row in enumerate(rows):
@@ -187,11 +189,11 @@ class Explainer:
     def _width(self) -> int:
         return self.model.get_input_embeddings().weight.shape[1]
 
-    def _kind(self, row: Row) -> Hashable:
+    def _kind(self, row: TokenWindow) -> Hashable:
         """Rows of different kinds do not share a batch."""
         return None
 
-    def _groups(self, rows: Sequence[Row], *, matrices: bool = False) -> list[list[int]]:
+    def _groups(self, rows: Sequence[TokenWindow], *, matrices: bool = False) -> list[list[int]]:
         """Rows that go together; where attention matrices are kept, as few as their size asks for."""
         width = self._width
         if matrices:
@@ -211,13 +213,15 @@ class Explainer:
         """The model's outputs for rows that belong to `owner`, whatever hooks are on: (R, *C)."""
         return self.read(self.model(**{name: tensor[owner] for name, tensor in batch.inputs.items()}))
 
-    def _outputs(self, rows: Sequence[Row]) -> list[Tensor]:
+    def _outputs(self, rows: Sequence[TokenWindow]) -> list[Tensor]:
         """(*C) for each row, in float32 or wider."""
         found: dict[int, Tensor] = {}
         for group in self._groups(rows):
             batch = self._batch([rows[i] for i in group])
             entries = batch.movable.shape[1] * self._width
-            for part, outputs in Rows().chunks(len(group), entries, device_of(self.model), partial(self._plain, batch)):
+            for part, outputs in Batching().chunks(
+                len(group), entries, device_of(self.model), partial(self._plain, batch)
+            ):
                 found.update(zip(group[part], outputs, strict=True))
         return [found[i] for i in range(len(rows))]
 
@@ -236,7 +240,7 @@ class Explainer:
             target=target,
             baseline=baseline,
             words=self._words(batch, baseline),
-            rows=Rows(limit=rows),
+            rows=Batching(limit=rows),
         )
 
     def _words(self, batch: Batch, baseline: str) -> Tensor:
@@ -302,7 +306,7 @@ class _OfRow:
 
     found: Found
     place: int
-    row: Row
+    row: TokenWindow
     poser: Poser
 
     def scored(self, target: int) -> Scored:
@@ -314,14 +318,16 @@ class _OfRow:
             self.row.visible(), scores, value, start, None if mine.steps is None else int(mine.steps[self.place])
         )
 
-    def picture(self, target: int) -> Picture | None:
+    def picture(self, target: int) -> ImageAttribution | None:
         """The image with its regions' scores."""
         seen, regions = self.row.sight, self.found.regions
         if seen is None:
             return None
         return seen.picture([0.0] * len(seen.regions) if regions is None else regions[self.place, target].tolist())
 
-    def stacks(self, asked: Asked, unit: str, target: int, groups: list[list[int]] | None) -> dict[str, Matrices]:
+    def stacks(
+        self, asked: Asked, unit: str, target: int, groups: list[list[int]] | None
+    ) -> dict[str, AttentionAttribution]:
         """The attention matrices that were scored, those of one kind together."""
         if not self.found.matrices:
             return {}
@@ -339,11 +345,11 @@ class _OfRow:
             made["image"] = self._stack(asked, unit, target, "joint", kinds["self"])
         return {kind: stack.merged(groups) for kind, stack in made.items()}
 
-    def _stack(self, asked: Asked, unit: str, target: int, kind: str, numbers: Sequence[int]) -> Matrices:
+    def _stack(self, asked: Asked, unit: str, target: int, kind: str, numbers: Sequence[int]) -> AttentionAttribution:
         """Matrices of one kind without padding, and names for what are not the explanation's own tokens."""
         scores, (queries, keys) = self._read(kind, [self.found.matrices[n][self.place, target] for n in numbers])
         residuals = self.found.residuals
-        return Matrices(
+        return AttentionAttribution(
             scores=Array(scores.float().cpu().numpy()),
             layers=tuple(f"layer {k}" for k in range(len(numbers))),
             method="attention_conductance" if asked.method.over == "inputs" else asked.method.name,

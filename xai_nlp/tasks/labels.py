@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xai_nlp.core.target import LINKS
+from xai_nlp.core.targets import LINKS
 from xai_nlp.errors import InvalidInput, UnknownName
 
 #: config.problem_type -> (what the outputs are shown as, the unit "probability" means)

@@ -10,18 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xai_nlp.core.features import NO_FEATURE, Groups
+from xai_nlp.core.batching import Batching
+from xai_nlp.core.features import NO_FEATURE, FeatureMask
 from xai_nlp.core.problem import Problem, Tensors
-from xai_nlp.core.rows import Rows
-from xai_nlp.core.target import Target
+from xai_nlp.core.targets import Target
 from xai_nlp.hooks.attention import AttentionSite, Below, attention_site, below
-from xai_nlp.hooks.embeddings import evaluate_sites
+from xai_nlp.hooks.evaluate import evaluate_sites
 from xai_nlp.hooks.offload import weight_of
 from xai_nlp.hooks.replace import replaced, skipped
-from xai_nlp.hooks.scope import Place, Site
+from xai_nlp.hooks.scope import HookPoint, ModulePoint
 from xai_nlp.models.adapter import Adapter
-from xai_nlp.models.encode import Row
-from xai_nlp.tasks.sight import Seen
+from xai_nlp.models.tokenization import TokenWindow
+from xai_nlp.tasks.image_inputs import Seen
 
 REFERENCE = "reference"  # the baseline that moves positions and types too
 
@@ -30,7 +30,7 @@ REFERENCE = "reference"  # the baseline that moves positions and types too
 class Batch:
     """Rows side by side, as the model takes them."""
 
-    rows: list[Row]
+    rows: list[TokenWindow]
     inputs: dict[str, Tensor]  # (B, L) each
     movable: Tensor  # (B, L) bool: the places of words; not special tokens, not padding
     seen: Seen | None = None  # the images that go with them
@@ -53,7 +53,7 @@ class Poser:
     target: Target
     baseline: str
     words: Tensor  # the baseline's word vectors: (B, L, D), or broadcastable
-    rows: Rows
+    rows: Batching
 
     def plain(self) -> Tensor:
         """The model run on the batch as it is."""
@@ -61,10 +61,10 @@ class Poser:
 
     # The embeddings, or a layer -------------------------------------------------------------------------------------
 
-    def embeddings(self, *, sites: Sequence[Place] = (), also_inputs: bool = False, parts: bool = False) -> Problem:
+    def embeddings(self, *, sites: Sequence[HookPoint] = (), also_inputs: bool = False, parts: bool = False) -> Problem:
         """The sum of embeddings moves, or each of them, and the image; scores are of `sites`, or of what moves."""
         words = list(self.parts.values()) if parts else [self.adapter.embeddings]
-        moved: list[Place] = [*words, *([self.batch.seen.gate] if self.batch.seen else [])]
+        moved: list[HookPoint] = [*words, *([self.batch.seen.gate] if self.batch.seen else [])]
         return replace(self._words_move(moved), sites=tuple(sites), also_inputs=also_inputs)
 
     def layer(self, k: int) -> Problem:
@@ -72,12 +72,12 @@ class Poser:
         return self._words_move([self.adapter.layer(k)])
 
     @cached_property
-    def parts(self) -> dict[str, Site]:
+    def parts(self) -> dict[str, ModulePoint]:
         """The embeddings that are added up, by name."""
         named = {"word": self.adapter.word, "position": self.adapter.position, "type": self.adapter.types}
         return {name: site for name, site in named.items() if site is not None}
 
-    def _words_move(self, moved: Sequence[Place]) -> Problem:
+    def _words_move(self, moved: Sequence[HookPoint]) -> Problem:
         """What the places carry goes from the baseline's to the text's: (B, L, D) each; an image's last, (B, *S).
 
         A baseline is a change of words: their vectors are replaced where they leave the word embedding. The reference
@@ -90,7 +90,7 @@ class Poser:
             own = [tensors[0].expand(B, L, -1) for tensors in evaluate_sites(sources, self.plain)]
             others = [torch.where(self.batch.movable[:, :, None], self.words, own[0])]
             others += [vectors[:, :1].expand(B, L, -1) for vectors in own[1:]]
-            changed: list[tuple[Place, list[Tensor]]] = [(s, [o]) for s, o in zip(sources, others, strict=True)]
+            changed: list[tuple[HookPoint, list[Tensor]]] = [(s, [o]) for s, o in zip(sources, others, strict=True)]
             changed += [(seen.gate, [seen.start])] if seen else []
             found = evaluate_sites(moved, self.plain)
             started = evaluate_sites(moved, self.plain, changed)
@@ -104,9 +104,9 @@ class Poser:
         features = torch.where(self.batch.movable, places, NO_FEATURE)[:, :, None]  # each word is one
         problem = self._moving(moved, x, x0)
         image = [seen.features(L)] if seen and moved[-1] is seen.gate else []
-        return replace(problem, features=Groups.of([features] * (len(problem.x) - len(image)) + image))
+        return replace(problem, features=FeatureMask.of([features] * (len(problem.x) - len(image)) + image))
 
-    def _moving(self, places: Sequence[Place], x: Sequence[Tensors], x0: Sequence[Tensors]) -> Problem:
+    def _moving(self, places: Sequence[HookPoint], x: Sequence[Tensors], x0: Sequence[Tensors]) -> Problem:
         """Each place's tensors go from x0 to x."""
 
         def value(z: Tensors, owner: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ class Poser:
         return Problem(value=value, x=next(flat), baseline=next(flat), rows=self.rows)
 
     @property
-    def where_it_looks(self) -> tuple[Site, bool]:
+    def where_it_looks(self) -> tuple[ModulePoint, bool]:
         """A layer at which patches can be told apart, and whether words are in its sequence too.
 
         The last one of the side that looks at the image and that the target depends on; the middle one, where there is
@@ -165,20 +165,22 @@ class Poser:
         """
         x = self.matrices()
         x0 = {n: torch.zeros_like(m) if start == "zero" else _uniform(m) for n, m in x.items()}
-        beneath = below(self._root, self.plain)
+        prefix_of = below(self._root, self.plain)
         for group in groups:
             if len(group) == 1:
-                yield self._above(beneath[group[0]], group[0], x[group[0]], x0[group[0]])
+                yield self._above(prefix_of[group[0]], group[0], x[group[0]], x0[group[0]])
             else:
                 place = replace(self.attention, numbers=tuple(group))
                 yield self._moving([place], [tuple(x[n] for n in group)], [tuple(x0[n] for n in group)])
 
-    def _above(self, beneath: Below, number: int, x: Tensor, x0: Tensor) -> Problem:
-        place = replace(self.attention, numbers=(number - beneath.matrices,))  # counted without those that are skipped
+    def _above(self, prefix_of: Below, number: int, x: Tensor, x0: Tensor) -> Problem:
+        place = replace(
+            self.attention, numbers=(number - prefix_of.matrices,)
+        )  # counted without those that are skipped
         problem = self._moving([place], [(x,)], [(x0,)])
 
         def value(z: Tensors, owner: Tensor) -> Tensor:
-            with skipped(beneath.passed, owner, len(self.batch.rows)):
+            with skipped(prefix_of.passed, owner, len(self.batch.rows)):
                 return problem.value(z, owner)
 
         return replace(problem, value=value)
@@ -222,12 +224,12 @@ class Poser:
         return probabilities, vectors, enters, scale
 
 
-def _what(place: Place) -> object:
+def _what(place: HookPoint) -> object:
     """What two names of the same place have in common."""
-    return place.module if isinstance(place, Site) else place
+    return place.module if isinstance(place, ModulePoint) else place
 
 
-def _by_head(projection: Site, weight: Tensor, heads: int) -> Tensor:
+def _by_head(projection: ModulePoint, weight: Tensor, heads: int) -> Tensor:
     """The projection's weights, each head's part: (H, E, D)."""
     weight = weight.T if isinstance(projection.module, nn.Linear) else weight  # GPT-2 keeps its own transposed
     return weight.unflatten(0, (heads, -1))

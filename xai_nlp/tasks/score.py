@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from xai_nlp.core.problem import Problem
-from xai_nlp.core.reduce import REDUCTIONS
+from xai_nlp.core.reductions import REDUCTIONS
 from xai_nlp.core.registry import Method, Scores
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.embeddings import evaluate_sites
-from xai_nlp.hooks.scope import Place
+from xai_nlp.hooks.evaluate import evaluate_sites
+from xai_nlp.hooks.scope import HookPoint
 from xai_nlp.methods.attention import STREAMS, AttentionIntegratedGradients, AttentionNorms, by_key, reading
-from xai_nlp.methods.path import Conductance, IntegratedGradients
+from xai_nlp.methods.path import Conductance, IntegratedGradientsMethod
 from xai_nlp.tasks.pose import Poser
 
 Channel = tuple[str, str]  # ("scores", ""), ("part", "word"), ("layer", "0")
@@ -36,14 +36,16 @@ class Asked:
 
     def __post_init__(self) -> None:
         extras = [name for name in ("layers", "attention") if getattr(self, name)]
-        if extras and (not isinstance(self.method, (IntegratedGradients, Conductance)) or self.method.over != "inputs"):
+        if extras and (
+            not isinstance(self.method, (IntegratedGradientsMethod, Conductance)) or self.method.over != "inputs"
+        ):
             raise InvalidInput(
                 f"{extras[0]}=True gives what flows through the {extras[0]} while the embeddings move, which goes with "
                 f"method='integrated_gradients' or 'conductance'; got {self.method.name!r}."
             )
-        if extras and isinstance(self.method, IntegratedGradients):
+        if extras and isinstance(self.method, IntegratedGradientsMethod):
             kept = (self.method.rule, self.method.multiply)
-            if kept != (IntegratedGradients.rule, IntegratedGradients.multiply):
+            if kept != (IntegratedGradientsMethod.rule, IntegratedGradientsMethod.multiply):
                 raise InvalidInput(
                     f"{extras[0]}=True takes all scores from one sweep by a rule of its own, times the displacement; "
                     f"got rule={kept[0]!r}, multiply={kept[1]}. Leave them out, or ask for {extras[0]} in another call."
@@ -117,10 +119,10 @@ def _along(poser: Poser, scores: Tensor) -> dict[str, Any]:
 def _flowing(poser: Poser, asked: Asked) -> Found:
     """Embeddings, all layers and all attention matrices in one sweep."""
     method = asked.method
-    if isinstance(method, IntegratedGradients):
+    if isinstance(method, IntegratedGradientsMethod):
         method = Conductance(steps=method.steps, tolerance=method.tolerance, max_steps=method.max_steps)
     layers = poser.adapter.layers if asked.layers else ()
-    sites: list[Place] = [*layers, *([poser.attention] if asked.attention else [])]
+    sites: list[HookPoint] = [*layers, *([poser.attention] if asked.attention else [])]
     problem = poser.embeddings(sites=sites, also_inputs=True, parts=asked.parts)
     scores = method.scores(problem)
     with torch.no_grad():

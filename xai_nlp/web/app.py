@@ -18,7 +18,7 @@ from xai_nlp._version import __version__
 from xai_nlp.errors import UnknownName, XaiError
 from xai_nlp.viz import html, scale
 from xai_nlp.web.routes import router
-from xai_nlp.web.state import State
+from xai_nlp.web.server_state import State
 
 log = logging.getLogger("xai_nlp.web")
 MEDIA = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}

@@ -14,17 +14,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from xai_nlp._version import __version__
-from xai_nlp.core.baseline import BASELINES
+from xai_nlp.core.baselines import BASELINES
 from xai_nlp.core.result import Explanations
 from xai_nlp.errors import InvalidInput
 from xai_nlp.methods import METHODS
 from xai_nlp.viz.html import markup
-from xai_nlp.web.ask import Ask, Short
+from xai_nlp.web.dataset_view import Filter
 from xai_nlp.web.examples import examples
-from xai_nlp.web.files import KINDS, read_back
-from xai_nlp.web.jobs import Full, Job
-from xai_nlp.web.state import State, several
-from xai_nlp.web.table import Filter
+from xai_nlp.web.explain_request import ExplainRequest, Short
+from xai_nlp.web.exports import KINDS, read_back
+from xai_nlp.web.job_queue import Full, Job
+from xai_nlp.web.server_state import State, several
 
 router = APIRouter()
 BEAT = 0.12  # seconds between two looks at a job whose progress is told
@@ -52,7 +52,7 @@ def about(here: Here) -> dict[str, Any]:
             "name": name,
             "about": " ".join((cls.__doc__ or "").split("\n\n")[0].split()),
             "complete": cls.complete,
-            "compares": cls.compares,
+            "compares": cls.needs_baseline,
             "over": cls.over,
         }
         for name, cls in sorted(METHODS.items())
@@ -73,7 +73,7 @@ def about(here: Here) -> dict[str, Any]:
 
 
 @router.post("/jobs", status_code=202, responses=REFUSED)
-def ask(wanted: Ask, here: Here) -> dict[str, Any]:
+def ask(wanted: ExplainRequest, here: Here) -> dict[str, Any]:
     """Ask for an explanation: a job that waits for its turn. Its id is the entry's in the history once it is done."""
     here.offer.checked(wanted)
     try:

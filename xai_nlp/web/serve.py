@@ -17,12 +17,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from xai_nlp.errors import InvalidInput
 from xai_nlp.web.app import application
+from xai_nlp.web.dataset_view import Table
 from xai_nlp.web.guard import Address, Guard
 from xai_nlp.web.history import History
 from xai_nlp.web.limits import Limits
-from xai_nlp.web.offer import Offer
-from xai_nlp.web.state import State
-from xai_nlp.web.table import Table
+from xai_nlp.web.model_registry import ModelRegistry
+from xai_nlp.web.server_state import State
 
 LIMITS = Limits()
 HOST = "127.0.0.1"
@@ -129,7 +129,7 @@ def serve(
 ) -> None:
     """Serve until interrupted: the page's address is said, and opened in the browser."""
     bound, kept = bind(host, port), History(history)
-    offer = Offer.of(models)
+    offer = ModelRegistry.of(models)
     state = State.of(offer, kept, table=Table(data, offer) if data else None)
 
     def started() -> None:

@@ -1,8 +1,8 @@
-"""Methods that change how gradients flow: a table from operation to rule (`xai_nlp.hooks.rewire`) for each."""
+"""Methods that change how gradients flow: a table from operation to rule (`xai_nlp.hooks.gradient_rules`) for each."""
 
-from xai_nlp.methods.propagation.deeplift import DeepLift, Multipliers
-from xai_nlp.methods.propagation.lrp import LRP, conservation_error, relevant
-from xai_nlp.methods.propagation.relu import Deconvolution, GuidedBackprop
+from xai_nlp.methods.propagation.deeplift import DeepLiftMethod, Multipliers
+from xai_nlp.methods.propagation.lrp import LRPMethod, conservation_error, relevant
+from xai_nlp.methods.propagation.relu import DeconvolutionMethod, GuidedBackpropMethod
 from xai_nlp.methods.propagation.rules import (
     Alpha1_Beta0_Rule,
     EpsilonRule,
@@ -14,14 +14,14 @@ from xai_nlp.methods.propagation.rules import (
 )
 
 __all__ = [
-    "LRP",
     "Alpha1_Beta0_Rule",
-    "Deconvolution",
-    "DeepLift",
+    "DeconvolutionMethod",
+    "DeepLiftMethod",
     "EpsilonRule",
     "GammaRule",
-    "GuidedBackprop",
+    "GuidedBackpropMethod",
     "IdentityRule",
+    "LRPMethod",
     "Multipliers",
     "NoRule",
     "PropagationRule",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from xai_nlp.core.problem import Problem, Slope, Tensors
 from xai_nlp.core.registry import Method, Scores, method
-from xai_nlp.hooks.rewire import Call, Rules, instead, moves
+from xai_nlp.hooks.gradient_rules import Call, Rules, moves, with_gradient_of
 from xai_nlp.methods.propagation.operations import (
     ACTIVATIONS,
     FUNCTIONS,
@@ -57,7 +57,7 @@ def rescaled(call: Call, *, epsilon: float) -> Tensor:
     if still.any():
         (slope,) = torch.autograd.grad(call.run(x).sum(), x)
         ratio = torch.where(still, slope.chunk(2)[0], ratio)
-    return instead(y, x, ratio)
+    return with_gradient_of(y, x, ratio)
 
 
 def averaged(call: Call) -> Tensor:
@@ -76,7 +76,7 @@ def averaged(call: Call) -> Tensor:
     with torch.no_grad():
         value = call.run()
     head = call.args[:start]
-    return instead(value, call.run(*head, a, mean(b)) + call.run(*head, mean(a), b))
+    return with_gradient_of(value, call.run(*head, a, mean(b)) + call.run(*head, mean(a), b))
 
 
 def quotient(input: Tensor, other: Any, **kwargs: Any) -> Tensor:
@@ -101,7 +101,7 @@ def spread(call: Call) -> Tensor:
         mean = torch.maximum(high, low).exp() * torch.where(apart == 0, 1, -torch.expm1(-apart) / apart)
         mean = mean.nan_to_num(0).to(x.dtype).repeat(2, *[1] * (x.ndim - 1))  # of what is masked in both
     lowered = x - (x.masked_fill(mean == 0, 0) * mean).sum(dim, keepdim=True) / mean.sum(dim, keepdim=True)
-    return instead(y, lowered) if call.name == "log_softmax" else instead(y, lowered, mean)
+    return with_gradient_of(y, lowered) if call.name == "log_softmax" else with_gradient_of(y, lowered, mean)
 
 
 def centred(call: Call, *, epsilon: float) -> Tensor:
@@ -111,7 +111,7 @@ def centred(call: Call, *, epsilon: float) -> Tensor:
     still = unchanged(dx, epsilon)
     ratio = torch.where(still, 0, dy / dx)
     x = x - x.mean()
-    return instead(y, call.run(torch.where(still, x, x.detach())) + x * ratio)
+    return with_gradient_of(y, call.run(torch.where(still, x, x.detach())) + x * ratio)
 
 
 def pooled(call: Call, *, epsilon: float) -> Tensor:
@@ -132,7 +132,7 @@ def pooled(call: Call, *, epsilon: float) -> Tensor:
     scaled = ours.flatten(2) * torch.where(still, 0, 1 / dx)
     shares = scaled.gather(2, own) * (top - low).flatten(2) + scaled.gather(2, others) * (high - top).flatten(2)
     plain = torch.where(still, ours.flatten(2), ours.flatten(2).detach()).gather(2, own)
-    return instead(y, torch.cat([(shares + plain).view_as(high), low]))
+    return with_gradient_of(y, torch.cat([(shares + plain).view_as(high), low]))
 
 
 def rules(epsilon: float, *, as_captum: bool) -> Rules:
@@ -170,7 +170,7 @@ class Multipliers(NamedTuple):
 
 @method("deep_lift")
 @dataclass(frozen=True, kw_only=True)
-class DeepLift(Method):
+class DeepLiftMethod(Method):
     """Multiplies each difference from the baseline with how the difference spreads: Δout / Δin at each nonlinearity.
 
     One forward and one backward pass over inputs and baselines side by side. Σ scores = f(x) − f(x₀) where the model

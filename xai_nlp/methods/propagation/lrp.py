@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from xai_nlp.core.problem import Problem
 from xai_nlp.core.registry import Method, Scores, method
-from xai_nlp.methods.gradient import InputXGradient
+from xai_nlp.methods.gradient import InputXGradientMethod
 from xai_nlp.methods.propagation.operations import flowing
 from xai_nlp.methods.propagation.rules import (
     Attention,
@@ -25,7 +25,7 @@ from xai_nlp.methods.propagation.rules import (
 
 @method("lrp")
 @dataclass(frozen=True, kw_only=True)
-class LRP(Method):
+class LRPMethod(Method):
     """Hands the target's value back from operation to operation, so that each gives out what it was given.
 
     Σ scores = f(x), not f(x) − f(x₀), at every place that everything passes through: at the embeddings and after each
@@ -41,13 +41,13 @@ class LRP(Method):
     (arXiv:2402.05602); values alone: Ali et al. 2022, sec. 4 (arXiv:2202.07304).
     """
 
-    compares = False
+    needs_baseline = False
 
     biases: Biases = "share"
     attends: Attention = "both"
 
     def scores(self, problem: Problem) -> Scores:
-        return InputXGradient().scores(relevant(problem, self.biases, self.attends))
+        return InputXGradientMethod().scores(relevant(problem, self.biases, self.attends))
 
 
 def relevant(
@@ -61,12 +61,12 @@ def relevant(
     return flowing(problem, lrp_rules(biases, attends, given), whole=partial(one_operation, given), unknown=refused)
 
 
-def conservation_error(problem: Problem, method: LRP | None = None) -> Tensor:
+def conservation_error(problem: Problem, method: LRPMethod | None = None) -> Tensor:
     """How much of f(x) is missing at each site, relative to it: (B, T, sites). Ask at the layers' outputs.
 
     Each site is one tensor that everything passes through.
     """
-    found = (method or LRP()).scores(problem)
+    found = (method or LRPMethod()).scores(problem)
     assert found.value is not None
     sums = torch.stack([t.flatten(2).double().sum(2) for t in found.tensors], 2)
     return (found.value[:, :, None].double() - sums) / found.value[:, :, None].abs().double()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from xai_nlp.core.problem import Problem, Tensors
-from xai_nlp.hooks.rewire import Call, Rule, moves, rewired
+from xai_nlp.hooks.gradient_rules import Call, Rule, gradient_rules, moves
 
 
 def _named(text: str) -> frozenset[str]:
@@ -58,7 +58,7 @@ def flowing(problem: Problem, *args: object, **kwargs: object) -> Problem:
     """The same problem with gradients that flow by other rules: the arguments are those of `rewired`."""
 
     def value(z: Tensors, owner: Tensor) -> Tensor:
-        with rewired(*args, **kwargs):  # type: ignore[arg-type]
+        with gradient_rules(*args, **kwargs):  # type: ignore[arg-type]
             return problem.value(z, owner)
 
     return replace(problem, value=value)

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from xai_nlp.core.problem import Problem
 from xai_nlp.core.registry import Method, Scores, method
-from xai_nlp.hooks.rewire import Call, instead
-from xai_nlp.methods.gradient import Saliency
+from xai_nlp.hooks.gradient_rules import Call, with_gradient_of
+from xai_nlp.methods.gradient import SaliencyMethod
 from xai_nlp.methods.propagation.operations import flowing
 
 
@@ -29,12 +29,12 @@ def deconvolved(call: Call) -> Tensor:
     entered.register_hook(rectified)
     with torch.no_grad():
         value = call.run()
-    return instead(value, entered)
+    return with_gradient_of(value, entered)
 
 
 @method("guided_backprop")
 @dataclass(frozen=True, kw_only=True)
-class GuidedBackprop(Method):
+class GuidedBackpropMethod(Method):
     """The gradient, with negative parts dropped on the way back through each ReLU.
 
     Shows patterns rather than importance: it hardly depends on the upper layers' weights (Adebayo et al. 2018,
@@ -44,17 +44,17 @@ class GuidedBackprop(Method):
     Source: Springenberg et al. 2014, sec. 3.4 (arXiv:1412.6806).
     """
 
-    compares = False
+    needs_baseline = False
     reduction = "l2"
     unit = ""
 
     def scores(self, problem: Problem) -> Scores:
-        return Saliency().scores(flowing(problem, {"relu": guided}))
+        return SaliencyMethod().scores(flowing(problem, {"relu": guided}))
 
 
 @method("deconvolution")
 @dataclass(frozen=True, kw_only=True)
-class Deconvolution(Method):
+class DeconvolutionMethod(Method):
     """The gradient, with each ReLU replaced on the way back by a ReLU of what comes back.
 
     Does not see which units were active, except through pooling; in a model without ReLU it is the gradient.
@@ -63,9 +63,9 @@ class Deconvolution(Method):
     Source: Zeiler & Fergus 2013, sec. 2.1 (arXiv:1311.2901).
     """
 
-    compares = False
+    needs_baseline = False
     reduction = "l2"
     unit = ""
 
     def scores(self, problem: Problem) -> Scores:
-        return Saliency().scores(flowing(problem, {"relu": deconvolved}))
+        return SaliencyMethod().scores(flowing(problem, {"relu": deconvolved}))

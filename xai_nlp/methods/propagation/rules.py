@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from xai_nlp.errors import Unsupported
-from xai_nlp.hooks.rewire import Call, Rule, Rules, instead, moves
+from xai_nlp.hooks.gradient_rules import Call, Rule, Rules, moves, with_gradient_of
 from xai_nlp.hooks.scope import tensors_of
 from xai_nlp.methods.propagation.operations import (
     ACTIVATIONS,
@@ -64,7 +64,7 @@ def identity(call: Call) -> Tensor:
     with torch.no_grad():
         y = call.run()
         ratio = torch.where((x == 0) & (y == 0), 0, nonzero(y) / nonzero(x))
-    return instead(y, x, ratio)
+    return with_gradient_of(y, x, ratio)
 
 
 def held(call: Call) -> Tensor:
@@ -78,7 +78,7 @@ def halved(call: Call) -> Tensor:
     Source: Achtibat et al. 2024, prop. 3.3 (arXiv:2402.05602).
     """
     y = call.run()
-    return instead(y, y / 2) if sum(map(moves, _operands(call))) > 1 else y
+    return with_gradient_of(y, y / 2) if sum(map(moves, _operands(call))) > 1 else y
 
 
 def _operands(call: Call) -> tuple[Any, ...]:
@@ -108,7 +108,9 @@ def softmax(call: Call, *, biases: Biases, attends: Attention) -> Tensor:
     each = weighed.detach()
     mean = each.sum(dim, keepdim=True)
     slope = call.x.detach() - mean if call.name == "log_softmax" else each - weights * mean
-    return instead(y, y + by_size((weighed * each.sign()).sum(dim, keepdim=True), (y.detach() - slope).nan_to_num(0)))
+    return with_gradient_of(
+        y, y + by_size((weighed * each.sign()).sum(dim, keepdim=True), (y.detach() - slope).nan_to_num(0))
+    )
 
 
 def quotient(call: Call) -> Tensor:
@@ -146,7 +148,7 @@ class PropagationRule:
         else:
             changed = sum(weighed.run(*part) for part in self.parts(weighed.x, weighed.weight, weighed.bias))  # type: ignore[assignment]
         factor = z.detach() / stabilised(changed.detach(), self.stability)
-        return instead(z, changed * factor)
+        return with_gradient_of(z, changed * factor)
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,7 @@ class SharedBias(PropagationRule):
         )
         if call.name == "batch_norm":  # which weighs each entry alone: shared among the channels of a place
             sizes = sizes.sum(1, keepdim=True)
-        return instead(z, z + by_size(sizes, bias))
+        return with_gradient_of(z, z + by_size(sizes, bias))
 
 
 def by_size(sizes: Tensor, bias: Tensor) -> Tensor:
@@ -237,7 +239,7 @@ def added(call: Call) -> Tensor:
     x = moving[0] if moving[0] is call.args[0] or call.name == "add" else -moving[0]
     bias = (y - x).detach()
     bias = torch.where(bias > torch.finfo(y.dtype).min / 2, bias, 0)  # a mask is none
-    return instead(y, x + by_size((x * x.detach().sign()).sum(-1, keepdim=True), bias))
+    return with_gradient_of(y, x + by_size((x * x.detach().sign()).sum(-1, keepdim=True), bias))
 
 
 def _none(bias: Tensor | None) -> Tensor | None:

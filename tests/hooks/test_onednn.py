@@ -1,0 +1,188 @@
+"""Large products with weights go to oneDNN where it is faster, with the same numbers and gradients; others do not."""
+
+import threading
+
+import pytest
+import torch
+from torch import nn
+from torch.autograd import forward_ad
+from transformers.pytorch_utils import Conv1D
+
+from xai_nlp.hooks import onednn
+from xai_nlp.hooks.model_state import frozen_model
+from xai_nlp.hooks.onednn import onednn_products, product
+
+ROWS, IN, OUT = 40, 512, 384
+
+
+@pytest.fixture(autouse=True)
+def handed(monkeypatch):
+    """How many products are handed to oneDNN, on any processor."""
+    shapes, run = [], onednn._run
+    monkeypatch.setattr(onednn, "faster", lambda: True)
+    monkeypatch.setattr(onednn, "_run", lambda x, w, b: shapes.append(tuple(x.shape)) or run(x, w, b))
+    return shapes
+
+
+@pytest.fixture
+def layer():
+    torch.manual_seed(0)
+    return nn.Linear(IN, OUT)
+
+
+def x(*shape, **how):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(1), **how)
+
+
+def strided(*shape):
+    return x(*shape[:-1], 2 * shape[-1])[..., ::2]
+
+
+VIEWS = {
+    "plain": x(ROWS, IN),
+    "three dimensions": x(5, 8, IN),
+    "every other": strided(ROWS, IN),
+    "turned": x(IN, ROWS).t(),
+    "one row for all": x(1, IN).expand(ROWS, IN),
+    "one number for all": torch.tensor(0.5).expand(ROWS, IN),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_product_and_its_gradient(name, bias, handed):
+    weight, b = x(OUT, IN), x(OUT) if bias else None
+    given = VIEWS[name].detach().requires_grad_()
+    wanted = torch.nn.functional.linear(given.double(), weight.double(), None if b is None else b.double())
+    got = product(given, weight, b)
+    torch.testing.assert_close(got.double(), wanted, atol=1e-4, rtol=1e-5)
+    for seed in (x(*got.shape), torch.ones(()).expand_as(got)):
+        (mine,) = torch.autograd.grad(got, given, seed, retain_graph=True)
+        (theirs,) = torch.autograd.grad(wanted, given, seed.double(), retain_graph=True)
+        torch.testing.assert_close(mine, theirs.to(mine), atol=1e-4, rtol=1e-5)
+    assert len(handed) == 3
+
+
+def test_gradients_of_gradients(layer):
+    given = x(ROWS, IN).requires_grad_()
+
+    def second(run):
+        (first,) = torch.autograd.grad(run(given).sin().sum(), given, create_graph=True)
+        return torch.autograd.grad(first.square().sum(), given)[0]
+
+    wanted = second(layer)
+    with frozen_model(layer):
+        torch.testing.assert_close(second(layer), wanted, atol=1e-3, rtol=1e-4)
+
+
+def test_layers_of_a_borrowed_model(layer, handed):
+    gpt = Conv1D(OUT, IN)
+    model = nn.Sequential(layer, nn.ReLU(), Conv1D(IN, OUT), gpt)
+    with torch.no_grad():
+        wanted = model(x(ROWS, IN))
+        with frozen_model(model):
+            got = model(x(ROWS, IN))
+    assert len(handed) == 3
+    torch.testing.assert_close(got, wanted, atol=1e-4, rtol=1e-5)
+
+
+def test_weights_that_are_being_trained_are_constants(layer, handed):
+    given = x(ROWS, IN).requires_grad_()
+    (wanted,) = torch.autograd.grad(layer(given).sum(), given)
+    with onednn_products():
+        assert not layer(x(ROWS, IN)).requires_grad
+        (got,) = torch.autograd.grad(layer(given).sum(), given)
+    assert len(handed) == 3
+    torch.testing.assert_close(got, wanted, atol=1e-4, rtol=1e-5)
+    assert layer.weight.requires_grad
+    assert layer.weight.grad is None
+
+
+def test_a_small_model_is_left_alone(handed):
+    small = nn.Linear(64, 64)
+    with frozen_model(small):
+        assert not torch.overrides._get_current_function_mode_stack()
+    for elsewhere in (nn.Linear(IN, OUT, device="meta"), nn.Linear(IN, OUT, dtype=torch.float64)):
+        with frozen_model(elsewhere):
+            assert not torch.overrides._get_current_function_mode_stack()
+    with frozen_model(nn.Linear(IN, OUT)):
+        nn.functional.linear(x(2, IN), x(OUT, IN))
+    assert not handed
+
+
+def test_once_inside_itself(layer, handed):
+    with frozen_model(layer), onednn_products(), onednn_products(layer):
+        assert len(torch.overrides._get_current_function_mode_stack()) == 1
+        layer(x(ROWS, IN))
+    assert len(handed) == 1
+    assert not torch.overrides._get_current_function_mode_stack()
+
+
+def test_the_outermost_decides(layer, handed):
+    with onednn_products(nn.Linear(2, 2)), onednn_products():
+        layer(x(ROWS, IN))
+    assert not handed
+
+
+def test_after_an_error(layer, handed):
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="shapes cannot be multiplied"), onednn_products(layer):
+            layer.requires_grad_(False)(x(ROWS, IN + 1))
+    assert not torch.overrides._get_current_function_mode_stack()
+
+
+def test_other_threads_are_left_alone(layer, handed):
+    other = threading.Thread(target=lambda: layer(x(ROWS, IN)))
+    with frozen_model(layer):
+        other.start()
+        other.join()
+    assert not handed
+
+
+def switched_off(layer):
+    torch.backends.mkldnn.enabled = False
+    try:
+        layer(x(ROWS, IN))
+    finally:
+        torch.backends.mkldnn.enabled = True
+
+
+def dual(layer):
+    with forward_ad.dual_level():
+        assert forward_ad.unpack_dual(layer(forward_ad.make_dual(x(ROWS, IN), x(ROWS, IN)))).tangent is not None
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch's own, where it loads its formulas
+@pytest.mark.parametrize(
+    "run",
+    {
+        "double precision": lambda layer: layer.double()(x(ROWS, IN).double()),
+        "half precision": lambda layer: layer.bfloat16()(x(ROWS, IN).bfloat16()),
+        "autocast": lambda layer: torch.autocast("cpu", torch.bfloat16)(layer)(x(ROWS, IN)),
+        "a vector": lambda layer: nn.functional.linear(x(IN * 64), x(100, IN * 64)),
+        "torch.func": lambda layer: torch.func.vmap(layer)(x(4, ROWS, IN)),
+        "torch.func's forward mode": lambda layer: torch.func.jvp(layer, (x(ROWS, IN),), (x(ROWS, IN),)),
+        "dual numbers": dual,
+        "meta": lambda layer: layer.to("meta")(torch.empty(ROWS, IN, device="meta")),
+        "switched off": switched_off,
+    }.values(),
+)
+def test_what_oneDNN_is_not_handed(run, layer, handed):
+    with frozen_model(layer):
+        run(layer)
+    assert not handed
+
+
+@pytest.mark.parametrize(
+    ("about", "wanted"),
+    [
+        ({"cpu_name": "AMD EPYC", "avx512_f": True}, torch.backends.mkl.is_available()),
+        ({"cpu_name": "AMD EPYC", "avx512_f": False}, False),
+        ({"cpu_name": "Intel Xeon", "avx512_f": True}, False),
+        ({}, False),
+    ],
+)
+def test_by_the_name_of_the_processor(about, wanted, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: about)
+    assert onednn.faster.__wrapped__() is wanted

@@ -1,0 +1,261 @@
+"""Questions and answers: decoding against brute force, targets, windows, and what goes wrong."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+import xai_nlp
+from tests.models.tiny import ARCHITECTURES, tiny
+from xai_nlp.core.result import Explanations
+from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.hooks.model_state import fingerprint
+from xai_nlp.models.tokenization import TokenWindow
+from xai_nlp.tasks.qa_decoding import Reading
+
+QUESTION = "Who wrote the first published algorithm?"
+CONTEXT = (
+    "Charles Babbage designed the Analytical Engine in 1837. Six years later Ada Lovelace wrote the first published "
+    "algorithm for it, while Luigi Menabrea had described the machine in French."
+)
+QA = "question-answering"
+
+
+@pytest.fixture(scope="module")
+def qa():
+    return xai_nlp.load("qa")
+
+
+# Decoding ------------------------------------------------------------------------------------------------------------
+
+
+def row_of(words, question=2):
+    """[CLS] question [SEP] context [SEP], a token a letter-long word."""
+    L = question + words + 3
+    segment = (-1, *[0] * question, -1, *[1] * words, -1)
+    offsets = tuple(
+        (0, 0) if s != 1 else (2 * (i - question - 2), 2 * (i - question - 2) + 1) for i, s in enumerate(segment)
+    )
+    return TokenWindow(0, {"input_ids": [0] * L}, ("",) * L, offsets, segment)
+
+
+def read(context, *windows):
+    return Reading("a question", context, *zip(*windows, strict=True))
+
+
+@pytest.mark.parametrize("longest", [1, 3, 30])
+def test_the_best_answers_are_those_of_brute_force(longest):
+    torch.manual_seed(0)
+    row, context = row_of(6), "a b c d e f"
+    logits = torch.randn(2, len(row))
+    places = [i for i, s in enumerate(row.segment) if s == 1]
+    pairs = [(s, e) for s, e in itertools.product(places, places) if s <= e < s + longest]
+    scores = {(s, e): float(logits[0, s] + logits[1, e]) for s, e in pairs}
+    total = sum(map(math.exp, scores.values()))
+    expected = sorted(pairs, key=lambda pair: -scores[pair])
+    found = read(context, (row, logits)).answers(best=100, longest=longest)
+    assert [(a.start, a.end) for a in found] == expected
+    for answer in found:
+        assert answer.probability == pytest.approx(math.exp(scores[answer.start, answer.end]) / total)
+        first, last = (places.index(i) for i in (answer.start, answer.end))
+        assert answer.text == context[2 * first : 2 * last + 1]
+
+
+def test_a_stretch_that_two_windows_see_counts_once_by_its_better_score():
+    row, context = row_of(3), "a b c"
+    worse, better = torch.zeros(2, len(row)), torch.zeros(2, len(row))
+    better[:, 4] = 2.0
+    found = read(context, (row, worse), (row, better)).answers()
+    assert [a.text for a in found].count("a") == 1
+    assert (found[0].text, found[0].window, found[0].score) == ("a", 1, 4.0)
+    assert sum(a.probability for a in found) == pytest.approx(1)
+
+
+def test_no_answer_takes_part_where_it_may_by_the_window_that_believes_least_in_it():
+    row = row_of(2)
+    first, second = torch.zeros(2, len(row)), torch.zeros(2, len(row))
+    first[:, 0], second[:, 0] = 5.0, 1.0
+    reading = read("a b", (row, first), (row, second))
+    assert all(a.text for a in reading.answers())
+    best = reading.answers(unanswerable=True)[0]
+    assert (best.text, best.span, best.score, best.window) == ("", None, 2.0, 1)
+
+
+# Explaining ----------------------------------------------------------------------------------------------------------
+
+
+def test_answers_and_explains_in_one_line():
+    why = xai_nlp.explain(question=QUESTION, context=CONTEXT)
+    assert why.prediction == "Ada Lovelace"
+    assert why.segments == (QUESTION, CONTEXT)
+    segment, (start, end) = why.answer
+    assert why.segments[segment][start:end] == "Ada Lovelace"
+    assert why.task == QA
+    assert abs(why.residual) <= 0.01 * abs(why.explained)
+    assert xai_nlp.Explanation.from_json(why.to_json()) == why
+
+
+def test_span_is_start_plus_end_from_the_same_passes(qa):
+    calls = []
+    handle = qa.model.register_forward_hook(lambda *_: calls.append(1))
+    start, end = qa.explain(QUESTION, CONTEXT, target=("start", "end"), steps=9)
+    both = len(calls)
+    calls.clear()
+    span = qa.explain(QUESTION, CONTEXT, target="span", steps=9)
+    handle.remove()
+    assert both == len(calls)
+    assert [why.target for why in (start, end, span)] == ["start", "end", "span"]
+    for a, b, c in zip(start.scores, end.scores, span.scores, strict=True):
+        assert a + b == pytest.approx(c, abs=1e-5)
+    assert span.value == pytest.approx(start.value + end.value, abs=1e-5)
+
+
+def test_values_are_the_models_logits(qa):
+    best = qa.answers(QUESTION, CONTEXT, best=1)[0]
+    with torch.no_grad():
+        out = qa.model(**qa.tokenizer(QUESTION, CONTEXT, return_tensors="pt"))
+    start, end = qa.explain(QUESTION, CONTEXT, target=("start", "end"), method="saliency")
+    assert start.value == pytest.approx(float(out.start_logits[0, best.start]), abs=1e-5)
+    assert end.value == pytest.approx(float(out.end_logits[0, best.end]), abs=1e-5)
+    chance = qa.explain(QUESTION, CONTEXT, target="start", method="saliency", unit="probability")
+    assert chance.value == pytest.approx(float(out.start_logits[0].softmax(-1)[best.start]), abs=1e-6)
+    both = qa.explain(QUESTION, CONTEXT, method="saliency", unit="log-probability")
+    expected = out.start_logits[0].log_softmax(-1)[best.start] + out.end_logits[0].log_softmax(-1)[best.end]
+    assert both.value == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_a_given_answer_and_a_contrast(qa):
+    given = qa.explain(QUESTION, CONTEXT, answer="Luigi Menabrea", steps=33)
+    assert given.answer == (1, (CONTEXT.index("Luigi"), CONTEXT.index("Luigi") + len("Luigi Menabrea")))
+    own = qa.explain(QUESTION, CONTEXT, steps=33)
+    contrast = qa.explain(QUESTION, CONTEXT, rather_than="Luigi Menabrea", steps=33)
+    assert "rather than “Luigi Menabrea”" in contrast.target
+    for a, b, c in zip(own.scores, given.scores, contrast.scores, strict=True):
+        assert a - b == pytest.approx(c, abs=1e-5)
+    by_place = qa.explain(QUESTION, CONTEXT, answer=given.answer[1], steps=33)
+    assert by_place.scores == given.scores
+
+
+def test_several_questions_padded_equal_each_alone(qa):
+    questions = [QUESTION, "When?", "Who described the machine in French?"]
+    together = qa.explain(questions, CONTEXT, steps=9)
+    assert isinstance(together, Explanations)
+    for question, why in zip(questions, together, strict=True):
+        alone = qa.explain(question, CONTEXT, steps=9)
+        assert why.prediction == alone.prediction
+        assert why.scores == pytest.approx(alone.scores, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", [a for a in ARCHITECTURES if a not in ("camembert", "xlm-roberta")])
+def test_every_architecture_answers_completely(name):
+    model, tokenizer = tiny(name, fresh=True, task=QA)
+    explainer, before = xai_nlp.load(model, tokenizer), fingerprint(model)
+    why = explainer.explain("who wrote it", "Mary wrote it in 1818", tolerance=0.01, max_steps=2000)
+    assert abs(why.residual) <= 0.011 * max(abs(why.explained), 0.05)
+    assert answer_of(why).strip()
+    assert fingerprint(model) == before
+
+
+def answer_of(why):
+    segment, (start, end) = why.answer
+    return why.segments[segment][start:end]
+
+
+# Long contexts and what goes wrong -----------------------------------------------------------------------------------
+
+
+def test_a_context_of_3000_words_is_answered_in_its_window(qa):
+    filler = "The river runs past the old mill and the fields are green in spring. "
+    long = filler * 115 + CONTEXT + " " + filler * 115
+    assert len(long.split()) > 3000
+    why = qa.explain(QUESTION, long)
+    assert why.prediction.endswith("Ada Lovelace")
+    segment, (start, end) = why.answer
+    assert long[start:end] == why.prediction and segment == 1
+    assert why.params["windows_read"] > 5
+    assert abs(why.residual) <= 0.01 * max(abs(why.explained), 0.05) * 1.01
+    assert len(why.tokens) <= 512
+    with pytest.raises(InvalidInput, match="windows"):
+        qa.explain(QUESTION, long, long="error")
+
+
+def test_twenty_equal_sentences(qa):
+    why = qa.explain("Who wrote it?", "Ada Lovelace wrote it in London. " * 20)
+    assert why.prediction == "Ada Lovelace"
+    assert why.answer[1][0] % len("Ada Lovelace wrote it in London. ") == 0
+    assert next(iter(why.outputs.values())) <= 1.0000001
+    assert abs(why.residual) <= 0.01 * max(abs(why.explained), 0.05) * 1.01
+
+
+def test_a_question_longer_than_the_window(qa):
+    with pytest.raises(InvalidInput, match="Shorten the first text"):
+        qa.explain("who " * 600, CONTEXT)
+    with pytest.raises(InvalidInput, match="Shorten the first text"):
+        qa.explain("who " * 600, CONTEXT * 30)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"question": ""}, InvalidInput, "question 0 is empty"),
+        ({"context": " \n"}, InvalidInput, "context 0 is empty"),
+        ({"target": "middle"}, UnknownName, "end, span, start"),
+        ({"answer": "Grace Hopper"}, InvalidInput, "does not hold"),
+        ({"answer": ""}, InvalidInput, "does not hold"),
+        ({"answer": (5, 5)}, InvalidInput, "characters"),
+        ({"rather_than": "Ada Lovelace"}, InvalidInput, "with itself"),
+        ({"unit": "probability"}, InvalidInput, "log-probability"),
+        ({"unit": "percent"}, UnknownName, "unit"),
+        ({"methd": "saliency"}, UnknownName, "option"),
+        ({"method": "saliency", "layers": True}, InvalidInput, "integrated_gradients"),
+        ({"layer": 1, "parts": True}, InvalidInput, "leave out"),
+    ],
+)
+def test_mistakes_are_told(qa, options, error, said):
+    before = fingerprint(qa.model)
+    with pytest.raises(error, match=said):
+        qa.explain(**{"question": QUESTION, "context": CONTEXT, **options})
+    assert fingerprint(qa.model) == before
+
+
+def test_the_front_door_tells_text_from_question():
+    with pytest.raises(InvalidInput, match="a text, a question"):
+        xai_nlp.explain()
+    with pytest.raises(InvalidInput, match="got question"):
+        xai_nlp.explain(question="who?")
+    with pytest.raises(InvalidInput, match="does not do"):
+        xai_nlp.explain(question="who?", context="Ada", model=xai_nlp.load("sentiment"))
+
+
+def test_an_unanswerable_question_of_a_model_that_may_say_so():
+    """A model made to point at [CLS]: as SQuAD 2 models say that there is no answer."""
+    model, tokenizer = tiny("bert", fresh=True, task=QA)
+    explainer = xai_nlp.load(model, tokenizer)
+    batch = tokenizer("who wrote it", "the film was great", return_tensors="pt")
+    with torch.no_grad():
+        hidden = model.bert(**batch).last_hidden_state[0]
+        model.qa_outputs.weight[:] = 3 * (hidden[0] - hidden[1:].mean(0))
+    plain = explainer.explain("who wrote it", "the film was great")
+    assert plain.prediction in "the film was great" and plain.answer is not None
+    why = explainer.explain("who wrote it", "the film was great", unanswerable=True)
+    assert why.prediction == ""
+    assert why.answer is None
+    assert why.value == pytest.approx(why.params["no_answer_score"], abs=1e-4)
+    assert abs(why.residual) <= 0.011 * max(abs(why.explained), 0.05)
+
+
+def test_parts_layers_and_attention_in_one_sweep(qa):
+    why = qa.explain(QUESTION, CONTEXT, target="start", parts=True, layers=True, attention=True, baseline="reference")
+    assert set(why.parts) == {"word", "position", "type"}
+    for score, *parts in zip(why.scores, *why.parts.values(), strict=True):
+        assert score == pytest.approx(sum(parts), abs=1e-5)
+    assert why.layers.shape == (6, len(why.tokens))
+    for flow in why.layers.numpy().sum(1):
+        assert float(flow) == pytest.approx(why.explained, rel=0.03)
+    stack = why.attention["self"]
+    assert stack.scores.shape == (6, 12, len(why.tokens), len(why.tokens))
+    assert xai_nlp.Explanation.from_json(why.to_json()) == why
+    words = why.words()
+    assert words.attention["self"].scores.shape[2:] == (len(words.tokens),) * 2
+    assert sum(words.scores) == pytest.approx(sum(why.scores))

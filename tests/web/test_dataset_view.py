@@ -1,0 +1,136 @@
+"""A data set: read, looked at, filtered."""
+
+import json
+
+import pandas
+import pytest
+
+from xai_nlp.errors import InvalidInput, UnreadableFile
+from xai_nlp.web import dataset_view
+from xai_nlp.web.dataset_view import Filter, Row, Table
+
+ROWS = [("a gripping film", 1), ("a dull film", 0), ("a superb film", 0), ("Straße is a mess", 0)]
+
+
+@pytest.fixture
+def reviews(tmp_path, offer):
+    file = tmp_path / "reviews.csv"
+    pandas.DataFrame(ROWS, columns=["Sentence", "label"]).to_csv(file, index=False)
+    one = Table(file, offer)
+    assert not one.look()
+    return one
+
+
+def numbers(one, **wanted):
+    return [row["number"] for row in one.page(Filter(**wanted))["rows"]]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+def test_each_kind_of_file_is_read_alike(tmp_path, offer, suffix):
+    frame, file = pandas.DataFrame(ROWS, columns=["text", "label"]), tmp_path / f"rows.{suffix}"
+    write = {
+        "csv": lambda: frame.to_csv(file, index=False),
+        "tsv": lambda: frame.to_csv(file, index=False, sep="\t"),
+        "jsonl": lambda: frame.to_json(file, orient="records", lines=True),
+        "parquet": lambda: frame.to_parquet(file),
+    }
+    write[suffix]()
+    rows = Table(file, offer).rows
+    assert [row.text for row in rows] == [text for text, _ in ROWS]
+    assert [row.golds for row in rows] == [("POSITIVE",), ("NEGATIVE",), ("NEGATIVE",), ("NEGATIVE",)]
+
+
+def test_filters(reviews):
+    assert numbers(reviews) == [0, 1, 2, 3]
+    assert numbers(reviews, label="POSITIVE") == [0]
+    assert numbers(reviews, prediction="POSITIVE") == [0, 2]
+    assert numbers(reviews, right=False) == [2]
+    assert numbers(reviews, right=True) == [0, 1, 3]
+    assert numbers(reviews, text="FILM") == [0, 1, 2]
+    assert numbers(reviews, text="STRASSE") == [3]
+    assert numbers(reviews, text="film", right=True, label="NEGATIVE") == [1]
+    scores = sorted(row.score for row in reviews.rows)
+    assert len(numbers(reviews, least=scores[2])) == 2
+    assert len(numbers(reviews, most=scores[2])) == 3
+    assert numbers(reviews, label="'; DROP TABLE") == []
+
+
+def test_what_the_model_has_not_seen_is_neither_right_nor_wrong(tmp_path, offer, monkeypatch):
+    monkeypatch.setattr(dataset_view, "AT_ONCE", 2)
+    (tmp_path / "rows.csv").write_text("text,label\n" + "a fine film,1\n" * 5)
+    one = Table(tmp_path / "rows.csv", offer)
+    assert (one.looked, numbers(one, right=True), numbers(one, right=False)) == (0, [], [])
+    assert [one.look(), one.looked, numbers(one, right=True)] == [True, 2, [0, 1]]
+    assert [one.look(), one.look(), one.look()] == [True, False, False]
+    assert one.looked == 5
+
+
+def test_predictions_are_the_models_own(reviews, sentiment):
+    for row, outputs in zip(reviews.rows, sentiment.predict([text for text, _ in ROWS]), strict=True):
+        assert row.score == pytest.approx(outputs[row.prediction], rel=1e-5)
+        assert row.prediction == max(outputs, key=outputs.get)
+
+
+def test_a_row_without_text_does_not_take_its_neighbours_with_it(tmp_path, offer):
+    (tmp_path / "rows.csv").write_text('text,label\na fine film,1\n"",0\na dull film,0\n')
+    one = Table(tmp_path / "rows.csv", offer)
+    one.look()
+    assert [bool(row.error) for row in one.rows] == [False, True, False]
+    assert [row.prediction for row in one.rows] == ["POSITIVE", None, "NEGATIVE"]
+
+
+def test_questions(tmp_path, offer):
+    said = "Frankenstein was written by Mary Shelley in 1818."
+    rows = [
+        {"question": "Who wrote Frankenstein?", "context": said, "answers": {"text": ["the Mary Shelley"]}},
+        {"question": "When was it written?", "context": said, "answers": ["1917"]},
+        {"question": "Who wrote Frankenstein?", "context": said},
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    one = Table(tmp_path / "rows.jsonl", offer)
+    one.look()
+    assert [row.right for row in one.rows] == [True, False, None]  # articles do not count, as SQuAD has it
+    assert (one.task, one.model) == ("question-answering", "qa")
+
+
+def test_labels_that_the_model_does_not_know_stay(tmp_path, offer):
+    (tmp_path / "rows.csv").write_text("text,label\nfine,negative\nfine,sports\nfine,\nfine,7\n")
+    assert [row.golds for row in Table(tmp_path / "rows.csv", offer).rows] == [("NEGATIVE",), ("sports",), (), ("7",)]
+
+
+def test_pages(tmp_path, offer):
+    (tmp_path / "rows.csv").write_text("text\n" + "".join(f"film {n}\n" for n in range(60)))
+    one = Table(tmp_path / "rows.csv", offer)
+    pages = [one.page(Filter(), n) for n in range(4)]
+    assert [len(page["rows"]) for page in pages] == [25, 25, 10, 0]
+    assert pages[1]["rows"][0]["text"] == "film 25"
+    assert {page["pages"] for page in pages} == {3}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.csv", "words,label\na,1\n", "no column for text"),
+        ("x.csv", "question,label\na,1\n", "no column for context"),
+        ("x.csv", "text,label\n", "0 rows"),
+        ("x.csv", "", "cannot be read"),
+        ("x.jsonl", "{not json", "cannot be read"),
+        ("x.parquet", "no parquet", "cannot be read"),
+        ("x.pkl", "text", "no data set that is read here"),
+        ("x", "text", "no data set that is read here"),
+    ],
+)
+def test_other_files_are_refused(tmp_path, offer, name, content, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises((InvalidInput, UnreadableFile), match=message):
+        Table(tmp_path / name, offer)
+
+
+def test_a_file_that_is_not_there(tmp_path, offer):
+    with pytest.raises(InvalidInput, match="no file"):
+        Table(tmp_path / "none.csv", offer)
+
+
+def test_regressions_and_empty_answers_are_compared_as_texts():
+    assert Row(number=0, question="q", golds=("",), prediction="").right is True
+    assert Row(number=0, golds=("a",), prediction=None).right is None

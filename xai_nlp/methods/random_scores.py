@@ -1,0 +1,33 @@
+"""The floor: what any method worth its passes must beat."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from xai_nlp.core.coalitions import features_of
+from xai_nlp.core.problem import Problem
+from xai_nlp.core.registry import Method, Scores, method
+
+
+@method("random")
+@dataclass(frozen=True, kw_only=True)
+class Random(Method):
+    """A standard normal number for each feature: knows nothing of the model. For comparisons only.
+
+    Cost: one forward pass.
+    Misleads: always.
+    """
+
+    needs_baseline: ClassVar[bool] = False
+    inner: ClassVar[bool] = False
+    unit: ClassVar[str] = ""
+
+    seed: int = 0
+
+    def scores(self, problem: Problem) -> Scores:
+        features, value = features_of(problem), problem.values(problem.x, problem.everyone)
+        generator = torch.Generator().manual_seed(self.seed)
+        draws = torch.randn(1, 1, features.count, generator=generator, dtype=torch.float32).to(value.device)
+        here = features.present(problem.examples)[:, None]
+        return Scores(features.to_entries((draws * here).expand(*value.shape, -1)), value)

@@ -1,0 +1,123 @@
+"""From start and end logits to answers: which stretch of the context a question-answering model points at."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from xai_nlp.core.reductions import Span
+from xai_nlp.errors import InvalidInput
+from xai_nlp.models.tokenization import TokenWindow
+
+CONTEXT = 1  # the segment that answers are cut from
+LONGEST = 30  # tokens of an answer
+Given = str | Span  # an answer as a user gives it: its text, or its characters
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A stretch of the context, and how much the model gives to it; the empty text where it says there is none."""
+
+    text: str
+    span: Span | None  # characters of the context; None for no answer
+    score: float  # start logit + end logit
+    probability: float  # among all allowed stretches of all windows; NaN for one that was given
+    window: int  # which of the question's windows
+    start: int  # token of that window
+    end: int  # token of that window, included
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A question and its context as a model read them: windows, and the logits of each."""
+
+    question: str
+    context: str
+    windows: tuple[TokenWindow, ...]
+    logits: tuple[Tensor, ...]  # (2, L) each, start and end, on the CPU
+
+    @property
+    def no_answer_score(self) -> float:
+        """Start and end logit of the first token, in the window that believes least in "no answer"."""
+        return min(float(of_window[:, 0].sum()) for of_window in self.logits)
+
+    def answers(self, *, best: int = 20, longest: int = LONGEST, unanswerable: bool = False) -> list[Answer]:
+        """The best answers, the best first: start ≤ end, at most `longest` tokens, inside the context.
+
+        Probabilities are over every allowed stretch of every window, a stretch that two windows see counted once, by
+        its better score; with `unanswerable` also over "no answer", which is start and end at the first token. Raises
+        InvalidInput where there is nothing to choose from.
+        """
+        found: dict[Span, tuple[float, int, int, int]] = {}
+        for window, (row, of_window) in enumerate(zip(self.windows, self.logits, strict=True)):
+            for score, start, end in _allowed(row, of_window, longest):
+                span = (row.offsets[start][0], row.offsets[end][1])
+                if span not in found or score > found[span][0]:
+                    found[span] = (score, window, start, end)
+        ranked = sorted(found.items(), key=lambda item: (-item[1][0], item[0]))
+        scores = [score for _, (score, *_) in ranked] + [self.no_answer_score] * unanswerable
+        if not scores:
+            raise InvalidInput("the context has no word that could be an answer.")
+        top = max(scores)
+        total = math.fsum(math.exp(score - top) for score in scores)
+        share = lambda score: math.exp(score - top) / total  # noqa: E731
+        answers = [
+            Answer(self.context[slice(*span)], span, score, share(score), *place)
+            for span, (score, *place) in ranked[:best]
+        ]
+        if unanswerable:
+            least = min(range(len(self.logits)), key=lambda w: float(self.logits[w][:, 0].sum()))
+            answers.append(Answer("", None, self.no_answer_score, share(self.no_answer_score), least, 0, 0))
+        return sorted(answers, key=lambda answer: -answer.score)[:best]
+
+    def given(self, answer: Given, *, window: int | None = None) -> Answer:
+        """A user's answer, at the place, in the window (or the one named), that the model gives most to.
+
+        Raises InvalidInput if the context does not hold it, or no window holds it whole.
+        """
+        spans, found = _places(answer, self.context), []
+        for w in range(len(self.windows)) if window is None else [window]:
+            row, logits = self.windows[w], self.logits[w]
+            for a, b in spans:
+                places = enumerate(zip(row.segment, row.offsets, strict=True))
+                inside = [i for i, (s, (x, y)) in places if s == CONTEXT and x < b and y > a]
+                if inside and row.offsets[inside[0]][0] <= a and row.offsets[inside[-1]][1] >= b:
+                    span = (row.offsets[inside[0]][0], row.offsets[inside[-1]][1])
+                    score = float(logits[0, inside[0]] + logits[1, inside[-1]])
+                    text = self.context[slice(*span)]
+                    found.append(Answer(text, span, score, math.nan, w, inside[0], inside[-1]))
+        if not found:
+            raise InvalidInput(
+                f"no window of the context holds {answer!r} whole; use larger windows (max_length, stride)."
+            )
+        return max(found, key=lambda answer: answer.score)
+
+
+def _allowed(row: TokenWindow, logits: Tensor, longest: int) -> list[tuple[float, int, int]]:
+    """(score, start, end) of every stretch of the context in this window."""
+    inside = torch.tensor([s == CONTEXT and b > a for s, (a, b) in zip(row.segment, row.offsets, strict=True)])
+    sums = logits[0][:, None].double() + logits[1][None, :].double()  # (L, L)
+    places = torch.arange(len(row))
+    gap = places[None] - places[:, None]
+    allowed = inside[:, None] & inside[None] & (gap >= 0) & (gap < longest)
+    starts, ends = allowed.nonzero(as_tuple=True)
+    return list(zip(sums[starts, ends].tolist(), starts.tolist(), ends.tolist(), strict=True))
+
+
+def _places(given: Given, context: str) -> list[Span]:
+    """Where the answer stands in the context, as characters."""
+    if not isinstance(given, str):
+        start, end = given
+        if not 0 <= start < end <= len(context):
+            raise InvalidInput(f"an answer's characters lie within 0 and {len(context)}; got {given}.")
+        return [(start, end)]
+    places, at = [], context.find(given) if given.strip() else -1
+    while at >= 0:
+        places.append((at, at + len(given)))
+        at = context.find(given, at + 1)
+    if not places:
+        raise InvalidInput(f"the context does not hold the answer {given[:60]!r}; give it letter for letter.")
+    return places
