@@ -70,7 +70,7 @@ def test_axioms_are_told_apart():
 
 PLAIN = [
     name for name in METHODS
-    if METHODS[name].over == "inputs" and choosing.said(METHODS[name], "Cost") == "one forward and one backward pass"
+    if METHODS[name].operates_on == "inputs" and choosing.said(METHODS[name], "Cost") == "one forward and one backward pass"
 ]  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def passes(name):
         lambda: model.hidden.register_forward_pre_hook(lambda module, args: rows.append(len(args[0]))),
         lambda: model.hidden.register_full_backward_hook(lambda *_: back.append(1)),
     ]):  # fmt: skip
-        problem = problem_of(model, over=METHODS[name].over)
+        problem = problem_of(model, over=METHODS[name].operates_on)
         with frozen_model(model, evaluate=True):
             find_method(name).scores(problem)
     return sum(rows) / problem.examples, len(back)

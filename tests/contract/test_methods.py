@@ -51,7 +51,7 @@ class VisionLanguageModel(nn.Module):
 def model_for(name):
     torch.manual_seed(3)
     return (
-        VisionLanguageModel() if METHODS[name].over in ("attention", "attended values", "layer") else Model()
+        VisionLanguageModel() if METHODS[name].operates_on in ("attention", "attended values", "layer") else Model()
     ).double()
 
 
@@ -87,7 +87,7 @@ def problem_of(model, *, over="inputs", order=None, targets=slice(None), rows=No
 
 def run(name, model, **kwargs):
     with frozen_model(model, evaluate=True):
-        return find_method(name).scores(problem_of(model, over=METHODS[name].over, **kwargs))
+        return find_method(name).scores(problem_of(model, over=METHODS[name].operates_on, **kwargs))
 
 
 def close(got, expected, atol=1e-12):
@@ -101,7 +101,7 @@ def test_model_and_inputs_are_handed_back_as_they_came(name, failure, model):
     model.hidden.weight.requires_grad_(False)
     model.drop.eval()  # a mixed state, to be restored as it was
     before, rng = fingerprint(model), torch.get_rng_state()
-    problem = problem_of(model, over=METHODS[name].over, rows=2)
+    problem = problem_of(model, over=METHODS[name].operates_on, rows=2)
     kept = [t.clone() for t in (*problem.x, *problem.baseline)]
     calls = 0
 
@@ -129,7 +129,7 @@ def test_model_and_inputs_are_handed_back_as_they_came(name, failure, model):
 def test_complete_methods_share_out_the_difference(name, model):
     options = {"steps": 64} if "steps" in METHODS[name].__dataclass_fields__ else {}
     with frozen_model(model, evaluate=True):
-        problem = dataclasses.replace(problem_of(model, over=METHODS[name].over), features=None)
+        problem = dataclasses.replace(problem_of(model, over=METHODS[name].operates_on), features=None)
         scores = find_method(name, options).scores(problem)
         start = problem.values(problem.baseline, problem.everyone)
         difference = problem.values(problem.x, problem.everyone) - (
@@ -143,7 +143,7 @@ def test_complete_methods_share_out_the_difference(name, model):
 @pytest.mark.parametrize("tolerance", [0.05, 1e-3, 1e-8])
 def test_auto_meets_its_tolerance(name, tolerance, model):
     with frozen_model(model, evaluate=True):
-        scores = find_method(name, {"tolerance": tolerance}).scores(problem_of(model, over=METHODS[name].over))
+        scores = find_method(name, {"tolerance": tolerance}).scores(problem_of(model, over=METHODS[name].operates_on))
     difference = scores.value - scores.baseline_value
     total = sum(t.flatten(2).sum(2) for t in scores.tensors)
     assert ((difference - total).abs() <= tolerance * difference.abs().clamp_min(0.05) * 1.01).all()
@@ -173,19 +173,19 @@ def test_targets_do_not_see_each_other(name, model):
             close(alone, [t[:, k : k + 1] for t in together])
 
 
-MATRICES = [n for n in NAMES if METHODS[n].over in ("attention", "attended values")]
+MATRICES = [n for n in NAMES if METHODS[n].operates_on in ("attention", "attended values")]
 
 
 @pytest.mark.parametrize("name", MATRICES)
 def test_methods_over_attention_score_every_matrix_and_every_token(name, model):
     found = run(name, model)
-    matrices = 1 if METHODS[name].over == "attended values" else 2
+    matrices = 1 if METHODS[name].operates_on == "attended values" else 2
     assert len(found.tensors) == matrices
     for tensor in found.tensors:
         assert tensor.shape[:2] == (B, T) and tensor.shape[3:] == (4, 4)
         assert tensor.shape[2] in (1, 2)
     assert found.tokens is None or found.tokens.shape == (B, T, 4)
-    if METHODS[name].weights:
+    if METHODS[name].row_stochastic:
         assert all((tensor >= 0).all() for tensor in found.tensors)
 
 
@@ -194,7 +194,9 @@ def test_repeats(name, model):
     close(run(name, model).tensors, run(name, model).tensors, atol=0)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if METHODS[n].inner and METHODS[n].over == "inputs"])
+@pytest.mark.parametrize(
+    "name", [n for n in NAMES if METHODS[n].supports_layers and METHODS[n].operates_on == "inputs"]
+)
 def test_several_sites_in_one_sweep_equal_each_alone(name, model):
     sites = (ModulePoint(model.left), ModulePoint(model.hidden))
     together = run(name, model, sites=sites).tensors
@@ -202,7 +204,7 @@ def test_several_sites_in_one_sweep_equal_each_alone(name, model):
         close(run(name, model, sites=(site,)).tensors, together[k : k + 1])
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if METHODS[n].over in ("inputs", "moved attention")])
+@pytest.mark.parametrize("name", [n for n in NAMES if METHODS[n].operates_on in ("inputs", "moved attention")])
 def test_scores_of_a_feature_that_does_not_matter_are_zero(name, model):
     """Dummy: the third entry of the second input is connected to nothing, and no feature."""
     with torch.no_grad():

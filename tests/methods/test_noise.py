@@ -244,7 +244,7 @@ def test_gradient_shap_is_captums_within_three_standard_errors(seed):
 
 def test_smoothgrad_is_read_as_the_method_that_it_smooths():
     found = find_method("smoothgrad", {"of": "integrated_gradients"})
-    assert (found.reduction, found.unit, found.inner) == ("sum", "f", False)
+    assert (found.reduction, found.unit, found.supports_layers) == ("sum", "f", False)
     assert (find_method("smoothgrad").reduction, find_method("smoothgrad").unit) == ("l2", "")
     assert find_method("vargrad", {"of": "integrated_gradients"}).unit == ""
 

@@ -61,8 +61,8 @@ def dummy(name: str) -> bool:
 def linear(name: str) -> bool:
     """Are scores of a sum of two targets the sum of their scores?"""
     model = model_for(name)
-    problem = problem_of(model, over=METHODS[name].over)
-    if METHODS[name].over == "inputs":  # through ReLU, which the models of the contract are without
+    problem = problem_of(model, over=METHODS[name].operates_on)
+    if METHODS[name].operates_on == "inputs":  # through ReLU, which the models of the contract are without
         model = nn.Sequential(nn.Linear(9, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2)).double()
         problem = replace(problem, value=lambda z, owner: model(torch.cat(z, 1)))
 
@@ -101,8 +101,8 @@ def invariant(name: str) -> bool:
 
 def row(name: str) -> tuple[str, ...]:
     cls = METHODS[name]
-    plain = cls.over == "inputs"
-    needs = [OVER[cls.over], "a baseline" if cls.needs_baseline else ""]
+    plain = cls.operates_on == "inputs"
+    needs = [OVER[cls.operates_on], "a baseline" if cls.needs_baseline else ""]
     marks = [cls.complete, dummy(name) if plain else None, linear(name), invariant(name) if plain else None]
     return (
         f"`{name}`",

@@ -23,7 +23,7 @@ from xai_nlp.tasks import pose
 
 TEXT = "A dull film."
 TEXTS = [TEXT, "great", "The plot is thin and the ending is a mess, so"]
-OVER_ATTENTION = sorted(name for name, cls in METHODS.items() if cls.over not in ("inputs", "layer"))
+OVER_ATTENTION = sorted(name for name, cls in METHODS.items() if cls.operates_on not in ("inputs", "layer"))
 MOVED = "attention_integrated_gradients"
 KINKED = {"opt", "distilbert"}  # ReLU
 

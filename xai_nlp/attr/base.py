@@ -49,7 +49,7 @@ class Path(TypedDict):
 
 
 def path_of(method: str, steps: int) -> Path:
-    """How finely a path is walked: our names for Captum's. Raises UnknownChoice, or CaptumAssertion for too few steps."""
+    """How finely a path is walked: our names for Captum's. Raises UnknownChoice or CaptumAssertion."""
     if method not in RULES:
         raise UnknownChoice("integration method", method, RULES)
     least = 2 if method == "riemann_trapezoid" else 1

@@ -146,7 +146,7 @@ class LLMAttribution(BaseLLMAttribution):
         forward_in_tokens: the answer is read token by token, as it would be written; without, in one pass.
         use_cached_outputs: token by token, what was read is not read again, where the model keeps it.
         kwargs: options of the method's `attribute`.
-        Raises CaptumAssertion for another kind of input or an answer without tokens, TypeError for a target of another type.
+        Raises CaptumAssertion for another kind of input or an empty answer, TypeError for a target of another type.
         """
         tokens = self._target(inp, target, gen_args)
         read = partial(in_turn, cached=use_cached_outputs) if forward_in_tokens else in_one

@@ -82,7 +82,7 @@ def in_one(weights: list[Any], like: Tensor) -> Tensor:
 
 
 def one_for_all(forward: Forward) -> bool:
-    """Does the function give one number for a batch of several examples? Raises CaptumAssertion if it is not one for each."""
+    """Does the function give one number for a batch of several examples? Raises CaptumAssertion."""
     if forward.examples == 1:
         return False
     count = targeted(forward, forward.inputs).numel()

@@ -246,7 +246,7 @@ def over_attention() -> list[str]:
     """The methods that look at attention."""
     from xai_nlp.methods import METHODS
 
-    return sorted(name for name, cls in METHODS.items() if cls.over not in ("inputs", "layer"))
+    return sorted(name for name, cls in METHODS.items() if cls.operates_on not in ("inputs", "layer"))
 
 
 @attention_app.command(name="sentiment")

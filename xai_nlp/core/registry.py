@@ -31,10 +31,10 @@ class Method:
     compares: it needs a baseline.
     reduction: how a token's entries become one number (a key of `core.reduce.REDUCTIONS`).
     unit: scores are in the unit of f ("f") or in none ("").
-    inner: it can score sites inside the model, not only the inputs.
-    over: what its problem is about: the "inputs"; the "attention" matrices as sites; the matrices as inputs that move
+    supports_layers: it can score sites inside the model, not only the inputs.
+    operates_on: what its problem is about: the "inputs"; the "attention" matrices as sites; the matrices as inputs that move
         ("moved attention"); matrices and what they weigh ("attended values"); or one "layer".
-    weights: its matrices are shares that add up over keys, not contributions to the target.
+    row_stochastic: its matrices are shares that add up over keys, not contributions to the target.
     """
 
     name: ClassVar[str] = ""
@@ -42,9 +42,9 @@ class Method:
     needs_baseline: ClassVar[bool] = True
     reduction: ClassVar[str] = "sum"
     unit: ClassVar[str] = "f"
-    inner: ClassVar[bool] = True
-    over: ClassVar[str] = "inputs"
-    weights: ClassVar[bool] = False
+    supports_layers: ClassVar[bool] = True
+    operates_on: ClassVar[str] = "inputs"
+    row_stochastic: ClassVar[bool] = False
 
     def scores(self, problem: Problem) -> Scores:
         raise NotImplementedError

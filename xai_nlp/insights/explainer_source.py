@@ -39,7 +39,7 @@ class ExplainerSource:
     def choices(self) -> dict[str, Any]:
         """What can be chosen."""
         labels = list(dict.fromkeys(label for one in self.explainers for label in _labels(one)))
-        methods = [name for name, cls in METHODS.items() if cls.over == "inputs"]
+        methods = [name for name, cls in METHODS.items() if cls.operates_on == "inputs"]
         return {
             "methods": {name: form_of(_arguments(name)) for name in sorted(methods)},
             "targets": [AS_PREDICTED, *labels],

@@ -103,7 +103,7 @@ class AttentionMethod(Method):
 
     needs_baseline: ClassVar[bool] = False
     unit: ClassVar[str] = ""
-    over: ClassVar[str] = "attention"
+    operates_on: ClassVar[str] = "attention"
 
     def scores(self, problem: Problem) -> Scores:
         slope = problem.slope_at_x()
@@ -141,7 +141,7 @@ class AttentionProbabilities(AttentionMethod):
     Source: Vaswani et al. 2017, eq. 1 (arXiv:1706.03762); on reading it, Jain & Wallace 2019 (arXiv:1902.10186).
     """
 
-    weights: ClassVar[bool] = True
+    row_stochastic: ClassVar[bool] = True
 
     def read(
         self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
@@ -179,7 +179,7 @@ class AttentionRollout(AttentionMethod):
     Source: Abnar & Zuidema 2020, sec. 3 (arXiv:2005.00928); for cross attention the same mixture over both sequences.
     """
 
-    weights: ClassVar[bool] = True
+    row_stochastic: ClassVar[bool] = True
 
     def read(
         self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
@@ -200,7 +200,7 @@ class AttentionFlow(AttentionMethod):
     Source: Abnar & Zuidema 2020, sec. 3 (arXiv:2005.00928).
     """
 
-    weights: ClassVar[bool] = True
+    row_stochastic: ClassVar[bool] = True
 
     def read(
         self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
@@ -298,7 +298,7 @@ class AttentionXGradient(InputXGradientMethod):
     Source: Michel, Levy & Neubig 2019, eq. 2 (arXiv:1905.10650).
     """
 
-    over: ClassVar[str] = "attention"
+    operates_on: ClassVar[str] = "attention"
 
     def scores(self, problem: Problem) -> Scores:
         return _with_tokens(super().scores(problem), problem)
@@ -316,7 +316,7 @@ class AttentionConductance(Conductance):
     """
 
     complete: ClassVar[bool] = False
-    over: ClassVar[str] = "attention"
+    operates_on: ClassVar[str] = "attention"
 
     def scores(self, problem: Problem) -> Scores:
         return _with_tokens(super().scores(problem), problem)
@@ -341,7 +341,7 @@ class AttentionIntegratedGradients(IntegratedGradientsMethod):
     Source: Hao, Dong, Wei & Xu 2021, eq. 4 (arXiv:2004.11207), with nested quadrature in place of the sum of eq. 5.
     """
 
-    over: ClassVar[str] = "moved attention"
+    operates_on: ClassVar[str] = "moved attention"
 
     start: Literal["zero", "uniform"] = "zero"
     together: bool = False
@@ -364,8 +364,8 @@ class AttentionNorms(AttentionMethod):
     Source: Kobayashi et al. 2020, eq. 6 (arXiv:2004.10102), and 2021, sec. 3 (arXiv:2109.07152).
     """
 
-    over: ClassVar[str] = "attended values"
-    weights: ClassVar[bool] = True
+    operates_on: ClassVar[str] = "attended values"
+    row_stochastic: ClassVar[bool] = True
 
     what: Literal["heads", "layer", "residual", "normalised"] = "layer"
 

@@ -49,7 +49,7 @@ class SequenceGradCam(GradCam):
     Source: Selvaraju et al. 2016, eq. 1 and 2 (arXiv:1610.02391), over tokens instead of places.
     """
 
-    over: ClassVar[str] = "layer"
+    operates_on: ClassVar[str] = "layer"
 
     positive: bool = True
 

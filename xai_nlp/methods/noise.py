@@ -198,8 +198,10 @@ class _Smoothed(Sampled):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.scorer.over != "inputs":
-            raise InvalidInput(f"noise goes with methods over the inputs; {self.of!r} is over {self.scorer.over}.")
+        if self.scorer.operates_on != "inputs":
+            raise InvalidInput(
+                f"noise goes with methods over the inputs; {self.of!r} is over {self.scorer.operates_on}."
+            )
 
     @property
     def scorer(self) -> Method:
@@ -225,11 +227,11 @@ class SmoothGrad(_Smoothed):
     smoothing: ClassVar[str] = "smoothgrad"
     reduction: ClassVar[str] = "l2"  # these three as the method has them that scores the copies
     unit: ClassVar[str] = ""
-    inner: ClassVar[bool] = True
+    supports_layers: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("reduction", "unit", "inner"):
+        for name in ("reduction", "unit", "supports_layers"):
             object.__setattr__(self, name, getattr(self.scorer, name))
 
 

@@ -51,7 +51,7 @@ class IntegratedGradientsMethod(PathMethod):
     """
 
     complete: ClassVar[bool] = True
-    inner: ClassVar[bool] = False
+    supports_layers: ClassVar[bool] = False
 
     multiply: bool = True  # False leaves out the displacement: the mean gradient itself
 

@@ -21,7 +21,7 @@ class OcclusionMethod(Method):
     Source: Zeiler & Fergus 2014, sec. 4.2 (arXiv:1311.2901); for text, Li, Monroe & Jurafsky 2016 (arXiv:1612.08220).
     """
 
-    inner: ClassVar[bool] = False
+    supports_layers: ClassVar[bool] = False
 
     def scores(self, problem: Problem) -> Scores:
         whole, without = without_each(problem)

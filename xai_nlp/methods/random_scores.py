@@ -20,7 +20,7 @@ class Random(Method):
     """
 
     needs_baseline: ClassVar[bool] = False
-    inner: ClassVar[bool] = False
+    supports_layers: ClassVar[bool] = False
     unit: ClassVar[str] = ""
 
     seed: int = 0

@@ -50,7 +50,7 @@ def of_turns(kept: Tensor, values: Tensor) -> Tensor:
 class CoalitionMethod(Method):
     """What the methods that ask about coalitions share: how many of them, and which."""
 
-    inner: ClassVar[bool] = False
+    supports_layers: ClassVar[bool] = False
 
     samples: int
     seed: int = 0

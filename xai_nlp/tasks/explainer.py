@@ -152,7 +152,7 @@ class Explainer:
         wanted = {r: (weights, aim) for aim in aims for r, weights in zip(aim.rows, aim.weights, strict=True)}
         order = list(wanted)
         results: dict[int, _OfRow] = {}
-        matrices = asked.attention or asked.method.over != "inputs"
+        matrices = asked.attention or asked.method.operates_on != "inputs"
         for group in self._groups([rows[r] for r in order], matrices=matrices):
             mine = [order[i] for i in group]
             batch = self._batch([rows[r] for r in mine])
@@ -286,7 +286,7 @@ class Explainer:
             outputs=aim.outputs,
             method=method.name,
             baseline=asked.baseline,
-            complete=method.complete and (method.over == "inputs" or of_rows[0].row.told is None),
+            complete=method.complete and (method.operates_on == "inputs" or of_rows[0].row.told is None),
             task=self.task,
             model=self.name,
             seed=getattr(method, "seed", 0),
@@ -352,9 +352,9 @@ class _OfRow:
         return AttentionAttribution(
             scores=Array(scores.float().cpu().numpy()),
             layers=tuple(f"layer {k}" for k in range(len(numbers))),
-            method="attention_conductance" if asked.method.over == "inputs" else asked.method.name,
-            unit="" if asked.method.weights else unit,
-            weights=asked.method.weights,
+            method="attention_conductance" if asked.method.operates_on == "inputs" else asked.method.name,
+            unit="" if asked.method.row_stochastic else unit,
+            weights=asked.method.row_stochastic,
             residuals=()
             if residuals is None or residuals.shape[2] != len(self.found.matrices)
             else tuple(residuals[self.place, target, list(numbers)].tolist()),

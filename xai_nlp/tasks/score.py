@@ -37,7 +37,7 @@ class Asked:
     def __post_init__(self) -> None:
         extras = [name for name in ("layers", "attention") if getattr(self, name)]
         if extras and (
-            not isinstance(self.method, (IntegratedGradientsMethod, Conductance)) or self.method.over != "inputs"
+            not isinstance(self.method, (IntegratedGradientsMethod, Conductance)) or self.method.operates_on != "inputs"
         ):
             raise InvalidInput(
                 f"{extras[0]}=True gives what flows through the {extras[0]} while the embeddings move, which goes with "
@@ -50,9 +50,9 @@ class Asked:
                     f"{extras[0]}=True takes all scores from one sweep by a rule of its own, times the displacement; "
                     f"got rule={kept[0]!r}, multiply={kept[1]}. Leave them out, or ask for {extras[0]} in another call."
                 )
-        if self.layer is not None and (extras or self.parts or self.method.over not in ("inputs", "layer")):
+        if self.layer is not None and (extras or self.parts or self.method.operates_on not in ("inputs", "layer")):
             raise InvalidInput("layer=… asks for the scores of one layer's output; leave out what else was asked.")
-        if self.parts and self.method.over != "inputs":
+        if self.parts and self.method.operates_on != "inputs":
             raise InvalidInput(f"parts=True goes with methods that score the embeddings; got {self.method.name!r}.")
 
 
@@ -72,7 +72,7 @@ class Found:
 
 def scored(poser: Poser, asked: Asked) -> Found:
     """The scores of each token of each row, and of what else was asked for."""
-    return _OVER[asked.method.over](poser, asked)
+    return _OVER[asked.method.operates_on](poser, asked)
 
 
 def _ends(problem: Problem, scores: Scores) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _embeddings(poser: Poser, asked: Asked) -> Found:
         return _flowing(poser, asked)
     if asked.layer is not None:
         site = poser.adapter.layer(asked.layer)
-        problem = poser.embeddings(sites=[site]) if method.inner else poser.layer(asked.layer)
+        problem = poser.embeddings(sites=[site]) if method.supports_layers else poser.layer(asked.layer)
         scores = method.scores(problem)
         return Found(**_along(poser, reduced(scores.tensors[0].double())), **_ends(problem, scores))
     problem = poser.embeddings(parts=asked.parts)

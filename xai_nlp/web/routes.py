@@ -53,7 +53,7 @@ def about(here: Here) -> dict[str, Any]:
             "about": " ".join((cls.__doc__ or "").split("\n\n")[0].split()),
             "complete": cls.complete,
             "compares": cls.needs_baseline,
-            "over": cls.over,
+            "operates_on": cls.operates_on,
         }
         for name, cls in sorted(METHODS.items())
     ]
