@@ -68,10 +68,10 @@ def test_axioms_are_told_apart():
     assert choosing.dummy("shapley") and not choosing.dummy("random")
 
 
+ONE_PASS = "one forward and one backward pass"
 PLAIN = [
-    name for name in METHODS
-    if METHODS[name].operates_on == "inputs" and choosing.said(METHODS[name], "Cost") == "one forward and one backward pass"
-]  # fmt: skip
+    name for name, cls in METHODS.items() if cls.operates_on == "inputs" and choosing.said(cls, "Cost") == ONE_PASS
+]
 
 
 def passes(name):

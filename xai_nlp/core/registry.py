@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from dataclasses import MISSING, dataclass, fields
+from types import NoneType
+from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from torch import Tensor
 
+from xai_nlp.core.fields import OptionField
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.errors import UnknownName
 
@@ -32,7 +35,7 @@ class Method:
     reduction: how a token's entries become one number (a key of `core.reduce.REDUCTIONS`).
     unit: scores are in the unit of f ("f") or in none ("").
     supports_layers: it can score sites inside the model, not only the inputs.
-    operates_on: what its problem is about: the "inputs"; the "attention" matrices as sites; the matrices as inputs that move
+    operates_on: what its problem is about: the "inputs"; the "attention" matrices as sites; the matrices as inputs
         ("moved attention"); matrices and what they weigh ("attended values"); or one "layer".
     row_stochastic: its matrices are shares that add up over keys, not contributions to the target.
     """
@@ -75,3 +78,36 @@ def find_method(name: str, options: dict[str, Any] | None = None) -> Method:
         if option not in known:
             raise UnknownName(f"option of {name}", option, known)
     return METHODS[name](**(options or {}))
+
+
+def method_options(name: str) -> tuple[OptionField, ...]:
+    """The options of a method, from its dataclass fields. Raises UnknownName.
+
+    >>> from xai_nlp.methods import METHODS
+    >>> [option.name for option in method_options("shapley")]
+    ['samples', 'seed']
+    """
+    cls = type(find_method(name))
+    hints = get_type_hints(cls)
+    options = []
+    for field in fields(cls):  # type: ignore[arg-type]
+        members = get_args(hints[field.name]) if get_origin(hints[field.name]) is not Literal else (hints[field.name],)
+        kinds = [kind for kind in members or (hints[field.name],) if kind is not NoneType]
+        words = tuple(word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind))
+        plain = [kind for kind in kinds if kind in (str, int, float, bool)]
+        if (words or plain) and field.default is not MISSING:
+            kind = plain[0] if plain else str
+            text = _described(cls, field.name)
+            options.append(OptionField(name=field.name, type=kind, help=text, default=field.default, choices=words))
+    return tuple(options)
+
+
+def _described(cls: type, option: str) -> str:
+    """What the docstring of a class, or of a base class, says of an option."""
+    for base in cls.__mro__:
+        match = re.search(
+            rf"^    {option}: (.+?)(?=\n\s*\n|\n    \w+: |\Z)", base.__dict__.get("__doc__") or "", re.S | re.M
+        )
+        if match:
+            return " ".join(match[1].split())
+    return ""

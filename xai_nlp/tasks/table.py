@@ -1,0 +1,289 @@
+"""The task table: what each task reads, what can be chosen, and what data sets call its columns.
+
+Every face is generated from it: the command line, the web app's schema and form, the Insights form, the reader of
+records, and `xai_nlp.explain`. A new task is one row here and one short file that reads the model's outputs. Importing
+the table imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from xai_nlp.core.fields import InputField, OptionField
+from xai_nlp.errors import InvalidInput, UnknownName
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One row of the table.
+
+    gold: columns of data sets that hold the right label or answer.
+    auto_class, class_endings: which class of transformers loads its models, and how the names of model classes end.
+    embedded: the embedded model's name; "" if there is none.
+    explainer: the class of `tasks.explainer.Explainer` that reads the outputs, or its "module:Class".
+    """
+
+    name: str
+    title: str
+    command: str
+    help: str
+    inputs: tuple[InputField, ...]
+    options: tuple[OptionField, ...] = ()
+    gold: tuple[str, ...] = ("label", "labels", "answer", "answers")
+    auto_class: str
+    class_endings: tuple[str, ...] = ()
+    embedded: str = ""
+    explainer: Any
+    examples: tuple[Mapping[str, Any], ...] = field(default=())  # inputs that forms offer to try
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The names of the inputs that must be given."""
+        return tuple(one.name for one in self.inputs if one.required)
+
+    @property
+    def every_option(self) -> tuple[OptionField, ...]:
+        """The task's own options, then those of every task."""
+        own = {one.name for one in self.options}
+        return (*self.options, *(one for one in COMMON_OPTIONS if one.name not in own))
+
+    def explainer_class(self) -> Any:
+        """The class that explains models of this task."""
+        if not isinstance(self.explainer, str):
+            return self.explainer
+        module, _, name = self.explainer.partition(":")
+        return getattr(import_module(module), name)
+
+
+#: Options of every task; a method's own options come from its dataclass (`core.registry.method_options`).
+COMMON_OPTIONS: tuple[OptionField, ...] = (
+    OptionField(
+        name="method",
+        type=str,
+        default="integrated_gradients",
+        repeatable=True,
+        help="An attribution method; repeat it for several side by side.",
+    ),
+    OptionField(
+        name="baseline", type=str, help="What the input is compared with: pad, mask, zero, mean, reference, or a text."
+    ),
+    OptionField(
+        name="unit", type=str, choices=("logit", "probability", "log-probability"), help="The unit of the scores."
+    ),
+    OptionField(name="layer", type=int, advanced=True, help="Explain this layer's output instead of the embeddings."),
+    OptionField(name="layers", type=bool, default=False, help="Also show how much flows through every layer."),
+    OptionField(
+        name="attention", type=bool, default=False, help="Also show how much flows through every attention matrix."
+    ),
+    OptionField(
+        name="parts", type=bool, default=False, advanced=True, help="Score word, position and type embeddings apart."
+    ),
+    OptionField(
+        name="long",
+        type=str,
+        default="windows",
+        choices=("windows", "error"),
+        advanced=True,
+        help="Read texts longer than the model in overlapping windows, or refuse them.",
+    ),
+    OptionField(name="max_length", type=int, advanced=True, help="Tokens of a window at most."),
+    OptionField(name="stride", type=int, advanced=True, help="Tokens that neighbouring windows share."),
+    OptionField(name="rows", type=int, advanced=True, help="Model rows in one pass at most."),
+)
+
+_ANSWER = OptionField(name="answer", type=str, help="Explain this answer instead of the model's own.")
+_CONTRAST = OptionField(name="rather_than", type=str, help="Explain why the answer is not this one.")
+_GOLD_ANSWERS = ("answers", "answer", "gold_answer")
+
+TASKS: dict[str, Task] = {}
+
+
+def register_task(task: Task) -> Task:
+    """Add a task to the table. Raises InvalidInput if its name, command or required inputs are taken."""
+    for other in TASKS.values():
+        if task.name == other.name or task.command == other.command:
+            raise InvalidInput(f"a task named {other.name!r} with the command {other.command!r} exists already.")
+        if set(task.required) == set(other.required):
+            raise InvalidInput(f"{task.name!r} needs the same inputs as {other.name!r}; name at least one differently.")
+    TASKS[task.name] = task
+    return task
+
+
+def find_task(name: str) -> Task:
+    """The task of that name or command. Raises UnknownName."""
+    task = TASKS.get(name) or next((task for task in TASKS.values() if task.command == name), None)
+    if task is None:
+        raise UnknownName("task", name, TASKS)
+    return task
+
+
+def task_for_inputs(names: Iterable[str]) -> Task:
+    """The task whose inputs these are. Raises InvalidInput, which lists what each task needs."""
+    present = set(names)
+    for task in TASKS.values():
+        if set(task.required) <= present <= {one.name for one in task.inputs}:
+            return task
+    calls = ", ".join(f"explain({', '.join(f'{name}=…' for name in task.required)})" for task in TASKS.values())
+    raise InvalidInput(f"no task reads {' and '.join(sorted(present)) or 'nothing'}. Known: {calls}.")
+
+
+register_task(
+    Task(
+        name="text-classification",
+        title="Text classification",
+        command="sentiment",
+        help="Which words made a classifier choose its label.",
+        inputs=(
+            InputField(
+                name="text",
+                kind="long text",
+                positional=True,
+                help="The text to explain.",
+                columns=("text", "sentence", "sentence1", "review", "content", "premise", "document"),
+            ),
+            InputField(
+                name="pair",
+                kind="long text",
+                required=False,
+                help="The second text, for models that read two.",
+                columns=("pair", "text_pair", "sentence2", "hypothesis"),
+            ),
+        ),
+        options=(
+            OptionField(
+                name="target", type=str, help='A label, or a contrast "A-B"; the predicted label if not given.'
+            ),
+        ),
+        gold=("label", "labels", "sentiment", "category", "gold", "target", "class"),
+        auto_class="AutoModelForSequenceClassification",
+        class_endings=("ForSequenceClassification",),
+        embedded="sentiment",
+        explainer="xai_nlp.tasks.text_classification:TextClassificationExplainer",
+    )
+)
+register_task(
+    Task(
+        name="question-answering",
+        title="Question answering",
+        command="qa",
+        help="Which words of a question and its context drove the answer.",
+        inputs=(
+            InputField(name="question", kind="text", help="The question.", columns=("question",)),
+            InputField(
+                name="context",
+                kind="long text",
+                help="The text that holds the answer.",
+                columns=("context", "passage", "paragraph"),
+            ),
+        ),
+        options=(
+            OptionField(
+                name="target",
+                type=str,
+                default="span",
+                choices=("span", "start", "end"),
+                repeatable=True,
+                help="The start of the answer, its end, or both; repeat it for several.",
+            ),
+            _ANSWER,
+            _CONTRAST,
+            OptionField(
+                name="unanswerable", type=bool, default=False, help="The model may say that there is no answer."
+            ),
+            OptionField(name="longest", type=int, default=30, advanced=True, help="Tokens of an answer at most."),
+        ),
+        gold=_GOLD_ANSWERS,
+        auto_class="AutoModelForQuestionAnswering",
+        class_endings=("ForQuestionAnswering",),
+        embedded="qa",
+        explainer="xai_nlp.tasks.question_answering:QuestionAnsweringExplainer",
+    )
+)
+register_task(
+    Task(
+        name="visual-question-answering",
+        title="Visual question answering",
+        command="vqa",
+        help="Which words of a question and which regions of an image drove the answer.",
+        inputs=(
+            InputField(
+                name="image",
+                kind="image",
+                help="The image: PNG, JPEG, WebP, GIF, …",
+                columns=("image", "img", "picture"),
+            ),
+            InputField(name="question", kind="text", help="The question.", columns=("question",)),
+        ),
+        options=(
+            _ANSWER,
+            _CONTRAST,
+            OptionField(
+                name="target",
+                type=str,
+                advanced=True,
+                help='An answer, a contrast "red-blue"; "words" for each written token.',
+            ),
+            OptionField(name="rank", type=int, default=1, advanced=True, help="Explain the answer of this rank."),
+            OptionField(name="regions", type=str, default="auto", help="auto, patches, grid:N or slic."),
+            OptionField(
+                name="image_baseline",
+                type=str,
+                default="grey",
+                choices=("grey", "black", "white", "mean", "blur", "noise"),
+                help="What the image is compared with.",
+            ),
+            OptionField(
+                name="moves",
+                type=str,
+                default="both",
+                choices=("both", "text", "image"),
+                help="Explain question and image, or one of them.",
+            ),
+            OptionField(
+                name="longest", type=int, default=20, advanced=True, help="Tokens of a written answer at most."
+            ),
+        ),
+        gold=_GOLD_ANSWERS,
+        auto_class="AutoModelForImageTextToText",
+        class_endings=("ForImageTextToText",),
+        embedded="vqa",
+        explainer="xai_nlp.tasks.visual_question_answering:VisualQuestionAnsweringExplainer",
+    )
+)
+register_task(
+    Task(
+        name="text-generation",
+        title="Text generation",
+        command="generation",
+        help="Which words of a prompt drove the text that the model writes.",
+        inputs=(
+            InputField(
+                name="prompt",
+                kind="long text",
+                positional=True,
+                help="The prompt.",
+                columns=("prompt", "instruction", "input"),
+            ),
+        ),
+        options=(
+            OptionField(
+                name="target",
+                type=str,
+                default="answer",
+                choices=("answer", "words"),
+                help="The whole answer, or each of its tokens.",
+            ),
+            _ANSWER,
+            _CONTRAST,
+            OptionField(name="chat", type=bool, default=False, help="Put the prompt into the chat template."),
+            OptionField(name="longest", type=int, default=25, advanced=True, help="Tokens of the answer at most."),
+        ),
+        gold=_GOLD_ANSWERS,
+        auto_class="AutoModelForCausalLM",
+        class_endings=("ForCausalLM", "LMHeadModel"),
+        explainer="xai_nlp.tasks.text_generation:TextGenerationExplainer",
+    )
+)
