@@ -1,14 +1,18 @@
-"""Attention probabilities, read and replaced, in a model as it was loaded: sdpa stays the default for everybody else.
+"""Attention probabilities, read and replaced in a model as it was loaded.
 
-Two ways in. Most families look their attention function up by name, and we lend them one of ours that goes by way of
-the probabilities. The others compute attention by themselves, and a hook stands where the probabilities leave softmax.
+Most families look their attention function up by name; while a point is open, they find one that goes by way of the
+probabilities. The others compute attention by themselves, and a hook stands where the probabilities leave softmax.
 """
 
+from __future__ import annotations
+
+import inspect
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -17,10 +21,9 @@ from torch import Tensor, nn
 
 from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.hooks.attention_function import by_probabilities
-from xai_nlp.hooks.replace import Passed, outermost_blocks
-from xai_nlp.hooks.scope import attached
+from xai_nlp.hooks.scope import CallCounter, attached
 
-EditFn = Callable[[int, Tensor], Tensor | None]
+AttentionEdit = Callable[[int, Tensor], Tensor | None]
 
 #: Families that compute attention by themselves: class of the module -> its child that takes what leaves softmax.
 AFTER_SOFTMAX = {
@@ -53,39 +56,90 @@ CROSS = ("encoder_attn", "EncDecAttention", "crossattention", "cross_attn", "vis
 VISION = {"vision_model", "vision_tower", "visual", "r_layers", "visn_self_att"}
 
 
-@contextmanager
-def intercepted(model: nn.Module, visit: EditFn) -> Iterator[None]:
-    """Hand each attention matrix to `visit(layer, probabilities)` as the model runs; what it returns, if any, is used.
+@dataclass(frozen=True, eq=False)
+class AttentionReach:
+    """How the attention probabilities of a model are reached, read off the model once.
 
-    Probabilities are (B, H, Q, K), after softmax and before dropout, masked keys at 0; H counts query heads, also where
-    several share their keys. `layer` counts attention computations from 0 in each forward pass of `model`: the layers
-    of an encoder or a decoder; in an encoder-decoder the encoder's first, then self and cross attention in turn.
-    What is visited carries gradients, and so may what is returned. Nested visits see what the outer ones returned.
-
-    Only this thread's forward passes are visited; another thread that runs the same model gets what it always got.
-    Raises Unsupported for a model whose attention cannot be reached, when opened or at its first forward pass.
+    configs: name the attention function that modules look up. probability_children: the child that takes what leaves
+    softmax, in families that compute attention by themselves.
     """
-    with _opened(model, lambda layer, _module, probabilities: visit(layer, probabilities)):
-        yield
+
+    model: nn.Module
+    configs: tuple[Any, ...]
+    probability_children: Mapping[nn.Module, nn.Module]
+    config_ids: frozenset[int]
+    module_ids: frozenset[int]
+
+    @classmethod
+    def of(cls, model: nn.Module) -> AttentionReach:
+        """Raises Unsupported for a model whose attention cannot be reached."""
+        configs, children = _configs(model), _probability_children(model)
+        if not configs and not children:
+            raise Unsupported(
+                f"the attention of {type(model).__name__} cannot be reached: it neither looks its attention function "
+                "up with transformers' AttentionInterface, nor is it one of the families whose dropout after softmax "
+                f"is known ({', '.join(sorted(AFTER_SOFTMAX))}). Methods that do not ask for attention work on it."
+            )
+        config_ids = frozenset(id(getattr(module, "config", None)) for module in model.modules()) - {id(None)}
+        return cls(model, configs, children, config_ids, frozenset(map(id, model.modules())))
+
+    @contextmanager
+    def open(self, visitor: _Visitor, modules: Iterable[nn.Module]) -> Iterator[None]:
+        """While open, `visitor` gets the probabilities that these modules compute."""
+
+        def hook(module: nn.Module, _child: nn.Module, args: tuple[Any, ...]) -> Any:
+            if threading.get_ident() != visitor.thread:
+                return None
+            return (visitor(module, args[0]), *args[1:])
+
+        children = [(m, self.probability_children[m]) for m in modules if m in self.probability_children]
+        with ExitStack() as stack:
+            for config in self.configs:
+                stack.enter_context(_lent(config))
+            stack.enter_context(attached(partial(c.register_forward_pre_hook, partial(hook, m)) for m, c in children))
+            stack.enter_context(attached(visitor.reset_hooks()))
+            _here.visitors.append(visitor)
+            stack.callback(_here.visitors.remove, visitor)
+            yield
 
 
 @dataclass(frozen=True)
-class Matrix:
-    """One attention computation of a forward pass: which module made it, and how large it is."""
+class AttentionPoint:
+    """One attention matrix of a forward pass: the probabilities (B, H, Q, K) that a module computes at its n-th call.
 
-    path: str
-    heads: int
-    queries: int
-    keys: int
-    paired: bool = False  # in an encoder-decoder
+    They stand after softmax and before dropout, masked keys at 0; H counts query heads, also where several share their
+    keys. They carry gradients, and so may what replaces them.
+    """
+
+    module: nn.Module
     call: int = 0  # how often the module had run before in this pass
+    reach: AttentionReach = field(compare=False, repr=False, kw_only=True)
+    path: str = field(default="", compare=False)
+    heads: int = field(default=0, compare=False)
+    paired: bool = field(default=False, compare=False)  # in an encoder–decoder
+
+    def __str__(self) -> str:
+        return f"the attention of {self.path}" + (f", call {self.call}" if self.call else "")
+
+    def open(self, edit: Callable[[Tensor], Tensor | None]) -> AbstractContextManager[None]:
+        """While open, `edit` gets the probabilities; what it returns, if not None, goes on instead.
+
+        Raises InvalidInput in the forward pass if another shape is returned.
+        """
+        counter = CallCounter(self.call)
+
+        def visit(module: nn.Module, probabilities: Tensor) -> Tensor | None:
+            return edit(probabilities) if module is self.module and counter.matches() else None
+
+        visitor = _Visitor(self.reach, visit, counter.reset, frozenset({id(self.module)}))
+        return self.reach.open(visitor, [self.module])
 
     @property
     def stack(self) -> str:
-        """Whose tokens look at whose: "self"; in an encoder-decoder "encoder", "decoder" or "cross".
+        """Which tokens look at which: "self"; in an encoder–decoder "encoder", "decoder" or "cross".
 
-        Where an image has a side of its own: "vision" there, "image" where words look at it, "words" where it looks at
-        them.
+        Where the image has a side of its own: "vision" there, "image" where words look at it, "words" where it looks at
+        words.
         """
         parts = self.path.split(".")
         if VISION & set(parts):
@@ -100,116 +154,117 @@ class Matrix:
         return next(named, "self")  # the outer name, where a decoder calls its layers an encoder's
 
 
-@dataclass(frozen=True, eq=False)
-class AttentionSite:
-    """The attention matrices of some layers as one place: (B, H, Q, K) each, in the order in which they are computed.
+@contextmanager
+def intercept(model: nn.Module, edit: AttentionEdit) -> Iterator[None]:
+    """Hand each attention matrix to `edit(number, probabilities)` as the model runs; what it returns, if any, is used.
 
-    `numbers` count attention computations of a forward pass, as `intercepted` does.
+    Matrices are those of `AttentionPoint`. `number` counts them from 0 in each forward pass of `model`: the layers of
+    an encoder or a decoder; in an encoder–decoder the encoder's first, then self and cross attention in turn.
+
+    Only this thread's passes are edited; another thread that runs the model gets what it always got. Nested edits see
+    what the outer ones returned. Raises Unsupported for a model whose attention cannot be reached, when opened or at
+    its first forward pass.
     """
-
-    model: nn.Module
-    matrices: tuple[Matrix, ...]
-    numbers: tuple[int, ...]
-
-    @property
-    def visits(self) -> int:
-        return len(self.numbers)
-
-    def open(self, visit: Callable[[Any], Any]) -> AbstractContextManager[None]:
-        wanted = frozenset(self.numbers)
-        return intercepted(self.model, lambda layer, p: visit(p) if layer in wanted else None)
-
-    def __str__(self) -> str:
-        return f"the attention of {type(self.model).__name__}"
+    with _numbered(model, lambda number, _module, probabilities: edit(number, probabilities)):
+        yield
 
 
-def attention_site(model: nn.Module, run: Callable[[], Any]) -> AttentionSite:
-    """All attention matrices that `run` makes `model` compute, as one place."""
-    found = matrices(model, run)
-    return AttentionSite(model, found, tuple(range(len(found))))
+@contextmanager
+def _numbered(model: nn.Module, edit: Callable[[int, nn.Module, Tensor], Tensor | None]) -> Iterator[None]:
+    """`intercept`, with the module that computes each matrix."""
+    reach, number = AttentionReach.of(model), -1
+
+    def visit(module: nn.Module, probabilities: Tensor) -> Tensor | None:
+        nonlocal number
+        number += 1
+        return edit(number, module, probabilities)
+
+    def reset(*_: Any) -> None:
+        nonlocal number
+        if threading.get_ident() == visitor.thread:
+            number = -1
+
+    def check(*_: Any) -> None:
+        if threading.get_ident() == visitor.thread and number < 0:
+            raise Unsupported(
+                f"{type(model).__name__} went through a forward pass without computing attention probabilities "
+                "where they can be reached. Methods that do not ask for attention work on it."
+            )
+
+    visitor = _Visitor(reach, visit, reset, reach.module_ids)
+    checks = [partial(root.register_forward_hook, check) for root in _roots(model)]
+    with reach.open(visitor, reach.probability_children), attached(checks):
+        yield
 
 
-def matrices(model: nn.Module, run: Callable[[], Any]) -> tuple[Matrix, ...]:
-    """The attention matrices that `run` makes `model` compute, in the order in which `visit` counts them."""
+def attention_points(model: nn.Module, run: Callable[[], Any]) -> tuple[AttentionPoint, ...]:
+    """The attention matrices that `run` makes `model` compute, in their order. Raises Unsupported if there are none."""
     paths = {module: path for path, module in model.named_modules()}
     paired = bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
-    found: list[Matrix] = []
+    reach, calls = AttentionReach.of(model), Counter[nn.Module]()
+    points: list[AttentionPoint] = []
 
-    def note(layer: int, module: nn.Module, probabilities: Tensor) -> None:
-        heads, queries, keys = probabilities.shape[1:]
-        call = sum(matrix.path == paths[module] for matrix in found)
-        found.append(Matrix(paths[module], heads, queries, keys, paired, call))
+    def note(number: int, module: nn.Module, probabilities: Tensor) -> None:
+        points.append(
+            AttentionPoint(
+                module, calls[module], reach=reach, path=paths[module], heads=probabilities.shape[1], paired=paired
+            )
+        )
+        calls[module] += 1
 
-    with _opened(model, note), torch.no_grad():
+    with _numbered(model, note), torch.no_grad():
         run()
-    return tuple(found)
+    return tuple(points)
 
 
-@dataclass(frozen=True)
-class Below:
-    """What a forward pass has done when it comes to a matrix: blocks finished, and how many matrices they computed."""
-
-    passed: Passed
-    matrices: int
-
-
-def below(model: nn.Module, run: Callable[[], Any]) -> tuple[Below, ...]:
-    """What lies below each attention matrix that `run` makes `model` compute: `skipped` need not run it again."""
-    thread, passed, seen, found = threading.get_ident(), [], 0, []
-    inside = 0  # matrices computed when the last block was finished
-
-    def finish(module: nn.Module, args: Any, output: Any) -> None:
-        nonlocal inside
-        if threading.get_ident() == thread:
-            passed.append((module, output))
-            inside = seen
-
-    def see(layer: int, probabilities: Tensor) -> None:
-        nonlocal seen
-        found.append(Below(tuple(passed), inside))
-        seen += 1
-
-    blocks = [partial(block.register_forward_hook, finish) for block in outermost_blocks(model)]
-    with attached(blocks), intercepted(model, see), torch.no_grad():
-        run()
-    return tuple(found)
+def attention_modules(model: nn.Module) -> dict[str, AttentionPoint]:
+    """The modules of a model that compute attention, by path, in the order of the model's modules; no pass is run."""
+    reach = AttentionReach.of(model)
+    paired = bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
+    return {
+        path: AttentionPoint(module, reach=reach, path=path, paired=paired)
+        for path, module in model.named_modules()
+        if module in reach.probability_children or _looks_up_attention(module)
+    }
 
 
-# Who is looking, in this thread -------------------------------------------------------------------------------------
+def _looks_up_attention(module: nn.Module) -> bool:
+    """Does the module's own forward look its attention function up?"""
+    code = getattr(inspect.unwrap(type(module).forward), "__code__", None)
+    return code is not None and "ALL_ATTENTION_FUNCTIONS" in code.co_names
 
 
+# The visitors of this thread ------------------------------------------------------------------------------------------
+
+
+def _roots(model: nn.Module) -> set[nn.Module]:
+    """The modules whose forward pass begins a pass of the model: some run a model without its head."""
+    return {model, getattr(model, "base_model", model)}
+
+
+@dataclass(eq=False)
 class _Visitor:
-    """A visit, the model it looks into, and how far the forward pass has come. Belongs to the thread that made it."""
+    """An edit of the probabilities that some modules compute. Belongs to the thread that made it."""
 
-    def __init__(self, model: nn.Module, visit: Callable[[int, nn.Module, Tensor], Tensor | None]) -> None:
-        self.model, self.visit = model, visit
-        self.modules = frozenset(id(module) for module in model.modules())
-        self.thread, self.calls = threading.get_ident(), 0
+    reach: AttentionReach
+    visit: Callable[[nn.Module, Tensor], Tensor | None]
+    reset: Callable[..., None]  # called before each forward pass of the model
+    modules: frozenset[int]
+    thread: int = field(default_factory=threading.get_ident)
 
     def __call__(self, module: nn.Module, probabilities: Tensor) -> Tensor:
-        layer, self.calls = self.calls, self.calls + 1
-        new = self.visit(layer, module, probabilities)
+        new = self.visit(module, probabilities)
         if new is None:
             return probabilities
         if new.shape != probabilities.shape:
             raise InvalidInput(
-                f"attention of layer {layer} has shape {tuple(probabilities.shape)}, the one to replace it "
+                f"an attention matrix has shape {tuple(probabilities.shape)}, the one to replace it "
                 f"{tuple(new.shape)}; they must agree."
             )
         return new
 
-    def begin(self, *_: Any) -> None:
-        """Before the model's forward: layers are counted from 0."""
-        if threading.get_ident() == self.thread:
-            self.calls = 0
-
-    def end(self, *_: Any) -> None:
-        """After the model's forward: something must have been seen."""
-        if threading.get_ident() == self.thread and not self.calls:
-            raise Unsupported(
-                f"{type(self.model).__name__} went through a forward pass without computing attention probabilities "
-                "where they can be reached. Methods that do not ask for attention work on it."
-            )
+    def reset_hooks(self) -> list[Callable[[], Any]]:
+        return [partial(root.register_forward_pre_hook, self.reset) for root in _roots(self.reach.model)]
 
 
 class _Here(threading.local):
@@ -220,41 +275,13 @@ class _Here(threading.local):
 _here = _Here()
 
 
-@contextmanager
-def _opened(model: nn.Module, visit: Callable[[int, nn.Module, Tensor], Tensor | None]) -> Iterator[None]:
-    visitor, configs, children = _Visitor(model, visit), _configs(model), _children(model)
-    if not configs and not children:
-        raise Unsupported(
-            f"the attention of {type(model).__name__} cannot be reached: it neither looks its attention function up "
-            "with transformers' AttentionInterface, nor is it one of the families whose dropout after softmax is known "
-            f"({', '.join(sorted(AFTER_SOFTMAX))}). Methods that do not ask for attention work on it."
-        )
-
-    def hook(module: nn.Module, _child: nn.Module, args: tuple[Any, ...]) -> Any:
-        if threading.get_ident() != visitor.thread:
-            return None
-        return (visitor(module, args[0]), *args[1:])
-
-    with ExitStack() as stack:
-        for config in configs:
-            stack.enter_context(_lent(config))
-        registrations = [partial(child.register_forward_pre_hook, partial(hook, m)) for m, child in children]
-        for root in {model, getattr(model, "base_model", model)}:  # some run a model without its head
-            registrations.append(partial(root.register_forward_pre_hook, visitor.begin))
-            registrations.append(partial(root.register_forward_hook, visitor.end))
-        stack.enter_context(attached(registrations))
-        _here.visitors.append(visitor)
-        stack.callback(_here.visitors.remove, visitor)
-        yield
-
-
 # Families that compute attention by themselves ----------------------------------------------------------------------
 
 
-def _children(model: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
+def _probability_children(model: nn.Module) -> dict[nn.Module, nn.Module]:
     """Each attention module of these families, with its child that takes what leaves softmax."""
     named = [(module, AFTER_SOFTMAX.get(type(module).__name__)) for module in model.modules()]
-    return [(module, module.get_submodule(name)) for module, name in named if name and hasattr(module, name)]
+    return {module: module.get_submodule(name) for module, name in named if name and hasattr(module, name)}
 
 
 # Families that look their attention function up by name --------------------------------------------------------------
@@ -271,7 +298,7 @@ def _lookup(module: nn.Module) -> dict[str, Any] | None:
     return None
 
 
-def _configs(model: nn.Module) -> list[Any]:
+def _configs(model: nn.Module) -> tuple[Any, ...]:
     """The configs that tell these modules which attention to use, and their models which masks to make; each once."""
     from transformers import PreTrainedConfig, PreTrainedModel
 
@@ -282,7 +309,7 @@ def _configs(model: nn.Module) -> list[Any]:
         above = isinstance(module, PreTrainedModel) and any(inner in looking for inner in module.modules())
         if isinstance(config, PreTrainedConfig) and (above or module in looking):
             found[id(config)] = config
-    return list(found.values())
+    return tuple(found.values())
 
 
 class _Loan:
@@ -343,7 +370,7 @@ def _mask(original: str | None, *args: Any, config: Any = None, **kwargs: Any) -
     """The mask that this thread's attention function needs: ours adds it to the scores, and never infers causality."""
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS as MASKS
 
-    ours = any(getattr(module, "config", None) is config for v in _here.visitors for module in v.model.modules())
+    ours = any(id(config) in visitor.reach.config_ids for visitor in _here.visitors)
     name = "eager" if ours or original is None else original
     return MASKS[name](*args, config=config, **kwargs) if name in MASKS else None
 

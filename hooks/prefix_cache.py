@@ -1,9 +1,12 @@
-"""What a forward pass has done when it comes to a place, as far as it need not be done again."""
+"""The prefix cache: modules that finish before a hook point are not run again when a model is re-entered there."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,96 +14,199 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from xai_nlp.hooks.replace import Passed, skipped
 from xai_nlp.hooks.scope import HookPoint, attached, hooked, tensors_of, with_tensors
 
-WORTH = 0.25  # of the modules that run in a pass
-MOST = 2**26  # entries that are kept
+LEAST_SHARE = 0.25  # of the modules that run in a pass; a smaller prefix is not worth its bookkeeping
+MOST_ENTRIES = 2**26  # entries of the cached outputs
 
 
-def settled(places: Sequence[HookPoint], run: Callable[[Tensor], Tensor], everyone: Tensor) -> Passed:
-    """The modules that are done when a pass comes to the first of the places, and what they gave out: for `skipped`.
+@dataclass(frozen=True)
+class CachedPrefix:
+    """Modules that finish before a point, each with its output for a batch of examples, in the order of their calls.
 
-    `run(owner)` gives the model's output for rows of the examples `everyone` (B,). A module counts if it is in eval
-    mode and gives out a row for each example. None do where that would save little, where it would take much memory, or
-    where the model needs more of them than what they gave out: without them, other rows must come out the same.
+    runs: how often each module ran as a part of them.
     """
-    noted = _Noted(len(everyone))
+
+    outputs: tuple[tuple[nn.Module, Any], ...] = ()
+    runs: Mapping[nn.Module, int] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.outputs)
+
+    def calls(self, module: nn.Module) -> int:
+        """How many calls of a module do not happen while the prefix is in use.
+
+        The cached modules themselves are still called, and give out what is cached.
+        """
+        return self.runs.get(module, 0)
+
+
+def cached_prefixes(
+    points: Sequence[HookPoint], run: Callable[[Tensor], Tensor], examples: Tensor
+) -> tuple[CachedPrefix, ...]:
+    """The prefix of each point, from one forward pass: the outermost modules that finish before it.
+
+    run: gives the model's output (R, *C) for rows of the examples `examples` (B,). A module counts if it is in eval
+    mode and gives out a row for each example. A prefix is empty where it would save little, where it would take much
+    memory, or where the model needs more than the outputs: a trial with other rows must give the same output.
+    """
+    recorder = _Recorder(len(examples), len(points))
     hooks = (
-        partial(register_module_forward_pre_hook, noted.enter),
-        partial(register_module_forward_hook, noted.leave),
+        partial(register_module_forward_pre_hook, recorder.enter),
+        partial(register_module_forward_hook, recorder.leave),
     )
     with torch.no_grad():
-        with attached(hooks), hooked([(place, noted.close) for place in places]):
-            output = run(everyone)
-        if sum(done.size for done in noted.done) < WORTH * noted.ran:
-            return ()
-        passed = [(done.module, done.output) for done in noted.done]
-        return passed if _same(passed, run, everyone, output) else ()
+        with attached(hooks), hooked([(point, partial(recorder.reach, i)) for i, point in enumerate(points)]):
+            output = run(examples)
+        prefixes = [recorder.prefix(i) for i in range(len(points))]
+        longest = max(prefixes, key=lambda prefix: len(prefix.runs) + len(prefix.outputs))
+        if longest and not _same_output(longest, run, examples, output):
+            return (CachedPrefix(),) * len(points)
+        return tuple(prefixes)
 
 
-def _same(passed: Passed, run: Callable[[Tensor], Tensor], everyone: Tensor, output: Tensor) -> bool:
-    rows = torch.cat([everyone[:1], everyone])  # one more, so that each is in another place
+def _same_output(prefix: CachedPrefix, run: Callable[[Tensor], Tensor], examples: Tensor, output: Tensor) -> bool:
+    rows = torch.cat([examples[:1], examples])  # one more row, so that each example is in another place
     try:
-        with skipped(passed, rows, len(everyone)):
+        with use_cached(prefix, rows, len(examples)):
             again = run(rows)
         expected = output[rows.to(output.device)]
-        near = 100 * torch.finfo(expected.dtype).eps * float(expected.abs().max())
-        return torch.allclose(again, expected, rtol=0, atol=near)
-    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError):  # such a model cannot go on from there
+        tolerance = 100 * torch.finfo(expected.dtype).eps * float(expected.abs().max())
+        return torch.allclose(again, expected, rtol=0, atol=tolerance)
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError):  # the model cannot continue from there
         return False
 
 
-class _Done(NamedTuple):
+class _Finished(NamedTuple):
     module: nn.Module
     output: Any
-    size: int  # how many modules ran for it
+    runs: tuple[nn.Module, ...]  # the modules that ran inside it
     entries: int
 
 
 class _Entered(NamedTuple):
     module: nn.Module
-    done: int  # how many were done before
+    finished: int  # how many had finished before
     ran: int
 
 
-class _Noted:
-    """Follows a forward pass until it is closed: which modules are done, the outermost each."""
+class _Recorder:
+    """Follows one forward pass: which outermost modules have finished when it reaches each point."""
 
-    def __init__(self, examples: int) -> None:
+    def __init__(self, examples: int, points: int) -> None:
         self.examples, self.thread = examples, threading.get_ident()
-        self.done: list[_Done] = []
+        self.finished: list[_Finished] = []
         self.inside: list[_Entered] = []
-        self.ran, self.closed = 0, False
+        self.ran: list[nn.Module] = []
+        self.at_point: list[list[_Finished] | None] = [None] * points
+        self.full = False
 
-    def close(self, value: Any) -> None:
-        self.closed = True
+    def reach(self, index: int, value: Any) -> None:
+        if self.at_point[index] is None:
+            self.at_point[index] = list(self.finished)
 
     def enter(self, module: nn.Module, args: Any) -> None:
         if threading.get_ident() == self.thread:
-            self.inside.append(_Entered(module, len(self.done), self.ran))
-            self.ran += 1
+            self.inside.append(_Entered(module, len(self.finished), len(self.ran)))
+            self.ran.append(module)
 
     def leave(self, module: nn.Module, args: Any, output: Any) -> None:
         if threading.get_ident() != self.thread:
             return
-        while (entered := self.inside.pop()).module is not module:  # one that was left by an error
+        while (entered := self.inside.pop()).module is not module:  # a module that was left by an error
             pass
-        if not self.closed and self._counts(module, output):
-            entries = sum(t.numel() for t in tensors_of(output))
-            del self.done[entered.done :]  # its parts
-            if sum(done.entries for done in self.done) + entries > MOST:
-                self.done, self.closed = [], True
-                return
-            own = with_tensors(output, [t.clone() for t in tensors_of(output)])  # it may be written on later
-            self.done.append(_Done(module, own, self.ran - entered.ran, entries))
+        if self.full or None not in self.at_point or not self._cacheable(module, output):
+            return
+        tensors = tensors_of(output)
+        entries = sum(t.numel() for t in tensors)
+        del self.finished[entered.finished :]  # its parts
+        if sum(one.entries for one in self.finished) + entries > MOST_ENTRIES:
+            self.finished, self.full = [], True
+            return
+        kept = with_tensors(output, [t.clone() for t in tensors])  # a later operation may be in place
+        self.finished.append(_Finished(module, kept, tuple(self.ran[entered.ran + 1 :]), entries))
 
-    def _counts(self, module: nn.Module, output: Any) -> bool:
-        parts = (
+    def _cacheable(self, module: nn.Module, output: Any) -> bool:
+        """Does the output hold a row for each example? Beside it there may be one for all of them (T5's biases)."""
+        items = (
             output.values() if isinstance(output, dict) else output if isinstance(output, (list, tuple)) else [output]
         )
-        return not any(child.training for child in module.modules()) and all(
-            part is None
-            or (isinstance(part, Tensor) and part.is_floating_point() and part.shape[:1] == (self.examples,))
-            for part in parts
-        )
+        parts = [item for item in items if item is not None]
+        if any(child.training for child in module.modules()) or not all(isinstance(part, Tensor) for part in parts):
+            return False
+        sizes = [part.shape[:1] for part in parts if part.is_floating_point()]
+        return len(sizes) == len(parts) > 0 and sizes[0] == (self.examples,) and set(sizes) <= {(self.examples,), (1,)}
+
+    def prefix(self, index: int) -> CachedPrefix:
+        finished = self.at_point[index] or []
+        if sum(1 + len(one.runs) for one in finished) < LEAST_SHARE * len(self.ran):
+            return CachedPrefix()
+        runs = Counter(module for one in finished for module in one.runs)
+        return CachedPrefix(tuple((one.module, one.output) for one in finished), runs)
+
+
+_Answers = list[Callable[[], Any]]  # the cached outputs of a module for its next calls
+
+
+@contextmanager
+def use_cached(prefix: CachedPrefix, owner: Tensor, examples: int) -> Iterator[None]:
+    """During the next forward pass the modules of a prefix do not run: they give out what is cached.
+
+    Outputs were cached for a batch of `examples`; row r of the pass gets those of example `owner[r]`. A module that ran
+    several times (ALBERT) gives its outputs out in turn, and runs again when they are used up. Instances are patched,
+    never classes; another thread that runs the model is left alone, and may use a cache of its own.
+    """
+
+    def rows_of(output: Any) -> Any:
+        rows = (t[owner.to(t.device)] if t.ndim and len(t) == examples else t for t in tensors_of(output))
+        return with_tensors(output, rows)
+
+    answers: dict[nn.Module, _Answers] = {}
+    for module, output in prefix.outputs:
+        answers.setdefault(module, []).append(partial(rows_of, output))
+    with ExitStack() as stack:
+        for module, queue in answers.items():
+            stack.enter_context(_answering(module, queue))
+        yield
+
+
+class _StandIn:
+    """A module's forward while a cache is in use: answers the threads that use one, runs the module for others."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.replaced = module.__dict__.get("forward")  # accelerate, for one, puts its own there
+        self.forward = module.forward
+        self.answers: dict[int, list[_Answers]] = {}  # thread -> its queues, the innermost last
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        queues = reversed(self.answers.get(threading.get_ident(), ()))
+        queue = next((queue for queue in queues if queue), None)
+        return queue.pop(0)() if queue else self.forward(*args, **kwargs)
+
+
+_stand_ins: dict[nn.Module, _StandIn] = {}
+_lock = threading.RLock()
+
+
+@contextmanager
+def _answering(module: nn.Module, queue: _Answers) -> Iterator[None]:
+    """Threads may come and go in any order: the first brings the stand-in, the last takes it away."""
+    thread = threading.get_ident()
+    with _lock:
+        if module not in _stand_ins:
+            _stand_ins[module] = module.__dict__["forward"] = _StandIn(module)
+        stand_in = _stand_ins[module]
+        stand_in.answers.setdefault(thread, []).append(queue)
+    try:
+        yield
+    finally:
+        with _lock:
+            stand_in.answers[thread].pop()
+            if not stand_in.answers[thread]:
+                del stand_in.answers[thread]
+            if not stand_in.answers:
+                del _stand_ins[module]
+                if stand_in.replaced is None:
+                    del module.__dict__["forward"]
+                else:
+                    module.__dict__["forward"] = stand_in.replaced

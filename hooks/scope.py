@@ -1,17 +1,24 @@
-"""Hooks that come off by themselves, and the tensors they caught."""
+"""Hook points, and hooks that come off by themselves.
+
+A hook point is a place in a model where tensors pass. `hooked` opens points during a forward pass, `captured` keeps
+their tensors, and `replaced` puts other tensors there. The context managers remove every hook on the way out.
+"""
 
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, Protocol
 
+import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from xai_nlp.errors import InvalidInput
+
+EditFn = Callable[[Any], Any]  # the value that passes -> the value that goes on, or None to leave it
 
 
 @contextmanager
@@ -27,100 +34,105 @@ def attached(registrations: Iterable[Callable[[], RemovableHandle]]) -> Iterator
         yield
 
 
-EditFn = Callable[[Any], Any]
+class HookPoint(Protocol):
+    """A place in a model where tensors pass: a `ModulePoint`, or an `attention.AttentionPoint`.
+
+    Points are equal, and may be keys of a dict, if they name the same place.
+    """
+
+    @property
+    def module(self) -> nn.Module: ...
+
+    @property
+    def call(self) -> int: ...
+
+    def open(self, edit: EditFn) -> AbstractContextManager[None]:
+        """While open, `edit` gets the value that passes; what it returns, if not None, goes on instead."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class ModulePoint:
-    """A place in a model where tensors pass: what a module takes in, or gives out, at its n-th call of a forward pass.
+    """The input or output of a module, at its n-th call of a forward pass.
 
-    `call` matters where layers share one module (ALBERT); it counts from 0.
+    call: counts from 0; it matters where layers share one module (ALBERT).
+    root: calls are counted anew in each forward pass of this module; without it, from where the point was opened.
     """
 
     module: nn.Module
     side: Literal["input", "output"] = "output"
     call: int = 0
-    name: str = ""
+    name: str = field(default="", compare=False)
+    root: nn.Module | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
-        return f"the {self.side} of {self.name or type(self.module).__name__}" + (
-            f", call {self.call}" * bool(self.call)
-        )
+        call = f", call {self.call}" if self.call else ""
+        return f"the {self.side} of {self.name or type(self.module).__name__}{call}"
 
-    @property
-    def visits(self) -> int:
-        """How often a forward pass comes by."""
-        return 1
+    def open(self, edit: EditFn) -> AbstractContextManager[None]:
+        """While open, `edit` gets the value that passes; what it returns, if not None, goes on instead."""
+        counter = CallCounter(self.call)
 
-    def open(self, visit: EditFn) -> AbstractContextManager[None]:
-        """While open, `visit` gets what passes here; what it returns, if not None, goes on instead."""
-        hook = _hook(self, visit)
+        def output_hook(module: nn.Module, args: Any, output: Any) -> Any:
+            return edit(output) if counter.matches() else None
+
+        def input_hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if not counter.matches():
+                return None
+            if tensors_of(args) or not tensors_of(kwargs):
+                new = edit(args)
+                return None if new is None else (new, kwargs)
+            new = edit(kwargs)
+            return None if new is None else (args, new)
+
         if self.side == "input":
-            return attached([partial(self.module.register_forward_pre_hook, hook, with_kwargs=True)])
-        return attached([partial(self.module.register_forward_hook, hook)])
+            hooks = [partial(self.module.register_forward_pre_hook, input_hook, with_kwargs=True)]
+        else:
+            hooks = [partial(self.module.register_forward_hook, output_hook)]
+        return attached([*counter.reset_hooks(self.root), *hooks])
 
 
-class HookPoint(Protocol):
-    """Where tensors pass in a model: a Site, or the attention matrices of some layers (`attention.AttentionSite`)."""
+class CallCounter:
+    """Counts a module's calls in the thread that made it; another thread that runs the model is left alone."""
 
-    @property
-    def visits(self) -> int: ...
+    def __init__(self, call: int) -> None:
+        self.call, self.calls, self.thread = call, 0, threading.get_ident()
 
-    def open(self, visit: EditFn) -> AbstractContextManager[None]: ...
-
-
-def _hook(site: ModulePoint, visit: EditFn) -> Callable[..., Any]:
-    """A hook that hands the site's value to `visit`, at the right call and in the thread that asked.
-
-    Another thread that runs the same model meets our hook, and must neither see nor change a thing.
-    """
-    thread, calls = threading.get_ident(), 0
-
-    def mine() -> bool:
-        nonlocal calls
-        if threading.get_ident() != thread:
+    def matches(self) -> bool:
+        """Is this the call to look at? Counts it."""
+        if threading.get_ident() != self.thread:
             return False
-        calls += 1
-        return calls == site.call + 1
+        self.calls += 1
+        return self.calls == self.call + 1
 
-    def output_hook(module: nn.Module, args: Any, output: Any) -> Any:
-        return visit(output) if mine() else None
+    def reset(self, *_: Any) -> None:
+        """A forward pass begins."""
+        if threading.get_ident() == self.thread:
+            self.calls = 0
 
-    def input_hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if not mine():
-            return None
-        if tensors_of(args) or not tensors_of(kwargs):
-            new = visit(args)
-            return None if new is None else (new, kwargs)
-        new = visit(kwargs)
-        return None if new is None else (args, new)
-
-    return input_hook if site.side == "input" else output_hook
+    def reset_hooks(self, root: nn.Module | None) -> list[Callable[[], RemovableHandle]]:
+        """Registrations that count anew in each forward pass of `root`."""
+        return [] if root is None else [partial(root.register_forward_pre_hook, self.reset, prepend=True)]
 
 
 @contextmanager
-def hooked(visits: Sequence[tuple[HookPoint, EditFn]]) -> Iterator[None]:
-    """Hand each place's value to its visit during the next forward pass; what it returns, if not None, goes on instead.
-
-    Good for one forward pass at a time: a site's `call` is counted from where this context opens.
-    """
+def hooked(edits: Sequence[tuple[HookPoint, EditFn]]) -> Iterator[None]:
+    """Open points together: each edit gets the value at its point during the next forward pass."""
     with ExitStack() as stack:
-        for place, visit in visits:
-            stack.enter_context(place.open(visit))
+        for point, edit in edits:
+            stack.enter_context(point.open(edit))
         yield
 
 
-# A module gives out a tensor, a tuple, a list or a dict (a ModelOutput is one): the tensors in it, and the way back.
-
-
 def tensors_of(value: Any) -> tuple[Tensor, ...]:
-    """The floating-point tensors of a module's value, in order; nothing else can be attributed."""
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else (value,)
+    """The floating-point tensors of a module's value (a tensor, tuple, list or dict), in order."""
+    if isinstance(value, Tensor):
+        return (value,) if value.is_floating_point() else ()
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else ()
     return tuple(item for item in items if isinstance(item, Tensor) and item.is_floating_point())
 
 
 def with_tensors(value: Any, tensors: Iterable[Tensor]) -> Any:
-    """`value` with its floating-point tensors replaced, in order, and everything else as it was."""
+    """`value` with its floating-point tensors replaced, in order, and everything else unchanged."""
     new = iter(tensors)
 
     def swap(item: Any) -> Any:
@@ -136,67 +148,124 @@ def with_tensors(value: Any, tensors: Iterable[Tensor]) -> Any:
 
 
 @dataclass
-class Seen:
-    """What `captured` caught so far: for each place its tensors, in the order in which they passed."""
+class CapturedTensors:
+    """Tensors that passed at some points during the last forward pass."""
 
-    places: Sequence[HookPoint]
-    caught: dict[int, tuple[Tensor, ...]] = field(default_factory=dict)
-    visits: Counter[int] = field(default_factory=Counter)
+    points: Sequence[HookPoint]
+    values: dict[int, tuple[Tensor, ...]] = field(default_factory=dict)  # index of the point -> its tensors
+    passes: Counter[int] = field(default_factory=Counter)
 
     @property
     def complete(self) -> bool:
-        return all(self.visits[i] >= place.visits for i, place in enumerate(self.places))
+        """Did the pass come by every point?"""
+        return len(self.passes) == len(self.points)
 
     def tensors(self) -> list[tuple[Tensor, ...]]:
-        """One tuple of tensors a place. Raises InvalidInput if the forward pass did not come by."""
-        for i, place in enumerate(self.places):
-            if not self.caught.get(i):
-                why = "gave out no floating-point tensor" if i in self.caught else "was not reached by the forward pass"
-                raise InvalidInput(f"{place} {why}; choose a module that this input passes through.")
-        return [self.caught[i] for i in range(len(self.places))]
+        """One tuple of tensors for each point. Raises InvalidInput for a point that the pass did not reach."""
+        return [self._at(i) for i in range(len(self.points))]
+
+    def __getitem__(self, point: HookPoint) -> Any:
+        """The tensor at a point, or a tuple where the module takes or gives several."""
+        if point not in self.points:
+            raise InvalidInput(f"{point} was not captured; name it in `capture(…)`.")
+        tensors = self._at(list(self.points).index(point))
+        return tensors[0] if len(tensors) == 1 else tensors
+
+    def _at(self, index: int) -> tuple[Tensor, ...]:
+        if not self.values.get(index):
+            why = "gave out no floating-point tensor" if index in self.values else "was not reached by the forward pass"
+            raise InvalidInput(f"{self.points[index]} {why}; choose a module that this input passes through.")
+        return self.values[index]
 
 
 @contextmanager
 def captured(
-    places: Sequence[HookPoint],
+    points: Sequence[HookPoint],
     *,
-    differentiable: bool = False,
+    differentiable: bool | None = False,
     rows: int | None = None,
     until: ExitStack | None = None,
-) -> Iterator[Seen]:
-    """Keep the tensors at the places; they are there once the forward pass has gone by.
+) -> Iterator[CapturedTensors]:
+    """Keep the tensors at the points; they are there once the forward pass has gone by.
 
-    `differentiable` makes each a node that a gradient can be asked of: it requires grad, and the model goes on with
-    a copy, so that an operation in place further on does not change what was caught. With `rows`, what passes once
-    for a whole batch (position embeddings) is caught as one row for each.
-
-    What no gradient comes to yet starts a graph: a tensor of its own, or with `until` the very tensor that passed,
-    which requires grad until that closes. Whoever else kept it, as transformers does with what its layers give out,
-    then has the node too.
+    differentiable: a gradient can be asked of each tensor. The model goes on with a copy, so a later operation in place
+        does not change the captured tensor. None decides by whether gradients are enabled during the pass.
+    rows: a tensor that passes once for the whole batch (position embeddings) is expanded to one row for each.
+    until: if the captured tensor is not part of a graph, it becomes a leaf. By default the leaf is a detached copy;
+        with `until`, the original tensor itself is marked `requires_grad` until that stack closes, so whoever else
+        holds it (transformers records what its layers give out) holds the leaf too.
     """
-    seen = Seen(places)
+    result = CapturedTensors(points)
 
-    def for_each_row(t: Tensor) -> Tensor:
+    def expanded(t: Tensor) -> Tensor:
         return t.expand(rows, *t.shape[1:]) if rows and len(t) == 1 < rows else t
 
-    def node(passed: Tensor) -> Tensor:
-        t = for_each_row(passed)
+    def leaf(tensor: Tensor) -> Tensor:
+        t = expanded(tensor)
         if t.requires_grad:
             return t
-        if until is None or t is not passed:
+        if until is None or t is not tensor:
             return t.detach().requires_grad_()
         until.callback(t.requires_grad_, False)
         return t.requires_grad_()
 
-    def keep(i: int, value: Any) -> Any:
-        passed = tensors_of(value)
-        if differentiable:
-            tensors = tuple(map(node, passed))
-        else:
-            tensors = tuple(for_each_row(t).detach().clone() for t in passed)  # a later operation may be in place
-        seen.caught[i] = (*seen.caught.get(i, ()), *tensors)
-        seen.visits[i] += 1
-        return with_tensors(value, (t.clone() for t in tensors)) if differentiable else None
+    def keep(index: int, value: Any) -> Any:
+        tensors = tensors_of(value)
+        graph = torch.is_grad_enabled() if differentiable is None else differentiable
+        result.passes[index] += 1
+        if not graph:
+            result.values[index] = tuple(expanded(t).detach().clone() for t in tensors)
+            return None
+        result.values[index] = tuple(map(leaf, tensors))
+        return with_tensors(value, (t.clone() for t in result.values[index]))
 
-    with hooked([(place, partial(keep, i)) for i, place in enumerate(places)]):
-        yield seen
+    with hooked([(point, partial(keep, i)) for i, point in enumerate(points)]):
+        yield result
+
+
+def replaced(replacements: Sequence[tuple[HookPoint, Sequence[Tensor]]]) -> AbstractContextManager[None]:
+    """During the next forward pass each point carries the given tensors instead of its own.
+
+    The modules before it still run, so positions, masks and types stay right. Raises InvalidInput if a point carries
+    another number of tensors than given.
+    """
+
+    def put(point: HookPoint, tensors: Sequence[Tensor], value: Any) -> Any:
+        count = len(tensors_of(value))
+        if count != len(tensors):
+            raise InvalidInput(
+                f"{point} carries {count} floating-point tensors; {len(tensors)} were given to replace them."
+            )
+        # The next module may want to change the tensor in place, which autograd forbids for a leaf.
+        return with_tensors(value, [t.clone() if t.is_leaf and t.requires_grad else t for t in tensors])
+
+    return hooked([(point, partial(put, point, tensors)) for point, tensors in replacements])
+
+
+class _Enough(BaseException):
+    """Every point has been captured. It is no Exception, so that no model's own `except` swallows it."""
+
+
+def tensors_at(
+    points: Sequence[HookPoint],
+    run: Callable[[], Any],
+    replacements: Sequence[tuple[HookPoint, Sequence[Tensor]]] = (),
+) -> list[tuple[Tensor, ...]]:
+    """The tensors at some points when `run` runs the model: one tuple for each point.
+
+    The model stops once all are there. Replacements come first where they share a module with a point, so the sum of
+    embeddings can be had for other words, with positions and types unchanged. Tensors carry gradients if gradients are
+    enabled. Raises InvalidInput for a point that the model does not reach.
+    """
+
+    def stop(result: CapturedTensors, value: Any) -> None:
+        if result.complete:
+            raise _Enough
+
+    with ExitStack() as stack:
+        stack.enter_context(replaced(replacements))
+        result = stack.enter_context(captured(points, differentiable=torch.is_grad_enabled()))
+        stack.enter_context(hooked([(point, partial(stop, result)) for point in points]))
+        with suppress(_Enough):
+            run()
+    return result.tensors()

@@ -9,10 +9,8 @@ from torch import nn
 
 from tests.models.tiny import ARCHITECTURES, tiny
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.evaluate import evaluate_sites
 from xai_nlp.hooks.model_state import fingerprint
-from xai_nlp.hooks.replace import replaced
-from xai_nlp.hooks.scope import ModulePoint, attached
+from xai_nlp.hooks.scope import ModulePoint, attached, replaced, tensors_at
 from xai_nlp.models.adapter import Adapter
 
 TEXTS = [("who wrote it?", "Mary, in a book"), ("dull", "film")]
@@ -40,7 +38,7 @@ def test_the_sum_by_hand(name):
     adapter, ids = Adapter.of(model), batch["input_ids"]
     sites = [site for site in (adapter.word, adapter.position, adapter.types, adapter.embeddings) if site]
     before = fingerprint(model)
-    found = [tensors for (tensors,) in evaluate_sites(sites, lambda: model(**batch))]
+    found = [tensors for (tensors,) in tensors_at(sites, lambda: model(**batch))]
     words = adapter.word.module.weight[ids]
     places = torch.arange(ids.shape[1])[None]
     if name in ("roberta", "mpnet"):
@@ -66,11 +64,11 @@ def test_the_sum_for_other_words_keeps_positions_types_and_masks(name):
     adapter, ids = Adapter.of(model), batch["input_ids"]
     other = torch.randn(*ids.shape, adapter.word.module.weight.shape[1], generator=torch.manual_seed(0))
     before = fingerprint(model)
-    (got,) = evaluate_sites([adapter.embeddings], lambda: model(**batch), [(adapter.word, [other])])
-    plain = evaluate_sites([adapter.embeddings], lambda: model(**batch))[0]
+    (got,) = tensors_at([adapter.embeddings], lambda: model(**batch), [(adapter.word, [other])])
+    plain = tensors_at([adapter.embeddings], lambda: model(**batch))[0]
     assert fingerprint(model) == before
     with attached([lambda: adapter.word.module.register_forward_hook(lambda *_: other)]):
-        (expected,) = evaluate_sites([adapter.embeddings], lambda: model(**batch))
+        (expected,) = tensors_at([adapter.embeddings], lambda: model(**batch))
     assert torch.equal(got[0], expected[0])
     assert not torch.allclose(got[0], plain[0])
     with replaced([(adapter.embeddings, got)]):
@@ -85,9 +83,9 @@ def test_the_network_does_not_run(name):
     adapter, ran = Adapter.of(model), []
     sites = [site for site in (adapter.word, adapter.position, adapter.types, adapter.embeddings) if site]
     with attached([lambda: adapter.layers[0].module.register_forward_pre_hook(lambda *_: ran.append(1))]):
-        evaluate_sites(sites, lambda: model(**batch))
+        tensors_at(sites, lambda: model(**batch))
         assert ran == []
-        evaluate_sites([adapter.layers[0]], lambda: model(**batch))
+        tensors_at([adapter.layers[0]], lambda: model(**batch))
         assert ran == [1]
 
 
@@ -95,11 +93,11 @@ def test_gradients_flow_from_the_sum_to_what_replaces_the_words():
     model, batch = batch_of("distilbert")
     model = tiny("distilbert", fresh=True)[0].double()
     adapter = Adapter.of(model)
-    ((words,),) = evaluate_sites([adapter.word], lambda: model(**batch))
+    ((words,),) = tensors_at([adapter.word], lambda: model(**batch))
     words = words.detach().requires_grad_()
 
     def total(vectors):
-        ((found,),) = evaluate_sites([adapter.embeddings], lambda: model(**batch), [(adapter.word, [vectors])])
+        ((found,),) = tensors_at([adapter.embeddings], lambda: model(**batch), [(adapter.word, [vectors])])
         return found
 
     assert torch.autograd.gradcheck(lambda v: total(v)[0, :2].pow(2), (words,))
@@ -125,11 +123,11 @@ def test_replacements_and_captures_of_one_pass_compose(grad):
     net, x = Chain(), torch.tensor([[-1.0, 2.0]])
     a, b, c = ModulePoint(net.a), ModulePoint(net.b), ModulePoint(net.c)
     with torch.set_grad_enabled(grad):
-        found = evaluate_sites([a, ModulePoint(net.a, "input"), b, c], lambda: net(x), [(a, [x * 3]), (b, [x * 5])])
+        found = tensors_at([a, ModulePoint(net.a, "input"), b, c], lambda: net(x), [(a, [x * 3]), (b, [x * 5])])
     for (got,), expected in zip(found, [x * 3, x, x * 5, x * 5 + 1], strict=True):
         assert torch.equal(got, expected)  # same module, upstream and downstream; in place after the site as well
         assert got.requires_grad == grad
-    found = evaluate_sites([a, b], lambda: net(x), [(ModulePoint(net.a, "input"), [x * 7])])
+    found = tensors_at([a, b], lambda: net(x), [(ModulePoint(net.a, "input"), [x * 7])])
     assert torch.equal(found[0][0], x * 7)
     assert torch.equal(found[1][0], (x * 7).clamp_min(0))
 
@@ -137,14 +135,14 @@ def test_replacements_and_captures_of_one_pass_compose(grad):
 def test_a_model_that_swallows_exceptions_is_stopped_all_the_same():
     net, ran = Chain(), []
     with attached([lambda: net.b.register_forward_hook(lambda *_: ran.append(1))]):
-        evaluate_sites([ModulePoint(net.a)], lambda: net(torch.ones(1, 1)))
+        tensors_at([ModulePoint(net.a)], lambda: net(torch.ones(1, 1)))
     assert ran == []
 
 
 def test_a_site_that_is_not_reached_is_named_after_the_whole_pass():
     net, done = Chain(), []
     with pytest.raises(InvalidInput, match="output of elsewhere was not reached"):
-        evaluate_sites(
+        tensors_at(
             [ModulePoint(net.a), ModulePoint(nn.ReLU(), name="elsewhere")], lambda: done.append(net(torch.ones(1, 1)))
         )
     assert len(done) == 1
@@ -159,7 +157,7 @@ def test_the_model_comes_back_when_something_raises(where):
     replacements = [(adapter.word, [])] if where == "replacement" else []
     expected = InvalidInput if where == "replacement" else ZeroDivisionError
     with attached(hooks), pytest.raises(expected):
-        evaluate_sites([adapter.embeddings], run, replacements)
+        tensors_at([adapter.embeddings], run, replacements)
     assert fingerprint(model) == before
 
 
@@ -179,6 +177,6 @@ def test_another_threads_pass_is_neither_seen_nor_stopped():
         thread.join()
         model(**small)
 
-    ((total,),) = evaluate_sites([adapter.embeddings], run)
+    ((total,),) = tensors_at([adapter.embeddings], run)
     assert torch.equal(found["logits"], plain)
     assert total.shape[:2] == (1, 3)

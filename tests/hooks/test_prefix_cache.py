@@ -7,11 +7,9 @@ import torch
 from torch import nn
 
 from tests.models.tiny import ARCHITECTURES, tiny
-from xai_nlp.hooks.evaluate import evaluate_sites
 from xai_nlp.hooks.model_state import fingerprint
-from xai_nlp.hooks.prefix_cache import settled
-from xai_nlp.hooks.replace import replaced, skipped
-from xai_nlp.hooks.scope import ModulePoint
+from xai_nlp.hooks.prefix_cache import cached_prefixes, use_cached
+from xai_nlp.hooks.scope import ModulePoint, replaced, tensors_at
 
 B, WIDTH = 3, 4
 OWNER = torch.tensor([2, 0, 0, 1, 2])
@@ -43,25 +41,25 @@ def ran(net, run):
     return calls
 
 
-def found(net, place, given=None):
+def recorded(net, place, given=None):
     given = x() if given is None else given
     before = fingerprint(net)
-    passed = settled([place], lambda owner: net(given[owner]), torch.arange(len(given)))
+    (prefix,) = cached_prefixes([place], lambda owner: net(given[owner]), torch.arange(len(given)))
     assert fingerprint(net) == before
-    return [module for module, _ in passed], passed
+    return [module for module, _ in prefix.outputs], prefix
 
 
 def test_the_outermost_that_are_done():
     block = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Tanh())
     net = deep(block, nn.Tanh())
-    modules, passed = found(net, ModulePoint(net[-1], "input"))
+    modules, prefix = recorded(net, ModulePoint(net[-1], "input"))
     assert modules == [net[0], block, net[2]]
     moved = x(5, seed=7)
     with torch.no_grad():
         expected = net[-1](moved)
 
         def again():
-            with skipped(passed, OWNER, B), replaced([(ModulePoint(net[-1], "input"), [moved])]):
+            with use_cached(prefix, OWNER, B), replaced([(ModulePoint(net[-1], "input"), [moved])]):
                 torch.testing.assert_close(net(x()[OWNER]), expected)
 
         assert set(ran(net, again)) == {net[-1]}
@@ -69,36 +67,38 @@ def test_the_outermost_that_are_done():
 
 def test_the_layer_itself_is_done_where_its_output_is_the_place():
     net = deep(nn.Tanh())
-    assert found(net, ModulePoint(net[1]))[0] == [net[0], net[1]]
-    assert found(net, ModulePoint(net[1], "input"))[0] == [net[0]]
+    assert recorded(net, ModulePoint(net[1]))[0] == [net[0], net[1]]
+    assert recorded(net, ModulePoint(net[1], "input"))[0] == [net[0]]
 
 
-def test_the_first_of_several_places():
+def test_one_pass_gives_the_prefix_of_each_point():
     net = deep(nn.Tanh(), nn.Tanh())
-    passed = settled([ModulePoint(net[2]), ModulePoint(net[1])], lambda owner: net(x()[owner]), torch.arange(B))
-    assert [module for module, _ in passed] == [net[0], net[1]]
+    points = [ModulePoint(net[2]), ModulePoint(net[1])]
+    second, first = cached_prefixes(points, lambda owner: net(x()[owner]), torch.arange(B))
+    assert [module for module, _ in first.outputs] == [net[0], net[1]]
+    assert [module for module, _ in second.outputs] == [net[0], net[1], net[2]]
 
 
 def test_a_layer_that_is_used_again_after_the_place():
     again = nn.Linear(WIDTH, WIDTH)
     net = deep(again, nn.Tanh(), again)
-    modules, passed = found(net, ModulePoint(net[2]))
+    modules, prefix = recorded(net, ModulePoint(net[2]))
     assert modules == [net[0], again, net[2]]
-    with skipped(passed, OWNER, B):
+    with use_cached(prefix, OWNER, B):
         torch.testing.assert_close(net(x()[OWNER]), net(x())[OWNER])
 
 
 def test_what_would_save_little_does_not_count():
     net = deep(*[nn.Tanh() for _ in range(9)])
-    assert found(net, ModulePoint(net[0]))[0] == []
+    assert recorded(net, ModulePoint(net[0]))[0] == []
 
 
 def test_what_would_take_much_memory_does_not_count(monkeypatch):
     net = deep(nn.Tanh(), nn.Tanh())
-    monkeypatch.setattr("xai_nlp.hooks.prefix_cache.MOST", 3 * B * WIDTH)
-    assert found(net, ModulePoint(net[2]))[0] == [net[0], net[1], net[2]]
-    monkeypatch.setattr("xai_nlp.hooks.prefix_cache.MOST", 3 * B * WIDTH - 1)
-    assert found(net, ModulePoint(net[2]))[0] == []
+    monkeypatch.setattr("xai_nlp.hooks.prefix_cache.MOST_ENTRIES", 3 * B * WIDTH)
+    assert recorded(net, ModulePoint(net[2]))[0] == [net[0], net[1], net[2]]
+    monkeypatch.setattr("xai_nlp.hooks.prefix_cache.MOST_ENTRIES", 3 * B * WIDTH - 1)
+    assert recorded(net, ModulePoint(net[2]))[0] == []
 
 
 class Written(nn.Module):
@@ -116,14 +116,14 @@ class Written(nn.Module):
 
 def test_a_model_that_needs_what_a_layer_wrote_on():
     net = Written().eval()
-    assert found(net, ModulePoint(net.second, "input"))[0] == []
+    assert recorded(net, ModulePoint(net.second, "input"))[0] == []
 
 
 def test_an_activation_in_place():
     net = deep(nn.ReLU(inplace=True), nn.ReLU(inplace=True))
-    modules, passed = found(net, ModulePoint(net[2]))
+    modules, prefix = recorded(net, ModulePoint(net[2]))
     assert modules == [net[0], net[1], net[2]]
-    with skipped(passed, OWNER, B):
+    with use_cached(prefix, OWNER, B):
         torch.testing.assert_close(net(x()[OWNER]), net(x())[OWNER])
 
 
@@ -132,7 +132,7 @@ def test_what_is_in_training_mode_runs_again():
     net[1][1].train()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nn.Dropout, "forward", lambda self, x: x)  # so that outputs can be compared
-        assert found(net, ModulePoint(net[-1]))[0] == [net[0], net[1][0], net[2], net[-1]]
+        assert recorded(net, ModulePoint(net[-1]))[0] == [net[0], net[1][0], net[2], net[-1]]
 
 
 class Turned(nn.Module):
@@ -149,12 +149,12 @@ class Turned(nn.Module):
 @pytest.mark.parametrize("length", [B, B + 2])  # as many as rows, and not
 def test_rows_that_are_not_in_the_first_dimension(length):
     net = Turned().eval()
-    assert found(net, ModulePoint(net.flat, "input"), x(B, length))[0] == []
+    assert recorded(net, ModulePoint(net.flat, "input"), x(B, length))[0] == []
 
 
 def test_the_others_are_done_where_one_has_its_rows_elsewhere():
     net = deep(nn.Tanh(), Turned(), nn.Tanh()).eval()
-    modules, _ = found(net, ModulePoint(net[2].flat, "input"), x(B, B + 2))
+    modules, _ = recorded(net, ModulePoint(net[2].flat, "input"), x(B, B + 2))
     assert modules == [net[0], net[1]]
 
 
@@ -167,9 +167,9 @@ def test_numbers_of_things_are_found_again():
     torch.manual_seed(1)
     begin = [nn.Linear(WIDTH, WIDTH), nn.Tanh()]
     net = nn.Sequential(*begin, Largest(), nn.Embedding(WIDTH, WIDTH), nn.Linear(WIDTH, 2)).eval()
-    modules, passed = found(net, ModulePoint(net[3]))
+    modules, prefix = recorded(net, ModulePoint(net[3]))
     assert modules == [*begin, net[3]]
-    with skipped(passed, OWNER, B):
+    with use_cached(prefix, OWNER, B):
         torch.testing.assert_close(net(x()[OWNER]), net(x())[OWNER])
 
 
@@ -186,7 +186,7 @@ class Mixed(nn.Module):
 
 def test_rows_that_depend_on_each_other():
     net = Mixed().eval()
-    assert found(net, ModulePoint(net.last, "input"))[0] == []
+    assert recorded(net, ModulePoint(net.last, "input"))[0] == []
 
 
 def test_a_model_that_breaks_without_what_is_skipped():
@@ -203,7 +203,7 @@ def test_a_model_that_breaks_without_what_is_skipped():
     net = Remembering().eval()
     own = net.first.forward
     net.first.forward = lambda x: net.seen.append(x) or own(x)
-    assert found(net, ModulePoint(net.last, "input"))[0] == []
+    assert recorded(net, ModulePoint(net.last, "input"))[0] == []
 
 
 def test_a_layer_with_a_state_beside_its_output():
@@ -217,14 +217,14 @@ def test_a_layer_with_a_state_beside_its_output():
             return self.last(self.act(out[:, -1]) + hidden[-1])
 
     net = Reading().eval()
-    assert found(net, ModulePoint(net.act), x(B, 6))[0] == [net.act]
+    assert recorded(net, ModulePoint(net.act), x(B, 6))[0] == [net.act]
 
 
 def test_an_error_is_the_models_own_and_leaves_nothing():
     net = deep(nn.Tanh())
     before = fingerprint(net)
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
-        settled([ModulePoint(net[1])], lambda owner: net(torch.ones(len(owner), WIDTH + 1)), torch.arange(B))
+        cached_prefixes([ModulePoint(net[1])], lambda owner: net(torch.ones(len(owner), WIDTH + 1)), torch.arange(B))
     assert fingerprint(net) == before
 
 
@@ -241,7 +241,7 @@ def test_an_error_that_the_model_catches():
                 return self.last(self.good(x))
 
     net = Trying().eval()
-    assert found(net, ModulePoint(net.last))[0] == [net.good, net.last]
+    assert recorded(net, ModulePoint(net.last))[0] == [net.good, net.last]
 
 
 def test_another_thread_is_not_followed():
@@ -253,8 +253,8 @@ def test_another_thread_is_not_followed():
         other.join()
         return net(x()[owner])
 
-    passed = settled([ModulePoint(net[1])], run, torch.arange(B))
-    assert [module for module, _ in passed] == [net[0], net[1]]
+    (prefix,) = cached_prefixes([ModulePoint(net[1])], run, torch.arange(B))
+    assert [module for module, _ in prefix.outputs] == [net[0], net[1]]
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -270,8 +270,8 @@ def test_real_models_go_on_from_their_last_layer(name):
     layers = [module for path, module in model.named_modules() if path.rsplit(".", 1)[-1].isdigit()]
     layer = layers[-1]
     plain = run(OWNER)
-    (tensors,) = evaluate_sites([ModulePoint(layer)], lambda: run(torch.arange(B)))
-    passed = settled([ModulePoint(layer)], run, torch.arange(B))
-    with skipped(passed, OWNER, B), replaced([(ModulePoint(layer), [t[OWNER] for t in tensors])]):
+    (tensors,) = tensors_at([ModulePoint(layer)], lambda: run(torch.arange(B)))
+    (prefix,) = cached_prefixes([ModulePoint(layer)], run, torch.arange(B))
+    with use_cached(prefix, OWNER, B), replaced([(ModulePoint(layer), [t[OWNER] for t in tensors])]):
         torch.testing.assert_close(run(OWNER), plain, atol=1e-5, rtol=1e-4)
-    assert passed
+    assert prefix

@@ -9,10 +9,8 @@ from torch import nn
 from transformers.modeling_outputs import BaseModelOutput
 
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.evaluate import evaluate_sites
 from xai_nlp.hooks.model_state import fingerprint
-from xai_nlp.hooks.replace import replaced
-from xai_nlp.hooks.scope import ModulePoint, attached, captured
+from xai_nlp.hooks.scope import ModulePoint, attached, captured, replaced, tensors_at
 
 
 class Net(nn.Module):
@@ -76,11 +74,11 @@ def test_captures_outputs_inputs_calls_tuples_and_model_outputs(net, differentia
     outputs = [ModulePoint(net.shared), ModulePoint(net.shared, call=1), ModulePoint(net.pair), ModulePoint(net.wrap)]
     sites = [*outputs, ModulePoint(net.wrap, "input"), ModulePoint(net.relu, "input")]
     before = fingerprint(net)
-    with captured(sites, differentiable=differentiable) as seen:
+    with captured(sites, differentiable=differentiable) as result:
         out = net(X)
     first, left, right, inner, last = by_hand(net, X)
     expected = [(first,), (last,), (left, right), (inner,), (left * right,), (first,)]
-    for got, want in zip(seen.tensors(), expected, strict=True):
+    for got, want in zip(result.tensors(), expected, strict=True):
         for a, b in zip(got, want, strict=True):
             torch.testing.assert_close(a, b)  # the first is not what ReLU made of it in place
     torch.testing.assert_close(out, last)
@@ -88,19 +86,19 @@ def test_captures_outputs_inputs_calls_tuples_and_model_outputs(net, differentia
 
 
 def test_captured_nodes_can_be_differentiated(net):
-    with captured([ModulePoint(net.shared)], differentiable=True) as seen:
+    with captured([ModulePoint(net.shared)], differentiable=True) as result:
         out = net(X).sum()
-    ((first,),) = seen.tensors()
+    ((first,),) = result.tensors()
     (gradient,) = torch.autograd.grad(out, first)
     hidden = first.detach().clamp_min(0)  # out = Σ W(2h² + 2h − 1): slope (4h + 2) Wᵀ1 where h > 0
     torch.testing.assert_close(gradient, (first > 0) * (4 * hidden + 2) * net.shared.weight.sum(0))
 
 
 def test_a_module_that_is_not_reached_is_named(net):
-    with captured([ModulePoint(net.unused, name="unused")]) as seen:
+    with captured([ModulePoint(net.unused, name="unused")]) as result:
         net(X)
     with pytest.raises(InvalidInput, match="output of unused was not reached"):
-        seen.tensors()
+        result.tensors()
 
 
 def test_replaced_output_input_and_call(net):
@@ -138,12 +136,12 @@ def test_replacing_with_the_wrong_number_is_refused(net):
 
 def test_threads_do_not_see_each_others_data(net):
     before = fingerprint(net)
-    with captured([ModulePoint(net.pair)]) as seen, replaced([(ModulePoint(net.relu), [X])]):
+    with captured([ModulePoint(net.pair)]) as result, replaced([(ModulePoint(net.relu), [X])]):
         found = {}
         thread = threading.Thread(target=lambda: found.update(out=net(X)))
         thread.start()
         thread.join()
-        assert not seen.caught
+        assert not result.values
     torch.testing.assert_close(found["out"], by_hand(net, X)[-1])
     assert fingerprint(net) == before
 
@@ -152,7 +150,7 @@ def test_evaluating_sites_stops_early_and_honours_replacements(net):
     ran = []
     before = fingerprint(net)
     with attached([lambda: net.wrap.register_forward_hook(lambda *_: ran.append(1))]), torch.no_grad():
-        ((left, right),) = evaluate_sites(
+        ((left, right),) = tensors_at(
             [ModulePoint(net.pair)], lambda: net(X), replacements=[(ModulePoint(net.relu), [X])]
         )
     torch.testing.assert_close(left, X + 1)
@@ -160,11 +158,11 @@ def test_evaluating_sites_stops_early_and_honours_replacements(net):
     assert not ran
     assert fingerprint(net) == before
     with pytest.raises(ZeroDivisionError):
-        evaluate_sites([ModulePoint(net.pair)], lambda: 1 / 0)
+        tensors_at([ModulePoint(net.pair)], lambda: 1 / 0)
     assert fingerprint(net) == before
 
 
 def test_what_passes_once_for_a_batch_is_caught_for_every_row(net):
-    with captured([ModulePoint(net.pair)], differentiable=True, rows=4) as seen:
+    with captured([ModulePoint(net.pair)], differentiable=True, rows=4) as result:
         net(X)
-    assert [t.shape[0] for t in seen.tensors()[0]] == [4, 4]
+    assert [t.shape[0] for t in result.tensors()[0]] == [4, 4]

@@ -5,8 +5,8 @@ import torch
 
 from tests.models.tiny import ARCHITECTURES, MAX_POSITIONS, tiny
 from xai_nlp.errors import UnknownName, Unsupported
-from xai_nlp.hooks.evaluate import evaluate_sites
-from xai_nlp.hooks.replace import replaced
+from xai_nlp.hooks.scope import tensors_at
+from xai_nlp.hooks.scope import replaced
 from xai_nlp.hooks.scope import ModulePoint, attached
 from xai_nlp.models.adapter import Adapter
 from xai_nlp.models.layout import LAYOUTS, Layout
@@ -36,7 +36,7 @@ def test_sites_re_entered_with_their_own_output(name):
     sites = [adapter.embeddings, adapter.word, *adapter.layers]
     assert len(adapter.layers) == model.config.num_hidden_layers
     for site in sites:
-        (own,) = evaluate_sites([site], lambda: model(**batch))
+        (own,) = tensors_at([site], lambda: model(**batch))
         assert len(own) == 1 or model.config.model_type == "t5"  # whose blocks hand their position bias on
         with replaced([(site, own)]):
             torch.testing.assert_close(model(**batch).logits, plain, atol=1e-6, rtol=0)
@@ -51,8 +51,8 @@ def test_nothing_before_the_embeddings_site_matters_after_it(name):
     model, tokenizer = tiny(name)
     batch = dict(tokenizer(["A dull film."], return_tensors="pt"))
     adapter = Adapter.of(model)
-    (own,) = evaluate_sites([adapter.embeddings], lambda: model(**batch))
-    (words,) = evaluate_sites([adapter.word], lambda: model(**batch))
+    (own,) = tensors_at([adapter.embeddings], lambda: model(**batch))
+    (words,) = tensors_at([adapter.word], lambda: model(**batch))
     plain = model(**batch).logits
     with replaced([(adapter.word, [words[0] * 3]), (adapter.embeddings, own)]):
         torch.testing.assert_close(model(**batch).logits, plain, atol=1e-6, rtol=0)
@@ -64,13 +64,13 @@ def test_word_position_and_type_embeddings(name):
     model, tokenizer = tiny(name)
     batch = dict(tokenizer(["A dull film."], return_tensors="pt"))
     adapter = Adapter.of(model)
-    ((words,),) = evaluate_sites([adapter.word], lambda: model(**batch))
+    ((words,),) = tensors_at([adapter.word], lambda: model(**batch))
     table = model.get_input_embeddings().weight
     torch.testing.assert_close(words, table[batch["input_ids"]], atol=1e-6, rtol=0)
     for site, having in ((adapter.position, WITH_POSITIONS), (adapter.types, WITH_TYPES)):
         assert (site is not None) == (name in having)
         if site is not None:
-            ((found,),) = evaluate_sites([site], lambda s=site: model(**batch))
+            ((found,),) = tensors_at([site], lambda s=site: model(**batch))
             assert found.shape[-2:] == words.shape[-2:]
 
 
@@ -97,7 +97,7 @@ def test_albert_layers_share_a_module_and_differ_by_call():
     layers = Adapter.of(model).layers
     assert [site.call for site in layers] == [0, 1, 2]
     batch = dict(tokenizer(["A dull film."], return_tensors="pt"))
-    found = evaluate_sites(layers, lambda: model(**batch))
+    found = tensors_at(layers, lambda: model(**batch))
     assert not torch.allclose(found[0][0], found[1][0])
     calls = []
     with attached([lambda: layers[0].module.register_forward_hook(lambda *_: calls.append(1))]):

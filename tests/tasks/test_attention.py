@@ -14,7 +14,7 @@ from tests.tasks.test_explainer import FLOAT32_INSIDE
 from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.hooks import attention as hooked
 from xai_nlp.hooks.attention import AttentionSite, Below, attention_site, below
-from xai_nlp.hooks.evaluate import evaluate_sites
+from xai_nlp.hooks.scope import tensors_at
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.hooks.replace import outermost_blocks, replaced, skipped
 from xai_nlp.hooks.scope import attached
@@ -75,7 +75,7 @@ def test_probabilities_replaced_by_themselves_change_no_logit(name):
     batch = dict(tokenizer(TEXTS, padding=True, return_tensors="pt"))
     plain, before = model(**batch).logits, fingerprint(model)
     site = attention_site(model, lambda: model(**batch))
-    (own,) = evaluate_sites([site], lambda: model(**batch))
+    (own,) = tensors_at([site], lambda: model(**batch))
     assert len(own) == len(site.matrices)
     with replaced([(site, own)]):
         close = 5e-6 if name == "t5" else 1e-6  # whose scores are not scaled: sdpa itself is that far from eager

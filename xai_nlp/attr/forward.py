@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from xai_nlp.core.batching import Batching
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.errors import InvalidInput, UnknownName
-from xai_nlp.hooks.evaluate import evaluate_sites
+from xai_nlp.hooks.scope import tensors_at
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of
 from xai_nlp.hooks.onednn import onednn_products
@@ -267,7 +267,7 @@ def at_neuron(
     """
 
     def neuron(z: Tensors, owner: Tensor) -> Tensor:
-        (tensors,) = evaluate_sites([site], lambda: forward(z, owner))
+        (tensors,) = tensors_at([site], lambda: forward(z, owner))
         return pick(tensors, selector, len(owner))
 
     def flow(z: Tensors, owner: Tensor) -> Tensor:
@@ -288,7 +288,7 @@ def at_neuron(
 def site_tensors(forward: Forward, inputs: Tensors, sites: Sequence[ModulePoint]) -> list[Tensors]:
     """What passes at the sites for these inputs; what passes once for the batch counts for every example."""
     with torch.no_grad():
-        found = evaluate_sites(sites, lambda: forward(inputs, forward.everyone))
+        found = tensors_at(sites, lambda: forward(inputs, forward.everyone))
     B = forward.examples
     return [tuple(t.expand(B, *t.shape[1:]) if len(t) == 1 else t for t in tensors) for tensors in found]
 

@@ -18,7 +18,7 @@ from xai_nlp.core.features import Features
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.registry import Method, Scores, find_method, method
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.evaluate import evaluate_sites
+from xai_nlp.hooks.scope import tensors_at
 
 POINTS, NOISE = 1, 2  # what a stream of random numbers is for; it comes first in its key, since zeros at the end vanish
 
@@ -93,7 +93,7 @@ def passing(problem: Problem, z: Tensors) -> Tensors:
     def work(part: slice) -> Tensors:
         mine = problem.everyone[part]
         with torch.no_grad():
-            found = evaluate_sites(problem.sites, lambda: problem.value(tuple(t[part] for t in z), mine))
+            found = tensors_at(problem.sites, lambda: problem.value(tuple(t[part] for t in z), mine))
         flat = [t for tensors in found for t in tensors]
         return tuple(t.expand(len(mine), *t.shape[1:]) if len(t) == 1 else t for t in flat)
 

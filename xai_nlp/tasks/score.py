@@ -13,7 +13,7 @@ from xai_nlp.core.problem import Problem
 from xai_nlp.core.reductions import REDUCTIONS
 from xai_nlp.core.registry import Method, Scores
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.evaluate import evaluate_sites
+from xai_nlp.hooks.scope import tensors_at
 from xai_nlp.hooks.scope import HookPoint
 from xai_nlp.methods.attention import STREAMS, AttentionIntegratedGradients, AttentionNorms, by_key, reading
 from xai_nlp.methods.path import Conductance, IntegratedGradientsMethod
@@ -126,7 +126,7 @@ def _flowing(poser: Poser, asked: Asked) -> Found:
     problem = poser.embeddings(sites=sites, also_inputs=True, parts=asked.parts)
     scores = method.scores(problem)
     with torch.no_grad():
-        counts = [len(tensors) for tensors in evaluate_sites(layers, poser.plain)] if layers else []
+        counts = [len(tensors) for tensors in tensors_at(layers, poser.plain)] if layers else []
     left = list(scores.tensors)
     outputs = [_taken(left, count)[0] for count in counts]  # a layer's hidden states come first
     matrices = tuple(left[: -len(problem.x)])
