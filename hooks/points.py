@@ -30,6 +30,7 @@ class Points:
     embeddings: ModulePoint | None = None  # the sum of them, normalised where the architecture does it there
     layers: tuple[ModulePoint, ...] = ()  # hidden states after each layer (B, L, D)
     vision: tuple[ModulePoint, ...] = ()  # the layers of the side that looks at an image
+    inside: tuple[Mapping[str, ModulePoint], ...] = ()  # of each layer: its "projection" and "norm" after attention
 
     @cached_property
     def attention(self) -> tuple[AttentionPoint, ...]:

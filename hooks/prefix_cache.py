@@ -6,15 +6,17 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from xai_nlp.hooks.scope import HookPoint, attached, hooked, tensors_of, with_tensors
+
+Point = TypeVar("Point", bound=Any)
 
 LEAST_SHARE = 0.25  # of the modules that run in a pass; a smaller prefix is not worth its bookkeeping
 MOST_ENTRIES = 2**26  # entries of the cached outputs
@@ -39,6 +41,28 @@ class CachedPrefix:
         The cached modules themselves are still called, and give out what is cached.
         """
         return self.runs.get(module, 0)
+
+    def after(self, point: Point) -> Point:
+        """The point with its call counted as it is while the prefix is in use."""
+        return replace(point, call=point.call - self.calls(point.module))
+
+    @classmethod
+    def joined(cls, parts: Sequence[CachedPrefix]) -> CachedPrefix:
+        """The prefix of a batch from those of its parts; empty if the parts ran different modules."""
+        first = parts[0]
+        modules = [[module for module, _ in part.outputs] for part in parts]
+        if len(parts) == 1 or any(other != modules[0] for other in modules):
+            return first if len(parts) == 1 else cls()
+        outputs = []
+        for of_module in zip(*(part.outputs for part in parts), strict=True):
+            tensors = [tensors_of(output) for _, output in of_module]
+            sizes = [len(of_part[0]) for of_part in tensors]
+            joined = [
+                torch.cat(of_parts) if [len(t) for t in of_parts] == sizes else of_parts[0]  # else one for all rows
+                for of_parts in zip(*tensors, strict=True)
+            ]
+            outputs.append((of_module[0][0], with_tensors(of_module[0][1], joined)))
+        return cls(tuple(outputs), first.runs)
 
 
 def cached_prefixes(

@@ -16,7 +16,13 @@ from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.scope import HookPoint, captured
 
 Tensors = tuple[Tensor, ...]
-WIDTH = 128  # entries that the id of a token counts for, at least: what it is embedded in
+ID_ENTRIES = 128  # a token id counts as many numbers when a row's size is estimated
+
+
+def row_entries(x: Tensors) -> int:
+    """The size of one row of these inputs, in numbers."""
+    ids = max((t[:1].numel() for t in x if not t.is_floating_point()), default=0)
+    return sum(t[:1].numel() for t in x if t.is_floating_point()) + ids * ID_ENTRIES
 
 
 class Slope(NamedTuple):
@@ -74,9 +80,7 @@ class Problem:
 
     def chunks(self, count: int, work: Callable[[slice], Result]) -> Iterator[tuple[slice, Result]]:
         """`work` over `count` rows, as many at a time as memory allows."""
-        ids = max((x[:1].numel() for x in self.x if not x.is_floating_point()), default=0)
-        entries = sum(x[:1].numel() for x in self.x if x.is_floating_point()) + ids * WIDTH
-        return self.rows.chunks(count, entries, self.x[0].device, work)
+        return self.rows.chunks(count, row_entries(self.x), self.x[0].device, work)
 
     def values(self, z: Tensors, owner: Tensor) -> Tensor:
         """The T numbers of each row, without a gradient: (R, T)."""
@@ -96,9 +100,9 @@ class Problem:
         with torch.enable_grad(), ExitStack() as done:
             z = tuple(t.detach().requires_grad_(asked) if t.is_floating_point() else t for t in z)
             if self.sites:
-                with captured(self.sites, differentiable=True, rows=len(owner), until=done) as seen:
+                with captured(self.sites, differentiable=True, rows=len(owner), until=done) as result:
                     values = self.value(z, owner)
-                nodes = tuple(tensor for tensors in seen.tensors() for tensor in tensors)
+                nodes = tuple(tensor for tensors in result.tensors() for tensor in tensors)
                 nodes += tuple(t for t in z if inputs_too and t.requires_grad)
             else:
                 values, nodes = self.value(z, owner), z

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, replace
 from types import NoneType
 from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -12,31 +12,49 @@ from torch import Tensor
 
 from xai_nlp.core.fields import OptionField
 from xai_nlp.core.problem import Problem, Tensors
-from xai_nlp.errors import UnknownName
+from xai_nlp.core.reductions import REDUCTIONS
+from xai_nlp.core.subject import Subject
+from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.hooks.scope import HookPoint
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a method returns: a score for every entry of every site, and what it learnt on the way."""
+    """What a method returns: a score for every entry of every site.
+
+    sequences: scores of positions (B, T, positions), from a method whose sites are not the inputs. "text": the tokens
+    of the text; "image": the positions of an image that has a sequence of its own; "joint": a layer's sequence.
+    """
 
     tensors: Tensors  # (B, T, *S) each, or broadcastable where entries share one score
-    value: Tensor | None = None  # (B, T) f(x), if the method came by
-    baseline_value: Tensor | None = None  # (B, T) f(x₀), if the method came by
+    value: Tensor | None = None  # (B, T) f(x), if the method computed it
+    baseline_value: Tensor | None = None  # (B, T) f(x₀), if the method computed it
     steps: Tensor | None = None  # (B,) points of the path that were evaluated
-    tokens: Tensor | None = None  # (B, T, L), from a method that scores matrices: what it makes of each token
-    seen: Tensor | None = None  # (B, T, P), and of each position of an image that has a sequence of its own
+    sequences: Mapping[str, Tensor] = field(default_factory=dict)
+    points: tuple[HookPoint, ...] = ()  # the attention matrix of each tensor, where matrices were scored
+    residuals: Tensor | None = None  # (B, T, tensors) of each matrix, where its scores have to add up
+    baseline: str = ""  # what the method compared with, where it is not the input's baseline
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Scores of the inputs, of layers and of attention matrices, from one sweep of the path."""
+
+    inputs: Scores
+    layers: tuple[Tensor, ...]  # (B, T, *S) each
+    attention: Tensors  # (B, T, H, Q, K) each
+    points: tuple[HookPoint, ...]  # the attention matrix of each tensor of `attention`
 
 
 class Method:
-    """What every method is: options as fields of a frozen dataclass, one function of a Problem.
+    """An attribution method: options as fields of a frozen dataclass, and one function of a Problem.
 
     complete: Σ scores = f(x) − f(x₀), but for a residual that is reported. The contract tests hold it to that.
-    compares: it needs a baseline.
-    reduction: how a token's entries become one number (a key of `core.reduce.REDUCTIONS`).
+    needs_baseline: it compares the input with a baseline; without, no pass is made for one.
+    reduction: how a token's entries become one number (a key of `core.reductions.REDUCTIONS`).
     unit: scores are in the unit of f ("f") or in none ("").
-    supports_layers: it can score sites inside the model, not only the inputs.
-    operates_on: what its problem is about: the "inputs"; the "attention" matrices as sites; the matrices as inputs
-        ("moved attention"); matrices and what they weigh ("attended values"); or one "layer".
+    supports_layers: it scores layers while the inputs move; else a layer is entered and its own tensors move.
+    operates_on: "inputs", "attention" (the matrices are scored) or "layer" (a layer of the method's choice is scored).
     row_stochastic: its matrices are shares that add up over keys, not contributions to the target.
     """
 
@@ -49,8 +67,44 @@ class Method:
     operates_on: ClassVar[str] = "inputs"
     row_stochastic: ClassVar[bool] = False
 
+    def problem(self, subject: Subject) -> Problem:
+        """The problem that this method works on."""
+        if subject.layer is None:
+            return subject.problem()
+        if self.supports_layers:
+            return subject.problem(observe=[subject.layer])
+        return subject.at(subject.layer).problem()
+
     def scores(self, problem: Problem) -> Scores:
+        """A score for every entry of every site of a problem."""
         raise NotImplementedError
+
+    def attribute(self, subject: Subject) -> Scores:
+        """The scores of a subject: of its inputs, of its layer, or of its attention matrices."""
+        problem = self.problem(subject)
+        scores = self._with_ends(self.scores(problem), problem)
+        if subject.layer is None:
+            return scores
+        along = REDUCTIONS[self.reduction](scores.tensors[0].double())
+        return replace(scores, sequences={"joint": along})
+
+    def sweep(self, subject: Subject, layers: Sequence[HookPoint], attention: Sequence[HookPoint]) -> Sweep:
+        """What flows through layers and attention matrices, in the sweep that scores the inputs.
+
+        Raises InvalidInput for a method that follows no path.
+        """
+        raise InvalidInput(
+            "layers=True and attention=True show what flows through them while the embeddings move, which goes with "
+            f"method='integrated_gradients' or 'conductance'; got {self.name!r}."
+        )
+
+    def _with_ends(self, scores: Scores, problem: Problem) -> Scores:
+        """With f(x), and f(x₀) if there is a baseline: as the method computed them, or looked up."""
+        if scores.value is None:
+            scores = replace(scores, value=problem.values(problem.x, problem.everyone))
+        if scores.baseline_value is None and self.needs_baseline:
+            scores = replace(scores, baseline_value=problem.values(problem.baseline, problem.everyone))
+        return scores
 
 
 METHODS: dict[str, type[Method]] = {}
@@ -90,15 +144,16 @@ def method_options(name: str) -> tuple[OptionField, ...]:
     cls = type(find_method(name))
     hints = get_type_hints(cls)
     options = []
-    for field in fields(cls):  # type: ignore[arg-type]
-        members = get_args(hints[field.name]) if get_origin(hints[field.name]) is not Literal else (hints[field.name],)
-        kinds = [kind for kind in members or (hints[field.name],) if kind is not NoneType]
+    for one in fields(cls):  # type: ignore[arg-type]
+        hint = hints[one.name]
+        members = (hint,) if get_origin(hint) is Literal else get_args(hint) or (hint,)
+        kinds = [kind for kind in members if kind is not NoneType]
         words = tuple(word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind))
         plain = [kind for kind in kinds if kind in (str, int, float, bool)]
-        if (words or plain) and field.default is not MISSING:
+        if (words or plain) and one.default is not MISSING:
             kind = plain[0] if plain else str
-            text = _described(cls, field.name)
-            options.append(OptionField(name=field.name, type=kind, help=text, default=field.default, choices=words))
+            text = _described(cls, one.name)
+            options.append(OptionField(name=one.name, type=kind, help=text, default=one.default, choices=words))
     return tuple(options)
 
 

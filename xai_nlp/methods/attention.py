@@ -1,21 +1,25 @@
-"""Methods that read attention matrices: whom each token drew on, layer by layer and head by head.
+"""Methods that read attention matrices: which token each token attended to, layer by layer and head by head.
 
 A problem's sites are the matrices, (B, H, Q, K) each, the first layer first. In an encoder–decoder, and where an image
-has a side of its own, `streams` of each tell which sequence looks at which; everywhere else there is one sequence.
+has a side of its own, the streams of a matrix name the sequence that looks and the sequence that is looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from xai_nlp.core.problem import Problem, Slope
+from xai_nlp.core.problem import Problem, Slope, Tensors
 from xai_nlp.core.registry import Method, Scores, method
+from xai_nlp.core.subject import Subject
 from xai_nlp.errors import InvalidInput, Unsupported
+from xai_nlp.hooks.attention import AttentionPoint
+from xai_nlp.hooks.offload import weight_of
+from xai_nlp.hooks.scope import ModulePoint, tensors_at
 from xai_nlp.methods.gradient import InputXGradientMethod
 from xai_nlp.methods.path import Conductance, IntegratedGradientsMethod
 
@@ -34,8 +38,8 @@ FLOW_UNIT = 2**24  # capacities of a flow are whole numbers: so many stand for 1
 
 
 def streams_of(problem: Problem) -> list[tuple[Stream, Stream]]:
-    """(who looks, at whom) of each matrix."""
-    return [STREAMS[site.matrices[n].stack] for site in problem.sites for n in getattr(site, "numbers", ())]  # type: ignore[attr-defined]
+    """(sequence that looks, sequence looked at) of each matrix of a problem."""
+    return [STREAMS[getattr(point, "stack", "self")] for point in problem.sites]
 
 
 def steps(streams: Sequence[tuple[Stream, Stream]]) -> list[list[int]]:
@@ -53,19 +57,19 @@ def steps(streams: Sequence[tuple[Stream, Stream]]) -> list[list[int]]:
     return found
 
 
-def last_read(slope: Slope) -> int:
-    """The last matrix that the target depends on: what one side computes at the end may not be read by anybody."""
+def last_matrix_read(slope: Slope) -> int:
+    """The last matrix that the target depends on: nothing may read what one side of a model computes at its end."""
     read = (n for n in reversed(range(len(slope.gradients))) if slope.gradients[n].any())
     return next(read, len(slope.gradients) - 1)
 
 
-def reading(slope: Slope) -> Tensor:
-    """Which queries of the last layer the target reads, as shares that add up to 1: (B, T, Q).
+def target_query_weights(slope: Slope) -> Tensor:
+    """How much the target reads each query of the last layer, as shares that add up to 1: (B, T, Q).
 
-    A position that the head of the model does not look at has a gradient of zero in its row. Keys that are masked do
-    not count: what a query would gain from padding, or from words to come, says nothing of the target.
+    A position that the head of the model does not look at has a gradient of zero in its row. Masked keys do not count:
+    the gradient of an attention to padding, or to words to come, is no part of the target.
     """
-    last = last_read(slope)
+    last = last_matrix_read(slope)
     size = (slope.gradients[last] * (slope.sites[last] > 0)[:, None]).pow(2).sum((2, 4)).sqrt()
     total = size.sum(-1, keepdim=True)
     return torch.where(total > 0, size / total, 1 / size.shape[-1])
@@ -88,13 +92,13 @@ class _Streams:
     def sources(self, stream: Stream) -> list[Stream]:
         return [other for name, other in self.of if name == stream]
 
-    def read(self, stream: Stream, read: Tensor) -> Found:
+    def read(self, stream: Stream, read: Tensor) -> SequenceScores:
         """What the positions of one sequence that are read (B, T, Q) hold of text and image."""
         there = (other for other in ("text", "image") if (stream, other) in self.of)
         return {other: torch.einsum("btq,btqk->btk", read, self.of[stream, other]) for other in there}
 
 
-Found = dict[Stream, Tensor]  # (B, T, L) for each sequence that scores fall on
+SequenceScores = dict[Stream, Tensor]  # (B, T, L) for each sequence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,17 +109,20 @@ class AttentionMethod(Method):
     unit: ClassVar[str] = ""
     operates_on: ClassVar[str] = "attention"
 
+    def problem(self, subject: Subject) -> Problem:
+        return subject.problem(observe=subject.attention)
+
     def scores(self, problem: Problem) -> Scores:
         slope = problem.slope_at_x()
         streams = streams_of(problem) or [("text", "text")] * len(slope.sites)
         if any(matrix.ndim != 4 for matrix in slope.sites):
             raise InvalidInput("attention methods score matrices (B, H, Q, K); pose the problem at the attention.")
-        matrices, found = self.read(slope, streams, reading(slope))
-        return Scores(matrices, slope.values, tokens=found.get("text"), seen=found.get("image"))
+        matrices, sequences = self.read(slope, streams, target_query_weights(slope))
+        return Scores(matrices, slope.values, sequences=sequences, points=problem.sites)
 
     def read(
         self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
-    ) -> tuple[tuple[Tensor, ...], Found]:
+    ) -> tuple[tuple[Tensor, ...], SequenceScores]:
         """A score for each entry of each matrix (B, T, H or 1, Q, K), and for each position of a sequence."""
         raise NotImplementedError
 
@@ -145,9 +152,9 @@ class AttentionProbabilities(AttentionMethod):
 
     def read(
         self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
-    ) -> tuple[tuple[Tensor, ...], Found]:
+    ) -> tuple[tuple[Tensor, ...], SequenceScores]:
         T = _targets(slope)
-        last = last_read(slope)
+        last = last_matrix_read(slope)
         matrices = tuple(matrix[:, None].expand(-1, T, -1, -1, -1) for matrix in slope.sites)
         return matrices, {streams[last][1]: torch.einsum("btq,bqk->btk", read, slope.sites[last].mean(1))}
 
@@ -183,9 +190,9 @@ class AttentionRollout(AttentionMethod):
 
     def read(
         self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
-    ) -> tuple[tuple[Tensor, ...], Found]:
+    ) -> tuple[tuple[Tensor, ...], SequenceScores]:
         after, held = mixed(slope, streams)
-        return after, held.read(streams[last_read(slope)][0], read)
+        return after, held.read(streams[last_matrix_read(slope)][0], read)
 
 
 @method("attention_flow")
@@ -204,7 +211,7 @@ class AttentionFlow(AttentionMethod):
 
     def read(
         self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
-    ) -> tuple[tuple[Tensor, ...], Found]:
+    ) -> tuple[tuple[Tensor, ...], SequenceScores]:
         _one_sequence(streams, "attention flow")
         B, T, Q = read.shape
         eye = torch.eye(Q).to(slope.sites[0])
@@ -250,13 +257,13 @@ class AttentionRelevance(AttentionMethod):
 
     def read(
         self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
-    ) -> tuple[tuple[Tensor, ...], Found]:
+    ) -> tuple[tuple[Tensor, ...], SequenceScores]:
         kept = tuple((m[:, None] * g).clamp_min(0) for m, g in zip(slope.sites, slope.gradients, strict=True))
         held = _Streams(slope.sites, streams, _targets(slope))
         for step in steps(streams):
             added = {pair: more for n in step for pair, more in _carried(held, kept[n].mean(2), *streams[n]).items()}
             held.of.update({pair: held.of[pair] + more for pair, more in added.items()})
-        last = streams[last_read(slope)][0]
+        last = streams[last_matrix_read(slope)][0]
         held.of[last, last] = held.of[last, last] - torch.eye(held.of[last, last].shape[-1]).to(read)
         return kept, held.read(last, read)
 
@@ -278,12 +285,12 @@ def _normalised(relevance: Tensor) -> Tensor:
     return added / added.sum(-1, keepdim=True).clamp_min(torch.finfo(added.dtype).tiny) + eye
 
 
-def by_key(matrices: Sequence[Tensor], streams: Sequence[tuple[Stream, Stream]]) -> Found:
-    """What was drawn from each position of text and image, over all matrices that look at it: (B, T, K) each."""
-    found: dict[Stream, list[Tensor]] = {}
+def by_key(matrices: Sequence[Tensor], streams: Sequence[tuple[Stream, Stream]]) -> SequenceScores:
+    """The scores of each position of text and image, summed over all matrices that look at it: (B, T, K) each."""
+    by_stream: dict[Stream, list[Tensor]] = {}
     for matrix, (_, key) in zip(matrices, streams, strict=True):
-        found.setdefault(key, []).append(matrix.sum((2, 3)))
-    return {key: torch.stack(drawn).sum(0) for key, drawn in found.items() if key in ("text", "image")}
+        by_stream.setdefault(key, []).append(matrix.sum((2, 3)))
+    return {key: torch.stack(sums).sum(0) for key, sums in by_stream.items() if key in ("text", "image")}
 
 
 @method("attention_x_gradient")
@@ -300,8 +307,11 @@ class AttentionXGradient(InputXGradientMethod):
 
     operates_on: ClassVar[str] = "attention"
 
+    def problem(self, subject: Subject) -> Problem:
+        return subject.problem(observe=subject.attention)
+
     def scores(self, problem: Problem) -> Scores:
-        return _with_tokens(super().scores(problem), problem)
+        return _with_sequences(super().scores(problem), problem)
 
 
 @method("attention_conductance")
@@ -318,13 +328,26 @@ class AttentionConductance(Conductance):
     complete: ClassVar[bool] = False
     operates_on: ClassVar[str] = "attention"
 
+    def problem(self, subject: Subject) -> Problem:
+        return subject.problem(observe=subject.attention)
+
     def scores(self, problem: Problem) -> Scores:
-        return _with_tokens(super().scores(problem), problem)
+        return _with_sequences(super().scores(problem), problem)
 
 
-def _with_tokens(found: Scores, problem: Problem) -> Scores:
-    drawn = by_key(found.tensors, streams_of(problem) or [("text", "text")] * len(found.tensors))
-    return replace(found, tokens=drawn.get("text"), seen=drawn.get("image"))
+def _with_sequences(scores: Scores, problem: Problem) -> Scores:
+    streams = streams_of(problem) or [("text", "text")] * len(scores.tensors)
+    return replace(scores, sequences=by_key(scores.tensors, streams), points=problem.sites)
+
+
+def uniform(probabilities: Tensor) -> Tensor:
+    """The same share for every key that is not masked."""
+    allowed = (probabilities > 0).to(probabilities)
+    return allowed / allowed.sum(-1, keepdim=True).clamp_min(1)
+
+
+#: Where attention starts from.
+STARTS: dict[str, Callable[[Tensor], Tensor]] = {"zero": torch.zeros_like, "uniform": uniform}
 
 
 @method("attention_integrated_gradients")
@@ -341,14 +364,69 @@ class AttentionIntegratedGradients(IntegratedGradientsMethod):
     Source: Hao, Dong, Wei & Xu 2021, eq. 4 (arXiv:2004.11207), with nested quadrature in place of the sum of eq. 5.
     """
 
-    operates_on: ClassVar[str] = "moved attention"
+    operates_on: ClassVar[str] = "attention"
+    needs_baseline: ClassVar[bool] = False  # the matrices have a start of their own
 
     start: Literal["zero", "uniform"] = "zero"
     together: bool = False
 
     def __post_init__(self) -> None:
-        if self.start not in ("zero", "uniform"):
+        if self.start not in STARTS:
             raise InvalidInput(f"attention starts from 'zero' or 'uniform'; got {self.start!r}.")
+
+    def attribute(self, subject: Subject) -> Scores:
+        """Each matrix moves in a problem of its own, or all that look at the text in one; tokens are the problems' mean.
+
+        A decoder's attention to its own outputs is scored where it moves alone, and says nothing of the tokens.
+        """
+        points = self._read_points(subject)
+        of_text = [point for point in points if point.stack != "decoder"]
+        groups = [of_text] if self.together else [[point] for point in points]
+        parts = []
+        for entered in subject.at_each(groups, STARTS[self.start]):
+            problem = entered.problem()
+            scores = self.scores(problem)
+            start = scores.baseline_value
+            start = problem.values(problem.baseline, problem.everyone) if start is None else start
+            scores = replace(self._with_ends(scores, problem), baseline_value=start)
+            parts.append(replace(scores, tensors=tuple(tensor.float() for tensor in scores.tensors)))
+        return self._combined(groups, parts)
+
+    def _combined(self, groups: Sequence[Sequence[AttentionPoint]], parts: Sequence[Scores]) -> Scores:
+        matrices = [tensor for part in parts for tensor in part.tensors]
+        points = [point for group in groups for point in group]
+        residuals = [
+            part.value.double() - part.baseline_value.double() - sum(t.flatten(2).double().sum(2) for t in part.tensors)
+            for part in parts
+            if part.value is not None and part.baseline_value is not None
+        ]
+        of_text = [part for group, part in zip(groups, parts, strict=True) if group[0].stack != "decoder"]
+        looking = [
+            (m.double(), STREAMS[p.stack]) for m, p in zip(matrices, points, strict=True) if p.stack != "decoder"
+        ]
+        sums = by_key([matrix for matrix, _ in looking], [streams for _, streams in looking])
+        starts = [part.baseline_value.double() for part in of_text if part.baseline_value is not None]
+        steps = [part.steps for part in parts if part.steps is not None]
+        assert parts[0].value is not None
+        return Scores(
+            tuple(matrices),
+            value=parts[0].value.double(),
+            baseline_value=torch.stack(starts).mean(0),
+            steps=torch.stack(steps).amax(0) if steps else None,
+            sequences={stream: total / len(of_text) for stream, total in sums.items()},
+            points=tuple(points),
+            residuals=torch.stack(residuals, 2),
+            baseline=f"{self.start} attention",
+        )
+
+    @staticmethod
+    def _read_points(subject: Subject) -> tuple[AttentionPoint, ...]:
+        """The matrices that the target depends on: the image's own side may compute one that nothing reads."""
+        points = subject.attention
+        if not {point.stack for point in points} & {"vision", "image", "words"}:
+            return points
+        slopes = subject.problem(observe=points).slope_at_x().gradients
+        return tuple(point for point, slope in zip(points, slopes, strict=True) if slope.any())
 
 
 @method("attention_norms")
@@ -364,7 +442,6 @@ class AttentionNorms(AttentionMethod):
     Source: Kobayashi et al. 2020, eq. 6 (arXiv:2004.10102), and 2021, sec. 3 (arXiv:2109.07152).
     """
 
-    operates_on: ClassVar[str] = "attended values"
     row_stochastic: ClassVar[bool] = True
 
     what: Literal["heads", "layer", "residual", "normalised"] = "layer"
@@ -372,6 +449,66 @@ class AttentionNorms(AttentionMethod):
     def __post_init__(self) -> None:
         if self.what not in ("heads", "layer", "residual", "normalised"):
             raise InvalidInput(f"what is 'heads', 'layer', 'residual' or 'normalised'; got {self.what!r}.")
+
+    def attribute(self, subject: Subject) -> Scores:
+        scores = super().attribute(subject)
+        points = self._self_attention(subject)
+        last = subject.problem(observe=points[-1:]).slope_at_x()
+        tokens = torch.einsum("btq,btqk->btk", target_query_weights(last), scores.tensors[-1].sum(2))
+        return replace(scores, sequences={"text": tokens}, points=tuple(points))
+
+    def problem(self, subject: Subject) -> Problem:
+        """What attention weighs: for each layer four tensors that `scores` reads. Nothing moves."""
+        points = self._self_attention(subject)
+
+        def work(part: slice) -> Tensors:
+            owner = subject.everyone[part]
+            return tuple(t for k, point in enumerate(points) for t in self._weighed(subject, k, point, owner))
+
+        parts = [tensors for _, tensors in subject.chunks(work)]
+        x = tuple(map(torch.cat, zip(*parts, strict=True)))
+        return Problem(
+            value=lambda z, owner: subject.read(lambda: subject.run(owner), owner),
+            x=x,
+            baseline=x,
+            rows=subject.batching,
+        )
+
+    @staticmethod
+    def _self_attention(subject: Subject) -> list[AttentionPoint]:
+        """The matrices in which each layer's text looks at itself."""
+        assert subject.points is not None
+        points = [point for point in subject.attention if point.stack in ("self", "encoder")]
+        return points[: len(subject.points.layers)]
+
+    def _weighed(self, subject: Subject, k: int, point: AttentionPoint, owner: Tensor) -> Tensors:
+        """Probabilities (B, H, Q, K), each head's values as its layer gives them out (B, H, K, D), the layer's input
+        that enters the sum (B, Q, D), and the factor that the layer norm multiplies the sum by (B, Q)."""
+        projection = _inside(subject, k, "projection")
+        assert subject.points is not None
+        entering, gathered = replace(subject.points.layers[k], side="input"), replace(projection, side="input")
+
+        def run() -> Any:
+            return subject.run(owner)
+
+        with torch.no_grad():
+            (probabilities,), residual = tensors_at([point, entering], run)
+            B, H, Q, K = probabilities.shape
+            # Where each query attends to its own place alone, the heads gather the values themselves.
+            alone = torch.eye(K).to(probabilities).expand(B, H, Q, K)
+            ((values, *_),) = tensors_at([gathered], run, [(point, [alone])])
+            heads = _by_head(projection, weight_of(projection.module, run), H)
+            vectors = torch.einsum("bkhe,hed->bhkd", values.unflatten(-1, (H, -1)), heads)
+            enters, scale = residual[0], probabilities.new_ones(B, Q)
+            if self.what == "normalised":
+                norm = _inside(subject, k, "norm")
+                ((summed, *_),) = tensors_at([replace(norm, side="input")], run)
+                module: Any = norm.module
+                epsilon = getattr(module, "variance_epsilon", None) or module.eps  # DeBERTa has a name of its own
+                scale = (summed.var(-1, unbiased=False) + epsilon).rsqrt()
+                gain = weight_of(module, run)
+                vectors, enters = ((t - t.mean(-1, keepdim=True)) * gain for t in (vectors, enters))
+        return probabilities, vectors, enters, scale
 
     def scores(self, problem: Problem) -> Scores:
         value = problem.values(problem.x, problem.everyone)  # (B, T)
@@ -393,3 +530,21 @@ class AttentionNorms(AttentionMethod):
                 torch.eye(norms.shape[-1], device=norms.device).bool(), own.norm(dim=-1)[:, :, None], norms
             )
         return (norms * scale[:, :, None])[:, None] if self.what == "normalised" else norms[:, None]
+
+
+def _inside(subject: Subject, k: int, name: str) -> ModulePoint:
+    """A module of layer k: its "projection" or "norm" after attention. Raises Unsupported where it is not known."""
+    assert subject.points is not None
+    inside = subject.points.inside[k]
+    if name not in inside:
+        raise Unsupported(
+            f"the {name} after attention of {type(subject.points.model).__name__} is not known, or comes elsewhere in "
+            "its layers. Pass a Layout that names it: Adapter.of(model, Layout(…))."
+        )
+    return inside[name]
+
+
+def _by_head(projection: ModulePoint, weight: Tensor, heads: int) -> Tensor:
+    """The projection's weights, each head's part: (H, E, D)."""
+    weight = weight.T if isinstance(projection.module, nn.Linear) else weight  # GPT-2 keeps its own transposed
+    return weight.unflatten(0, (heads, -1))

@@ -1,13 +1,17 @@
 """Maps of where a layer saw what it saw: its channels are the second dimension of a convolution's, the last of a
 transformer's."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from torch import Tensor
 
 from xai_nlp.core.problem import Problem
 from xai_nlp.core.registry import Method, Scores, method
+from xai_nlp.core.subject import Subject
+from xai_nlp.hooks.scope import HookPoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +22,7 @@ class GradCam(Method):
     Source: Selvaraju et al. 2016, eq. 1 and 2 (arXiv:1610.02391); eq. 2's ReLU is `positive`.
     """
 
-    needs_baseline = False
+    needs_baseline: ClassVar[bool] = False
 
     positive: bool = False
     summed: bool = True  # over channels: (B, T, 1, *places); else (B, T, C, *places)
@@ -52,6 +56,26 @@ class SequenceGradCam(GradCam):
     operates_on: ClassVar[str] = "layer"
 
     positive: bool = True
+
+    def attribute(self, subject: Subject) -> Scores:
+        if subject.layer is not None:
+            return super().attribute(subject)
+        tower = self._last_read(subject)
+        assert subject.points is not None
+        layers = subject.points.layers
+        scores = super().attribute(replace(subject, layer=tower or layers[(len(layers) - 1) // 2]))
+        return replace(scores, sequences={"image": scores.sequences["joint"]}) if tower else scores
+
+    @staticmethod
+    def _last_read(subject: Subject) -> HookPoint | None:
+        """The last layer of the image's own side that the target depends on; None where there is no such side."""
+        tower = subject.points.vision if subject.points and "image" in subject.inputs else ()
+        if not tower:
+            return None
+        problem = subject.problem(observe=tower)
+        gradients = problem.slope_at_x().gradients
+        firsts = [gradients[k * len(gradients) // len(tower)] for k in range(len(tower))]
+        return next(layer for layer, slope in reversed(list(zip(tower, firsts, strict=True))) if slope.any())
 
     def scores(self, problem: Problem) -> Scores:
         slope = problem.slope_at_x()

@@ -1,5 +1,8 @@
 """Methods that follow the straight line from the baseline to the input."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -8,7 +11,10 @@ import torch
 from xai_nlp.core.adaptive_quadrature import PathIntegral, Tolerance, adaptive_quadrature, nested_quadrature
 from xai_nlp.core.path import left_conductance, mean_gradient, quadrature
 from xai_nlp.core.problem import Problem
-from xai_nlp.core.registry import Method, Scores, method
+from xai_nlp.core.registry import Method, Scores, Sweep, method
+from xai_nlp.core.subject import Subject
+from xai_nlp.errors import InvalidInput
+from xai_nlp.hooks.scope import HookPoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +33,22 @@ class PathMethod(Method):
     @property
     def goal(self) -> Tolerance:
         return Tolerance(tolerance=self.tolerance, max_steps=self.max_steps)
+
+    def sweep(self, subject: Subject, layers: Sequence[HookPoint], attention: Sequence[HookPoint]) -> Sweep:
+        flow = self._flow()
+        problem = subject.problem(observe=[*layers, *attention], also_inputs=True)
+        scores = flow._with_ends(flow.scores(problem), problem)
+        inner = scores.tensors[: -len(problem.x)]
+        counts = [1] * len(layers)  # a layer may give several tensors, of which its hidden states come first
+        if len(inner) != len(layers) + len(attention):
+            counts = [len(tensors) for tensors in subject.tensors(layers)]
+        firsts = [sum(counts[:k]) for k in range(len(layers))]
+        inputs = replace(scores, tensors=scores.tensors[-len(problem.x) :])
+        return Sweep(inputs, tuple(inner[k] for k in firsts), inner[sum(counts) :], tuple(attention))
+
+    def _flow(self) -> PathMethod:
+        """The method that scores layers and matrices while the inputs move."""
+        return self
 
     def mean_gradient(self, problem: Problem) -> Scores:
         """The mean gradient over the path at each site, with f at its ends where they were evaluated."""
@@ -55,6 +77,15 @@ class IntegratedGradientsMethod(PathMethod):
 
     multiply: bool = True  # False leaves out the displacement: the mean gradient itself
 
+    def _flow(self) -> PathMethod:
+        if (self.rule, self.multiply) != (IntegratedGradientsMethod.rule, IntegratedGradientsMethod.multiply):
+            raise InvalidInput(
+                "layers=True and attention=True take all scores from one sweep by a rule of its own, times the "
+                f"displacement; got rule={self.rule!r}, multiply={self.multiply}. Leave these options out, or ask for "
+                "layers and attention in another call."
+            )
+        return Conductance(steps=self.steps, tolerance=self.tolerance, max_steps=self.max_steps)
+
     def scores(self, problem: Problem) -> Scores:
         found = self.mean_gradient(problem)
         if not self.multiply:
@@ -76,6 +107,12 @@ class InternalInfluenceMethod(PathMethod):
 
     reduction: ClassVar[str] = "l2"
     unit: ClassVar[str] = ""
+
+    def _flow(self) -> PathMethod:
+        raise InvalidInput(
+            "layers=True and attention=True go with method='integrated_gradients' or 'conductance'; got "
+            f"{self.name!r}, whose scores are gradients."
+        )
 
     def scores(self, problem: Problem) -> Scores:
         return self.mean_gradient(problem)
