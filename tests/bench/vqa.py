@@ -48,8 +48,8 @@ def image() -> Any:
 def ours(steps: int, rows: int | None = None) -> tuple[Tensor, Tensor]:
     """(words, patches)"""
     why = explainer().explain(image(), QUESTION, target="answer 3", steps=steps, rule="gauss_legendre", rows=rows)
-    assert why.picture is not None
-    return torch.tensor(why.scores), torch.tensor(why.picture.scores)
+    assert why.image is not None
+    return torch.tensor(why.scores), torch.tensor(why.image.scores)
 
 
 def theirs(steps: int, rows: int | None = None) -> tuple[Tensor, Tensor]:

@@ -4,38 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import string
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from xai_nlp.core.answers import exact_match, normalised
 from xai_nlp.errors import InvalidInput, UnreadableFile
-
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
-_ARTICLES = re.compile(r"\b(a|an|the)\b", re.UNICODE)
-
-
-def normalised(answer: str) -> str:
-    """Lower case, without punctuation, articles and surplus white space.
-
-    Source: Rajpurkar et al. 2016, sec. 6.1 (arXiv:1606.05250), and its evaluation script.
-
-    >>> normalised("The  Cat's pyjamas!")
-    'cats pyjamas'
-    """
-    return " ".join(_ARTICLES.sub(" ", answer.lower().translate(_PUNCTUATION)).split())
-
-
-def exact_match(answer: str, golds: Sequence[str]) -> float:
-    """1 if the answer is one of the given ones, else 0. No given answer means that there is none to give.
-
-    >>> exact_match("the Norman conquest", ["Norman Conquest", "1066"])
-    1.0
-    """
-    return float(any(normalised(answer) == normalised(gold) for gold in golds or [""]))
 
 
 def f1(answer: str, golds: Sequence[str]) -> float:

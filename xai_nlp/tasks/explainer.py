@@ -16,7 +16,7 @@ from xai_nlp.core.arrays import Array, AttentionAttribution
 from xai_nlp.core.baselines import BASELINES, Words, text_baseline
 from xai_nlp.core.batching import Batching, Progress
 from xai_nlp.core.image import ImageAttribution
-from xai_nlp.core.result import SPECIAL, Explanation, Explanations
+from xai_nlp.core.result import SPECIAL, Explanation, Explanations, TargetSpec
 from xai_nlp.core.targets import Target
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import frozen_model
@@ -98,7 +98,7 @@ class Aim:
 
     segments: tuple[str, ...]
     rows: tuple[int, ...]
-    names: tuple[str, ...]  # T
+    targets: tuple[TargetSpec, ...]  # T
     weights: tuple[Tensor, ...]  # (T, *C) for each row
     link: str = "logit"  # a key of core.target.LINKS
     outputs: Mapping[str, float]
@@ -163,7 +163,10 @@ class Explainer:
             if how.progress:
                 how.progress(len(results), len(order))
         return [
-            [self._explanation(asked, how.unit, aim, t, [results[r] for r in aim.rows]) for t in range(len(aim.names))]
+            [
+                self._explanation(asked, how.unit, aim, t, [results[r] for r in aim.rows])
+                for t in range(len(aim.targets))
+            ]
             for aim in aims
         ]
 
@@ -280,7 +283,7 @@ class Explainer:
             segment=whole.segment,
             scores=tuple(by_channel[SCORES].tolist()),
             unit=unit,
-            target=aim.names[target],
+            target=aim.targets[target],
             value=whole.value,
             baseline_value=whole.baseline_value,
             outputs=aim.outputs,
@@ -295,7 +298,7 @@ class Explainer:
             parts={name: tuple(p.tolist()) for (kind, name), p in by_channel.items() if kind == "part"},
             layers=Array(flows) if flows else None,
             attention=of_rows[0].stacks(asked, unit, target, whole.groups),
-            picture=of_rows[0].picture(target),
+            image=of_rows[0].image(target),
             **aim.more,
         )
 
@@ -318,12 +321,12 @@ class _OfRow:
             self.row.visible(), scores, value, start, None if mine.steps is None else int(mine.steps[self.place])
         )
 
-    def picture(self, target: int) -> ImageAttribution | None:
+    def image(self, target: int) -> ImageAttribution | None:
         """The image with its regions' scores."""
         seen, regions = self.row.sight, self.found.regions
         if seen is None:
             return None
-        return seen.picture([0.0] * len(seen.regions) if regions is None else regions[self.place, target].tolist())
+        return seen.attribution([0.0] * len(seen.regions) if regions is None else regions[self.place, target].tolist())
 
     def stacks(
         self, asked: Asked, unit: str, target: int, groups: list[list[int]] | None
@@ -343,7 +346,9 @@ class _OfRow:
         made = {kind: self._stack(asked, unit, target, kind, numbers) for kind, numbers in kinds.items()}
         if self.row.sight is not None and "self" in kinds and self._seen.places is not None:
             made["image"] = self._stack(asked, unit, target, "joint", kinds["self"])
-        return {kind: stack.merged(groups) for kind, stack in made.items()}
+        starts = [group[0] for group in groups]
+        length = sum(map(len, groups))
+        return {kind: stack.merged(starts, length) for kind, stack in made.items()}
 
     def _stack(self, asked: Asked, unit: str, target: int, kind: str, numbers: Sequence[int]) -> AttentionAttribution:
         """Matrices of one kind without padding, and names for what are not the explanation's own tokens."""
@@ -354,7 +359,7 @@ class _OfRow:
             layers=tuple(f"layer {k}" for k in range(len(numbers))),
             method="attention_conductance" if asked.method.operates_on == "inputs" else asked.method.name,
             unit="" if asked.method.row_stochastic else unit,
-            weights=asked.method.row_stochastic,
+            row_stochastic=asked.method.row_stochastic,
             residuals=()
             if residuals is None or residuals.shape[2] != len(self.found.matrices)
             else tuple(residuals[self.place, target, list(numbers)].tolist()),

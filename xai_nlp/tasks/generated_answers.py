@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xai_nlp.core.result import SPECIAL
+from xai_nlp.core.result import SPECIAL, TargetSpec
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.models.generation import Answer, Generator
 from xai_nlp.models.tokenization import TokenWindow
@@ -70,20 +70,30 @@ class Forced:
     ) -> Aim:
         """The answer as a whole, each of its tokens, or its first one that is not the other answer's."""
         n = len(row.written)
-        names: tuple[str, ...] = (self.writer.text(row.written),)
+        text = self.writer.text(row.written)
+        targets = [TargetSpec(kind="answer", label=text, unit=unit)]
         each = torch.zeros(n, n, 3, device=read.device)
         each[range(n), range(n), ITS if unit == "logit" else LOG] = 1
         if rather_than is not None:
             first = next(k for k in range(n) if row.written[k] != row.others[k])
-            names = (f"{names[0]}-{self.writer.text(self.writer.tokenize_answer(rather_than))}",)
+            contrast = self.writer.text(self.writer.tokenize_answer(rather_than))
+            targets = [replace(targets[0], contrast=contrast)]
             each = torch.zeros_like(each[:1])
             each[0, first, ITS], each[0, first, OTHERS] = 1, -1  # of probabilities the logarithms differ by as much
         elif target == "words":
-            names = tuple(self.writer.text([token]) for token in row.written)
+            targets = [
+                TargetSpec(kind="token", label=self.writer.text([token]), position=k, answer=text, unit=unit)
+                for k, token in enumerate(row.written)
+            ]
         else:
             each = each.sum(0, keepdim=True)
         return Aim(
-            segments=(asked,), rows=(row.example,), names=names, weights=(each,), outputs=self.shown(row, read), **more
+            segments=(asked,),
+            rows=(row.example,),
+            targets=tuple(targets),
+            weights=(each,),
+            outputs=self.shown(row, read),
+            **more,
         )
 
     def shown(self, row: TokenWindow, read: Tensor) -> dict[str, float]:

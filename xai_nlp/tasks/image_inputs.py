@@ -41,10 +41,10 @@ class Sight:
         """The image as an explanation keeps it."""
         return shown(self.image)
 
-    def picture(self, scores: Sequence[float]) -> ImageAttribution:
+    def attribution(self, scores: Sequence[float]) -> ImageAttribution:
         regions = self.regions
         return ImageAttribution(
-            image=self.kept,
+            data=self.kept,
             size=self.image.size,
             boxes=regions.boxes,
             scores=tuple(scores),

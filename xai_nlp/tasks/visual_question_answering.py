@@ -228,16 +228,19 @@ class VisualQuestionAnsweringExplainer(Explainer):
             if not 1 <= one.rank <= len(logits):
                 raise InvalidInput(f"rank is from 1, the model's answer, to {len(logits)}; got {one.rank}.")
             wanted = int(logits.topk(one.rank).indices[-1])
-        name, weights = self._labels.weights(wanted, logits)
+        spec, weights = self._labels.weights(wanted, logits, unit)
+        spec = replace(spec, kind="answer")
         if one.rather_than is not None:
-            other, less = self._labels.weights(one.rather_than, logits)
-            if other == name:
-                raise InvalidInput(f"the contrast compares {name!r} with itself.")
-            name, weights = f"{name}-{other}", weights - less
+            other, less = self._labels.weights(one.rather_than, logits, unit)
+            if spec.contrast is not None or other.contrast is not None:
+                raise InvalidInput("a contrast compares two answers: target='A-B', or target='A', rather_than='B'.")
+            if other.label == spec.label:
+                raise InvalidInput(f"the contrast compares {spec.label!r} with itself.")
+            spec, weights = replace(spec, contrast=other.label), weights - less
         return Aim(
             segments=(one.question,),
             rows=(row.example,),
-            names=(name,),
+            targets=(spec,),
             weights=(weights[None].to(logits.device),),
             link=self._labels.link(unit),
             outputs=self._labels.shown(logits),
