@@ -9,7 +9,7 @@ from tests.models.tiny import ARCHITECTURES, MAX_POSITIONS, tiny
 from xai_nlp.core.result import SPECIAL
 from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 from xai_nlp.models.loading import load_model
-from xai_nlp.models.tokenization import batches, encode, padded
+from xai_nlp.models.tokenization import batches, encode, pad_batch
 
 NAMES = ["input_ids", "attention_mask", "token_type_ids"]
 TEXT = "A gripping,  naïve film — wonderful!"
@@ -73,12 +73,12 @@ def test_lone_surrogates_and_refused_lengths():
 
 def test_padding_fills_and_masks():
     rows = rows_of("bert", ["great", "a dull dull film"])
-    batch = padded(rows, 7, torch.device("cpu"))
+    batch = pad_batch(rows, 7, torch.device("cpu"))
     short = len(rows[0])
     assert batch["input_ids"][0, short:].tolist() == [7] * (len(rows[1]) - short)
     assert batch["attention_mask"].sum(1).tolist() == [short, len(rows[1])]
     with pytest.raises(InvalidInput, match="pad token"):
-        padded(rows, None, torch.device("cpu"))
+        pad_batch(rows, None, torch.device("cpu"))
 
 
 def test_batches_are_sorted_bounded_and_whole():

@@ -25,29 +25,29 @@ class TokenWindow:
     tokens: tuple[str, ...]  # as the tokenizer names them
     offsets: tuple[Span, ...]  # in characters of the token's segment, white space left out
     segment: tuple[int, ...]  # which of the text's segments; SPECIAL for special tokens
-    told: tuple[int, ...] | None = None  # the tokens that an explanation tells of; all of them if None
-    sight: Any = None  # the image that goes with it (tasks.sight.Sight)
-    written: tuple[int, ...] = ()  # the tokens of the answer, in a model that writes it
-    others: tuple[int, ...] = ()  # what those are compared with
+    visible_positions: tuple[int, ...] | None = None  # the tokens that an explanation tells of; all of them if None
+    image: Any = None  # the image that goes with it (tasks.sight.Sight)
+    answer_ids: tuple[int, ...] = ()  # the tokens of the answer, in a model that writes it
+    contrast_ids: tuple[int, ...] = ()  # what those are compared with
 
     @property
-    def shown(self) -> list[int]:
+    def positions(self) -> list[int]:
         """Which tokens an explanation tells of."""
-        return list(range(len(self)) if self.told is None else self.told)
+        return list(range(len(self)) if self.visible_positions is None else self.visible_positions)
 
     def __len__(self) -> int:
         return len(self.offsets)
 
     def visible(self) -> TokenWindow:
         """With the tokens alone that an explanation tells of."""
-        if self.told is None:
+        if self.visible_positions is None:
             return self
         return replace(
             self,
-            tokens=tuple(self.tokens[i] for i in self.told),
-            offsets=tuple(self.offsets[i] for i in self.told),
-            segment=tuple(self.segment[i] for i in self.told),
-            told=None,
+            tokens=tuple(self.tokens[i] for i in self.visible_positions),
+            offsets=tuple(self.offsets[i] for i in self.visible_positions),
+            segment=tuple(self.segment[i] for i in self.visible_positions),
+            visible_positions=None,
         )
 
 
@@ -148,7 +148,7 @@ def _trimmed(text: str, start: int, end: int) -> Span:
     return start, start + len(kept)
 
 
-def padded(rows: Sequence[TokenWindow], pad: int | None, device: torch.device) -> dict[str, Tensor]:
+def pad_batch(rows: Sequence[TokenWindow], pad: int | None, device: torch.device) -> dict[str, Tensor]:
     """Rows side by side, the short ones filled up and masked out: (B, L) each.
 
     Raises InvalidInput for rows of several lengths where there is no pad token.
