@@ -16,7 +16,7 @@ from xai_nlp.core.arrays import Array, AttentionAttribution
 from xai_nlp.core.baselines import BASELINES, Words, text_baseline
 from xai_nlp.core.batching import Batching, Progress
 from xai_nlp.core.image import ImageAttribution
-from xai_nlp.core.result import SPECIAL, Explanation, Explanations
+from xai_nlp.core.result import Explanation, Explanations
 from xai_nlp.core.targets import Target
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import frozen_model
@@ -25,7 +25,7 @@ from xai_nlp.methods import find_method
 from xai_nlp.models.adapter import Adapter
 from xai_nlp.models.layout import text_config
 from xai_nlp.models.loading import LoadedModel
-from xai_nlp.models.tokenization import TokenWindow, batches, encode, pad_batch
+from xai_nlp.models.tokenization import TokenWindow, batches, encode, pad_batch, text_mask
 from xai_nlp.tasks.image_inputs import Seen
 from xai_nlp.tasks.merge_windows import Scored, stitched
 from xai_nlp.tasks.pose import REFERENCE, Batch, Poser
@@ -180,10 +180,7 @@ class Explainer:
 
     def _batch(self, rows: list[TokenWindow]) -> Batch:
         inputs = pad_batch(rows, self.pad, device_of(self.model))
-        movable = torch.zeros_like(inputs["input_ids"], dtype=torch.bool)
-        for b, row in enumerate(rows):
-            movable[b, : len(row)] = torch.tensor([segment != SPECIAL for segment in row.segment])
-        return Batch(rows, inputs, movable)
+        return Batch(rows, inputs, text_mask(rows, device_of(self.model)))
 
     @property
     def _width(self) -> int:
