@@ -28,7 +28,7 @@ def qa(
     """Exact match and F1 over the questions of a file, as SQuAD's official script computes them."""
     from xai_nlp import load
     from xai_nlp.core.batching import progress_bar
-    from xai_nlp.metrics.squad import quality, read_squad
+    from xai_nlp.metrics.squad import read_squad, squad_scores
 
     with told():
         asked = list(read_squad(file))[:most]
@@ -45,6 +45,6 @@ def qa(
                 progress(at + len(part), len(asked))
         if predictions:
             write_whole(predictions, json.dumps(answers, ensure_ascii=False, indent=1).encode())
-        measured = quality(asked, answers)
+        measured = squad_scores(asked, answers)
         counted = f"{measured.questions:,} question{'s' * (measured.questions != 1)}"
         Console().print(f"{counted}: exact match {measured.exact_match:.2f}, F1 {measured.f1:.2f}", highlight=False)

@@ -10,12 +10,12 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b", re.UNICODE)
 
 
-def normalised(answer: str) -> str:
+def normalize_answer(answer: str) -> str:
     """Lower case, without punctuation, articles and surplus white space.
 
     Source: Rajpurkar et al. 2016, sec. 6.1 (arXiv:1606.05250), and its evaluation script.
 
-    >>> normalised("The  Cat's pyjamas!")
+    >>> normalize_answer("The  Cat's pyjamas!")
     'cats pyjamas'
     """
     return " ".join(_ARTICLES.sub(" ", answer.lower().translate(_PUNCTUATION)).split())
@@ -27,4 +27,4 @@ def exact_match(answer: str, golds: Sequence[str]) -> float:
     >>> exact_match("the Norman conquest", ["Norman Conquest", "1066"])
     1.0
     """
-    return float(any(normalised(answer) == normalised(gold) for gold in golds or [""]))
+    return float(any(normalize_answer(answer) == normalize_answer(gold) for gold in golds or [""]))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from xai_nlp.core.answers import exact_match, normalised
+from xai_nlp.core.answers import exact_match, normalize_answer
 from xai_nlp.errors import InvalidInput, UnreadableFile
 
 
@@ -20,7 +20,7 @@ def f1(answer: str, golds: Sequence[str]) -> float:
     >>> f1("in the year 1066", ["1066"])
     0.5
     """
-    return max(_f1(normalised(answer).split(), normalised(gold).split()) for gold in golds or [""])
+    return max(_f1(normalize_answer(answer).split(), normalize_answer(gold).split()) for gold in golds or [""])
 
 
 def _f1(answer: Sequence[str], gold: Sequence[str]) -> float:
@@ -30,7 +30,7 @@ def _f1(answer: Sequence[str], gold: Sequence[str]) -> float:
     return 2 * same / (len(answer) + len(gold))
 
 
-class Asked(NamedTuple):
+class SquadQuestion(NamedTuple):
     """A question of a SQuAD file."""
 
     id: str
@@ -40,7 +40,7 @@ class Asked(NamedTuple):
     starts: tuple[int, ...]  # where each stands in the context
 
 
-def read_squad(path: str | os.PathLike[str]) -> Iterator[Asked]:
+def read_squad(path: str | os.PathLike[str]) -> Iterator[SquadQuestion]:
     """The questions of a file in SQuAD's format, version 1 or 2. Raises UnreadableFile."""
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))["data"]
@@ -48,7 +48,7 @@ def read_squad(path: str | os.PathLike[str]) -> Iterator[Asked]:
             for paragraph in article["paragraphs"]:
                 for asked in paragraph["qas"]:
                     answers = [] if asked.get("is_impossible") else asked["answers"]
-                    yield Asked(
+                    yield SquadQuestion(
                         str(asked["id"]),
                         asked["question"],
                         paragraph["context"],
@@ -60,7 +60,7 @@ def read_squad(path: str | os.PathLike[str]) -> Iterator[Asked]:
 
 
 @dataclass(frozen=True)
-class Quality:
+class SquadScores:
     """How well questions were answered, in percent."""
 
     exact_match: float
@@ -68,11 +68,11 @@ class Quality:
     questions: int
 
 
-def quality(asked: Sequence[Asked], answers: Mapping[str, str]) -> Quality:
+def squad_scores(asked: Sequence[SquadQuestion], answers: Mapping[str, str]) -> SquadScores:
     """Exact match and F1 over all questions; one without an answer counts as wrong. Raises InvalidInput for none."""
     if not asked:
         raise InvalidInput("there is nothing to evaluate: no questions were given.")
     pairs = [(answers.get(a.id), a.answers) for a in asked]
     exact = sum(exact_match(answer, golds) for answer, golds in pairs if answer is not None)
     overlap = sum(f1(answer, golds) for answer, golds in pairs if answer is not None)
-    return Quality(100 * exact / len(pairs), 100 * overlap / len(pairs), len(pairs))
+    return SquadScores(100 * exact / len(pairs), 100 * overlap / len(pairs), len(pairs))

@@ -143,7 +143,7 @@ class Poser:
     def _root(self) -> nn.Module:
         """Where attention is looked at: where words and image are in one sequence, not where the image is alone."""
         seen = self.batch.seen
-        return self.adapter.model if seen is None or seen.places is None else self.adapter.trunk
+        return self.adapter.model if seen is None or seen.places is None else self.adapter.text_stack
 
     @property
     def read_attention(self) -> tuple[int, ...]:
@@ -201,7 +201,7 @@ class Poser:
     def _weighed(self, k: int, normalised: bool) -> Tensors:
         """Probabilities (B, H, Q, K), each head's values as its layer gives them out (B, H, K, D), what else enters the
         sum (B, Q, D), and what the layer norm multiplies the sum by (B, Q)."""
-        projection, block = self.adapter.inside(k, "projection"), self.adapter.layer(k)
+        projection, block = self.adapter.submodule(k, "projection"), self.adapter.layer(k)
         entering, gathered = replace(block, side="input"), replace(projection, side="input")
         own = replace(self.attention, numbers=self.own[k : k + 1])
         with torch.no_grad():
@@ -214,7 +214,7 @@ class Poser:
             vectors = torch.einsum("bkhe,hed->bhkd", values.unflatten(-1, (H, -1)), heads)
             enters, scale = residual[0], probabilities.new_ones(B, Q)
             if normalised:
-                norm = self.adapter.inside(k, "norm")
+                norm = self.adapter.submodule(k, "norm")
                 ((summed, *_),) = evaluate_sites([replace(norm, side="input")], self.plain)
                 module: Any = norm.module
                 epsilon = getattr(module, "variance_epsilon", None) or module.eps  # DeBERTa has a name of its own
