@@ -23,6 +23,7 @@ from xai_nlp.viz.wording import (
     method_name,
     output_text,
     segment_names,
+    target_name,
     unexplained,
 )
 
@@ -90,16 +91,16 @@ def _lines(words: Explanation) -> Iterator[RenderableType]:
     if strongest(words):
         yield Text()
         yield _bars([(words.scores[i], words.tokens[i]) for i in strongest(words, TOP)], words)
-    if words.picture:
+    if words.image:
         yield Text()
         if words.shares:
             yield Text(f"{percent(words.shares['image'])} of all that was scored lies in the image", style="bold")
-        regions = strongest_regions(words.picture, TOP)
-        yield _bars([(words.picture.scores[r], words.picture.names[r]) for r in regions], words)
+        regions = strongest_regions(words.image, TOP)
+        yield _bars([(words.image.scores[r], words.image.names[r]) for r in regions], words)
 
 
 def _summary(words: Explanation) -> str:
-    parts = [method_name(words), f"target {words.target}", f"baseline {words.baseline}"]
+    parts = [method_name(words), f"target {target_name(words.target)}", f"baseline {words.baseline}"]
     if words.model:
         parts.insert(0, words.model)
     if words.outputs:
@@ -130,7 +131,7 @@ def _specials(words: Explanation) -> Text:
 
 
 def _legend(words: Explanation) -> Text:
-    largest, per = peak(all_scores(words)), "per word and region" if words.picture else "per word"
+    largest, per = peak(all_scores(words)), "per word and region" if words.image else "per word"
     if not largest:
         return Text("every score is 0: nothing counts for or against", style=SOFT)
     text = Text("against ", style=SOFT)

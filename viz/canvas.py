@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from xai_nlp.core.files import write_whole
 from xai_nlp.errors import InvalidInput
 from xai_nlp.viz.scale import LIGHT, RGB
 from xai_nlp.viz.sheet import WIDTH
@@ -48,7 +50,8 @@ def save_figure(draw: Callable[[], Figure], path: str | os.PathLike[str]) -> Non
     stamp: dict[str, Any] = {"Date": None, "Creator": None} if suffix == ".svg" else {"Software": None}
     # Settings of the user's own, such as a cropped bounding box, would change what is written.
     with rc_context({"svg.hashsalt": "xai_nlp", "svg.fonttype": "path", "savefig.bbox": None}):
-        figure.savefig(path, format=suffix[1:], dpi=dpi, metadata=stamp, facecolor="white")
+        figure.savefig(content := io.BytesIO(), format=suffix[1:], dpi=dpi, metadata=stamp, facecolor="white")
+    write_whole(path, content.getvalue())
 
 
 def colour_map() -> Colormap:

@@ -31,19 +31,9 @@ class Entry:
     strongest: str  # word
 
 
-def entry(
-    number: int,
-    items: Sequence[Explanation],
-    words: Sequence[Explanation],
-    gold: str | None = None,
-    right: bool | None = None,
-) -> Entry:
-    """The line of an example. number: its place, from 1; words: its explanations over words.
-
-    gold, right: what is right, and whether the model said it; where not given, what the explanation knows.
-    """
+def entry(number: int, items: Sequence[Explanation], words: Sequence[Explanation]) -> Entry:
+    """The line of an example. number: its place, from 1; words: its explanations over words."""
     first = items[0]
-    told = gold_of(first) if gold is None else gold
     size = max(peak(all_scores(merged)) for merged in words)
     foremost = strongest(words[0], 1) if words[0].tokens else []
     return Entry(
@@ -52,8 +42,8 @@ def entry(
         prediction=first.prediction,
         output=output_text(first, first.prediction) if first.outputs else "",
         level=first.outputs.get(first.prediction, 0.0),
-        gold=told,
-        right=(first.prediction in told.split(" / ") if told else None) if right is None else right,
+        gold=gold_of(first),
+        right=first.correct,
         largest=with_unit(unsigned(size), first.unit),
         size=size,
         strongest=words[0].tokens[foremost[0]] if foremost else "",

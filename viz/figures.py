@@ -90,7 +90,7 @@ def decoded(picture: ImageAttribution) -> np.ndarray:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(picture.image)) as image:
+        with Image.open(io.BytesIO(picture.data)) as image:
             return np.asarray(image.convert("RGB"))
     except (OSError, ValueError, SyntaxError) as error:
         raise UnreadableFile(f"the image of this explanation cannot be drawn: {error}.") from None
@@ -117,9 +117,9 @@ def region_map(picture: ImageAttribution, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _picture(explanation: Explanation) -> ImageAttribution:
-    if explanation.picture is None:
+    if explanation.image is None:
         raise InvalidInput("this explanation has no image; explain a question about one with image=….")
-    return explanation.picture
+    return explanation.image
 
 
 def _suited(method: str, options: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def _lines(explanation: Explanation) -> Iterator[RenderableType]:
         kind = "" if name == "self" else f"{name}: "
         unit = f", {stack.unit}" if stack.unit else ""
         yield Text(f"{kind}what each head carries ({stack.method.replace('_', ' ')}{unit})", style="bold")
-        yield Text(PEAKED if stack.weights else SUMS, style=SOFT)
+        yield Text(PEAKED if stack.row_stochastic else SUMS, style=SOFT)
         yield _grid(stack)
         if stack.residuals:
             worst = max(stack.residuals, key=abs)

@@ -84,8 +84,8 @@ class Seen:
 
 def source(picture: ImageAttribution) -> str:
     """The image as a data URL."""
-    kind = next((name for start, name in PLAIN.items() if picture.image.startswith(start)), "png")
-    return f"data:image/{kind};base64,{base64.b64encode(picture.image).decode('ascii')}"
+    kind = next((name for start, name in PLAIN.items() if picture.data.startswith(start)), "png")
+    return f"data:image/{kind};base64,{base64.b64encode(picture.data).decode('ascii')}"
 
 
 def seen(item: Explanation, words: Explanation, own: float, shared: float) -> Seen | None:
@@ -93,7 +93,7 @@ def seen(item: Explanation, words: Explanation, own: float, shared: float) -> Se
 
     own: the largest |score| of words and regions of this explanation; shared: of all with its unit.
     """
-    picture = item.picture
+    picture = item.image
     if picture is None:
         return None
     places, largest = ranks(picture.scores), peak(picture.scores)
@@ -218,11 +218,11 @@ def region_tables(
     """One table for all that cut the image alike; with `top`, only the regions that are strongest in one of them."""
     alike: dict[object, list[int]] = {}
     for n, item in enumerate(items):
-        if item.picture:
-            alike.setdefault((item.picture.boxes, item.picture.grid), []).append(n)
+        if item.image:
+            alike.setdefault((item.image.boxes, item.image.grid), []).append(n)
     tables = []
     for same in alike.values():
-        pictures = [picture for n in same if (picture := items[n].picture)]
+        pictures = [picture for n in same if (picture := items[n].image)]
         order: Sequence[int] = range(len(pictures[0].scores))
         if top is not None:
             scored = [(p.scores, own[n], strongest_regions(p, top)) for p, n in zip(pictures, same, strict=True)]
@@ -260,12 +260,12 @@ def _shares(item: Explanation) -> tuple[Share, ...]:
 def _links(item: Explanation) -> np.ndarray | None:
     """What each token drew from each region, (tokens, regions): summed over layers and heads; weights averaged."""
     stack = item.attention.get("image")
-    if stack is None or stack.queries is not None or item.picture is None:
+    if stack is None or stack.queries is not None or item.image is None:
         return None
     scores = stack.scores.numpy()
-    if scores.shape[2:] != (len(item.tokens), len(item.picture.scores)):
+    if scores.shape[2:] != (len(item.tokens), len(item.image.scores)):
         return None
-    return scores.mean((0, 1), dtype=np.float64) if stack.weights else scores.sum((0, 1), dtype=np.float64)
+    return scores.mean((0, 1), dtype=np.float64) if stack.row_stochastic else scores.sum((0, 1), dtype=np.float64)
 
 
 def _how(item: Explanation) -> str:
@@ -273,15 +273,15 @@ def _how(item: Explanation) -> str:
     if stack is None:
         return ""
     method = stack.method.replace("_", " ")
-    if stack.weights:
+    if stack.row_stochastic:
         return f"{method}, mean over layers and heads"
     return f"{method}, {stack.unit + ', ' if stack.unit else ''}summed over layers and heads"
 
 
 def _linked(words: Explanation) -> tuple[Linked, ...]:
     links = _links(words)
-    assert links is not None and words.picture is not None
-    largest, names = peak(links.flat), words.picture.names
+    assert links is not None and words.image is not None
+    largest, names = peak(links.flat), words.image.names
     found = []
     for word, line, segment in zip(words.tokens, links.tolist(), words.segment, strict=True):
         order = sorted((r for r, n in enumerate(line) if n), key=lambda r: -abs(line[r]))[:LINKED]
@@ -294,5 +294,5 @@ def _json(item: Explanation, links: np.ndarray) -> str:
     """What the script needs to colour regions by a word; nothing in it can end its element."""
     stack = item.attention["image"]
     rows = [[float(f"{n:.3g}") for n in row] for row in links.tolist()]
-    told = {"unit": stack.unit, "weights": stack.weights, "rows": rows}
+    told = {"unit": stack.unit, "weights": stack.row_stochastic, "rows": rows}
     return json.dumps(told, separators=(",", ":")).replace("<", r"\u003c").replace(">", r"\u003e")

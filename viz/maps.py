@@ -105,14 +105,14 @@ def head_numbers(stack: AttentionAttribution) -> np.ndarray:
     Weights add up to the number of tokens in every head; there it is how peaked they are, the largest weight of each
     query, averaged: 1 where every token looks at one other, 1/K where all look everywhere alike.
     """
-    return stack.scores.numpy().max(3).mean(2, dtype=np.float64) if stack.weights else stack.heads()
+    return stack.scores.numpy().max(3).mean(2, dtype=np.float64) if stack.row_stochastic else stack.heads()
 
 
 def _stack(name: str, stack: AttentionAttribution, words: Explanation, levels: int) -> Stack:
     heads = head_numbers(stack)
     largest = peak(heads.flat)
     many = heads.shape[1] > 1
-    sums = stack.weights is False
+    sums = stack.row_stochastic is False
     lines = []
     for layer, row in zip(stack.layers, heads, strict=True):
         cells = [_short(float(n), largest) for n in row]

@@ -58,12 +58,12 @@ def packed(stack: AttentionAttribution, levels: int) -> dict[str, object]:
     for layer in scores:
         total = layer.sum(0, dtype=np.float64)
         whole += total
-        planes = [] if heads == 1 else [(total / heads if stack.weights else total).astype(np.float32)]
+        planes = [] if heads == 1 else [(total / heads if stack.row_stochastic else total).astype(np.float32)]
         found, stream = _streamed([*planes, *layer], levels)
         peaks.append(found)
         streams.append(stream)
     everywhere = None
-    if count > 1 and not stack.weights:
+    if count > 1 and not stack.row_stochastic:
         (peak,), stream = _streamed([whole.astype(np.float32)], levels)
         everywhere = {"peak": peak, "stream": stream}
     return {"levels": levels, "peaks": peaks, "streams": streams, "everywhere": everywhere}
@@ -85,7 +85,7 @@ def numbers_of(item: Explanation, words: Explanation, levels: Mapping[str, int])
             "layers": stack.layers,
             "heads": stack.scores.shape[1],
             "unit": stack.unit,
-            "weights": stack.weights,
+            "weights": stack.row_stochastic,
             "queries": stack.queries,
             "keys": stack.keys,
             **packed(stack, levels[name]),

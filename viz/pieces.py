@@ -100,7 +100,7 @@ def _trimmed(span: Span, text: str) -> Span:
 
 def all_scores(explanation: Explanation) -> tuple[float, ...]:
     """Those of the tokens and of the image's regions, which are on one scale."""
-    return explanation.scores + (explanation.picture.scores if explanation.picture else ())
+    return explanation.scores + (explanation.image.scores if explanation.image else ())
 
 
 def ranks(scores: Sequence[float]) -> list[int]:

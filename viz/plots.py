@@ -14,7 +14,7 @@ from xai_nlp.viz.maps import head_numbers
 from xai_nlp.viz.pieces import strongest
 from xai_nlp.viz.scale import LIGHT
 from xai_nlp.viz.sheet import WIDTH, Box, Sheet, Stroke, Words
-from xai_nlp.viz.wording import headline, method_name
+from xai_nlp.viz.wording import headline, method_name, target_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,7 +79,7 @@ def draw_layers(explanation: Explanation, ax: Axes) -> None:
     _draw_map(ax, explanation.layers.numpy(), explanation.unit)
     _name_axes(ax, explanation.tokens, [f"layer {k}" for k in range(len(explanation.layers))])
     ax.invert_yaxis()
-    ax.set_title(drawable(f"{headline(explanation)}  {explanation.target}"), **worded(loc="left"))
+    ax.set_title(drawable(f"{headline(explanation)}  {target_name(explanation.target)}"), **worded(loc="left"))
 
 
 def draw_heads(explanation: Explanation, ax: Axes, *, stack: str = "self") -> None:
@@ -109,7 +109,7 @@ def draw_attention(
         if wanted is not None and not 0 <= wanted < count:
             raise InvalidInput(f"{name} {wanted} does not exist; there are {count}, counted from 0.")
     chosen = scores[slice(None) if layer is None else [layer]][:, slice(None) if head is None else [head]]
-    _draw_map(ax, chosen.mean((0, 1)) if found.weights else chosen.sum((0, 1)), found.unit)
+    _draw_map(ax, chosen.mean((0, 1)) if found.row_stochastic else chosen.sum((0, 1)), found.unit)
     _name_axes(ax, found.keys or explanation.tokens, found.queries or explanation.tokens)
     where = "all layers" if layer is None else found.layers[layer]
     ax.set_title(drawable(f"{where}, {'all heads' if head is None else f'head {head}'}"), **worded(loc="left"))

@@ -18,13 +18,13 @@ from xai_nlp.viz.image import Seen, seen
 from xai_nlp.viz.pieces import all_scores, strongest
 from xai_nlp.viz.scale import peak
 from xai_nlp.viz.strips import Legend, Mark, scale_key, shared_legends, shared_peaks, strip
-from xai_nlp.viz.synopsis import Gold, Synopsis, synopsis
+from xai_nlp.viz.synopsis import Synopsis, synopsis
 from xai_nlp.viz.view import names_of
-from xai_nlp.viz.wording import Fact, gold_of, method_name, plain, shortened, unexplained
+from xai_nlp.viz.wording import Fact, method_name, plain, shortened, unexplained
 
 TOLD = 5  # strongest words named under an example
 #: Entries of `params` that say how a run went, not how it was set up.
-FOUND = ("gold", "names", "steps_used", "windows", "answer_score", "no_answer_score")
+FOUND = ("names", "steps_used", "windows", "answer_score", "no_answer_score")
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,12 @@ class Report:
 def report(
     explanations: Sequence[Explanation],
     *,
-    golds: Sequence[Gold | None] = (),
     title: str = "",
     data: str = "",
     date: str = "",
 ) -> str:
     """A report as one HTML file under a strict content policy: same input, same bytes.
 
-    golds: for each explanation what is right, where it is known (else what it knows itself).
     data: what was explained, in a few words.
     Raises InvalidInput for no explanations, or explanations of several tasks.
     """
@@ -82,32 +80,25 @@ def report(
             f"a report is about explanations of one task; got {' and '.join(map(plain, tasks)) or 'none'}. "
             "Write one for each."
         )
-    known = [gold or _known(item) for gold, item in zip(golds or [None] * len(items), items, strict=True)]
-    told = _report(items, known, title, data, date)
+    told = _report(items, title, data, date)
     return written("report.html", report=told, level=1, **sealed("report.css"))
 
 
-def _known(item: Explanation) -> Gold | None:
-    """What an explanation itself knows to be right."""
-    labels = tuple(gold_of(item).split(" / ")) if gold_of(item) else ()
-    return Gold(labels, item.prediction in labels) if labels else None
-
-
-def _report(items: list[Explanation], golds: list[Gold | None], title: str, data: str, date: str) -> Report:
+def _report(items: list[Explanation], title: str, data: str, date: str) -> Report:
     words = [item.words() for item in items]
     peaks = shared_peaks(words, [peak(all_scores(merged)) for merged in words])
     inputs: dict[object, list[int]] = {}
     for n, item in enumerate(items):
-        inputs.setdefault((item.segments, item.picture and item.picture.image), []).append(n)
+        inputs.setdefault((item.segments, item.image and item.image.data), []).append(n)
     examples = tuple(
-        _example(number, [items[n] for n in same], [words[n] for n in same], golds[same[0]], peaks)
+        _example(number, [items[n] for n in same], [words[n] for n in same], peaks)
         for number, same in enumerate(inputs.values(), start=1)
     )
     about = plain(items[0].task)
     return Report(
         title=title or f"{about[0].upper()}{about[1:]}: {len(examples)} explained",
         cover=tuple(_cover(items, len(examples), data, date)),
-        synopsis=synopsis(items, golds, [same[0] for same in inputs.values()]),
+        synopsis=synopsis(items, [same[0] for same in inputs.values()]),
         examples=examples,
         legends=shared_legends(words, peaks),
         labels=tuple(sorted({example.entry.prediction for example in examples})),
@@ -119,12 +110,10 @@ def _example(
     number: int,
     items: Sequence[Explanation],
     words: Sequence[Explanation],
-    gold: Gold | None,
     peaks: Mapping[str, float],
 ) -> Example:
-    told = " / ".join(label or "no answer" for label in gold.labels) if gold else None
     return Example(
-        entry=entry(number, items, words, told, gold.right if gold else None),
+        entry=entry(number, items, words),
         rows=tuple(
             _shown(name, item, merged, peaks) for name, item, merged in zip(names_of(items), items, words, strict=True)
         ),

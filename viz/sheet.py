@@ -9,7 +9,7 @@ from xai_nlp.core.result import Explanation
 from xai_nlp.viz.digits import MINUS, percent, signed, unsigned
 from xai_nlp.viz.pieces import Piece, all_scores, apart, in_answer, pieces
 from xai_nlp.viz.scale import LIGHT, RGB, peak
-from xai_nlp.viz.wording import NO_PROMISE, headline, method_name, segment_names, unexplained
+from xai_nlp.viz.wording import NO_PROMISE, headline, method_name, segment_names, target_name, unexplained
 
 WIDTH = 8.0  # inches, as all lengths here but font sizes
 MARGIN = 0.4
@@ -95,7 +95,7 @@ class Sheet:
     def _head(self) -> None:
         self._line(headline(self.words), LARGE, LIGHT.ink, bold=True)
         self.y -= 0.06
-        about = f"{method_name(self.words)} · target {self.words.target} · baseline {self.words.baseline}"
+        about = f"{method_name(self.words)} · target {target_name(self.words.target)} · baseline {self.words.baseline}"
         self._line(about, SMALL, LIGHT.soft)
         self.y += 0.1
 
@@ -126,9 +126,9 @@ class Sheet:
 
     def _image(self) -> None:
         """The image and its regions beside each other, as large as fits."""
-        if self.words.picture is None:
+        if self.words.image is None:
             return
-        across, down = self.words.picture.size
+        across, down = self.words.image.size
         width = (WIDTH - 2 * MARGIN - ASIDE) / 2
         height = min(width * down / across, TALLEST)
         for n, view in enumerate(("original_image", "regions")):
@@ -150,9 +150,7 @@ class Sheet:
             self.x += 2 * BLANK
             unit = f"unit: {self.words.unit}" if self.words.unit else "no unit"
             self._word(
-                self.drawable(
-                    f"+{unsigned(self.peak)} for · {unit}, per word{' and region' * bool(self.words.picture)}"
-                ),
+                self.drawable(f"+{unsigned(self.peak)} for · {unit}, per word{' and region' * bool(self.words.image)}"),
                 SMALL,
                 colour=LIGHT.soft,
             )

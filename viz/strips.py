@@ -64,7 +64,7 @@ def own_peaks(item: Explanation, words: Explanation) -> tuple[float, float]:
     With an image there is one scale for words, tokens and regions: its regions do not change when tokens are shown.
     """
     found = peak(all_scores(words)), peak(all_scores(item))
-    return found if item.picture is None else (max(found),) * 2
+    return found if item.image is None else (max(found),) * 2
 
 
 def shared_peaks(explanations: Sequence[Explanation], own: Sequence[float]) -> dict[str, float]:

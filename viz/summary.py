@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from xai_nlp.core.result import SPECIAL, Explanation
 from xai_nlp.viz.maps import head_numbers
-from xai_nlp.viz.wording import contrast_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,9 +104,10 @@ def label_of(item: Explanation) -> str:
 
     Answers of that kind differ from example to example, so listing words under each would say nothing.
     """
-    if item.task == "question-answering" and contrast_of(item) is None:
-        return item.target.partition(" ")[0] if item.target.startswith(("start", "end")) else "the answer"
-    return item.target
+    kind = item.target.kind
+    if kind in ("start", "end", "span"):
+        return "the answer" if kind == "span" else kind
+    return item.target.label if kind == "token" else str(item.target)
 
 
 def word_effects(items: Sequence[Explanation], least: int = 2) -> dict[str, LabelWords]:

@@ -27,14 +27,6 @@ WORDS = 12  # of each label
 
 
 @dataclass(frozen=True)
-class Gold:
-    """What is right for an explanation's example: the labels or answers that count, and whether the model gave one."""
-
-    labels: tuple[str, ...]
-    right: bool
-
-
-@dataclass(frozen=True)
 class WordLine:
     """A word, what it brought on average, and how sure that is."""
 
@@ -86,20 +78,20 @@ class Synopsis:
     heads: tuple[Heads, ...]
 
 
-def synopsis(items: Sequence[Explanation], golds: Sequence[Gold | None], firsts: Sequence[int]) -> Synopsis:
+def synopsis(items: Sequence[Explanation], firsts: Sequence[int]) -> Synopsis:
     """What explanations say together. firsts: the first explanation of each example."""
     models = list(dict.fromkeys(item.model for item in items))
-    judged = {model: _judged(items, golds, model) for model in models}
+    judged = {model: _judged(items, model) for model in models}
     facts = [Fact(f"{len(firsts):,}", "example" if len(firsts) == 1 else "examples")]
-    for model, pairs in judged.items():
-        if pairs:
-            right = proportion(sum(gold.right for _, gold in pairs), len(pairs))
+    for model, known in judged.items():
+        if known:
+            right = proportion(sum(bool(item.correct) for item in known), len(known))
             whose = f" of {model}" if len(models) > 1 else ""
             facts.append(Fact(percent(right.mean), f"right{whose}: {_range(right, percent)} of {right.count:,} judged"))
     facts += _left(items)
     tables = []
-    for model, pairs in judged.items():
-        found = confusion((gold.labels[0], item.prediction) for item, gold in pairs) if _labels(items) else None
+    for model, known in judged.items():
+        found = confusion(map(_right_and_predicted, known)) if _labels(items) else None
         if found:
             tables.append((model if len(models) > 1 else "", found, max(map(max, found.counts))))
     return Synopsis(
@@ -116,13 +108,17 @@ def _labels(items: Sequence[Explanation]) -> bool:
     return items[0].task == "text-classification"
 
 
-def _judged(items: Sequence[Explanation], golds: Sequence[Gold | None], model: str) -> list[tuple[Explanation, Gold]]:
-    """One pair for each example of the model that has a gold label, however many explanations it has."""
-    found: dict[object, tuple[Explanation, Gold]] = {}
-    for item, gold in zip(items, golds, strict=True):
-        if gold is not None and item.model == model:
-            found.setdefault((item.segments, item.picture and item.picture.image), (item, gold))
+def _judged(items: Sequence[Explanation], model: str) -> list[Explanation]:
+    """One explanation for each example of the model whose right label is known, however many the example has."""
+    found: dict[object, Explanation] = {}
+    for item in items:
+        if item.gold and item.model == model:
+            found.setdefault((item.segments, item.image and item.image.data), item)
     return list(found.values())
+
+
+def _right_and_predicted(item: Explanation) -> tuple[str, str]:
+    return item.prediction if item.correct else item.gold[0], item.prediction
 
 
 def _left(items: Sequence[Explanation]) -> list[Fact]:

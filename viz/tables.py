@@ -124,9 +124,9 @@ def balance(words: Explanation) -> Table | None:
     plain = [score for score, s in zip(words.scores, words.segment, strict=True) if s != SPECIAL]
     special = math.fsum(words.scores) - math.fsum(plain)
     regions = {}
-    if words.picture:
-        regions["regions for"] = math.fsum(score for score in words.picture.scores if score > 0)
-        regions["regions against"] = math.fsum(score for score in words.picture.scores if score < 0)
+    if words.image:
+        regions["regions for"] = math.fsum(score for score in words.image.scores if score > 0)
+        regions["regions against"] = math.fsum(score for score in words.image.scores if score < 0)
     parts = {
         "words for": math.fsum(score for score in plain if score > 0),
         "words against": math.fsum(score for score in plain if score < 0),

@@ -16,11 +16,10 @@ from xai_nlp.viz.wording import (
     ANSWERING,
     NO_PROMISE,
     Fact,
-    answer_text,
-    contrast_of,
     explained_fact,
     gives_probabilities,
     gold_of,
+    labels_of,
     layer_of,
     method_name,
     output_text,
@@ -29,6 +28,7 @@ from xai_nlp.viz.wording import (
     quoted,
     shortened,
     steps_used,
+    target_name,
     unexplained,
     windows_used,
 )
@@ -39,7 +39,7 @@ LABELS = 8  # outputs shown with a bar
 #: What may differ between explanations of one text, and how it reads.
 DIFFERENCES: dict[str, Callable[[Explanation], str]] = {
     "method": method_name,
-    "target": lambda item: item.target,
+    "target": lambda item: target_name(item.target),
     "model": lambda item: item.model,
     "baseline": lambda item: f"baseline {item.baseline}",
     "seed": lambda item: f"seed {item.seed}",
@@ -118,7 +118,7 @@ def view(explanations: Sequence[Explanation]) -> View:
     words = {id(item): item.words() for item in items}
     texts: dict[tuple[object, ...], list[Explanation]] = {}
     for item in items:
-        texts.setdefault((item.segments, item.picture and item.picture.image), []).append(item)
+        texts.setdefault((item.segments, item.image and item.image.data), []).append(item)
     whole = [words[id(item)] for item in items]
     own = [own_peaks(item, merged) for item, merged in zip(items, whole, strict=True)]
     peaks = (
@@ -140,7 +140,7 @@ def view(explanations: Sequence[Explanation]) -> View:
         legends=legends if two_views else legends[:1],
         two_views=two_views,
         several=len(items) > 1,
-        pictured=any(item.picture for item in items),
+        pictured=any(item.image for item in items),
         footer=tuple(_footer(items)),
         labels=tuple(sorted({group.prediction for group in groups})),
         judged=any(group.entry.gold for group in groups),
@@ -173,7 +173,7 @@ def _group(
     rows = tuple(
         Row(
             name=name,
-            kind=item.target.split()[0] if item.target.split()[:1] in (["start"], ["end"]) else "",
+            kind=item.target.kind if item.target.kind in ("start", "end") else "",
             words=strip(merged, largest, word_peaks, item.word_groups()),
             tokens=strip(item, largest_token, token_peaks) if merged.offsets != item.offsets else None,
             asked=item.task == "visual-question-answering",
@@ -188,7 +188,7 @@ def _group(
         for name, item, merged, (largest, largest_token) in zip(names, items, words, own, strict=True)
     )
     ranked = sorted(first.outputs, key=lambda label: -first.outputs[label])
-    listed = [label for place, label in enumerate(ranked) if place < LABELS or label in _asked(first)]
+    listed = [label for place, label in enumerate(ranked) if place < LABELS or label in labels_of(first.target)]
     return Group(
         entry=entry(number, items, words),
         question=question(first),
@@ -217,31 +217,25 @@ def names_of(items: Sequence[Explanation]) -> list[str]:
     return [name if names.count(name) == 1 else f"{name} ({n})" for n, name in enumerate(names, start=1)]
 
 
-def _asked(item: Explanation) -> tuple[str, ...]:
-    if item.task.endswith("question-answering"):
-        return contrast_of(item) or (answer_text(item),)
-    return contrast_of(item) or (item.target,)
-
-
 def _output(item: Explanation, label: str) -> Output:
     hundredths = round(100 * item.outputs[label]) if gives_probabilities(item) else None
-    return Output(label or "no answer", output_text(item, label), hundredths, label in _asked(item))
+    return Output(label or "no answer", output_text(item, label), hundredths, label in labels_of(item.target))
 
 
 def _facts(items: Sequence[Explanation]) -> list[Fact]:
     """The facts of one text: what the model said, how much was explained, what was left over."""
     first = items[0]
     facts = []
-    if first.picture and first.segments and first.outputs and first.task in ANSWERING:
+    if first.image and first.segments and first.outputs and first.task in ANSWERING:
         whose = "the model’s answer" if len(first.outputs) > 1 else "the answer"  # a written one may have been given
         facts.append(Fact(shortened(first.prediction), f"{whose} to {quoted(shortened(first.segments[0]))}"))
     if first.outputs:
         name = "probability" if gives_probabilities(first) else "output"
-        told = _asked(first)[0] if first.task.endswith("question-answering") else first.prediction
+        told = labels_of(first.target)[0] if first.task.endswith("question-answering") else first.prediction
         if told in first.outputs:
             facts.append(Fact(output_text(first, told), f"{name} of {shortened(told) or 'no answer'}"))
     if gold := gold_of(first):
-        facts.append(Fact(shortened(gold), "is right", "good" if first.prediction in gold.split(" / ") else "poor"))
+        facts.append(Fact(shortened(gold), "is right", "good" if first.correct else "poor"))
     if len(items) == 1:
         facts.append(explained_fact(first))
         if left := unexplained(first):
@@ -255,21 +249,21 @@ def _facts(items: Sequence[Explanation]) -> list[Fact]:
     else:
         facts.append(Fact(str(len(items)), f"explanations of this {_thing(first)}"))
     special = first.segment.count(SPECIAL)
-    if not first.picture:
+    if not first.image:
         facts.append(Fact(str(len(first.tokens)), f"tokens, {special} of them special" if special else "tokens"))
     return facts
 
 
 def _thing(item: Explanation) -> str:
     """What is explained: an answer about an image, an image, or a text."""
-    if item.picture is None:
+    if item.image is None:
         return "text"
     return "answer" if item.task in ANSWERING else "example"
 
 
 def _things(items: Sequence[Explanation]) -> str:
     """What each of several is."""
-    things = {"question" if item.picture and item.task in ANSWERING else _thing(item) for item in items}
+    things = {"question" if item.image and item.task in ANSWERING else _thing(item) for item in items}
     return things.pop() if len(things) == 1 else "example" if things - {"question", "text"} else "text"
 
 
@@ -304,7 +298,7 @@ def _meta(items: Sequence[Explanation]) -> list[tuple[str, str]]:
         ("task", lambda item: plain(item.task)),
         ("model", lambda item: item.model),
         ("method", method_name),
-        ("target", lambda item: item.target),
+        ("target", lambda item: target_name(item.target)),
         ("layer", layer_of),
         ("baseline", lambda item: item.baseline),
     ]

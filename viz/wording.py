@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from xai_nlp.core.result import Explanation
+from xai_nlp.core.result import Explanation, TargetSpec
 from xai_nlp.viz.digits import percent, signed, unsigned, with_unit
 
 #: What the two texts of a pair are called, by task; inference is recognised by its labels.
@@ -33,8 +33,8 @@ def plain(name: str) -> str:
 
 
 def gold_of(explanation: Explanation) -> str:
-    """What is right, several answers with " / " between; "" where nobody said."""
-    return str(explanation.params.get("gold", ""))
+    """The right labels or answers with " / " between; "" where they are not known."""
+    return " / ".join(label or "no answer" for label in explanation.gold)
 
 
 def method_name(explanation: Explanation) -> str:
@@ -42,59 +42,32 @@ def method_name(explanation: Explanation) -> str:
     return explanation.method.replace("_", " ")
 
 
-def contrast_of(explanation: Explanation) -> tuple[str, str] | None:
-    """The two labels of a contrast such as `POSITIVE-NEGATIVE`; None if the target is one label.
-
-    A label may hold a hyphen itself (`non-toxic`), so only a cut between two known labels counts.
-    """
-    target, labels = explanation.target, explanation.outputs
-    if target in labels:
-        return None
-    cuts = [(target[:i], target[i + 1 :]) for i, character in enumerate(target) if character == "-"]
-    return next(((a, b) for a, b in cuts if a in labels and b in labels), None)
-
-
 def question(explanation: Explanation) -> tuple[str, str, str]:
-    """The headline as (before, what, after), so that a page can set the middle off."""
-    if explanation.task in ANSWERING and explanation.outputs:
-        return "Why ", *_about_an_answer(explanation)
-    if contrast := contrast_of(explanation):
-        return "Why ", contrast[0], f" rather than {contrast[1]}?"
-    if explanation.task == "question-answering" and explanation.outputs:
-        _, versus, other = explanation.target.partition(" rather than ")
-        return "Why ", quoted(answer_text(explanation)), f"{versus}{other}?"
-    return "Why ", explanation.target, "?"
+    """The headline as (before, target, after), so that a page can set the middle off."""
+    target = explanation.target
+    name = str if target.kind in ("label", "output") else quoted
+    if target.kind == "token":
+        return "Why ", quoted(target.label), f" in {quoted(target.answer)}?"
+    versus = "" if target.contrast is None else f" rather than {name(target.contrast)}"
+    return "Why ", name(target.label), f"{versus}?"
 
 
-def _about_an_answer(explanation: Explanation) -> tuple[str, str]:
-    """An answer, one rather than another, or one word of it."""
-    target, answer = explanation.target, answer_text(explanation)
-    _, _, other = target.partition(" rather than ")
-    if known := contrast_of(explanation):
-        other = known[1]
-    elif target.startswith(f"{answer}-"):  # of a written answer: the other one has no probability to be known by
-        other = target[len(answer) + 1 :]
-    if other:
-        return quoted(answer), f" rather than {quoted(other)}?"
-    word = target != answer and target in answer
-    return quoted(target if word else answer), f" in {quoted(answer)}?" if word else "?"
+def target_name(target: TargetSpec) -> str:
+    """The target in a few words; the answer itself is in the headline.
 
-
-def answer_text(explanation: Explanation) -> str:
-    """The answer that is explained, as it stands in the context; "" where the model says that there is none.
-
-    About an image, or where it is written, it stands nowhere: it is the target, or the first of two that are compared;
-    where the target is a word of it, or says only “the answer”, it is the model's own.
+    >>> target_name(TargetSpec(kind="start", label="Ada"))
+    'start'
     """
-    if explanation.answer is not None:
-        segment, (start, end) = explanation.answer
-        return explanation.segments[segment][start:end]
-    if explanation.task in ANSWERING:
-        known = contrast_of(explanation)
-        told = known[0] if known else explanation.target.partition(" rather than ")[0]
-        if told in explanation.outputs:
-            return told
-    return explanation.prediction
+    if target.kind in ("start", "end", "span"):
+        versus = "" if target.contrast is None else f" of {quoted(target.label)} rather than {quoted(target.contrast)}"
+        return f"{target.kind}{versus}"
+    return target.label if target.kind == "token" else str(target)
+
+
+def labels_of(target: TargetSpec) -> tuple[str, ...]:
+    """The outputs that the target is about: a label or an answer, and the one it is compared with."""
+    label = target.answer if target.kind == "token" else target.label
+    return (label,) if target.contrast is None else (label, target.contrast)
 
 
 def shortened(text: str, most: int = 80) -> str:
@@ -123,7 +96,7 @@ def segment_names(explanation: Explanation) -> tuple[str, ...]:
     if isinstance(named, (tuple, list)) and len(named) == count:
         return tuple(map(str, named))
     if count == 1 and explanation.task in ANSWERING:
-        return ("Question" if explanation.picture else "Prompt",)
+        return ("Question" if explanation.image else "Prompt",)
     if count < 2:
         return ("",) * count
     infers = any("entail" in label.lower() for label in explanation.outputs)

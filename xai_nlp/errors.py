@@ -6,7 +6,7 @@ A message says what was wrong, what was given, what is allowed and what to do ne
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-SHOWN = 12
+MAX_CHOICES = 12
 
 
 class XaiError(Exception):
@@ -24,8 +24,8 @@ class UnknownName(XaiError, LookupError):
         names = sorted(str(name) for name in known)
         near = get_close_matches(str(got), names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        more = f", … ({len(names)} in all)" if len(names) > SHOWN else ""
-        listed = ", ".join(names[:SHOWN]) + more if names else "none"
+        more = f", … ({len(names)} in all)" if len(names) > MAX_CHOICES else ""
+        listed = ", ".join(names[:MAX_CHOICES]) + more if names else "none"
         super().__init__(f"unknown {kind} {got!r}.{hint} Known: {listed}.{' ' + remedy if remedy else ''}")
 
 

@@ -48,8 +48,8 @@ def pages() -> dict[str, tuple[str, float | None]]:
     return {
         "128 tokens": (page([long_text(128)]), 200),
         "512 tokens with attention, 12 × 12 heads": (page([long_text(512, attention=attention)]), 1000),
-        "1,000 texts of 20 words": (page(reviews(1000, 20)[0]), None),
-        "report, 500 texts of 128 tokens": (report(reviews(500, 126)[0]), None),
+        "1,000 texts of 20 words": (page(reviews(1000, 20)), None),
+        "report, 500 texts of 128 tokens": (report(reviews(500, 126)), None),
     }
 
 

@@ -31,8 +31,8 @@ def single(explainer: Any, count: int) -> list[Example]:
 
 def points_at(why: Explanation, example: Example) -> bool:
     """The middle of the region with the highest score is in the object's box."""
-    assert why.picture is not None
-    return inside(why.picture.boxes[why.picture.best()], example.boxes[0])
+    assert why.image is not None
+    return inside(why.image.boxes[why.image.best()], example.boxes[0])
 
 
 def inside(region: Sequence[float], box: Sequence[float]) -> bool:
@@ -42,8 +42,8 @@ def inside(region: Sequence[float], box: Sequence[float]) -> bool:
 
 def chance(why: Explanation, example: Example) -> float:
     """How often a region drawn at random lies in the object's box."""
-    assert why.picture is not None
-    return sum(inside(region, example.boxes[0]) for region in why.picture.boxes) / len(why.picture.boxes)
+    assert why.image is not None
+    return sum(inside(region, example.boxes[0]) for region in why.image.boxes) / len(why.image.boxes)
 
 
 def lines(examples: Sequence[Example], explainer: Any, names: Sequence[str]) -> Iterator[str]:

@@ -23,7 +23,7 @@ from xai_nlp.core.targets import Target
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.methods.path import Conductance, IntegratedGradientsMethod
 from xai_nlp.models.adapter import Adapter
-from xai_nlp.models.tokenization import Row
+from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks.pose import Batch, Poser
 
 START, END = 20, 23  # the tokens of the answer
@@ -48,7 +48,7 @@ def ids_of(tokens: int) -> torch.Tensor:
 def poser_of(model: Any, ids: torch.Tensor, rows: int | None = None) -> Poser:
     """The problem of the tutorial: words move from [PAD] but for the first and the last, start and end are targets."""
     L = ids.shape[1]
-    row = Row(0, {"input_ids": ids[0].tolist()}, ("",) * L, ((0, 1),) * L, (0,) * L)
+    row = TokenWindow(0, {"input_ids": ids[0].tolist()}, ("",) * L, ((0, 1),) * L, (0,) * L)
     movable = torch.ones_like(ids, dtype=torch.bool)
     movable[:, [0, -1]] = False
     weights = torch.zeros(1, 2, 2, L)

@@ -48,8 +48,8 @@ def image() -> Any:
 def ours(steps: int, rows: int | None = None) -> tuple[Tensor, Tensor]:
     """(words, patches)"""
     why = explainer().explain(image(), QUESTION, target="answer 3", steps=steps, rule="gauss_legendre", rows=rows)
-    assert why.picture is not None
-    return torch.tensor(why.scores), torch.tensor(why.picture.scores)
+    assert why.image is not None
+    return torch.tensor(why.scores), torch.tensor(why.image.scores)
 
 
 def theirs(steps: int, rows: int | None = None) -> tuple[Tensor, Tensor]:
@@ -59,7 +59,8 @@ def theirs(steps: int, rows: int | None = None) -> tuple[Tensor, Tensor]:
     from xai_nlp.models.images import baseline_image, read_image
 
     picture = read_image(image())
-    pixels, other = (looking.tensors(shown)["pixel_values"] for shown in (picture, baseline_image(picture, "grey")))
+    images = picture, baseline_image(picture, "grey")
+    pixels, other = (looking.image_inputs(image)["pixel_values"] for image in images)
     text = known.tokenizer(QUESTION, return_tensors="pt")
     start = text["input_ids"].clone()
     start[:, 1:-1] = known.tokenizer.pad_token_id

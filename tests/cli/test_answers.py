@@ -21,7 +21,7 @@ def test_explains_an_answer_to_stdout_json_and_html(tmp_path):
     done = run("explain", "qa", *ASKED, "--target", "start", "--target", "end", "--layers", "--attention",
                "--json", "-", "--html", str(page))  # fmt: skip
     found = [xai_nlp.Explanation.from_json(line) for line in done.stdout.splitlines()]
-    assert [why.target for why in found] == ["start", "end"]
+    assert [why.target.kind for why in found] == ["start", "end"]
     assert found[0].attention["self"].scores.shape[:2] == (6, 12)
     assert "table" in page.read_text(encoding="utf-8")
 

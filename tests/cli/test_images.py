@@ -25,7 +25,7 @@ def test_explains_an_answer_in_the_terminal_json_and_html(image, tmp_path):
     done = run("explain", "vqa", "--image", str(image), "--question", QUESTION, "--attention",
                "--json", "-", "--html", str(page))  # fmt: skip
     (why,) = [xai_nlp.Explanation.from_json(line) for line in done.stdout.splitlines()]
-    assert why.prediction == EXAMPLE.question.answer and why.picture.size == (96, 96)
+    assert why.prediction == EXAMPLE.question.answer and why.image.size == (96, 96)
     assert why.attention["image"].scores.shape == (5, 3, len(why.tokens), 64)
     assert "data:image/" in page.read_text(encoding="utf-8")
 
@@ -35,7 +35,11 @@ def test_contrasts_regions_sides_and_options(image):
                "blue", "--regions", "grid:4", "--image-baseline", "blur", "--moves", "image", "-o", "steps=9",
                "--json", "-")  # fmt: skip
     why = xai_nlp.Explanation.from_json(done.stdout)
-    assert why.target == "red-blue" and len(why.picture.boxes) == 16 and why.shares["image"] == 1
+    assert (
+        (why.target.label, why.target.contrast) == ("red", "blue")
+        and len(why.image.boxes) == 16
+        and why.shares["image"] == 1
+    )
     assert (why.params["moves"], why.params["image_baseline"]) == ("image", "blur")
 
 

@@ -119,10 +119,10 @@ def test_a_generator_that_runs_dry_the_old_way_is_at_its_end():
 def test_another_target_explains_the_same_examples_again():
     shown = numbers(ROWS, LABELS, num_examples=2)
     first = shown.fetch()
-    assert [why.target for why in first] == ["a", "b"]
+    assert [why.target.label for why in first] == ["a", "b"]
     shown.settings = shown.settings.changed({"target": "b"})
     again = shown.again()
-    assert [why.target for why in again] == ["b", "b"]
+    assert [why.target.label for why in again] == ["b", "b"]
     assert [why.segments for why in again] == [why.segments for why in first]
     assert again[0].scores == pytest.approx((0.0, 1.0))
 
@@ -172,7 +172,7 @@ def test_features_of_several_kinds():
     assert photo.getpixel((1, 1)) == tuple(round(255 * n / 12) for n in (3, 7, 11))
     assert Image.open(io.BytesIO(base64.b64decode(image.modified))).size == (2, 2)
     [why] = shown.again()
-    assert why.picture.scores == pytest.approx([2 * (12 + 3 * k) / 12 for k in range(4)])
+    assert why.image.scores == pytest.approx([2 * (12 + 3 * k) / 12 for k in range(4)])
     assert why.scores == pytest.approx((3.0, -3.5))
     assert not why.complete  # the number has no place in the drawing
     assert why.value - why.baseline_value == pytest.approx(pixels + text + third)
@@ -188,7 +188,7 @@ def test_scores_add_up_in_the_drawing():
     why, *_ = numbers(ROWS, LABELS).fetch()
     assert why.complete
     assert why.residual == pytest.approx(0, abs=1e-6)
-    assert why.params["gold"] == "a"
+    assert why.gold == ("a",)
 
 
 def test_large_images_are_shown_in_regions_whose_scores_add_up():
@@ -196,10 +196,10 @@ def test_large_images_are_shown_in_regions_whose_scores_add_up():
     model = Weighed(torch.linspace(-1, 1, 3 * 40 * 50).reshape(1, -1).repeat(2, 1).tolist())
     data = [Batch(torch.rand(1, 3, 40, 50), torch.tensor([0]))]
     [why] = AttributionVisualizer(model, ["a", "b"], feature, data).fetch()
-    assert why.picture.grid == (16, 16)
+    assert why.image.grid == (16, 16)
     assert why.residual == pytest.approx(0, abs=1e-3)  # of 6,000 pixels in float32
-    left, top, right, bottom = zip(*why.picture.boxes, strict=True)
-    assert (min(left), min(top), max(right), max(bottom)) == (0, 0, *why.picture.size)
+    left, top, right, bottom = zip(*why.image.boxes, strict=True)
+    assert (min(left), min(top), max(right), max(bottom)) == (0, 0, *why.image.size)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -25,7 +25,7 @@ def texts(widget):
 def test_texts_are_explained_and_judged(sentiment):
     shown = Insights(sentiment, DATA)
     assert texts(shown) == ["a gripping, beautifully acted film", "a dull mess", "a dull film", "too long"]
-    assert shown.explanations[1].params["gold"] == "POSITIVE"
+    assert shown.explanations[1].gold == ("POSITIVE",)
     assert "gripping" in shown.html
     assert shown.choices["targets"] == ["predicted", "NEGATIVE", "POSITIVE"]
     assert shown.choices["judged"]
@@ -40,7 +40,7 @@ def test_another_method_explains_the_same_texts(sentiment):
     assert texts(shown) == ["a gripping, beautifully acted film", "a dull mess"]
     assert {why.method for why in shown.explanations} == {"occlusion"}
     assert {why.baseline for why in shown.explanations} == {"mask"}
-    assert {why.target for why in shown.explanations} == {"NEGATIVE"}
+    assert {why.target.label for why in shown.explanations} == {"NEGATIVE"}
     assert shown.html != before
     assert (shown.settings["method"], shown.busy, shown.problem) == ("occlusion", False, "")
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from xai_nlp.errors import InvalidInput, UnreadableFile
-from xai_nlp.metrics.squad import exact_match, f1, normalised, quality, read_squad
+from xai_nlp.metrics.squad import exact_match, f1, normalize_answer, read_squad, squad_scores
 
 
 @pytest.mark.parametrize(
@@ -18,8 +18,8 @@ from xai_nlp.metrics.squad import exact_match, f1, normalised, quality, read_squ
         ("", ""),
     ],
 )
-def test_normalised(text, expected):
-    assert normalised(text) == expected
+def test_normalize_answer(text, expected):
+    assert normalize_answer(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -56,10 +56,10 @@ def test_reads_versions_1_and_2_and_scores_all(tmp_path):
     asked = list(read_squad(tmp_path / "file.json"))
     assert [a.answers for a in asked] == [("Paris",), (), ("in France",)]
     assert asked[2].starts == (9,)
-    found = quality(asked, {"1": "paris", "b": "", "c": "France"})
+    found = squad_scores(asked, {"1": "paris", "b": "", "c": "France"})
     assert (found.exact_match, found.questions) == (pytest.approx(200 / 3), 3)
     assert found.f1 == pytest.approx(100 * (2 + 2 / 3) / 3)
-    assert quality(asked, {"1": "paris"}).exact_match == pytest.approx(100 / 3)
+    assert squad_scores(asked, {"1": "paris"}).exact_match == pytest.approx(100 / 3)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"data": [{}]}', squad([{"id": 1}])])
@@ -68,4 +68,4 @@ def test_other_files_are_refused(tmp_path, text):
     with pytest.raises(UnreadableFile, match="SQuAD"):
         list(read_squad(tmp_path / "file.json"))
     with pytest.raises(InvalidInput, match="no questions"):
-        quality([], {})
+        squad_scores([], {})

@@ -8,8 +8,8 @@ from PIL import Image
 
 from tests.models.tiny_vision_language import PATCH, SIDE, loaded
 from xai_nlp.errors import InvalidInput, UnknownName
-from xai_nlp.models.images import IMAGE_BASELINES, baseline_image, read_image, shown
-from xai_nlp.models.vision_language import looking
+from xai_nlp.models.images import IMAGE_BASELINES, baseline_image, encode_thumbnail, read_image
+from xai_nlp.models.vision_language import vision_language_model
 
 RAMP = np.stack(np.broadcast_arrays(np.arange(60), np.arange(40)[:, None] * 3, 7), -1).astype(np.uint8)
 
@@ -79,13 +79,13 @@ def test_what_is_no_image_at_all_is_refused(source):
 
 
 def test_one_pixel_and_forty_eight_million():
-    family = looking(loaded("vilt").model, loaded("vilt").processor)
+    family = vision_language_model(loaded("vilt").model, loaded("vilt").processor)
     dot = read_image(np.zeros((1, 1, 3), dtype=np.uint8))
-    assert family.patches(dot).of(dot, "auto").grid == (SIDE // PATCH, SIDE // PATCH)
+    assert family.patches(dot).regions(dot, "auto").grid == (SIDE // PATCH, SIDE // PATCH)
     large = read_image(Image.new("RGB", (8000, 6000), (200, 10, 10)))
-    regions = family.patches(large).of(large, "auto")
+    regions = family.patches(large).regions(large, "auto")
     assert regions.boxes[-1][2:] == (8000, 6000) and regions.grid == (4, 5)
-    assert len(shown(large)) < 100_000
+    assert len(encode_thumbnail(large)) < 100_000
     with pytest.raises(InvalidInput, match="pixels"):
         read_image(Image.new("1", (20_000, 10_000)))
 
@@ -93,12 +93,12 @@ def test_one_pixel_and_forty_eight_million():
 @pytest.mark.parametrize("family", ["vilt", "blip", "llava", "paligemma", "qwen2_vl", "idefics3"])
 def test_a_bright_square_is_seen_where_it_is(family):
     """The patches whose pixels a square changes are those whose boxes it meets."""
-    family = looking(loaded(family).model, loaded(family).processor)
+    family = vision_language_model(loaded(family).model, loaded(family).processor)
     dark, square = np.zeros((48, 64, 3), dtype=np.uint8), np.zeros((48, 64, 3), dtype=np.uint8)
     square[24:36, 32:48] = 255
     image = read_image(square)
-    regions = family.patches(image).of(image, 8)
-    before, after = (family.tensors(read_image(pixels))[family.pixels] for pixels in (dark, square))
+    regions = family.patches(image).regions(image, 8)
+    before, after = (family.image_inputs(read_image(pixels))[family.image_argument] for pixels in (dark, square))
     changed = ((after - before).abs() > 1.0).expand_as(after)
     ids = regions.ids.expand(after.shape)
     lit = {n for n in ids[changed].tolist() if n >= 0}

@@ -10,13 +10,13 @@ from xai_nlp.errors import Unsupported
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.hooks.scope import attached
 from xai_nlp.models.adapter import Adapter
-from xai_nlp.models.layout import LAYOUTS, base_of, generic
+from xai_nlp.models.layout import LAYOUTS, base_of, infer_layout
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_the_table_agrees_with_what_is_found_by_looking(name):
     model, _ = tiny(name)
-    row, found = LAYOUTS[name], generic(model)
+    row, found = LAYOUTS[name], infer_layout(model)
     assert row.word == found.word
     if not row.shared:  # a list of one group, where three layers are asked for, does not look like the layers
         assert (row.blocks, row.attention) == (found.blocks, found.attention)
@@ -24,7 +24,7 @@ def test_the_table_agrees_with_what_is_found_by_looking(name):
 
 def test_the_generic_row():
     model, _ = tiny("opt")
-    layout = generic(model)
+    layout = infer_layout(model)
     assert "opt" not in LAYOUTS
     assert (layout.embeddings, layout.word) == ("decoder.embed_tokens", "decoder.embed_tokens")
     assert (layout.blocks, layout.attention) == ("decoder.layers", "self_attn")
@@ -61,7 +61,7 @@ def test_a_model_with_no_list_of_equal_blocks_has_no_layers():
 
 def test_a_model_with_blocks_but_no_attention_has_layers():
     config = FNetConfig(vocab_size=20, hidden_size=8, num_hidden_layers=2, intermediate_size=8)
-    layout = generic(FNetModel(config))
+    layout = infer_layout(FNetModel(config))
     assert (layout.blocks, layout.attention) == ("encoder.layer", None)
 
 

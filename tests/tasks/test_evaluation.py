@@ -4,7 +4,7 @@ import pytest
 
 import xai_nlp
 from tests.bench.faithful import accuracy, answer_ratios, ratios, read, short
-from xai_nlp.metrics.squad import quality, read_squad
+from xai_nlp.metrics.squad import read_squad, squad_scores
 
 pytestmark = [pytest.mark.eval, pytest.mark.slow]
 
@@ -26,7 +26,7 @@ def test_the_qa_cards_figures_on_a_part(data):
     assert len(asked) == 2000
     part = asked[::20]
     found = explainer.predict([a.question for a in part], [a.context for a in part], best=1)
-    measured = quality(part, {a.id: best[0].text for a, best in zip(part, found, strict=True)})
+    measured = squad_scores(part, {a.id: best[0].text for a, best in zip(part, found, strict=True)})
     assert measured.questions == 100
     assert measured.exact_match == pytest.approx(58.3, abs=12)  # 2.5 standard errors of 100 questions
     assert measured.f1 == pytest.approx(70.69, abs=10)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import xai_nlp
 from tests.models.tiny import ARCHITECTURES, tiny
 from tests.viz.samples import HOSTILE
-from xai_nlp.core.result import Explanations
+from xai_nlp.core.result import Explanations, TargetSpec
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.hooks.scope import attached
@@ -156,7 +156,8 @@ def test_targets(sentiment):
     for c, p, n in zip(contrast.scores, parts[0].scores, parts[1].scores, strict=True):
         assert c == pytest.approx(p - n, abs=1e-5)
     each = sentiment.explain([text, text], target=["POSITIVE", "NEGATIVE"])
-    assert [why.target for why in each] == ["POSITIVE", "NEGATIVE"]
+    assert [why.target.label for why in each] == ["POSITIVE", "NEGATIVE"]
+    assert contrast.target == TargetSpec(kind="label", label="POSITIVE", contrast="NEGATIVE", position=1)
     assert sentiment.explain(text, unit="probability").value == pytest.approx(
         sentiment.predict(text)["POSITIVE"], abs=1e-6
     )
@@ -166,8 +167,9 @@ def test_hyphenated_labels_contrast():
     model, tokenizer = tiny("bert", fresh=True)
     model.config.id2label = {0: "non-toxic", 1: "toxic"}
     explainer = xai_nlp.load(model, tokenizer)
-    assert explainer.explain("a film", target="non-toxic").target == "non-toxic"
-    assert explainer.explain("a film", target="toxic-non-toxic").target == "toxic-non-toxic"
+    assert explainer.explain("a film", target="non-toxic").target.label == "non-toxic"
+    target = explainer.explain("a film", target="toxic-non-toxic").target
+    assert (target.label, target.contrast) == ("toxic", "non-toxic")
 
 
 @pytest.mark.parametrize("kind", ["multi_label_classification", "regression"])

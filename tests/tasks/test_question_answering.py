@@ -8,7 +8,7 @@ import torch
 
 import xai_nlp
 from tests.models.tiny import ARCHITECTURES, tiny
-from xai_nlp.core.result import Explanations
+from xai_nlp.core.result import Explanations, TargetSpec
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.models.tokenization import TokenWindow
@@ -105,7 +105,8 @@ def test_span_is_start_plus_end_from_the_same_passes(qa):
     span = qa.explain(QUESTION, CONTEXT, target="span", steps=9)
     handle.remove()
     assert both == len(calls)
-    assert [why.target for why in (start, end, span)] == ["start", "end", "span"]
+    assert [why.target.kind for why in (start, end, span)] == ["start", "end", "span"]
+    assert {why.target.label for why in (start, end, span)} == {start.prediction}
     for a, b, c in zip(start.scores, end.scores, span.scores, strict=True):
         assert a + b == pytest.approx(c, abs=1e-5)
     assert span.value == pytest.approx(start.value + end.value, abs=1e-5)
@@ -130,7 +131,7 @@ def test_a_given_answer_and_a_contrast(qa):
     assert given.answer == (1, (CONTEXT.index("Luigi"), CONTEXT.index("Luigi") + len("Luigi Menabrea")))
     own = qa.explain(QUESTION, CONTEXT, steps=33)
     contrast = qa.explain(QUESTION, CONTEXT, rather_than="Luigi Menabrea", steps=33)
-    assert "rather than “Luigi Menabrea”" in contrast.target
+    assert contrast.target == TargetSpec(kind="span", label=own.prediction, contrast="Luigi Menabrea")
     for a, b, c in zip(own.scores, given.scores, contrast.scores, strict=True):
         assert a - b == pytest.approx(c, abs=1e-5)
     by_place = qa.explain(QUESTION, CONTEXT, answer=given.answer[1], steps=33)

@@ -42,4 +42,4 @@ def test_one_line_explains_a_scene():
     why = xai_nlp.explain(image=example.scene.image(), question=example.question.text)
     assert why.prediction == example.question.answer
     assert abs(why.residual) <= 0.0101 * abs(why.explained)
-    assert why.picture.grid == (8, 8)
+    assert why.image.grid == (8, 8)

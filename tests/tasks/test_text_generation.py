@@ -10,7 +10,7 @@ import xai_nlp
 import xai_nlp.attr as attr
 from tests.models.tiny import MAX_POSITIONS
 from tests.models.tiny_generation import WRITERS, writing
-from xai_nlp.core.result import Explanation, Explanations
+from xai_nlp.core.result import Explanation, Explanations, TargetSpec
 from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.hooks.scope import attached
@@ -97,7 +97,7 @@ def test_forced_answers_have_the_probability_that_generate_gives(name):
     n = next((i for i, token in enumerate(written) if token in special), len(written))
     steps = torch.stack([step[0] for step in out.logits]).double().log_softmax(-1)[range(n), written[:n]]
     assert why.value == pytest.approx(float(steps.sum()), abs=1e-4)
-    assert why.outputs == {why.target: pytest.approx(float(steps.sum().exp()), rel=1e-4)}
+    assert why.outputs == {why.target.label: pytest.approx(float(steps.sum().exp()), rel=1e-4)}
     assert explainer.predict(PROMPT, longest=5) == pytest.approx(why.outputs)
     words = explainer.explain(PROMPT, longest=5, method="occlusion", target="words")
     assert [one.value for one in words] == pytest.approx(steps.tolist(), abs=1e-4)
@@ -111,7 +111,11 @@ def test_tokens_add_up_to_the_answer(name, method):
     options = {"steps": 12} if method == "integrated_gradients" else {}
     words = explainer.explain(PROMPT, target="words", answer=ANSWER, method=method, **options)
     whole = explainer.explain(PROMPT, answer=ANSWER, method=method, **options)
-    assert len(words) == len(explainer.tokenizer.encode(ANSWER)) and whole.target == ANSWER.strip()
+    assert len(words) == len(explainer.tokenizer.encode(ANSWER)) and whole.target == TargetSpec(
+        kind="answer", label=ANSWER.strip(), unit="log-probability"
+    )
+    assert [why.target.position for why in words] == list(range(len(words)))
+    assert {(why.target.kind, why.target.answer) for why in words} == {("token", ANSWER.strip())}
     assert np.allclose(np.sum([why.scores for why in words], 0), whole.scores, atol=1e-5)
     assert math.fsum(why.value for why in words) == pytest.approx(whole.value, abs=1e-5)
 
@@ -124,7 +128,8 @@ def test_a_contrast_is_the_difference_where_they_part():
     assert k > 0
     for unit in ("log-probability", "logit"):
         why = explainer.explain(PROMPT, answer=ANSWER, rather_than=OTHER, unit=unit)
-        assert why.target == "great movie-great food" and why.unit == unit
+        assert why.target == TargetSpec(kind="answer", label="great movie", contrast="great food", unit=unit)
+        assert why.unit == unit
         assert why.value == pytest.approx(float(logits[k, tokens[k]] - logits[k, others[k]]), abs=1e-5)
 
 

@@ -58,7 +58,7 @@ def test_words_and_regions_share_out_what_is_explained(family, image):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_regions_lie_over_the_whole_image(family, image):
     why = explainer_of(family).explain(image, QUESTION, method="occlusion", **given(family))
-    picture = why.picture
+    picture = why.image
     assert picture.size == (64, 48)
     covered = np.zeros((48, 64))
     for left, top, right, bottom in picture.boxes:
@@ -75,9 +75,9 @@ def test_regions_lie_over_the_whole_image(family, image):
 def test_words_draw_on_regions(family, method, image):
     why = explainer_of(family).explain(image, QUESTION, method=method, **given(family))
     links = why.attention["image"]
-    assert links.scores.shape[2:] == (len(why.tokens), len(why.picture.boxes))
+    assert links.scores.shape[2:] == (len(why.tokens), len(why.image.boxes))
     assert np.abs(links.scores.numpy()).sum() > 0
-    assert links.keys == why.picture.names
+    assert links.keys == why.image.names
 
 
 @pytest.mark.parametrize("family", ["vilt", "lxmert", "blip", "llava", "idefics3"])
@@ -90,8 +90,8 @@ def test_every_method_scores_words_and_regions(family, method, image):
             explainer_of(family).explain(image, QUESTION, method=method, **options)
         return
     why = explainer_of(family).explain(image, QUESTION, method=method, **options)
-    assert np.isfinite(why.picture.scores).all()
-    assert np.any(why.picture.scores) or method in (
+    assert np.isfinite(why.image.scores).all()
+    assert np.any(why.image.scores) or method in (
         "attention_probabilities",
         "attention_norms",
     )  # the last layer alone
@@ -123,7 +123,7 @@ def test_the_model_comes_back_as_it_was(family, image):
 def test_two_runs_of_vilt_give_the_same_map(image):
     """Its patches come in a random order at every forward pass of its own."""
     one, other = (explainer_of("vilt").explain(image, QUESTION, method="integrated_gradients") for _ in range(2))
-    assert one.picture.scores == other.picture.scores and one.scores == other.scores
+    assert one.image.scores == other.image.scores and one.scores == other.scores
 
 
 def test_an_image_upside_down_has_its_patches_upside_down():
@@ -136,8 +136,8 @@ def test_an_image_upside_down_has_its_patches_upside_down():
     half[: SIDE // 2] = 255
     half[:PATCH, :PATCH] = (200, 30, 30)
     up, down = (explainer.explain(pixels, QUESTION, method="occlusion") for pixels in (half, half[::-1].copy()))
-    rows, columns = up.picture.grid
-    there, turned = (np.reshape(why.picture.scores, (rows, columns)) for why in (up, down))
+    rows, columns = up.image.grid
+    there, turned = (np.reshape(why.image.scores, (rows, columns)) for why in (up, down))
     assert np.allclose(there, turned[::-1], atol=1e-5) and np.abs(there - turned).max() > 1e-3
 
 
@@ -145,7 +145,7 @@ def test_positions_of_patches_are_those_of_vilt_itself(image):
     """The model's own order, read from its embeddings, against the order that we hold still."""
     found = loaded("vilt")
     explainer = VisualQuestionAnsweringExplainer(found)
-    inputs = explainer.looking.tensors(Image.fromarray(image))
+    inputs = explainer.looking.image_inputs(Image.fromarray(image))
     embed = found.model.vilt.embeddings.visual_embed
     own, _, (index, (rows, columns)) = embed(inputs["pixel_values"], inputs["pixel_mask"], -1)
     from xai_nlp.hooks.argument_point import deterministic_multinomial
@@ -156,7 +156,7 @@ def test_positions_of_patches_are_those_of_vilt_itself(image):
     back = {tuple(place): row for place, row in zip(index[0].tolist(), own[0, 1:], strict=True)}
     mine = torch.stack([back[tuple(place)] for place in order[0].tolist()])
     assert torch.allclose(held[0, 1:], mine, atol=1e-6)
-    assert explainer.explain(image, QUESTION).picture.grid == (rows, columns)
+    assert explainer.explain(image, QUESTION).image.grid == (rows, columns)
 
 
 @pytest.mark.parametrize("blind", ["image", "text"])
@@ -183,7 +183,7 @@ def test_one_side_alone(image):
 @pytest.mark.parametrize(("regions", "count"), [("auto", 20), ("patches", 20), (4, 12), ("grid:2", 4)])
 def test_kinds_of_regions(regions, count, image):
     why = explainer_of("vilt").explain(image, QUESTION, regions=regions)
-    assert len(why.picture.boxes) == count
+    assert len(why.image.boxes) == count
 
 
 def test_a_segmentation_adds_up_what_patches_do(image):
@@ -192,21 +192,24 @@ def test_a_segmentation_adds_up_what_patches_do(image):
     explainer = explainer_of("vilt", torch.float64)
     why = explainer.explain(image, QUESTION, regions=quarters, method="input_x_gradient")
     grid = explainer.explain(image, QUESTION, regions=2, method="input_x_gradient")
-    assert why.picture.shapes is not None and sorted(why.picture.scores) == pytest.approx(sorted(grid.picture.scores))
+    assert why.image.shapes is not None and sorted(why.image.scores) == pytest.approx(sorted(grid.image.scores))
 
 
 def test_answers_are_chosen_by_name_rank_and_contrast(image):
     explainer = explainer_of("vilt")
     shown = explainer.predict(image, QUESTION)
     ranked = sorted(shown, key=lambda name: -shown[name])
-    assert explainer.explain(image, QUESTION).target == ranked[0]
-    assert explainer.explain(image, QUESTION, rank=3).target == ranked[2]
+    assert explainer.explain(image, QUESTION).target.label == ranked[0]
+    assert explainer.explain(image, QUESTION, rank=3).target.label == ranked[2]
     red, blue, both = (
         explainer.explain(image, QUESTION, steps=60, rule="gauss_legendre", **what)
         for what in ({"target": "red"}, {"answer": "blue"}, {"target": "red-blue"})
     )
-    assert np.allclose(np.subtract(red.picture.scores, blue.picture.scores), both.picture.scores, atol=1e-5)
-    assert explainer.explain(image, QUESTION, answer="red", rather_than="blue").target == "red-blue"
+    assert np.allclose(np.subtract(red.image.scores, blue.image.scores), both.image.scores, atol=1e-5)
+    target = explainer.explain(image, QUESTION, answer="red", rather_than="blue").target
+    assert (target.kind, target.label, target.contrast) == ("answer", "red", "blue")
+    with pytest.raises(InvalidInput, match="compares two answers"):
+        explainer.explain(image, QUESTION, answer="red-blue", rather_than="green")
 
 
 @pytest.mark.parametrize("family", ["blip", "llava", "paligemma", "qwen2_vl", "idefics3"])
@@ -215,13 +218,13 @@ def test_written_answers(family, image):
     explainer = explainer_of(family)
     words = explainer.explain(image, QUESTION, target="words", answer="red star", method="occlusion")
     whole = explainer.explain(image, QUESTION, answer="red star", method="occlusion")
-    assert [why.target for why in words] == ["red", "star"]
+    assert [why.target.label for why in words] == ["red", "star"]
     assert sum(why.value for why in words) == pytest.approx(whole.value, abs=1e-4)
-    assert np.allclose(np.sum([w.picture.scores for w in words], 0), whole.picture.scores, atol=1e-4)
+    assert np.allclose(np.sum([w.image.scores for w in words], 0), whole.image.scores, atol=1e-4)
     written = _first_written(explainer, image)
     assert np.exp(written.value) == pytest.approx(next(iter(written.outputs.values())), rel=1e-4)
     contrast = explainer.explain(image, QUESTION, answer="red star", rather_than="red dog", method="occlusion")
-    assert contrast.target == "red star-red dog"
+    assert (contrast.target.label, contrast.target.contrast) == ("red star", "red dog")
 
 
 def _first_written(explainer, image):
@@ -239,7 +242,7 @@ def test_forced_answers_have_the_probability_that_generate_gives(family, image):
     explainer = VisualQuestionAnsweringExplainer(found)
     with frozen_model(found.model, evaluate=True):
         made = found.processor(
-            text=[explainer.looking.rendered(QUESTION)], images=[Image.fromarray(image)], return_tensors="pt"
+            text=[explainer.looking.chat_text(QUESTION)], images=[Image.fromarray(image)], return_tensors="pt"
         )
         made = {name: value for name, value in made.items() if isinstance(value, torch.Tensor)}
         out = found.model.generate(
@@ -263,7 +266,7 @@ def test_rows_do_not_change_the_answer(image):
     alone = explainer.explain(image, QUESTION, attention=True)
     pair = explainer.explain([image, image[:, ::-1].copy()], [QUESTION, other], attention=True, rows=3)
     assert np.allclose(alone.scores, pair[0].scores, atol=1e-9)
-    assert np.allclose(alone.picture.scores, pair[0].picture.scores, atol=1e-9)
+    assert np.allclose(alone.image.scores, pair[0].image.scores, atol=1e-9)
     assert np.allclose(alone.attention["image"].scores.numpy(), pair[0].attention["image"].scores.numpy(), atol=1e-7)
 
 
@@ -271,7 +274,7 @@ def test_a_picture_survives_a_file(image, tmp_path):
     why = explainer_of("vilt").explain(image, QUESTION, attention=True, regions=np.indices((48, 64)).sum(0) // 40)
     why.save(tmp_path / "why.json")
     assert Explanation.load(tmp_path / "why.json") == why
-    assert why.words().picture == why.picture
+    assert why.words().image == why.image
 
 
 @pytest.mark.parametrize(

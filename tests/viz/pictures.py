@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-from tests.viz.samples import made
+from tests.viz.samples import label, made
 from xai_nlp.core.arrays import Array, AttentionAttribution
 from xai_nlp.core.image import ImageAttribution
 from xai_nlp.core.result import SPECIAL
@@ -61,22 +61,22 @@ def gridded(image, rows, columns, aim, seed=0, kind="PNG"):
     near = np.exp(-((middles - np.array(aim)) ** 2).sum(1) / 0.012)
     scores = 1.7 * near + draws.normal(0, 0.09, len(boxes)) - 0.5 * np.exp(-((middles - 0.15) ** 2).sum(1) / 0.02)
     return ImageAttribution(
-        image=written(image, kind), size=image.size, boxes=boxes, scores=tuple(scores.tolist()), grid=(rows, columns)
+        data=written(image, kind), size=image.size, boxes=boxes, scores=tuple(scores.tolist()), grid=(rows, columns)
     )
 
 
-def looked(picture, layers=2, heads=2, weights=False, seed=1):
+def looked(picture, layers=2, heads=2, row_stochastic=False, seed=1):
     """What each of the question's tokens drew from each region: “colour” and “star” from where the scores are."""
     draws = np.random.default_rng(seed)
     length, regions = len(WORDS) + 2, len(picture.scores)
     numbers = draws.normal(0, 0.004, (layers, heads, length, regions))
     for token in (2, 5):
         numbers[:, :, token] += 0.1 * token * np.maximum(0, picture.scores) / layers / heads
-    if weights:
+    if row_stochastic:
         numbers = np.abs(numbers)
     return AttentionAttribution(
         scores=Array(numbers), layers=tuple(f"layer {k}" for k in range(layers)), method="attention_conductance",
-        unit="" if weights else "logit", weights=weights, keys=picture.names,
+        unit="" if row_stochastic else "logit", row_stochastic=row_stochastic, keys=picture.names,
     )  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def asked(picture=None, *, links=True, **more):
     total = sum(scores) + sum(picture.scores)
     values = dict(
         tokens=("[CLS]", *WORDS, "[SEP]"), offsets=(*offsets, (0, 0)), segment=(SPECIAL, *[0] * len(WORDS), SPECIAL),
-        scores=scores, picture=picture, target="red", task="visual-question-answering", value=0.005 + total,
+        scores=scores, image=picture, target=label("red", kind="answer"), task="visual-question-answering", value=0.005 + total,
         baseline_value=0.0, outputs={"red": 0.93, "blue": 0.04, "purple": 0.02, "green": 0.01}, model="zoo/vqa",
         attention={"image": looked(picture)} if links else {},
     )  # fmt: skip
@@ -106,7 +106,7 @@ def boxed(**more):
     """Objects that overlap, one of them without a score."""
     image = photograph()
     picture = ImageAttribution(
-        image=written(image, "JPEG"), size=image.size, scores=(0.4, -0.9, 2.1, 0.0, 0.6),
+        data=written(image, "JPEG"), size=image.size, scores=(0.4, -0.9, 2.1, 0.0, 0.6),
         boxes=((0.0, 0.0, 480.0, 200.0), (20.0, 190.0, 300.0, 318.0), (300.0, 60.0, 400.0, 160.0),
                (200.0, 150.0, 260.0, 230.0), (330.0, 90.0, 370.0, 130.0)),
     )  # fmt: skip
@@ -127,7 +127,7 @@ def segmented(**more):
         for r, c in (np.nonzero(raster == n) for n in range(12))
     )
     picture = ImageAttribution(
-        image=written(image, "JPEG"), size=image.size, boxes=boxes, scores=scores, shapes=Array(raster)
+        data=written(image, "JPEG"), size=image.size, boxes=boxes, scores=scores, shapes=Array(raster)
     )
     return asked(picture, **more)
 

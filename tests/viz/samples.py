@@ -3,7 +3,7 @@
 import numpy as np
 
 from xai_nlp.core.arrays import Array, AttentionAttribution
-from xai_nlp.core.result import SPECIAL, Explanation
+from xai_nlp.core.result import SPECIAL, Explanation, TargetSpec
 
 HOSTILE = {
     "markup": "</script><img src=x onerror=alert(1)> \"quoted\" & 'single' {{ 7*7 }} {% raw %}",
@@ -16,6 +16,10 @@ HOSTILE = {
     "long": "word " * 2000,
     "separators": "line\u2028para\u2029end",
 }
+
+
+def label(name, contrast=None, kind="label", **more):
+    return TargetSpec(kind=kind, label=name, contrast=contrast, **more)
 
 
 def made(text="a fine film", scores=None, *, pair=None, **more):
@@ -36,7 +40,7 @@ def made(text="a fine film", scores=None, *, pair=None, **more):
     scores = scores or [0.0 if s < 0 else (-1) ** i * 2.0 ** -(i % 7) for i, s in enumerate(segment)]
     values = dict(
         segments=segments, tokens=tuple(tokens), offsets=tuple(offsets), segment=tuple(segment), scores=tuple(scores),
-        unit="logit", target="POSITIVE", value=1.5, baseline_value=0.5, outputs={"NEGATIVE": 0.25, "POSITIVE": 0.75},
+        unit="logit", target=label("POSITIVE"), value=1.5, baseline_value=0.5, outputs={"NEGATIVE": 0.25, "POSITIVE": 0.75},
         method="integrated_gradients", baseline="pad", complete=True, model="zoo/sentiment",
         params={"steps": "auto", "steps_used": 17}, versions={"xai_nlp": "0.1.0"},
     )  # fmt: skip
@@ -58,10 +62,10 @@ def matrices(layers=2, heads=3, length=L, seed=0, **more):
     )
 
 
-def answered(target="start", **more):
+def answered(kind="start", contrast=None, answer_text="Ada Lovelace", **more):
     values = dict(
         pair=CONTEXT, tokens=TOKENS, offsets=OFFSETS, segment=SEGMENT, scores=tuple(0.1 * i for i in range(L)),
-        target=target, task="question-answering", outputs={"Ada Lovelace": 0.75, "": 0.25}, answer=(1, (0, 12)),
+        target=label(answer_text, contrast, kind), task="question-answering", outputs={"Ada Lovelace": 0.75, "": 0.25}, answer=(1, (0, 12)),
         layers=Array(np.arange(2 * L).reshape(2, L) / 10), attention={"self": matrices()},
         parts={"word": (0.05,) * L, "position": tuple(0.1 * i - 0.05 for i in range(L))},
     )  # fmt: skip

@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
-from tests.viz.samples import HOSTILE, made
+from tests.viz.samples import HOSTILE, label, made
 from xai_nlp.viz.ansi import harmless, render, tokens_ansi
 from xai_nlp.viz.scale import DARK
 
@@ -30,7 +30,7 @@ def test_names_are_harmless_too(field):
     assert "\x1b" not in plain
     assert "\x07" not in plain
     assert "a␛[2Jb␇" in re.sub(r"\s+", "", plain)
-    assert "\x1b" not in tokens_ansi(made(target="x", outputs={"a\x1b[2Jb": 0.9, "b": 0.1}), colour=False)
+    assert "\x1b" not in tokens_ansi(made(target=label("x"), outputs={"a\x1b[2Jb": 0.9, "b": 0.1}), colour=False)
 
 
 def test_what_is_harmless_stays():

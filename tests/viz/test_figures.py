@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from tests.viz.pictures import asked, boxed, photographed, segmented, written
+from tests.viz.images import asked, boxed, photographed, segmented, written
 from tests.viz.samples import made
 from tests.viz.test_image import small
 from xai_nlp.core.arrays import Array
@@ -22,7 +22,7 @@ KINDS = {"grid": asked, "boxes": boxed, "shapes": segmented}
 
 
 def test_pixels_have_the_score_of_their_region():
-    picture = small((1.0, 2.0, 3.0, 4.0)).picture
+    picture = small((1.0, 2.0, 3.0, 4.0)).image
     np.testing.assert_array_equal(
         region_map(picture, (2, 4)), [[1, 1, 2, 2], [3, 3, 4, 4]]  # coarser than the image, and as fine
     )  # fmt: skip
@@ -31,7 +31,7 @@ def test_pixels_have_the_score_of_their_region():
 
 
 def test_of_boxes_that_overlap_the_smallest_counts():
-    found = region_map(boxed().picture, (320, 480))
+    found = region_map(boxed().image, (320, 480))
     assert found[110, 350] == 0.6  # within a larger one
     assert found[70, 310] == 2.1
     assert found[10, 10] == 0.4
@@ -40,7 +40,7 @@ def test_of_boxes_that_overlap_the_smallest_counts():
 
 def test_shapes_are_stretched_over_the_image_and_gaps_are_zero():
     picture = ImageAttribution(
-        image=written(small_image()), size=(6, 4), boxes=((0, 0, 6, 4),) * 2, scores=(1.5, -2.0),
+        data=written(small_image()), size=(6, 4), boxes=((0, 0, 6, 4),) * 2, scores=(1.5, -2.0),
         shapes=Array([[0, 0, -1], [0, 1, 1]]),
     )  # fmt: skip
     np.testing.assert_array_equal(
@@ -60,8 +60,8 @@ def test_regions_are_outlined_on_the_scale_of_the_words(kind):
     ax = Figure().subplots()
     draw_image(why, ax)
     fills = ax.patches[::2]
-    largest = max(map(abs, (*why.scores, *why.picture.scores)))
-    scores = [score for score in why.picture.scores if score]
+    largest = max(map(abs, (*why.scores, *why.image.scores)))
+    scores = [score for score in why.image.scores if score]
     assert len(fills) == len(scores)
     found = sorted((to_hex(patch.get_facecolor()), round(patch.get_facecolor()[3], 6)) for patch in fills)
     share = 0.85 * (0.6 if kind == "boxes" else 1)
@@ -71,8 +71,8 @@ def test_regions_are_outlined_on_the_scale_of_the_words(kind):
     assert found == sorted(wanted)
     dashed = [patch.get_linestyle() not in ("-", "solid") for patch in ax.patches[1::2]]
     assert sum(dashed) == sum(score < 0 for score in scores)  # grey paper keeps the difference
-    assert ax.get_xlim() == (0, why.picture.size[0])
-    assert ax.get_ylim() == (why.picture.size[1], 0)
+    assert ax.get_xlim() == (0, why.image.size[0])
+    assert ax.get_ylim() == (why.image.size[1], 0)
 
 
 def test_one_sign_only():
@@ -92,10 +92,10 @@ def test_other_views_draw_region_scores_over_pixels(kind, method):
     sign = "positive" if method in ("masked_image", "alpha_scaling") else "all"
     draw_image(why, ax, method=method, sign=sign)
     drawn = np.asarray(ax.images[-1].get_array())
-    pixels = decoded(why.picture)
+    pixels = decoded(why.image)
     assert drawn.shape[:2] == pixels.shape[:2]
     if method == "heat_map":
-        scores = region_map(why.picture, pixels.shape[:2])
+        scores = region_map(why.image, pixels.shape[:2])
         np.testing.assert_allclose(drawn, scores / abs(scores).max())
     if method == "original_image":
         np.testing.assert_array_equal(drawn, pixels)
@@ -137,7 +137,7 @@ def test_a_picture_of_words_has_the_image_in_it(tmp_path):
 
 @pytest.mark.parametrize("size", [(40, 400), (400, 40), (96, 96)])
 def test_frames_stay_on_the_sheet(size):
-    picture = ImageAttribution(image=b"", size=size, boxes=((0, 0, 1, 1),), scores=(1.0,))
+    picture = ImageAttribution(data=b"", size=size, boxes=((0, 0, 1, 1),), scores=(1.0,))
     sheet = Sheet(asked(picture, links=False), lambda text, *_: 0.1 * len(text), lambda text: text)
     words = [mark for mark in sheet.marks if isinstance(mark, Words)]
     for frame in sheet.frames:
@@ -160,6 +160,6 @@ def test_what_cannot_be_drawn_is_told():
         draw_image(small(), ax, sign="for")
     with pytest.raises(InvalidInput, match="for from against"):
         draw_image(small(), ax, method="masked_image")
-    broken = asked(ImageAttribution(image=b"no image", size=(2, 2), boxes=((0, 0, 2, 2),), scores=(1.0,)), links=False)
+    broken = asked(ImageAttribution(data=b"no image", size=(2, 2), boxes=((0, 0, 2, 2),), scores=(1.0,)), links=False)
     with pytest.raises(UnreadableFile, match="cannot be drawn"):
         draw_image(broken, ax)

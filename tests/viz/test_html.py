@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.viz.samples import HOSTILE, made
+from tests.viz.samples import HOSTILE, label, made
 from xai_nlp.viz.html import as_json, fragment, markup, page
 
 VOID = {"meta", "link", "input", "br", "img"}
@@ -187,7 +187,7 @@ def test_words_are_merged_and_their_sums_shown():
 
 
 def test_pairs_contrasts_and_special_tokens():
-    read = Reader(page([made("a premise", pair="a hypothesis", target="POSITIVE-NEGATIVE")]))
+    read = Reader(page([made("a premise", pair="a hypothesis", target=label("POSITIVE", "NEGATIVE"))]))
     assert read.paragraphs == ["a premise", "a hypothesis"]
     assert "Why POSITIVE rather than NEGATIVE?" in read.text
     assert [m["data-n"] for m in read.marks() if "chip" in m["class"]] == ["0", "0", "0"]

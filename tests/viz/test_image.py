@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.viz.pictures import (
+from tests.viz.images import (
     asked,
     boxed,
     grid_boxes,
@@ -20,7 +20,7 @@ from tests.viz.pictures import (
     segmented,
     written,
 )
-from tests.viz.samples import HOSTILE, made
+from tests.viz.samples import HOSTILE, label, made
 from tests.viz.test_html import Reader
 from xai_nlp.core.arrays import Array
 from xai_nlp.core.image import ImageAttribution
@@ -31,7 +31,7 @@ from xai_nlp.viz.outlines import loops, outline, shrunk
 from xai_nlp.viz.strips import own_peaks
 from xai_nlp.viz.tables import balance
 from xai_nlp.viz.view import view
-from xai_nlp.viz.wording import answer_text, headline, output_text, segment_names, shortened
+from xai_nlp.viz.wording import headline, labels_of, output_text, segment_names, shortened
 
 KINDS = {"grid": asked, "boxes": boxed, "shapes": segmented}
 
@@ -40,7 +40,7 @@ def small(region_scores=(0.5, -0.25, 0.0, 1.0), **more):
     """Two by two regions of an image of 40 × 20."""
     size, grid = (40, 20), (2, 2)
     image = written(scene()[0].resize(size))
-    picture = ImageAttribution(image=image, size=size, boxes=grid_boxes(size, *grid), scores=region_scores, grid=grid)
+    picture = ImageAttribution(data=image, size=size, boxes=grid_boxes(size, *grid), scores=region_scores, grid=grid)
     return asked(picture, **more)
 
 
@@ -149,7 +149,9 @@ def test_faint_regions_are_said_to_be_faint():
 
 
 def test_the_page_counts_questions():
-    assert "One question, 2\u00a0explanations" in Reader(page([small(), small(target="blue")])).text
+    assert (
+        "One question, 2\u00a0explanations" in Reader(page([small(), small(target=label("blue", kind="answer"))])).text
+    )
     assert "2\u00a0questions explained" in Reader(page([small(), asked()])).text
     assert "2\u00a0texts explained" in Reader(page([small(), made()])).text
 
@@ -179,7 +181,7 @@ def test_of_boxes_the_small_ones_lie_on_top():
     assert [r.index for r in found.regions] == [0, 1, 2, 3, 4]
     assert found.regions[1].path == "M20 190H300V318H20Z"
     backwards = boxed()
-    picture = backwards.picture
+    picture = backwards.image
     turned = replace(picture, boxes=picture.boxes[::-1], scores=picture.scores[::-1])
     assert [r.index for r in shown(asked(turned, links=False)).regions] == [4, 3, 2, 1, 0]
     assert len({r.badge for r in found.regions if r.badge[0]}) == 3  # one inside another: numbers stand apart
@@ -187,7 +189,7 @@ def test_of_boxes_the_small_ones_lie_on_top():
 
 def test_shapes_are_outlined_cell_by_cell():
     picture = ImageAttribution(
-        image=written(photograph()), size=(480, 320), boxes=((0, 0, 480, 320),) * 2, scores=(1.0, -1.0),
+        data=written(photograph()), size=(480, 320), boxes=((0, 0, 480, 320),) * 2, scores=(1.0, -1.0),
         shapes=Array([[0, 0, -1], [0, 1, 1]]),
     )  # fmt: skip
     found = shown(asked(picture, links=False))
@@ -204,13 +206,13 @@ def test_every_kind_of_region_is_drawn(kind):
     why = KINDS[kind]()
     read = Reader(page([why]))
     drawn = regions(read)
-    assert {int(r["data-r"]) for r in drawn} == set(range(len(why.picture.scores)))
+    assert {int(r["data-r"]) for r in drawn} == set(range(len(why.image.scores)))
     assert all(r["d"].startswith("M") and r["d"].endswith("Z") for r in drawn)
     for r in drawn:
-        score = why.picture.scores[int(r["data-r"])]
+        score = why.image.scores[int(r["data-r"])]
         assert r["class"].split()[2] == ("n" if score < 0 else "p" if score else "z")
     names = "".join(read.text.split())
-    assert all("".join(name.split()) in names for name in why.picture.names)
+    assert all("".join(name.split()) in names for name in why.image.names)
 
 
 # What is said --------------------------------------------------------------------------------------------------------
@@ -239,26 +241,25 @@ def test_the_parts_add_up_to_the_whole():
 
 
 @pytest.mark.parametrize(
-    ("target", "question", "answer"),
+    ("sides", "question", "answers"),
     [
-        ("red", "Why “red”?", "red"),
-        ("blue", "Why “blue”?", "blue"),  # not what the model says
-        ("red rather than blue", "Why “red” rather than “blue”?", "red"),
-        ("blue-red", "Why “blue” rather than “red”?", "blue"),
-        ("red-teal", "Why “red” rather than “teal”?", "red"),  # a written answer: the other one has no probability
-        ("answer", "Why “red”?", "red"),
+        (("red", None), "Why “red”?", ("red",)),
+        (("blue", None), "Why “blue”?", ("blue",)),  # not the answer that the model gives
+        (("red", "blue"), "Why “red” rather than “blue”?", ("red", "blue")),
+        (("blue", "red"), "Why “blue” rather than “red”?", ("blue", "red")),
+        (("red", "teal"), "Why “red” rather than “teal”?", ("red", "teal")),  # written: “teal” has no probability
     ],
 )
-def test_the_headline_names_the_answer_that_is_explained(target, question, answer):
-    why = small(target=target)
+def test_the_headline_names_the_answer_that_is_explained(sides, question, answers):
+    why = small(target=label(*sides, kind="answer"))
     assert headline(why) == question
-    assert answer_text(why) == answer
+    assert labels_of(why.target) == answers
     assert segment_names(why) == ("Question",)
     assert segment_names(made()) == ("",)
 
 
 def test_a_word_of_a_written_answer_and_its_probability():
-    why = small(target="red", outputs={"two red": 0.25})
+    why = small(target=label("red", kind="token", answer="two red"), outputs={"two red": 0.25})
     assert headline(why) == "Why “red” in “two red”?"
     assert output_text(why, "two red") == "25\u00a0%"
     assert "25\u00a0% probability of two red" in Reader(page([why])).text
@@ -272,7 +273,7 @@ def test_a_long_question_is_shortened_in_the_facts():
 
 
 def test_the_strongest_regions_come_first_and_zeros_not_at_all():
-    picture = small((0.5, -0.75, 0.0, 0.25)).picture
+    picture = small((0.5, -0.75, 0.0, 0.25)).image
     assert strongest_regions(picture) == [1, 0, 3]
     assert strongest_regions(picture, 1) == [1]
 
@@ -284,7 +285,7 @@ def test_zero_scores_are_no_trouble():
     assert "every score is 0" in text
     assert "nan" not in text.lower()
     assert 'class="split"' not in page([nothing])
-    silent = small(attention={"image": replace(looked(small().picture), scores=Array(np.zeros((2, 2, 8, 4))))})
+    silent = small(attention={"image": replace(looked(small().image), scores=Array(np.zeros((2, 2, 8, 4))))})
     assert 'class="card linked"' not in page([silent])
 
 
@@ -304,7 +305,7 @@ def test_links_are_sums_over_layers_and_heads_of_each_token():
     expected = why.attention["image"].scores.numpy().astype(float).sum((0, 1))
     np.testing.assert_allclose(told["rows"], expected, rtol=5e-3)
     assert (told["unit"], told["weights"]) == ("logit", False)
-    weights = replace(why, attention={"image": looked(why.picture, weights=True)})
+    weights = replace(why, attention={"image": looked(why.image, row_stochastic=True)})
     told = json.loads(shown(weights).links)
     np.testing.assert_allclose(
         told["rows"], weights.attention["image"].scores.numpy().astype(float).mean((0, 1)), rtol=5e-3
@@ -348,7 +349,7 @@ def test_hostile_questions_are_text(kind):
     text = HOSTILE[kind]
     why = replace(
         made(text, task="visual-question-answering", target=text[:50], outputs={text[:50]: 0.9, "b": 0.1}),
-        picture=small().picture,
+        image=small().image,
     )
     read = Reader(page([why]))
     assert text in read.paragraphs[0]

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.viz.pictures import asked, boxed, photographed, segmented
+from tests.viz.images import asked, boxed, photographed, segmented
 from tests.viz.test_browser import fits
 from tests.viz.test_image import small
 from xai_nlp.viz.html import fragment, page
@@ -52,12 +52,12 @@ def test_regions_lie_on_the_image(opened, why, width):
     """A region's middle is where it is in the image as drawn, whatever the image's proportions."""
     tab = opened([why], width)
     image = tab.locator(".over img").bounding_box()
-    across, down = why.picture.size
+    across, down = why.image.size
     scale = min(image["width"] / across, image["height"] / down)  # contained, in the middle
     left = image["x"] + (image["width"] - across * scale) / 2
     top = image["y"] + (image["height"] - down * scale) / 2
-    for r in (0, len(why.picture.boxes) - 1):
-        box = why.picture.boxes[r]
+    for r in (0, len(why.image.boxes) - 1):
+        box = why.image.boxes[r]
         drawn = tab.locator(f".region[data-r='{r}']").bounding_box()
         assert drawn["x"] + drawn["width"] / 2 == pytest.approx(left + (box[0] + box[2]) / 2 * scale, abs=1)
         assert drawn["y"] + drawn["height"] / 2 == pytest.approx(top + (box[1] + box[3]) / 2 * scale, abs=1)

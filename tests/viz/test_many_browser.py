@@ -57,10 +57,7 @@ def test_signs_are_chosen_without_an_image_too(opened):
 
 
 def test_a_table_of_texts_opens_one_with_its_details(opened):
-    items, golds = reviews(12)
-    tab = opened(
-        [made(why.segments[0], params={"gold": gold.labels[0]}) for why, gold in zip(items, golds, strict=True)]
-    )
+    tab = opened([made(why.segments[0], gold=why.gold) for why in reviews(12)])
     tab.locator(".index summary").click()
     tab.get_by_label("answers").select_option("wrong")
     lines = tab.locator(".index tbody tr:visible")
@@ -78,7 +75,7 @@ def test_a_table_of_texts_opens_one_with_its_details(opened):
 
 
 def test_a_thousand_texts_without_lag(opened):
-    items, _ = reviews(1000, 20)
+    items = reviews(1000, 20)
     tab = opened(items)
     wait = """async (change) => {
       const start = performance.now();
@@ -113,7 +110,7 @@ def test_axe_finds_nothing_serious(opened, kind, scheme):
 
     from xai_nlp.viz.report import report
 
-    html = report(reviews(8)[0], golds=reviews(8)[1]) if kind == "report" else None
+    html = report(reviews(8)) if kind == "report" else None
     tab = opened(PAGES.get(kind), html=html, color_scheme=scheme, bypass_csp=True)  # axe is a script of another's
     tab.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
     tab.wait_for_timeout(250)  # transitions are over

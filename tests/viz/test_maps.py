@@ -30,11 +30,10 @@ def test_the_answer_is_framed_and_asked_about():
 
 def test_headlines_of_answers():
     assert headline(answered()) == "Why “Ada Lovelace”?"
-    assert (
-        headline(answered(target="span of “Ada Lovelace” rather than “it”")) == "Why “Ada Lovelace” rather than “it”?"
-    )
-    assert headline(answered(answer=None, outputs={"": 0.8, "Ada": 0.2})) == "Why no answer?"
-    assert headline(answered(answer=(1, (19, 21)))) == "Why “it”?"
+    assert headline(answered("span", "it")) == "Why “Ada Lovelace” rather than “it”?"
+    assert headline(answered("span", "")) == "Why “Ada Lovelace” rather than no answer?"
+    assert headline(answered(answer_text="", answer=None, outputs={"": 0.8, "Ada": 0.2})) == "Why no answer?"
+    assert headline(answered(answer_text="it", answer=(1, (19, 21)))) == "Why “it”?"
 
 
 def test_heads_are_sums_of_their_matrices():
@@ -103,7 +102,7 @@ def test_weights_tell_how_peaked_a_head_is():
     one = np.zeros((1, 2, L, L))
     one[0, 0, :, 0] = 1.0  # every token looks at the first
     one[0, 1] = 1 / L  # every token looks everywhere alike
-    stack = replace(matrices(1, 2), scores=Array(one), weights=True, unit="")
+    stack = replace(matrices(1, 2), scores=Array(one), row_stochastic=True, unit="")
     np.testing.assert_allclose(head_numbers(stack), [[1.0, 1 / L]], rtol=1e-6)
     item = answered(attention={"self": stack}, layers=None)
     shown = maps_of(item, item.words()).stacks[0]

@@ -7,7 +7,7 @@ import matplotlib
 import pytest
 from matplotlib.colors import to_hex
 
-from tests.viz.samples import HOSTILE, made
+from tests.viz.samples import HOSTILE, label, made
 from xai_nlp.errors import InvalidInput
 from xai_nlp.viz.plots import bars, save_tokens, tokens_figure
 from xai_nlp.viz.scale import LIGHT, hexadecimal
@@ -58,7 +58,7 @@ def test_a_dollar_is_a_dollar_and_spaces_are_spaces():
     assert not any(artist.get_parse_math() for artist in figure.findobj(matplotlib.text.Text) if artist.get_text())
     with_dollars = [
         artist
-        for artist in bars(made("cost $x_1$ now", target="$y$", unit="$z$")).findobj(matplotlib.text.Text)
+        for artist in bars(made("cost $x_1$ now", target=label("$y$"), unit="$z$")).findobj(matplotlib.text.Text)
         if "$" in artist.get_text()
     ]
     assert {artist.get_text()[:5] for artist in with_dollars} == {"$x_1$", "Why $", "score"}

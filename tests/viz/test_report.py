@@ -6,10 +6,9 @@ import re
 import pytest
 
 from tests.viz.pictures import asked
-from tests.viz.samples import HOSTILE, made
+from tests.viz.samples import HOSTILE, label, made
 from xai_nlp.errors import InvalidInput
 from xai_nlp.viz.report import report
-from xai_nlp.viz.synopsis import Gold
 
 WORDS = ("good", "bad", "film", "story", "never", "gripping", "dull", "of", "the", "long")
 
@@ -17,32 +16,33 @@ WORDS = ("good", "bad", "film", "story", "never", "gripping", "dull", "of", "the
 def reviews(count, length=12):
     """Reviews whose words have scores drawn at random, half of them judged wrong."""
     draws = random.Random(3)
-    items, golds = [], []
+    items = []
     for n in range(count):
         text = " ".join(draws.choices(WORDS, k=length))
-        label, other = ("POSITIVE", "NEGATIVE") if n % 3 else ("NEGATIVE", "POSITIVE")
+        name, other = ("POSITIVE", "NEGATIVE") if n % 3 else ("NEGATIVE", "POSITIVE")
         scores = [0.0, *(draws.gauss(0, 0.4) for _ in range(length)), 0.0]
-        items.append(made(text, scores=scores, target=label, outputs={label: 0.6 + 0.001 * n, other: 0.4 - 0.001 * n}))
-        golds.append(Gold((label if n % 2 else other,), bool(n % 2)))
-    return items, golds
+        outputs = {name: 0.6 + 0.001 * n, other: 0.4 - 0.001 * n}
+        gold = (name if n % 2 else other,)
+        items.append(made(text, scores=scores, target=label(name), outputs=outputs, gold=gold))
+    return items
 
 
-def opened_report(opened, items, golds=(), **options):
-    return opened(None, html=report(items, golds=golds, date="2026-01-02"), **options)
+def opened_report(opened, items, **options):
+    return opened(None, html=report(items, date="2026-01-02"), **options)
 
 
 def test_it_says_what_it_is_of():
-    items, golds = reviews(6)
-    html = report(items, golds=golds, title="Six films", data="films, six", date="2026-01-02")
+    items = reviews(6)
+    html = report(items, title="Six films", data="films, six", date="2026-01-02")
     for told in ("<h1>Six films</h1>", "films, six", "2026-01-02", "xai_nlp 0.1.0", "baseline pad · steps auto"):
         assert told in html
     assert "50\xa0%" in html  # three of six right
-    assert html == report(items, golds=golds, title="Six films", data="films, six", date="2026-01-02")
+    assert html == report(items, title="Six films", data="films, six", date="2026-01-02")
 
 
 def test_five_hundred_examples_of_128_tokens_fit_into_5_megabytes():
-    items, golds = reviews(500, 126)
-    assert len(report(items, golds=golds).encode()) < 5_000_000
+    items = reviews(500, 126)
+    assert len(report(items).encode()) < 5_000_000
 
 
 def test_every_number_is_in_it():
@@ -51,7 +51,7 @@ def test_every_number_is_in_it():
 
 
 def test_what_is_hostile_is_inert():
-    items = [made(text[:300], target=text[:40], outputs={text[:40]: 0.9, "x": 0.1}) for text in HOSTILE.values()]
+    items = [made(text[:300], target=label(text[:40]), outputs={text[:40]: 0.9, "x": 0.1}) for text in HOSTILE.values()]
     html = report(items, title=HOSTILE["markup"], data=HOSTILE["markup"], date=HOSTILE["markup"])
     assert "<img src=x" not in html
     assert html.count("</script>") == 1
@@ -77,19 +77,19 @@ def test_methods_of_one_text_are_one_example_and_their_words_stay_apart():
 
 
 def test_judged_once_however_many_methods():
-    gold = Gold(("POSITIVE",), True)
-    html = report([made(), made(method="occlusion"), made("b film")], golds=[gold, gold, Gold(("NEGATIVE",), False)])
+    gold = ("POSITIVE",)
+    html = report([made(gold=gold), made(method="occlusion", gold=gold), made("b film", gold=("NEGATIVE",))])
     assert "of 2 judged" in html
 
 
 def test_what_explanations_know_to_be_right_counts():
-    html = report([made(params={"gold": "POSITIVE"}), made("b film", params={"gold": "NEGATIVE / MIXED"}), made("c")])
+    html = report([made(gold=("POSITIVE",)), made("b film", gold=("NEGATIVE", "MIXED")), made("c")])
     assert "of 2 judged" in html
     assert html.count('data-right="right"') == html.count('data-right="wrong"') == 1
 
 
 def test_models_are_judged_apart():
-    html = report([made(), made(model="other")], golds=[Gold(("POSITIVE",), True)] * 2)
+    html = report([made(gold=("POSITIVE",)), made(model="other", gold=("POSITIVE",))])
     assert "right of other" in html
     assert html.count("of 1 judged") == 2
 
@@ -120,7 +120,7 @@ def test_reports_are_quiet_and_fit(opened, width, scheme):
 
 @pytest.mark.browser
 def test_numbers_come_when_a_text_is_near(opened):
-    tab = opened_report(opened, *reviews(60))
+    tab = opened_report(opened, reviews(60))
     last = tab.locator("article").last
     assert last.locator(".t[data-n]").count() == 0  # far below
     last.scroll_into_view_if_needed()
@@ -135,8 +135,8 @@ def test_numbers_come_when_a_text_is_near(opened):
 
 @pytest.mark.browser
 def test_examples_are_found_sorted_and_opened_from_the_table(opened):
-    items, golds = reviews(30)
-    tab = opened_report(opened, items, golds)
+    items = reviews(30)
+    tab = opened_report(opened, items)
     cards, lines = tab.locator("article:visible"), tab.locator(".index tbody tr:visible")
     tab.get_by_label("answers").select_option("wrong")
     assert cards.count() == lines.count() == 15
@@ -163,7 +163,7 @@ def test_examples_are_found_sorted_and_opened_from_the_table(opened):
 
 @pytest.mark.browser
 def test_scale_sign_and_threshold_reach_texts_seen_later(opened):
-    tab = opened_report(opened, *reviews(60))
+    tab = opened_report(opened, reviews(60))
     tab.get_by_role("button", name="each its own scale").click()
     tab.locator("[name=least]").fill("50")
     last = tab.locator("article").last
@@ -179,7 +179,7 @@ def test_scale_sign_and_threshold_reach_texts_seen_later(opened):
 
 @pytest.mark.browser
 def test_without_scripts_links_and_words_are_there(opened):
-    tab = opened_report(opened, *reviews(8), java_script_enabled=False)
+    tab = opened_report(opened, reviews(8), java_script_enabled=False)
     assert tab.locator(".controls").is_hidden()
     tab.locator(".index a").nth(5).click()
     assert tab.url.endswith(tab.locator("article").nth(5).get_attribute("id"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.viz.pictures import asked
-from tests.viz.samples import answered, made, matrices
+from tests.viz.samples import answered, label, made, matrices
 from xai_nlp.core.arrays import Array, AttentionAttribution
 from xai_nlp.viz.summary import (
     Estimate,
@@ -87,7 +87,7 @@ def test_words_are_ranked_by_what_they_brought_over_all_examples():
 
 
 def test_labels_are_kept_apart_and_one_example_is_enough_where_there_is_one():
-    items = [scored("good", 2.0), scored("good", 3.0, target="NEGATIVE"), scored("good", 4.0)]
+    items = [scored("good", 2.0), scored("good", 3.0, target=label("NEGATIVE")), scored("good", 4.0)]
     effects = word_effects(items)
     assert effects["POSITIVE"].effects[0].present.mean == 3.0
     assert effects["NEGATIVE"].effects[0].present == Estimate(3.0, 1, None)
@@ -95,18 +95,18 @@ def test_labels_are_kept_apart_and_one_example_is_enough_where_there_is_one():
 
 
 @pytest.mark.parametrize(
-    ("why", "label"),
+    ("why", "name"),
     [
         (made(), "POSITIVE"),
         (answered("start"), "start"),
-        (answered("end rather than x"), "end"),
+        (answered("end", "x"), "end"),
         (answered("span"), "the answer"),
         (asked(), "red"),
-        (made(target="POSITIVE-NEGATIVE"), "POSITIVE-NEGATIVE"),
+        (made(target=label("POSITIVE", "NEGATIVE")), "POSITIVE-NEGATIVE"),
     ],
 )
-def test_what_words_are_listed_under(why, label):
-    assert label_of(why) == label
+def test_what_words_are_listed_under(why, name):
+    assert label_of(why) == name
 
 
 def test_modalities_are_averaged():

@@ -1,6 +1,6 @@
 """What stands where on a page: scales, names, tables, balances."""
 
-from tests.viz.samples import made
+from tests.viz.samples import label, made
 from xai_nlp.viz.strips import STOPS, own_peaks, shared_legends, shared_peaks, strip
 from xai_nlp.viz.tables import balance, tables
 from xai_nlp.viz.view import view
@@ -58,7 +58,7 @@ def test_rows_are_named_by_what_tells_them_apart():
 
     assert names(made()) == ["integrated gradients"]
     assert names(made(), made(**OCCLUSION, baseline="mask")) == ["integrated gradients", "occlusion"]
-    assert names(made(), made(target="NEGATIVE")) == ["POSITIVE", "NEGATIVE"]
+    assert names(made(), made(target=label("NEGATIVE"))) == ["POSITIVE", "NEGATIVE"]
     assert names(made(), made(baseline="mask"), made(**OCCLUSION)) == [
         "integrated gradients · baseline pad", "integrated gradients · baseline mask", "occlusion · baseline pad",
     ]  # fmt: skip
@@ -118,7 +118,7 @@ def test_the_parts_add_up_to_the_whole():
 
 def test_the_label_asked_about_is_listed_however_unlikely():
     outputs = {f"label {i}": (20 - i) / 210 for i in range(20)}
-    (group,) = view([made(target="label 19", outputs=outputs)]).groups
+    (group,) = view([made(target=label("label 19"), outputs=outputs)]).groups
     assert [o.label for o in group.outputs if o.asked] == ["label 19"]
     assert len(group.outputs) == 9
     assert group.unlisted == 11
@@ -152,7 +152,7 @@ def test_in_what_explanations_of_a_text_differ():
 
 
 def test_what_is_right_is_told():
-    right, wrong = made(params={"gold": "POSITIVE"}), made("b film", params={"gold": "NEGATIVE"})
+    right, wrong = made(gold=("POSITIVE",)), made("b film", gold=("NEGATIVE",))
     shown = view([right, wrong, made("c film")])
     assert [group.entry.right for group in shown.groups] == [True, False, None]
     assert shown.judged

@@ -2,16 +2,17 @@
 
 import pytest
 
-from tests.viz.samples import made
+from tests.viz.samples import label, made
 from xai_nlp.viz.digits import percent, signed, unsigned
 from xai_nlp.viz.wording import (
     are_probabilities,
-    contrast_of,
     explained_fact,
     headline,
+    labels_of,
     output_text,
     segment_names,
     steps_used,
+    target_name,
     unexplained,
 )
 
@@ -47,21 +48,37 @@ def test_shares_are_never_falsely_0_or_100(share, shown):
 
 def test_the_question_is_about_the_target():
     assert headline(made()) == "Why POSITIVE?"
-    assert headline(made(target="NEGATIVE")) == "Why NEGATIVE?"
-    assert headline(made(target="POSITIVE-NEGATIVE")) == "Why POSITIVE rather than NEGATIVE?"
+    assert headline(made(target=label("NEGATIVE"))) == "Why NEGATIVE?"
+    assert headline(made(target=label("POSITIVE", "NEGATIVE"))) == "Why POSITIVE rather than NEGATIVE?"
 
 
 def test_a_hyphen_in_a_label_is_no_contrast():
-    labels = {"non-toxic": 0.9, "toxic": 0.1}
-    assert contrast_of(made(target="non-toxic", outputs=labels)) is None
-    assert contrast_of(made(target="non-toxic-toxic", outputs=labels)) == ("non-toxic", "toxic")
-    assert contrast_of(made(target="toxic-non-toxic", outputs=labels)) == ("toxic", "non-toxic")
-    assert contrast_of(made(target="a-b", outputs=labels)) is None
-    assert contrast_of(made(target="a-b", outputs={"a-b": 0.5, "a": 0.25, "b": 0.25})) is None
+    assert headline(made(target=label("non-toxic"))) == "Why non-toxic?"
+    assert headline(made(target=label("non-toxic", "toxic"))) == "Why non-toxic rather than toxic?"
+    assert labels_of(label("toxic", "non-toxic")) == ("toxic", "non-toxic")
+    assert labels_of(label("a-b")) == ("a-b",)
+    assert labels_of(label("red", kind="token", answer="two red")) == ("two red",)
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        (label("POSITIVE"), "POSITIVE"),
+        (label("POSITIVE", "NEGATIVE"), "POSITIVE-NEGATIVE"),
+        (label("Ada", kind="start"), "start"),
+        (label("Ada", "it", "span"), "span of “Ada” rather than “it”"),
+        (label("", "it", "span"), "span of no answer rather than “it”"),
+        (label("red", kind="token", answer="two red", position=1), "red"),
+    ],
+)
+def test_a_target_has_a_short_name(target, name):
+    assert target_name(target) == name
 
 
 def test_an_answer_is_asked_about_in_its_own_words():
-    why = made("Who?", pair="Ada", task="question-answering", target="start+end", outputs={"Ada": 0.9, "": 0.1})
+    why = made(
+        "Who?", pair="Ada", task="question-answering", target=label("Ada", kind="span"), outputs={"Ada": 0.9, "": 0.1}
+    )
     assert headline(why) == "Why “Ada”?"
     assert segment_names(why) == ("Question", "Context")
 

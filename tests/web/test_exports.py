@@ -1,5 +1,6 @@
 """Explanations taken away and brought back."""
 
+import base64
 import csv
 import io
 import json
@@ -8,7 +9,8 @@ import math
 import pytest
 from PIL import Image
 
-from tests.viz.samples import HOSTILE, made
+from tests.viz.pictures import written
+from tests.viz.samples import HOSTILE, label, made
 from xai_nlp.core.result import Explanations
 from xai_nlp.errors import UnreadableFile
 from xai_nlp.web.exports import COLUMNS, read_back, to_csv, to_html, to_json, to_png
@@ -40,7 +42,7 @@ def test_the_table_has_every_number_in_full(looked):
     assert tuple(lines[0]) == COLUMNS
     for number, item in enumerate(looked, 1):
         mine = [line for line in lines if line["explanation"] == str(number)]
-        regions = item.picture.scores if item.picture else ()
+        regions = item.image.scores if item.image else ()
         assert [float(line["score"]) for line in mine] == [*item.scores, *regions]
         cut = [item.segments[int(line["segment"])][int(line["start"]) : int(line["end"])]
                for line in mine if line["kind"] == "token" and line["segment"] != "-1"]  # fmt: skip
@@ -52,7 +54,9 @@ def test_no_cell_of_the_table_is_a_formula():
     said = ['=HYPERLINK("http://evil.example")', "+1", "-1", "@SUM(A1)", "\tx", "plain"]
     text = " ".join(said)
     offsets = [(text.index(word), text.index(word) + len(word)) for word in said]
-    why = made(text, [0.0] * 6, tokens=tuple(said), offsets=tuple(offsets), segment=(0,) * 6, target="=1+1", model="@x")
+    why = made(
+        text, [0.0] * 6, tokens=tuple(said), offsets=tuple(offsets), segment=(0,) * 6, target=label("=1+1"), model="@x"
+    )
     cells = [
         cell for line in csv.DictReader(io.StringIO(to_csv(Explanations([why])).decode())) for cell in line.items()
     ]
@@ -77,9 +81,9 @@ def changed(**values):
     return json.dumps({**data, **values}).encode()
 
 
-def bad_picture(image):
-    picture = {"image": image, "size": [2, 2], "boxes": [[0, 0, 2, 2]], "scores": [0.1], "grid": None, "shapes": None}
-    return changed(picture=picture)
+def with_image(data):
+    image = {"data": data, "size": [2, 2], "boxes": [[0, 0, 2, 2]], "scores": [0.1], "grid": None, "shapes": None}
+    return changed(image=image)
 
 
 REFUSED = {
@@ -104,7 +108,8 @@ REFUSED = {
     "outputs in a list": changed(outputs=[1, 2]),
     "outputs that are texts": changed(outputs={"POSITIVE": "<img>"}),
     "a method that is a list": changed(method=["x"]),
-    "a label that is an object": changed(target={"a": 1}),
+    "a target that is a text": changed(target="POSITIVE"),
+    "a target of no kind": changed(target={"kind": "x", "label": "POSITIVE"}),
     "an answer outside": changed(answer=[0, [3, 999]]),
     "an answer of another kind": changed(answer="yes"),
     "params in a list": changed(params=[]),
@@ -113,9 +118,9 @@ REFUSED = {
     "layers of another shape": changed(layers={"shape": [9, 9], "float32": ""}),
     "layers that are enormous": changed(layers={"shape": [10**9, 10**9], "float32": ""}),
     "attention of nothing": changed(attention={"self": {}}),
-    "a picture that is a page": bad_picture("PGh0bWw+PHNjcmlwdD4="),
-    "a picture that is SVG": bad_picture("PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4="),
-    "a picture that is no base64": bad_picture("%%%"),
+    "a picture that is a page": with_image("PGh0bWw+PHNjcmlwdD4="),
+    "a picture that is SVG": with_image("PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4="),
+    "a picture that is no base64": with_image("%%%"),
     "pickle": b"\x80\x04\x95\x17\x00\x00\x00",
 }
 
@@ -128,4 +133,5 @@ def test_anything_else_is_refused_in_a_sentence(name):
 
 
 def test_the_unchanged_one_is_read():
+    assert len(read_back(with_image(base64.b64encode(written(Image.new("RGB", (2, 2)))).decode()))) == 1
     assert read_back(changed()) == Explanations([made()])  # so that the table above fails for its changes

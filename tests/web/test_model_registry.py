@@ -10,6 +10,7 @@ from pydantic import ValidationError
 import xai_nlp
 from tests.models.tiny import tiny
 from tests.models.tiny_generation import writing
+from xai_nlp.core.result import TargetSpec
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.web.examples import examples
@@ -71,7 +72,8 @@ def test_options_reach_the_explainer(offer):
     ask = ExplainRequest(model="sentiment", text="a fine film", target="NEGATIVE", baseline="mask", unit="probability",
               layers=True, attention=True)  # fmt: skip
     (why,) = offer.explain(ask, passed=nothing, progress=nothing)
-    assert (why.target, why.baseline, why.unit) == ("NEGATIVE", "mask", "probability")
+    assert why.target == TargetSpec(kind="label", label="NEGATIVE", position=0, unit="probability")
+    assert (why.baseline, why.unit) == ("mask", "probability")
     assert why.layers is not None
     assert why.attention
     vqa = examples()[3]
@@ -79,8 +81,8 @@ def test_options_reach_the_explainer(offer):
         **vqa, rather_than="red", answer="yellow", regions="grid:2", image_baseline="black", moves="image"
     )
     (why,) = offer.explain(ask, passed=nothing, progress=nothing)
-    assert why.target == "yellow-red"
-    assert len(why.picture.boxes) == 4
+    assert (why.target.kind, why.target.label, why.target.contrast) == ("answer", "yellow", "red")
+    assert len(why.image.boxes) == 4
 
 
 def test_only_what_is_offered_is_loaded(offer, tmp_path):

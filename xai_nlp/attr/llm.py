@@ -30,7 +30,13 @@ from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of
 from xai_nlp.hooks.onednn import onednn_products
 from xai_nlp.models.layout import text_config
-from xai_nlp.models.teacher_forcing import append_answer, in_one, in_turn, last_logits, log_probs
+from xai_nlp.models.teacher_forcing import (
+    answer_log_probs,
+    answer_log_probs_stepwise,
+    append_answer,
+    last_logits,
+    token_log_probs,
+)
 
 DEFAULT_GEN_ARGS: dict[str, Any] = {"max_new_tokens": 25, "do_sample": False, "temperature": None, "top_p": None}
 AT_ONCE = 64  # prompts that are made ready, and read if there is room; images among them take some
@@ -149,7 +155,7 @@ class LLMAttribution(BaseLLMAttribution):
         Raises CaptumAssertion for another kind of input or an empty answer, TypeError for a target of another type.
         """
         tokens = self._target(inp, target, gen_args)
-        read = partial(in_turn, cached=use_cached_outputs) if forward_in_tokens else in_one
+        read = partial(answer_log_probs_stepwise, cached=use_cached_outputs) if forward_in_tokens else answer_log_probs
         method = copy(self.attr_method)
         method.forward_func = partial(self._values, inp=inp, tokens=tokens, read=read, inspect=_inspect_forward)
         count = 1 + len(tokens) if self.include_per_token_attr else 1
@@ -254,7 +260,7 @@ class LLMGradientAttribution(BaseLLMAttribution):
     def _value(self, features: Tensor, inp: TextTokenInput, tokens: Tensor) -> Tensor:
         """The log-probability of the last of the tokens, after those before it: (R,)."""
         inputs = append_answer(self._inputs(inp.to_model_input(features)), tokens[:-1])
-        return log_probs(last_logits(self.model, inputs, 1)[0], tokens[-1:])[:, 0]
+        return token_log_probs(last_logits(self.model, inputs, 1)[0], tokens[-1:])[:, 0]
 
 
 def _together(prompts: Sequence[Inputs]) -> Iterator[tuple[list[int], Inputs]]:

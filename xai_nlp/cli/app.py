@@ -102,13 +102,13 @@ def methods() -> None:
 def models() -> None:
     """The embedded models, and the architectures whose insides are known by name."""
     from xai_nlp.models.layout import LAYOUTS, VISION_LAYOUTS
-    from xai_nlp.models.loading import ZOO
+    from xai_nlp.models.loading import EMBEDDED_MODELS
 
     out = Console()
     table = Table(box=None, pad_edge=False)
     table.add_column("embedded model")
     table.add_column("what it does", overflow="fold")
-    for name, said in ZOO.items():
+    for name, said in EMBEDDED_MODELS.items():
         table.add_row(name, said)
     out.print(table)
     out.print(

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from xai_nlp.cli.options import Model, told
+from xai_nlp.core.files import write_whole
 from xai_nlp.errors import InvalidInput
 
 evaluate_app = typer.Typer(help="Measure a model on a file of examples.", no_args_is_help=True)
@@ -27,7 +28,7 @@ def qa(
     """Exact match and F1 over the questions of a file, as SQuAD's official script computes them."""
     from xai_nlp import load
     from xai_nlp.core.batching import progress_bar
-    from xai_nlp.metrics.squad import quality, read_squad
+    from xai_nlp.metrics.squad import read_squad, squad_scores
 
     with told():
         asked = list(read_squad(file))[:most]
@@ -43,7 +44,7 @@ def qa(
                 answers.update({a.id: best[0].text for a, best in zip(part, found, strict=True)})
                 progress(at + len(part), len(asked))
         if predictions:
-            predictions.write_text(json.dumps(answers, ensure_ascii=False, indent=1), encoding="utf-8")
-        measured = quality(asked, answers)
+            write_whole(predictions, json.dumps(answers, ensure_ascii=False, indent=1).encode())
+        measured = squad_scores(asked, answers)
         counted = f"{measured.questions:,} question{'s' * (measured.questions != 1)}"
         Console().print(f"{counted}: exact match {measured.exact_match:.2f}, F1 {measured.f1:.2f}", highlight=False)

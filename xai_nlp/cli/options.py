@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from xai_nlp.core.files import write_whole
 from xai_nlp.errors import InvalidInput, XaiError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def shown(results: Explanations, *, html: Path | None, json_to: Path | None, tok
     if html:
         results.to_html(html)
     if json_to and str(json_to) != "-":
-        json_to.write_text("".join(why.to_json() + "\n" for why in results), encoding="utf-8")
+        write_whole(json_to, "".join(why.to_json() + "\n" for why in results).encode())
     if json_to and str(json_to) == "-":
         for why in results:
             print(why.to_json())

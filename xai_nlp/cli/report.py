@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,11 +18,11 @@ import typer
 from rich.console import Console
 
 from xai_nlp.cli.options import read_text, told
+from xai_nlp.core.files import write_whole
 from xai_nlp.errors import InvalidInput, UnreadableFile, Unsupported
 
 if TYPE_CHECKING:
     from xai_nlp import Explanation
-    from xai_nlp.viz.synopsis import Gold
 
 SUFFIXES = (".json", ".jsonl")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
@@ -52,9 +53,10 @@ def report(
         browser = _browser() if pdf else ""
         files = files_of(inputs)
         items = [item for file in files for item in read_explanations(file)]
-        golds = _golds(items, read_labels(labels)) if labels else []
-        page = written(items, golds=golds, title=title, data=data, date=date or _newest(files))
-        _write(output, page.encode("utf-8"))
+        if labels:
+            items = _judged(items, read_labels(labels))
+        page = written(items, title=title, data=data, date=date or _newest(files))
+        write_whole(output, page.encode("utf-8"))
         if pdf:
             _print(browser, output, pdf)
         Console(stderr=True).print(
@@ -106,14 +108,11 @@ def read_explanations(file: Path) -> list[Explanation]:
 
 def _explanation(where: str, one: Any, folder: Path) -> Explanation:
     from xai_nlp import Explanation
-    from xai_nlp.errors import XaiError
 
     try:
-        return Explanation.from_json(json.dumps(one), folder=folder)
-    except XaiError as error:
+        return Explanation.from_data(one, folder=folder)
+    except UnreadableFile as error:
         raise UnreadableFile(f"{where}: {error}") from None
-    except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
-        raise UnreadableFile(f"{where}: not an explanation of ours: {error}.") from None
 
 
 def read_labels(file: Path) -> dict[str, tuple[str, ...]]:
@@ -127,7 +126,7 @@ def read_labels(file: Path) -> dict[str, tuple[str, ...]]:
                 f"{file}, entry {n}: needs `text` (or `question`) and `label` (or `answer`); "
                 f"has {', '.join(sorted(map(str, row)))}."
             )
-        labels = tuple(map(str, label)) if isinstance(label, list) else (str(label),)
+        labels = tuple(map(str, label)) or ("",) if isinstance(label, list) else (str(label),)
         if found.setdefault(text, labels) != labels:
             raise InvalidInput(f"{file}, entry {n}: {text[:60]!r} has two labels, {found[text]} and {labels}.")
     return found
@@ -150,22 +149,11 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield n, row
 
 
-def _golds(items: Sequence[Explanation], labels: dict[str, tuple[str, ...]]) -> list[Gold | None]:
-    from xai_nlp.metrics.squad import exact_match
-    from xai_nlp.viz.synopsis import Gold
-
-    def judged(item: Explanation) -> Gold | None:
-        right = labels.get(item.segments[0])
-        if right is None:
-            return None
-        said = item.prediction
-        ok = said in right if item.task == "text-classification" else exact_match(said, right) > 0
-        return Gold(right, ok)
-
-    found = [judged(item) for item in items]
-    if not any(found):
+def _judged(items: Sequence[Explanation], labels: dict[str, tuple[str, ...]]) -> list[Explanation]:
+    """The explanations with their right labels. Raises InvalidInput where there is none for any text."""
+    if not any(item.segments[0] in labels for item in items):
         raise InvalidInput("no label is about a text that is explained; labels go by the text, letter for letter.")
-    return found
+    return [replace(item, gold=labels.get(item.segments[0], item.gold)) for item in items]
 
 
 def _newest(files: Sequence[Path]) -> str:
@@ -174,25 +162,6 @@ def _newest(files: Sequence[Path]) -> str:
 
 
 # What is written ------------------------------------------------------------------------------------------------------
-
-
-def _write(file: Path, content: bytes) -> None:
-    """All of it or nothing: what was there stays until the new file is whole."""
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as part:
-        try:
-            part.write(content)
-            part.close()
-            os.chmod(part.name, 0o666 & ~_umask())
-            os.replace(part.name, file)
-        except BaseException:
-            os.unlink(part.name)
-            raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _browser() -> str:
@@ -225,4 +194,4 @@ def _print(browser: str, page: Path, pdf: Path) -> None:
             raise Unsupported(f"{browser} did not print within {PRINTING} s; the report itself is in {page}.") from None
         if not made.is_file():
             raise Unsupported(f"{browser} printed nothing; the report itself is in {page}.")
-        _write(pdf, made.read_bytes())
+        write_whole(pdf, made.read_bytes())

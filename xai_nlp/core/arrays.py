@@ -1,8 +1,8 @@
-"""Arrays of an explanation: in memory, or in the file beside its JSON until somebody looks."""
+"""Arrays of an explanation: in memory, or in the file beside its JSON until somebody reads them."""
 
 from __future__ import annotations
 
-import base64
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from xai_nlp.errors import InvalidInput, UnreadableFile
 if TYPE_CHECKING:
     import numpy as np
 
-BESIDE = 2**16  # bytes: an explanation with more numbers than this keeps them in a file of their own
+MARK = "xai_nlp"  # the key in a safetensors file's metadata that says: these are arrays of an explanation
 
 
 class Array:
@@ -24,26 +24,33 @@ class Array:
     (1, 3)
     """
 
-    __slots__ = ("_file", "_name", "_values", "shape")
+    __slots__ = ("_file", "_name", "_sha256", "_values", "shape")
 
     def __init__(self, values: Any) -> None:
         import numpy as np
 
-        kept = np.array(values, dtype=np.float32)
-        if not np.isfinite(kept).all():
+        numbers = np.array(values, dtype=np.float32)
+        if not np.isfinite(numbers).all():
             raise InvalidInput("the scores are not finite: the model gave NaN or infinity on this input.")
-        kept.setflags(write=False)
-        self._values: np.ndarray | None = kept
-        self._file, self._name = Path(), ""
-        self.shape: tuple[int, ...] = kept.shape
+        numbers.setflags(write=False)
+        self._values: np.ndarray | None = numbers
+        self._file, self._name, self._sha256 = Path(), "", ""
+        self.shape: tuple[int, ...] = numbers.shape
 
     @classmethod
-    def stored(cls, file: Path, name: str, shape: Sequence[int]) -> Array:
-        """The array of that name in a safetensors file. Raises UnreadableFile if there is no such file."""
+    def stored(cls, file: Path, name: str, shape: Sequence[int], sha256: str = "") -> Array:
+        """The array of that name in a safetensors file, read when it is used.
+
+        sha256: the hash of its bytes; "" where it is not known (format 3 and before).
+        Raises UnreadableFile if there is no such file, or if it is that of another explanation.
+        """
         if not file.is_file():
             raise UnreadableFile(f"{file} is missing: an explanation with large arrays is two files; move both.")
+        if sha256 and metadata_of(file).get(name) != sha256:
+            raise UnreadableFile(f"{file} belongs to another explanation: its {name!r} has another hash.")
         array = cls.__new__(cls)
-        array._values, array._file, array._name, array.shape = None, file, name, tuple(shape)
+        array._values, array._file, array._name, array._sha256 = None, file, name, sha256
+        array.shape = tuple(shape)
         return array
 
     def numpy(self) -> np.ndarray:
@@ -58,8 +65,19 @@ class Array:
                 raise UnreadableFile(f"{self._file}: {self._name!r} cannot be read: {error}.") from None
             if read.shape != self.shape:
                 raise UnreadableFile(f"{self._file}: {self._name!r} is {read.shape}, not {self.shape}.")
-            self._values = Array(read).numpy()
+            array = Array(read)
+            if self._sha256 not in ("", array.sha256()):
+                raise UnreadableFile(f"{self._file}: {self._name!r} was changed after it was saved.")
+            self._values = array.numpy()
         return self._values
+
+    def bytes(self) -> bytes:
+        """The numbers as bytes: float32, little-endian, row by row."""
+        return self.numpy().astype("<f4", copy=False).tobytes()
+
+    def sha256(self) -> str:
+        """The hash of `bytes`."""
+        return hashlib.sha256(self.bytes()).hexdigest()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         values = self.numpy() if dtype is None else self.numpy().astype(dtype, copy=False)
@@ -81,11 +99,10 @@ class Array:
     def __repr__(self) -> str:
         return f"<Array {' × '.join(map(str, self.shape))}>"
 
-    def merged(self, groups: Sequence[Sequence[int]], axis: int) -> Array:
-        """Neighbours along an axis added up, group by group."""
+    def merged(self, starts: Sequence[int], axis: int) -> Array:
+        """Neighbours along an axis added up, in groups that begin at `starts`."""
         import numpy as np
 
-        starts = [group[0] for group in groups]
         return Array(np.add.reduceat(self.numpy().astype(np.float64), starts, axis=axis))
 
 
@@ -93,81 +110,62 @@ class Array:
 class AttentionAttribution:
     """A stack of attention matrices with a number for each entry: which query drew on which key, by layer and head.
 
-    scores: contributions to the target, signed, which add up; or, if `weights`, how much a query drew on a key, which
-    adds up over keys only.
+    scores: contributions to the target, signed, which add up; or, if `row_stochastic`, how much a query drew on a key,
+    which adds up over keys only.
     """
 
     scores: Array  # (layers, H, Q, K)
-    layers: tuple[str, ...]  # what each layer is called
+    layers: tuple[str, ...]  # the layers' names
     method: str
     unit: str = ""
-    weights: bool = False
+    row_stochastic: bool = False
     residuals: tuple[float, ...] = ()  # of each layer, in `unit`, where a layer's scores have to add up
     queries: tuple[str, ...] | None = None  # Q tokens; None for the explanation's own
     keys: tuple[str, ...] | None = None  # K tokens; None for the explanation's own
 
     def __post_init__(self) -> None:
-        if len(self.scores.shape) != 4 or self.scores.shape[0] != len(self.layers):
-            raise InvalidInput(f"{len(self.layers)} layers need scores (layers, H, Q, K); got {self.scores.shape}.")
+        shape = self.scores.shape
+        if len(shape) != 4 or shape[0] != len(self.layers):
+            raise InvalidInput(f"{len(self.layers)} layers need scores (layers, H, Q, K); got {shape}.")
+        for name, tokens, count in (("queries", self.queries, shape[2]), ("keys", self.keys, shape[3])):
+            if tokens is not None and len(tokens) != count:
+                raise InvalidInput(f"scores {shape} need {count} {name}; got {len(tokens)}.")
 
     def heads(self) -> np.ndarray:
-        """What each head carries: the sum of its matrix, (layers, H)."""
+        """The sum of each head's matrix, (layers, H)."""
         return self.scores.numpy().sum((2, 3), dtype="float64")
 
-    def merged(self, groups: Sequence[Sequence[int]]) -> AttentionAttribution:
-        """The same over groups of neighbouring tokens."""
+    def merged(self, starts: Sequence[int], length: int) -> AttentionAttribution:
+        """The same over groups of neighbouring tokens: they begin at `starts`, and the last ends at `length`."""
         import numpy as np
 
         scores = self.scores
         if self.keys is None:
-            scores = scores.merged(groups, 3)
+            scores = scores.merged(starts, 3)
         if self.queries is None:
-            scores = scores.merged(groups, 2)
-            if self.weights:
-                scores = Array(scores.numpy() / np.array([len(group) for group in groups])[:, None])
+            scores = scores.merged(starts, 2)
+            if self.row_stochastic:
+                scores = Array(scores.numpy() / np.diff(starts, append=length)[:, None])
         return replace(self, scores=scores)
 
 
-# How they are kept ---------------------------------------------------------------------------------------------------
+# The file beside the JSON --------------------------------------------------------------------------------------------
 
 
-def plain(value: Any, beside: dict[str, np.ndarray] | None = None, file: str = "", name: str = "") -> Any:
-    """A value as JSON can hold it; arrays are written out, or put into `beside` and named."""
-    if isinstance(value, Array):
-        if beside is None:
-            written = base64.b64encode(value.numpy().astype("<f4").tobytes()).decode("ascii")
-            return {"shape": list(value.shape), "float32": written}
-        beside[name] = value.numpy()
-        return {"shape": list(value.shape), "file": file, "name": name}
-    if isinstance(value, AttentionAttribution):
-        value = {key: getattr(value, key) for key in value.__dataclass_fields__}
-    if isinstance(value, Mapping):
-        return {str(k): plain(v, beside, file, f"{name}.{k}".lstrip(".")) for k, v in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [plain(v, beside, file, f"{name}.{i}") for i, v in enumerate(value)]
-    return value
+def arrays_file(arrays: Mapping[str, Array]) -> bytes:
+    """A safetensors file with these arrays; its metadata says that it is ours, and the hash of each."""
+    from safetensors.numpy import save
+
+    hashes = {name: array.sha256() for name, array in arrays.items()}
+    return save({name: array.numpy() for name, array in arrays.items()}, {MARK: "arrays of an explanation", **hashes})
 
 
-def read_array(data: Any, folder: Path | None) -> Array:
-    """What `plain` made of an array. Raises UnreadableFile."""
-    import numpy as np
+def metadata_of(file: str | os.PathLike[str]) -> dict[str, str]:
+    """The metadata of a safetensors file. Raises UnreadableFile if it is none."""
+    from safetensors import SafetensorError, safe_open
 
     try:
-        shape = tuple(int(n) for n in data["shape"])
-        if "float32" in data:
-            return Array(np.frombuffer(base64.b64decode(data["float32"], validate=True), "<f4").reshape(shape))
-        file, name = str(data["file"]), str(data["name"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UnreadableFile(f"an array of this explanation cannot be read: {error}.") from None
-    if folder is None or os.path.basename(file) != file:
-        raise UnreadableFile(f"the numbers are in a file of their own, {file[:80]!r}; open it with Explanation.load.")
-    return Array.stored(folder / file, name, shape)
-
-
-def read_matrices(data: Mapping[str, Any], folder: Path | None) -> AttentionAttribution:
-    """What `plain` made of a stack of matrices. Raises UnreadableFile."""
-    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k != "scores"}
-    try:
-        return AttentionAttribution(scores=read_array(data["scores"], folder), **fields)
-    except (KeyError, TypeError, InvalidInput) as error:
-        raise UnreadableFile(f"attention matrices of this explanation cannot be read: {error}.") from None
+        with safe_open(file, framework="numpy") as opened:
+            return opened.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise UnreadableFile(f"{file} is no safetensors file: {error}.") from None

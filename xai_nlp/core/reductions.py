@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
 Span = tuple[int, int]
@@ -49,19 +49,22 @@ def _letters(text: str) -> str:
     return "".join(found)
 
 
-def assign(offsets: Sequence[Span], spans: Sequence[Span]) -> list[int | None]:
-    """Which span each token belongs to: the one it overlaps most, the first of equals; None for none.
+def assign(offsets: Sequence[Span], spans: Sequence[Span]) -> np.ndarray:
+    """The span to which each token belongs: the one it overlaps most, the first of equals; −1 for none.
 
     Spans follow one another and do not overlap.
 
-    >>> assign([(0, 2), (2, 5), (6, 7)], [(0, 5), (6, 9)])
+    >>> assign([(0, 2), (2, 5), (6, 7)], [(0, 5), (6, 9)]).tolist()
     [0, 0, 1]
     """
-    starts = [start for start, _ in spans]
-    owners: list[int | None] = []
-    for start, end in offsets:
-        near = range(max(0, bisect_right(starts, start) - 1), bisect_left(starts, end))  # spans are in order, and apart
-        overlaps = {i: min(end, spans[i][1]) - max(start, spans[i][0]) for i in near}
-        best = max(overlaps, key=lambda i: overlaps[i], default=None)
-        owners.append(best if best is not None and overlaps[best] > 0 else None)
+    import numpy as np
+
+    tokens, known = (np.array(pairs, dtype=np.int64).reshape(-1, 2) for pairs in (offsets, spans))
+    first = known[:, 1].searchsorted(tokens[:, 0], "right")  # the first span that ends behind the token's start
+    behind = known[:, 0].searchsorted(tokens[:, 1], "left")  # the first span that starts at the token's end or later
+    owners = np.where((first < behind) & (tokens[:, 0] < tokens[:, 1]), first, -1)
+    for i in (behind > first + 1).nonzero()[0]:  # tokens that several spans touch
+        if owners[i] >= 0:
+            (start, end), near = tokens[i], known[first[i] : behind[i]]
+            owners[i] += (np.minimum(end, near[:, 1]) - np.maximum(start, near[:, 0])).argmax()
     return owners

@@ -5,22 +5,54 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from xai_nlp.core.arrays import BESIDE, Array, AttentionAttribution, plain, read_array, read_matrices
+from xai_nlp.core.answers import exact_match
+from xai_nlp.core.arrays import MARK, Array, AttentionAttribution, arrays_file, metadata_of
+from xai_nlp.core.files import write_whole
 from xai_nlp.core.image import ImageAttribution
 from xai_nlp.core.reductions import Span, assign, word_spans
+from xai_nlp.core.serialization import from_data, to_data
 from xai_nlp.errors import InvalidInput, UnreadableFile
 
 if TYPE_CHECKING:
     import numpy as np
 
-FORMAT = 3
 SPECIAL = -1
+BESIDE = 2**16  # bytes: an explanation with more numbers than this has them in a file of their own
+TargetKind = Literal["label", "answer", "start", "end", "span", "token", "output"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetSpec:
+    """The number of the model that was explained.
+
+    kind: "label", a classifier's output; "answer", an answer as a whole; "start", "end" or "span", where an answer
+        stands in a context; "token", one token of a written answer; "output", any other number.
+
+    >>> str(TargetSpec(kind="label", label="POSITIVE", contrast="NEGATIVE"))
+    'POSITIVE-NEGATIVE'
+    >>> str(TargetSpec(kind="token", label=" cat", answer="a cat", position=1))
+    "token ' cat' (1)"
+    """
+
+    kind: TargetKind
+    label: str  # the label; the answer's text; the written token. "" is no answer
+    contrast: str | None = None  # the label or answer it is compared with: why `label` rather than `contrast`
+    position: int | None = None  # of a label its index among the outputs; of a token its index in the answer
+    answer: str = ""  # of a token: the whole written answer
+    unit: str = "logit"  # of `value` and `baseline_value`: "logit", "probability", "log-probability" or "output"
+
+    def __str__(self) -> str:
+        """In a few words, for people and logs; code reads the fields."""
+        if self.kind == "token":
+            return f"token {self.label!r}" + ("" if self.position is None else f" ({self.position})")
+        name = self.label if self.contrast is None else f"{self.label}-{self.contrast}"
+        return f"{self.kind} of {name or 'no answer'}" if self.kind in ("start", "end", "span") else name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +70,7 @@ class Explanation:
     segment: tuple[int, ...]  # L indices into `segments`; SPECIAL for special tokens
     scores: tuple[float, ...]  # L numbers, signed, in `unit`; never rescaled
     unit: str  # "logit", "probability"; "" where a method's scores have none
-    target: str  # what was explained: "POSITIVE", "POSITIVE-NEGATIVE"
+    target: TargetSpec  # the number that was explained
     value: float  # f(x), in `unit`
     baseline_value: float  # f(x₀), in `unit`
     outputs: Mapping[str, float]  # every label's or answer's probability, or raw output for a regression
@@ -51,29 +83,36 @@ class Explanation:
     params: Mapping[str, Any] = field(default_factory=dict)  # options asked for, and steps used
     versions: Mapping[str, str] = field(default_factory=dict)
     answer: tuple[int, Span] | None = None  # where the answer explained stands: its segment, and characters there
+    gold: tuple[str, ...] = ()  # the right labels or answers; () where they are not known, ("",) for no answer
+    trust: Mapping[str, Any] | None = None  # how far the scores can be trusted, where that was measured
     parts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # of each embedding; they add up to `scores`
     layers: Array | None = None  # (layers, L): what flowed through each token at each layer's output
-    attention: Mapping[str, AttentionAttribution] = field(
-        default_factory=dict
-    )  # "self"; "encoder", "decoder", "cross", "image"
-    picture: ImageAttribution | None = None  # the image that was looked at, with its regions' scores
+    attention: Mapping[str, AttentionAttribution] = field(default_factory=dict)  # "self", "cross", "image", …
+    image: ImageAttribution | None = None  # with its regions' scores
 
     def __post_init__(self) -> None:
-        lengths = {len(self.tokens), len(self.offsets), len(self.segment), len(self.scores)}
-        lengths |= {len(part) for part in self.parts.values()}
-        if self.layers is not None:
-            lengths.add(self.layers.shape[-1])
-        if len(lengths) != 1:
+        count, parts = len(self.tokens), self.parts.values()
+        if (
+            not len(self.offsets) == len(self.segment) == len(self.scores) == count
+            or (self.layers is not None and self.layers.shape[1:] != (count,))
+            or (parts and any(len(part) != count for part in parts))
+        ):
             raise InvalidInput(
-                f"an Explanation needs one offset, segment and score per token; got {len(self.tokens)} tokens, "
+                f"an Explanation needs one offset, segment and score per token; got {count} tokens, "
                 f"{len(self.offsets)} offsets, {len(self.segment)} segments, {len(self.scores)} scores."
             )
-        regions = () if self.picture is None else self.picture.scores
-        if not all(map(math.isfinite, (*self.scores, *regions, self.value, self.baseline_value))):
+        for name, stack in self.attention.items():
+            if self._matrix_shape(stack) != stack.scores.shape[2:]:
+                raise InvalidInput(f"attention {name!r} of {count} tokens has matrices {stack.scores.shape[2:]}.")
+        numbers = (*self.scores, *self.outputs.values(), self.value, self.baseline_value, *chain(*parts))
+        if not all(map(math.isfinite, numbers)):
             raise InvalidInput(
                 "the scores are not finite: the model gave NaN or infinity on this input. "
                 "Load it in float32, or check the input and the weights."
             )
+
+    def _matrix_shape(self, stack: AttentionAttribution) -> tuple[int, ...]:
+        return tuple(len(self.tokens if names is None else names) for names in (stack.queries, stack.keys))
 
     # What it says ---------------------------------------------------------------------------------------------
 
@@ -85,7 +124,7 @@ class Explanation:
     @property
     def residual(self) -> float:
         """f(x) − f(x₀) − Σ scores, in `unit`: what a complete method left unexplained."""
-        regions = () if self.picture is None else self.picture.scores
+        regions = () if self.image is None else self.image.scores
         return self.explained - math.fsum((*self.scores, *regions))
 
     @property
@@ -95,9 +134,9 @@ class Explanation:
         Shares of Shapley values are MM-SHAP. {} without an image, or where every score is zero.
         Source: Parcalabescu & Frank 2023, eq. 3–4 (arXiv:2212.08158).
         """
-        if self.picture is None:
+        if self.image is None:
             return {}
-        sizes = {"text": math.fsum(map(abs, self.scores)), "image": math.fsum(map(abs, self.picture.scores))}
+        sizes = {"text": math.fsum(map(abs, self.scores)), "image": math.fsum(map(abs, self.image.scores))}
         total = math.fsum(sizes.values())
         return {name: size / total for name, size in sizes.items()} if total else {}
 
@@ -106,132 +145,169 @@ class Explanation:
         """The label or answer the model gives most to; "" where nothing is known of its outputs."""
         return max(self.outputs, key=lambda label: self.outputs[label], default="")
 
+    @property
+    def correct(self) -> bool | None:
+        """Is the prediction one of `gold`? None where that is not known.
+
+        Labels are compared without case; answers as SQuAD compares them (`core.answers.normalised`).
+        """
+        if not self.gold:
+            return None
+        if self.target.kind in ("label", "output"):
+            return self.prediction.casefold() in map(str.casefold, self.gold)
+        return bool(exact_match(self.prediction, self.gold))
+
     def words(self) -> Explanation:
         """The same explanation over whole words: subwords merged through their offsets, sums kept."""
-        return self._merged(self.word_groups())
+        return self._merged(self._word_starts())
 
     def word_groups(self) -> list[list[int]]:
-        """Which tokens make up each word of `words()`, in order."""
-        return self._groups([(i, span) for i, text in enumerate(self.segments) for span in word_spans(text)])
+        """The tokens of each word of `words()`, in order."""
+        return [list(range(*pair)) for pair in pairwise((*self._word_starts().tolist(), len(self.tokens)))]
 
     def spans(self, spans: Sequence[tuple[int, Span]]) -> Explanation:
         """The same explanation over given spans, each `(segment, (start, end))`; tokens in none stay themselves.
 
         >>> why = Explanation(segments=("so good",), tokens=("so", "go", "od"), offsets=((0, 2), (3, 5), (5, 7)),
-        ...     segment=(0, 0, 0), scores=(0.5, 1.0, 0.25), unit="logit", target="POSITIVE", value=2.0,
-        ...     baseline_value=0.0, outputs={"POSITIVE": 0.9}, method="occlusion", baseline="pad", complete=False)
+        ...     segment=(0, 0, 0), scores=(0.5, 1.0, 0.25), unit="logit", value=2.0, baseline_value=0.0,
+        ...     target=TargetSpec(kind="label", label="POSITIVE"), outputs={"POSITIVE": 0.9}, method="occlusion",
+        ...     baseline="pad", complete=False)
         >>> why.spans([(0, (3, 7))]).tokens, why.spans([(0, (3, 7))]).scores
         (('so', 'good'), (0.5, 1.25))
         """
-        return self._merged(self._groups(spans))
+        return self._merged(self._starts(sorted(spans)))
 
-    def _groups(self, spans: Sequence[tuple[int, Span]]) -> list[list[int]]:
-        owner: list[int | None] = [None] * len(self.tokens)
-        for segment in range(len(self.segments)):
-            mine = [i for i, s in enumerate(self.segment) if s == segment]
-            known = sorted((k for k, (s, _) in enumerate(spans) if s == segment), key=lambda k: spans[k][1])
-            found = assign([self.offsets[i] for i in mine], [spans[k][1] for k in known])
-            for i, k in zip(mine, found, strict=True):
-                owner[i] = None if k is None else known[k]
-        order = range(len(self.tokens))
-        return [list(run) for _, run in groupby(order, key=lambda i: ~i if owner[i] is None else owner[i])]
+    def _word_starts(self) -> np.ndarray:
+        return self._starts([(i, span) for i, text in enumerate(self.segments) for span in word_spans(text)])
 
-    def _merged(self, groups: Sequence[Sequence[int]]) -> Explanation:
-        """Each group of neighbouring tokens becomes one; a group of one keeps its token as it is."""
-        offsets = tuple((self.offsets[g[0]][0], max(self.offsets[i][1] for i in g)) for g in groups)
-        segment = tuple(self.segment[g[0]] for g in groups)
+    def _starts(self, spans: Sequence[tuple[int, Span]]) -> np.ndarray:
+        """The first token of each run of tokens that belong to one span: (G,). The spans are in order."""
+        import numpy as np
+
+        shift = [0]  # of each text, as if they stood one after another; the last is that of special tokens
+        for text in self.segments:
+            shift.append(shift[-1] + len(text) + 1)
+        shift[-1] = 0
+        segment = np.array(self.segment, dtype=np.int64)
+        tokens = self._positions() + np.array(shift)[segment][:, None]
+        tokens[segment < 0] = 0
+        owner = assign(tokens, [(shift[s] + start, shift[s] + end) for s, (start, end) in spans if start < end])
+        alone = owner < 0
+        alone[1:] |= owner[1:] != owner[:-1]
+        alone[:1] = True
+        return alone.nonzero()[0]
+
+    def _positions(self) -> np.ndarray:
+        """The offsets of the tokens: (L, 2)."""
+        import numpy as np
+
+        return np.fromiter(chain.from_iterable(self.offsets), np.int64, 2 * len(self.offsets)).reshape(-1, 2)
+
+    def _merged(self, starts: np.ndarray) -> Explanation:
+        """Groups of neighbouring tokens become one token each; a group of one keeps its token as it is."""
+        import numpy as np
+
+        count = len(self.tokens)
+        if len(starts) == count:
+            return self
+        firsts = starts.tolist()
+        ends = np.maximum.reduceat(self._positions()[:, 1], starts).tolist()
+        offsets = tuple((self.offsets[i][0], end) for i, end in zip(firsts, ends, strict=True))
         tokens = tuple(
-            self.tokens[g[0]] if len(g) == 1 else self.segments[s][start:end]
-            for g, s, (start, end) in zip(groups, segment, offsets, strict=True)
+            self.tokens[i] if behind == i + 1 else self.segments[self.segment[i]][start:end]
+            for i, behind, (start, end) in zip(firsts, (*firsts[1:], count), offsets, strict=True)
         )
-
-        def summed(scores: Sequence[float]) -> tuple[float, ...]:
-            return tuple(math.fsum(scores[i] for i in g) for g in groups)
-
+        sums = np.add.reduceat(np.array([self.scores, *self.parts.values()]), starts, axis=1).tolist()
         return replace(
             self,
             tokens=tokens,
             offsets=offsets,
-            segment=segment,
-            scores=summed(self.scores),
-            parts={name: summed(part) for name, part in self.parts.items()},
-            layers=None if self.layers is None else self.layers.merged(groups, 1),
-            attention={name: stack.merged(groups) for name, stack in self.attention.items()},
+            segment=tuple([self.segment[i] for i in firsts]),
+            scores=tuple(sums[0]),
+            parts={name: tuple(part) for name, part in zip(self.parts, sums[1:], strict=True)},
+            layers=None if self.layers is None else self.layers.merged(starts, 1),
+            attention={name: stack.merged(starts, count) for name, stack in self.attention.items()},
         )
 
-    # How it is kept -------------------------------------------------------------------------------------------
+    # How it is saved ------------------------------------------------------------------------------------------
 
     def to_json(self, *, indent: int | None = None) -> str:
         """JSON with a format number; numbers and Unicode come back exactly."""
-        return self._json(indent)
-
-    def _json(self, indent: int | None, beside: dict[str, Any] | None = None, file: str = "") -> str:
-        data = {f.name: plain(getattr(self, f.name), beside, file, f.name) for f in fields(self) if f.name != "picture"}
-        data["picture"] = None if self.picture is None else self.picture.plain(beside, file)
-        return json.dumps({"format": FORMAT, **data}, indent=indent, allow_nan=False)
+        return _json(to_data(self), indent)
 
     @classmethod
-    def from_json(cls, text: str, *, folder: Path | None = None) -> Explanation:
-        """The explanation that `to_json` wrote. Raises UnreadableFile for any other format.
+    def from_json(cls, text: str | bytes, *, folder: Path | None = None) -> Explanation:
+        """The explanation that `to_json` wrote, in this format or an older one.
 
-        folder: where the file with its large arrays is, for what `save` wrote.
+        folder: where the file with its large arrays is, for a file of `save`.
+        Raises UnreadableFile, which names the path to a wrong field.
         """
         try:
             data = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise UnreadableFile(f"this is not an explanation saved as JSON: {error}.") from None
-        found = data.pop("format", None) if isinstance(data, dict) else None
-        if found != FORMAT:
-            raise UnreadableFile(f"explanation format {found!r} cannot be read; this version reads format {FORMAT}.")
-        names = {f.name for f in fields(cls)}
-        if names != set(data):
-            raise UnreadableFile(
-                f"fields missing or unknown: {sorted(names ^ set(data))}. The file was changed by hand."
-            )
-        data["offsets"] = tuple((start, end) for start, end in data["offsets"])
-        for name in ("segments", "tokens", "segment", "scores"):
-            data[name] = tuple(data[name])
-        data["parts"] = {name: tuple(part) for name, part in data["parts"].items()}
-        if data["answer"] is not None:
-            segment, (start, end) = data["answer"]
-            data["answer"] = (segment, (start, end))
-        data["layers"] = None if data["layers"] is None else read_array(data["layers"], folder)
-        data["picture"] = None if data["picture"] is None else ImageAttribution.read(data["picture"], folder)
-        data["attention"] = {name: read_matrices(stack, folder) for name, stack in data["attention"].items()}
-        return cls(**data)
+        return cls.from_data(data, folder=folder)
+
+    @classmethod
+    def from_data(cls, data: Any, *, folder: Path | None = None) -> Explanation:
+        """The explanation of a JSON object that was parsed already; otherwise like `from_json`."""
+        explanation = from_data(cls, data, folder=folder)
+        explanation._check_positions()
+        return explanation
+
+    def _check_positions(self) -> None:
+        """Raise UnreadableFile if a token or the answer stands outside its text."""
+        lengths = (*map(len, self.segments), 0)  # the last is that of special tokens
+        places = [(f"offsets[{i}]", *place) for i, place in enumerate(zip(self.segment, self.offsets, strict=True))]
+        if self.answer is not None:
+            places.append(("answer", *self.answer))
+        for path, segment, (start, end) in places:
+            least = 0 if path == "answer" else SPECIAL
+            if not least <= segment < len(self.segments) or not 0 <= start <= end <= lengths[segment]:
+                raise UnreadableFile(
+                    f"this explanation cannot be read: characters {start} to {end} are outside of text {segment} - "
+                    f"at `$.{path}`."
+                )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write JSON; `Explanation.load` reads it back equal.
 
-        Where there are many numbers (attention matrices), they go into a safetensors file of the same name beside it.
+        Where there are many numbers (attention matrices), they go into a file beside it: `why.json.safetensors`.
+        Each file is written whole or not at all.
+        Raises InvalidInput if that file exists and holds something else than arrays of an explanation.
         """
         path = Path(path)
-        arrays = [stack.scores for stack in self.attention.values()]
-        arrays += [] if self.layers is None else [self.layers]
-        arrays += [] if self.picture is None or self.picture.shapes is None else [self.picture.shapes]
-        if sum(4 * math.prod(array.shape) for array in arrays) <= BESIDE:
-            path.write_text(self.to_json(indent=1), encoding="utf-8")
+        arrays = self._arrays()
+        if sum(4 * math.prod(array.shape) for array in arrays.values()) <= BESIDE:
+            write_whole(path, self.to_json(indent=1).encode())
             return
-        from safetensors.numpy import save_file
+        file = path.with_name(f"{path.name}.safetensors")
+        if file.exists() and not _replaceable(file):
+            raise InvalidInput(f"{file} is not the array file of an explanation; save under another name.")
+        text = _json(to_data(self, {id(array): name for name, array in arrays.items()}, file.name), 1)
+        write_whole(file, arrays_file(arrays))
+        write_whole(path, text.encode())
 
-        beside: dict[str, Any] = {}
-        file = path.with_suffix(".safetensors")
-        text = self._json(1, beside, file.name)
-        save_file(beside, file)
-        path.write_text(text, encoding="utf-8")
+    def _arrays(self) -> dict[str, Array]:
+        arrays = {f"attention.{name}": stack.scores for name, stack in self.attention.items()}
+        if self.layers is not None:
+            arrays["layers"] = self.layers
+        if self.image is not None and self.image.shapes is not None:
+            arrays["image.shapes"] = self.image.shapes
+        return arrays
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Explanation:
-        """Read what `save` wrote; large arrays stay in their file until they are looked at."""
+        """Read a file of `save`; large arrays stay in their file until they are used. Raises UnreadableFile."""
         path = Path(path)
-        return cls.from_json(path.read_text(encoding="utf-8"), folder=path.parent)
+        return cls.from_json(path.read_bytes(), folder=path.parent)
 
     # How it looks ---------------------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
         top = sorted(zip(self.tokens, self.scores, strict=True), key=lambda pair: -abs(pair[1]))[:3]
         shown = ", ".join(f"{token[:20]!r} {score:+.3g}" for token, score in top)
-        return f"<Explanation {self.method} of {self.target[:40]}: {len(self.tokens)} tokens; {shown}>"
+        return f"<Explanation {self.method} of {str(self.target)[:40]}: {len(self.tokens)} tokens; {shown}>"
 
     def _repr_html_(self) -> str:
         return Explanations([self])._repr_html_()
@@ -253,17 +329,65 @@ class Explanation:
         return tokens_ansi(self)
 
 
-class Explanations(tuple[Explanation, ...]):
-    """Several explanations, shown together: methods side by side, or many texts. A plain tuple otherwise."""
+class Explanations(Sequence[Explanation]):
+    """Several explanations, shown together: methods side by side, or many texts. Equal to any sequence of equal ones.
 
-    __slots__ = ()
+    >>> made = Explanations.lazy(3, lambda i: print("made", i))
+    >>> len(made), len(made[1:])
+    (3, 2)
+    >>> made[1]
+    made 1
+    """
 
-    def __new__(cls, items: Iterable[Explanation] = ()) -> Explanations:
-        return super().__new__(cls, items)
+    __slots__ = ("_items", "_make")
+
+    def __init__(self, items: Iterable[Explanation] = ()) -> None:
+        self._items: list[Explanation | None] = list(items)
+        self._make: Callable[[int], Explanation] | None = None
+
+    @classmethod
+    def lazy(cls, count: int, make: Callable[[int], Explanation]) -> Explanations:
+        """`count` explanations; `make(i)` gives the i-th when it is first read, once."""
+        explanations = cls()
+        explanations._items, explanations._make = [None] * count, make
+        return explanations
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, index: int) -> Explanation: ...
+    @overload
+    def __getitem__(self, index: slice) -> Explanations: ...
+    def __getitem__(self, index: int | slice) -> Explanation | Explanations:
+        if isinstance(index, slice):
+            places = range(len(self))[index]
+            return Explanations.lazy(len(places), lambda i: self[places[i]])
+        item = self._items[index]
+        if item is None and self._make is not None:
+            item = self._items[index] = self._make(range(len(self))[index])
+        return item  # type: ignore[return-value]
+
+    def __iter__(self) -> Iterator[Explanation]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or isinstance(other, (str, bytes)):
+            return NotImplemented
+        return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[type[Explanations], tuple[list[Explanation]]]:
+        return Explanations, (list(self),)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(map(repr, self[:2])) + ", …" * (len(self) > 2)
+        return f"<Explanations, {len(self)}: {shown}>"
 
     def words(self) -> Explanations:
         """Every one over whole words."""
-        return Explanations(item.words() for item in self)
+        return Explanations.lazy(len(self), lambda i: self[i].words())
 
     def head_importance(self, stack: str = "self") -> np.ndarray:
         """How much each head matters: the size of what it carries, averaged over these explanations, (layers, H).
@@ -285,4 +409,19 @@ class Explanations(tuple[Explanation, ...]):
         """Write one page with all of them."""
         from xai_nlp.viz.html import page
 
-        Path(path).write_text(page(self), encoding="utf-8")
+        write_whole(path, page(self).encode())
+
+
+def _json(data: Any, indent: int | None) -> str:
+    try:
+        return json.dumps(data, indent=indent, allow_nan=False)
+    except ValueError as error:
+        raise InvalidInput(f"this cannot be saved: {error}.") from None
+
+
+def _replaceable(file: Path) -> bool:
+    """Is this the array file of an explanation?"""
+    try:
+        return MARK in metadata_of(file)
+    except UnreadableFile:
+        return False

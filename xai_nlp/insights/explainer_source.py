@@ -12,7 +12,6 @@ from xai_nlp.errors import InvalidInput
 from xai_nlp.insights.config import NumberConfig, StrEnumConfig
 from xai_nlp.insights.settings import AS_PREDICTED, Settings, form_of
 from xai_nlp.methods import METHODS
-from xai_nlp.metrics.squad import exact_match
 from xai_nlp.tasks.api import explain, load
 from xai_nlp.tasks.explainer import Explainer
 
@@ -77,9 +76,9 @@ class ExplainerSource:
         for explainer in self.explainers:
             why = explain(**given, model=explainer, method=settings.method, **options)
             assert isinstance(why, Explanation)
-            right = None if not gold else exact_match(why.prediction, gold) > 0
-            if keeps(why.prediction, right):
-                found.append(replace(why, params={**why.params, "gold": " / ".join(gold)}) if gold else why)
+            why = replace(why, gold=gold)
+            if keeps(why.prediction, why.correct):
+                found.append(why)
         return found
 
 

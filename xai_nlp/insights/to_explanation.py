@@ -13,7 +13,7 @@ from torch import Tensor
 
 from xai_nlp._version import __version__
 from xai_nlp.core.image import Box, ImageAttribution
-from xai_nlp.core.result import Explanation
+from xai_nlp.core.result import Explanation, TargetSpec
 from xai_nlp.errors import InvalidInput
 from xai_nlp.insights.features import (
     BaseFeature,
@@ -33,7 +33,7 @@ SMALLEST = 160  # pixels: smaller images are enlarged, so that their pixels show
 class Told:
     """What is known of an explained example beside its scores."""
 
-    target: str
+    target: TargetSpec
     value: float
     baseline_value: float
     outputs: dict[str, float]
@@ -42,7 +42,7 @@ class Told:
     complete: bool
     needs_baseline: bool
     model: str
-    gold: str
+    gold: tuple[str, ...]
 
 
 def explanation(
@@ -86,9 +86,10 @@ def explanation(
         complete=told.complete and _all_shown(features),
         task=TASK,
         model=told.model,
-        params={**told.options, "names": names, **({"gold": told.gold} if told.gold else {})},
+        params={**told.options, "names": names},
+        gold=told.gold,
         versions={"xai_nlp": __version__},
-        picture=picture,
+        image=picture,
     )
 
 
@@ -116,7 +117,7 @@ def pictured(feature: ImageFeature, attribution: Tensor, data: Tensor) -> ImageA
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return ImageAttribution(
-        image=buffer.getvalue(),
+        data=buffer.getvalue(),
         size=image.size,
         boxes=tuple(boxes),
         scores=tuple(blocks.flatten().tolist()),

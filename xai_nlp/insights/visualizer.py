@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor, nn
 
-from xai_nlp.core.result import Explanation, Explanations
+from xai_nlp.core.result import Explanation, Explanations, TargetSpec
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.insights.calculation import Batch, Calculation, OutputScore, Ready, Sample, net_contributions
 from xai_nlp.insights.config import METHODS, defaults, offered
@@ -185,7 +185,7 @@ class AttributionVisualizer:
         needs_baseline = settings.method not in ("Saliency", "Input X Gradient", "Guided Backprop", "Deconvolution")
         start = self.calculation.output(model, ready.baselines, sample) if needs_baseline else None
         told = Told(
-            target=self.classes[target],
+            target=TargetSpec(kind="label", label=self.classes[target], position=target, unit="output"),
             value=_at(output, target),
             baseline_value=0.0 if start is None else _at(start, target),
             outputs={one.label: one.score for one in predicted},
@@ -197,7 +197,7 @@ class AttributionVisualizer:
             complete=method.complete,
             needs_baseline=needs_baseline,
             model=_names(self.models)[index],
-            gold=actual.label if actual else "",
+            gold=(actual.label,) if actual else (),
         )
         return _Explained(
             VisualizationOutput(

@@ -4,38 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import string
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from xai_nlp.core.answers import exact_match, normalize_answer
 from xai_nlp.errors import InvalidInput, UnreadableFile
-
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
-_ARTICLES = re.compile(r"\b(a|an|the)\b", re.UNICODE)
-
-
-def normalised(answer: str) -> str:
-    """Lower case, without punctuation, articles and surplus white space.
-
-    Source: Rajpurkar et al. 2016, sec. 6.1 (arXiv:1606.05250), and its evaluation script.
-
-    >>> normalised("The  Cat's pyjamas!")
-    'cats pyjamas'
-    """
-    return " ".join(_ARTICLES.sub(" ", answer.lower().translate(_PUNCTUATION)).split())
-
-
-def exact_match(answer: str, golds: Sequence[str]) -> float:
-    """1 if the answer is one of the given ones, else 0. No given answer means that there is none to give.
-
-    >>> exact_match("the Norman conquest", ["Norman Conquest", "1066"])
-    1.0
-    """
-    return float(any(normalised(answer) == normalised(gold) for gold in golds or [""]))
 
 
 def f1(answer: str, golds: Sequence[str]) -> float:
@@ -44,7 +20,7 @@ def f1(answer: str, golds: Sequence[str]) -> float:
     >>> f1("in the year 1066", ["1066"])
     0.5
     """
-    return max(_f1(normalised(answer).split(), normalised(gold).split()) for gold in golds or [""])
+    return max(_f1(normalize_answer(answer).split(), normalize_answer(gold).split()) for gold in golds or [""])
 
 
 def _f1(answer: Sequence[str], gold: Sequence[str]) -> float:
@@ -54,7 +30,7 @@ def _f1(answer: Sequence[str], gold: Sequence[str]) -> float:
     return 2 * same / (len(answer) + len(gold))
 
 
-class Asked(NamedTuple):
+class SquadQuestion(NamedTuple):
     """A question of a SQuAD file."""
 
     id: str
@@ -64,7 +40,7 @@ class Asked(NamedTuple):
     starts: tuple[int, ...]  # where each stands in the context
 
 
-def read_squad(path: str | os.PathLike[str]) -> Iterator[Asked]:
+def read_squad(path: str | os.PathLike[str]) -> Iterator[SquadQuestion]:
     """The questions of a file in SQuAD's format, version 1 or 2. Raises UnreadableFile."""
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))["data"]
@@ -72,7 +48,7 @@ def read_squad(path: str | os.PathLike[str]) -> Iterator[Asked]:
             for paragraph in article["paragraphs"]:
                 for asked in paragraph["qas"]:
                     answers = [] if asked.get("is_impossible") else asked["answers"]
-                    yield Asked(
+                    yield SquadQuestion(
                         str(asked["id"]),
                         asked["question"],
                         paragraph["context"],
@@ -84,7 +60,7 @@ def read_squad(path: str | os.PathLike[str]) -> Iterator[Asked]:
 
 
 @dataclass(frozen=True)
-class Quality:
+class SquadScores:
     """How well questions were answered, in percent."""
 
     exact_match: float
@@ -92,11 +68,11 @@ class Quality:
     questions: int
 
 
-def quality(asked: Sequence[Asked], answers: Mapping[str, str]) -> Quality:
+def squad_scores(asked: Sequence[SquadQuestion], answers: Mapping[str, str]) -> SquadScores:
     """Exact match and F1 over all questions; one without an answer counts as wrong. Raises InvalidInput for none."""
     if not asked:
         raise InvalidInput("there is nothing to evaluate: no questions were given.")
     pairs = [(answers.get(a.id), a.answers) for a in asked]
     exact = sum(exact_match(answer, golds) for answer, golds in pairs if answer is not None)
     overlap = sum(f1(answer, golds) for answer, golds in pairs if answer is not None)
-    return Quality(100 * exact / len(pairs), 100 * overlap / len(pairs), len(pairs))
+    return SquadScores(100 * exact / len(pairs), 100 * overlap / len(pairs), len(pairs))

@@ -10,7 +10,7 @@ from torch import nn
 from xai_nlp.errors import UnknownName, Unsupported
 from xai_nlp.hooks.attention import VISION
 from xai_nlp.hooks.scope import ModulePoint
-from xai_nlp.models.layout import LAYOUTS, VISION_LAYOUTS, Layout, base_of, generic, text_config
+from xai_nlp.models.layout import LAYOUTS, VISION_LAYOUTS, Layout, base_of, infer_layout, text_config
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Adapter:
     def of(cls, model: nn.Module, layout: Layout | None = None) -> Adapter:
         """By the table; by looking, for an architecture that is not in it."""
         kind = getattr(getattr(model, "config", None), "model_type", "")
-        return cls(model, layout or LAYOUTS.get(kind) or VISION_LAYOUTS.get(kind) or generic(model))
+        return cls(model, layout or LAYOUTS.get(kind) or VISION_LAYOUTS.get(kind) or infer_layout(model))
 
     @property
     def architecture(self) -> str:
@@ -45,7 +45,7 @@ class Adapter:
             known = dict(base.named_modules())
             raise UnknownName("module", path, known, "Pass a Layout that fits this model.") from None
 
-    def _site(self, path: str, call: int = 0) -> ModulePoint:
+    def _point(self, path: str, call: int = 0) -> ModulePoint:
         return ModulePoint(self._module(path), call=call, name=path)
 
     def _optional(self, path: str | None) -> ModulePoint | None:
@@ -53,17 +53,17 @@ class Adapter:
         if path is None:
             return None
         parent, _, name = path.rpartition(".")
-        return None if getattr(self._module(parent), name, None) is None else self._site(path)
+        return None if getattr(self._module(parent), name, None) is None else self._point(path)
 
     @property
     def embeddings(self) -> ModulePoint:
         """Where the sum of word, position and type embeddings comes out."""
-        return self._site(self.layout.embeddings)
+        return self._point(self.layout.embeddings)
 
     @property
     def word(self) -> ModulePoint:
         """Where the words' vectors come out."""
-        return self._site(self.layout.word)
+        return self._point(self.layout.word)
 
     @property
     def position(self) -> ModulePoint | None:
@@ -87,7 +87,7 @@ class Adapter:
         blocks = len(self._module(path))
         count = self.model.config.num_hidden_layers if self.layout.shared else blocks
         turns = [int(k / (count / blocks)) for k in range(count)]  # layer -> block, rounded as the models round it
-        return tuple(self._site(f"{path}.{block}", call=turns[:k].count(block)) for k, block in enumerate(turns))
+        return tuple(self._point(f"{path}.{block}", call=turns[:k].count(block)) for k, block in enumerate(turns))
 
     @property
     def vision(self) -> tuple[ModulePoint, ...]:
@@ -95,10 +95,10 @@ class Adapter:
         base = base_of(self.model)
         lists = ((path, m) for path, m in base.named_modules() if isinstance(m, nn.ModuleList))
         path, blocks = next(((p, m) for p, m in lists if VISION & set(p.split("."))), ("", ()))
-        return tuple(self._site(f"{path}.{k}") for k in range(len(blocks)))
+        return tuple(self._point(f"{path}.{k}") for k in range(len(blocks)))
 
     @property
-    def trunk(self) -> nn.Module:
+    def text_stack(self) -> nn.Module:
         """The module that holds the layers; the whole model, where it has no side that looks at images."""
         path = self.layout.blocks
         sighted = hasattr(getattr(self.model, "config", None), "vision_config")
@@ -121,7 +121,7 @@ class Adapter:
             )
         return self._module(f"{block.name}.{self.layout.attention}")
 
-    def inside(self, k: int, name: str) -> ModulePoint:
+    def submodule(self, k: int, name: str) -> ModulePoint:
         """A module of layer k that the layout names: "projection" or "norm". Raises Unsupported where it names none."""
         block, path = self.layer(k), getattr(self.layout, name)
         if path is None:
@@ -129,7 +129,7 @@ class Adapter:
                 f"the {name} after attention of {self.architecture} is not known, or comes elsewhere in its layers. "
                 "Pass a Layout that names it: Adapter.of(model, Layout(…))."
             )
-        return self._site(f"{block.name}.{path}", block.call)
+        return self._point(f"{block.name}.{path}", block.call)
 
     @property
     def max_length(self) -> int | None:

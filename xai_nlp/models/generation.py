@@ -10,7 +10,7 @@ from torch import Tensor
 
 from xai_nlp.hooks.offload import device_of
 
-Answer = str | Sequence[int]  # as text, or as token ids
+AnswerText = str | Sequence[int]  # as text, or as token ids
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Generator:
     model: Any
     tokenizer: Any
 
-    def tokenize_answer(self, answer: Answer) -> list[int]:
+    def tokenize_answer(self, answer: AnswerText) -> list[int]:
         """The tokens of an answer as they follow a prompt."""
         if isinstance(answer, str):
             return self.tokenizer(answer, add_special_tokens=False)["input_ids"]
@@ -31,20 +31,22 @@ class Generator:
         text = self.tokenizer.decode(list(tokens))
         return text.strip() or repr(text)
 
-    def written(self, made: Mapping[str, Tensor], longest: int, *, begin: int | None = None) -> list[int]:
+    def generate(
+        self, inputs: Mapping[str, Tensor], max_new_tokens: int, *, answer_start: int | None = None
+    ) -> list[int]:
         """The tokens that the model writes, the likeliest at each step, without the one that ends them.
 
-        begin: where the answer begins in what `generate` gives; None is after the prompt.
+        answer_start: where the answer begins in what `generate` gives; None is after the prompt.
         """
-        moved = {name: value.to(device_of(self.model)) for name, value in made.items()}
-        whole = self.model.generate(**moved, max_new_tokens=longest, do_sample=False)
-        ids = whole[0, made["input_ids"].shape[1] if begin is None else begin :].tolist()
+        moved = {name: value.to(device_of(self.model)) for name, value in inputs.items()}
+        whole = self.model.generate(**moved, max_new_tokens=max_new_tokens, do_sample=False)
+        ids = whole[0, inputs["input_ids"].shape[1] if answer_start is None else answer_start :].tolist()
         special = set(self.tokenizer.all_special_ids)
         end = next((i for i, token in enumerate(ids) if token in special), len(ids))
         return ids[:end]
 
 
-def rendered(templated: Any, message: str | list[dict[str, str]]) -> str:
+def apply_chat_template(templated: Any, message: str | list[dict[str, str]]) -> str:
     """A user's message as the chat template of a tokenizer or processor puts it, up to where the answer begins."""
     return templated.apply_chat_template(
         [{"role": "user", "content": message}], add_generation_prompt=True, tokenize=False

@@ -26,21 +26,21 @@ from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Source = Any  # a path, bytes, a PIL image, or an array (H, W), (H, W, 3) or (H, W, 4)
+ImageSource = Any  # a path, bytes, a PIL image, or an array (H, W), (H, W, 3) or (H, W, 4)
 
-MOST_PIXELS = 100_000_000
-SHOWN = 768  # pixels of the longer side of the image that an explanation keeps
-FINEST = 1024  # regions; where patches are more, a grid
-GRID = 24  # cells along the longer side
+MAX_PIXELS = 100_000_000
+THUMBNAIL_SIDE = 768  # pixels of the longer side of the image that an explanation keeps
+MAX_PATCH_REGIONS = 1024  # regions; where patches are more, a grid
+GRID_CELLS = 24  # cells along the longer side
 
 
 # Reading --------------------------------------------------------------------------------------------------------------
 
 
-def read_image(source: Source) -> Image:
+def read_image(source: ImageSource) -> Image:
     """The image, upright and in RGB; transparency lies on white.
 
-    Raises InvalidInput that names the file for one that is no image, is cut off, or has more than MOST_PIXELS.
+    Raises InvalidInput that names the file for one that is no image, is cut off, or has more than MAX_PIXELS.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -56,8 +56,8 @@ def read_image(source: Source) -> Image:
         opened = _opened(bytes(source), name)
     else:
         opened, name = Image.fromarray(_bytes_of(source)), "the array"
-    if opened.width * opened.height > MOST_PIXELS:
-        raise InvalidInput(f"{name} has {opened.width} × {opened.height} pixels; at most {MOST_PIXELS:,} are read.")
+    if opened.width * opened.height > MAX_PIXELS:
+        raise InvalidInput(f"{name} has {opened.width} × {opened.height} pixels; at most {MAX_PIXELS:,} are read.")
     try:
         upright = ImageOps.exif_transpose(opened)
         if upright.mode in ("RGBA", "LA", "PA", "P") or "transparency" in upright.info:
@@ -113,10 +113,10 @@ def _stretched(image: Image) -> Image:
     return Image.fromarray(np.uint8(255 * (values - low) / (high - low or 1)))
 
 
-def shown(image: Image) -> bytes:
+def encode_thumbnail(image: Image) -> bytes:
     """A PNG, or a JPEG where that is a third of it, small enough to keep."""
     small = image.copy()
-    small.thumbnail((SHOWN, SHOWN))
+    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     kept = {}
     for kind, options in (("PNG", {"optimize": True}), ("JPEG", {"quality": 88})):
         small.save(buffer := io.BytesIO(), kind, **options)
@@ -171,7 +171,7 @@ def baseline_image(image: Image, name: str, seed: int = 0) -> Image:
 
 # Where the processor put what -----------------------------------------------------------------------------------------
 
-Process = Callable[["Image"], Mapping[str, Tensor]]  # what the model's processor makes of an image
+ImageProcess = Callable[["Image"], Mapping[str, Tensor]]  # what the model's processor makes of an image
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +180,7 @@ class Regions:
 
     ids: Tensor  # broadcastable to the tensor (1, *S): which region an entry belongs to, or NO_FEATURE
     boxes: tuple[Box, ...]  # in pixels of the image
-    of_patch: Tensor  # which region each patch of the model belongs to, or NO_FEATURE
+    patch_regions: Tensor  # which region each patch of the model belongs to, or NO_FEATURE
     grid: tuple[int, int] | None = None
     shapes: np.ndarray | None = None
 
@@ -206,7 +206,7 @@ class Patches:
     boxes: np.ndarray  # (patches, 4) as shares of width and height; NaN for one that is padding
     grid: tuple[int, int] | None
 
-    def of(self, image: Image, wanted: Any) -> Regions:
+    def regions(self, image: Image, wanted: Any) -> Regions:
         """Regions of the image: "auto", "patches", how many cells a grid has along the longer side, "slic", or an
         array (H, W) of whole numbers, one for each region.
 
@@ -215,7 +215,7 @@ class Patches:
         if isinstance(wanted, str) and wanted.startswith("grid:"):
             wanted = int(wanted.removeprefix("grid:")) if wanted[5:].isdigit() else wanted
         if isinstance(wanted, str) and wanted == "auto":
-            wanted = "patches" if len(self.boxes) <= FINEST and self.grid else GRID
+            wanted = "patches" if len(self.boxes) <= MAX_PATCH_REGIONS and self.grid else GRID_CELLS
         if isinstance(wanted, str) and wanted == "patches":
             return self._patches(image)
         if isinstance(wanted, str) and wanted == "slic":
@@ -287,28 +287,28 @@ def _superpixels(image: Image) -> np.ndarray:
     except ImportError:
         raise Unsupported("regions='slic' needs scikit-image: pip install scikit-image.") from None
     small = image.copy()
-    small.thumbnail((SHOWN, SHOWN))
+    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     labels = slic(np.asarray(small), n_segments=100, compactness=10, start_label=0)
     rows, columns = (np.arange(n) * m // n for n, m in zip(image.size[::-1], labels.shape, strict=True))
     return labels[rows][:, columns]
 
 
-def patches(process: Process, image: Image, name: str, patch: int) -> Patches:
+def patches(process: ImageProcess, image: Image, name: str, patch: int) -> Patches:
     """Where each entry of the processor's tensor `name` comes from.
 
     patch: side of a patch, in pixels of a tensor (…, C, H, W); one packed as (patches, entries) has them as they are.
     """
-    look = _Look(process, image, name)
+    look = _CoordinateProbe(process, image, name)
     if look.packed:
         return look.packed_patches()
     return look.grid_patches(patch)
 
 
 @dataclass(frozen=True, eq=False)
-class _Look:
+class _CoordinateProbe:
     """What the processor makes of an image whose red tells how far to the right, and whose green how far down."""
 
-    process: Process
+    process: ImageProcess
     image: Image
     name: str
 

@@ -150,7 +150,7 @@ def text_config(model: Any) -> Any:
     return config.get_text_config() if hasattr(config, "get_text_config") else config
 
 
-def generic(model: Any) -> Layout:
+def infer_layout(model: Any) -> Layout:
     """A layout found by looking: the input embeddings, and the first list of equal blocks, as long as the config says.
 
     Where the words' vectors meet the positions' cannot be told from outside, so `embeddings` is `word`.

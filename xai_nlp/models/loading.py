@@ -16,7 +16,7 @@ from torch import nn
 from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 
 #: Embedded models: name -> what it does.
-ZOO = {
+EMBEDDED_MODELS = {
     "sentiment": "NEGATIVE or POSITIVE; BERT, 3 layers, 9.5 M parameters",
     "qa": "answers a question from a text; BERT, 6 layers, 14.7 M parameters",
     "vqa": "answers a question about a drawn scene; ViLT, 5 layers, 1.4 M parameters",
@@ -91,7 +91,7 @@ def load_model(
 def _from_files(source: str | os.PathLike[str], tokenizer: Any, **options: Any) -> LoadedModel:
     name = os.fspath(source)
     known = name.removeprefix("zoo/")
-    if known in ZOO and not Path(name).is_dir():
+    if known in EMBEDDED_MODELS and not Path(name).is_dir():
         with as_file(files("xai_nlp.zoo") / known) as folder:
             return _pretrained(folder, f"zoo/{known}", tokenizer, **options)
     if Path(name).is_dir():
@@ -103,7 +103,7 @@ def _from_files(source: str | os.PathLike[str], tokenizer: Any, **options: Any) 
         raise UnknownName(
             "model",
             name,
-            ZOO,
+            EMBEDDED_MODELS,
             f"It is no folder either, and the hub did not give it: {first} List them with `xai-nlp models`.",
         ) from error
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 #: What an answer's tokens have where the prompt's have something, as `generate` goes on; 0 in anything else.
-FOLLOWS = {"attention_mask": 1, "token_type_ids": 1}
+CONTINUATION_VALUES = {"attention_mask": 1, "token_type_ids": 1}
 
 
 def append_answer(inputs: Mapping[str, Any], tokens: Tensor) -> dict[str, Any]:
@@ -19,7 +19,11 @@ def append_answer(inputs: Mapping[str, Any], tokens: Tensor) -> dict[str, Any]:
     whole = {"attention_mask": torch.ones_like(ids), **inputs}
     for name, value in whole.items():
         if isinstance(value, Tensor) and value.shape == ids.shape:
-            more = tokens.to(value) if name == "input_ids" else value.new_full(tokens.shape, FOLLOWS.get(name, 0))
+            more = (
+                tokens.to(value)
+                if name == "input_ids"
+                else value.new_full(tokens.shape, CONTINUATION_VALUES.get(name, 0))
+            )
             whole[name] = torch.cat([value, more.expand(len(ids), -1)], 1)
     return whole
 
@@ -37,24 +41,24 @@ def last_logits(model: Any, inputs: Mapping[str, Any], count: int, *, cached: bo
     return logits[:, -count:].to(torch.promote_types(logits.dtype, torch.float32)), kept
 
 
-def log_probs(logits: Tensor, tokens: Tensor) -> Tensor:
+def token_log_probs(logits: Tensor, tokens: Tensor) -> Tensor:
     """Of each token (n,), by the logits before it (R, n, V): (R, n)."""
     return logits.log_softmax(-1).gather(2, tokens.expand(len(logits), -1)[:, :, None].to(logits.device))[:, :, 0]
 
 
-def in_one(model: Any, inputs: Mapping[str, Any], tokens: Tensor) -> Tensor:
+def answer_log_probs(model: Any, inputs: Mapping[str, Any], tokens: Tensor) -> Tensor:
     """The log-probability of each token of an answer, read in one pass: (R, n)."""
     logits, _ = last_logits(model, append_answer(inputs, tokens), len(tokens) + 1)
-    return log_probs(logits[:, :-1], tokens)
+    return token_log_probs(logits[:, :-1], tokens)
 
 
-def in_turn(model: Any, inputs: Mapping[str, Any], tokens: Tensor, *, cached: bool) -> Tensor:
+def answer_log_probs_stepwise(model: Any, inputs: Mapping[str, Any], tokens: Tensor, *, cached: bool) -> Tensor:
     """The same, read token by token: what was read before is read again, unless `cached` and the model keeps it."""
     whole = given = append_answer(inputs, tokens[:0])
     found = []
     for token in tokens.split(1):
         logits, kept = last_logits(model, given, 1, cached=cached)
-        found.append(log_probs(logits, token))
+        found.append(token_log_probs(logits, token))
         whole = given = append_answer(whole, token)
         if kept is not None:
             given = {"attention_mask": whole["attention_mask"], "past_key_values": kept}

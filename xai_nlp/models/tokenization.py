@@ -1,67 +1,87 @@
-"""Texts into model rows: token ids, where each token stands in the text, windows for long texts, padded batches."""
+"""Texts into model inputs: token ids, each token's characters in the text, windows of long texts, padded batches."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from xai_nlp.core.reductions import Span
 from xai_nlp.core.result import SPECIAL
 from xai_nlp.errors import InvalidInput
 
+if TYPE_CHECKING:
+    from tokenizers import Encoding
+
 Text = str | tuple[str, str]
 
+#: character code -> is it white space; no code above the last one is
+_IS_SPACE = np.array([chr(code).isspace() for code in range(0x3002)])
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class TokenWindow:
-    """One window of one text, as the model will see it: everything L long."""
+    """One window of one text: L tokens as the model reads them. Offsets and segments may be given as tuples."""
 
-    example: int  # which of the texts it comes from
-    inputs: dict[str, list[int]]  # input_ids and what else the tokenizer gives
-    tokens: tuple[str, ...]  # as the tokenizer names them
-    offsets: tuple[Span, ...]  # in characters of the token's segment, white space left out
-    segment: tuple[int, ...]  # which of the text's segments; SPECIAL for special tokens
-    told: tuple[int, ...] | None = None  # the tokens that an explanation tells of; all of them if None
-    sight: Any = None  # the image that goes with it (tasks.sight.Sight)
-    written: tuple[int, ...] = ()  # the tokens of the answer, in a model that writes it
-    others: tuple[int, ...] = ()  # what those are compared with
+    example: int  # index of the text in the list that was encoded
+    inputs: Mapping[str, Sequence[int]]  # arguments of the model, L numbers each: input_ids, attention_mask, …
+    tokens: Sequence[str]  # L names of the tokenizer
+    offsets: np.ndarray  # (L, 2) first character and end of each token in its segment, white space left out
+    segment: np.ndarray  # (L,) the segment of the text that holds the token, or SPECIAL
+    visible_positions: tuple[int, ...] | None = None  # tokens that the explanation lists; None for all
+    image: Any = None  # the image that accompanies the text (tasks/)
+    answer_ids: tuple[int, ...] = ()  # the tokens of the answer, for a model that writes it
+    contrast_ids: tuple[int, ...] = ()  # the tokens that `answer_ids` are compared with
 
-    @property
-    def shown(self) -> list[int]:
-        """Which tokens an explanation tells of."""
-        return list(range(len(self)) if self.told is None else self.told)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "offsets", np.asarray(self.offsets, dtype=np.int64).reshape(-1, 2))
+        object.__setattr__(self, "segment", np.asarray(self.segment, dtype=np.int64))
 
     def __len__(self) -> int:
-        return len(self.offsets)
+        return len(self.segment)
+
+    @property
+    def positions(self) -> list[int]:
+        """Positions of the tokens that the explanation lists."""
+        return list(range(len(self)) if self.visible_positions is None else self.visible_positions)
 
     def visible(self) -> TokenWindow:
-        """With the tokens alone that an explanation tells of."""
-        if self.told is None:
+        """The window reduced to the tokens that the explanation lists; `inputs` keep all L."""
+        if self.visible_positions is None:
             return self
-        return replace(
-            self,
-            tokens=tuple(self.tokens[i] for i in self.told),
-            offsets=tuple(self.offsets[i] for i in self.told),
-            segment=tuple(self.segment[i] for i in self.told),
-            told=None,
-        )
+        at = self.positions
+        tokens = tuple(self.tokens[i] for i in at)
+        return replace(self, tokens=tokens, offsets=self.offsets[at], segment=self.segment[at], visible_positions=None)
 
 
-def segments_of(text: Text) -> tuple[str, ...]:
-    """The text, or the two texts of a pair. Raises InvalidInput for anything else, or for nothing to read."""
+def segments_of(text: Text, index: int | None = None) -> tuple[str, ...]:
+    """The text as a tuple of one segment, or the two segments of a pair.
+
+    index: the text's number in a list, for the messages. Raises InvalidInput for another type, for a text of white
+    space only, and for a lone surrogate.
+
+    >>> segments_of("a film"), segments_of(("Who wrote it?", "Mary did."))
+    (('a film',), ('Who wrote it?', 'Mary did.'))
+    """
+    name = "the text" if index is None else f"text {index}"
     parts = (text,) if isinstance(text, str) else text
     if not isinstance(parts, (tuple, list)) or len(parts) not in (1, 2) or not all(isinstance(p, str) for p in parts):
-        raise InvalidInput(f"a text is a string or a pair of strings; got {type(text).__name__} {str(text)[:60]!r}.")
+        raise InvalidInput(
+            f"{name} has the wrong type: a text is a string or a pair of strings; got {type(text).__name__} "
+            f"{str(text)[:60]!r}."
+        )
     if not any(part.strip() for part in parts):
-        raise InvalidInput("there is nothing to explain: the text is empty or only white space.")
+        raise InvalidInput(f"{name} is empty or only white space: there is nothing to explain.")
     try:
         "".join(parts).encode()
     except UnicodeEncodeError as error:
-        raise InvalidInput(f"the text is not valid Unicode: a lone surrogate at character {error.start}.") from None
+        where = f"a lone surrogate at character {error.start}"
+        raise InvalidInput(f"{name} is not valid Unicode: it has {where}.") from None
     return tuple(parts)
 
 
@@ -71,110 +91,169 @@ def encode(
     *,
     max_length: int,
     stride: int | None,
-    names: Sequence[str],
+    names: Iterable[str],
     cut: int | None = None,
 ) -> list[TokenWindow]:
-    """The rows of each text: one, or overlapping windows of at most `max_length` tokens where it is longer.
+    """The windows of each text, text by text: one, or overlapping ones where it has more than `max_length` tokens.
 
-    stride: how many tokens neighbouring windows share; None refuses long texts.
-    names: the model's input names; what else the tokenizer gives is dropped.
-    cut: which text of a pair is read in windows; None is the longer.
+    The tokenizer is called once for all texts, and once more for the long ones.
+
+    stride: number of tokens that neighbouring windows share; None refuses long texts.
+    names: the model's input names; other outputs of the tokenizer are dropped.
+    cut: segment of a pair that is divided into windows; None divides the longer one.
+
+    Raises InvalidInput, with the text's index if there are several, for a text that `segments_of` refuses, that has no
+    token, that is too long, or whose other segment leaves no room for a window.
     """
-    rows = []
-    for example, text in enumerate(texts):
-        segments = segments_of(text)
-        whole = tokenizer(*segments, return_offsets_mapping=True, verbose=False)
-        length = len(whole["input_ids"])
-        if length <= max_length:
-            windows = whole.encodings
-        elif stride is None:
-            raise InvalidInput(
-                f"the text has {length} tokens and the model takes {max_length}. "
-                "Shorten it, or let it be read in overlapping windows (long='windows')."
-            )
-        else:
-            windows = _windows(tokenizer, segments, whole, max_length, stride, cut)
-        for window in windows:
-            rows.append(_row(example, window, segments, names))
-        if not any(s != SPECIAL for row in rows if row.example == example for s in row.segment):
-            raise InvalidInput(f"there is nothing to explain: the tokenizer finds no token in {segments[0][:60]!r}.")
-    return rows
+    indices: Sequence[int | None] = range(len(texts)) if len(texts) > 1 else [None] * len(texts)
+    segments = [segments_of(text, index) for text, index in zip(texts, indices, strict=True)]
+    encodings = _encodings(tokenizer, segments)
+    options: dict[tuple[str, int], list[int]] = defaultdict(list)  # of the windows' call -> long texts
+    for i, (encoding,) in enumerate(encodings):
+        if len(encoding) > max_length:
+            options[_window_options(encoding, indices[i], max_length, stride, cut)].append(i)
+    for (truncation, shared), members in options.items():
+        windows = _encodings(
+            tokenizer,
+            [segments[i] for i in members],
+            truncation=truncation,
+            max_length=max_length,
+            stride=shared,
+            return_overflowing_tokens=True,
+        )
+        for i, of_text in zip(members, windows, strict=True):
+            encodings[i] = of_text
+    return _token_windows(encodings, segments, indices, set(names))
 
 
-def _windows(
-    tokenizer: Any, segments: tuple[str, ...], whole: Any, max_length: int, stride: int, cut: int | None
-) -> list[Any]:
-    """The encodings of overlapping windows of the text that is cut."""
-    owners = whole.sequence_ids(0)
-    lengths = [owners.count(k) for k in range(len(segments))]
-    longer = lengths.index(max(lengths)) if cut is None else cut
+def _encodings(tokenizer: Any, segments: Sequence[tuple[str, ...]], **options: Any) -> list[list[Encoding]]:
+    """The encodings of each text; one call of the tokenizer for single texts, one for pairs."""
+    results: list[list[Encoding]] = [[] for _ in segments]
+    for count in {len(parts) for parts in segments}:
+        members = [i for i, parts in enumerate(segments) if len(parts) == count]
+        columns = zip(*(segments[i] for i in members), strict=True)
+        batch = tokenizer(*map(list, columns), verbose=False, return_attention_mask=False, **options)
+        owners = batch.get("overflow_to_sample_mapping", range(len(members)))
+        for owner, encoding in zip(owners, batch.encodings, strict=True):
+            results[members[owner]].append(encoding)
+    return results
+
+
+def _window_options(
+    encoding: Encoding, index: int | None, max_length: int, stride: int | None, cut: int | None
+) -> tuple[str, int]:
+    """How the tokenizer truncates a long text, and the number of tokens that its windows share."""
+    name = "the text" if index is None else f"text {index}"
+    if stride is None:
+        raise InvalidInput(
+            f"{name} has {len(encoding)} tokens and the model takes {max_length}. "
+            "Shorten it, or let it be read in overlapping windows (long='windows')."
+        )
+    owners = encoding.sequence_ids
+    lengths = [owners.count(k) for k in range(encoding.n_sequences)]
+    longer = lengths.index(max(lengths)) if cut is None or len(lengths) == 1 else cut
     room = max_length - (len(owners) - lengths[longer])
     if room < 2:
         raise InvalidInput(
-            f"texts of {' and '.join(map(str, lengths))} tokens leave no room for windows in {max_length}. "
-            f"Shorten the {'first' if longer else 'second'} text, or allow more with max_length."
+            f"{name} has parts of {' and '.join(map(str, lengths))} tokens, which leave no room for windows in "
+            f"{max_length}. Shorten the {'first' if longer else 'second'} text, or allow more with max_length."
         )
-    overlapping = tokenizer(
-        *segments,
-        truncation=("only_first", "only_second")[longer] if len(segments) == 2 else True,
-        max_length=max_length,
-        stride=min(stride, room - 1),
-        return_overflowing_tokens=True,
-        return_offsets_mapping=True,
-        verbose=False,
-    )
-    return overlapping.encodings
+    return ("only_first", "only_second")[longer], min(stride, room - 1)
 
 
-def _row(example: int, encoding: Any, segments: tuple[str, ...], names: Sequence[str]) -> TokenWindow:
-    given = {"input_ids": encoding.ids, "attention_mask": encoding.attention_mask, "token_type_ids": encoding.type_ids}
-    segment = tuple(SPECIAL if s is None else s for s in encoding.sequence_ids)
-    offsets = tuple(
-        (0, 0) if s == SPECIAL else _trimmed(segments[s], start, end)
-        for s, (start, end) in zip(segment, encoding.offsets, strict=True)
-    )
-    return TokenWindow(
-        example, {name: list(given[name]) for name in given if name in names}, tuple(encoding.tokens), offsets, segment
-    )
+def _token_windows(
+    encodings: Sequence[Sequence[Encoding]],
+    segments: Sequence[tuple[str, ...]],
+    indices: Sequence[int | None],
+    names: set[str],
+) -> list[TokenWindow]:
+    """Windows whose arrays are slices of one array for all texts (N tokens), so that no loop runs over tokens."""
+    flat = [(i, encoding) for i, of_text in enumerate(encodings) for encoding in of_text]
+    if not flat:
+        return []
+    ends = np.cumsum([len(encoding) for _, encoding in flat])
+    segment = np.array(list(chain.from_iterable(e.sequence_ids for _, e in flat)), dtype=np.float64)  # None: NaN
+    segment = np.where(np.isnan(segment), SPECIAL, segment).astype(np.int64)
+    spans = chain.from_iterable(chain.from_iterable(e.offsets for _, e in flat))
+    offsets = np.fromiter(spans, dtype=np.int64).reshape(-1, 2)
+    example = np.repeat([i for i, _ in flat], np.diff(ends, prepend=0))
+    textless = set(range(len(segments))) - set(example[segment != SPECIAL].tolist())
+    if textless:
+        i = min(textless)
+        name = "the text" if indices[i] is None else f"text {i}"
+        raise InvalidInput(
+            f"the tokenizer finds no token in {name}: there is nothing to explain in {segments[i][0][:60]!r}."
+        )
+    offsets = _trimmed(offsets, example, segment, segments)
+    windows = []
+    for (i, encoding), end in zip(flat, ends.tolist(), strict=True):
+        part, ids = slice(end - len(encoding), end), encoding.ids
+        arguments = {"input_ids": ids, "attention_mask": [1] * len(ids), "token_type_ids": encoding.type_ids}
+        inputs = {name: values for name, values in arguments.items() if name in names}
+        windows.append(TokenWindow(i, inputs, encoding.tokens, offsets[part], segment[part]))
+    return windows
 
 
-def _trimmed(text: str, start: int, end: int) -> Span:
-    """The span without white space at its ends, which byte-level tokenizers count in; as it is if nothing is left."""
-    piece = text[start:end]
-    kept = piece.strip()
-    if not kept:
-        return start, end
-    start += len(piece) - len(piece.lstrip())
-    return start, start + len(kept)
+def _trimmed(
+    offsets: np.ndarray, example: np.ndarray, segment: np.ndarray, segments: Sequence[tuple[str, ...]]
+) -> np.ndarray:
+    """Offsets (N, 2) without white space at the ends, which byte-level tokenizers include; (0, 0) for special tokens.
 
-
-def padded(rows: Sequence[TokenWindow], pad: int | None, device: torch.device) -> dict[str, Tensor]:
-    """Rows side by side, the short ones filled up and masked out: (B, L) each.
-
-    Raises InvalidInput for rows of several lengths where there is no pad token.
+    A token of white space only keeps its offsets.
     """
-    longest = max(map(len, rows))
-    if pad is None and any(len(row) != longest for row in rows):
+    text = "".join(chain.from_iterable(segments))
+    space = _IS_SPACE[np.minimum(np.frombuffer(text.encode("utf-32-le"), dtype="<u4"), len(_IS_SPACE) - 1)]
+    places = np.arange(len(text) + 1)
+    following = np.minimum.accumulate(np.where(np.append(space, False), len(text), places)[::-1])[::-1]  # type: ignore[call-overload]
+    preceding = np.maximum.accumulate(np.where(np.insert(space, 0, False), 0, places))
+    lengths = np.array([(len(parts[0]), len(parts[-1]) if len(parts) == 2 else 0) for parts in segments])
+    first = np.cumsum(lengths).reshape(-1, 2) - lengths  # (texts, 2) where each segment begins in `text`
+    base = first[example, np.maximum(segment, 0)][:, None]
+    start, end = following[offsets[:, 0] + base[:, 0]], preceding[offsets[:, 1] + base[:, 0]]
+    trimmed = np.where((start < end)[:, None], np.stack([start, end], 1) - base, offsets)
+    trimmed[segment == SPECIAL] = 0
+    return trimmed
+
+
+def pad_batch(windows: Sequence[TokenWindow], pad: int | None, device: torch.device | str) -> dict[str, Tensor]:
+    """The inputs of B windows in tensors (B, L) each; shorter windows are filled with `pad` and masked.
+
+    Raises InvalidInput for windows of several lengths if there is no pad token.
+    """
+    if pad is None and len({len(window) for window in windows}) > 1:
         raise InvalidInput(
             "texts of several lengths cannot share a batch: neither tokenizer nor model has a pad token."
         )
-    fill = {"input_ids": pad or 0}
     return {
-        name: torch.tensor(
-            [row.inputs[name] + [fill.get(name, 0)] * (longest - len(row)) for row in rows], device=device
-        )
-        for name in rows[0].inputs
+        name: _filled([window.inputs[name] for window in windows], (pad or 0) if name == "input_ids" else 0).to(device)
+        for name in windows[0].inputs
     }
 
 
-def batches(rows: Sequence[TokenWindow], entries: int, *, even: bool) -> list[list[int]]:
-    """Which rows go together: sorted by length, at most `entries` tokens, padding under an eighth (none if `even`)."""
-    order = sorted(range(len(rows)), key=lambda i: (-len(rows[i]), i))
+def text_mask(windows: Sequence[TokenWindow], device: torch.device | str) -> Tensor:
+    """True for tokens of the text (B, L), False for special tokens and padding."""
+    return _filled([window.segment for window in windows], SPECIAL).ne(SPECIAL).to(device)
+
+
+def _filled(rows: Sequence[Sequence[int] | np.ndarray], fill: int) -> Tensor:
+    """Rows of several lengths as one tensor (B, L), filled up on the right."""
+    lengths = np.array([len(row) for row in rows])
+    filled = np.full((len(rows), lengths.max()), fill, dtype=np.int64)
+    filled[np.arange(lengths.max()) < lengths[:, None]] = np.concatenate(rows)
+    return torch.from_numpy(filled)
+
+
+def batches(windows: Sequence[TokenWindow], entries: int, *, even: bool) -> list[list[int]]:
+    """Indices of the windows that share a batch: sorted by length, at most `entries` tokens a batch.
+
+    Padding takes less than an eighth of a batch; none with `even`.
+    """
+    order = sorted(range(len(windows)), key=lambda i: (-len(windows[i]), i))
     groups: list[list[int]] = []
     for i in order:
-        longest = len(rows[groups[-1][0]]) if groups else 0
+        longest = len(windows[groups[-1][0]]) if groups else 0
         fits = groups and (len(groups[-1]) + 1) * longest <= entries
-        if fits and (len(rows[i]) == longest or (not even and len(rows[i]) >= longest * 7 / 8 - 1)):
+        if fits and (len(windows[i]) == longest or (not even and len(windows[i]) >= longest * 7 / 8 - 1)):
             groups[-1].append(i)
         else:
             groups.append([i])

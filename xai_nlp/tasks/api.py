@@ -7,7 +7,7 @@ from typing import Any
 
 from xai_nlp.core.result import Explanation, Explanations
 from xai_nlp.errors import InvalidInput
-from xai_nlp.models.loading import ZOO, load_model
+from xai_nlp.models.loading import EMBEDDED_MODELS, load_model
 from xai_nlp.models.tokenization import Text
 from xai_nlp.tasks.explainer import Explainer
 from xai_nlp.tasks.question_answering import QuestionAnsweringExplainer
@@ -94,7 +94,7 @@ def explain(
 
 def _loaded(model: Any, task: str) -> Explainer:
     """An embedded model is loaded once; anything else each time, since its folder may have changed."""
-    if not (isinstance(model, str) and model in ZOO):
+    if not (isinstance(model, str) and model in EMBEDDED_MODELS):
         return load(model, task=task)
     if model not in _kept:
         _kept[model] = load(model)

@@ -16,7 +16,7 @@ from xai_nlp.core.arrays import Array, AttentionAttribution
 from xai_nlp.core.baselines import BASELINES, Words, text_baseline
 from xai_nlp.core.batching import Batching, Progress
 from xai_nlp.core.image import ImageAttribution
-from xai_nlp.core.result import SPECIAL, Explanation, Explanations
+from xai_nlp.core.result import Explanation, Explanations, TargetSpec
 from xai_nlp.core.targets import Target
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import frozen_model
@@ -25,7 +25,7 @@ from xai_nlp.methods import find_method
 from xai_nlp.models.adapter import Adapter
 from xai_nlp.models.layout import text_config
 from xai_nlp.models.loading import LoadedModel
-from xai_nlp.models.tokenization import TokenWindow, batches, encode, padded
+from xai_nlp.models.tokenization import TokenWindow, batches, encode, pad_batch, text_mask
 from xai_nlp.tasks.image_inputs import Seen
 from xai_nlp.tasks.merge_windows import Scored, stitched
 from xai_nlp.tasks.pose import REFERENCE, Batch, Poser
@@ -98,7 +98,7 @@ class Aim:
 
     segments: tuple[str, ...]
     rows: tuple[int, ...]
-    names: tuple[str, ...]  # T
+    targets: tuple[TargetSpec, ...]  # T
     weights: tuple[Tensor, ...]  # (T, *C) for each row
     link: str = "logit"  # a key of core.target.LINKS
     outputs: Mapping[str, float]
@@ -163,7 +163,10 @@ class Explainer:
             if how.progress:
                 how.progress(len(results), len(order))
         return [
-            [self._explanation(asked, how.unit, aim, t, [results[r] for r in aim.rows]) for t in range(len(aim.names))]
+            [
+                self._explanation(asked, how.unit, aim, t, [results[r] for r in aim.rows])
+                for t in range(len(aim.targets))
+            ]
             for aim in aims
         ]
 
@@ -179,11 +182,8 @@ class Explainer:
         return encode(self.tokenizer, wanted, max_length=limit, stride=stride, names=names, cut=self.cut)
 
     def _batch(self, rows: list[TokenWindow]) -> Batch:
-        inputs = padded(rows, self.pad, device_of(self.model))
-        movable = torch.zeros_like(inputs["input_ids"], dtype=torch.bool)
-        for b, row in enumerate(rows):
-            movable[b, : len(row)] = torch.tensor([segment != SPECIAL for segment in row.segment])
-        return Batch(rows, inputs, movable)
+        inputs = pad_batch(rows, self.pad, device_of(self.model))
+        return Batch(rows, inputs, text_mask(rows, device_of(self.model)))
 
     @property
     def _width(self) -> int:
@@ -280,13 +280,13 @@ class Explainer:
             segment=whole.segment,
             scores=tuple(by_channel[SCORES].tolist()),
             unit=unit,
-            target=aim.names[target],
+            target=aim.targets[target],
             value=whole.value,
             baseline_value=whole.baseline_value,
             outputs=aim.outputs,
             method=method.name,
             baseline=asked.baseline,
-            complete=method.complete and (method.operates_on == "inputs" or of_rows[0].row.told is None),
+            complete=method.complete and (method.operates_on == "inputs" or of_rows[0].row.visible_positions is None),
             task=self.task,
             model=self.name,
             seed=getattr(method, "seed", 0),
@@ -295,7 +295,7 @@ class Explainer:
             parts={name: tuple(p.tolist()) for (kind, name), p in by_channel.items() if kind == "part"},
             layers=Array(flows) if flows else None,
             attention=of_rows[0].stacks(asked, unit, target, whole.groups),
-            picture=of_rows[0].picture(target),
+            image=of_rows[0].image(target),
             **aim.more,
         )
 
@@ -311,19 +311,19 @@ class _OfRow:
 
     def scored(self, target: int) -> Scored:
         mine = self.found
-        told = self.row.shown
+        told = self.row.positions
         scores = torch.stack([channel[self.place, target, told] for channel in mine.channels.values()]).cpu().numpy()
         value, start = (float(end[self.place, target]) for end in (mine.value, mine.baseline_value))
         return Scored(
             self.row.visible(), scores, value, start, None if mine.steps is None else int(mine.steps[self.place])
         )
 
-    def picture(self, target: int) -> ImageAttribution | None:
+    def image(self, target: int) -> ImageAttribution | None:
         """The image with its regions' scores."""
-        seen, regions = self.row.sight, self.found.regions
+        seen, regions = self.row.image, self.found.regions
         if seen is None:
             return None
-        return seen.picture([0.0] * len(seen.regions) if regions is None else regions[self.place, target].tolist())
+        return seen.attribution([0.0] * len(seen.regions) if regions is None else regions[self.place, target].tolist())
 
     def stacks(
         self, asked: Asked, unit: str, target: int, groups: list[list[int]] | None
@@ -341,9 +341,11 @@ class _OfRow:
             if (kind := self.poser.attention.matrices[number].stack) != "vision":  # regions × regions: too many to keep
                 kinds.setdefault(kind, []).append(place)
         made = {kind: self._stack(asked, unit, target, kind, numbers) for kind, numbers in kinds.items()}
-        if self.row.sight is not None and "self" in kinds and self._seen.places is not None:
+        if self.row.image is not None and "self" in kinds and self._seen.places is not None:
             made["image"] = self._stack(asked, unit, target, "joint", kinds["self"])
-        return {kind: stack.merged(groups) for kind, stack in made.items()}
+        starts = [group[0] for group in groups]
+        length = sum(map(len, groups))
+        return {kind: stack.merged(starts, length) for kind, stack in made.items()}
 
     def _stack(self, asked: Asked, unit: str, target: int, kind: str, numbers: Sequence[int]) -> AttentionAttribution:
         """Matrices of one kind without padding, and names for what are not the explanation's own tokens."""
@@ -354,7 +356,7 @@ class _OfRow:
             layers=tuple(f"layer {k}" for k in range(len(numbers))),
             method="attention_conductance" if asked.method.operates_on == "inputs" else asked.method.name,
             unit="" if asked.method.row_stochastic else unit,
-            weights=asked.method.row_stochastic,
+            row_stochastic=asked.method.row_stochastic,
             residuals=()
             if residuals is None or residuals.shape[2] != len(self.found.matrices)
             else tuple(residuals[self.place, target, list(numbers)].tolist()),
@@ -370,7 +372,7 @@ class _OfRow:
     def _read(self, kind: str, found: Sequence[Tensor]) -> tuple[Tensor, tuple[Names, Names]]:
         """Matrices (H, Q, K) of one kind, stacked; what their queries and keys are, None for the tokens."""
         whole = torch.stack(list(found))  # (layers, H, Q, K)
-        words = self.row.shown
+        words = self.row.positions
         outputs = tuple(f"output {i}" for i in range(whole.shape[2]))
         if kind == "decoder":
             return whole, (outputs, outputs)
@@ -378,10 +380,10 @@ class _OfRow:
             return whole[..., words], (outputs, None)
         if kind in ("joint", "image"):  # what words drew from regions
             whole = whole[:, :, words]
-            return self._by_region(whole, joint=kind == "joint"), (None, self.row.sight.regions.names)
+            return self._by_region(whole, joint=kind == "joint"), (None, self.row.image.regions.names)
         if kind == "words":  # what regions drew from words
             of_regions = self._by_region(whole[..., words].transpose(2, 3), joint=False).transpose(2, 3)
-            return of_regions, (self.row.sight.regions.names, None)
+            return of_regions, (self.row.image.regions.names, None)
         return whole[:, :, words][..., words], (None, None)
 
     def _by_region(self, whole: Tensor, *, joint: bool) -> Tensor:
@@ -389,7 +391,7 @@ class _OfRow:
         seen = self._seen
         flat = whole.flatten(1, 2)
         places = seen.places if joint and seen.places else seen.alone(flat.shape[-1])
-        drawn = seen.drawn(flat[:, :, places.patches], places.of, self.place)
+        drawn = seen.drawn(flat[:, :, places.patches], places.patch_ids, self.place)
         return drawn.unflatten(1, whole.shape[1:3])
 
 

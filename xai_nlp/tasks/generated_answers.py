@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xai_nlp.core.result import SPECIAL
+from xai_nlp.core.result import SPECIAL, TargetSpec
 from xai_nlp.errors import InvalidInput, UnknownName
-from xai_nlp.models.generation import Answer, Generator
+from xai_nlp.models.generation import AnswerText, Generator
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks.explainer import Aim
 
@@ -36,10 +36,10 @@ class Forced:
             raise UnknownName("unit", unit, UNITS)
         return wanted
 
-    def row(self, row: TokenWindow, written: Sequence[int], rather_than: Answer | None) -> TokenWindow:
+    def row(self, row: TokenWindow, written: Sequence[int], rather_than: AnswerText | None) -> TokenWindow:
         """With the answer, and what it is compared with: its own tokens but for one."""
         others = written if rather_than is None else self._differing(written, self.writer.tokenize_answer(rather_than))
-        return replace(row, written=tuple(written), others=tuple(others))
+        return replace(row, answer_ids=tuple(written), contrast_ids=tuple(others))
 
     def _differing(self, written: Sequence[int], other: Sequence[int]) -> list[int]:
         """The answer's tokens, with the other answer's at the first place in which they differ."""
@@ -53,7 +53,9 @@ class Forced:
     def read(logits: Tensor, rows: Sequence[TokenWindow], owner: Tensor) -> Tensor:
         """Of logits before each of the answers' tokens (R, n, V), what can be aimed at: (R, n, 3)."""
         logits, owner = logits.to(torch.promote_types(logits.dtype, torch.float32)), owner.to(logits.device)
-        tokens = torch.tensor([[row.written, row.others] for row in rows], device=logits.device).transpose(1, 2)[owner]
+        tokens = torch.tensor([[row.answer_ids, row.contrast_ids] for row in rows], device=logits.device).transpose(
+            1, 2
+        )[owner]
         likely = logits.log_softmax(2).gather(2, tokens[:, :, :1])
         return torch.cat([logits.gather(2, tokens), likely], 2)
 
@@ -65,30 +67,40 @@ class Forced:
         *,
         target: str,
         unit: str,
-        rather_than: Answer | None,
+        rather_than: AnswerText | None,
         **more: Any,
     ) -> Aim:
         """The answer as a whole, each of its tokens, or its first one that is not the other answer's."""
-        n = len(row.written)
-        names: tuple[str, ...] = (self.writer.text(row.written),)
+        n = len(row.answer_ids)
+        text = self.writer.text(row.answer_ids)
+        targets = [TargetSpec(kind="answer", label=text, unit=unit)]
         each = torch.zeros(n, n, 3, device=read.device)
         each[range(n), range(n), ITS if unit == "logit" else LOG] = 1
         if rather_than is not None:
-            first = next(k for k in range(n) if row.written[k] != row.others[k])
-            names = (f"{names[0]}-{self.writer.text(self.writer.tokenize_answer(rather_than))}",)
+            first = next(k for k in range(n) if row.answer_ids[k] != row.contrast_ids[k])
+            contrast = self.writer.text(self.writer.tokenize_answer(rather_than))
+            targets = [replace(targets[0], contrast=contrast)]
             each = torch.zeros_like(each[:1])
             each[0, first, ITS], each[0, first, OTHERS] = 1, -1  # of probabilities the logarithms differ by as much
         elif target == "words":
-            names = tuple(self.writer.text([token]) for token in row.written)
+            targets = [
+                TargetSpec(kind="token", label=self.writer.text([token]), position=k, answer=text, unit=unit)
+                for k, token in enumerate(row.answer_ids)
+            ]
         else:
             each = each.sum(0, keepdim=True)
         return Aim(
-            segments=(asked,), rows=(row.example,), names=names, weights=(each,), outputs=self.shown(row, read), **more
+            segments=(asked,),
+            rows=(row.example,),
+            targets=tuple(targets),
+            weights=(each,),
+            outputs=self.shown(row, read),
+            **more,
         )
 
     def shown(self, row: TokenWindow, read: Tensor) -> dict[str, float]:
         """The answer's probability."""
-        return {self.writer.text(row.written): float(read[:, LOG].double().sum().exp())}
+        return {self.writer.text(row.answer_ids): float(read[:, LOG].double().sum().exp())}
 
 
 def prompt_positions(segment: Sequence[int]) -> tuple[int, ...] | None:

@@ -52,7 +52,7 @@ def head_ablation(explainer: Explainer, *inputs: Any, **how: Any) -> np.ndarray:
     whole = explainer.explain(*inputs, method="random", **how)  # type: ignore[attr-defined]
     if not isinstance(whole, Explanation):
         raise InvalidInput("heads are taken away for one input and one target; give one of each.")
-    fixed = {**how, "target": whole.target}
+    fixed = {**how, "target": str(whole.target)}
     if whole.task == "question-answering":
         fixed = {**how, "answer": None if whole.answer is None else whole.answer[1]}
     text: Any = whole.segments if len(whole.segments) > 1 else whole.segments[0]

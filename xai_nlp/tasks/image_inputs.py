@@ -14,7 +14,7 @@ from xai_nlp.core.features import NO_FEATURE
 from xai_nlp.core.image import ImageAttribution
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.argument_point import ArgumentPoint
-from xai_nlp.models.images import Regions, shown
+from xai_nlp.models.images import Regions, encode_thumbnail
 from xai_nlp.models.vision_language import SequencePositions
 
 
@@ -39,12 +39,12 @@ class Sight:
     @cached_property
     def kept(self) -> bytes:
         """The image as an explanation keeps it."""
-        return shown(self.image)
+        return encode_thumbnail(self.image)
 
-    def picture(self, scores: Sequence[float]) -> ImageAttribution:
+    def attribution(self, scores: Sequence[float]) -> ImageAttribution:
         regions = self.regions
         return ImageAttribution(
-            image=self.kept,
+            data=self.kept,
             size=self.image.size,
             boxes=regions.boxes,
             scores=tuple(scores),
@@ -73,7 +73,7 @@ class Seen:
             inputs={name: torch.cat([s.inputs[name] for s in sights]).to(device) for name in names},
             start=torch.cat([s.start for s in sights]).to(device),
             ids=torch.cat([s.regions.ids for s in sights]).to(device),
-            of_patch=torch.stack([s.regions.of_patch for s in sights]).to(device),
+            of_patch=torch.stack([s.regions.patch_regions for s in sights]).to(device),
             count=len(sights[0].regions),
             places=places,
         )
@@ -123,8 +123,8 @@ class Seen:
 
     def of_image(self, along: Tensor, places: SequencePositions) -> Tensor:
         """What falls on the image of a sequence's scores (B, T, S), by region: (B, T, M)."""
-        everywhere = along[:, :, list(places.whole)].sum(-1, keepdim=True) / len(places.patches)
-        return self.drawn(along[:, :, places.patches] + everywhere, places.of)
+        everywhere = along[:, :, list(places.image_positions)].sum(-1, keepdim=True) / len(places.patches)
+        return self.drawn(along[:, :, places.patches] + everywhere, places.patch_ids)
 
     def drawn(self, scores: Tensor, patches: Tensor, example: int | None = None) -> Tensor:
         """Scores (B, T, P) of positions that hold patches `patches` (P, k), in equal shares, by region: (B, T, M).

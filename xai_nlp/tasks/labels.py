@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from xai_nlp.core.result import TargetKind, TargetSpec
 from xai_nlp.core.targets import LINKS
 from xai_nlp.errors import InvalidInput, UnknownName
 
@@ -51,8 +52,8 @@ class Labels:
             raise UnknownName("label", label, self.names, 'A contrast is written "A-B".')
         return alike[0]
 
-    def weights(self, wanted: str | int | None, logits: Tensor) -> tuple[str, Tensor]:
-        """A target's name and its weights over the outputs (C,); None is the label the model gives most to."""
+    def weights(self, wanted: str | int | None, logits: Tensor, unit: str) -> tuple[TargetSpec, Tensor]:
+        """A target and its weights over the outputs (C,); None is the label the model gives most to."""
         weights = torch.zeros(len(self.names))
         if wanted is None:
             wanted = int(logits.argmax())
@@ -60,10 +61,12 @@ class Labels:
         if sides is None:
             i = self.index(wanted)
             weights[i] = 1
-            return self.names[i], weights
+            kind: TargetKind = "output" if self.kind == "regression" else "label"
+            return TargetSpec(kind=kind, label=self.names[i], position=i, unit=unit), weights
         plus, minus = sides
         weights[plus], weights[minus] = 1, -1
-        return f"{self.names[plus]}-{self.names[minus]}", weights
+        label, contrast = self.names[plus], self.names[minus]
+        return TargetSpec(kind="label", label=label, contrast=contrast, position=plus, unit=unit), weights
 
     def _contrast(self, wanted: str) -> tuple[int, int] | None:
         """The two labels of "A-B", whose names may hold hyphens themselves; None if it is a label, or no contrast."""

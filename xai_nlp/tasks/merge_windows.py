@@ -46,7 +46,7 @@ def _keys(row: TokenWindow) -> list[Key]:
     """What makes a token the same in two windows: its place in the text; for special tokens their order."""
     seen: Counter[tuple[int, Span]] = Counter()
     keys = []
-    for place in zip(row.segment, row.offsets, strict=True):
+    for place in zip(row.segment.tolist(), map(tuple, row.offsets.tolist()), strict=True):
         keys.append((*place, seen[place]))
         seen[place] += 1
     return keys

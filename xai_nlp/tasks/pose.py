@@ -15,7 +15,7 @@ from xai_nlp.core.features import NO_FEATURE, FeatureMask
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.targets import Target
 from xai_nlp.hooks.attention import AttentionSite, Below, attention_site, below
-from xai_nlp.hooks.scope import tensors_at
+from xai_nlp.hooks.evaluate import evaluate_sites
 from xai_nlp.hooks.offload import weight_of
 from xai_nlp.hooks.replace import replaced, skipped
 from xai_nlp.hooks.scope import HookPoint, ModulePoint
@@ -87,13 +87,13 @@ class Poser:
         seen = self.batch.seen
         sources = list(self.parts.values()) if self.baseline == REFERENCE else [self.adapter.word]
         with torch.no_grad():
-            own = [tensors[0].expand(B, L, -1) for tensors in tensors_at(sources, self.plain)]
+            own = [tensors[0].expand(B, L, -1) for tensors in evaluate_sites(sources, self.plain)]
             others = [torch.where(self.batch.movable[:, :, None], self.words, own[0])]
             others += [vectors[:, :1].expand(B, L, -1) for vectors in own[1:]]
             changed: list[tuple[HookPoint, list[Tensor]]] = [(s, [o]) for s, o in zip(sources, others, strict=True)]
             changed += [(seen.gate, [seen.start])] if seen else []
-            found = tensors_at(moved, self.plain)
-            started = tensors_at(moved, self.plain, changed)
+            found = evaluate_sites(moved, self.plain)
+            started = evaluate_sites(moved, self.plain, changed)
         instead = {_what(source): tensors for source, tensors in changed}
         x = [tuple(t.expand(B, *t.shape[1:]) for t in tensors) for tensors in found]
         x0 = [
@@ -143,7 +143,7 @@ class Poser:
     def _root(self) -> nn.Module:
         """Where attention is looked at: where words and image are in one sequence, not where the image is alone."""
         seen = self.batch.seen
-        return self.adapter.model if seen is None or seen.places is None else self.adapter.trunk
+        return self.adapter.model if seen is None or seen.places is None else self.adapter.text_stack
 
     @property
     def read_attention(self) -> tuple[int, ...]:
@@ -156,7 +156,7 @@ class Poser:
     def matrices(self) -> dict[int, Tensor]:
         """The attention matrices of the texts as they are, by number: (B, H, Q, K) each."""
         with torch.no_grad():
-            return dict(zip(self.attention.numbers, tensors_at([self.attention], self.plain)[0], strict=True))
+            return dict(zip(self.attention.numbers, evaluate_sites([self.attention], self.plain)[0], strict=True))
 
     def moved_attention(self, start: str, groups: Sequence[Sequence[int]]) -> Iterator[Problem]:
         """Attention goes from zero or uniform to what it is: a problem for each group of matrices that move together.
@@ -201,21 +201,21 @@ class Poser:
     def _weighed(self, k: int, normalised: bool) -> Tensors:
         """Probabilities (B, H, Q, K), each head's values as its layer gives them out (B, H, K, D), what else enters the
         sum (B, Q, D), and what the layer norm multiplies the sum by (B, Q)."""
-        projection, block = self.adapter.inside(k, "projection"), self.adapter.layer(k)
+        projection, block = self.adapter.submodule(k, "projection"), self.adapter.layer(k)
         entering, gathered = replace(block, side="input"), replace(projection, side="input")
         own = replace(self.attention, numbers=self.own[k : k + 1])
         with torch.no_grad():
-            (probabilities,), residual = tensors_at([own, entering], self.plain)
+            (probabilities,), residual = evaluate_sites([own, entering], self.plain)
             B, H, Q, K = probabilities.shape
             # Where each query attends to its own place alone, the heads gather the values themselves.
             alone = torch.eye(K).to(probabilities).expand(B, H, Q, K)
-            ((values, *_),) = tensors_at([gathered], self.plain, [(own, [alone])])
+            ((values, *_),) = evaluate_sites([gathered], self.plain, [(own, [alone])])
             heads = _by_head(projection, weight_of(projection.module, self.plain), H)
             vectors = torch.einsum("bkhe,hed->bhkd", values.unflatten(-1, (H, -1)), heads)
             enters, scale = residual[0], probabilities.new_ones(B, Q)
             if normalised:
-                norm = self.adapter.inside(k, "norm")
-                ((summed, *_),) = tensors_at([replace(norm, side="input")], self.plain)
+                norm = self.adapter.submodule(k, "norm")
+                ((summed, *_),) = evaluate_sites([replace(norm, side="input")], self.plain)
                 module: Any = norm.module
                 epsilon = getattr(module, "variance_epsilon", None) or module.eps  # DeBERTa has a name of its own
                 scale = (summed.var(-1, unbiased=False) + epsilon).rsqrt()

@@ -54,7 +54,7 @@ class Reading:
         found: dict[Span, tuple[float, int, int, int]] = {}
         for window, (row, of_window) in enumerate(zip(self.windows, self.logits, strict=True)):
             for score, start, end in _allowed(row, of_window, longest):
-                span = (row.offsets[start][0], row.offsets[end][1])
+                span = (int(row.offsets[start][0]), int(row.offsets[end][1]))
                 if span not in found or score > found[span][0]:
                     found[span] = (score, window, start, end)
         ranked = sorted(found.items(), key=lambda item: (-item[1][0], item[0]))
@@ -82,10 +82,10 @@ class Reading:
         for w in range(len(self.windows)) if window is None else [window]:
             row, logits = self.windows[w], self.logits[w]
             for a, b in spans:
-                places = enumerate(zip(row.segment, row.offsets, strict=True))
-                inside = [i for i, (s, (x, y)) in places if s == CONTEXT and x < b and y > a]
+                touched = (row.segment == CONTEXT) & (row.offsets[:, 0] < b) & (row.offsets[:, 1] > a)
+                inside = touched.nonzero()[0].tolist()
                 if inside and row.offsets[inside[0]][0] <= a and row.offsets[inside[-1]][1] >= b:
-                    span = (row.offsets[inside[0]][0], row.offsets[inside[-1]][1])
+                    span = (int(row.offsets[inside[0]][0]), int(row.offsets[inside[-1]][1]))
                     score = float(logits[0, inside[0]] + logits[1, inside[-1]])
                     text = self.context[slice(*span)]
                     found.append(Answer(text, span, score, math.nan, w, inside[0], inside[-1]))
@@ -98,7 +98,7 @@ class Reading:
 
 def _allowed(row: TokenWindow, logits: Tensor, longest: int) -> list[tuple[float, int, int]]:
     """(score, start, end) of every stretch of the context in this window."""
-    inside = torch.tensor([s == CONTEXT and b > a for s, (a, b) in zip(row.segment, row.offsets, strict=True)])
+    inside = torch.from_numpy((row.segment == CONTEXT) & (row.offsets[:, 1] > row.offsets[:, 0]))
     sums = logits[0][:, None].double() + logits[1][None, :].double()  # (L, L)
     places = torch.arange(len(row))
     gap = places[None] - places[:, None]

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from xai_nlp.core.result import Explanation, Explanations
+from xai_nlp.core.result import Explanation, Explanations, TargetSpec
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of
@@ -156,11 +156,14 @@ class QuestionAnsweringExplainer(Explainer):
         notes: dict[str, Any] = {"no_answer_score": reading.no_answer_score, "answer_score": wanted.score}
         if len(reading.windows) > 1:
             notes |= {"window": wanted.window, "windows_read": len(reading.windows)}
-        versus = "" if other is None else f" of “{wanted.text}” rather than “{other.text}”"
+        contrast = None if other is None else other.text
         return Aim(
             segments=(reading.question, reading.context),
             rows=(first + wanted.window,),
-            names=tuple(name + versus for name in names),
+            targets=tuple(
+                TargetSpec(kind=name, label=wanted.text, contrast=contrast, unit=unit)  # type: ignore[arg-type]
+                for name in names
+            ),
             weights=(weights,),
             link=UNITS[unit],
             outputs=shown,

@@ -55,10 +55,10 @@ class TextClassificationExplainer(Explainer):
         wanted: list[Wanted] = list(target) if isinstance(target, (list, tuple)) else [target] * len(texts)  # type: ignore[list-item]
         if len(wanted) != len(texts):
             raise InvalidInput(f"{len(texts)} texts need as many targets, or one for all; got {len(wanted)}.")
-        link = self.labels.link(asked.unit)
+        self.labels.link(asked.unit)  # refuses a unit that the model does not have before it runs
 
         def aims(rows: list[TokenWindow], outputs: list[Tensor]) -> list[Aim]:
-            return [self._aim(e, text, wanted[e], link, rows, outputs) for e, text in enumerate(texts)]
+            return [self._aim(e, text, wanted[e], asked.unit, rows, outputs) for e, text in enumerate(texts)]
 
         found = self._explained(texts, asked, aims)
         return found[0] if single and len(asked.methods) == 1 and isinstance(asked.method, str) else found
@@ -68,20 +68,20 @@ class TextClassificationExplainer(Explainer):
         example: int,
         text: Text,
         wanted: Wanted,
-        link: str,
+        unit: str,
         rows: Sequence[TokenWindow],
         outputs: Sequence[Tensor],
     ) -> Aim:
         mine = tuple(r for r, row in enumerate(rows) if row.example == example)
         logits = torch.stack([outputs[r] for r in mine]).mean(0)
-        name, weights = self.labels.weights(wanted, logits)
+        target, weights = self.labels.weights(wanted, logits, unit)
         weights = weights[None].to(logits.device)
         return Aim(
             segments=segments_of(text),
             rows=mine,
-            names=(name,),
+            targets=(target,),
             weights=(weights,) * len(mine),
-            link=link,
+            link=self.labels.link(unit),
             outputs=self.labels.shown(logits),
         )
 

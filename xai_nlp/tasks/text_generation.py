@@ -12,11 +12,11 @@ from torch import Tensor
 from xai_nlp.core.result import SPECIAL, Explanation, Explanations
 from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.hooks.model_state import frozen_model
-from xai_nlp.models.generation import Answer, Generator, rendered
+from xai_nlp.models.generation import AnswerText, Generator, apply_chat_template
 from xai_nlp.models.loading import LoadedModel
 from xai_nlp.models.teacher_forcing import append_answer, last_logits
 from xai_nlp.models.tokenization import TokenWindow, segments_of
-from xai_nlp.models.vision_language import inside
+from xai_nlp.models.vision_language import offsets_within
 from xai_nlp.tasks.explainer import AS_USUAL, Aim, Explainer, How
 from xai_nlp.tasks.generated_answers import Forced, prompt_positions
 from xai_nlp.tasks.pose import Batch
@@ -29,8 +29,8 @@ class Asked:
     """A prompt, and what is wanted of its answer."""
 
     prompt: str
-    answer: Answer | None = None
-    rather_than: Answer | None = None
+    answer: AnswerText | None = None
+    rather_than: AnswerText | None = None
     chat: bool = False
     longest: int = LONGEST
 
@@ -53,8 +53,8 @@ class TextGenerationExplainer(Explainer):
         prompt: str | Sequence[str],
         *,
         target: str = "answer",
-        answer: Answer | None = None,
-        rather_than: Answer | None = None,
+        answer: AnswerText | None = None,
+        rather_than: AnswerText | None = None,
         chat: bool = False,
         longest: int = LONGEST,
         **how: Any,
@@ -112,11 +112,11 @@ class TextGenerationExplainer(Explainer):
         if not getattr(self.tokenizer, "chat_template", None):
             raise InvalidInput(f"the tokenizer of {self.name} has no chat template; leave out chat=True.")
         segments_of(prompt)
-        message, text = prompt.strip(), rendered(self.tokenizer, prompt)
+        message, text = prompt.strip(), apply_chat_template(self.tokenizer, prompt)
         if message not in text:
             raise Unsupported(f"the chat template of {self.name} rewrites the prompt; leave out chat=True.")
         made = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        spans = inside(made["offset_mapping"], message, text.rindex(message))
+        spans = offsets_within(made["offset_mapping"], message, text.rindex(message))
         first = prompt.index(message)
         return TokenWindow(
             example,
@@ -133,7 +133,7 @@ class TextGenerationExplainer(Explainer):
         made = {name: torch.tensor([ids]) for name, ids in row.inputs.items()}
         if one.answer is None:
             most = one.longest if room is None else min(one.longest, room)
-            written = self.forced.writer.written(made, most) if most > 0 else []
+            written = self.forced.writer.generate(made, most) if most > 0 else []
         else:
             written = self.forced.writer.tokenize_answer(one.answer)
         n = len(written)
@@ -148,7 +148,7 @@ class TextGenerationExplainer(Explainer):
             tokens=(*row.tokens, *self.tokenizer.convert_ids_to_tokens(written)),
             offsets=(*row.offsets, *[(0, 0)] * n),
             segment=(*row.segment, *[SPECIAL] * n),
-            told=prompt_positions(row.segment) or tuple(range(length)),
+            visible_positions=prompt_positions(row.segment) or tuple(range(length)),
         )
         return self.forced.row(row, written, one.rather_than)
 
@@ -156,11 +156,11 @@ class TextGenerationExplainer(Explainer):
 
     def _kind(self, row: TokenWindow) -> int:
         """Prompts whose answers have as many tokens go together."""
-        return len(row.written)
+        return len(row.answer_ids)
 
     def _run(self, batch: Batch, owner: Tensor) -> Tensor:
         """What can be aimed at in each place of the answers: (R, n, 3)."""
-        longest, n = batch.movable.shape[1], len(batch.rows[0].written)
+        longest, n = batch.movable.shape[1], len(batch.rows[0].answer_ids)
         ends = [len(row) for row in batch.rows]  # rows are filled up after their answers
         kept = longest - min(ends) + n + 1
         logits, _ = last_logits(self.model, {name: t[owner] for name, t in batch.inputs.items()}, kept)

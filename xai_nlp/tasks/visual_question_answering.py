@@ -15,11 +15,16 @@ from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.argument_point import deterministic_multinomial
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of
-from xai_nlp.models.generation import Answer
+from xai_nlp.models.generation import AnswerText
 from xai_nlp.models.images import Regions, baseline_image, read_image
 from xai_nlp.models.loading import LoadedModel
 from xai_nlp.models.tokenization import TokenWindow
-from xai_nlp.models.vision_language import GenerativeVisionModel, RegionFeatureModel, VisionLanguageModel, looking
+from xai_nlp.models.vision_language import (
+    GenerativeVisionModel,
+    RegionFeatureModel,
+    VisionLanguageModel,
+    vision_language_model,
+)
 from xai_nlp.tasks.explainer import AS_USUAL, Aim, Explainer, How
 from xai_nlp.tasks.generated_answers import Forced, prompt_positions
 from xai_nlp.tasks.image_inputs import Seen, Sight
@@ -55,10 +60,10 @@ class VisualQuestionAnsweringExplainer(Explainer):
 
     def __init__(self, loaded: LoadedModel) -> None:
         super().__init__(loaded)
-        if loaded.processor is None and not isinstance(looking(self.model, None), RegionFeatureModel):
+        if loaded.processor is None and not isinstance(vision_language_model(self.model, None), RegionFeatureModel):
             raise InvalidInput("a model that looks at images needs its processor: load(model, processor=…).")
-        self.looking: VisionLanguageModel = looking(self.model, loaded.processor)
-        self.forced = Forced(self.looking.writer) if isinstance(self.looking, GenerativeVisionModel) else None
+        self.looking: VisionLanguageModel = vision_language_model(self.model, loaded.processor)
+        self.forced = Forced(self.looking.generator) if isinstance(self.looking, GenerativeVisionModel) else None
 
     def explain(
         self,
@@ -66,8 +71,8 @@ class VisualQuestionAnsweringExplainer(Explainer):
         question: str | Sequence[str],
         *,
         target: Any = None,
-        answer: Answer | None = None,
-        rather_than: Answer | None = None,
+        answer: AnswerText | None = None,
+        rather_than: AnswerText | None = None,
         rank: int = 1,
         regions: Any = "auto",
         image_baseline: str = "grey",
@@ -154,9 +159,10 @@ class VisualQuestionAnsweringExplainer(Explainer):
             return self._given(self.looking, image, features, boxes)
         if features is not None or boxes is not None:
             raise InvalidInput(f"{self.adapter.architecture} looks at the image itself; leave out features and boxes.")
-        inputs = self.looking.tensors(image)
-        start = self.looking.tensors(baseline_image(image, baseline, seed))[self.looking.pixels]
-        return Sight(image, inputs, self.looking.pixels, start, self.looking.patches(image).of(image, wanted))
+        inputs = self.looking.image_inputs(image)
+        start = self.looking.image_inputs(baseline_image(image, baseline, seed))[self.looking.image_argument]
+        found = self.looking.patches(image).regions(image, wanted)
+        return Sight(image, inputs, self.looking.image_argument, start, found)
 
     @staticmethod
     def _given(family: RegionFeatureModel, image: Any, features: Any, boxes: Any) -> Sight:
@@ -167,10 +173,10 @@ class VisualQuestionAnsweringExplainer(Explainer):
             raise InvalidInput(
                 f"features are (N, F) and boxes (N, 4); got {tuple(found.shape)} and {tuple(where.shape)}."
             )
-        inputs = family.given(found[None], (where / torch.tensor([*image.size, *image.size]))[None])
+        inputs = family.region_inputs(found[None], (where / torch.tensor([*image.size, *image.size]))[None])
         each = torch.arange(len(found))
         regions = Regions(each[None, :, None], tuple(tuple(box) for box in where.tolist()), each)
-        return Sight(image, inputs, family.pixels, torch.zeros_like(inputs[family.pixels]), regions)
+        return Sight(image, inputs, family.image_argument, torch.zeros_like(inputs[family.image_argument]), regions)
 
     # Encode ---------------------------------------------------------------------------------------------------------
 
@@ -178,12 +184,12 @@ class VisualQuestionAnsweringExplainer(Explainer):
         if self.forced:
             return [self._prompt(e, one) for e, one in enumerate(wanted)]
         rows = super()._encode([one.question for one in wanted], replace(how, long="error"))
-        return [replace(row, sight=wanted[row.example].sight) for row in rows]
+        return [replace(row, image=wanted[row.example].sight) for row in rows]
 
     def _prompt(self, example: int, one: Looked) -> TokenWindow:
         """The tokens of an explanation are the question's; the template's, the image's and the answer's stay."""
         assert isinstance(self.looking, GenerativeVisionModel) and self.forced
-        prompt = self.looking.prompt(one.sight.image, one.question, one.answer, one.longest)
+        prompt = self.looking.build_prompt(one.sight.image, one.question, one.answer, one.longest)
         sight = replace(one.sight, inputs={**one.sight.inputs, **prompt.image})
         told = prompt_positions(prompt.segment)
         row = TokenWindow(example, prompt.inputs, prompt.tokens, prompt.offsets, prompt.segment, told, sight)
@@ -192,21 +198,21 @@ class VisualQuestionAnsweringExplainer(Explainer):
     def _batch(self, rows: list[TokenWindow]) -> Batch:
         batch = super()._batch(rows)
         length = batch.movable.shape[1]
-        places = self.looking.places(rows[0], length, rows[0].sight.regions)
-        if not rows[0].sight.words_move:
+        places = self.looking.sequence_positions(rows[0], length, rows[0].image.regions)
+        if not rows[0].image.words_move:
             batch.movable[:] = False
-        return replace(batch, seen=Seen.of([row.sight for row in rows], device_of(self.model), places))
+        return replace(batch, seen=Seen.of([row.image for row in rows], device_of(self.model), places))
 
     def _kind(self, row: TokenWindow) -> Hashable:
         """Images of one shape go together; a model that writes gets one at a time."""
-        shape = row.sight.inputs[row.sight.pixels].shape
-        return row.example if row.written else (shape, len(row.sight.regions))
+        shape = row.image.inputs[row.image.pixels].shape
+        return row.example if row.answer_ids else (shape, len(row.image.regions))
 
     def _run(self, batch: Batch, owner: Tensor) -> Tensor:
         assert batch.seen is not None
         inputs = {name: tensor[owner] for name, tensor in batch.inputs.items()}
         with deterministic_multinomial():
-            logits = self.looking.answers({**inputs, **batch.seen.of_owners(owner)}, batch.rows[0].written)
+            logits = self.looking.answer_logits({**inputs, **batch.seen.of_owners(owner)}, batch.rows[0].answer_ids)
         return self.forced.read(logits, batch.rows, owner) if self.forced else logits
 
     # Aim ------------------------------------------------------------------------------------------------------------
@@ -228,16 +234,19 @@ class VisualQuestionAnsweringExplainer(Explainer):
             if not 1 <= one.rank <= len(logits):
                 raise InvalidInput(f"rank is from 1, the model's answer, to {len(logits)}; got {one.rank}.")
             wanted = int(logits.topk(one.rank).indices[-1])
-        name, weights = self._labels.weights(wanted, logits)
+        spec, weights = self._labels.weights(wanted, logits, unit)
+        spec = replace(spec, kind="answer")
         if one.rather_than is not None:
-            other, less = self._labels.weights(one.rather_than, logits)
-            if other == name:
-                raise InvalidInput(f"the contrast compares {name!r} with itself.")
-            name, weights = f"{name}-{other}", weights - less
+            other, less = self._labels.weights(one.rather_than, logits, unit)
+            if spec.contrast is not None or other.contrast is not None:
+                raise InvalidInput("a contrast compares two answers: target='A-B', or target='A', rather_than='B'.")
+            if other.label == spec.label:
+                raise InvalidInput(f"the contrast compares {spec.label!r} with itself.")
+            spec, weights = replace(spec, contrast=other.label), weights - less
         return Aim(
             segments=(one.question,),
             rows=(row.example,),
-            names=(name,),
+            targets=(spec,),
             weights=(weights[None].to(logits.device),),
             link=self._labels.link(unit),
             outputs=self._labels.shown(logits),

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from xai_nlp.core.answers import exact_match
 from xai_nlp.errors import InvalidInput, UnreadableFile, XaiError
-from xai_nlp.metrics.squad import exact_match
 from xai_nlp.web.limits import Limits
 from xai_nlp.web.model_registry import ModelRegistry, labels
 

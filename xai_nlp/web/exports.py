@@ -8,15 +8,12 @@ import json
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from xai_nlp.core.result import Explanation, Explanations
-from xai_nlp.errors import InvalidInput, UnreadableFile, XaiError
+from xai_nlp.errors import UnreadableFile, XaiError
 from xai_nlp.viz.html import markup, page
 from xai_nlp.viz.plots import save_tokens
 from xai_nlp.web.limits import Limits
@@ -68,7 +65,7 @@ def to_csv(why: Explanations) -> bytes:
     lines.writerow(COLUMNS)
     for number, item in enumerate(why, 1):
         for kind, text, segment, start, end, score in _lines(item):
-            about = (item.method, item.target, item.model, item.unit)
+            about = (item.method, str(item.target), item.model, item.unit)
             lines.writerow([number, *map(inert, about), kind, inert(text), segment, start, end, repr(score)])
     return written.getvalue().encode("utf-8", "replace")
 
@@ -76,8 +73,8 @@ def to_csv(why: Explanations) -> bytes:
 def _lines(item: Explanation) -> Iterator[tuple[str, str, int | str, int | str, int | str, float]]:
     for token, segment, (start, end), score in zip(item.tokens, item.segment, item.offsets, item.scores, strict=True):
         yield "token", token, segment, start, end, score
-    if item.picture:
-        for name, score in zip(item.picture.names, item.picture.scores, strict=True):
+    if item.image:
+        for name, score in zip(item.image.names, item.image.scores, strict=True):
             yield "region", name, "", "", "", score
 
 
@@ -109,86 +106,37 @@ KINDS = {
 # Read again ----------------------------------------------------------------------------------------------------------
 
 
-class _Types(BaseModel):
-    """What the parts of an explanation must be; `Explanation.from_json` sees to names and lengths."""
-
-    model_config = ConfigDict(strict=True)
-
-    segments: tuple[str, ...]
-    tokens: tuple[str, ...]
-    offsets: tuple[tuple[int, int], ...]
-    segment: tuple[int, ...]
-    scores: tuple[float, ...]
-    unit: str
-    target: str
-    value: float
-    baseline_value: float
-    outputs: dict[str, float]
-    method: str
-    baseline: str
-    complete: bool
-    task: str
-    model: str
-    seed: int
-    params: dict[str, Any]
-    versions: dict[str, str]
-    answer: tuple[int, tuple[int, int]] | None
-    parts: dict[str, tuple[float, ...]]
-
-
 def read_back(body: bytes) -> Explanations:
     """Explanations from a file that `to_json` or `Explanation.save` wrote, one or a list of them.
 
-    Raises UnreadableFile for anything else: other types, positions outside the text, an image that is none, or what
-    cannot be drawn.
+    Raises UnreadableFile for anything else: other types, positions outside the text, an image that is none, or
+    explanations that cannot be drawn.
     """
     try:
         data = json.loads(body.decode("utf-8"))
-    except (UnicodeDecodeError, ValueError, RecursionError):
+    except (ValueError, RecursionError):
         raise UnreadableFile("this is not JSON; open a file that was saved as JSON here.") from None
     items = data if isinstance(data, list) else [data]
     if not 1 <= len(items) <= MOST:
         raise UnreadableFile(f"a file holds 1 to {MOST} explanations; this one {len(items)}.")
+    explanations = Explanations(map(Explanation.from_data, items))
+    for why in explanations:
+        if why.image is not None:
+            _check_image(why.image.data)
     try:
-        found = Explanations(_explanation(item) for item in items)
-        markup(found)  # what cannot be drawn is not kept
-    except UnreadableFile:
-        raise
-    except XaiError as error:
-        raise UnreadableFile(f"this explanation cannot be read: {error}") from None
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UnreadableFile(f"this explanation cannot be read: {where}: {first['msg']}.") from None
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError, RecursionError):
-        raise UnreadableFile("this explanation cannot be read: the file was changed by hand.") from None
-    return found
+        markup(explanations)  # those that cannot be drawn are refused
+    except (XaiError, TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError, RecursionError):
+        raise UnreadableFile("this explanation cannot be drawn: the file was changed by hand.") from None
+    return explanations
 
 
-def _explanation(data: Any) -> Explanation:
-    why = Explanation.from_json(json.dumps(data))
-    _Types.model_validate({name: getattr(why, name) for name in _Types.model_fields})
-    for segment, (start, end) in _positions(why):
-        length = len(why.segments[segment]) if 0 <= segment < len(why.segments) else 0 if segment == -1 else -1
-        if not 0 <= start <= end <= max(length, 0) or length < 0:
-            raise UnreadableFile("this explanation cannot be read: a token stands outside its text.")
-    if why.picture is not None:
-        _looked_at(why.picture.image)
-    return why
-
-
-def _positions(why: Explanation) -> Sequence[tuple[int, tuple[int, int]]]:
-    answer = [] if why.answer is None else [why.answer]
-    return [*zip(why.segment, why.offsets, strict=True), *answer]
-
-
-def _looked_at(image: bytes) -> None:
+def _check_image(data: bytes) -> None:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(image), formats=("PNG", "JPEG")) as opened:
+        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as opened:
             width, height = opened.size
-    except Exception:  # whatever Pillow says of bytes that are no image
-        raise UnreadableFile("the picture of this explanation is neither PNG nor JPEG.") from None
+    except Exception:  # Pillow has many errors for bytes that are no image
+        raise UnreadableFile("the image of this explanation is neither PNG nor JPEG.") from None
     if width * height > LIMITS.pixels:
-        raise InvalidInput(f"the picture has {width} × {height} pixels; at most {LIMITS.pixels:,} are shown.")
+        raise UnreadableFile(f"the image has {width} × {height} pixels; at most {LIMITS.pixels:,} are shown.")

@@ -13,7 +13,7 @@ from torch import nn
 from xai_nlp.core.result import Explanation, Explanations
 from xai_nlp.errors import UnknownName
 from xai_nlp.hooks.scope import attached
-from xai_nlp.models.loading import ZOO
+from xai_nlp.models.loading import EMBEDDED_MODELS
 from xai_nlp.tasks.api import load
 from xai_nlp.tasks.explainer import Explainer
 from xai_nlp.web.explain_request import ExplainRequest
@@ -31,7 +31,7 @@ class ModelRegistry:
     @classmethod
     def of(cls, names: Sequence[str] = ()) -> ModelRegistry:
         """The models named, then the embedded ones. Raises UnknownName for one that is not found."""
-        return cls({name: load(name) for name in dict.fromkeys([*names, *ZOO])})
+        return cls({name: load(name) for name in dict.fromkeys([*names, *EMBEDDED_MODELS])})
 
     def explainer(self, name: str) -> Any:
         """The explainer of that name. Raises UnknownName: a request cannot have another model loaded."""
@@ -50,7 +50,12 @@ class ModelRegistry:
     def listed(self) -> list[dict[str, Any]]:
         """Each model: its name, task and labels."""
         return [
-            {"name": name, "task": explainer.task, "about": ZOO.get(name, repr(explainer)), "labels": labels(explainer)}
+            {
+                "name": name,
+                "task": explainer.task,
+                "about": EMBEDDED_MODELS.get(name, repr(explainer)),
+                "labels": labels(explainer),
+            }
             for name, explainer in self.explainers.items()
         ]
 
