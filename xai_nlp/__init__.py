@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 from xai_nlp._version import __version__
 
 if TYPE_CHECKING:
+    from xai_nlp import hooks, viz
     from xai_nlp.core.result import Explanation, Explanations
     from xai_nlp.insights.widget import Insights
+    from xai_nlp.models.points import points
     from xai_nlp.tasks.api import explain, load
     from xai_nlp.tasks.explainer import Explainer
+    from xai_nlp.tasks.table import register_task
 
 _HOME = {
     "Explainer": "xai_nlp.tasks.explainer",
@@ -18,12 +21,29 @@ _HOME = {
     "Insights": "xai_nlp.insights.widget",
     "explain": "xai_nlp.tasks.api",
     "load": "xai_nlp.tasks.api",
+    "points": "xai_nlp.models.points",
+    "register_task": "xai_nlp.tasks.table",
 }
-__all__ = ["Explainer", "Explanation", "Explanations", "Insights", "__version__", "explain", "load"]
+_PACKAGES = ("attr", "hooks", "viz")  # imported when they are first named
+__all__ = [
+    "Explainer",
+    "Explanation",
+    "Explanations",
+    "Insights",
+    "__version__",
+    "explain",
+    "hooks",
+    "load",
+    "points",
+    "register_task",
+    "viz",
+]
 
 
 def __getattr__(name: str) -> Any:
     """Fetched on first use, so that `import xai_nlp` costs nothing (no torch)."""
+    if name in _PACKAGES:
+        return import_module(f"xai_nlp.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'xai_nlp' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

@@ -24,7 +24,8 @@ from tests.bench.measure import Pair, gemm_rate, largest_difference, paired, pea
 from xai_nlp.attr.forward import Forward, at_layers, sites_of
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.methods.path import IntegratedGradientsMethod
-from xai_nlp.models.loading import load_model
+from xai_nlp.models import loading
+from xai_nlp.tasks.table import TASKS
 
 WORDS = [
     "the",
@@ -47,6 +48,8 @@ WORDS = [
     "never",
     "great",
 ]
+
+load_model = partial(loading.load_model, tasks=TASKS)
 
 
 def base(tokens: int = 128) -> tuple[Any, Any, torch.Tensor, torch.Tensor]:

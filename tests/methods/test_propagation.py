@@ -12,8 +12,7 @@ import xai_nlp
 from tests.models.tiny import ARCHITECTURES, tiny
 from xai_nlp.core.problem import Problem
 from xai_nlp.hooks.model_state import fingerprint, frozen_model
-from xai_nlp.hooks.scope import replaced
-from xai_nlp.hooks.scope import ModulePoint
+from xai_nlp.hooks.scope import ModulePoint, replaced
 from xai_nlp.methods import find_method
 from xai_nlp.methods.propagation import (
     DeconvolutionMethod,

@@ -5,9 +5,7 @@ import torch
 
 from tests.models.tiny import ARCHITECTURES, MAX_POSITIONS, tiny
 from xai_nlp.errors import UnknownName, Unsupported
-from xai_nlp.hooks.scope import tensors_at
-from xai_nlp.hooks.scope import replaced
-from xai_nlp.hooks.scope import ModulePoint, attached
+from xai_nlp.hooks.scope import ModulePoint, attached, replaced, tensors_at
 from xai_nlp.models.adapter import Adapter
 from xai_nlp.models.layout import LAYOUTS, Layout
 

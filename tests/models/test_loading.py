@@ -1,10 +1,15 @@
 """Models by name, by folder and as given."""
 
+from functools import partial
+
 import pytest
 
 from tests.models.tiny import tiny
 from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
-from xai_nlp.models.loading import load_model
+from xai_nlp.models import loading
+from xai_nlp.tasks.table import TASKS
+
+load_model = partial(loading.load_model, tasks=TASKS)
 
 
 def test_loading(tmp_path):

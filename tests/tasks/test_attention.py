@@ -14,10 +14,9 @@ from tests.tasks.test_explainer import FLOAT32_INSIDE
 from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.hooks import attention as hooked
 from xai_nlp.hooks.attention import AttentionSite, Below, attention_site, below
-from xai_nlp.hooks.scope import tensors_at
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.hooks.replace import outermost_blocks, replaced, skipped
-from xai_nlp.hooks.scope import attached
+from xai_nlp.hooks.scope import attached, tensors_at
 from xai_nlp.methods import METHODS
 from xai_nlp.tasks import pose
 

@@ -1,15 +1,20 @@
 """The BERT tutorial of Captum against Captum itself: same model, reference and steps, on the embedded model."""
 
+from functools import partial
+
 import captum.attr as captum
 import pytest
 import torch
 
 import xai_nlp
-from xai_nlp.models.loading import load_model
+from xai_nlp.models import loading
+from xai_nlp.tasks.table import TASKS
 
 QUESTION = "What is important to us?"
 CONTEXT = "It is important to us to include, empower and support humans of all kinds."
 STEPS = 8
+
+load_model = partial(loading.load_model, tasks=TASKS)
 
 
 @pytest.fixture(scope="module")

@@ -14,13 +14,12 @@ from torch import Tensor, nn
 from xai_nlp.core.batching import Batching
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.errors import InvalidInput, UnknownName
-from xai_nlp.hooks.scope import tensors_at
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of
 from xai_nlp.hooks.onednn import onednn_products
 from xai_nlp.hooks.prefix_cache import settled
 from xai_nlp.hooks.replace import Passed, replaced, skipped
-from xai_nlp.hooks.scope import ModulePoint, captured
+from xai_nlp.hooks.scope import ModulePoint, captured, tensors_at
 
 TensorOrTuple: TypeAlias = Tensor | tuple[Tensor, ...]
 Baselines: TypeAlias = Tensor | int | float | tuple[Tensor | int | float, ...] | None

@@ -375,7 +375,7 @@ class AttentionIntegratedGradients(IntegratedGradientsMethod):
             raise InvalidInput(f"attention starts from 'zero' or 'uniform'; got {self.start!r}.")
 
     def attribute(self, subject: Subject) -> Scores:
-        """Each matrix moves in a problem of its own, or all that look at the text in one; tokens are the problems' mean.
+        """Each matrix moves in a problem of its own, or all that look at the text in one; tokens are their mean.
 
         A decoder's attention to its own outputs is scored where it moves alone, and says nothing of the tokens.
         """

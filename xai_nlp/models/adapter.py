@@ -17,8 +17,8 @@ from xai_nlp.models.layout import LAYOUTS, VISION_LAYOUTS, Layout, base_of, infe
 class Adapter:
     """A model and where it keeps its embeddings, layers and attention.
 
-    >>> from xai_nlp.models.loading import load_model
-    >>> adapter = Adapter.of(load_model("sentiment").model)
+    >>> import xai_nlp
+    >>> adapter = Adapter.of(xai_nlp.load("sentiment").model)
     >>> adapter.architecture, len(adapter.layers), adapter.max_length
     ('bert', 3, 512)
     """

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -22,13 +22,20 @@ EMBEDDED_MODELS = {
     "vqa": "answers a question about a drawn scene; ViLT, 5 layers, 1.4 M parameters",
 }
 
-#: task -> (the auto class that loads its models, how its classes end)
-TASKS: dict[str, tuple[str, str | tuple[str, ...]]] = {
-    "text-classification": ("AutoModelForSequenceClassification", "ForSequenceClassification"),
-    "question-answering": ("AutoModelForQuestionAnswering", "ForQuestionAnswering"),
-    "visual-question-answering": ("AutoModelForImageTextToText", "ForImageTextToText"),
-    "text-generation": ("AutoModelForCausalLM", ("ForCausalLM", "LMHeadModel")),
-}
+
+class TaskClasses(Protocol):
+    """The classes of transformers that do a task: one row of `tasks.table`."""
+
+    @property
+    def auto_class(self) -> str: ...
+
+    @property
+    def class_endings(self) -> tuple[str, ...]: ...
+
+
+Tasks = Mapping[str, TaskClasses]  # by the task's name, the one to fall back on first
+
+VISION_AUTO_CLASS = "AutoModelForImageTextToText"
 #: Models that look at images, but whose classes end like those of other tasks, or that no auto class loads.
 VISION_CLASSES = {
     "vilt": "ViltForQuestionAnswering",
@@ -45,7 +52,7 @@ class LoadedModel:
     model: Any
     tokenizer: Any
     name: str
-    task: str  # a key of TASKS
+    task: str  # the name of a task
     processor: Any = None  # of images, where the model looks at them; with a tokenizer in it, where it writes answers
 
 
@@ -53,6 +60,7 @@ def load_model(
     source: str | os.PathLike[str] | nn.Module = "sentiment",
     tokenizer: Any = None,
     *,
+    tasks: Tasks,
     processor: Any = None,
     task: str | None = None,
     dtype: torch.dtype = torch.float32,
@@ -61,7 +69,8 @@ def load_model(
 ) -> LoadedModel:
     """A model by an embedded one's name, a folder or a hub name; or a model as given, with its tokenizer.
 
-    task: a key of TASKS; None goes by what the config says the model is, a text classifier where it says nothing.
+    tasks: the rows of the task table, by name. task: one of them; None goes by the model's config, and is the first
+        task if that says nothing.
     processor: of a model that looks at images; its tokenizer serves, where it has one. Files bring their own.
     A folder or an embedded model touches no network. Hub models load from safetensors only, and run code of their own
     only if `trust_remote_code`. Raises UnknownName if nothing of that name is found, Unsupported for a tokenizer that
@@ -73,10 +82,11 @@ def load_model(
             raise InvalidInput("a model needs its tokenizer: load(model, tokenizer).")
         config = getattr(source, "config", None)
         name = getattr(config, "name_or_path", "") or type(source).__name__
-        kind = _task(task, [cls.__name__ for cls in type(source).__mro__], config)
+        kind = _task_name(task, tasks, [cls.__name__ for cls in type(source).__mro__], config)
         loaded = LoadedModel(source, tokenizer, name, kind, processor)
     else:
         options = {"processor": processor, "task": task, "dtype": dtype, "trust_remote_code": trust_remote_code}
+        options["tasks"] = tasks
         loaded = _from_files(source, tokenizer, **options)
         if device is not None:
             loaded.model.to(device)
@@ -113,6 +123,7 @@ def _pretrained(
     name: str,
     tokenizer: Any,
     *,
+    tasks: Tasks,
     processor: Any,
     task: str | None,
     dtype: torch.dtype,
@@ -123,11 +134,10 @@ def _pretrained(
     options = {"trust_remote_code": trust_remote_code, "local_files_only": isinstance(where, Path)}
     with _no_loading_bar():
         config = transformers.AutoConfig.from_pretrained(where, **options)
-        kind = _task(task, config.architectures or [], config)
-        looks = kind == "visual-question-answering"
-        loader = getattr(
-            transformers, VISION_CLASSES.get(config.model_type, TASKS[kind][0]) if looks else TASKS[kind][0]
-        )
+        kind = _task_name(task, tasks, config.architectures or [], config)
+        auto_class = tasks[kind].auto_class
+        looks = auto_class == VISION_AUTO_CLASS
+        loader = getattr(transformers, VISION_CLASSES.get(config.model_type, auto_class) if looks else auto_class)
         own = {} if loader.__name__.startswith("Auto") else {"local_files_only": options["local_files_only"]}
         model = loader.from_pretrained(where, dtype=dtype, use_safetensors=True, **(own or options))
         if looks and processor is None and hasattr(config, "vision_config"):
@@ -139,16 +149,16 @@ def _pretrained(
     return LoadedModel(model.eval(), tokenizer, name, kind, processor)
 
 
-def _task(given: str | None, classes: Sequence[str], config: Any = None) -> str:
-    """The task asked for, or what the names of a model's classes say. Raises UnknownName."""
-    if given is None:
-        if getattr(config, "model_type", "") in VISION_CLASSES or hasattr(config, "vision_config"):
-            return "visual-question-answering"
-        told = (task for task, (_, ending) in TASKS.items() if any(name.endswith(ending) for name in classes))
-        return next(told, "text-classification")
-    if given not in TASKS:
-        raise UnknownName("task", given, TASKS)
-    return given
+def _task_name(name: str | None, tasks: Tasks, classes: Sequence[str], config: Any = None) -> str:
+    """The task named, or the one that the names of a model's classes tell. Raises UnknownName."""
+    if name is not None:
+        if name not in tasks:
+            raise UnknownName("task", name, tasks)
+        return name
+    if getattr(config, "model_type", "") in VISION_CLASSES or hasattr(config, "vision_config"):
+        return next(task for task, row in tasks.items() if row.auto_class == VISION_AUTO_CLASS)
+    fitting = (task for task, row in tasks.items() if any(one.endswith(row.class_endings) for one in classes))
+    return next(fitting, next(iter(tasks)))
 
 
 @contextmanager

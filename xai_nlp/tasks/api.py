@@ -1,72 +1,137 @@
-"""The front door: `load` a model, `explain` an input."""
+"""The two functions that most users need: `load` a model, `explain` an input."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, overload
 
+from typing_extensions import Unpack
+
+from xai_nlp.core.batching import Progress
 from xai_nlp.core.result import Explanation, Explanations
 from xai_nlp.errors import InvalidInput
 from xai_nlp.models.loading import EMBEDDED_MODELS, load_model
 from xai_nlp.models.tokenization import Text
 from xai_nlp.tasks.explainer import Explainer
-from xai_nlp.tasks.question_answering import QuestionAnsweringExplainer
-from xai_nlp.tasks.text_classification import TextClassificationExplainer
-from xai_nlp.tasks.text_generation import TextGenerationExplainer
-from xai_nlp.tasks.visual_question_answering import VisualQuestionAnsweringExplainer
+from xai_nlp.tasks.options import ExplainKeywords
+from xai_nlp.tasks.table import TASKS, Task, find_task, task_for_inputs
 
-#: task -> its explainer
-TASKS: dict[str, type[Explainer]] = {
-    kind.task: kind
-    for kind in (
-        TextClassificationExplainer,
-        QuestionAnsweringExplainer,
-        VisualQuestionAnsweringExplainer,
-        TextGenerationExplainer,
-    )
-}
-#: what is given -> (task, the order in which its explainer takes it, the embedded model)
-INPUTS: dict[frozenset[str], tuple[str, tuple[str, ...], str]] = {
-    frozenset({"text"}): ("text-classification", ("text",), "sentiment"),
-    frozenset({"question", "context"}): ("question-answering", ("question", "context"), "qa"),
-    frozenset({"question", "image"}): ("visual-question-answering", ("image", "question"), "vqa"),
-    frozenset({"prompt"}): ("text-generation", ("prompt",), ""),
-}
-_kept: dict[str, Explainer] = {}
+_embedded: dict[str, Explainer] = {}
 
 
-def load(source: Any = "sentiment", tokenizer: Any = None, *, task: str | None = None, **options: Any) -> Any:
-    """An explainer for a model: an embedded one's name, a folder, a hub name, or a model with its tokenizer.
+class Keywords(ExplainKeywords, total=False):
+    """Every keyword of `explain`, for type checkers and editors."""
 
-    task: a key of TASKS; None lets the model's config tell. For generated text: `load(…).explain(prompt)`.
-    `options` are those of `models.load.load_model`: processor, dtype, device, trust_remote_code.
+    question: str | Sequence[str] | None
+    context: str | Sequence[str] | None
+    image: Any
+    prompt: str | Sequence[str] | None
+    pair: str | Sequence[str] | None
+    model: Any
+    target: Any
+    answer: Any
+    rather_than: Any
+    unanswerable: bool | None
+    longest: int | None
+    rank: int | None
+    regions: Any
+    image_baseline: str | None
+    moves: str | None
+    features: Any
+    boxes: Any
+    chat: bool | None
+
+
+def load(
+    source: str | os.PathLike[str] | Any = "sentiment",
+    tokenizer: Any = None,
+    *,
+    task: str | None = None,
+    processor: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    trust_remote_code: bool = False,
+) -> Any:
+    """An explainer for a model.
+
+    source: an embedded model's name, a folder, a hub name, or a model with its tokenizer.
+    task: a key of `tasks.table.TASKS`; None goes by the model's config. For generated text: `load(…).explain(prompt)`.
+    processor: of a model that looks at images. dtype: float32 if not given. device: where the model is moved to.
+    trust_remote_code: run code that comes with the model; off by default.
+    Raises UnknownName if nothing of that name is found, InvalidInput for a model without its tokenizer.
 
     >>> load("sentiment")
     <TextClassificationExplainer zoo/sentiment (bert): NEGATIVE, POSITIVE>
     >>> load("qa")
     <QuestionAnsweringExplainer zoo/qa (bert)>
     """
-    loaded = load_model(source, tokenizer, task=task, **options)
-    return TASKS[loaded.task](loaded)
+    options: dict[str, Any] = {"processor": processor, "device": device, "trust_remote_code": trust_remote_code}
+    if dtype is not None:
+        options["dtype"] = dtype
+    row = None if task is None else find_task(task)
+    loaded = load_model(source, tokenizer, task=row.name if row else None, tasks=TASKS, **options)
+    row = find_task(loaded.task)
+    return row.explainer_class()(loaded, row)
 
 
-def explain(
+@overload
+def explain(text: Text, *, method: str = ..., **options: Unpack[Keywords]) -> Explanation: ...  # type: ignore[misc]
+@overload
+def explain(text: list[Text] | list[str], **options: Unpack[Keywords]) -> Explanations: ...
+@overload
+def explain(text: None = None, **options: Unpack[Keywords]) -> Any: ...
+def explain(  # type: ignore[misc]
     text: Text | Sequence[Text] | None = None,
     *,
+    pair: str | Sequence[str] | None = None,
     question: str | Sequence[str] | None = None,
     context: str | Sequence[str] | None = None,
     image: Any = None,
     prompt: str | Sequence[str] | None = None,
     model: Any = None,
+    method: str | Sequence[str] = "integrated_gradients",
+    target: Any = None,
+    baseline: str | None = None,
+    unit: str | None = None,
+    answer: Any = None,
+    rather_than: Any = None,
+    layer: int | None = None,
+    layers: bool = False,
+    attention: bool = False,
+    parts: bool = False,
+    unanswerable: bool | None = None,
+    longest: int | None = None,
+    rank: int | None = None,
+    regions: Any = None,
+    image_baseline: str | None = None,
+    moves: str | None = None,
+    features: Any = None,
+    boxes: Any = None,
+    chat: bool | None = None,
+    long: str = "windows",
+    max_length: int | None = None,
+    stride: int | None = None,
+    rows: int | None = None,
+    progress: Progress | None = None,
     **options: Any,
 ) -> Explanation | Explanations:
     """Why the model says what it says about a text, or answers a question as it does: one signed score a token.
 
-    A question goes with its context, or with an image, whose regions have scores too; of a prompt it is explained what
-    the model writes after it. A string, or a pair as a tuple, gives an Explanation; a list gives one for each.
-    `options` are those of the task's explainer: `TextClassificationExplainer.explain`,
-    `QuestionAnsweringExplainer.explain`, `VisualQuestionAnsweringExplainer.explain`, `TextGenerationExplainer.explain`.
-    `model` is anything `load` takes, or what it gave; the embedded one for the task if not given.
+    text: a string, or a pair as a tuple (or `pair`, the second text); a list gives one explanation for each.
+    question: with its `context`, or with an `image`, whose regions are scored too. prompt: the text that a generating
+        model goes on from; it needs a `model`.
+    model: anything that `load` takes, or what it gave; the embedded model of the task if not given.
+    method: a name of `xai-nlp methods`, or several. options: the method's own (steps, samples, seed, …).
+    target: a label, a contrast "A-B", "start" or "end" of an answer, "words" of a generated one.
+    baseline: "pad", "mask", "zero", "mean", "reference", or a text. unit: "logit", "probability", "log-probability".
+    answer, rather_than: explain this answer; why it and not that one.
+    layer, layers, attention, parts, long, max_length, stride, rows, progress: see `tasks.options.ExplainOptions`.
+    unanswerable, longest: of question answering; rank, regions, image_baseline, moves, features, boxes: of questions
+        about images; chat: of generated text. See the task's explainer, for instance
+        `QuestionAnsweringExplainer.explain`.
+
+    Raises InvalidInput for inputs that no task reads, UnknownName for an option that does not exist, with its near miss.
 
     >>> why = explain("a gripping, beautifully acted film")
     >>> why.prediction, len(why.words().tokens)
@@ -75,27 +140,42 @@ def explain(
     >>> why.prediction
     'Mary Shelley'
     """
-    given = {"text": text, "question": question, "context": context, "image": image, "prompt": prompt}
-    present = frozenset(name for name, value in given.items() if value is not None)
-    if present not in INPUTS:
-        raise InvalidInput(
-            "explain a text, a question with its context or its image, or a prompt: explain(text), "
-            "explain(question=…, context=…), explain(question=…, image=…) or explain(prompt=…, model=…); "
-            f"got {' and '.join(sorted(present)) or 'nothing'}."
-        )
-    task, order, embedded = INPUTS[present]
-    if not (model or embedded):
-        raise InvalidInput("no embedded model writes text; name one: explain(prompt=…, model=…).")
-    explainer = model if isinstance(model, Explainer) else _loaded(model or embedded, task)
-    if not isinstance(explainer, TASKS[task]):
-        raise InvalidInput(f"{explainer!r} does not do {task.replace('-', ' ')}.")
-    return explainer.explain(*(given[name] for name in order), **options)  # type: ignore[attr-defined]
+    given = {
+        "text": text, "pair": pair, "question": question, "context": context, "image": image, "prompt": prompt,
+        "target": target, "baseline": baseline, "unit": unit, "answer": answer, "rather_than": rather_than,
+        "layer": layer, "unanswerable": unanswerable, "longest": longest, "rank": rank, "regions": regions,
+        "image_baseline": image_baseline, "moves": moves, "features": features, "boxes": boxes, "chat": chat,
+        "max_length": max_length, "stride": stride, "rows": rows, "progress": progress,
+    }  # fmt: skip
+    keywords = {name: value for name, value in given.items() if value is not None} | options
+    switches = {"layers": layers, "attention": attention, "parts": parts}
+    keywords |= {name: True for name, on in switches.items() if on}
+    if long != "windows":
+        keywords["long"] = long
+    task, inputs = _task_and_inputs(keywords)
+    explainer = model if isinstance(model, Explainer) else _explainer_for(task, model)
+    if explainer.task.name != task.name:
+        raise InvalidInput(f"{explainer!r} does not do {task.name.replace('-', ' ')}.")
+    others = {name: value for name, value in keywords.items() if name not in inputs}
+    return explainer.explain(**inputs, method=method, **others)
 
 
-def _loaded(model: Any, task: str) -> Explainer:
+def _task_and_inputs(keywords: Mapping[str, Any]) -> tuple[Task, dict[str, Any]]:
+    """The task that reads the inputs among the keywords, and those inputs."""
+    names = {one.name for task in TASKS.values() for one in task.inputs}
+    inputs = {name: value for name, value in keywords.items() if name in names}
+    return task_for_inputs(inputs), inputs
+
+
+def _explainer_for(task: Task, model: Any) -> Explainer:
     """An embedded model is loaded once; anything else each time, since its folder may have changed."""
-    if not (isinstance(model, str) and model in EMBEDDED_MODELS):
-        return load(model, task=task)
-    if model not in _kept:
-        _kept[model] = load(model)
-    return _kept[model]
+    source = model or task.embedded
+    if not source:
+        raise InvalidInput(
+            f"no embedded model does {task.title.lower()}; name one: explain({task.required[0]}=…, model=…)."
+        )
+    if not (isinstance(source, str) and source in EMBEDDED_MODELS):
+        return load(source, task=task.name)
+    if source not in _embedded:
+        _embedded[source] = load(source)
+    return _embedded[source]

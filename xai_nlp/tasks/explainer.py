@@ -1,401 +1,185 @@
-"""From an input to an Explanation: encode, predict, fix the target, pose the problem, let a method score it, stitch."""
+"""Explainer: a model bound to a task. The base class of every task."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
-import torch
-import transformers
 from torch import Tensor
 
-from xai_nlp._version import __version__
-from xai_nlp.core.arrays import Array, AttentionAttribution
-from xai_nlp.core.baselines import BASELINES, Words, text_baseline
-from xai_nlp.core.batching import Batching, Progress
-from xai_nlp.core.image import ImageAttribution
-from xai_nlp.core.result import Explanation, Explanations, TargetSpec
-from xai_nlp.core.targets import Target
+from xai_nlp.core.result import Explanation, Explanations
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import frozen_model
-from xai_nlp.hooks.offload import device_of, weight_of
-from xai_nlp.methods import find_method
+from xai_nlp.hooks.offload import device_of
+from xai_nlp.hooks.points import Points
 from xai_nlp.models.adapter import Adapter
 from xai_nlp.models.layout import text_config
 from xai_nlp.models.loading import LoadedModel
-from xai_nlp.models.tokenization import TokenWindow, batches, encode, pad_batch, text_mask
-from xai_nlp.tasks.image_inputs import Seen
-from xai_nlp.tasks.merge_windows import Scored, stitched
-from xai_nlp.tasks.pose import REFERENCE, Batch, Poser
-from xai_nlp.tasks.score import SCORES, Asked, Found, scored
-
-LONG = ("windows", "error")  # what becomes of texts longer than the model
-Names = tuple[str, ...] | None  # None where they are the explanation's tokens
+from xai_nlp.models.points import points_of
+from xai_nlp.models.tokenization import Text, TokenWindow, batches, encode, pad_batch, text_mask
+from xai_nlp.tasks import run
+from xai_nlp.tasks.batch import Batch, batch_forward
+from xai_nlp.tasks.options import ExplainOptions, Request
+from xai_nlp.tasks.run import ExampleTarget
+from xai_nlp.tasks.table import Task, find_task
 
 BATCH_ENTRIES = 2**23  # entries of the texts whose scores are in memory at once
 
 
-@dataclass(frozen=True, kw_only=True)
-class How:
-    """How to explain: what every task's `explain` takes, beside a method's own options.
-
-    method: a name of `xai-nlp methods`, or several for the same input.
-    baseline: "pad", "mask", "zero", "mean", "reference" (pad, and every position and type as the first token's), or a
-        text; None is pad, or zero where the tokenizer has no pad token.
-    unit: what is explained: the logit, its probability, or that one's logarithm (natural).
-    layer: None explains the input embeddings; k the output of block k.
-    parts: word, position and type embeddings apart, which add up to the scores.
-    layers: what flows through each token at every layer (conductance), in the same sweep.
-    attention: what flows through every attention probability, in the same sweep.
-    long: texts longer than the model are read in windows that share `stride` tokens (a quarter of a window, at most 64,
-        if not given); "error" refuses them.
-    rows: at most so many model rows at a time; None lets the engine choose.
-    """
-
-    method: str | Sequence[str] = "integrated_gradients"
-    baseline: str | None = None
-    unit: str = "logit"
-    layer: int | None = None
-    parts: bool = False
-    layers: bool = False
-    attention: bool = False
-    long: str = "windows"
-    max_length: int | None = None
-    stride: int | None = None
-    rows: int | None = None
-    progress: Progress | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, given: Mapping[str, Any]) -> How:
-        """From keyword arguments: those that are not fields are the method's."""
-        known = {name: value for name, value in given.items() if name in cls.__dataclass_fields__ and name != "options"}
-        how = cls(**known, options={name: value for name, value in given.items() if name not in known})
-        if how.long not in LONG:
-            raise UnknownName("way to read long texts", how.long, LONG)
-        if len(how.methods) > 1 and how.options:
-            raise InvalidInput("options belong to one method; explain each method by a call of its own to set them.")
-        return how
-
-    @property
-    def methods(self) -> list[str]:
-        return [self.method] if isinstance(self.method, str) else list(self.method)
-
-    def asked(self, baseline: str) -> list[Asked]:
-        """One for each method. Raises UnknownName for a method or option that does not exist."""
-        place = {"layer": self.layer, "parts": self.parts, "layers": self.layers, "attention": self.attention}
-        return [Asked(method=find_method(name, self.options), baseline=baseline, **place) for name in self.methods]  # type: ignore[arg-type]
-
-
-AS_USUAL = How()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Aim:
-    """What is explained of one example: T numbers, the mean over some of its rows."""
-
-    segments: tuple[str, ...]
-    rows: tuple[int, ...]
-    targets: tuple[TargetSpec, ...]  # T
-    weights: tuple[Tensor, ...]  # (T, *C) for each row
-    link: str = "logit"  # a key of core.target.LINKS
-    outputs: Mapping[str, float]
-    more: Mapping[str, Any] = field(default_factory=dict)  # further fields of the explanation
-    notes: Mapping[str, Any] = field(default_factory=dict)  # further entries of its `params`
-
-
 class Explainer:
-    """What the tasks share: a model borrowed for the time of a call, and handed back as it was.
+    """A model, its tokenizer and its task. The model is handed back after each call as it was.
 
-    A task says how the model's outputs are read (`read`), and aims: which numbers of them are explained.
+    A task overrides `read` (how outputs are read) and `targets` (which numbers are explained), and `encode`, `batch`,
+    `run` where its inputs are more than a text or a pair.
     """
 
-    task: ClassVar[str] = ""
-    cut: ClassVar[int | None] = None  # which text of a pair is read in windows where both are too long; the longer
+    task_name: ClassVar[str] = ""
+    unit: ClassVar[str] = "logit"  # the unit of scores if none is named
+    divided_segment: ClassVar[int | None] = None  # the text of a pair that is read in windows; None for the longer
+    python_options: ClassVar[tuple[str, ...]] = ()  # options that only Python can give, such as arrays
 
-    def __init__(self, loaded: LoadedModel) -> None:
+    def __init__(self, loaded: LoadedModel, task: Task | None = None) -> None:
+        self.task = task or find_task(self.task_name)
         self.model, self.tokenizer, self.name = loaded.model, loaded.tokenizer, loaded.name
         self.adapter = Adapter.of(self.model)
-        self.pad = self._token("pad_token_id")
-
-    def _token(self, name: str) -> int | None:
-        found = getattr(self.tokenizer, name, None)
-        return getattr(self.model.config, name, None) if found is None else found
+        self.pad = self.token_id("pad_token_id")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} ({self.adapter.architecture})>"
 
+    def explain(self, *inputs: Any, **options: Any) -> Explanation | Explanations:
+        """Scores of the task's inputs; a list gives one explanation for each.
+
+        inputs: in the order of the task's row, or by name. options: those of the task, of every task
+        (`tasks.options.ExplainOptions`) and of the method.
+        Raises InvalidInput for inputs that cannot be explained, UnknownName for an option that does not exist.
+        """
+        return self._explain(*self.named_inputs(inputs, options))
+
+    def predict(self, *inputs: Any, **options: Any) -> Any:
+        """The outputs with their probabilities: one dict, or one for each example of a list."""
+        request = self.request(*self.named_inputs(inputs, options))
+        with frozen_model(self.model, evaluate=True):
+            windows = self.encode(request)
+            targets = self.targets(request, windows, run.predict(self, windows, request.options.batching))
+        results = [dict(target.outputs) for target in targets]
+        return results[0] if request.single else results
+
+    # What a task says -----------------------------------------------------------------------------------------------
+
     def read(self, output: Any) -> Tensor:
-        """A model's output as numbers: (R, *C)."""
+        """The numbers of a model's output that can be explained: (R, *C)."""
         raise NotImplementedError
 
-    # ----------------------------------------------------------------------------------------------------------------
+    def targets(
+        self, request: Request, windows: Sequence[TokenWindow], outputs: Sequence[Tensor]
+    ) -> list[ExampleTarget]:
+        """What is explained of each example, given the outputs (*C) of each window."""
+        raise NotImplementedError
 
-    def _explained(
-        self, wanted: Sequence[Any], how: How, aims_of: Callable[[list[TokenWindow], list[Tensor]], list[Aim]]
-    ) -> Explanations:
-        """Explanations of each input, method by method, target by target."""
-        baseline = how.baseline if how.baseline is not None else "zero" if self.pad is None else "pad"
-        methods = how.asked(baseline)
-        with frozen_model(self.model, evaluate=True):
-            rows = self._encode(wanted, how)
-            aims = aims_of(rows, self._outputs(rows))
-            found = [self._of_method(asked, how, aims, rows) for asked in methods]
-        return Explanations(why for of_text in zip(*found, strict=True) for of_method in of_text for why in of_method)
+    def texts(self, request: Request) -> list[Text]:
+        """The text, or the pair of texts, of each example."""
+        names = [one.name for one in self.task.inputs]
+        columns = [[example[name] for name in names if name in example] for example in request.examples]
+        return [texts[0] if len(texts) == 1 else tuple(texts) for texts in columns]  # type: ignore[misc]
 
-    def _of_method(
-        self, asked: Asked, how: How, aims: Sequence[Aim], rows: Sequence[TokenWindow]
-    ) -> list[list[Explanation]]:
-        """For each aim, an explanation for each of its targets."""
-        wanted = {r: (weights, aim) for aim in aims for r, weights in zip(aim.rows, aim.weights, strict=True)}
-        order = list(wanted)
-        results: dict[int, _OfRow] = {}
-        matrices = asked.attention or asked.method.operates_on != "inputs"
-        for group in self._groups([rows[r] for r in order], matrices=matrices):
-            mine = [order[i] for i in group]
-            batch = self._batch([rows[r] for r in mine])
-            target = Target(weights=_beside([wanted[r][0] for r in mine]), unit=wanted[mine[0]][1].link)
-            poser = self._poser(batch, target, asked.baseline, how.rows)
-            found = scored(poser, asked)
-            results.update({r: _OfRow(found, b, rows[r], poser) for b, r in enumerate(mine)})
-            if how.progress:
-                how.progress(len(results), len(order))
-        return [
-            [
-                self._explanation(asked, how.unit, aim, t, [results[r] for r in aim.rows])
-                for t in range(len(aim.targets))
-            ]
-            for aim in aims
-        ]
+    def encode(self, request: Request) -> list[TokenWindow]:
+        """The token windows of each example."""
+        return self.encode_texts(self.texts(request), request.options)
 
-    # Encode and predict ---------------------------------------------------------------------------------------------
+    def batch(self, windows: Sequence[TokenWindow]) -> Batch:
+        """Windows side by side, as the model takes them."""
+        device = device_of(self.model)
+        return Batch(windows, pad_batch(windows, self.pad, device), text_mask(windows, device))
 
-    def _encode(self, wanted: Sequence[Any], how: How = AS_USUAL) -> list[TokenWindow]:
-        """The rows of each input: here a text or a pair; a task that asks more than that says how."""
-        limits = [self.adapter.max_length, getattr(self.tokenizer, "model_max_length", None), how.max_length]
-        limit = min(n for n in limits if n)
-        names = ["input_ids", "attention_mask", *self.tokenizer.model_input_names]
-        shared = min(64, limit // 4) if how.stride is None else how.stride
-        stride = shared if how.long == "windows" else None
-        return encode(self.tokenizer, wanted, max_length=limit, stride=stride, names=names, cut=self.cut)
+    def run(self, batch: Batch, arguments: Mapping[str, Tensor], owner: Tensor) -> Tensor:
+        """The numbers (R, *C) of rows that belong to `owner` (R,), under whatever hooks are open.
 
-    def _batch(self, rows: list[TokenWindow]) -> Batch:
-        inputs = pad_batch(rows, self.pad, device_of(self.model))
-        return Batch(rows, inputs, text_mask(rows, device_of(self.model)))
+        arguments: moved inputs that enter the model as arguments, by name.
+        """
+        return self.read(batch_forward(self.model, batch.inputs, owner))
 
-    @property
-    def _width(self) -> int:
-        return self.model.get_input_embeddings().weight.shape[1]
-
-    def _kind(self, row: TokenWindow) -> Hashable:
-        """Rows of different kinds do not share a batch."""
+    def batch_key(self, window: TokenWindow) -> Hashable:
+        """Windows of different keys do not share a batch."""
         return None
 
-    def _groups(self, rows: Sequence[TokenWindow], *, matrices: bool = False) -> list[list[int]]:
-        """Rows that go together; where attention matrices are kept, as few as their size asks for."""
-        width = self._width
-        if matrices:
-            config = text_config(self.model)
-            heads = getattr(config, "num_attention_heads", 1)
-            width = len(self.adapter.layers) * heads * max(map(len, rows))
-        kinds: dict[Hashable, list[int]] = {}
-        for i, row in enumerate(rows):
-            kinds.setdefault(self._kind(row), []).append(i)
-        return [
-            [members[i] for i in group]
-            for members in kinds.values()
-            for group in batches([rows[m] for m in members], max(1, BATCH_ENTRIES // width), even=self.pad is None)
-        ]
+    def gives_several(self, request: Request) -> bool:
+        """Does the request ask for several explanations of one example, by a list of targets?"""
+        repeatable = [one.name for one in self.task.options if one.repeatable]
+        return any(isinstance(request.own.get(name), (list, tuple)) for name in repeatable)
 
-    def _run(self, batch: Batch, owner: Tensor) -> Tensor:
-        """The model's outputs for rows that belong to `owner`, whatever hooks are on: (R, *C)."""
-        return self.read(self.model(**{name: tensor[owner] for name, tensor in batch.inputs.items()}))
+    # Shared ---------------------------------------------------------------------------------------------------------
 
-    def _outputs(self, rows: Sequence[TokenWindow]) -> list[Tensor]:
-        """(*C) for each row, in float32 or wider."""
-        found: dict[int, Tensor] = {}
-        for group in self._groups(rows):
-            batch = self._batch([rows[i] for i in group])
-            entries = batch.movable.shape[1] * self._width
-            for part, outputs in Batching().chunks(
-                len(group), entries, device_of(self.model), partial(self._plain, batch)
-            ):
-                found.update(zip(group[part], outputs, strict=True))
-        return [found[i] for i in range(len(rows))]
+    def named_inputs(self, inputs: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Inputs by name, from a call that gives them in the table's order or by name; and the other keywords."""
+        names = [one.name for one in self.task.inputs]
+        if len(inputs) > len(names):
+            raise InvalidInput(f"{self.task.title} has {len(names)} inputs, {', '.join(names)}; got {len(inputs)}.")
+        by_name = dict(zip(names, inputs, strict=False))
+        for name in names:
+            if name in keywords and name in by_name:
+                raise InvalidInput(f"{name} is given twice.")
+        by_name |= {name: keywords[name] for name in names if name in keywords}
+        return by_name, {name: value for name, value in keywords.items() if name not in names}
 
-    @torch.no_grad()
-    def _plain(self, batch: Batch, part: slice) -> Tensor:
-        outputs = self._run(batch, batch.everyone[part])
-        return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+    def request(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Request:
+        """One call, checked."""
+        defaults = {"unit": self.unit} if options.get("unit") is None else {}
+        return Request.of(self.task, inputs, {**options, **defaults}, self.python_options)
 
-    # Pose the problem -----------------------------------------------------------------------------------------------
+    def _explain(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Explanation | Explanations:
+        request = self.request(inputs, options)
+        explanations = run.explain(self, request)
+        one = request.single and isinstance(request.options.method, str) and not self.gives_several(request)
+        return explanations[0] if one and len(explanations) == 1 else explanations
 
-    def _poser(self, batch: Batch, target: Target, baseline: str, rows: int | None) -> Poser:
-        return Poser(
-            adapter=self.adapter,
-            batch=batch,
-            run=partial(self._run, batch),
-            target=target,
-            baseline=baseline,
-            words=self._words(batch, baseline),
-            rows=Batching(limit=rows),
-        )
+    def token_id(self, name: str) -> int | None:
+        """The id of a special token, by the name of the tokenizer's attribute; None if there is none."""
+        value = getattr(self.tokenizer, name, None)
+        return getattr(self.model.config, name, None) if value is None else value
 
-    def _words(self, batch: Batch, baseline: str) -> Tensor:
-        words = Words(
-            ids=batch.inputs["input_ids"],
-            table=weight_of(self.model.get_input_embeddings(), partial(self._run, batch, batch.everyone)),
-            pad=self.pad,
-            mask=self._token("mask_token_id"),
-        )
-        if baseline in BASELINES:
-            return BASELINES[baseline](words)
-        if baseline == REFERENCE:
-            return BASELINES["pad"](words)
-        if " " not in baseline.strip():
-            raise UnknownName("baseline", baseline, [*BASELINES, REFERENCE], "A text of your own needs two words.")
-        ids = self.tokenizer(baseline, add_special_tokens=False)["input_ids"]
-        return text_baseline(words, ids, batch.movable)
-
-    # Tell what was found --------------------------------------------------------------------------------------------
-
-    def _explanation(self, asked: Asked, unit: str, aim: Aim, target: int, of_rows: Sequence[_OfRow]) -> Explanation:
-        whole = stitched(aim.segments, [row.scored(target) for row in of_rows])
-        method = asked.method
-        unit = unit if method.unit == "f" else ""
-        by_channel = dict(zip(of_rows[0].found.channels, whole.scores, strict=True))
-        notes = {
-            "steps_used": whole.steps,
-            "windows": len(of_rows) if len(of_rows) > 1 else None,
-            "layer": asked.layer,
-            **aim.notes,
-        }
-        flows = [by_channel[channel] for channel in by_channel if channel[0] == "layer"]
-        return Explanation(
-            segments=aim.segments,
-            tokens=whole.tokens,
-            offsets=whole.offsets,
-            segment=whole.segment,
-            scores=tuple(by_channel[SCORES].tolist()),
-            unit=unit,
-            target=aim.targets[target],
-            value=whole.value,
-            baseline_value=whole.baseline_value,
-            outputs=aim.outputs,
-            method=method.name,
-            baseline=asked.baseline,
-            complete=method.complete and (method.operates_on == "inputs" or of_rows[0].row.visible_positions is None),
-            task=self.task,
-            model=self.name,
-            seed=getattr(method, "seed", 0),
-            params={**asdict(method), **{name: note for name, note in notes.items() if note is not None}},  # type: ignore[call-overload]
-            versions={"xai_nlp": __version__, "torch": torch.__version__, "transformers": transformers.__version__},
-            parts={name: tuple(p.tolist()) for (kind, name), p in by_channel.items() if kind == "part"},
-            layers=Array(flows) if flows else None,
-            attention=of_rows[0].stacks(asked, unit, target, whole.groups),
-            image=of_rows[0].image(target),
-            **aim.more,
-        )
-
-
-@dataclass(frozen=True)
-class _OfRow:
-    """What was found of one row of a batch."""
-
-    found: Found
-    place: int
-    row: TokenWindow
-    poser: Poser
-
-    def scored(self, target: int) -> Scored:
-        mine = self.found
-        told = self.row.positions
-        scores = torch.stack([channel[self.place, target, told] for channel in mine.channels.values()]).cpu().numpy()
-        value, start = (float(end[self.place, target]) for end in (mine.value, mine.baseline_value))
-        return Scored(
-            self.row.visible(), scores, value, start, None if mine.steps is None else int(mine.steps[self.place])
-        )
-
-    def image(self, target: int) -> ImageAttribution | None:
-        """The image with its regions' scores."""
-        seen, regions = self.row.image, self.found.regions
-        if seen is None:
-            return None
-        return seen.attribution([0.0] * len(seen.regions) if regions is None else regions[self.place, target].tolist())
-
-    def stacks(
-        self, asked: Asked, unit: str, target: int, groups: list[list[int]] | None
-    ) -> dict[str, AttentionAttribution]:
-        """The attention matrices that were scored, those of one kind together."""
-        if not self.found.matrices:
-            return {}
-        if groups is None:
-            raise InvalidInput(
-                "a long text is read in several windows, and each has attention matrices of its own. "
-                "Shorten the text, or explain one window of it."
-            )
-        kinds: dict[str, list[int]] = {}
-        for place, number in enumerate(self.found.numbers or self.poser.attention.numbers):
-            if (kind := self.poser.attention.matrices[number].stack) != "vision":  # regions × regions: too many to keep
-                kinds.setdefault(kind, []).append(place)
-        made = {kind: self._stack(asked, unit, target, kind, numbers) for kind, numbers in kinds.items()}
-        if self.row.image is not None and "self" in kinds and self._seen.places is not None:
-            made["image"] = self._stack(asked, unit, target, "joint", kinds["self"])
-        starts = [group[0] for group in groups]
-        length = sum(map(len, groups))
-        return {kind: stack.merged(starts, length) for kind, stack in made.items()}
-
-    def _stack(self, asked: Asked, unit: str, target: int, kind: str, numbers: Sequence[int]) -> AttentionAttribution:
-        """Matrices of one kind without padding, and names for what are not the explanation's own tokens."""
-        scores, (queries, keys) = self._read(kind, [self.found.matrices[n][self.place, target] for n in numbers])
-        residuals = self.found.residuals
-        return AttentionAttribution(
-            scores=Array(scores.float().cpu().numpy()),
-            layers=tuple(f"layer {k}" for k in range(len(numbers))),
-            method="attention_conductance" if asked.method.operates_on == "inputs" else asked.method.name,
-            unit="" if asked.method.row_stochastic else unit,
-            row_stochastic=asked.method.row_stochastic,
-            residuals=()
-            if residuals is None or residuals.shape[2] != len(self.found.matrices)
-            else tuple(residuals[self.place, target, list(numbers)].tolist()),
-            queries=queries,
-            keys=keys,
-        )
+    @cached_property
+    def points(self) -> Points:
+        """The named hook points of the model."""
+        return points_of(self.adapter)
 
     @property
-    def _seen(self) -> Seen:
-        assert self.poser.batch.seen is not None
-        return self.poser.batch.seen
+    def width(self) -> int:
+        """Numbers of one word vector."""
+        return self.model.get_input_embeddings().weight.shape[1]
 
-    def _read(self, kind: str, found: Sequence[Tensor]) -> tuple[Tensor, tuple[Names, Names]]:
-        """Matrices (H, Q, K) of one kind, stacked; what their queries and keys are, None for the tokens."""
-        whole = torch.stack(list(found))  # (layers, H, Q, K)
-        words = self.row.positions
-        outputs = tuple(f"output {i}" for i in range(whole.shape[2]))
-        if kind == "decoder":
-            return whole, (outputs, outputs)
-        if kind == "cross":
-            return whole[..., words], (outputs, None)
-        if kind in ("joint", "image"):  # what words drew from regions
-            whole = whole[:, :, words]
-            return self._by_region(whole, joint=kind == "joint"), (None, self.row.image.regions.names)
-        if kind == "words":  # what regions drew from words
-            of_regions = self._by_region(whole[..., words].transpose(2, 3), joint=False).transpose(2, 3)
-            return of_regions, (self.row.image.regions.names, None)
-        return whole[:, :, words][..., words], (None, None)
+    def encode_texts(self, texts: Sequence[Text], options: ExplainOptions) -> list[TokenWindow]:
+        """The token windows of texts or pairs."""
+        limits = [self.adapter.max_length, getattr(self.tokenizer, "model_max_length", None), options.max_length]
+        limit = min(n for n in limits if n)
+        shared = min(64, limit // 4) if options.stride is None else options.stride
+        return encode(
+            self.tokenizer,
+            texts,
+            max_length=limit,
+            stride=shared if options.long == "windows" else None,
+            names=["input_ids", "attention_mask", *self.tokenizer.model_input_names],
+            cut=self.divided_segment,
+        )
 
-    def _by_region(self, whole: Tensor, *, joint: bool) -> Tensor:
-        """Keys that are patches of the image (layers, H, Q, K) as its regions: (layers, H, Q, M)."""
-        seen = self._seen
-        flat = whole.flatten(1, 2)
-        places = seen.places if joint and seen.places else seen.alone(flat.shape[-1])
-        drawn = seen.drawn(flat[:, :, places.patches], places.patch_ids, self.place)
-        return drawn.unflatten(1, whole.shape[1:3])
+    def groups(self, windows: Sequence[TokenWindow], *, matrices: bool = False) -> list[list[int]]:
+        """Windows that share a batch; where attention matrices are kept, as few as their size asks for."""
+        width = self.width
+        if matrices:
+            heads = getattr(text_config(self.model), "num_attention_heads", 1)
+            width = len(self.adapter.layers) * heads * max(map(len, windows))
+        keys: dict[Hashable, list[int]] = {}
+        for i, window in enumerate(windows):
+            keys.setdefault(self.batch_key(window), []).append(i)
+        return [
+            [members[i] for i in group]
+            for members in keys.values()
+            for group in batches([windows[m] for m in members], max(1, BATCH_ENTRIES // width), even=self.pad is None)
+        ]
 
 
-def _beside(weights: Sequence[Tensor]) -> Tensor:
-    """Weights (T, *C) of several rows, the last axis filled up with zeros: (B, T, *C)."""
-    longest = max(w.shape[-1] for w in weights)
-    return torch.stack([torch.nn.functional.pad(w, (0, longest - w.shape[-1])) for w in weights])
+def check_choice(kind: str, value: Any, choices: Sequence[str], remedy: str = "") -> None:
+    """Raises UnknownName for a value that is not a choice."""
+    if value not in choices:
+        raise UnknownName(kind, value, choices, remedy)

@@ -1,8 +1,8 @@
-"""Answers that a model writes, forced upon it: aimed at as a whole, token by token, or as one rather than another."""
+"""Answers that a language model writes: scored by teacher forcing, as a whole, token by token, or as a contrast."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,100 +10,101 @@ import torch
 from torch import Tensor
 
 from xai_nlp.core.result import SPECIAL, TargetSpec
-from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.errors import InvalidInput
 from xai_nlp.models.generation import AnswerText, Generator
 from xai_nlp.models.tokenization import TokenWindow
-from xai_nlp.tasks.explainer import Aim
+from xai_nlp.tasks.explainer import check_choice
+from xai_nlp.tasks.run import ExampleTarget
 
 TARGETS = ("answer", "words")
 UNITS = ("log-probability", "logit")
-ITS, OTHERS, LOG = 0, 1, 2  # read of each place: its token's logit, another token's, its token's log-probability
+LOGIT, CONTRAST_LOGIT, LOG_PROBABILITY = 0, 1, 2  # columns of `read_answers`, for each token of an answer
 
 
 @dataclass(frozen=True)
-class Forced:
-    """How answers of this writer are read and aimed at."""
+class GeneratedAnswers:
+    """Answers of a generating model as targets."""
 
-    writer: Generator
+    generator: Generator
 
-    @staticmethod
-    def checked(target: str | None, unit: str) -> str:
-        """The target, "answer" if None. Raises UnknownName for a target or a unit that answers do not have."""
-        wanted = "answer" if target is None else target
-        if wanted not in TARGETS:
-            raise UnknownName("target", wanted, TARGETS, "An answer of your own goes into answer=….")
-        if unit not in UNITS:
-            raise UnknownName("unit", unit, UNITS)
-        return wanted
+    def with_answer(
+        self, window: TokenWindow, answer_ids: Sequence[int], rather_than: AnswerText | None
+    ) -> TokenWindow:
+        """The window with the tokens of its answer, and the tokens that they are compared with."""
+        contrast = answer_ids
+        if rather_than is not None:
+            contrast = self._first_difference(answer_ids, self.generator.tokenize_answer(rather_than))
+        return replace(window, answer_ids=tuple(answer_ids), contrast_ids=tuple(contrast))
 
-    def row(self, row: TokenWindow, written: Sequence[int], rather_than: AnswerText | None) -> TokenWindow:
-        """With the answer, and what it is compared with: its own tokens but for one."""
-        others = written if rather_than is None else self._differing(written, self.writer.tokenize_answer(rather_than))
-        return replace(row, answer_ids=tuple(written), contrast_ids=tuple(others))
-
-    def _differing(self, written: Sequence[int], other: Sequence[int]) -> list[int]:
+    def _first_difference(self, answer: Sequence[int], other: Sequence[int]) -> list[int]:
         """The answer's tokens, with the other answer's at the first place in which they differ."""
-        first = next((k for k, (a, b) in enumerate(zip(written, other, strict=False)) if a != b), None)
+        first = next((k for k, (a, b) in enumerate(zip(answer, other, strict=False)) if a != b), None)
         if first is None:
-            named = (self.writer.text(tokens) for tokens in (other, written))
-            raise InvalidInput("{!r} does not differ from {!r} in any token of the shorter one.".format(*named))
-        return [*written[:first], other[first], *written[first + 1 :]]
+            texts = (self.generator.text(tokens) for tokens in (other, answer))
+            raise InvalidInput("{!r} does not differ from {!r} in any token of the shorter one.".format(*texts))
+        return [*answer[:first], other[first], *answer[first + 1 :]]
 
-    @staticmethod
-    def read(logits: Tensor, rows: Sequence[TokenWindow], owner: Tensor) -> Tensor:
-        """Of logits before each of the answers' tokens (R, n, V), what can be aimed at: (R, n, 3)."""
-        logits, owner = logits.to(torch.promote_types(logits.dtype, torch.float32)), owner.to(logits.device)
-        tokens = torch.tensor([[row.answer_ids, row.contrast_ids] for row in rows], device=logits.device).transpose(
-            1, 2
-        )[owner]
-        likely = logits.log_softmax(2).gather(2, tokens[:, :, :1])
-        return torch.cat([logits.gather(2, tokens), likely], 2)
-
-    def aim(
+    def target(
         self,
-        asked: str,
-        row: TokenWindow,
-        read: Tensor,
+        text: str,
+        window: TokenWindow,
+        number: int,
+        values: Tensor,
         *,
-        target: str,
+        target: str | None,
         unit: str,
         rather_than: AnswerText | None,
-        **more: Any,
-    ) -> Aim:
-        """The answer as a whole, each of its tokens, or its first one that is not the other answer's."""
-        n = len(row.answer_ids)
-        text = self.writer.text(row.answer_ids)
-        targets = [TargetSpec(kind="answer", label=text, unit=unit)]
-        each = torch.zeros(n, n, 3, device=read.device)
-        each[range(n), range(n), ITS if unit == "logit" else LOG] = 1
+        notes: Mapping[str, Any] | None = None,
+    ) -> ExampleTarget:
+        """The answer as a whole, each of its tokens, or its first token that differs from the contrast's.
+
+        number: the window's index. values: of `read_answers` for this window (n, 3).
+        Raises UnknownName for a target or a unit that written answers do not have.
+        """
+        target = "answer" if target is None else target
+        check_choice("target", target, TARGETS, "An answer of your own goes into answer=….")
+        check_choice("unit", unit, UNITS)
+        n, answer = len(window.answer_ids), self.generator.text(window.answer_ids)
+        specs = [TargetSpec(kind="answer", label=answer, unit=unit)]
+        weights = torch.zeros(n, n, 3, device=values.device)
+        weights[range(n), range(n), LOGIT if unit == "logit" else LOG_PROBABILITY] = 1
         if rather_than is not None:
-            first = next(k for k in range(n) if row.answer_ids[k] != row.contrast_ids[k])
-            contrast = self.writer.text(self.writer.tokenize_answer(rather_than))
-            targets = [replace(targets[0], contrast=contrast)]
-            each = torch.zeros_like(each[:1])
-            each[0, first, ITS], each[0, first, OTHERS] = 1, -1  # of probabilities the logarithms differ by as much
+            first = next(k for k in range(n) if window.answer_ids[k] != window.contrast_ids[k])
+            contrast = self.generator.text(self.generator.tokenize_answer(rather_than))
+            specs = [replace(specs[0], contrast=contrast)]
+            weights = torch.zeros_like(weights[:1])
+            weights[0, first, LOGIT], weights[0, first, CONTRAST_LOGIT] = 1, -1  # log-probabilities differ by as much
         elif target == "words":
-            targets = [
-                TargetSpec(kind="token", label=self.writer.text([token]), position=k, answer=text, unit=unit)
-                for k, token in enumerate(row.answer_ids)
+            specs = [
+                TargetSpec(kind="token", label=self.generator.text([token]), position=k, answer=answer, unit=unit)
+                for k, token in enumerate(window.answer_ids)
             ]
         else:
-            each = each.sum(0, keepdim=True)
-        return Aim(
-            segments=(asked,),
-            rows=(row.example,),
-            targets=tuple(targets),
-            weights=(each,),
-            outputs=self.shown(row, read),
-            **more,
+            weights = weights.sum(0, keepdim=True)
+        probability = float(values[:, LOG_PROBABILITY].double().sum().exp())
+        return ExampleTarget(
+            segments=(text,),
+            windows=(number,),
+            specs=tuple(specs),
+            weights=(weights,),
+            outputs={answer: probability},
+            notes=notes or {},
         )
 
-    def shown(self, row: TokenWindow, read: Tensor) -> dict[str, float]:
-        """The answer's probability."""
-        return {self.writer.text(row.answer_ids): float(read[:, LOG].double().sum().exp())}
+
+def read_answers(logits: Tensor, windows: Sequence[TokenWindow], owner: Tensor) -> Tensor:
+    """Each answer token's logit, its contrast's logit and its log-probability (R, n, 3).
+
+    logits: before each of the answers' tokens (R, n, V).
+    """
+    logits, owner = logits.to(torch.promote_types(logits.dtype, torch.float32)), owner.to(logits.device)
+    ids = torch.tensor([[window.answer_ids, window.contrast_ids] for window in windows], device=logits.device)
+    ids = ids.transpose(1, 2)[owner]
+    log_probabilities = logits.log_softmax(2).gather(2, ids[:, :, :1])
+    return torch.cat([logits.gather(2, ids), log_probabilities], 2)
 
 
 def prompt_positions(segment: Sequence[int]) -> tuple[int, ...] | None:
-    """The tokens of a row that were asked with, where a template surrounds them; all where [CLS] and [SEP] do."""
-    asked = tuple(i for i, segment_of in enumerate(segment) if segment_of != SPECIAL)
-    return asked if len(asked) + 2 < len(segment) else None
+    """The positions of the prompt, where a template surrounds it; None where only [CLS] and [SEP] do."""
+    inside = tuple(i for i, owner in enumerate(segment) if owner != SPECIAL)
+    return inside if len(inside) + 2 < len(segment) else None

@@ -1,8 +1,8 @@
-"""Attention heads: which matter, and what the model says without them."""
+"""Head ablation: the target's loss when one attention head gives out nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,10 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xai_nlp.core.result import Explanation
+from xai_nlp.core.targets import Target
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.attention import attention_site, intercepted
+from xai_nlp.hooks.attention import attention_points, intercept
+from xai_nlp.hooks.model_state import frozen_model
+from xai_nlp.models.tokenization import TokenWindow
+from xai_nlp.tasks import run
 from xai_nlp.tasks.explainer import Explainer
+from xai_nlp.tasks.run import ExampleTarget
 
 Head = tuple[int, int]  # (layer, head), counted from 0; in an encoder–decoder attention computations in their order
 
@@ -24,44 +28,68 @@ def ablated(explainer: Explainer, heads: Iterable[Head]) -> Iterator[None]:
 
     Source: Michel, Levy & Neubig 2019, sec. 2.3 (arXiv:1905.10650).
     """
-    gone: dict[int, list[int]] = {}
+    by_layer: dict[int, list[int]] = {}
     for layer, head in heads:
-        gone.setdefault(layer, []).append(head)
+        by_layer.setdefault(layer, []).append(head)
 
     def without(layer: int, probabilities: Tensor) -> Tensor | None:
-        if layer not in gone:
+        if layer not in by_layer:
             return None
-        kept = probabilities.clone()
-        kept[:, gone[layer]] = 0
-        return kept
+        changed = probabilities.clone()
+        changed[:, by_layer[layer]] = 0
+        return changed
 
-    with intercepted(explainer.model, without):
+    with intercept(explainer.model, without):
         yield
 
 
-def head_ablation(explainer: Explainer, *inputs: Any, **how: Any) -> np.ndarray:
-    """What the target loses without each head, f(x) − f(x without it): (layers, H), in the target's unit.
+def head_ablation(explainer: Explainer, *inputs: Any, **options: Any) -> np.ndarray:
+    """The target's loss without each head, f(x) − f(x without it): (layers, H), in the target's unit.
 
-    Takes what the explainer's `explain` takes, for one input and one target. The target is fixed before the first head
-    is taken away. Cost: a forward pass a head. Raises InvalidInput for several inputs or targets.
+    inputs, options: those of the explainer's `explain`, for one input and one target, of any task. The target is fixed
+    before the first head is ablated. Cost: one model row for each head, several in a pass.
+    Raises InvalidInput for several inputs or targets.
 
     >>> import xai_nlp
     >>> head_ablation(xai_nlp.load("sentiment"), "a gripping film").shape
     (3, 12)
     """
-    whole = explainer.explain(*inputs, method="random", **how)  # type: ignore[attr-defined]
-    if not isinstance(whole, Explanation):
-        raise InvalidInput("heads are taken away for one input and one target; give one of each.")
-    fixed = {**how, "target": str(whole.target)}
-    if whole.task == "question-answering":
-        fixed = {**how, "answer": None if whole.answer is None else whole.answer[1]}
-    text: Any = whole.segments if len(whole.segments) > 1 else whole.segments[0]
-    batch = explainer._batch(explainer._encode([text])[:1])
-    matrices = attention_site(explainer.model, lambda: explainer._run(batch, batch.everyone)).matrices
-    lost = torch.zeros(len(matrices), max(matrix.heads for matrix in matrices), dtype=torch.float64)
-    for layer, matrix in enumerate(matrices):
-        for head in range(matrix.heads):
-            with ablated(explainer, [(layer, head)]):
-                without = explainer.explain(*inputs, method="random", **fixed)  # type: ignore[attr-defined]
-            lost[layer, head] = whole.value - without.value
-    return lost.numpy()
+    request = explainer.request(*explainer.named_inputs(inputs, options))
+    with frozen_model(explainer.model, evaluate=True), torch.no_grad():
+        windows = explainer.encode(request)
+        targets = explainer.targets(request, windows, run.predict(explainer, windows, request.options.batching))
+        if len(targets) != 1 or len(targets[0].specs) != 1:
+            raise InvalidInput("heads are ablated for one input and one target; give one of each.")
+        (target,) = targets
+        losses = [_window_losses(explainer, windows[w], target, k) for k, w in enumerate(target.windows)]
+    return np.mean(losses, axis=0)
+
+
+def _window_losses(explainer: Explainer, window: TokenWindow, target: ExampleTarget, k: int) -> np.ndarray:
+    batch = explainer.batch([window])
+    points = attention_points(explainer.model, lambda: explainer.run(batch, {}, batch.everyone))
+    heads = [(layer, head) for layer, point in enumerate(points) for head in range(point.heads)]
+    number = Target(weights=target.weights[k][None], unit=target.link)
+
+    def values(part: Sequence[Head]) -> Tensor:
+        owner = batch.everyone.expand(len(part))
+
+        def without(layer: int, probabilities: Tensor) -> Tensor | None:
+            rows = [r for r, (of_row, _) in enumerate(part) if of_row == layer]
+            if not rows or len(probabilities) != len(part):
+                return None
+            changed = probabilities.clone()
+            changed[rows, [part[r][1] for r in rows]] = 0
+            return changed
+
+        with intercept(explainer.model, without):
+            return number(explainer.run(batch, {}, owner), owner)[:, 0]
+
+    whole = number(explainer.run(batch, {}, batch.everyone), batch.everyone)[0, 0].double()
+    entries = batch.movable.shape[1] * explainer.width
+    device = batch.movable.device
+    batching = run.Batching()
+    parts = [v for _, v in batching.chunks(len(heads), entries, device, lambda part: values(heads[part]))]
+    losses = torch.zeros(len(points), max(point.heads for point in points), dtype=torch.float64)
+    losses[tuple(zip(*heads, strict=True))] = (whole - torch.cat(parts).double()).cpu()
+    return losses.numpy()

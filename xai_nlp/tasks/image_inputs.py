@@ -1,8 +1,8 @@
-"""The images of a batch: where they enter the model, what they start from, and what is said of their regions."""
+"""The images of a batch: their tensors, their baselines, and scores by region."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,38 +13,38 @@ from torch import Tensor
 from xai_nlp.core.features import NO_FEATURE
 from xai_nlp.core.image import ImageAttribution
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.argument_point import ArgumentPoint
 from xai_nlp.models.images import Regions, encode_thumbnail
 from xai_nlp.models.vision_language import SequencePositions
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
-    """One image as a model takes it, beside the one it is compared with."""
+class ImageInput:
+    """One image as a model takes it, beside its baseline."""
 
-    image: Any  # as it was given, upright and in RGB
-    inputs: dict[str, Tensor]  # what the processor made of it: (1, *S) each
-    pixels: str  # which of them is explained
-    start: Tensor  # (1, *S): the same of the baseline
+    image: Any  # a PIL image, upright and in RGB
+    inputs: dict[str, Tensor]  # the processor's tensors: (1, *S) each
+    argument: str  # the one that is explained
+    baseline: Tensor  # (1, *S): the same tensor of the baseline image
     regions: Regions
     words_move: bool = True
 
-    def moving(self, what: str) -> Sight:
-        """With "both" moving, or "text" or "image" alone: what stays is its own baseline, and has no features."""
-        if what == "text":
+    def moving(self, moves: str) -> ImageInput:
+        """With "both" moving, or "text" or "image" alone: the other is its own baseline, and has no features."""
+        if moves == "text":
             still = replace(self.regions, ids=torch.full_like(self.regions.ids, NO_FEATURE))
-            return replace(self, start=self.inputs[self.pixels], regions=still)
-        return replace(self, words_move=what == "both")
+            return replace(self, baseline=self.inputs[self.argument], regions=still)
+        return replace(self, words_move=moves == "both")
 
     @cached_property
-    def kept(self) -> bytes:
+    def thumbnail(self) -> bytes:
         """The image as an explanation keeps it."""
         return encode_thumbnail(self.image)
 
     def attribution(self, scores: Sequence[float]) -> ImageAttribution:
+        """The image with a score for each region."""
         regions = self.regions
         return ImageAttribution(
-            data=self.kept,
+            data=self.thumbnail,
             size=self.image.size,
             boxes=regions.boxes,
             scores=tuple(scores),
@@ -54,38 +54,40 @@ class Sight:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ImageBatch:
     """The images of B examples, all of one shape and with as many regions."""
 
-    gate: ArgumentPoint
+    argument: str  # the model's argument that is explained
     inputs: dict[str, Tensor]  # (B, *S) each
-    start: Tensor  # (B, *S)
+    baseline: Tensor  # (B, *S)
     ids: Tensor  # broadcastable to (B, *S): the region of each entry, or NO_FEATURE
-    of_patch: Tensor  # (B, patches): the region of each patch, or NO_FEATURE
+    patch_regions: Tensor  # (B, patches): the region of each patch, or NO_FEATURE
     count: int  # M regions
-    places: SequencePositions | None = None  # None where words and patches are in no one sequence
+    positions: SequencePositions | None = None  # None if words and patches share no sequence
 
     @classmethod
-    def of(cls, sights: Sequence[Sight], device: torch.device, places: SequencePositions | None = None) -> Seen:
-        names = sights[0].inputs
+    def of(
+        cls, images: Sequence[ImageInput], device: torch.device, positions: SequencePositions | None = None
+    ) -> ImageBatch:
+        names = images[0].inputs
         return cls(
-            gate=ArgumentPoint(sights[0].pixels),
-            inputs={name: torch.cat([s.inputs[name] for s in sights]).to(device) for name in names},
-            start=torch.cat([s.start for s in sights]).to(device),
-            ids=torch.cat([s.regions.ids for s in sights]).to(device),
-            of_patch=torch.stack([s.regions.patch_regions for s in sights]).to(device),
-            count=len(sights[0].regions),
-            places=places,
+            argument=images[0].argument,
+            inputs={name: torch.cat([image.inputs[name] for image in images]).to(device) for name in names},
+            baseline=torch.cat([image.baseline for image in images]).to(device),
+            ids=torch.cat([image.regions.ids for image in images]).to(device),
+            patch_regions=torch.stack([image.regions.patch_regions for image in images]).to(device),
+            count=len(images[0].regions),
+            positions=positions,
         )
 
     @property
     def pixels(self) -> Tensor:
-        return self.inputs[self.gate.name]
+        return self.inputs[self.argument]
 
-    def of_owners(self, owner: Tensor) -> dict[str, Tensor]:
-        """The model's arguments for rows that belong to `owner`, the image as whoever looks in leaves it."""
-        rows = {name: tensor[owner] for name, tensor in self.inputs.items()}
-        rows[self.gate.name] = self.gate.passed(rows[self.gate.name])
+    def arguments(self, moved: Mapping[str, Tensor], owner: Tensor) -> dict[str, Tensor]:
+        """The model's arguments for rows that belong to `owner`, with the moved image if there is one."""
+        rows = {name: tensor[owner] for name, tensor in self.inputs.items() if name != self.argument}
+        rows[self.argument] = moved["image"] if "image" in moved else self.pixels[owner]
         return rows
 
     def features(self, first: int) -> Tensor:
@@ -115,29 +117,29 @@ class Seen:
     def split(self, along: Tensor) -> tuple[Tensor, Tensor]:
         """Scores of a joint sequence (B, T, S): those of the words (B, T, L), and of the regions (B, T, M).
 
-        What stands for the image as a whole belongs to all its patches in equal shares.
+        A position that stands for the whole image shares its score equally among all patches.
         """
-        if self.places is None:
+        if self.positions is None:
             raise InvalidInput("words and image are in no one sequence of this model; choose another method or layer.")
-        return along[:, :, self.places.words], self.of_image(along, self.places)
+        return along[:, :, self.positions.words], self.of_image(along, self.positions)
 
-    def of_image(self, along: Tensor, places: SequencePositions) -> Tensor:
-        """What falls on the image of a sequence's scores (B, T, S), by region: (B, T, M)."""
-        everywhere = along[:, :, list(places.image_positions)].sum(-1, keepdim=True) / len(places.patches)
-        return self.drawn(along[:, :, places.patches] + everywhere, places.patch_ids)
+    def of_image(self, along: Tensor, positions: SequencePositions) -> Tensor:
+        """The image's part of a sequence's scores (B, T, S), by region: (B, T, M)."""
+        everywhere = along[:, :, list(positions.image_positions)].sum(-1, keepdim=True) / len(positions.patches)
+        return self.by_patch(along[:, :, positions.patches] + everywhere, positions.patch_ids)
 
-    def drawn(self, scores: Tensor, patches: Tensor, example: int | None = None) -> Tensor:
+    def by_patch(self, scores: Tensor, patches: Tensor, example: int | None = None) -> Tensor:
         """Scores (B, T, P) of positions that hold patches `patches` (P, k), in equal shares, by region: (B, T, M).
 
         With `example` all B are of that one example.
         """
         k = patches.shape[1]
-        of_patch = self.of_patch if example is None else self.of_patch[example : example + 1]
+        of_patch = self.patch_regions if example is None else self.patch_regions[example : example + 1]
         ids = of_patch[:, patches].flatten(1).expand(len(scores), -1)
         return self._summed(scores.repeat_interleave(k, 2) / k, ids)
 
     def alone(self, positions: int) -> SequencePositions:
         """Where patches stand in a sequence of the image's own; what comes before them stands for it as a whole."""
-        count = self.of_patch.shape[1]
+        count = self.patch_regions.shape[1]
         each, first = torch.arange(count), positions - count
         return SequencePositions(each[:0], first + each, each[:, None], tuple(range(first)))

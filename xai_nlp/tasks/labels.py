@@ -1,7 +1,8 @@
-"""From what a user says about labels to a Target: a name, an index, a contrast."""
+"""The labels of a classifier: a name, an index or a contrast becomes a target."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,10 +35,10 @@ class Labels:
         kind = getattr(config, "problem_type", None) or ("regression" if count == 1 else "single_label_classification")
         return cls(names, kind)
 
-    def shown(self, logits: Tensor) -> dict[str, float]:
-        """Every label's probability, or raw output for a regression: logits (C,)."""
-        numbers = LINKS[KINDS[self.kind][0]](logits.double())
-        return dict(zip(self.names, numbers.tolist(), strict=True))
+    def outputs(self, logits: Tensor) -> list[dict[str, float]]:
+        """Every label's probability, or raw output for a regression, for logits (N, C)."""
+        rows = LINKS[KINDS[self.kind][0]](logits.double()).tolist()
+        return [dict(zip(self.names, row, strict=True)) for row in rows]
 
     def index(self, label: str | int) -> int:
         """The output of that label. Raises UnknownName."""
@@ -52,21 +53,33 @@ class Labels:
             raise UnknownName("label", label, self.names, 'A contrast is written "A-B".')
         return alike[0]
 
-    def weights(self, wanted: str | int | None, logits: Tensor, unit: str) -> tuple[TargetSpec, Tensor]:
-        """A target and its weights over the outputs (C,); None is the label the model gives most to."""
-        weights = torch.zeros(len(self.names))
-        if wanted is None:
-            wanted = int(logits.argmax())
-        sides = self._contrast(wanted) if isinstance(wanted, str) else None
-        if sides is None:
-            i = self.index(wanted)
-            weights[i] = 1
-            kind: TargetKind = "output" if self.kind == "regression" else "label"
-            return TargetSpec(kind=kind, label=self.names[i], position=i, unit=unit), weights
-        plus, minus = sides
-        weights[plus], weights[minus] = 1, -1
-        label, contrast = self.names[plus], self.names[minus]
-        return TargetSpec(kind="label", label=label, contrast=contrast, position=plus, unit=unit), weights
+    def weights(
+        self, choices: Sequence[str | int | None], logits: Tensor, unit: str
+    ) -> tuple[list[TargetSpec], Tensor]:
+        """The target of each example and its weights over the outputs (N, C), for logits (N, C).
+
+        None is the label that the model gives most to. Raises UnknownName for a label that does not exist.
+        """
+        weights = torch.zeros(len(choices), len(self.names), device=logits.device)
+        predicted = logits.argmax(1).tolist()
+        specs, plus, minus = [], [], []
+        for e, choice in enumerate(choices):
+            sides = self._contrast(choice) if isinstance(choice, str) else None
+            i, other = sides or (self.index(predicted[e] if choice is None else choice), None)
+            specs.append(self.spec(i, other, unit))
+            plus.append(i)
+            if other is not None:
+                minus.append((e, other))
+        weights[range(len(plus)), plus] = 1
+        for e, other in minus:
+            weights[e, other] = -1
+        return specs, weights
+
+    def spec(self, index: int, contrast: int | None, unit: str) -> TargetSpec:
+        """The target of a label, or of one label rather than another."""
+        kind: TargetKind = "output" if self.kind == "regression" else "label"
+        other = None if contrast is None else self.names[contrast]
+        return TargetSpec(kind=kind, label=self.names[index], contrast=other, position=index, unit=unit)
 
     def _contrast(self, wanted: str) -> tuple[int, int] | None:
         """The two labels of "A-B", whose names may hold hyphens themselves; None if it is a label, or no contrast."""

@@ -1,4 +1,4 @@
-"""The windows of a long text put together again, so that sums stay true."""
+"""The windows of a long text merged into one list of tokens, so that sums stay true."""
 
 from __future__ import annotations
 
@@ -15,64 +15,64 @@ from xai_nlp.models.tokenization import TokenWindow
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A row with what a method said of it, for one target."""
+class WindowScores:
+    """The scores of one window for one target."""
 
-    row: TokenWindow
-    scores: np.ndarray  # (S, L) float64 without padding: S scores a token
+    window: TokenWindow
+    scores: np.ndarray  # (C, L) float64 without padding: C channels
     value: float
     baseline_value: float
     steps: int | None
 
 
 @dataclass(frozen=True)
-class Stitched:
-    """A text's tokens and scores: f is the mean over its windows, so Σ scores shares out that f's change."""
+class MergedScores:
+    """A text's tokens and scores: f is the mean over its windows, so Σ scores shares out that f's change.
+
+    starts: the first of the window's tokens that make up each token, if there was one window.
+    """
 
     tokens: tuple[str, ...]
     offsets: tuple[Span, ...]
     segment: tuple[int, ...]
-    scores: np.ndarray  # (S, tokens)
+    scores: np.ndarray  # (C, tokens)
     value: float
     baseline_value: float
     steps: int | None
-    groups: list[list[int]] | None  # which of a single window's tokens became one
+    starts: list[int] | None
 
 
-Key = tuple[int, Span, int]  # segment, where, and which of several tokens at the same place
+Key = tuple[int, Span, int]  # segment, characters, and the number among tokens at the same characters
 
 
-def _keys(row: TokenWindow) -> list[Key]:
-    """What makes a token the same in two windows: its place in the text; for special tokens their order."""
-    seen: Counter[tuple[int, Span]] = Counter()
-    keys = []
-    for place in zip(row.segment.tolist(), map(tuple, row.offsets.tolist()), strict=True):
-        keys.append((*place, seen[place]))
-        seen[place] += 1
-    return keys
+def merge_windows(segments: Sequence[str], windows: Sequence[WindowScores]) -> MergedScores:
+    """One token where windows overlap, with the mean of its scores in each window (a window without it counts as 0).
 
-
-def stitched(segments: Sequence[str], windows: Sequence[Scored]) -> Stitched:
-    """One token where windows overlap, with the mean of what each window gave it (a window without it gave 0)."""
+    Tokens that hold bytes of one character (byte-level tokenizers, emoji) become one token. A token of white space
+    joins the one before it, or after.
+    """
+    steps = [window.steps for window in windows if window.steps is not None]
+    if len(windows) == 1 and (plain := _plain_window(segments, windows[0])):
+        return plain
     shares: dict[Key, list[np.ndarray]] = defaultdict(list)
     names: dict[Key, str] = {}
     of_segment: dict[int, list[Key]] = defaultdict(list)
     for window in windows:
-        for key, name, score in zip(_keys(window.row), window.row.tokens, window.scores.T, strict=True):
+        for key, name, score in zip(_keys(window.window), window.window.tokens, window.scores.T, strict=True):
             if key not in names:
                 of_segment[key[0]].append(key)
             names.setdefault(key, name)
             shares[key].append(score / len(windows))
     order: list[Key] = []
-    for key in _keys(windows[0].row):  # the first window's layout, each segment's tokens all at its first
+    for key in _keys(windows[0].window):  # the first window's layout, each segment's tokens all at its first
         if key[0] == SPECIAL:
             order.append(key)
         else:
             order.extend(of_segment.pop(key[0], ()))
     order.extend(key for segment, keys in of_segment.items() if segment != SPECIAL for key in keys)
-    groups = _joined(segments, _characters(order))
-    steps = [window.steps for window in windows if window.steps is not None]
-    return Stitched(
+    groups = _with_blanks(segments, _characters(order))
+    places = {key: i for i, key in enumerate(_keys(windows[0].window))}
+    return MergedScores(
         tokens=tuple(_text(segments, group, names) for group in groups),
         offsets=tuple(_span(group) for group in groups),
         segment=tuple(group[0][0] for group in groups),
@@ -80,17 +80,51 @@ def stitched(segments: Sequence[str], windows: Sequence[Scored]) -> Stitched:
         value=math.fsum(window.value for window in windows) / len(windows),
         baseline_value=math.fsum(window.baseline_value for window in windows) / len(windows),
         steps=max(steps, default=None),
-        groups=_places(_keys(windows[0].row), groups) if len(windows) == 1 else None,
+        starts=[places[group[0]] for group in groups] if len(windows) == 1 else None,
     )
 
 
-def _places(keys: Sequence[Key], groups: Sequence[Sequence[Key]]) -> list[list[int]]:
-    place = {key: i for i, key in enumerate(keys)}
-    return [[place[key] for key in group] for group in groups]
+def _plain_window(segments: Sequence[str], one: WindowScores) -> MergedScores | None:
+    """A single window whose tokens need no merging; None if some hold white space only or share a character."""
+    offsets, segment = one.window.offsets, one.window.segment
+    inside = segment != SPECIAL
+    same = inside[1:] & inside[:-1] & (segment[1:] == segment[:-1])
+    if (same & (offsets[1:, 0] < offsets[:-1, 1])).any():
+        return None
+    places, owners = offsets.tolist(), segment.tolist()
+    tokens = tuple(
+        [
+            name if owner < 0 else segments[owner][start:end]
+            for name, owner, (start, end) in zip(one.window.tokens, owners, places, strict=True)
+        ]
+    )
+    if any(owner >= 0 and (not token or token.isspace()) for token, owner in zip(tokens, owners, strict=True)):
+        return None
+    return MergedScores(
+        tokens=tokens,
+        offsets=tuple([(start, end) for start, end in places]),
+        segment=tuple(owners),
+        scores=one.scores,
+        value=one.value,
+        baseline_value=one.baseline_value,
+        steps=one.steps,
+        starts=list(range(len(tokens))),
+    )
+
+
+def _keys(window: TokenWindow) -> list[Key]:
+    """A token is the same in two windows if its characters are; special tokens go by their order."""
+    counts: Counter[tuple[int, Span]] = Counter()
+    keys = []
+    for segment, (start, end) in zip(window.segment.tolist(), window.offsets.tolist(), strict=True):
+        place = (segment, (start, end))
+        keys.append((*place, counts[place]))
+        counts[place] += 1
+    return keys
 
 
 def _characters(order: Sequence[Key]) -> list[list[Key]]:
-    """Tokens that hold bytes of the same character (byte-level tokenizers, emoji) belong together."""
+    """Tokens that hold bytes of the same character belong together."""
     groups: list[list[Key]] = []
     for key in order:
         segment, (start, end), _ = key
@@ -102,8 +136,8 @@ def _characters(order: Sequence[Key]) -> list[list[Key]]:
     return groups
 
 
-def _joined(segments: Sequence[str], groups: Sequence[list[Key]]) -> list[list[Key]]:
-    """A token of white space (byte-level tokenizers, runs of spaces) belongs to the one before it, or after."""
+def _with_blanks(segments: Sequence[str], groups: Sequence[list[Key]]) -> list[list[Key]]:
+    """A token of white space joins the one before it, or after."""
     joined: list[list[Key]] = []
     for group in groups:
         same = bool(joined) and group[0][0] != SPECIAL and joined[-1][0][0] == group[0][0]

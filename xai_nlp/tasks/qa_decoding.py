@@ -1,4 +1,4 @@
-"""From start and end logits to answers: which stretch of the context a question-answering model points at."""
+"""Question-answering decoding: from start and end logits to answers, which are spans of the context."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from xai_nlp.models.tokenization import TokenWindow
 
 CONTEXT = 1  # the segment that answers are cut from
 LONGEST = 30  # tokens of an answer
-Given = str | Span  # an answer as a user gives it: its text, or its characters
+AnswerChoice = str | Span  # an answer that a user names: its text, or its characters
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A stretch of the context, and how much the model gives to it; the empty text where it says there is none."""
+class QAAnswer:
+    """A span of the context with its score and probability; the empty text stands for "no answer"."""
 
     text: str
     span: Span | None  # characters of the context; None for no answer
@@ -31,8 +31,8 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A question and its context as a model read them: windows, and the logits of each."""
+class QAOutput:
+    """The output of a question-answering model for one question: its windows, and the logits of each."""
 
     question: str
     context: str
@@ -44,20 +44,20 @@ class Reading:
         """Start and end logit of the first token, in the window that believes least in "no answer"."""
         return min(float(of_window[:, 0].sum()) for of_window in self.logits)
 
-    def answers(self, *, best: int = 20, longest: int = LONGEST, unanswerable: bool = False) -> list[Answer]:
+    def answers(self, *, best: int = 20, longest: int = LONGEST, unanswerable: bool = False) -> list[QAAnswer]:
         """The best answers, the best first: start ≤ end, at most `longest` tokens, inside the context.
 
         Probabilities are over every allowed stretch of every window, a stretch that two windows see counted once, by
         its better score; with `unanswerable` also over "no answer", which is start and end at the first token. Raises
         InvalidInput where there is nothing to choose from.
         """
-        found: dict[Span, tuple[float, int, int, int]] = {}
+        spans: dict[Span, tuple[float, int, int, int]] = {}
         for window, (row, of_window) in enumerate(zip(self.windows, self.logits, strict=True)):
             for score, start, end in _allowed(row, of_window, longest):
                 span = (int(row.offsets[start][0]), int(row.offsets[end][1]))
-                if span not in found or score > found[span][0]:
-                    found[span] = (score, window, start, end)
-        ranked = sorted(found.items(), key=lambda item: (-item[1][0], item[0]))
+                if span not in spans or score > spans[span][0]:
+                    spans[span] = (score, window, start, end)
+        ranked = sorted(spans.items(), key=lambda item: (-item[1][0], item[0]))
         scores = [score for _, (score, *_) in ranked] + [self.no_answer_score] * unanswerable
         if not scores:
             raise InvalidInput("the context has no word that could be an answer.")
@@ -65,20 +65,20 @@ class Reading:
         total = math.fsum(math.exp(score - top) for score in scores)
         share = lambda score: math.exp(score - top) / total  # noqa: E731
         answers = [
-            Answer(self.context[slice(*span)], span, score, share(score), *place)
+            QAAnswer(self.context[slice(*span)], span, score, share(score), *place)
             for span, (score, *place) in ranked[:best]
         ]
         if unanswerable:
             least = min(range(len(self.logits)), key=lambda w: float(self.logits[w][:, 0].sum()))
-            answers.append(Answer("", None, self.no_answer_score, share(self.no_answer_score), least, 0, 0))
+            answers.append(QAAnswer("", None, self.no_answer_score, share(self.no_answer_score), least, 0, 0))
         return sorted(answers, key=lambda answer: -answer.score)[:best]
 
-    def given(self, answer: Given, *, window: int | None = None) -> Answer:
+    def locate(self, answer: AnswerChoice, *, window: int | None = None) -> QAAnswer:
         """A user's answer, at the place, in the window (or the one named), that the model gives most to.
 
         Raises InvalidInput if the context does not hold it, or no window holds it whole.
         """
-        spans, found = _places(answer, self.context), []
+        spans, located = _places(answer, self.context), []
         for w in range(len(self.windows)) if window is None else [window]:
             row, logits = self.windows[w], self.logits[w]
             for a, b in spans:
@@ -88,12 +88,12 @@ class Reading:
                     span = (int(row.offsets[inside[0]][0]), int(row.offsets[inside[-1]][1]))
                     score = float(logits[0, inside[0]] + logits[1, inside[-1]])
                     text = self.context[slice(*span)]
-                    found.append(Answer(text, span, score, math.nan, w, inside[0], inside[-1]))
-        if not found:
+                    located.append(QAAnswer(text, span, score, math.nan, w, inside[0], inside[-1]))
+        if not located:
             raise InvalidInput(
                 f"no window of the context holds {answer!r} whole; use larger windows (max_length, stride)."
             )
-        return max(found, key=lambda answer: answer.score)
+        return max(located, key=lambda answer: answer.score)
 
 
 def _allowed(row: TokenWindow, logits: Tensor, longest: int) -> list[tuple[float, int, int]]:
@@ -107,17 +107,17 @@ def _allowed(row: TokenWindow, logits: Tensor, longest: int) -> list[tuple[float
     return list(zip(sums[starts, ends].tolist(), starts.tolist(), ends.tolist(), strict=True))
 
 
-def _places(given: Given, context: str) -> list[Span]:
+def _places(answer: AnswerChoice, context: str) -> list[Span]:
     """Where the answer stands in the context, as characters."""
-    if not isinstance(given, str):
-        start, end = given
+    if not isinstance(answer, str):
+        start, end = answer
         if not 0 <= start < end <= len(context):
-            raise InvalidInput(f"an answer's characters lie within 0 and {len(context)}; got {given}.")
+            raise InvalidInput(f"an answer's characters lie within 0 and {len(context)}; got {answer}.")
         return [(start, end)]
-    places, at = [], context.find(given) if given.strip() else -1
+    places, at = [], context.find(answer) if answer.strip() else -1
     while at >= 0:
-        places.append((at, at + len(given)))
-        at = context.find(given, at + 1)
+        places.append((at, at + len(answer)))
+        at = context.find(answer, at + 1)
     if not places:
-        raise InvalidInput(f"the context does not hold the answer {given[:60]!r}; give it letter for letter.")
+        raise InvalidInput(f"the context does not hold the answer {answer[:60]!r}; give it letter for letter.")
     return places

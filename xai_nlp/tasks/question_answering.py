@@ -7,84 +7,66 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from xai_nlp.core.result import Explanation, Explanations, TargetSpec
-from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of
 from xai_nlp.models.tokenization import TokenWindow
-from xai_nlp.tasks.explainer import Aim, Explainer, How
-from xai_nlp.tasks.qa_decoding import CONTEXT, LONGEST, Answer, Given, Reading
+from xai_nlp.tasks import run
+from xai_nlp.tasks.explainer import Explainer, check_choice
+from xai_nlp.tasks.options import ExplainKeywords, Request
+from xai_nlp.tasks.qa_decoding import CONTEXT, LONGEST, AnswerChoice, QAAnswer, QAOutput
+from xai_nlp.tasks.run import ExampleTarget
 
-UNITS = {"logit": "logit", "probability": "probability", "log-probability": "log-probability"}
+UNITS = ("logit", "probability", "log-probability")
 TARGETS = ("start", "end", "span")
-SHOWN = 8  # answers that an explanation lists
+LISTED = 8  # answers that an explanation lists
 
 
 class QuestionAnsweringExplainer(Explainer):
     """Explains any `AutoModelForQuestionAnswering`: the answer it gives, or one that you give."""
 
-    task: ClassVar[str] = "question-answering"
-    cut: ClassVar[int | None] = CONTEXT
+    task_name: ClassVar[str] = "question-answering"
+    divided_segment: ClassVar[int | None] = CONTEXT
 
-    def read(self, output: Any) -> Tensor:
-        """Start and end logits: (R, 2, L)."""
-        return torch.stack([output.start_logits, output.end_logits], 1)
-
-    def explain(
+    def explain(  # type: ignore[override]
         self,
         question: str | Sequence[str],
         context: str | Sequence[str],
         *,
         target: str | Sequence[str] = "span",
-        answer: Given | None = None,
-        rather_than: Given | None = None,
+        answer: AnswerChoice | None = None,
+        rather_than: AnswerChoice | None = None,
         unanswerable: bool = False,
         longest: int = LONGEST,
-        **how: Any,
+        **options: Unpack[ExplainKeywords],
     ) -> Explanation | Explanations:
-        """One signed score a token of question and context: how much each drove the answer.
+        """One signed score for each token of question and context: how much it drove the answer.
 
         question, context: a string each, or lists of equal length; one context may serve many questions.
         target: "start", "end", or "span", their sum; several give one explanation each, from the same passes.
-        answer: what is explained: the model's own answer if None; a text that stands in the context, or its characters.
-        rather_than: another answer; then what is explained is the difference, why this one and not that.
+        answer: the answer to explain: the model's own if None; a text that stands in the context, or its characters.
+        rather_than: another answer; then the difference is explained, why this one and not that.
         unanswerable: the model may say that there is no answer (SQuAD 2): start and end at the first token.
         longest: tokens that an answer may have.
-        how: the fields of `tasks.explainer.How` (method, baseline, unit, layers, attention, …) and the options of the
-            method. A context longer than the model is read in windows; the one with the answer is explained.
+        options: those of `tasks.options.ExplainOptions` and of the method. A context longer than the model is read in
+            windows; the one with the answer is explained.
 
         Raises InvalidInput for an empty question or context, a question that leaves no room, or an answer that the
         context does not hold.
         """
-        asked = How.of(how)
-        names = self._targets(target, asked.unit)
-        single = isinstance(question, str) and isinstance(context, str)
-        pairs = self._pairs(question, context)
-
-        def aims(rows: list[TokenWindow], outputs: list[Tensor]) -> list[Aim]:
-            found, first = [], 0
-            for reading in _readings(pairs, rows, outputs):
-                answers = reading.answers(longest=longest, unanswerable=unanswerable)
-                wanted = answers[0] if answer is None else reading.given(answer)
-                other = None if rather_than is None else reading.given(rather_than, window=wanted.window)
-                if other is not None and (other.start, other.end) == (wanted.start, wanted.end):
-                    raise InvalidInput(f"the contrast compares {wanted.text!r} with itself.")
-                found.append(self._aim(reading, first, names, asked.unit, answers, wanted, other))
-                first += len(reading.windows)
-            return found
-
-        found = self._explained(pairs, asked, aims)
-        one = single and isinstance(target, str) and isinstance(asked.method, str)
-        return found[0] if one else found
+        own = {"target": target, "answer": answer, "rather_than": rather_than, "unanswerable": unanswerable}
+        return self._explain({"question": question, "context": context}, {**own, "longest": longest, **options})
 
     def answers(
         self, question: str, context: str, *, best: int = 20, unanswerable: bool = False, longest: int = LONGEST
-    ) -> list[Answer]:
+    ) -> list[QAAnswer]:
         """The best answers with their probabilities, the best first."""
         return self.predict([question], [context], best=best, unanswerable=unanswerable, longest=longest)[0]
 
-    def predict(
+    def predict(  # type: ignore[override]
         self,
         question: str | Sequence[str],
         context: str | Sequence[str],
@@ -94,90 +76,99 @@ class QuestionAnsweringExplainer(Explainer):
         longest: int = LONGEST,
         max_length: int | None = None,
         stride: int | None = None,
-    ) -> list[list[Answer]]:
+    ) -> list[list[QAAnswer]]:
         """The best answers to each question, the best first."""
-        pairs = self._pairs(question, context)
+        options = {"max_length": max_length, "stride": stride}
+        request = self.request({"question": question, "context": context}, options)
         with frozen_model(self.model, evaluate=True):
-            rows = self._encode(pairs, How(max_length=max_length, stride=stride))
-            outputs = self._outputs(rows)
-        readings = _readings(pairs, rows, outputs)
-        return [reading.answers(best=best, longest=longest, unanswerable=unanswerable) for reading in readings]
+            windows = self.encode(request)
+            outputs = run.predict(self, windows, request.options.batching)
+        of_questions = _qa_outputs(request, windows, outputs)
+        return [one.answers(best=best, longest=longest, unanswerable=unanswerable) for one in of_questions]
 
-    # Encode ---------------------------------------------------------------------------------------------------------
+    def read(self, output: Any) -> Tensor:
+        """Start and end logits: (R, 2, L)."""
+        return torch.stack([output.start_logits, output.end_logits], 1)
 
-    @staticmethod
-    def _pairs(question: str | Sequence[str], context: str | Sequence[str]) -> list[tuple[str, str]]:
-        questions = [question] if isinstance(question, str) else list(question)
-        contexts = [context] * len(questions) if isinstance(context, str) else list(context)
-        if len(questions) != len(contexts) or not questions:
-            raise InvalidInput(f"each question needs a context; got {len(questions)} and {len(contexts)}.")
-        for name, texts in (("question", questions), ("context", contexts)):
+    def texts(self, request: Request) -> list[Any]:
+        for name in ("question", "context"):
+            texts = [example[name] for example in request.examples]
             empty = next((i for i, text in enumerate(texts) if not isinstance(text, str) or not text.strip()), None)
             if empty is not None:
                 raise InvalidInput(f"{name} {empty} is empty: a {name} is a text with at least one word.")
-        return list(zip(questions, contexts, strict=True))
+        return [(example["question"], example["context"]) for example in request.examples]
 
-    # Aim ------------------------------------------------------------------------------------------------------------
+    def targets(
+        self, request: Request, windows: Sequence[TokenWindow], outputs: Sequence[Tensor]
+    ) -> list[ExampleTarget]:
+        own, unit = request.own, request.options.unit or self.unit
+        names = _target_names(own.get("target", "span"), unit)
+        search = {"longest": own.get("longest", LONGEST), "unanswerable": own.get("unanswerable", False)}
+        results, first = [], 0
+        for output in _qa_outputs(request, windows, outputs):
+            answers = output.answers(**search)
+            answer = answers[0] if own.get("answer") is None else output.locate(own["answer"])
+            contrast = None
+            if own.get("rather_than") is not None:
+                contrast = output.locate(own["rather_than"], window=answer.window)
+                if (contrast.start, contrast.end) == (answer.start, answer.end):
+                    raise InvalidInput(f"the contrast compares {answer.text!r} with itself.")
+            results.append(self._target(output, first, names, unit, answers, answer, contrast))
+            first += len(output.windows)
+        return results
 
-    @staticmethod
-    def _targets(target: str | Sequence[str], unit: str) -> tuple[str, ...]:
-        names = (target,) if isinstance(target, str) else tuple(target)
-        for name in names:
-            if name not in TARGETS:
-                raise UnknownName("target", name, TARGETS, "An answer of your own goes into answer=….")
-        if unit not in UNITS:
-            raise UnknownName("unit", unit, UNITS)
-        if unit == "probability" and "span" in names:
-            raise InvalidInput(
-                "the probabilities of start and end do not add up; use unit='log-probability' for 'span'."
-            )
-        return names
-
-    def _aim(
+    def _target(
         self,
-        reading: Reading,
+        output: QAOutput,
         first: int,
         names: Sequence[str],
         unit: str,
-        answers: Sequence[Answer],
-        wanted: Answer,
-        other: Answer | None,
-    ) -> Aim:
-        """Start, end or span of the wanted answer, less those of the other; `first` is its first window's number."""
-        weights = torch.zeros(len(names), 2, len(reading.windows[wanted.window]), device=device_of(self.model))
+        answers: Sequence[QAAnswer],
+        answer: QAAnswer,
+        contrast: QAAnswer | None,
+    ) -> ExampleTarget:
+        """Start, end or span of the answer, less those of the contrast; `first` is its first window's number."""
+        weights = torch.zeros(len(names), 2, len(output.windows[answer.window]))
         for t, name in enumerate(names):
-            for one, sign in ((wanted, 1.0), (other, -1.0)):
+            for one, sign in ((answer, 1.0), (contrast, -1.0)):
                 if one is not None:
                     weights[t, 0, one.start] += sign * (name != "end")
                     weights[t, 1, one.end] += sign * (name != "start")
-        shown: dict[str, float] = {}
-        for listed in answers[:SHOWN]:  # equal texts at several places count together
-            shown[listed.text] = shown.get(listed.text, 0.0) + listed.probability
-        notes: dict[str, Any] = {"no_answer_score": reading.no_answer_score, "answer_score": wanted.score}
-        if len(reading.windows) > 1:
-            notes |= {"window": wanted.window, "windows_read": len(reading.windows)}
-        contrast = None if other is None else other.text
-        return Aim(
-            segments=(reading.question, reading.context),
-            rows=(first + wanted.window,),
-            targets=tuple(
-                TargetSpec(kind=name, label=wanted.text, contrast=contrast, unit=unit)  # type: ignore[arg-type]
-                for name in names
-            ),
-            weights=(weights,),
-            link=UNITS[unit],
-            outputs=shown,
-            more={"answer": None if wanted.span is None else (CONTEXT, wanted.span)},
+        listed: dict[str, float] = {}
+        for one in answers[:LISTED]:  # equal texts at several places count together
+            listed[one.text] = listed.get(one.text, 0.0) + one.probability
+        notes: dict[str, Any] = {"no_answer_score": output.no_answer_score, "answer_score": answer.score}
+        if len(output.windows) > 1:
+            notes |= {"window": answer.window, "windows_read": len(output.windows)}
+        other = None if contrast is None else contrast.text
+        return ExampleTarget(
+            segments=(output.question, output.context),
+            windows=(first + answer.window,),
+            specs=tuple(TargetSpec(kind=name, label=answer.text, contrast=other, unit=unit) for name in names),  # type: ignore[arg-type]
+            weights=(weights.to(device_of(self.model)),),
+            link=unit,
+            outputs=listed,
+            answer=None if answer.span is None else (CONTEXT, answer.span),
             notes=notes,
         )
 
 
-def _readings(
-    pairs: Sequence[tuple[str, str]], rows: Sequence[TokenWindow], outputs: Sequence[Tensor]
-) -> list[Reading]:
-    """Each question as the model read it; rows come question by question."""
-    readings = []
-    for e, pair in enumerate(pairs):
-        mine = [(row, out[:, : len(row)].cpu()) for row, out in zip(rows, outputs, strict=True) if row.example == e]
-        readings.append(Reading(*pair, *zip(*mine, strict=True)))
-    return readings
+def _target_names(target: str | Sequence[str], unit: str) -> tuple[str, ...]:
+    names = (target,) if isinstance(target, str) else tuple(target)
+    for name in names:
+        check_choice("target", name, TARGETS, "An answer of your own goes into answer=….")
+    check_choice("unit", unit, UNITS)
+    if unit == "probability" and "span" in names:
+        raise InvalidInput("the probabilities of start and end do not add up; use unit='log-probability' for 'span'.")
+    return names
+
+
+def _qa_outputs(request: Request, windows: Sequence[TokenWindow], outputs: Sequence[Tensor]) -> list[QAOutput]:
+    """The output for each question; windows come question by question."""
+    members: list[list[tuple[TokenWindow, Tensor]]] = [[] for _ in request.examples]
+    for window, output in zip(windows, outputs, strict=True):
+        members[window.example].append((window, output[:, : len(window)].cpu()))
+    return [
+        QAOutput(example["question"], example["context"], *zip(*of_example, strict=True))  # type: ignore[arg-type]
+        for example, of_example in zip(request.examples, members, strict=True)
+    ]

@@ -2,96 +2,108 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from xai_nlp.core.result import Explanation, Explanations
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.models.loading import LoadedModel
 from xai_nlp.models.tokenization import Text, TokenWindow, segments_of
-from xai_nlp.tasks.explainer import Aim, Explainer, How
+from xai_nlp.tasks.explainer import Explainer
 from xai_nlp.tasks.labels import Labels
+from xai_nlp.tasks.options import ExplainKeywords, Request
+from xai_nlp.tasks.run import ExampleTarget
+from xai_nlp.tasks.table import Task
 
-Wanted = str | int | None
+LabelChoice = str | int | None  # a label's name or index, a contrast "A-B", or None for the predicted label
 
 
 class TextClassificationExplainer(Explainer):
     """Explains any `AutoModelForSequenceClassification`: sentiment, topics, pairs (NLI), many labels, regression."""
 
-    task: ClassVar[str] = "text-classification"
+    task_name: ClassVar[str] = "text-classification"
 
-    def __init__(self, loaded: LoadedModel) -> None:
-        super().__init__(loaded)
+    def __init__(self, loaded: LoadedModel, task: Task | None = None) -> None:
+        super().__init__(loaded, task)
         self.labels = Labels.of(self.model.config)
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}: {', '.join(self.labels.names[:6])}>"
 
-    def read(self, output: Any) -> Tensor:
-        return output.logits
-
-    def explain(
-        self, text: Text | Sequence[Text], *, target: Wanted | Sequence[Wanted] = None, **how: Any
+    def explain(  # type: ignore[override]
+        self,
+        text: Text | Sequence[Text],
+        pair: str | Sequence[str] | None = None,
+        *,
+        target: LabelChoice | Sequence[LabelChoice] = None,
+        **options: Unpack[ExplainKeywords],
     ) -> Explanation | Explanations:
-        """One signed score a token: how much each drove the target.
+        """One signed score for each token: how much it drove the target.
 
-        text: a string, a pair as a tuple, or a list of those; a list gives Explanations, in the same order.
+        text: a string, a pair as a tuple, or a list of those; a list gives Explanations in the same order.
+        pair: the second text of each pair, if it is not given in a tuple.
         target: a label's name or index, a contrast "A-B", or None for the predicted label; a list gives one a text.
-        how: the fields of `tasks.explainer.How` (method, baseline, unit, layer, layers, attention, …) and the options
-            of the method. Long texts are explained as the mean over their windows.
+        options: those of `tasks.options.ExplainOptions` and of the method. A long text is explained as the mean over
+            its windows.
 
         Raises UnknownName for a label, method, option or layer that does not exist; InvalidInput for a text with
         nothing to read.
         """
-        asked = How.of(how)
-        single = isinstance(text, (str, tuple))
-        texts: list[Text] = [text] if single else list(text)  # type: ignore[list-item]
-        if not texts:
-            raise InvalidInput("there is nothing to explain: no texts were given.")
-        wanted: list[Wanted] = list(target) if isinstance(target, (list, tuple)) else [target] * len(texts)  # type: ignore[list-item]
-        if len(wanted) != len(texts):
-            raise InvalidInput(f"{len(texts)} texts need as many targets, or one for all; got {len(wanted)}.")
-        self.labels.link(asked.unit)  # refuses a unit that the model does not have before it runs
+        return self._explain({"text": text, "pair": pair}, {"target": target, **options})
 
-        def aims(rows: list[TokenWindow], outputs: list[Tensor]) -> list[Aim]:
-            return [self._aim(e, text, wanted[e], asked.unit, rows, outputs) for e, text in enumerate(texts)]
+    def read(self, output: Any) -> Tensor:
+        return output.logits
 
-        found = self._explained(texts, asked, aims)
-        return found[0] if single and len(asked.methods) == 1 and isinstance(asked.method, str) else found
+    def targets(
+        self, request: Request, windows: Sequence[TokenWindow], outputs: Sequence[Tensor]
+    ) -> list[ExampleTarget]:
+        texts = self.texts(request)
+        choices = request.own.get("target")
+        choices = list(choices) if isinstance(choices, (list, tuple)) else [choices] * len(texts)
+        if len(choices) != len(texts):
+            raise InvalidInput(f"{len(texts)} texts need as many targets, or one for all; got {len(choices)}.")
+        unit = request.options.unit or self.unit
+        link = self.labels.link(unit)
+        members: list[list[int]] = [[] for _ in texts]
+        for w, window in enumerate(windows):
+            members[window.example].append(w)
+        logits = torch.stack([outputs[of_text[0]] for of_text in members])  # (N, C), the mean over each text's windows
+        for e, of_text in enumerate(members):
+            if len(of_text) > 1:
+                logits[e] = torch.stack([outputs[w] for w in of_text]).mean(0)
+        probabilities = self.labels.outputs(logits)
+        specs, weights = self.labels.weights(choices, logits, unit)
+        return [
+            ExampleTarget(
+                segments=segments_of(text),
+                windows=tuple(members[e]),
+                specs=(specs[e],),
+                weights=(weights[e][None],) * len(members[e]),
+                link=link,
+                outputs=probabilities[e],
+            )
+            for e, text in enumerate(texts)
+        ]
 
-    def _aim(
-        self,
-        example: int,
-        text: Text,
-        wanted: Wanted,
-        unit: str,
-        rows: Sequence[TokenWindow],
-        outputs: Sequence[Tensor],
-    ) -> Aim:
-        mine = tuple(r for r, row in enumerate(rows) if row.example == example)
-        logits = torch.stack([outputs[r] for r in mine]).mean(0)
-        target, weights = self.labels.weights(wanted, logits, unit)
-        weights = weights[None].to(logits.device)
-        return Aim(
-            segments=segments_of(text),
-            rows=mine,
-            targets=(target,),
-            weights=(weights,) * len(mine),
-            link=self.labels.link(unit),
-            outputs=self.labels.shown(logits),
-        )
+    def request(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Request:
+        request = super().request(inputs, options)
+        examples = [_with_pair(example) for example in request.examples]
+        return replace(request, examples=examples)
 
-    def predict(self, text: Text | Sequence[Text]) -> dict[str, float] | list[dict[str, float]]:
-        """Every label's probability, or raw output for a regression; a list for a list of texts."""
-        single = isinstance(text, (str, tuple))
-        texts: list[Text] = [text] if single else list(text)  # type: ignore[list-item]
-        with frozen_model(self.model, evaluate=True):
-            rows = self._encode(texts)
-            outputs = self._outputs(rows)
-        of_text = [[o for o, row in zip(outputs, rows, strict=True) if row.example == e] for e in range(len(texts))]
-        shown = [self.labels.shown(torch.stack(mine).mean(0)) for mine in of_text]
-        return shown[0] if single else shown
+    def texts(self, request: Request) -> list[Text]:
+        return [(one["text"], one["pair"]) if one.get("pair") else one["text"] for one in request.examples]
+
+
+def _with_pair(example: Mapping[str, Any]) -> dict[str, Any]:
+    """A pair given as a tuple, as two inputs. Raises InvalidInput if a second text is given besides."""
+    text = example["text"]
+    if not isinstance(text, tuple) or len(text) != 2:
+        return dict(example)
+    if example.get("pair"):
+        raise InvalidInput("text is a pair already; leave out pair=….")
+    return {"text": text[0], "pair": text[1]} if text[1] else {"text": text}

@@ -1,54 +1,47 @@
-"""Text that a model writes after a prompt: which of the prompt's words drove the answer, or each of its tokens."""
+"""Text generation: which of the prompt's words drove the answer, or each of its tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from xai_nlp.core.result import SPECIAL, Explanation, Explanations
 from xai_nlp.errors import InvalidInput, Unsupported
-from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.models.generation import AnswerText, Generator, apply_chat_template
 from xai_nlp.models.loading import LoadedModel
 from xai_nlp.models.teacher_forcing import append_answer, last_logits
 from xai_nlp.models.tokenization import TokenWindow, segments_of
 from xai_nlp.models.vision_language import offsets_within
-from xai_nlp.tasks.explainer import AS_USUAL, Aim, Explainer, How
-from xai_nlp.tasks.generated_answers import Forced, prompt_positions
-from xai_nlp.tasks.pose import Batch
+from xai_nlp.tasks.batch import Batch
+from xai_nlp.tasks.explainer import Explainer
+from xai_nlp.tasks.generated_answers import GeneratedAnswers, prompt_positions, read_answers
+from xai_nlp.tasks.options import ExplainKeywords, Request
+from xai_nlp.tasks.run import ExampleTarget
+from xai_nlp.tasks.table import Task
 
-LONGEST = 25  # tokens of an answer that is written
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """A prompt, and what is wanted of its answer."""
-
-    prompt: str
-    answer: AnswerText | None = None
-    rather_than: AnswerText | None = None
-    chat: bool = False
-    longest: int = LONGEST
+LONGEST = 25  # tokens of a generated answer
 
 
 class TextGenerationExplainer(Explainer):
     """Explains what any `AutoModelForCausalLM` writes after a prompt, or an answer of one's own.
 
-    The answer is forced: its tokens stand after the prompt and stay as they are while the prompt's words move, so that
-    the scores of a token are what the prompt added to it, given the tokens before it.
+    By teacher forcing: the answer's tokens stand after the prompt and stay fixed while the prompt's words move, so the
+    scores of a token are the prompt's contribution to it, given the tokens before it.
     """
 
-    task: ClassVar[str] = "text-generation"
+    task_name: ClassVar[str] = "text-generation"
+    unit: ClassVar[str] = "log-probability"
 
-    def __init__(self, loaded: LoadedModel) -> None:
-        super().__init__(loaded)
-        self.forced = Forced(Generator(self.model, self.tokenizer))
+    def __init__(self, loaded: LoadedModel, task: Task | None = None) -> None:
+        super().__init__(loaded, task)
+        self.generated = GeneratedAnswers(Generator(self.model, self.tokenizer))
 
-    def explain(
+    def explain(  # type: ignore[override]
         self,
         prompt: str | Sequence[str],
         *,
@@ -57,55 +50,34 @@ class TextGenerationExplainer(Explainer):
         rather_than: AnswerText | None = None,
         chat: bool = False,
         longest: int = LONGEST,
-        **how: Any,
+        **options: Unpack[ExplainKeywords],
     ) -> Explanation | Explanations:
-        """One signed score a word of the prompt: how much each drove the answer.
+        """One signed score for each word of the prompt: how much it drove the answer.
 
         target: "answer", the whole answer's log-probability, or "words", an Explanation for each of its tokens: the
             matrix of prompt and answer.
-        answer: the one explained, as it goes on after the prompt, with its space; or its token ids. None is the one
-            that the model writes, the likeliest token at each step, up to `longest` of them.
-        rather_than: another answer; then what is explained is why this and not that, at the first token in which they
-            differ.
-        chat: the prompt is a user's message, put as the tokenizer's chat template has it; its own words are scored.
-        how: the fields of `tasks.explainer.How` (method, baseline, unit, attention, …) and the options of the method;
-            unit is "log-probability" or "logit". Prompts longer than the model are refused.
+        answer: the answer to explain, as it goes on after the prompt, with its space; or its token ids. None is the
+            one that the model writes, the likeliest token at each step, up to `longest` of them.
+        rather_than: another answer; then the first token in which they differ is explained, why this one and not that.
+        chat: the prompt is a user's message, put into the tokenizer's chat template; its own words are scored.
+        options: those of `tasks.options.ExplainOptions` and of the method; unit is "log-probability" or "logit".
+            Prompts longer than the model are refused.
 
         Raises InvalidInput for an empty prompt, an answer without a token, or one for which there is no room.
         """
-        asked = How.of({"unit": "log-probability", **how})
-        target = self.forced.checked(target, asked.unit)
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        given = {"answer": answer, "rather_than": rather_than, "chat": chat, "longest": longest}
-        wanted = [Asked(prompt=p, **given) for p in prompts]  # type: ignore[arg-type]
+        own = {"target": target, "answer": answer, "rather_than": rather_than, "chat": chat, "longest": longest}
+        return self._explain({"prompt": prompt}, {**own, **options})
 
-        def aims(rows: list[TokenWindow], outputs: list[Tensor]) -> list[Aim]:
-            as_asked = {"target": target, "unit": asked.unit, "rather_than": rather_than}
-            return [
-                self.forced.aim(one.prompt, row, read, **as_asked)  # type: ignore[arg-type]
-                for one, row, read in zip(wanted, rows, outputs, strict=True)
-            ]
+    def gives_several(self, request: Request) -> bool:
+        return request.own.get("target") == "words"
 
-        found = self._explained(wanted, asked, aims)
-        alone = isinstance(prompt, str) and isinstance(asked.method, str) and target == "answer"
-        return found[0] if alone else found
-
-    def predict(self, prompt: str, *, chat: bool = False, longest: int = LONGEST) -> dict[str, float]:
-        """The answer that the model writes, with its probability."""
-        with frozen_model(self.model, evaluate=True):
-            (row,) = self._encode([Asked(prompt=prompt, chat=chat, longest=longest)])
-            (read,) = self._outputs([row])
-        return self.forced.shown(row, read)
-
-    # Encode ---------------------------------------------------------------------------------------------------------
-
-    def _encode(self, wanted: Sequence[Asked], how: How = AS_USUAL) -> list[TokenWindow]:
-        alone = super()._encode([one.prompt for one in wanted if not one.chat], replace(how, long="error"))
-        rows = iter(alone)
-        return [
-            self._answered(self._in_chat(e, one.prompt) if one.chat else replace(next(rows), example=e), one)
-            for e, one in enumerate(wanted)
-        ]
+    def encode(self, request: Request) -> list[TokenWindow]:
+        prompts = [example["prompt"] for example in request.examples]
+        if request.own.get("chat"):
+            windows = [self._in_chat(e, prompt) for e, prompt in enumerate(prompts)]
+        else:
+            windows = self.encode_texts(prompts, replace(request.options, long="error"))
+        return [self._with_answer(window, request) for window in windows]
 
     def _in_chat(self, example: int, prompt: str) -> TokenWindow:
         """The prompt as a user's message; the template's own tokens count as special ones."""
@@ -115,56 +87,73 @@ class TextGenerationExplainer(Explainer):
         message, text = prompt.strip(), apply_chat_template(self.tokenizer, prompt)
         if message not in text:
             raise Unsupported(f"the chat template of {self.name} rewrites the prompt; leave out chat=True.")
-        made = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        spans = offsets_within(made["offset_mapping"], message, text.rindex(message))
+        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        spans = offsets_within(encoded["offset_mapping"], message, text.rindex(message))
         first = prompt.index(message)
+        names = ("input_ids", "attention_mask", "token_type_ids")
         return TokenWindow(
             example,
-            {name: list(made[name]) for name in ("input_ids", "attention_mask", "token_type_ids") if name in made},
-            tuple(self.tokenizer.convert_ids_to_tokens(made["input_ids"])),
-            tuple((0, 0) if span is None else (span[0] + first, span[1] + first) for span in spans),
-            tuple(SPECIAL if span is None else 0 for span in spans),
+            {name: list(encoded[name]) for name in names if name in encoded},
+            tuple(self.tokenizer.convert_ids_to_tokens(encoded["input_ids"])),
+            tuple((0, 0) if span is None else (span[0] + first, span[1] + first) for span in spans),  # type: ignore[arg-type]
+            tuple(SPECIAL if span is None else 0 for span in spans),  # type: ignore[arg-type]
         )
 
-    def _answered(self, row: TokenWindow, one: Asked) -> TokenWindow:
-        """The prompt with its answer after it, which an explanation does not tell of."""
-        limit, length = self.adapter.max_length, len(row)
+    def _with_answer(self, window: TokenWindow, request: Request) -> TokenWindow:
+        """The prompt with its answer after it; the answer's tokens are not listed."""
+        answer, longest = request.own.get("answer"), request.own.get("longest", LONGEST)
+        limit, length = self.adapter.max_length, len(window)
         room = None if limit is None else max(0, limit - length)
-        made = {name: torch.tensor([ids]) for name, ids in row.inputs.items()}
-        if one.answer is None:
-            most = one.longest if room is None else min(one.longest, room)
-            written = self.forced.writer.generate(made, most) if most > 0 else []
+        inputs = {name: torch.tensor([ids]) for name, ids in window.inputs.items()}
+        generator = self.generated.generator
+        if answer is None:
+            most = longest if room is None else min(longest, room)
+            ids = generator.generate(inputs, most) if most > 0 else []
         else:
-            written = self.forced.writer.tokenize_answer(one.answer)
-        n = len(written)
+            ids = generator.tokenize_answer(answer)
+        n = len(ids)
         if not n or (room is not None and n > room):
             raise InvalidInput(
                 f"the answer has {n} tokens; it needs at least 1, and after this prompt there is room for "
                 f"{'any number' if room is None else room}. Give another one: answer='…'."
             )
-        row = replace(
-            row,
-            inputs={name: ids[0].tolist() for name, ids in append_answer(made, torch.tensor(written)).items()},
-            tokens=(*row.tokens, *self.tokenizer.convert_ids_to_tokens(written)),
-            offsets=(*row.offsets, *[(0, 0)] * n),
-            segment=(*row.segment, *[SPECIAL] * n),
-            visible_positions=prompt_positions(row.segment) or tuple(range(length)),
+        window = replace(
+            window,
+            inputs={name: row[0].tolist() for name, row in append_answer(inputs, torch.tensor(ids)).items()},
+            tokens=(*window.tokens, *self.tokenizer.convert_ids_to_tokens(ids)),
+            offsets=(*window.offsets, *[(0, 0)] * n),
+            segment=(*window.segment, *[SPECIAL] * n),
+            visible_positions=prompt_positions(window.segment) or tuple(range(length)),
         )
-        return self.forced.row(row, written, one.rather_than)
+        return self.generated.with_answer(window, ids, request.own.get("rather_than"))
 
-    # Run ------------------------------------------------------------------------------------------------------------
+    def targets(
+        self, request: Request, windows: Sequence[TokenWindow], outputs: Sequence[Tensor]
+    ) -> list[ExampleTarget]:
+        options: dict[str, Any] = {name: request.own.get(name) for name in ("target", "rather_than")}
+        return [
+            self.generated.target(
+                request.examples[window.example]["prompt"],
+                window,
+                w,
+                values,
+                unit=request.options.unit or self.unit,
+                **options,
+            )
+            for w, (window, values) in enumerate(zip(windows, outputs, strict=True))
+        ]
 
-    def _kind(self, row: TokenWindow) -> int:
-        """Prompts whose answers have as many tokens go together."""
-        return len(row.answer_ids)
+    def batch_key(self, window: TokenWindow) -> int:
+        """Prompts whose answers have as many tokens share a batch."""
+        return len(window.answer_ids)
 
-    def _run(self, batch: Batch, owner: Tensor) -> Tensor:
-        """What can be aimed at in each place of the answers: (R, n, 3)."""
-        longest, n = batch.movable.shape[1], len(batch.rows[0].answer_ids)
-        ends = [len(row) for row in batch.rows]  # rows are filled up after their answers
+    def run(self, batch: Batch, arguments: Mapping[str, Tensor], owner: Tensor) -> Tensor:
+        """The values of `read_answers` for each token of the answers: (R, n, 3)."""
+        longest, n = batch.movable.shape[1], len(batch.windows[0].answer_ids)
+        ends = [len(window) for window in batch.windows]  # windows are filled up after their answers
         kept = longest - min(ends) + n + 1
         logits, _ = last_logits(self.model, {name: t[owner] for name, t in batch.inputs.items()}, kept)
         before = torch.tensor([[end - longest + kept - n - 1 + k for k in range(n)] for end in ends])
         places = before.to(logits.device)[owner.to(logits.device)]
         logits = logits.gather(1, places[:, :, None].expand(-1, -1, logits.shape[2]))
-        return self.forced.read(logits, batch.rows, owner)
+        return read_answers(logits, batch.windows, owner)

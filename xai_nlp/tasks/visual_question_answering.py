@@ -1,19 +1,19 @@
-"""Questions about an image: which words, which regions of the image, and how much each of the two drove the answer."""
+"""Visual question answering: which words, which regions of the image, and the share of each in the answer."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from xai_nlp.core.result import Explanation, Explanations
-from xai_nlp.errors import InvalidInput, UnknownName
-from xai_nlp.hooks.argument_point import deterministic_multinomial
-from xai_nlp.hooks.model_state import frozen_model
+from xai_nlp.errors import InvalidInput
+from xai_nlp.hooks.deterministic import deterministic_multinomial
 from xai_nlp.hooks.offload import device_of
 from xai_nlp.models.generation import AnswerText
 from xai_nlp.models.images import Regions, baseline_image, read_image
@@ -25,47 +25,41 @@ from xai_nlp.models.vision_language import (
     VisionLanguageModel,
     vision_language_model,
 )
-from xai_nlp.tasks.explainer import AS_USUAL, Aim, Explainer, How
-from xai_nlp.tasks.generated_answers import Forced, prompt_positions
-from xai_nlp.tasks.image_inputs import Seen, Sight
+from xai_nlp.tasks.batch import Batch
+from xai_nlp.tasks.explainer import Explainer, check_choice
+from xai_nlp.tasks.generated_answers import GeneratedAnswers, prompt_positions, read_answers
+from xai_nlp.tasks.image_inputs import ImageBatch, ImageInput
 from xai_nlp.tasks.labels import Labels
-from xai_nlp.tasks.pose import Batch
+from xai_nlp.tasks.options import ExplainKeywords, Request
+from xai_nlp.tasks.run import ExampleTarget
+from xai_nlp.tasks.table import Task
 
 MOVES = ("both", "text", "image")
-LONGEST = 20  # tokens of an answer that is written
-
-
-@dataclass(frozen=True, kw_only=True)
-class Looked:
-    """A question, the image it is about, and what is wanted of the answer."""
-
-    question: str
-    sight: Sight
-    target: Any = None
-    answer: Any = None
-    rather_than: Any = None
-    rank: int = 1
-    longest: int = LONGEST
+LONGEST = 20  # tokens of a written answer
 
 
 class VisualQuestionAnsweringExplainer(Explainer):
-    """Explains the answer to a question about an image: classifiers (ViLT, VisualBERT, LXMERT), models that write
-    (BLIP, any `AutoModelForImageTextToText`).
+    """Explains the answer to a question about an image.
 
-    Words and image go from their baselines to what they are along one path, so that Σ over words + Σ over regions
-    = f(x) − f(x₀): both are on one scale.
+    Models: classifiers (ViLT, VisualBERT, LXMERT) and models that write (BLIP, any `AutoModelForImageTextToText`).
+    Words and image go from their baselines to x along one path, so Σ over words + Σ over regions = f(x) − f(x₀): both
+    are on one scale.
     """
 
-    task: ClassVar[str] = "visual-question-answering"
+    task_name: ClassVar[str] = "visual-question-answering"
+    python_options: ClassVar[tuple[str, ...]] = ("features", "boxes")
 
-    def __init__(self, loaded: LoadedModel) -> None:
-        super().__init__(loaded)
+    def __init__(self, loaded: LoadedModel, task: Task | None = None) -> None:
+        super().__init__(loaded, task)
         if loaded.processor is None and not isinstance(vision_language_model(self.model, None), RegionFeatureModel):
             raise InvalidInput("a model that looks at images needs its processor: load(model, processor=…).")
-        self.looking: VisionLanguageModel = vision_language_model(self.model, loaded.processor)
-        self.forced = Forced(self.looking.generator) if isinstance(self.looking, GenerativeVisionModel) else None
+        self.family: VisionLanguageModel = vision_language_model(self.model, loaded.processor)
+        self.generated: GeneratedAnswers | None = None
+        if isinstance(self.family, GenerativeVisionModel):
+            self.generated = GeneratedAnswers(self.family.generator)
+            self.unit = "log-probability"  # type: ignore[misc]
 
-    def explain(
+    def explain(  # type: ignore[override]
         self,
         image: Any,
         question: str | Sequence[str],
@@ -80,175 +74,191 @@ class VisualQuestionAnsweringExplainer(Explainer):
         features: Any = None,
         boxes: Any = None,
         longest: int = LONGEST,
-        **how: Any,
+        **options: Unpack[ExplainKeywords],
     ) -> Explanation | Explanations:
-        """One signed score a word of the question and a region of the image: how much each drove the answer.
+        """One signed score for each word of the question and each region of the image: how much it drove the answer.
 
         image: a path, bytes, a PIL image or an array; or a list of them, one for each question. One image may serve
             many questions.
         target: of a classifier, an answer's name or index, or a contrast "red-blue"; None is the answer at `rank`. Of a
-            model that writes, "answer", the whole answer's log-probability, or "words", each of its tokens on its own.
-        answer: the answer explained; None is the one that the model gives. rather_than: another one; then what is
-            explained is why this and not that. Where the answer is written: at the first token in which they differ.
+            model that writes, "answer", the whole answer's log-probability, or "words", each of its tokens apart.
+        answer: the answer to explain; None is the one that the model gives. rather_than: another one; then the contrast
+            is explained. Where the answer is written: at the first token in which they differ.
         regions: "auto" (the model's patches, or a grid where they are too many), "patches", a number of cells along the
             longer side, "slic", or an array (height, width) of whole numbers, one for each region.
-        image_baseline: "grey", "black", "white", "mean", "blur" or "noise"; features given start from zero.
-        moves: "both", or "text" or "image" alone, the other one held as it is.
-        features, boxes: for models that are given what a detector found: (N, F), and (N, 4) in pixels of the image.
-        how: the fields of `tasks.explainer.How` (method, baseline, unit, attention, …) and the options of the method.
+        image_baseline: "grey", "black", "white", "mean", "blur" or "noise"; region features start from zero.
+        moves: "both", or "text" or "image" alone, with the other one fixed.
+        features, boxes: for models that read a detector's features: (N, F), and (N, 4) in pixels of the image.
+        options: those of `tasks.options.ExplainOptions` and of the method.
 
         Raises InvalidInput for an image that cannot be read, an empty question, or an answer that cannot be given.
         """
-        asked = How.of({"unit": "log-probability" if self.forced else "logit", **how})
-        if moves not in MOVES:
-            raise UnknownName("part that moves", moves, MOVES)
-        single = isinstance(question, str)
-        questions = self._questions(question)
-        images = list(image) if isinstance(image, (list, tuple)) else [image] * len(questions)
-        if len(images) != len(questions):
-            raise InvalidInput(f"{len(questions)} questions need as many images, or one; got {len(images)}.")
-        seed = asked.options.get("seed", 0)
-        sights: dict[int, Sight] = {}
-        with frozen_model(self.model, evaluate=True):
-            for one in images:
-                if id(one) not in sights:
-                    sights[id(one)] = self._sight(one, regions, image_baseline, seed, features, boxes).moving(moves)
-        wanted = {"target": target, "answer": answer, "rather_than": rather_than, "rank": rank, "longest": longest}
-        looked = [Looked(question=q, sight=sights[id(one)], **wanted) for q, one in zip(questions, images, strict=True)]
-        notes = {"moves": None if moves == "both" else moves, "image_baseline": image_baseline}
+        own = {
+            "target": target, "answer": answer, "rather_than": rather_than, "rank": rank, "regions": regions,
+            "image_baseline": image_baseline, "moves": moves, "features": features, "boxes": boxes, "longest": longest,
+        }  # fmt: skip
+        return self._explain({"image": image, "question": question}, {**own, **options})
 
-        def aims(rows: list[TokenWindow], outputs: list[Tensor]) -> list[Aim]:
-            return [
-                self._aim(one, row, read, asked.unit, notes)
-                for one, row, read in zip(looked, rows, outputs, strict=True)
-            ]
+    def gives_several(self, request: Request) -> bool:
+        return False
 
-        found = self._explained(looked, asked, aims)
-        one_each = isinstance(asked.method, str) and len(found) == len(questions)
-        return found[0] if single and one_each else found
-
-    def predict(self, image: Any, question: str, *, longest: int = LONGEST, **given: Any) -> dict[str, float]:
-        """Answers with their probabilities: all of a classifier's; of a model that writes, the one it gives."""
-        with frozen_model(self.model, evaluate=True):
-            sight = self._sight(image, "auto", "grey", 0, given.get("features"), given.get("boxes"))
-            looked = Looked(question=self._questions(question)[0], sight=sight, longest=longest)
-            (row,) = self._encode([looked])
-            (outputs,) = self._outputs([row])
-        return self.forced.shown(row, outputs) if self.forced else self._labels.shown(outputs)
-
-    @cached_property
-    def _labels(self) -> Labels:
-        """The answers that a classifier chooses from."""
-        return Labels.of(self.model.config)
-
-    # Look -----------------------------------------------------------------------------------------------------------
-
-    @staticmethod
-    def _questions(question: str | Sequence[str]) -> list[str]:
-        questions = [question] if isinstance(question, str) else list(question)
+    def texts(self, request: Request) -> list[Any]:
+        questions = [example["question"] for example in request.examples]
         for i, text in enumerate(questions):
             if not isinstance(text, str) or not text.strip():
                 raise InvalidInput(f"question {i} is empty: a question is a text with at least one word.")
-        if not questions:
-            raise InvalidInput("there is nothing to explain: no questions were given.")
         return questions
 
-    def _sight(self, source: Any, wanted: Any, baseline: str, seed: int, features: Any, boxes: Any) -> Sight:
-        image = read_image(source)
-        if isinstance(self.looking, RegionFeatureModel):
-            return self._given(self.looking, image, features, boxes)
-        if features is not None or boxes is not None:
-            raise InvalidInput(f"{self.adapter.architecture} looks at the image itself; leave out features and boxes.")
-        inputs = self.looking.image_inputs(image)
-        start = self.looking.image_inputs(baseline_image(image, baseline, seed))[self.looking.image_argument]
-        found = self.looking.patches(image).regions(image, wanted)
-        return Sight(image, inputs, self.looking.image_argument, start, found)
-
-    @staticmethod
-    def _given(family: RegionFeatureModel, image: Any, features: Any, boxes: Any) -> Sight:
-        if features is None or boxes is None:
-            raise InvalidInput("this model is given what a detector found in the image: features=(N, F), boxes=(N, 4).")
-        found, where = torch.as_tensor(features, dtype=torch.float32), torch.as_tensor(boxes, dtype=torch.float32)
-        if found.ndim != 2 or where.shape != (len(found), 4):
-            raise InvalidInput(
-                f"features are (N, F) and boxes (N, 4); got {tuple(found.shape)} and {tuple(where.shape)}."
-            )
-        inputs = family.region_inputs(found[None], (where / torch.tensor([*image.size, *image.size]))[None])
-        each = torch.arange(len(found))
-        regions = Regions(each[None, :, None], tuple(tuple(box) for box in where.tolist()), each)
-        return Sight(image, inputs, family.image_argument, torch.zeros_like(inputs[family.image_argument]), regions)
+    @cached_property
+    def labels(self) -> Labels | None:
+        """The answers that a classifier chooses from; None for a model that writes its answer."""
+        return Labels.of(self.model.config) if self.generated is None else None
 
     # Encode ---------------------------------------------------------------------------------------------------------
 
-    def _encode(self, wanted: Sequence[Looked], how: How = AS_USUAL) -> list[TokenWindow]:
-        if self.forced:
-            return [self._prompt(e, one) for e, one in enumerate(wanted)]
-        rows = super()._encode([one.question for one in wanted], replace(how, long="error"))
-        return [replace(row, image=wanted[row.example].sight) for row in rows]
+    def encode(self, request: Request) -> list[TokenWindow]:
+        questions = self.texts(request)
+        images = self._images(request)
+        if self.generated is None:
+            windows = self.encode_texts(questions, replace(request.options, long="error"))
+            return [replace(window, image=images[window.example]) for window in windows]
+        pairs = zip(questions, images, strict=True)
+        return [self._prompt(e, question, image, request) for e, (question, image) in enumerate(pairs)]
 
-    def _prompt(self, example: int, one: Looked) -> TokenWindow:
-        """The tokens of an explanation are the question's; the template's, the image's and the answer's stay."""
-        assert isinstance(self.looking, GenerativeVisionModel) and self.forced
-        prompt = self.looking.build_prompt(one.sight.image, one.question, one.answer, one.longest)
-        sight = replace(one.sight, inputs={**one.sight.inputs, **prompt.image})
-        told = prompt_positions(prompt.segment)
-        row = TokenWindow(example, prompt.inputs, prompt.tokens, prompt.offsets, prompt.segment, told, sight)
-        return self.forced.row(row, prompt.answer, one.rather_than)
+    def _images(self, request: Request) -> list[ImageInput]:
+        """The image of each example; one that serves many questions is processed once."""
+        own = request.own
+        moves = own.get("moves", "both")
+        check_choice("part that moves", moves, MOVES)
+        by_object: dict[int, ImageInput] = {}
+        for example in request.examples:
+            source = example["image"]
+            if id(source) not in by_object:
+                by_object[id(source)] = self._image(source, request).moving(moves)
+        return [by_object[id(example["image"])] for example in request.examples]
 
-    def _batch(self, rows: list[TokenWindow]) -> Batch:
-        batch = super()._batch(rows)
-        length = batch.movable.shape[1]
-        places = self.looking.sequence_positions(rows[0], length, rows[0].image.regions)
-        if not rows[0].image.words_move:
-            batch.movable[:] = False
-        return replace(batch, seen=Seen.of([row.image for row in rows], device_of(self.model), places))
-
-    def _kind(self, row: TokenWindow) -> Hashable:
-        """Images of one shape go together; a model that writes gets one at a time."""
-        shape = row.image.inputs[row.image.pixels].shape
-        return row.example if row.answer_ids else (shape, len(row.image.regions))
-
-    def _run(self, batch: Batch, owner: Tensor) -> Tensor:
-        assert batch.seen is not None
-        inputs = {name: tensor[owner] for name, tensor in batch.inputs.items()}
-        with deterministic_multinomial():
-            logits = self.looking.answer_logits({**inputs, **batch.seen.of_owners(owner)}, batch.rows[0].answer_ids)
-        return self.forced.read(logits, batch.rows, owner) if self.forced else logits
-
-    # Aim ------------------------------------------------------------------------------------------------------------
-
-    def _aim(self, one: Looked, row: TokenWindow, read: Tensor, unit: str, notes: Mapping[str, Any]) -> Aim:
-        if self.forced is None:
-            return self._chosen(one, row, read, unit, notes)
-        if one.rank != 1:
-            raise InvalidInput("a model that writes its answer ranks none; give the answer: answer='…'.")
-        target = self.forced.checked(one.target, unit)
-        return self.forced.aim(
-            one.question, row, read, target=target, unit=unit, rather_than=one.rather_than, notes=notes
+    def _image(self, source: Any, request: Request) -> ImageInput:
+        own, image = request.own, read_image(source)
+        features, boxes = own.get("features"), own.get("boxes")
+        if isinstance(self.family, RegionFeatureModel):
+            return _detected(self.family, image, features, boxes)
+        if features is not None or boxes is not None:
+            raise InvalidInput(f"{self.adapter.architecture} looks at the image itself; leave out features and boxes.")
+        seed = getattr(request.methods[0], "seed", 0) if len(request.methods) == 1 else 0
+        start = baseline_image(image, own.get("image_baseline", "grey"), seed)
+        argument = self.family.image_argument
+        return ImageInput(
+            image=image,
+            inputs=self.family.image_inputs(image),
+            argument=argument,
+            baseline=self.family.image_inputs(start)[argument],
+            regions=self.family.patches(image).regions(image, own.get("regions", "auto")),
         )
 
-    def _chosen(self, one: Looked, row: TokenWindow, logits: Tensor, unit: str, notes: Mapping[str, Any]) -> Aim:
+    def _prompt(self, example: int, question: str, image: ImageInput, request: Request) -> TokenWindow:
+        """The prompt and its answer; only the question's tokens are listed."""
+        assert isinstance(self.family, GenerativeVisionModel) and self.generated
+        answer, longest = request.own.get("answer"), request.own.get("longest", LONGEST)
+        prompt = self.family.build_prompt(image.image, question, answer, longest)
+        image = replace(image, inputs={**image.inputs, **prompt.image})
+        listed = prompt_positions(prompt.segment)
+        window = TokenWindow(
+            example, prompt.inputs, prompt.tokens, prompt.offsets, prompt.segment, listed, image  # type: ignore[arg-type]
+        )  # fmt: skip
+        return self.generated.with_answer(window, prompt.answer, request.own.get("rather_than"))
+
+    # Run ------------------------------------------------------------------------------------------------------------
+
+    def batch(self, windows: Sequence[TokenWindow]) -> Batch:
+        batch = super().batch(windows)
+        first: ImageInput = windows[0].image
+        positions = self.family.sequence_positions(windows[0], batch.movable.shape[1], first.regions)
+        if not first.words_move:
+            batch.movable[:] = False
+        images = ImageBatch.of([window.image for window in windows], device_of(self.model), positions)
+        return replace(batch, images=images)
+
+    def batch_key(self, window: TokenWindow) -> Hashable:
+        """Images of one shape share a batch; a model that writes gets one at a time."""
+        shape = window.image.inputs[window.image.argument].shape
+        return window.example if window.answer_ids else (shape, len(window.image.regions))
+
+    def run(self, batch: Batch, arguments: Mapping[str, Tensor], owner: Tensor) -> Tensor:
+        assert batch.images is not None
+        inputs = {name: tensor[owner] for name, tensor in batch.inputs.items()}
+        inputs |= batch.images.arguments(arguments, owner)
+        with deterministic_multinomial():
+            logits = self.family.answer_logits(inputs, batch.windows[0].answer_ids)
+        return read_answers(logits, batch.windows, owner) if self.generated else logits
+
+    # Targets --------------------------------------------------------------------------------------------------------
+
+    def targets(
+        self, request: Request, windows: Sequence[TokenWindow], outputs: Sequence[Tensor]
+    ) -> list[ExampleTarget]:
+        own, unit = request.own, request.options.unit or self.unit
+        moves = own.get("moves", "both")
+        notes = {
+            "moves": None if moves == "both" else moves,
+            "image_baseline": own.get("image_baseline", "grey"),
+        }
+        examples = [request.examples[window.example]["question"] for window in windows]
+        if self.generated is None:
+            return [
+                self._class_target(question, w, logits, own, unit, notes)
+                for w, (question, logits) in enumerate(zip(examples, outputs, strict=True))
+            ]
+        if own.get("rank", 1) != 1:
+            raise InvalidInput("a model that writes its answer ranks none; give the answer: answer='…'.")
+        options: dict[str, Any] = {name: own.get(name) for name in ("target", "rather_than")}
+        return [
+            self.generated.target(question, window, w, values, unit=unit, notes=notes, **options)
+            for w, (question, window, values) in enumerate(zip(examples, windows, outputs, strict=True))
+        ]
+
+    def _class_target(
+        self, question: str, number: int, logits: Tensor, own: Mapping[str, Any], unit: str, notes: Mapping[str, Any]
+    ) -> ExampleTarget:
         """An answer of a classifier, or one rather than another."""
-        wanted = one.answer if one.target is None else one.target
-        if wanted is None:
-            if not 1 <= one.rank <= len(logits):
-                raise InvalidInput(f"rank is from 1, the model's answer, to {len(logits)}; got {one.rank}.")
-            wanted = int(logits.topk(one.rank).indices[-1])
-        spec, weights = self._labels.weights(wanted, logits, unit)
+        assert self.labels is not None
+        choice = own.get("answer") if own.get("target") is None else own["target"]
+        if choice is None:
+            rank = own.get("rank", 1)
+            if not 1 <= rank <= len(logits):
+                raise InvalidInput(f"rank is from 1, the model's answer, to {len(logits)}; got {rank}.")
+            choice = int(logits.topk(rank).indices[-1])
+        link = self.labels.link(unit)
+        (spec,), weights = self.labels.weights([choice], logits[None], unit)
         spec = replace(spec, kind="answer")
-        if one.rather_than is not None:
-            other, less = self._labels.weights(one.rather_than, logits, unit)
+        if own.get("rather_than") is not None:
+            (other,), less = self.labels.weights([own["rather_than"]], logits[None], unit)
             if spec.contrast is not None or other.contrast is not None:
                 raise InvalidInput("a contrast compares two answers: target='A-B', or target='A', rather_than='B'.")
             if other.label == spec.label:
                 raise InvalidInput(f"the contrast compares {spec.label!r} with itself.")
             spec, weights = replace(spec, contrast=other.label), weights - less
-        return Aim(
-            segments=(one.question,),
-            rows=(row.example,),
-            targets=(spec,),
-            weights=(weights[None].to(logits.device),),
-            link=self._labels.link(unit),
-            outputs=self._labels.shown(logits),
+        return ExampleTarget(
+            segments=(question,),
+            windows=(number,),
+            specs=(spec,),
+            weights=(weights,),
+            link=link,
+            outputs=self.labels.outputs(logits[None])[0],
             notes=notes,
         )
+
+
+def _detected(family: RegionFeatureModel, image: Any, features: Any, boxes: Any) -> ImageInput:
+    """An image whose regions a detector found. Raises InvalidInput if they are missing or do not fit."""
+    if features is None or boxes is None:
+        raise InvalidInput("this model reads a detector's features of the image: features=(N, F), boxes=(N, 4).")
+    vectors, places = torch.as_tensor(features, dtype=torch.float32), torch.as_tensor(boxes, dtype=torch.float32)
+    if vectors.ndim != 2 or places.shape != (len(vectors), 4):
+        raise InvalidInput(
+            f"features are (N, F) and boxes (N, 4); got {tuple(vectors.shape)} and {tuple(places.shape)}."
+        )
+    inputs = family.region_inputs(vectors[None], (places / torch.tensor([*image.size, *image.size]))[None])
+    each = torch.arange(len(vectors))
+    regions = Regions(each[None, :, None], tuple(tuple(box) for box in places.tolist()), each)
+    start = torch.zeros_like(inputs[family.image_argument])
+    return ImageInput(image=image, inputs=inputs, argument=family.image_argument, baseline=start, regions=regions)

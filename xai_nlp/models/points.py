@@ -1,0 +1,59 @@
+"""The named hook points of a model: `xai_nlp.points(model)`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
+from xai_nlp.hooks.points import Points
+from xai_nlp.hooks.scope import ModulePoint
+from xai_nlp.models.adapter import Adapter
+from xai_nlp.models.layout import base_of
+
+
+def points(model: Any) -> Points:
+    """The named hook points of a model: word, position, types, embeddings, layers, attention, cross_attention, vision.
+
+    model: a torch module, a HuggingFace model of any architecture, or an explainer of `xai_nlp.load`. A module whose
+    embeddings are not known has points by path only: `points(net)["encoder.layer.3"]`.
+    Raises InvalidInput for anything else.
+
+    >>> import xai_nlp
+    >>> named = points(xai_nlp.load("sentiment"))
+    >>> len(named.layers), named.attention[0].path
+    (3, 'bert.encoder.layer.0.attention.self')
+    """
+    model = getattr(model, "model", model) if not isinstance(model, nn.Module) else model
+    if not isinstance(model, nn.Module):
+        raise InvalidInput(f"hook points belong to a torch module or an explainer; got {type(model).__name__}.")
+    try:
+        adapter = Adapter.of(model)
+        return points_of(adapter)
+    except (Unsupported, UnknownName):
+        return Points(model=model, base=base_of(model))
+
+
+def points_of(adapter: Adapter) -> Points:
+    """The named hook points of a model whose layout is known."""
+    try:
+        layers = adapter.layers
+    except Unsupported:
+        layers = ()
+    return Points(
+        model=adapter.model,
+        base=base_of(adapter.model),
+        word=adapter.word,
+        position=adapter.position,
+        types=adapter.types,
+        embeddings=adapter.embeddings,
+        layers=layers,
+        vision=adapter.vision,
+        inside=tuple(_inside(adapter, k) for k in range(len(layers))),
+    )
+
+
+def _inside(adapter: Adapter, k: int) -> dict[str, ModulePoint]:
+    names = [name for name in ("projection", "norm") if getattr(adapter.layout, name) is not None]
+    return {name: adapter.submodule(k, name) for name in names}

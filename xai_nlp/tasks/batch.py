@@ -1,0 +1,157 @@
+"""A batch of token windows as the model takes it, and the Subject that is posed on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from xai_nlp.core.baselines import BASELINES, Words, text_baseline
+from xai_nlp.core.batching import Batching
+from xai_nlp.core.features import NO_FEATURE
+from xai_nlp.core.subject import MovableInput, Subject
+from xai_nlp.core.targets import Target
+from xai_nlp.errors import UnknownName
+from xai_nlp.hooks.offload import weight_of
+from xai_nlp.hooks.scope import HookPoint, tensors_at
+from xai_nlp.models.tokenization import TokenWindow
+from xai_nlp.tasks.image_inputs import ImageBatch
+
+if TYPE_CHECKING:
+    from xai_nlp.tasks.explainer import Explainer
+
+REFERENCE = "reference"  # the baseline that moves positions and types too
+TEXT = "text:"  # begins a baseline that is a text, whatever it says
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Token windows side by side, as the model takes them."""
+
+    windows: Sequence[TokenWindow]
+    inputs: dict[str, Tensor]  # (B, L) each
+    movable: Tensor  # (B, L) bool: the positions of words; not special tokens, not padding
+    images: ImageBatch | None = None  # the images that go with them
+
+    @property
+    def everyone(self) -> Tensor:
+        return torch.arange(len(self.windows), device=self.movable.device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSubject:
+    """Poses the Subject of a batch: its word embeddings move, and its image.
+
+    The token ids stay as they are, so positions, types and masks come out right; only the tensors at the points change.
+    A baseline is a change of words: their vectors are replaced where they leave the word embedding. The reference
+    baseline changes positions and types too, to those of the first token. An image goes from another image.
+    """
+
+    explainer: Explainer
+    batch: Batch
+    target: Target
+    baseline: str
+    batching: Batching
+    parts: bool = False  # word, position and type embeddings move apart
+    layer: int | None = None
+    needs_baseline: bool = True
+
+    def subject(self) -> Subject:
+        explainer, batch = self.explainer, self.batch
+        return Subject(
+            forward=partial(explainer.run, batch),
+            read=lambda run, owner: self.target(run(), owner),
+            inputs=self._inputs(),
+            examples=len(batch.windows),
+            device=batch.movable.device,
+            layer=None if self.layer is None else explainer.adapter.layer(self.layer),
+            points=explainer.points,
+            attention_root=self._attention_root,
+            batching=self.batching,
+        )
+
+    @property
+    def _attention_root(self) -> Any:
+        """Where words and image share a sequence, the image's own side has no attention that belongs to the text."""
+        images = self.batch.images
+        shared = images is not None and images.positions is not None
+        return self.explainer.adapter.text_stack if shared else self.explainer.model
+
+    def _inputs(self) -> dict[str, MovableInput]:
+        batch, points = self.batch, self.explainer.points
+        embeddings = {"word": points.word, "position": points.position, "type": points.types}
+        there = {name: point for name, point in embeddings.items() if point is not None}
+        moved = there if self.parts else {"text": points.embeddings}
+        x, baseline = self._ends(list(there.values()), list(moved.values()))  # type: ignore[arg-type]
+        L = batch.movable.shape[1]
+        places = torch.arange(L, device=batch.movable.device)
+        words = torch.where(batch.movable, places, NO_FEATURE)[:, :, None]  # each word is a feature
+        inputs = {
+            name: MovableInput(x=(x[i],), baseline=(baseline[i],), point=point, features=words)
+            for i, (name, point) in enumerate(moved.items())
+        }
+        if batch.images is not None:
+            images = batch.images
+            start = images.baseline if self.needs_baseline else images.pixels
+            inputs["image"] = MovableInput(x=(images.pixels,), baseline=(start,), features=images.features(L))
+        return inputs
+
+    def _ends(self, embeddings: Sequence[HookPoint], moved: Sequence[HookPoint]) -> tuple[list[Tensor], list[Tensor]]:
+        """The tensors of the moved points for the text and for the baseline: (B, L, D) each."""
+        batch = self.batch
+        sources = list(embeddings) if self.baseline == REFERENCE else [embeddings[0]]
+        vectors = self._baseline_vectors() if self.needs_baseline else None
+
+        def work(part: slice) -> tuple[list[Tensor], list[Tensor]]:
+            owner = batch.everyone[part]
+            run = partial(self.explainer.run, batch, {}, owner)
+            with torch.no_grad():
+                own = [t[0].expand(len(owner), *t[0].shape[1:]) for t in tensors_at([*sources, *moved], run)]
+                x = own[len(sources) :]
+                if vectors is None:
+                    return x, x
+                words = vectors.expand(len(batch.windows), *vectors.shape[1:])[part]
+                changed = [torch.where(batch.movable[part][:, :, None], words, own[0])]
+                changed += [t[:, :1].expand_as(t) for t in own[1 : len(sources)]]
+                arguments = {} if batch.images is None else {"image": batch.images.baseline[part]}
+                other = partial(self.explainer.run, batch, arguments, owner)
+                started = tensors_at(moved, other, [(point, [t]) for point, t in zip(sources, changed, strict=True)])
+            return x, [t[0].expand(len(owner), *t[0].shape[1:]) for t in started]
+
+        entries = batch.movable.shape[1] * self.explainer.width
+        chunks = self.batching.chunks(len(batch.windows), entries, batch.movable.device, work)
+        parts = [ends for _, ends in chunks]
+        xs, starts = zip(*parts, strict=True)
+        return [torch.cat(t) for t in zip(*xs, strict=True)], [torch.cat(t) for t in zip(*starts, strict=True)]
+
+    def _baseline_vectors(self) -> Tensor:
+        """The baseline's word vectors (B, L, D), or broadcastable. Raises UnknownName for a name that is misspelt."""
+        explainer, batch, name = self.explainer, self.batch, self.baseline
+        words = Words(
+            ids=batch.inputs["input_ids"],
+            table=weight_of(
+                explainer.model.get_input_embeddings(), partial(explainer.run, batch, {}, batch.everyone[:1])
+            ),
+            pad=explainer.pad,
+            mask=explainer.token_id("mask_token_id"),
+        )
+        if name in BASELINES:
+            return BASELINES[name](words)
+        if name == REFERENCE:
+            return BASELINES["pad"](words)
+        if not name.startswith(TEXT) and get_close_matches(name, [*BASELINES, REFERENCE], n=1):
+            raise UnknownName(
+                "baseline", name, [*BASELINES, REFERENCE], f"If it is a text, write baseline='{TEXT}{name}'."
+            )
+        ids = explainer.tokenizer(name.removeprefix(TEXT), add_special_tokens=False)["input_ids"]
+        return text_baseline(words, ids, batch.movable)
+
+
+def batch_forward(model: Any, inputs: Mapping[str, Tensor], owner: Tensor) -> Any:
+    """The model's output for rows that belong to `owner` (R,)."""
+    return model(**{name: tensor[owner] for name, tensor in inputs.items()})

@@ -1,0 +1,188 @@
+"""How to explain: the options of every task, and one call of `explain` with its examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, TypedDict
+
+from xai_nlp.core.batching import Batching, Progress
+from xai_nlp.core.registry import Method
+from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.methods import METHODS, find_method
+from xai_nlp.tasks.table import Task
+
+LONG = ("windows", "error")  # how texts longer than the model are read
+
+
+class ExplainKeywords(TypedDict, total=False):
+    """The options that every `explain` takes by name, beside those of its task and of its method."""
+
+    method: str | Sequence[str]
+    baseline: str | None
+    unit: str | None
+    layer: int | None
+    parts: bool
+    layers: bool
+    attention: bool
+    long: str
+    max_length: int | None
+    stride: int | None
+    rows: int | None
+    progress: Progress | None
+    # options of the methods
+    steps: Any
+    rule: str
+    tolerance: float
+    max_steps: int
+    multiply: bool
+    samples: int
+    noise: float
+    seed: int
+    of: str
+    of_options: Mapping[str, Any]
+    absolute: bool
+    positive: bool
+    summed: bool
+    width: float
+    alpha: float
+    start: str
+    together: bool
+    what: str
+    biases: str
+    attends: str
+    epsilon: float
+    as_captum: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainOptions:
+    """Options of every task.
+
+    method: a name of `xai-nlp methods`, or several for the same input.
+    baseline: "pad", "mask", "zero", "mean", "reference" (pad, and every position and type as the first token's), or a
+        text; None is pad, or zero if the tokenizer has no pad token.
+    unit: "logit", "probability" or "log-probability" (natural logarithm); None is the task's own.
+    layer: None explains the input embeddings; k the output of block k.
+    parts: score word, position and type embeddings apart; they add up to the scores.
+    layers: also score the flow through each token at every layer (conductance), in the same sweep.
+    attention: also score the flow through every attention probability, in the same sweep.
+    long: texts longer than the model are read in windows that share `stride` tokens (a quarter of a window, at most 64,
+        if not given); "error" refuses them.
+    rows: model rows in one pass at most; None lets the engine choose.
+    progress: called with (windows done, windows in all).
+    """
+
+    method: str | Sequence[str] = "integrated_gradients"
+    baseline: str | None = None
+    unit: str | None = None
+    layer: int | None = None
+    parts: bool = False
+    layers: bool = False
+    attention: bool = False
+    long: str = "windows"
+    max_length: int | None = None
+    stride: int | None = None
+    rows: int | None = None
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        if self.long not in LONG:
+            raise UnknownName("way to read long texts", self.long, LONG)
+        if not self.methods:
+            raise InvalidInput("method names no method; name at least one: method='integrated_gradients'.")
+
+    @property
+    def methods(self) -> list[str]:
+        return [self.method] if isinstance(self.method, str) else list(self.method)
+
+    @property
+    def batching(self) -> Batching:
+        return Batching(limit=self.rows)
+
+
+OPTION_NAMES = tuple(one.name for one in fields(ExplainOptions))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One call of `explain`: the examples, the task's own options, and the methods.
+
+    examples: each example's inputs by name. single: every input was one, not a list.
+    """
+
+    task: Task
+    examples: Sequence[Mapping[str, Any]]
+    single: bool
+    own: Mapping[str, Any]
+    options: ExplainOptions
+    methods: tuple[Method, ...] = field(default=())
+
+    @classmethod
+    def of(
+        cls, task: Task, inputs: Mapping[str, Any], keywords: Mapping[str, Any], also: Sequence[str] = ()
+    ) -> Request:
+        """Checked: every keyword is an option of the task, of every task, or of the one method.
+
+        also: keywords that the task takes from Python alone. Raises UnknownName for another keyword or method,
+        InvalidInput for inputs of different numbers and options that do not go together.
+        """
+        own_names = {one.name for one in task.options} | set(also)
+        options = ExplainOptions(**{name: keywords[name] for name in OPTION_NAMES if name in keywords})
+        own = {name: value for name, value in keywords.items() if name in own_names}
+        left = {name: value for name, value in keywords.items() if name not in own and name not in OPTION_NAMES}
+        names = options.methods
+        if len(names) == 1 and names[0] in METHODS:
+            known = [one.name for one in fields(METHODS[names[0]])]  # type: ignore[arg-type]
+            for name in left:
+                if name not in known:
+                    raise UnknownName("option", name, sorted({*known, *own_names, *OPTION_NAMES}))
+        elif left and all(name in METHODS for name in names):
+            raise InvalidInput("options belong to one method; explain each method by a call of its own to set them.")
+        methods = tuple(find_method(name, left if len(names) == 1 else {}) for name in names)
+        for method in methods:
+            _check_places(method, options)
+        examples, single = examples_of(task, inputs)
+        return cls(task=task, examples=examples, single=single, own=own, options=options, methods=methods)
+
+
+def _check_places(method: Method, options: ExplainOptions) -> None:
+    """Refuse places that a method does not score, by what the method declares."""
+    extras = options.layers or options.attention
+    if options.layer is not None and (extras or options.parts or method.operates_on == "attention"):
+        raise InvalidInput("layer=… asks for the scores of one layer's output; leave out what else was asked.")
+    if options.parts and method.operates_on != "inputs":
+        raise InvalidInput(f"parts=True goes with methods that score the embeddings; got {method.name!r}.")
+
+
+def examples_of(task: Task, inputs: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
+    """The examples of a call, each by the names of its inputs; and whether there was one, not a list.
+
+    One value serves every example, as one context serves many questions.
+    Raises InvalidInput for lists of different lengths, or nothing.
+    """
+    given = {one.name: inputs[one.name] for one in task.inputs if inputs.get(one.name) is not None}
+    for one in task.inputs:
+        if one.required and one.name not in given:
+            raise InvalidInput(f"{one.name} is missing: {task.title.lower()} needs {' and '.join(task.required)}.")
+    many = {
+        one.name: list(given[one.name])
+        for one in task.inputs
+        if one.name in given and _is_list(one.kind, given[one.name])
+    }
+    counts = {name: len(values) for name, values in many.items()}
+    if any(count == 0 for count in counts.values()):
+        raise InvalidInput(f"there is nothing to explain: the list of {next(iter(counts))} is empty.")
+    if len(set(counts.values())) > 1:
+        listed = " and ".join(f"{count} of {name}" for name, count in counts.items())
+        raise InvalidInput(f"each example needs one of each input; got {listed}.")
+    count = next(iter(counts.values()), 1)
+    columns = {name: many.get(name, [value] * count) for name, value in given.items()}
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)], not many
+
+
+def _is_list(kind: str, value: Any) -> bool:
+    """Are these several values? A pair of texts is a tuple, and one example."""
+    if kind == "image":
+        return isinstance(value, (list, tuple))
+    return not isinstance(value, (str, tuple))

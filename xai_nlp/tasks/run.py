@@ -1,0 +1,204 @@
+"""From a request to Explanations: encode, predict, fix the targets, attribute batch by batch, describe.
+
+This is the story of every `explain` call. A task (`tasks/explainer.py` and one file each) says how its inputs are
+encoded, how outputs are read, and which numbers of them are explained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+import transformers
+from torch import Tensor
+
+from xai_nlp._version import __version__
+from xai_nlp.core.arrays import Array
+from xai_nlp.core.batching import Batching
+from xai_nlp.core.reductions import Span
+from xai_nlp.core.registry import Method
+from xai_nlp.core.result import Explanation, Explanations, TargetSpec
+from xai_nlp.core.targets import Target
+from xai_nlp.errors import InvalidInput
+from xai_nlp.hooks.model_state import frozen_model
+from xai_nlp.hooks.offload import device_of
+from xai_nlp.models.tokenization import TokenWindow
+from xai_nlp.tasks.batch import TextSubject
+from xai_nlp.tasks.merge_windows import merge_windows
+from xai_nlp.tasks.options import Request
+from xai_nlp.tasks.token_scores import WindowAttribution, attribute_batch
+
+if TYPE_CHECKING:
+    from xai_nlp.tasks.explainer import Explainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExampleTarget:
+    """What is explained of one example: T numbers, each the mean over some of its windows."""
+
+    segments: tuple[str, ...]  # the texts that its tokens are cut from
+    windows: tuple[int, ...]  # indices of the windows
+    specs: tuple[TargetSpec, ...]  # T
+    weights: tuple[Tensor, ...]  # (T, *C) for each window
+    link: str = "logit"  # a key of core.targets.LINKS
+    outputs: Mapping[str, float]
+    answer: tuple[int, Span] | None = None  # where the explained answer stands
+    notes: Mapping[str, Any] = field(default_factory=dict)  # further entries of the explanation's `params`
+
+
+def explain(explainer: Explainer, request: Request) -> Explanations:
+    """The explanations of a request: example by example, method by method, target by target."""
+    with frozen_model(explainer.model, evaluate=True):
+        windows = explainer.encode(request)
+        outputs = predict(explainer, windows, request.options.batching)
+        targets = explainer.targets(request, windows, outputs)
+        _check_windows(request, targets)
+        by_method = [attribute(explainer, method, request, windows, targets) for method in request.methods]
+    order = [
+        (method, target, t, attributions)
+        for e, target in enumerate(targets)
+        for method, of_examples in zip(request.methods, by_method, strict=True)
+        for attributions in [of_examples[e]]
+        for t in range(len(target.specs))
+    ]
+    describe_one = partial(describe, explainer, request, [_parameters(method) for method in request.methods])
+    return Explanations.lazy(len(order), lambda i: describe_one(*order[i]))
+
+
+@torch.no_grad()
+def predict(explainer: Explainer, windows: Sequence[TokenWindow], batching: Batching) -> list[Tensor]:
+    """The model's outputs (*C) for each window, in float32 or wider."""
+    results: dict[int, Tensor] = {}
+    for group in explainer.groups(windows):
+        batch = explainer.batch([windows[i] for i in group])
+
+        def work(part: slice, batch: Any = batch) -> Tensor:
+            outputs = explainer.run(batch, {}, batch.everyone[part])
+            return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+
+        entries = batch.movable.shape[1] * explainer.width
+        for part, outputs in batching.chunks(len(group), entries, device_of(explainer.model), work):
+            results.update(zip(group[part], outputs, strict=True))
+    return [results[i] for i in range(len(windows))]
+
+
+def attribute(
+    explainer: Explainer,
+    method: Method,
+    request: Request,
+    windows: Sequence[TokenWindow],
+    targets: Sequence[ExampleTarget],
+) -> list[list[WindowAttribution]]:
+    """For each example, the scores of its windows by one method."""
+    options = request.options
+    wanted = {
+        w: (weights, target) for target in targets for w, weights in zip(target.windows, target.weights, strict=True)
+    }
+    order = list(wanted)
+    results: dict[int, WindowAttribution] = {}
+    keeps_matrices = options.attention or method.operates_on == "attention"
+    for group in explainer.groups([windows[w] for w in order], matrices=keeps_matrices):
+        members = [order[i] for i in group]
+        batch = explainer.batch([windows[w] for w in members])
+        subject = TextSubject(
+            explainer=explainer,
+            batch=batch,
+            target=Target(weights=_padded([wanted[w][0] for w in members]), unit=wanted[members[0]][1].link),
+            baseline=baseline_name(explainer, request),
+            batching=options.batching,
+            parts=options.parts,
+            layer=options.layer,
+            needs_baseline=method.needs_baseline,
+        ).subject()
+        scores = attribute_batch(method, subject, batch, options)
+        results.update({w: scores.of_window(b) for b, w in enumerate(members)})
+        if options.progress:
+            options.progress(len(results), len(order))
+    return [[results[w] for w in target.windows] for target in targets]
+
+
+def describe(
+    explainer: Explainer,
+    request: Request,
+    parameters: Sequence[Mapping[str, Any]],
+    method: Method,
+    target: ExampleTarget,
+    t: int,
+    attributions: Sequence[WindowAttribution],
+) -> Explanation:
+    """One explanation from the scores of its windows."""
+    merged = merge_windows(target.segments, [one.scores(t) for one in attributions])
+    first = attributions[0]
+    spec = target.specs[t]
+    unit = spec.unit if method.unit == "f" else ""
+    scores = merged.scores.tolist()
+    parts = first.of_batch.parts
+    layers = merged.scores[1 + len(parts) :]
+    notes = {
+        "steps_used": merged.steps,
+        "windows": len(attributions) if len(attributions) > 1 else None,
+        "layer": request.options.layer,
+        **target.notes,
+    }
+    baseline = first.of_batch.baseline or (baseline_name(explainer, request) if method.needs_baseline else "none")
+    return Explanation(
+        segments=target.segments,
+        tokens=merged.tokens,
+        offsets=merged.offsets,
+        segment=merged.segment,
+        scores=tuple(scores[0]),
+        unit=unit,
+        target=spec,
+        value=merged.value,
+        baseline_value=merged.baseline_value,
+        outputs=target.outputs,
+        method=method.name,
+        baseline=baseline,
+        complete=method.complete and (method.operates_on == "inputs" or first.window.visible_positions is None),
+        task=explainer.task.name,
+        model=explainer.name,
+        seed=getattr(method, "seed", 0),
+        params={
+            **parameters[request.methods.index(method)],
+            **{name: note for name, note in notes.items() if note is not None},
+        },
+        versions=VERSIONS,
+        answer=target.answer,
+        parts={name: tuple(part) for name, part in zip(parts, scores[1:], strict=False)},
+        layers=Array(layers) if len(layers) else None,
+        attention={} if merged.starts is None else first.attention(method, unit, t, merged.starts),
+        image=first.image(t),
+    )
+
+
+VERSIONS = {"xai_nlp": __version__, "torch": torch.__version__, "transformers": transformers.__version__}
+
+
+def baseline_name(explainer: Explainer, request: Request) -> str:
+    """The baseline of a request: pad, or zero without a pad token, if none is named."""
+    return request.options.baseline or ("zero" if explainer.pad is None else "pad")
+
+
+def _parameters(method: Method) -> Mapping[str, Any]:
+    return asdict(method)  # type: ignore[call-overload]
+
+
+def _check_windows(request: Request, targets: Sequence[ExampleTarget]) -> None:
+    """Refuse attention matrices of texts that are read in several windows, before anything is attributed."""
+    matrices = request.options.attention or any(method.operates_on == "attention" for method in request.methods)
+    if matrices and any(len(target.windows) > 1 for target in targets):
+        raise InvalidInput(
+            "a long text is read in several windows, and each has attention matrices of its own. "
+            "Shorten the text, or explain one window of it."
+        )
+
+
+def _padded(weights: Sequence[Tensor]) -> Tensor:
+    """Weights (T, *C) of several windows, the last axis filled up with zeros: (B, T, *C)."""
+    longest = max(w.shape[-1] for w in weights)
+    if all(w.shape[-1] == longest for w in weights):
+        return torch.stack(list(weights))
+    return torch.stack([torch.nn.functional.pad(w, (0, longest - w.shape[-1])) for w in weights])

@@ -1,0 +1,221 @@
+"""A method's scores of a batch, as scores of tokens, image regions, layers and attention matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xai_nlp.core.arrays import Array, AttentionAttribution
+from xai_nlp.core.image import ImageAttribution
+from xai_nlp.core.reductions import REDUCTIONS
+from xai_nlp.core.registry import Method, Scores
+from xai_nlp.core.subject import Subject
+from xai_nlp.errors import InvalidInput
+from xai_nlp.models.tokenization import TokenWindow
+from xai_nlp.tasks.batch import Batch
+from xai_nlp.tasks.image_inputs import ImageBatch
+from xai_nlp.tasks.merge_windows import WindowScores
+from xai_nlp.tasks.options import ExplainOptions
+
+Names = tuple[str, ...] | None  # None for the explanation's own tokens
+Parts = tuple[Tensor, Tensor | None]  # scores of tokens (B, T, L) and of regions (B, T, M)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BatchAttribution:
+    """The scores of B windows and T targets, on the host.
+
+    tokens: the scores first, then those of each embedding in `parts`, then the flow through each of `layers`.
+    """
+
+    batch: Batch
+    tokens: np.ndarray  # (C, B, T, L) float64
+    parts: tuple[str, ...]
+    layers: int
+    value: np.ndarray  # (B, T)
+    baseline_value: np.ndarray  # (B, T); 0 if the method has no baseline
+    steps: np.ndarray | None  # (B,)
+    regions: np.ndarray | None  # (B, T, M)
+    matrices: tuple[Tensor, ...]  # (B, T, H, Q, K) each, on the CPU
+    stacks: tuple[str, ...]  # the stack of each matrix
+    residuals: np.ndarray | None  # (B, T, matrices)
+    baseline: str  # the method's own baseline; "" for the input's
+
+    def of_window(self, index: int) -> WindowAttribution:
+        return WindowAttribution(self, index, self.batch.windows[index])
+
+
+def attribute_batch(method: Method, subject: Subject, batch: Batch, options: ExplainOptions) -> BatchAttribution:
+    """The scores of a batch by one method. Raises InvalidInput if a score is not finite."""
+    layers: list[Tensor] = []
+    if options.layers or options.attention:
+        assert subject.points is not None
+        observed = subject.points.layers if options.layers else ()
+        sweep = method.sweep(subject, observed, subject.attention if options.attention else ())
+        scores, matrices, points = sweep.inputs, sweep.attention, sweep.points
+        layers = [_joint(batch, REDUCTIONS["sum"](layer.double()))[0] for layer in sweep.layers]
+    else:
+        scores = method.attribute(subject)
+        matrices, points = (scores.tensors, scores.points) if scores.points else ((), ())
+    names: tuple[str, ...] = ()
+    if scores.sequences:
+        tokens, regions = _of_sequences(batch, scores.sequences)
+    else:
+        each, regions = _of_inputs(batch, subject, scores, method.reduction)
+        tokens = torch.stack(list(each.values())).sum(0)
+        if options.parts:
+            names, layers = tuple(each), [*each.values(), *layers]
+    assert scores.value is not None
+    value, start = scores.value, scores.baseline_value
+    stacked = _host(torch.stack([tokens, *layers]))
+    ends = [_host(value), np.zeros(tuple(value.shape)) if start is None else _host(start)]
+    on_host = None if regions is None else _host(regions)
+    if not all(np.isfinite(numbers).all() for numbers in (stacked, *ends, *([] if on_host is None else [on_host]))):
+        raise InvalidInput(
+            "the scores are not finite: the model gave NaN or infinity on this input. "
+            "Load it in float32, or check the input and the weights."
+        )
+    return BatchAttribution(
+        batch=batch,
+        tokens=stacked,
+        parts=names,
+        layers=len(layers) - len(names),
+        value=ends[0],
+        baseline_value=ends[1],
+        steps=None if scores.steps is None else scores.steps.cpu().numpy(),
+        regions=on_host,
+        matrices=tuple(matrix.detach().float().cpu() for matrix in matrices),
+        stacks=tuple(getattr(point, "stack", "self") for point in points),
+        residuals=None if scores.residuals is None else _host(scores.residuals),
+        baseline=scores.baseline,
+    )
+
+
+def _host(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().double().cpu().numpy()
+
+
+def _of_inputs(
+    batch: Batch, subject: Subject, scores: Scores, reduction: str
+) -> tuple[dict[str, Tensor], Tensor | None]:
+    """Scores of embeddings by name (B, T, L), and of the image's regions."""
+    by_name = dict(zip(subject.inputs, scores.tensors, strict=True))
+    image = by_name.pop("image", None)
+    regions = None if image is None or batch.images is None else batch.images.by_region(image.double(), reduction)
+    return {name: REDUCTIONS[reduction](tensor.double()) for name, tensor in by_name.items()}, regions
+
+
+def _of_sequences(batch: Batch, sequences: Mapping[str, Tensor]) -> Parts:
+    """Scores of a text's positions, and of an image's where it has a sequence of its own."""
+    images = batch.images
+    if images is None:
+        return next(iter(sequences.values())).double(), None
+    if "image" not in sequences and (images.positions is not None or "joint" in sequences):
+        return _joint(batch, next(iter(sequences.values())))
+    text, image = sequences.get("text"), sequences.get("image")
+    like = text if text is not None else image
+    assert like is not None
+    tokens = like.new_zeros(*like.shape[:2], batch.movable.shape[1]) if text is None else text
+    if image is None:
+        return tokens.double(), like.new_zeros(*like.shape[:2], images.count).double()
+    return tokens.double(), images.of_image(image.double(), images.alone(image.shape[-1]))
+
+
+def _joint(batch: Batch, along: Tensor) -> Parts:
+    """Scores of a sequence (B, T, S) that may hold the patches of an image."""
+    return (along.double(), None) if batch.images is None else batch.images.split(along.double())
+
+
+@dataclass(frozen=True)
+class WindowAttribution:
+    """The part of a batch's scores that belongs to one window."""
+
+    of_batch: BatchAttribution
+    index: int
+    window: TokenWindow
+
+    def scores(self, target: int) -> WindowScores:
+        """The scores of the tokens that the explanation lists."""
+        b, batch = self.index, self.of_batch
+        steps = None if batch.steps is None else int(batch.steps[b])
+        return WindowScores(
+            self.window.visible(),
+            batch.tokens[:, b, target][:, self.window.positions],
+            float(batch.value[b, target]),
+            float(batch.baseline_value[b, target]),
+            steps,
+        )
+
+    def image(self, target: int) -> ImageAttribution | None:
+        """The image with its regions' scores."""
+        image, regions = self.window.image, self.of_batch.regions
+        if image is None:
+            return None
+        return image.attribution(
+            [0.0] * len(image.regions) if regions is None else regions[self.index, target].tolist()
+        )
+
+    def attention(self, method: Method, unit: str, target: int, starts: list[int]) -> dict[str, AttentionAttribution]:
+        """The matrices that were scored, those of one stack together; tokens are merged at `starts`."""
+        members: dict[str, list[int]] = {}
+        for number, stack in enumerate(self.of_batch.stacks):
+            if stack != "vision":  # regions × regions: too many to keep
+                members.setdefault(stack, []).append(number)
+        result = {stack: self._stack(method, unit, target, stack, numbers) for stack, numbers in members.items()}
+        if self._images is not None and "self" in members and self._images.positions is not None:
+            result["image"] = self._stack(method, unit, target, "joint", members["self"])
+        length = len(self.window.positions)
+        return {stack: matrices.merged(starts, length) for stack, matrices in result.items()}
+
+    @property
+    def _images(self) -> ImageBatch | None:
+        return self.of_batch.batch.images
+
+    def _stack(
+        self, method: Method, unit: str, target: int, stack: str, numbers: Sequence[int]
+    ) -> AttentionAttribution:
+        """Matrices of one stack without padding, and names for positions that are not the explanation's tokens."""
+        whole = torch.stack([self.of_batch.matrices[n][self.index, target] for n in numbers])  # (layers, H, Q, K)
+        scores, (queries, keys) = self._named(stack, whole)
+        residuals = self.of_batch.residuals
+        return AttentionAttribution(
+            scores=Array(scores.numpy()),
+            layers=tuple(f"layer {k}" for k in range(len(numbers))),
+            method="attention_conductance" if method.operates_on == "inputs" else method.name,
+            unit="" if method.row_stochastic else unit,
+            row_stochastic=method.row_stochastic,
+            residuals=()
+            if residuals is None or residuals.shape[2] != len(self.of_batch.matrices)
+            else tuple(residuals[self.index, target, list(numbers)].tolist()),
+            queries=queries,
+            keys=keys,
+        )
+
+    def _named(self, stack: str, whole: Tensor) -> tuple[Tensor, tuple[Names, Names]]:
+        """The part of the matrices that an explanation keeps; the names of queries and keys, None for its tokens."""
+        words = self.window.positions
+        outputs = tuple(f"output {i}" for i in range(whole.shape[2]))
+        if stack == "decoder":
+            return whole, (outputs, outputs)
+        if stack == "cross":
+            return whole[..., words], (outputs, None)
+        if stack in ("joint", "image"):  # words look at regions
+            regions = self.window.image.regions.names
+            return self._by_region(whole[:, :, words], joint=stack == "joint"), (None, regions)
+        if stack == "words":  # regions look at words
+            of_regions = self._by_region(whole[..., words].transpose(2, 3), joint=False).transpose(2, 3)
+            return of_regions, (self.window.image.regions.names, None)
+        return whole[:, :, words][..., words], (None, None)
+
+    def _by_region(self, whole: Tensor, *, joint: bool) -> Tensor:
+        """Keys that are patches of the image (layers, H, Q, K) as its regions: (layers, H, Q, M)."""
+        images = self._images
+        assert images is not None
+        flat = whole.flatten(1, 2).to(images.patch_regions.device)
+        positions = images.positions if joint and images.positions else images.alone(flat.shape[-1])
+        summed = images.by_patch(flat[:, :, positions.patches], positions.patch_ids, self.index)
+        return summed.unflatten(1, whole.shape[1:3]).cpu()
