@@ -2,11 +2,11 @@
 
 import pytest
 
-from xai_nlp.core.answers import exact_match, normalised
+from xai_nlp.core.answers import exact_match, normalize_answer
 
 
 def test_case_articles_punctuation_and_spaces_do_not_count():
-    assert normalised("  The Cat's  pyjamas, a hat!") == "cats pyjamas hat"
+    assert normalize_answer("  The Cat's  pyjamas, a hat!") == "cats pyjamas hat"
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,8 @@ def test_inert_as_a_text(served, name):
 def test_inert_in_a_file_that_is_opened(served, name):
     said = SHOWN[name][:400]
     names = dict.fromkeys(("model", "method", "baseline", "unit"), said)
-    why = made(said, **names, target=label(said), outputs={said: 0.9, "no": 0.1}, versions={said: said}, params={said: said})
+    outputs = {said: 0.9, "no": 0.1}
+    why = made(said, **names, target=label(said), outputs=outputs, versions={said: said}, params={said: said})
     answer = served.client.post("api/history", content=why.to_json(), params={"name": said}, headers=JSON)
     assert answer.status_code == 201, answer.text
     id = answer.json()["id"]

@@ -149,7 +149,7 @@ class Explanation:
     def correct(self) -> bool | None:
         """Is the prediction one of `gold`? None where that is not known.
 
-        Labels are compared without case; answers as SQuAD compares them (`core.answers.normalised`).
+        Labels are compared without case; answers as SQuAD compares them (`core.answers.normalize_answer`).
         """
         if not self.gold:
             return None
@@ -225,8 +225,8 @@ class Explanation:
             segment=tuple([self.segment[i] for i in firsts]),
             scores=tuple(sums[0]),
             parts={name: tuple(part) for name, part in zip(self.parts, sums[1:], strict=True)},
-            layers=None if self.layers is None else self.layers.merged(starts, 1),
-            attention={name: stack.merged(starts, count) for name, stack in self.attention.items()},
+            layers=None if self.layers is None else self.layers.merged(firsts, 1),
+            attention={name: stack.merged(firsts, count) for name, stack in self.attention.items()},
         )
 
     # How it is saved ------------------------------------------------------------------------------------------
