@@ -60,7 +60,7 @@ def test_options_reach_the_method():
         "-",
     ]
     why = json.loads(run("explain", "sentiment", "a film", *asked).stdout)
-    assert (why["params"]["steps"], why["params"]["layer"], why["target"]) == (12, 1, "NEGATIVE")
+    assert (why["params"]["steps"], why["params"]["layer"], why["target"]["label"]) == (12, 1, "NEGATIVE")
     assert (why["baseline"], why["unit"]) == ("mask", "probability")
     several = run("explain", "sentiment", "a film", "--method", "saliency", "--method", "random", "--json", "-")
     assert [json.loads(line)["method"] for line in several.stdout.splitlines()] == ["saliency", "random"]

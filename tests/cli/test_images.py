@@ -35,11 +35,8 @@ def test_contrasts_regions_sides_and_options(image):
                "blue", "--regions", "grid:4", "--image-baseline", "blur", "--moves", "image", "-o", "steps=9",
                "--json", "-")  # fmt: skip
     why = xai_nlp.Explanation.from_json(done.stdout)
-    assert (
-        (why.target.label, why.target.contrast) == ("red", "blue")
-        and len(why.image.boxes) == 16
-        and why.shares["image"] == 1
-    )
+    assert (why.target.label, why.target.contrast) == ("red", "blue")
+    assert len(why.image.boxes) == 16 and why.shares["image"] == 1
     assert (why.params["moves"], why.params["image_baseline"]) == ("image", "blur")
 
 

@@ -62,7 +62,7 @@ def test_large_explanations_keep_their_attention(tmp_path):
     from tests.viz.samples import matrices
 
     answered(attention={"self": matrices(layers=12, heads=12)}).save(tmp_path / "qa.json")
-    assert (tmp_path / "qa.safetensors").is_file()
+    assert (tmp_path / "qa.json.safetensors").is_file()
     assert run(tmp_path, "-o", tmp_path / "r.html").exit_code == 0
     assert "How much each head carries" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
@@ -100,15 +100,15 @@ BAD = {
     "no JSON": ("POSITIVE", "cut off"),
     "truncated": (made().to_json()[:-40], "cut off"),
     "truncated lines": (made().to_json() + "\n" + made().to_json()[:50], "cut off"),
-    "not ours": ('{"name": "package"}', "format None"),
-    "a number": ("3", "format None"),
+    "not ours": ('{"name": "package"}', "format is None"),
+    "a number": ("3", "format is None"),
     "a list of numbers": ("[1, 2]", "entry 1"),
     "of the future": (explanation(format=99), "format 99"),
-    "changed by hand": (explanation(extra=1), "extra"),
-    "wrong types": (explanation(tokens=None), "not an explanation"),
+    "changed by hand": (explanation(extra=1), "unknown field 'extra'"),
+    "wrong types": (explanation(tokens=None), "`$.tokens`"),
     "wrong lengths": (explanation(scores=[1.0]), "one offset"),
-    "text for numbers": (explanation(scores=["x"] * 5), "not an explanation"),
-    "offsets that are none": (explanation(offsets=[1, 2, 3, 4, 5]), "not an explanation"),
+    "text for numbers": (explanation(scores=["x"] * 5), "`$.scores[0]`"),
+    "offsets that are none": (explanation(offsets=[1, 2, 3, 4, 5]), "`$.offsets[0]`"),
     "not text": (b"\xff\xfe\x00", "UTF-8"),
     "mixed tasks": (made().to_json() + "\n" + asked().to_json(), "one task"),
 }

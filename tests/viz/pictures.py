@@ -95,8 +95,9 @@ def asked(picture=None, *, links=True, **more):
     total = sum(scores) + sum(picture.scores)
     values = dict(
         tokens=("[CLS]", *WORDS, "[SEP]"), offsets=(*offsets, (0, 0)), segment=(SPECIAL, *[0] * len(WORDS), SPECIAL),
-        scores=scores, image=picture, target=label("red", kind="answer"), task="visual-question-answering", value=0.005 + total,
-        baseline_value=0.0, outputs={"red": 0.93, "blue": 0.04, "purple": 0.02, "green": 0.01}, model="zoo/vqa",
+        scores=scores, image=picture, target=label("red", kind="answer"), task="visual-question-answering",
+        value=0.005 + total, baseline_value=0.0, model="zoo/vqa",
+        outputs={"red": 0.93, "blue": 0.04, "purple": 0.02, "green": 0.01},
         attention={"image": looked(picture)} if links else {},
     )  # fmt: skip
     return made(QUESTION, **{**values, **more})

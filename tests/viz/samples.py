@@ -40,9 +40,9 @@ def made(text="a fine film", scores=None, *, pair=None, **more):
     scores = scores or [0.0 if s < 0 else (-1) ** i * 2.0 ** -(i % 7) for i, s in enumerate(segment)]
     values = dict(
         segments=segments, tokens=tuple(tokens), offsets=tuple(offsets), segment=tuple(segment), scores=tuple(scores),
-        unit="logit", target=label("POSITIVE"), value=1.5, baseline_value=0.5, outputs={"NEGATIVE": 0.25, "POSITIVE": 0.75},
-        method="integrated_gradients", baseline="pad", complete=True, model="zoo/sentiment",
-        params={"steps": "auto", "steps_used": 17}, versions={"xai_nlp": "0.1.0"},
+        unit="logit", target=label("POSITIVE"), value=1.5, baseline_value=0.5,
+        outputs={"NEGATIVE": 0.25, "POSITIVE": 0.75}, method="integrated_gradients", baseline="pad", complete=True,
+        model="zoo/sentiment", params={"steps": "auto", "steps_used": 17}, versions={"xai_nlp": "0.1.0"},
     )  # fmt: skip
     return Explanation(**{**values, **more})
 
@@ -65,7 +65,8 @@ def matrices(layers=2, heads=3, length=L, seed=0, **more):
 def answered(kind="start", contrast=None, answer_text="Ada Lovelace", **more):
     values = dict(
         pair=CONTEXT, tokens=TOKENS, offsets=OFFSETS, segment=SEGMENT, scores=tuple(0.1 * i for i in range(L)),
-        target=label(answer_text, contrast, kind), task="question-answering", outputs={"Ada Lovelace": 0.75, "": 0.25}, answer=(1, (0, 12)),
+        target=label(answer_text, contrast, kind), task="question-answering",
+        outputs={"Ada Lovelace": 0.75, "": 0.25}, answer=(1, (0, 12)),
         layers=Array(np.arange(2 * L).reshape(2, L) / 10), attention={"self": matrices()},
         parts={"word": (0.05,) * L, "position": tuple(0.1 * i - 0.05 for i in range(L))},
     )  # fmt: skip

@@ -26,7 +26,8 @@ def test_no_control_sequence_of_the_texts_own_gets_through(kind):
 
 @pytest.mark.parametrize("field", ["target", "model", "method", "baseline", "unit"])
 def test_names_are_harmless_too(field):
-    plain = CODES.sub("", tokens_ansi(made(**{field: "a\x1b[2Jb\x07"})))
+    evil = "a\x1b[2Jb\x07"
+    plain = CODES.sub("", tokens_ansi(made(**{field: label(evil) if field == "target" else evil})))
     assert "\x1b" not in plain
     assert "\x07" not in plain
     assert "a␛[2Jb␇" in re.sub(r"\s+", "", plain)

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from tests.viz.images import asked, boxed, photographed, segmented, written
+from tests.viz.pictures import asked, boxed, photographed, segmented, written
 from tests.viz.samples import made
 from tests.viz.test_image import small
 from xai_nlp.core.arrays import Array

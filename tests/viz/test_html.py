@@ -73,10 +73,11 @@ def test_hostile_text_is_text(kind, draw):
 @pytest.mark.parametrize("field", ["target", "method", "baseline", "model", "task", "unit"])
 def test_hostile_names_are_text_too(field):
     evil = HOSTILE["markup"]
-    read = Reader(page([made(**{field: evil}), made("other", method="x")], title=evil))
+    first = made(**{field: label(evil) if field == "target" else evil})
+    read = Reader(page([first, made("other", method="x")], title=evil))
     assert "img" not in [tag for tag, _ in read.tags]
     assert [tag for tag, _ in read.tags].count("script") == 2
-    read = Reader(page([made(target=evil, outputs={evil: 0.9, "other": 0.1}, versions={evil: "1"})]))
+    read = Reader(page([made(target=label(evil), outputs={evil: 0.9, "other": 0.1}, versions={evil: "1"})]))
     assert "img" not in [tag for tag, _ in read.tags]
     assert evil in read.text
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.viz.images import (
+from tests.viz.pictures import (
     asked,
     boxed,
     grid_boxes,
@@ -149,9 +149,8 @@ def test_faint_regions_are_said_to_be_faint():
 
 
 def test_the_page_counts_questions():
-    assert (
-        "One question, 2\u00a0explanations" in Reader(page([small(), small(target=label("blue", kind="answer"))])).text
-    )
+    both = [small(), small(target=label("blue", kind="answer"))]
+    assert "One question, 2\u00a0explanations" in Reader(page(both)).text
     assert "2\u00a0questions explained" in Reader(page([small(), asked()])).text
     assert "2\u00a0texts explained" in Reader(page([small(), made()])).text
 
@@ -348,7 +347,7 @@ def test_no_inline_style_no_handler_no_id_and_only_data_images(kind, draw):
 def test_hostile_questions_are_text(kind):
     text = HOSTILE[kind]
     why = replace(
-        made(text, task="visual-question-answering", target=text[:50], outputs={text[:50]: 0.9, "b": 0.1}),
+        made(text, task="visual-question-answering", target=label(text[:50]), outputs={text[:50]: 0.9, "b": 0.1}),
         image=small().image,
     )
     read = Reader(page([why]))
@@ -369,7 +368,7 @@ def test_the_image_is_told_by_its_first_bytes():
         picture = gridded(image, 2, 2, (0.5, 0.5), kind=kind)
         head, _, data = source(picture).partition(",")
         assert head == f"data:image/{name};base64"
-        assert base64.b64decode(data) == picture.image
+        assert base64.b64decode(data) == picture.data
 
 
 def test_what_can_be_read_without_a_script():

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.viz.images import asked, boxed, photographed, segmented
+from tests.viz.pictures import asked, boxed, photographed, segmented
 from tests.viz.test_browser import fits
 from tests.viz.test_image import small
 from xai_nlp.viz.html import fragment, page

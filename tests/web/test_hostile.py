@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tests.viz.samples import HOSTILE, made
+from tests.viz.samples import HOSTILE, label, made
 from tests.web.conftest import running
 from tests.web.test_exports import REFUSED
 from tests.web.test_model_registry import png
@@ -191,8 +191,9 @@ def test_inert_as_a_text(served, name):
 @pytest.mark.parametrize("name", SHOWN)
 def test_inert_in_a_file_that_is_opened(served, name):
     said = SHOWN[name][:400]
-    names = dict.fromkeys(("target", "model", "method", "baseline", "unit"), said)
-    why = made(said, **names, outputs={said: 0.9, "no": 0.1}, versions={said: said}, params={said: said})
+    names = dict.fromkeys(("model", "method", "baseline", "unit"), said)
+    outputs = {said: 0.9, "no": 0.1}
+    why = made(said, **names, target=label(said), outputs=outputs, versions={said: said}, params={said: said})
     answer = served.client.post("api/history", content=why.to_json(), params={"name": said}, headers=JSON)
     assert answer.status_code == 201, answer.text
     id = answer.json()["id"]

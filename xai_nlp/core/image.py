@@ -16,12 +16,12 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom
 class ImageAttribution:
     """An image whose regions have one signed score each, in the unit of the explanation it belongs to.
 
-    boxes: where each region is, in pixels of the image as it was given; regions may overlap.
+    boxes: where each region is, in pixels of the image before it was scaled; regions may overlap.
     shapes: where regions are no boxes, the region of each cell of a raster over the image, −1 for none.
     """
 
     data: bytes  # PNG or JPEG, made small enough to show
-    size: tuple[int, int]  # width and height as it was given, in pixels
+    size: tuple[int, int]  # width and height before it was scaled, in pixels
     boxes: tuple[Box, ...]  # M of them
     scores: tuple[float, ...]  # M numbers, signed
     grid: tuple[int, int] | None = None  # rows and columns, where the regions are a grid in reading order

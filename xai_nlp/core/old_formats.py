@@ -70,10 +70,10 @@ def _target(old: OldExplanation) -> dict[str, Any]:
 
 def _answer_in_context(old: OldExplanation) -> dict[str, Any]:
     """Start, end or span of an answer, which stands in the context; "" is no answer."""
-    found = _QUESTION_ANSWERING.fullmatch(old.target)
-    if found is None:
+    match = _QUESTION_ANSWERING.fullmatch(old.target)
+    if match is None:
         return {"kind": "label", "label": old.target}
-    kind, label, contrast = found.groups()
+    kind, label, contrast = match.groups()
     text = ""
     if old.answer is not None and 0 <= old.answer[0] < len(old.segments):
         text = old.segments[old.answer[0]][slice(*old.answer[1])]

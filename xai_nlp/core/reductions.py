@@ -42,11 +42,11 @@ def word_spans(text: str) -> list[Span]:
 
 def _letters(text: str) -> str:
     """The text with marks that belong to a letter (Devanagari vowels, accents) as letters, which they are in a word."""
-    found: list[str] = []
+    letters: list[str] = []
     for c in text:
-        marks = unicodedata.category(c)[0] == "M" and bool(found) and found[-1].isalpha()
-        found.append("x" if marks else c)
-    return "".join(found)
+        marks = unicodedata.category(c)[0] == "M" and bool(letters) and letters[-1].isalpha()
+        letters.append("x" if marks else c)
+    return "".join(letters)
 
 
 def assign(offsets: Sequence[Span], spans: Sequence[Span]) -> np.ndarray:

@@ -64,7 +64,7 @@ class Explanation:
     A token knows its text by `segment` (an index into `segments`, −1 for special tokens) and `offsets` (characters).
     """
 
-    segments: tuple[str, ...]  # the text, or the two texts of a pair, as given
+    segments: tuple[str, ...]  # the text, or the two texts of a pair
     tokens: tuple[str, ...]  # L of them, as they read: cut from the text; special ones as "[CLS]"
     offsets: tuple[Span, ...]  # L of (start, end), in characters of the token's segment
     segment: tuple[int, ...]  # L indices into `segments`; SPECIAL for special tokens
@@ -80,7 +80,7 @@ class Explanation:
     task: str = "text-classification"
     model: str = ""
     seed: int = 0
-    params: Mapping[str, Any] = field(default_factory=dict)  # options asked for, and steps used
+    params: Mapping[str, Any] = field(default_factory=dict)  # the options, and the steps used
     versions: Mapping[str, str] = field(default_factory=dict)
     answer: tuple[int, Span] | None = None  # where the answer explained stands: its segment, and characters there
     gold: tuple[str, ...] = ()  # the right labels or answers; () where they are not known, ("",) for no answer
@@ -149,7 +149,7 @@ class Explanation:
     def correct(self) -> bool | None:
         """Is the prediction one of `gold`? None where that is not known.
 
-        Labels are compared without case; answers as SQuAD compares them (`core.answers.normalised`).
+        Labels are compared without case; answers as SQuAD compares them (`core.answers.normalize_answer`).
         """
         if not self.gold:
             return None
@@ -225,8 +225,8 @@ class Explanation:
             segment=tuple([self.segment[i] for i in firsts]),
             scores=tuple(sums[0]),
             parts={name: tuple(part) for name, part in zip(self.parts, sums[1:], strict=True)},
-            layers=None if self.layers is None else self.layers.merged(starts, 1),
-            attention={name: stack.merged(starts, count) for name, stack in self.attention.items()},
+            layers=None if self.layers is None else self.layers.merged(firsts, 1),
+            attention={name: stack.merged(firsts, count) for name, stack in self.attention.items()},
         )
 
     # How it is saved ------------------------------------------------------------------------------------------
@@ -374,7 +374,7 @@ class Explanations(Sequence[Explanation]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence) or isinstance(other, (str, bytes)):
             return NotImplemented
-        return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other, strict=True))
+        return len(self) == len(other) and all(one == another for one, another in zip(self, other, strict=True))
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -54,7 +54,10 @@ def to_data(value: Any, names: Mapping[int, str] | None = None, file: str = "") 
             return StoredArray(shape=part.shape, float32=part.bytes())
         if isinstance(part, Mapping):
             return dict(part)
-        raise NotImplementedError
+        for kind in (str, int, float):  # their subclasses, such as a version or a NumPy number
+            if isinstance(part, kind):
+                return kind(part)
+        raise TypeError(f"{type(part).__name__} is none of text, number, list and mapping")
 
     try:
         return {"format": FORMAT, **msgspec.to_builtins(value, enc_hook=plain, str_keys=True)}

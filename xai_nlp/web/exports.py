@@ -40,18 +40,18 @@ def to_png(why: Explanations) -> bytes:
     from PIL import Image
 
     with tempfile.TemporaryDirectory() as folder, _drawing:
-        drawn = []
+        pictures = []
         for number, item in enumerate(why):
             save_tokens(item, file := Path(folder) / f"{number}.png")
             with Image.open(file) as opened:
-                drawn.append(opened.convert("RGB"))
-    whole = Image.new("RGB", (max(one.width for one in drawn), sum(one.height for one in drawn)), "white")
+                pictures.append(opened.convert("RGB"))
+    column = Image.new("RGB", (max(one.width for one in pictures), sum(one.height for one in pictures)), "white")
     top = 0
-    for one in drawn:
-        whole.paste(one, (0, top))
+    for one in pictures:
+        column.paste(one, (0, top))
         top += one.height
     written = io.BytesIO()
-    whole.save(written, "PNG")
+    column.save(written, "PNG")
     return written.getvalue()
 
 
