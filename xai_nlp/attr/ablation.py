@@ -13,18 +13,18 @@ import torch
 from torch import Tensor
 
 from xai_nlp.attr.base import PerturbationAttribution
-from xai_nlp.attr.forward import (
+from xai_nlp.core.batching import Batching, progress_bar
+from xai_nlp.core.features import NO_FEATURE, FeatureMask, Features
+from xai_nlp.core.forward import (
     Baselines,
     CaptumAssertion,
     Forward,
     NotRowwise,
     TensorOrTuple,
     as_tuple,
+    baseline_tensors,
     select,
-    tensorized,
 )
-from xai_nlp.core.batching import Batching, progress_bar
-from xai_nlp.core.features import NO_FEATURE, FeatureMask, Features
 from xai_nlp.core.problem import Problem, Tensors
 
 Score = Callable[[Problem], Tensors]  # (B, T, *S) each, or broadcastable
@@ -131,7 +131,7 @@ class Sweeping(PerturbationAttribution):
         x = forward.inputs
         given = () if baselines is None else as_tuple(baselines)
         wide = tuple(t.expand_as(own) if fits(t, own) else t for t, own in zip(given, x, strict=False))
-        x0 = tensorized(x, wide if len(given) == len(x) else baselines)
+        x0 = baseline_tensors(x, wide if len(given) == len(x) else baselines)
         limit = limit_of(per_eval, forward.examples)
         with progress_bar(self.get_name()) if show_progress else nullcontext() as progress:
             if len({len(t) for t in x}) == 1 and len(x[0]):

@@ -8,22 +8,16 @@ from typing import Any, TypedDict
 import torch
 from torch import Tensor, nn
 
-from xai_nlp.attr.forward import (
+from xai_nlp.attr.problems import Layers, Selector, at_inputs, at_layers, at_neuron, layer_points, site_tensors
+from xai_nlp.core.forward import (
     Baselines,
     CaptumAssertion,
     Forward,
-    Layers,
-    Selector,
     TargetType,
     TensorOrTuple,
     UnknownChoice,
     as_tuple,
-    at_inputs,
-    at_layers,
-    at_neuron,
-    site_tensors,
-    sites_of,
-    tensorized,
+    baseline_tensors,
 )
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.registry import Method
@@ -121,8 +115,8 @@ class GradientAttribution(Attribution):
     def _of_inputs(
         self, method: Method, forward: Forward, baselines: Baselines = None, rows: int | None = None
     ) -> TensorOrTuple:
-        with forward.lent():
-            return forward.shaped(squeezed(method.scores(at_inputs(forward, baselines, rows=rows)).tensors))
+        with forward.frozen():
+            return forward.like_inputs(squeezed(method.scores(at_inputs(forward, baselines, rows=rows)).tensors))
 
     def compute_convergence_delta(
         self,
@@ -133,11 +127,11 @@ class GradientAttribution(Attribution):
         additional_forward_args: object | None = None,
     ) -> Tensor:
         """Σ scores − (f(x) − f(x₀)) for each example: (B,). Zero for a perfect integral."""
-        forward = Forward.of(self.forward_func, end_point, additional_forward_args, target)
-        with torch.no_grad(), forward.lent():
+        forward = Forward.bind(self.forward_func, end_point, additional_forward_args, target)
+        with torch.no_grad(), forward.frozen():
             ends = [
                 forward.value(z, forward.everyone).sum(1)
-                for z in (forward.inputs, tensorized(forward.inputs, start_point))
+                for z in (forward.inputs, baseline_tensors(forward.inputs, start_point))
             ]
         for scores in as_tuple(attributions):
             if len(scores) != forward.examples:
@@ -188,7 +182,7 @@ class InternalAttribution(Attribution):
 
     def __init__(self, forward_func: Callable[..., Any], layer: Layers, device_ids: list[int] | None = None) -> None:
         super().__init__(forward_func)
-        sites_of(layer)
+        layer_points(layer)
         self.layer = layer
         self.device_ids = device_ids  # kept for Captum's signature; hooks follow their module's own device
 
@@ -221,8 +215,8 @@ class LayerAttribution(InternalAttribution, GradientAttribution):
         moving: bool = False,
     ) -> Any:
         """Scores at the layer while the inputs move, or stay; `moving`: while the layer's own tensors do."""
-        sites = sites_of(self.layer, layer_input=layer_input)
-        with forward.lent():
+        sites = layer_points(self.layer, layer_input=layer_input)
+        with forward.frozen():
             if moving:
                 problem, counts = at_layers(forward, baselines, sites, rows)
             else:
@@ -261,9 +255,9 @@ class NeuronAttribution(InternalAttribution):
         *,
         through: bool = False,
     ) -> TensorOrTuple:
-        with forward.lent():
+        with forward.frozen():
             problem = self._problem(forward, selector, neuron_input, baselines, rows, through=through)
-            return forward.shaped(squeezed(method.scores(problem).tensors))
+            return forward.like_inputs(squeezed(method.scores(problem).tensors))
 
     def _problem(
         self,
@@ -275,5 +269,5 @@ class NeuronAttribution(InternalAttribution):
         *,
         through: bool = False,
     ) -> Problem:
-        (site,) = sites_of(self.layer, layer_input=neuron_input)
+        (site,) = layer_points(self.layer, layer_input=neuron_input)
         return at_neuron(forward, baselines, site, selector, through=through, rows=rows)

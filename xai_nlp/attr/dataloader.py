@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from xai_nlp.attr.base import Attribution
-from xai_nlp.attr.forward import Baselines, CaptumAssertion, TensorOrTuple, as_tuple
 from xai_nlp.attr.perturbation import FeatureAblation
 from xai_nlp.core.batching import Batching, progress_bar
 from xai_nlp.core.features import FeatureMask
+from xai_nlp.core.forward import Baselines, CaptumAssertion, TensorOrTuple, as_tuple
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.methods.perturbation import OcclusionMethod as Leave
 

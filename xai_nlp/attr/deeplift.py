@@ -28,19 +28,17 @@ from xai_nlp.attr.base import (
     module,
     squeezed,
 )
-from xai_nlp.attr.forward import (
+from xai_nlp.attr.problems import Selector, at_inputs, layer_points
+from xai_nlp.core.batching import Batching
+from xai_nlp.core.forward import (
+    BaselineDistribution,
     Baselines,
     CaptumAssertion,
-    Distribution,
     Forward,
-    Selector,
     TargetType,
     TensorOrTuple,
-    at_inputs,
-    drawn_for,
-    sites_of,
+    baseline_distribution,
 )
-from xai_nlp.core.batching import Batching
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.methods import propagation
 
@@ -49,7 +47,7 @@ Custom: TypeAlias = Callable[..., tuple[Tensor, ...]] | None
 
 def _distributed(problem: Problem, baselines: Any, inputs: Any) -> tuple[Problem, int]:
     """Each input paired with each baseline of a distribution, as examples of their own; also how many baselines."""
-    drawn = drawn_for(inputs, baselines)
+    drawn = baseline_distribution(inputs, baselines)
     if len(drawn) != len(problem.x) or not all(isinstance(b, Tensor) and b.ndim and len(b) > 1 for b in drawn):
         raise CaptumAssertion(
             "a distribution of baselines is a tensor of several rows for each input; "
@@ -77,7 +75,7 @@ class _Lifting(GradientAttribution):
     """What the six classes share: DeepLIFT of any problem, from one baseline or from each of several."""
 
     eps: float = 1e-10
-    _several = False  # do baselines come as a `Distribution`?
+    _several = False  # do baselines come as a `BaselineDistribution`?
 
     def _lifted(
         self,
@@ -125,10 +123,10 @@ class DeepLift(_Lifting, ModelAttribution):
         return_convergence_delta: bool = False,
         custom_attribution_func: Custom = None,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        with forward.lent():
+        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
+        with forward.frozen():
             tensors, delta = self._lifted(partial(at_inputs, forward), inputs, baselines, custom_attribution_func)
-        return (forward.shaped(tensors), delta) if return_convergence_delta else forward.shaped(tensors)
+        return (forward.like_inputs(tensors), delta) if return_convergence_delta else forward.like_inputs(tensors)
 
 
 class DeepLiftShap(DeepLift):
@@ -142,7 +140,7 @@ class DeepLiftShap(DeepLift):
     def attribute(  # type: ignore[override]
         self,
         inputs: TensorOrTuple,
-        baselines: Distribution,
+        baselines: BaselineDistribution,
         target: TargetType = None,
         additional_forward_args: object | None = None,
         return_convergence_delta: bool = False,
@@ -171,9 +169,9 @@ class LayerDeepLift(LayerAttribution, DeepLift):
         grad_kwargs: dict[str, Any] | None = None,
     ) -> Any:
         check_grad_kwargs(grad_kwargs)
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        bind = partial(at_inputs, forward, sites=sites_of(self.layer, layer_input=attribute_to_layer_input))
-        with forward.lent():
+        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
+        bind = partial(at_inputs, forward, sites=layer_points(self.layer, layer_input=attribute_to_layer_input))
+        with forward.frozen():
             tensors, delta = self._lifted(bind, forward.inputs, baselines, custom_attribution_func)
         shaped = like_layers(tensors, [len(tensors)], self.layer)
         return (shaped, delta) if return_convergence_delta else shaped
@@ -185,7 +183,7 @@ class LayerDeepLiftShap(LayerDeepLift, DeepLiftShap):
     def attribute(  # type: ignore[override]
         self,
         inputs: TensorOrTuple,
-        baselines: Distribution,
+        baselines: BaselineDistribution,
         target: TargetType = None,
         additional_forward_args: object | None = None,
         return_convergence_delta: bool = False,
@@ -212,10 +210,10 @@ class NeuronDeepLift(NeuronAttribution, _Lifting):
         attribute_to_neuron_input: bool = False,
         custom_attribution_func: Custom = None,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args)
+        forward = Forward.bind(self.forward_func, inputs, additional_forward_args)
         bind = partial(self._problem, forward, neuron_selector, attribute_to_neuron_input)
-        with forward.lent():
-            return forward.shaped(self._lifted(bind, inputs, baselines, custom_attribution_func)[0])
+        with forward.frozen():
+            return forward.like_inputs(self._lifted(bind, inputs, baselines, custom_attribution_func)[0])
 
 
 class NeuronDeepLiftShap(NeuronDeepLift):
@@ -227,7 +225,7 @@ class NeuronDeepLiftShap(NeuronDeepLift):
         self,
         inputs: TensorOrTuple,
         neuron_selector: Selector,
-        baselines: Distribution,
+        baselines: BaselineDistribution,
         additional_forward_args: object | None = None,
         attribute_to_neuron_input: bool = False,
         custom_attribution_func: Custom = None,

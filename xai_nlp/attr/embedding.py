@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xai_nlp.attr.forward import CaptumAssertion
+from xai_nlp.core.forward import CaptumAssertion
 
 
 class InterpretableEmbeddingBase(nn.Module):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from xai_nlp.attr.forward import CaptumAssertion
+from xai_nlp.core.forward import CaptumAssertion
 
 if TYPE_CHECKING:
     from PIL.Image import Image

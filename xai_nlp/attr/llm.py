@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from xai_nlp.attr.base import Attribution, InternalAttribution
-from xai_nlp.attr.forward import CaptumAssertion, UnknownChoice
 from xai_nlp.attr.interpretable import ImageMaskInput, InterpretableInput, TextTemplateInput, TextTokenInput
 from xai_nlp.attr.layers import LayerGradientXActivation, LayerIntegratedGradients
 from xai_nlp.attr.llm_result import LLMAttributionResult
@@ -25,6 +24,7 @@ from xai_nlp.attr.noise import LayerGradientShap
 from xai_nlp.attr.perturbation import FeatureAblation, ShapleyValues, ShapleyValueSampling
 from xai_nlp.attr.surrogate import KernelShap, Lime
 from xai_nlp.core.batching import Batching
+from xai_nlp.core.forward import CaptumAssertion, UnknownChoice
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of

@@ -15,7 +15,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from xai_nlp.attr.base import LayerAttribution, ModelAttribution, like_layers, squeezed
-from xai_nlp.attr.forward import Forward, Layers, TargetType, TensorOrTuple, as_tuple, at_inputs, sites_of
+from xai_nlp.attr.problems import Layers, at_inputs, layer_points
+from xai_nlp.core.forward import Forward, TargetType, TensorOrTuple, as_tuple
 from xai_nlp.core.problem import Tensors
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.scope import ModulePoint
@@ -66,9 +67,9 @@ class LRP(ModelAttribution):
         return_convergence_delta: bool = False,
         verbose: bool = False,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
+        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
         tensors, output = self._relevance(forward, (), verbose)
-        shaped = forward.shaped(tensors)
+        shaped = forward.like_inputs(tensors)
         return (shaped, self.compute_convergence_delta(shaped, output)) if return_convergence_delta else shaped
 
     def _relevance(self, forward: Forward, sites: Sequence[ModulePoint], verbose: bool) -> tuple[Tensors, Tensor]:
@@ -80,7 +81,7 @@ class LRP(ModelAttribution):
             for module in leaves:
                 print(f"{module}: {rules.get(module, 'the usual rule')}")
         problem = relevant(at_inputs(forward, None, sites=sites), "absorb" if known else "share", of_module=rules)
-        with forward.lent():
+        with forward.frozen():
             found = InputXGradientMethod().scores(problem)
         assert found.value is not None
         return squeezed(found.tensors), found.value
@@ -116,8 +117,8 @@ class LayerLRP(LayerAttribution, LRP):
         attribute_to_layer_input: bool = False,
         verbose: bool = False,
     ) -> Any:
-        sites = sites_of(self.layer, layer_input=attribute_to_layer_input)
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
+        sites = layer_points(self.layer, layer_input=attribute_to_layer_input)
+        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
         tensors, output = self._relevance(forward, sites, verbose)
         shaped = like_layers(tensors, self._counts(forward, sites, len(tensors)), self.layer)
         if not return_convergence_delta:

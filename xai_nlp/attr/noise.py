@@ -22,17 +22,17 @@ from xai_nlp.attr.base import (
     LayerAttribution,
     NeuronAttribution,
 )
-from xai_nlp.attr.forward import (
+from xai_nlp.attr.problems import Selector
+from xai_nlp.core.forward import (
+    BaselineDistribution,
     Baselines,
     CaptumAssertion,
-    Distribution,
     Forward,
-    Selector,
     TargetType,
     TensorOrTuple,
     UnknownChoice,
     as_tuple,
-    drawn_for,
+    baseline_distribution,
 )
 from xai_nlp.core.problem import Tensors
 from xai_nlp.methods.noise import SMOOTHINGS, GradientOnTheWay, Moments
@@ -51,7 +51,7 @@ def _smoothed(
     with_delta: bool,
 ) -> Any:
     """Scores of noisy copies of the inputs, `together` of each example at once, made one; deltas of all copies."""
-    given = Forward.of(attribute, inputs).inputs
+    given = Forward.bind(attribute, inputs).inputs
     if smoothing not in SMOOTHINGS:
         raise UnknownChoice("noise tunnel type", smoothing, SMOOTHINGS)
     together = min(together or samples, samples)
@@ -167,7 +167,7 @@ class _Expected(GradientAttribution):
         self,
         scores: Callable[[GradientOnTheWay, Forward, Baselines], Any],
         inputs: TensorOrTuple,
-        baselines: Distribution,
+        baselines: BaselineDistribution,
         samples: int,
         stdevs: float | tuple[float, ...],
         target: TargetType = None,
@@ -175,7 +175,7 @@ class _Expected(GradientAttribution):
         with_delta: bool = False,
     ) -> Any:
         """`scores` gives those of one sample of each example."""
-        given = drawn_for(inputs, baselines)
+        given = baseline_distribution(inputs, baselines)
         if not isinstance(given[0], Tensor):
             raise CaptumAssertion(
                 f"baselines are tensors to draw from, or a function that gives some; got {baselines!r}."
@@ -184,7 +184,7 @@ class _Expected(GradientAttribution):
         def sample(
             inputs: TensorOrTuple, baselines: Baselines, target: TargetType, additional_forward_args: Any
         ) -> Any:
-            forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
+            forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
             where = torch.from_numpy(np.random.uniform(size=forward.examples)).to(forward.inputs[0].device)
             how = GradientOnTheWay(where=where, multiply=self.multiplies_by_inputs)
             return self._with_delta(with_delta, scores(how, forward, baselines), forward, baselines)
@@ -206,7 +206,7 @@ class GradientShap(_Expected, Contributions):
     def attribute(
         self,
         inputs: TensorOrTuple,
-        baselines: Distribution,
+        baselines: BaselineDistribution,
         n_samples: int = 5,
         stdevs: float | tuple[float, ...] = 0.0,
         target: TargetType = None,
@@ -223,7 +223,7 @@ class LayerGradientShap(InternalContributions, LayerAttribution, _Expected):
     def attribute(
         self,
         inputs: TensorOrTuple,
-        baselines: Distribution,
+        baselines: BaselineDistribution,
         n_samples: int = 5,
         stdevs: float | tuple[float, ...] = 0.0,
         target: TargetType = None,
@@ -248,7 +248,7 @@ class NeuronGradientShap(InternalContributions, NeuronAttribution, _Expected):
         self,
         inputs: TensorOrTuple,
         neuron_selector: Selector,
-        baselines: Distribution,
+        baselines: BaselineDistribution,
         n_samples: int = 5,
         stdevs: float = 0.0,
         additional_forward_args: object | None = None,

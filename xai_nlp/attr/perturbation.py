@@ -16,23 +16,12 @@ from torch import Tensor
 
 from xai_nlp.attr.ablation import DenseMask, Sweeping, largest, limit_of, masks_of, shape_of
 from xai_nlp.attr.base import LayerAttribution, NeuronAttribution, PerturbationAttribution
-from xai_nlp.attr.forward import (
-    Baselines,
-    CaptumAssertion,
-    Forward,
-    Layers,
-    Selector,
-    TargetType,
-    TensorOrTuple,
-    prefix_of,
-    site_tensors,
-    sites_of,
-)
+from xai_nlp.attr.problems import Selector, from_layer
 from xai_nlp.core.coalitions import from_coalitions
 from xai_nlp.core.features import NO_FEATURE, FeatureMask, Features, SlidingWindows
+from xai_nlp.core.forward import Baselines, CaptumAssertion, Forward, TargetType, TensorOrTuple
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.replace import replaced, skipped
 from xai_nlp.methods.perturbation import OcclusionMethod as Leave
 from xai_nlp.methods.shapley import MOST, in_turn, of_subsets, of_turns, subsets
 
@@ -70,10 +59,10 @@ class FeatureAblation(Sweeping):
         show_progress: bool = False,
         **kwargs: Any,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target, of_batch=True)
-        with forward.lent():
+        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target, batch_output=True)
+        with forward.frozen():
             scores = self._ablated(forward, baselines, feature_mask, perturbations_per_eval, show_progress)
-        return forward.shaped(scores)
+        return forward.like_inputs(scores)
 
     def attribute_future(self, *args: Any, **kwargs: Any) -> Any:
         return self._promised(*args, **kwargs)
@@ -116,7 +105,7 @@ class Occlusion(FeatureAblation):
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
+        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
         x = forward.inputs
         given: Any = sliding_window_shapes
         windows = (given,) if isinstance(given[0], int) else tuple(given)
@@ -137,9 +126,9 @@ class Occlusion(FeatureAblation):
             features(False)
         except InvalidInput as error:
             raise CaptumAssertion(str(error)) from None
-        with forward.lent():
+        with forward.frozen():
             scores = self._run_ablation(left_out, forward, baselines, features, perturbations_per_eval, show_progress)
-        return forward.shaped(scores)
+        return forward.like_inputs(scores)
 
     attribute_future = PerturbationAttribution.attribute_future
 
@@ -215,7 +204,7 @@ class ShapleyValueSampling(Sweeping):
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target, of_batch=True)
+        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target, batch_output=True)
         masks = masks_of(forward.inputs, feature_mask)
         if n_samples < 1:
             raise CaptumAssertion(f"n_samples must be at least 1; got {n_samples}.")
@@ -232,10 +221,10 @@ class ShapleyValueSampling(Sweeping):
         def score(problem: Problem) -> Tensors:
             return from_coalitions(problem, *ask).tensors
 
-        with forward.lent():
+        with forward.frozen():
             scores = self._masked(score, forward, *how, of=of)
             shape = shape_of(forward)
-        return forward.shaped([s.reshape(*shape, *s.shape[1:]) for s in scores])
+        return forward.like_inputs([s.reshape(*shape, *s.shape[1:]) for s in scores])
 
 
 def every_subset(m: int) -> Tensor:
@@ -257,7 +246,7 @@ class ShapleyValues(ShapleyValueSampling):
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target, of_batch=True)
+        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target, batch_output=True)
         masks = masks_of(forward.inputs, feature_mask)
 
         ask = (every_subset, of_subsets)
@@ -267,22 +256,6 @@ class ShapleyValues(ShapleyValueSampling):
 
 
 # At a layer, or of a neuron. ----------------------------------------------------------------------------------------
-
-
-def reentered(forward: Forward, layer: Layers, *, layer_input: bool = False) -> Forward:
-    """The same function of what passes at the layer; its own inputs follow along."""
-    sites = sites_of(layer, layer_input=layer_input)
-    (tensors,) = site_tensors(forward, forward.inputs, sites)
-    passed = prefix_of(forward, sites)
-
-    def from_layer(*args: Any) -> Any:
-        instead = [t.clone() for t in args[: len(tensors)]]  # what comes next may change them in place
-        owner, *rest = args[len(tensors) :]
-        with skipped(passed, owner, forward.examples), replaced([(sites[0], instead)]):
-            return forward.func(*rest)
-
-    extra = (forward.everyone, *forward.inputs, *forward.extra)
-    return Forward(from_layer, tensors, extra, forward.target, len(tensors) > 1)
 
 
 class LayerFeatureAblation(LayerAttribution, FeatureAblation):
@@ -298,11 +271,11 @@ class LayerFeatureAblation(LayerAttribution, FeatureAblation):
         attribute_to_layer_input: bool = False,
         perturbations_per_eval: int = 1,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        with forward.lent():
-            inside = reentered(forward, self.layer, layer_input=attribute_to_layer_input)
+        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
+        with forward.frozen():
+            inside = from_layer(forward, self.layer, layer_input=attribute_to_layer_input)
             scores = self._ablated(inside, layer_baselines, layer_mask, perturbations_per_eval)
-        return inside.shaped(scores)
+        return inside.like_inputs(scores)
 
     attribute_future = PerturbationAttribution.attribute_future
 
@@ -318,11 +291,11 @@ class LayerFeaturePermutation(LayerAttribution, FeaturePermutation):
         layer_mask: TensorOrTuple | None = None,
         perturbations_per_eval: int = 1,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        with forward.lent():
-            inside = reentered(forward, self.layer)
+        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
+        with forward.frozen():
+            inside = from_layer(forward, self.layer)
             scores = self._ablated(inside, None, layer_mask, perturbations_per_eval)
-        return inside.shaped(scores)
+        return inside.like_inputs(scores)
 
     attribute_future = PerturbationAttribution.attribute_future
 
@@ -340,11 +313,11 @@ class NeuronFeatureAblation(NeuronAttribution, PerturbationAttribution):
         attribute_to_neuron_input: bool = False,
         perturbations_per_eval: int = 1,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args)
+        forward = Forward.bind(self.forward_func, inputs, additional_forward_args)
         limit = limit_of(perturbations_per_eval, forward.examples)
         features = FeatureMask.of(masks_of(forward.inputs, feature_mask))
-        with forward.lent():
+        with forward.frozen():
             problem = self._problem(forward, neuron_selector, attribute_to_neuron_input, baselines, limit)
             found = left_out(replace(problem, features=features))
         scores = tuple(s[:, 0].expand_as(x) for s, x in zip(found, forward.inputs, strict=True))
-        return forward.shaped(scores)
+        return forward.like_inputs(scores)

@@ -20,7 +20,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from xai_nlp.attr.ablation import DenseMask, as_one, limit_of, masks_of, targeted
 from xai_nlp.attr.base import PerturbationAttribution
-from xai_nlp.attr.forward import (
+from xai_nlp.core.batching import Batching, progress_bar
+from xai_nlp.core.coalitions import masked
+from xai_nlp.core.forward import (
     Baselines,
     CaptumAssertion,
     Forward,
@@ -28,10 +30,8 @@ from xai_nlp.attr.forward import (
     TargetType,
     TensorOrTuple,
     as_tuple,
-    tensorized,
+    baseline_tensors,
 )
-from xai_nlp.core.batching import Batching, progress_bar
-from xai_nlp.core.coalitions import masked
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.methods.surrogate import coefficients
 
@@ -153,7 +153,7 @@ class LimeBase(PerturbationAttribution):
         show_progress: bool = False,
         **kwargs: Any,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
+        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
         drawn = self._drawn(inputs, n_samples, kwargs)
 
         def look(problem: Problem, whole: bool, part: slice) -> Survey:
@@ -165,7 +165,7 @@ class LimeBase(PerturbationAttribution):
             return torch.cat([known for known, _ in pairs]), values, in_one(weights, z[0])
 
         how = (perturbations_per_eval, show_progress)
-        with torch.no_grad(), forward.lent():
+        with torch.no_grad(), forward.frozen():
             return self._fitted(*self._surveyed(look, len(drawn), forward, forward.inputs, forward.examples > 1, *how))
 
     def _drawn(self, inputs: TensorOrTuple, count: int, kwargs: dict[str, Any]) -> list[Any]:
@@ -194,7 +194,7 @@ class LimeBase(PerturbationAttribution):
         def run(problem: Problem, whole: bool) -> Survey:
             parts = [found for _, found in problem.chunks(count, partial(look, problem, whole))]
             known, values, weights = map(torch.cat, zip(*parts, strict=True))
-            return known.float(), forward.single(values)[:, 0].float(), weights.float()
+            return known.float(), forward.one_number(values)[:, 0].float(), weights.float()
 
         with progress_bar(self.get_name()) if show_progress else nullcontext() as progress:
             if not whole:
@@ -243,10 +243,10 @@ class Lime(LimeBase):
         return_input_shape: bool = True,
         show_progress: bool = False,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        x0, masks = tensorized(forward.inputs, baselines), masks_of(forward.inputs, feature_mask)
+        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
+        x0, masks = baseline_tensors(forward.inputs, baselines), masks_of(forward.inputs, feature_mask)
         features = DenseMask.of([mask - min(int(m.min()) for m in masks) for mask in masks])
-        with torch.no_grad(), forward.lent():
+        with torch.no_grad(), forward.frozen():
             whole = one_for_all(forward)
             fitted = []
             for e in range(1 if whole else forward.examples):
@@ -254,7 +254,7 @@ class Lime(LimeBase):
                     tuple(t if whole or len(t) == 1 else t[e : e + 1] for t in tensors)
                     for tensors in (forward.inputs, x0, features.ids)
                 )
-                example = Example(e, x, start, ids, features.count, forward.shaped)
+                example = Example(e, x, start, ids, features.count, forward.like_inputs)
                 drawn = torch.cat(self._drawn(example.inputs, n_samples, example.context)).bool().to(x0[0].device)
                 distinct, where = drawn.unique(dim=0, return_inverse=True)  # a sample drawn twice is evaluated once
                 look = partial(self._look, example, features, distinct)
@@ -266,7 +266,7 @@ class Lime(LimeBase):
         coefs = torch.stack([c.flatten() for c in fitted])[:, None].to(x0[0].device)
         to_entries = features.to_entries(coefs)
         scores = tuple(s[:, 0].expand(-1, *x.shape[1:]) for s, x in zip(to_entries, forward.inputs, strict=True))
-        return forward.shaped(scores)
+        return forward.like_inputs(scores)
 
     def _look(
         self, example: Example, features: DenseMask, drawn: Tensor, problem: Problem, whole: bool, part: slice
