@@ -80,6 +80,7 @@ class Attribution:
     """An attribution method of one forward function, under Captum's name and signature."""
 
     attribute: Callable[..., Any]
+    _several_targets = False  # True: the output's T numbers are all explained, and scores have a dimension for them
 
     def __init__(self, forward_func: Callable[..., Any]) -> None:
         if not callable(forward_func):
@@ -105,6 +106,13 @@ class Attribution:
         """
         return "".join(c if c.islower() or not i else f" {c}" for i, c in enumerate(cls.__name__))
 
+    def _bind(
+        self, inputs: Any, extra: Any = None, target: TargetType = None, *, batch_output: bool = False
+    ) -> Forward:
+        """The forward function, bound to the arguments of one call."""
+        several = self._several_targets
+        return Forward.bind(self.forward_func, inputs, extra, target, batch_output=batch_output, several=several)
+
     def attribute_future(self, *args: Any, **kwargs: Any) -> Any:
         raise Unsupported(f"{type(self).__name__} has no asynchronous form; call `attribute`, which batches by itself.")
 
@@ -127,7 +135,7 @@ class GradientAttribution(Attribution):
         additional_forward_args: object | None = None,
     ) -> Tensor:
         """Σ scores − (f(x) − f(x₀)) for each example: (B,). Zero for a perfect integral."""
-        forward = Forward.bind(self.forward_func, end_point, additional_forward_args, target)
+        forward = self._bind(end_point, additional_forward_args, target)
         with torch.no_grad(), forward.frozen():
             ends = [
                 forward.value(z, forward.everyone).sum(1)
@@ -221,7 +229,8 @@ class LayerAttribution(InternalAttribution, GradientAttribution):
                 problem, counts = at_layers(forward, baselines, sites, rows)
             else:
                 problem, counts = at_inputs(forward, baselines, sites=sites, rows=rows), None
-            tensors = squeezed(method.scores(problem).tensors)
+            tensors = method.scores(problem).tensors
+            tensors = tensors if forward.several else squeezed(tensors)
             return like_layers(tensors, counts or self._counts(forward, sites, len(tensors)), self.layer)
 
     @staticmethod

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from xai_nlp.attr.base import GradientAttribution, LayerAttribution, check_grad_kwargs
 from xai_nlp.attr.relu import GuidedBackprop
-from xai_nlp.core.forward import CaptumAssertion, Forward, TargetType, TensorOrTuple
+from xai_nlp.core.forward import CaptumAssertion, TargetType, TensorOrTuple
 from xai_nlp.methods.cam import GradCam
 
 
@@ -28,7 +28,7 @@ class LayerGradCam(LayerAttribution):
         grad_kwargs: dict[str, Any] | None = None,
     ) -> Any:
         check_grad_kwargs(grad_kwargs)
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
+        forward = self._bind(inputs, additional_forward_args, target)
         how = GradCam(positive=relu_attributions, summed=attr_dim_summation)
         return self._at_layer(how, forward, attribute_to_layer_input)
 

@@ -34,7 +34,6 @@ from xai_nlp.core.forward import (
     BaselineDistribution,
     Baselines,
     CaptumAssertion,
-    Forward,
     TargetType,
     TensorOrTuple,
     baseline_distribution,
@@ -123,7 +122,7 @@ class DeepLift(_Lifting, ModelAttribution):
         return_convergence_delta: bool = False,
         custom_attribution_func: Custom = None,
     ) -> Any:
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
+        forward = self._bind(inputs, additional_forward_args, target)
         with forward.frozen():
             tensors, delta = self._lifted(partial(at_inputs, forward), inputs, baselines, custom_attribution_func)
         return (forward.like_inputs(tensors), delta) if return_convergence_delta else forward.like_inputs(tensors)
@@ -169,7 +168,7 @@ class LayerDeepLift(LayerAttribution, DeepLift):
         grad_kwargs: dict[str, Any] | None = None,
     ) -> Any:
         check_grad_kwargs(grad_kwargs)
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
+        forward = self._bind(inputs, additional_forward_args, target)
         bind = partial(at_inputs, forward, sites=layer_points(self.layer, layer_input=attribute_to_layer_input))
         with forward.frozen():
             tensors, delta = self._lifted(bind, forward.inputs, baselines, custom_attribution_func)
@@ -210,7 +209,7 @@ class NeuronDeepLift(NeuronAttribution, _Lifting):
         attribute_to_neuron_input: bool = False,
         custom_attribution_func: Custom = None,
     ) -> Any:
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args)
+        forward = self._bind(inputs, additional_forward_args)
         bind = partial(self._problem, forward, neuron_selector, attribute_to_neuron_input)
         with forward.frozen():
             return forward.like_inputs(self._lifted(bind, inputs, baselines, custom_attribution_func)[0])

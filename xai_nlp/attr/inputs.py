@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xai_nlp.attr.base import Contributions, GradientAttribution, path_of
-from xai_nlp.core.forward import Baselines, Forward, TargetType, TensorOrTuple
+from xai_nlp.core.forward import Baselines, TargetType, TensorOrTuple
 from xai_nlp.core.registry import Method
 from xai_nlp.methods import gradient, path
 
@@ -33,7 +33,7 @@ class IntegratedGradients(Contributions):
         internal_batch_size: int | None = None,
         return_convergence_delta: bool = False,
     ) -> Any:
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
+        forward = self._bind(inputs, additional_forward_args, target)
         how = path.IntegratedGradientsMethod(**path_of(method, n_steps), multiply=self.multiplies_by_inputs)
         scores = self._of_inputs(how, forward, baselines, internal_batch_size)
         return self._with_delta(return_convergence_delta, scores, forward, baselines)
@@ -49,7 +49,7 @@ class Saliency(GradientAttribution):
         abs: bool = True,
         additional_forward_args: object | None = None,
     ) -> Any:
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
+        forward = self._bind(inputs, additional_forward_args, target)
         return self._of_inputs(gradient.SaliencyMethod(absolute=abs), forward)
 
 
@@ -61,7 +61,7 @@ class OfOneGradient(GradientAttribution):
     def attribute(
         self, inputs: TensorOrTuple, target: TargetType = None, additional_forward_args: object | None = None
     ) -> Any:
-        return self._of_inputs(self._method, Forward.bind(self.forward_func, inputs, additional_forward_args, target))
+        return self._of_inputs(self._method, self._bind(inputs, additional_forward_args, target))
 
 
 class InputXGradient(OfOneGradient):

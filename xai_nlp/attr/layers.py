@@ -9,7 +9,7 @@ from torch import Tensor
 
 from xai_nlp.attr.base import InternalContributions, LayerAttribution, Path, check_grad_kwargs, like_layers, path_of
 from xai_nlp.attr.problems import Layers, layer_points, site_tensors
-from xai_nlp.core.forward import Baselines, Forward, TargetType, TensorOrTuple
+from xai_nlp.core.forward import Baselines, TargetType, TensorOrTuple
 from xai_nlp.core.registry import Method
 from xai_nlp.methods import gradient, path
 
@@ -25,7 +25,7 @@ class LayerActivation(LayerAttribution):
         additional_forward_args: object | None = None,
         attribute_to_layer_input: bool = False,
     ) -> Any:
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args)
+        forward = self._bind(inputs, additional_forward_args)
         with forward.frozen():
             found = site_tensors(
                 forward, forward.inputs, layer_points(self.layer, layer_input=attribute_to_layer_input)
@@ -58,7 +58,7 @@ class _AlongThePath(LayerAttribution):
         grad_kwargs: dict[str, Any] | None = None,
     ) -> Any:
         check_grad_kwargs(grad_kwargs)
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
+        forward = self._bind(inputs, additional_forward_args, target)
         given = (attribute_to_layer_input, baselines, internal_batch_size)
         scores = self._at_layer(self._how(path_of(method, n_steps)), forward, *given, moving=self._moving)
         return self._with_delta(return_convergence_delta, scores, forward, baselines)
@@ -105,7 +105,7 @@ class InternalInfluence(LayerAttribution):
         grad_kwargs: dict[str, Any] | None = None,
     ) -> Any:
         check_grad_kwargs(grad_kwargs)
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
+        forward = self._bind(inputs, additional_forward_args, target)
         how = path.InternalInfluenceMethod(**path_of(method, n_steps))
         return self._at_layer(how, forward, attribute_to_layer_input, baselines, internal_batch_size)
 
@@ -136,7 +136,7 @@ class LayerGradientXActivation(InternalContributions, LayerAttribution):
         grad_kwargs: dict[str, Any] | None = None,
     ) -> Any:
         check_grad_kwargs(grad_kwargs)
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
+        forward = self._bind(inputs, additional_forward_args, target)
         how = gradient.InputXGradientMethod() if self.multiplies_by_inputs else gradient.SaliencyMethod()
         scores = self._at_layer(how, forward, attribute_to_layer_input)
         return _on_cpu(scores) if self._memory_efficient else scores

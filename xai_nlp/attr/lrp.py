@@ -67,7 +67,7 @@ class LRP(ModelAttribution):
         return_convergence_delta: bool = False,
         verbose: bool = False,
     ) -> Any:
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
+        forward = self._bind(inputs, additional_forward_args, target)
         tensors, output = self._relevance(forward, (), verbose)
         shaped = forward.like_inputs(tensors)
         return (shaped, self.compute_convergence_delta(shaped, output)) if return_convergence_delta else shaped
@@ -118,7 +118,7 @@ class LayerLRP(LayerAttribution, LRP):
         verbose: bool = False,
     ) -> Any:
         sites = layer_points(self.layer, layer_input=attribute_to_layer_input)
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
+        forward = self._bind(inputs, additional_forward_args, target)
         tensors, output = self._relevance(forward, sites, verbose)
         shaped = like_layers(tensors, self._counts(forward, sites, len(tensors)), self.layer)
         if not return_convergence_delta:

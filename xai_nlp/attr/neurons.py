@@ -6,7 +6,7 @@ from typing import Any
 
 from xai_nlp.attr.base import GradientAttribution, InternalContributions, NeuronAttribution, check_grad_kwargs, path_of
 from xai_nlp.attr.problems import Selector
-from xai_nlp.core.forward import Baselines, Forward, TargetType, TensorOrTuple
+from xai_nlp.core.forward import Baselines, TargetType, TensorOrTuple
 from xai_nlp.core.registry import Method
 from xai_nlp.methods import gradient, path
 
@@ -23,7 +23,7 @@ class NeuronOfOneGradient(NeuronAttribution, GradientAttribution):
         additional_forward_args: object | None = None,
         attribute_to_neuron_input: bool = False,
     ) -> Any:
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args)
+        forward = self._bind(inputs, additional_forward_args)
         return self._of_neuron(self._method, forward, neuron_selector, attribute_to_neuron_input)
 
 
@@ -47,7 +47,7 @@ class NeuronIntegratedGradients(InternalContributions, NeuronAttribution, Gradie
         internal_batch_size: int | None = None,
         attribute_to_neuron_input: bool = False,
     ) -> Any:
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args)
+        forward = self._bind(inputs, additional_forward_args)
         how = path.IntegratedGradientsMethod(**path_of(method, n_steps), multiply=self.multiplies_by_inputs)
         where = (neuron_selector, attribute_to_neuron_input)
         return self._of_neuron(how, forward, *where, baselines, internal_batch_size)
@@ -70,7 +70,7 @@ class NeuronConductance(InternalContributions, NeuronAttribution, GradientAttrib
         grad_kwargs: dict[str, Any] | None = None,
     ) -> Any:
         check_grad_kwargs(grad_kwargs)
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
+        forward = self._bind(inputs, additional_forward_args, target)
         how = path.IntegratedGradientsMethod(**path_of(method, n_steps), multiply=self.multiplies_by_inputs)
         where = (neuron_selector, attribute_to_neuron_input)
         return self._of_neuron(how, forward, *where, baselines, internal_batch_size, through=True)

@@ -59,7 +59,7 @@ class FeatureAblation(Sweeping):
         show_progress: bool = False,
         **kwargs: Any,
     ) -> Any:
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target, batch_output=True)
+        forward = self._bind(inputs, additional_forward_args, target, batch_output=True)
         with forward.frozen():
             scores = self._ablated(forward, baselines, feature_mask, perturbations_per_eval, show_progress)
         return forward.like_inputs(scores)
@@ -105,7 +105,7 @@ class Occlusion(FeatureAblation):
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
     ) -> Any:
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
+        forward = self._bind(inputs, additional_forward_args, target)
         x = forward.inputs
         given: Any = sliding_window_shapes
         windows = (given,) if isinstance(given[0], int) else tuple(given)
@@ -204,7 +204,7 @@ class ShapleyValueSampling(Sweeping):
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
     ) -> Any:
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target, batch_output=True)
+        forward = self._bind(inputs, additional_forward_args, target, batch_output=True)
         masks = masks_of(forward.inputs, feature_mask)
         if n_samples < 1:
             raise CaptumAssertion(f"n_samples must be at least 1; got {n_samples}.")
@@ -246,7 +246,7 @@ class ShapleyValues(ShapleyValueSampling):
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
     ) -> Any:
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target, batch_output=True)
+        forward = self._bind(inputs, additional_forward_args, target, batch_output=True)
         masks = masks_of(forward.inputs, feature_mask)
 
         ask = (every_subset, of_subsets)
@@ -271,7 +271,7 @@ class LayerFeatureAblation(LayerAttribution, FeatureAblation):
         attribute_to_layer_input: bool = False,
         perturbations_per_eval: int = 1,
     ) -> Any:
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
+        forward = self._bind(inputs, additional_forward_args, target)
         with forward.frozen():
             inside = from_layer(forward, self.layer, layer_input=attribute_to_layer_input)
             scores = self._ablated(inside, layer_baselines, layer_mask, perturbations_per_eval)
@@ -291,7 +291,7 @@ class LayerFeaturePermutation(LayerAttribution, FeaturePermutation):
         layer_mask: TensorOrTuple | None = None,
         perturbations_per_eval: int = 1,
     ) -> Any:
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
+        forward = self._bind(inputs, additional_forward_args, target)
         with forward.frozen():
             inside = from_layer(forward, self.layer)
             scores = self._ablated(inside, None, layer_mask, perturbations_per_eval)
@@ -313,7 +313,7 @@ class NeuronFeatureAblation(NeuronAttribution, PerturbationAttribution):
         attribute_to_neuron_input: bool = False,
         perturbations_per_eval: int = 1,
     ) -> Any:
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args)
+        forward = self._bind(inputs, additional_forward_args)
         limit = limit_of(perturbations_per_eval, forward.examples)
         features = FeatureMask.of(masks_of(forward.inputs, feature_mask))
         with forward.frozen():

@@ -153,7 +153,7 @@ class LimeBase(PerturbationAttribution):
         show_progress: bool = False,
         **kwargs: Any,
     ) -> Any:
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
+        forward = self._bind(inputs, additional_forward_args, target)
         drawn = self._drawn(inputs, n_samples, kwargs)
 
         def look(problem: Problem, whole: bool, part: slice) -> Survey:
@@ -243,7 +243,7 @@ class Lime(LimeBase):
         return_input_shape: bool = True,
         show_progress: bool = False,
     ) -> Any:
-        forward = Forward.bind(self.forward_func, inputs, additional_forward_args, target)
+        forward = self._bind(inputs, additional_forward_args, target)
         x0, masks = baseline_tensors(forward.inputs, baselines), masks_of(forward.inputs, feature_mask)
         features = DenseMask.of([mask - min(int(m.min()) for m in masks) for mask in masks])
         with torch.no_grad(), forward.frozen():

@@ -148,6 +148,7 @@ class Forward:
     extra: tuple[Any, ...]
     target: TargetType
     tuple_in: bool = True  # results are a tuple if the inputs were one
+    several: bool = False  # the target may be several numbers a row
 
     @classmethod
     def bind(
@@ -158,6 +159,7 @@ class Forward:
         target: TargetType = None,
         *,
         batch_output: bool = False,
+        several: bool = False,
     ) -> Forward:
         """The function with checked arguments; raises CaptumAssertion if they do not fit each other.
 
@@ -175,7 +177,8 @@ class Forward:
         if len(sizes) == 1 and many not in (None, len(tensors[0])):
             raise CaptumAssertion(f"{len(tensors[0])} examples need as many targets, or one for all; got {many}.")
         func = SingleDevice(func) if isinstance(func, nn.DataParallel) else func
-        return cls(func, tensors, () if extra is None else as_tuple(extra), target, isinstance(inputs, tuple))
+        extra = () if extra is None else as_tuple(extra)
+        return cls(func, tensors, extra, target, isinstance(inputs, tuple), several)
 
     def like_inputs(self, tensors: Sequence[Tensor]) -> TensorOrTuple:
         """One tensor for each input, as a tuple if the inputs were one."""
@@ -209,8 +212,8 @@ class Forward:
         return select(self(inputs, owner), self.target, owner)
 
     def one_number(self, values: Tensor) -> Tensor:
-        """The values (R, 1) themselves. Raises CaptumAssertion if the target has several numbers a row."""
-        if values.shape[1] != 1:
+        """The values (R, 1) themselves. Raises CaptumAssertion for several numbers a row, unless they are allowed."""
+        if values.shape[1] != 1 and not self.several:
             raise CaptumAssertion(
                 f"the target must be one number for each example; it has {values.shape[1]}. Give a `target`."
             )
