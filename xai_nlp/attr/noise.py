@@ -214,7 +214,7 @@ class GradientShap(_ExpectedGradients, Contributions):
         return_convergence_delta: bool = False,
     ) -> Any:
         options = (n_samples, stdevs, target, additional_forward_args, return_convergence_delta)
-        return self._expected(self._of_inputs, inputs, baselines, *options)
+        return self._expected(self._input_scores, inputs, baselines, *options)
 
 
 class LayerGradientShap(InternalContributions, LayerAttribution, _ExpectedGradients):
@@ -232,7 +232,7 @@ class LayerGradientShap(InternalContributions, LayerAttribution, _ExpectedGradie
         attribute_to_layer_input: bool = False,
     ) -> Any:
         def score(method: GradientOnTheWay, forward: Forward, x0: Baselines) -> Any:
-            return self._at_layer(method, forward, attribute_to_layer_input, x0)
+            return self._layer_scores(method, forward, attribute_to_layer_input, x0)
 
         options = (n_samples, stdevs, target, additional_forward_args, return_convergence_delta)
         return self._expected(score, inputs, baselines, *options)
@@ -255,6 +255,6 @@ class NeuronGradientShap(InternalContributions, NeuronAttribution, _ExpectedGrad
         attribute_to_neuron_input: bool = False,
     ) -> Any:
         def score(method: GradientOnTheWay, forward: Forward, x0: Baselines) -> Any:
-            return self._of_neuron(method, forward, neuron_selector, attribute_to_neuron_input, x0)
+            return self._neuron_scores(method, forward, neuron_selector, attribute_to_neuron_input, x0)
 
         return self._expected(score, inputs, baselines, n_samples, stdevs, extra=additional_forward_args)

@@ -317,7 +317,7 @@ class NeuronFeatureAblation(NeuronAttribution, PerturbationAttribution):
         limit = limit_of(perturbations_per_eval, forward.examples)
         features = FeatureMask.of(masks_of(forward.inputs, feature_mask))
         with forward.frozen():
-            problem = self._problem(forward, neuron_selector, attribute_to_neuron_input, baselines, limit)
+            problem = self._neuron_problem(forward, neuron_selector, attribute_to_neuron_input, baselines, limit)
             found = left_out(replace(problem, features=features))
         scores = tuple(s[:, 0].expand_as(x) for s, x in zip(found, forward.inputs, strict=True))
         return forward.like_inputs(scores)

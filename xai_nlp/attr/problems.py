@@ -22,14 +22,14 @@ from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.hooks.evaluate import evaluate_sites
 from xai_nlp.hooks.prefix_cache import settled
 from xai_nlp.hooks.replace import Passed, replaced, skipped
-from xai_nlp.hooks.scope import ModulePoint, captured
+from xai_nlp.hooks.scope import HookPoint, ModulePoint, captured
 
 Selector: TypeAlias = int | tuple[int | slice, ...] | Callable[[Any], Tensor]
 Layers: TypeAlias = nn.Module | list[nn.Module]
 
 
 def at_inputs(
-    forward: Forward, baselines: Baselines, *, sites: Sequence[ModulePoint] = (), rows: int | None = None
+    forward: Forward, baselines: Baselines, *, sites: Sequence[HookPoint] = (), rows: int | None = None
 ) -> Problem:
     """The inputs move. They are scored, or the tensors at the sites if there are any."""
     return Problem(
@@ -42,7 +42,7 @@ def at_inputs(
 
 
 def at_layers(
-    forward: Forward, baselines: Baselines, sites: Sequence[ModulePoint], rows: int | None
+    forward: Forward, baselines: Baselines, sites: Sequence[HookPoint], rows: int | None
 ) -> tuple[Problem, list[int]]:
     """The tensors at the layers move, and the model is re-entered there. Also returns how many each layer has."""
     ends = (forward.inputs, baseline_tensors(forward.inputs, baselines))
@@ -63,7 +63,7 @@ def at_layers(
 def at_neuron(
     forward: Forward,
     baselines: Baselines,
-    site: ModulePoint,
+    site: HookPoint,
     selector: Selector,
     *,
     through: bool = False,
@@ -109,7 +109,7 @@ def from_layer(forward: Forward, layer: Layers, *, layer_input: bool = False) ->
     return Forward(reenter, tensors, extra, forward.target, len(tensors) > 1)
 
 
-def site_tensors(forward: Forward, inputs: Tensors, sites: Sequence[ModulePoint]) -> list[Tensors]:
+def site_tensors(forward: Forward, inputs: Tensors, sites: Sequence[HookPoint]) -> list[Tensors]:
     """The tensors at each site for these inputs: (B, *S) each. A single row for the whole batch is repeated."""
     with torch.no_grad():
         by_site = evaluate_sites(sites, lambda: forward(inputs, forward.everyone))
@@ -117,7 +117,7 @@ def site_tensors(forward: Forward, inputs: Tensors, sites: Sequence[ModulePoint]
     return [tuple(t.expand(B, *t.shape[1:]) if len(t) == 1 else t for t in tensors) for tensors in by_site]
 
 
-def prefix_of(forward: Forward, sites: Sequence[ModulePoint]) -> Passed:
+def prefix_of(forward: Forward, sites: Sequence[HookPoint]) -> Passed:
     """The modules before the sites, and their outputs: they need not run again when the model is re-entered."""
     return settled(sites, forward.at_examples, forward.everyone)
 
@@ -149,7 +149,7 @@ def select_neuron(tensors: Tensors, selector: Selector, rows: int) -> Tensor:
     return neurons.reshape(rows, -1).sum(1, keepdim=True)
 
 
-def layer_points(layer: Layers, *, layer_input: bool = False) -> list[ModulePoint]:
+def layer_points(layer: Layers, *, layer_input: bool = False) -> list[HookPoint]:
     """The hook point of each layer. Raises CaptumAssertion for anything that is not a module."""
     layers = list(layer) if isinstance(layer, (list, tuple, nn.ModuleList)) else [layer]
     for module in layers:
