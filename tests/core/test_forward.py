@@ -4,16 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from xai_nlp.core.forward import (
-    CaptumAssertion,
-    Forward,
-    NotRowwise,
-    TargetOutOfRange,
-    baseline_distribution,
-    baseline_tensors,
-    output_tensor,
-    select,
-)
+from xai_nlp.core.captum_types import CaptumAssertion, NotRowwise, TargetOutOfRange
+from xai_nlp.core.forward import Forward, baseline_distribution, baseline_tensors, output_tensor, select
 from xai_nlp.hooks.model_state import fingerprint
 
 OUTPUT = torch.arange(24.0).reshape(4, 3, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,16 +11,8 @@ from torch import Tensor, nn
 from xai_nlp.attr.arguments import document
 from xai_nlp.attr.problems import Layers, Selector, at_inputs, at_layers, at_neuron, layer_points, site_tensors
 from xai_nlp.core.batching import Batching
-from xai_nlp.core.forward import (
-    Baselines,
-    CaptumAssertion,
-    Forward,
-    TargetType,
-    TensorOrTuple,
-    UnknownChoice,
-    as_tuple,
-    baseline_tensors,
-)
+from xai_nlp.core.captum_types import Baselines, CaptumAssertion, TargetType, TensorOrTuple, UnknownChoice
+from xai_nlp.core.forward import Forward, as_tuple, baseline_tensors
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.registry import Method
 from xai_nlp.errors import Unsupported
@@ -41,10 +34,14 @@ def path_options(method: str, n_steps: int) -> dict[str, Any]:
     """The options of a path method for Captum's names. Raises UnknownChoice or CaptumAssertion."""
     if method not in RULES:
         raise UnknownChoice("integration method", method, RULES)
-    least = 2 if method == "riemann_trapezoid" else 1
-    if not isinstance(n_steps, int) or n_steps < least:
-        raise CaptumAssertion(f"n_steps must be a whole number of at least {least} for {method}; got {n_steps!r}.")
+    check_count(f"n_steps of {method}", n_steps, 2 if method == "riemann_trapezoid" else 1)
     return {"rule": RULES[method], "steps": n_steps}
+
+
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    """Raise CaptumAssertion if a number is not a whole one, or too small."""
+    if not isinstance(value, Integral) or value < least:
+        raise CaptumAssertion(f"{name} must be a whole number of at least {least}; got {value!r}.")
 
 
 class UnknownOption(UnknownChoice, TypeError):

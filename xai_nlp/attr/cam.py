@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from xai_nlp.attr.base import GradientAttribution, LayerAttribution, check_grad_kwargs
 from xai_nlp.attr.relu import GuidedBackprop
-from xai_nlp.core.forward import CaptumAssertion, TargetType, TensorOrTuple, as_tuple
+from xai_nlp.core.captum_types import CaptumAssertion, TargetType, TensorOrTuple
+from xai_nlp.core.forward import as_tuple
 from xai_nlp.methods.cam import GradCam
 
 

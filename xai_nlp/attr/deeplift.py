@@ -30,14 +30,8 @@ from xai_nlp.attr.base import (
 )
 from xai_nlp.attr.problems import Selector, at_inputs, layer_points
 from xai_nlp.core.batching import Batching
-from xai_nlp.core.forward import (
-    BaselineDistribution,
-    Baselines,
-    CaptumAssertion,
-    TargetType,
-    TensorOrTuple,
-    baseline_distribution,
-)
+from xai_nlp.core.captum_types import BaselineDistribution, Baselines, CaptumAssertion, TargetType, TensorOrTuple
+from xai_nlp.core.forward import baseline_distribution
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.methods import propagation
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xai_nlp.attr.base import Contributions, GradientAttribution, path_options
-from xai_nlp.core.forward import Baselines, TargetType, TensorOrTuple
+from xai_nlp.core.captum_types import Baselines, TargetType, TensorOrTuple
 from xai_nlp.core.registry import Method
 from xai_nlp.methods import gradient, path
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from xai_nlp.attr.base import InternalContributions, LayerAttribution, check_grad_kwargs, like_layers, path_options
 from xai_nlp.attr.problems import Layers, layer_points, site_tensors
-from xai_nlp.core.forward import Baselines, TargetType, TensorOrTuple
+from xai_nlp.core.captum_types import Baselines, TargetType, TensorOrTuple
 from xai_nlp.core.registry import Method
 from xai_nlp.methods import gradient, path
 

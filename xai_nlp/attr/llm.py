@@ -24,7 +24,7 @@ from xai_nlp.attr.noise import LayerGradientShap
 from xai_nlp.attr.perturbation import FeatureAblation, ShapleyValues, ShapleyValueSampling
 from xai_nlp.attr.surrogate import KernelShap, Lime
 from xai_nlp.core.batching import Batching
-from xai_nlp.core.forward import CaptumAssertion, UnknownChoice
+from xai_nlp.core.captum_types import CaptumAssertion, UnknownChoice
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of

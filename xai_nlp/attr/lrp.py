@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from xai_nlp.attr.base import LayerAttribution, ModelAttribution, like_layers, squeezed
 from xai_nlp.attr.problems import Layers, at_inputs, layer_points
-from xai_nlp.core.forward import Forward, TargetType, TensorOrTuple, as_tuple
+from xai_nlp.core.captum_types import TargetType, TensorOrTuple
+from xai_nlp.core.forward import Forward, as_tuple
 from xai_nlp.core.problem import Tensors
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.scope import HookPoint

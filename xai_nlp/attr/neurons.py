@@ -12,7 +12,7 @@ from xai_nlp.attr.base import (
     path_options,
 )
 from xai_nlp.attr.problems import Selector
-from xai_nlp.core.forward import Baselines, TargetType, TensorOrTuple
+from xai_nlp.core.captum_types import Baselines, TargetType, TensorOrTuple
 from xai_nlp.core.registry import Method
 from xai_nlp.methods import gradient, path
 

@@ -21,28 +21,24 @@ from xai_nlp.attr.base import (
     InternalContributions,
     LayerAttribution,
     NeuronAttribution,
+    check_count,
 )
 from xai_nlp.attr.problems import Selector
-from xai_nlp.core.forward import (
+from xai_nlp.core.captum_types import (
     BaselineDistribution,
     Baselines,
     CaptumAssertion,
-    Forward,
     TargetType,
     TensorOrTuple,
     UnknownChoice,
-    as_tuple,
-    baseline_distribution,
 )
+from xai_nlp.core.forward import Forward, as_tuple, baseline_distribution
 from xai_nlp.core.problem import Tensors
 from xai_nlp.methods.noise import SMOOTHINGS, GradientOnTheWay, Moments
 
 
 class NoiseTunnel(Attribution):
-    """Another attribution, of `nt_samples` noisy copies of the inputs: the scores' mean, mean square or variance.
-
-    As in Captum, baselines are drawn once and used for all batches of `nt_samples_batch_size`.
-    """
+    """Another attribution, of noisy copies of the inputs: the scores' mean, mean square or variance."""
 
     def __init__(self, attribution_method: Attribution) -> None:
         super().__init__(attribution_method.forward_func)
@@ -62,10 +58,21 @@ class NoiseTunnel(Attribution):
         draw_baseline_from_distrib: bool = False,
         **kwargs: Any,
     ) -> Any:
+        """The mean, mean square or variance of the other method's scores, in their shape; deltas are of all copies.
+
+        nt_type: smoothgrad, smoothgrad_sq or vargrad.
+        nt_samples: the number of noisy copies of each example.
+        nt_samples_batch_size: copies of each example for each call of the other method; None takes all at once.
+        draw_baseline_from_distrib: take random rows of `baselines` for each copy.
+        kwargs: arguments of the other method's `attribute`.
+
+        Raises UnknownChoice for another nt_type. As in Captum, baselines are drawn once and used for all batches.
+        """
         x = Forward.bind(self.forward_func, inputs).inputs
         if nt_type not in SMOOTHINGS:
             raise UnknownChoice("noise tunnel type", nt_type, SMOOTHINGS)
-        batch = _sample_count(min(nt_samples_batch_size or nt_samples, nt_samples))
+        batch = min(nt_samples_batch_size or nt_samples, nt_samples)
+        check_count("the number of samples at a time", batch)
         with_delta = self.has_convergence_delta() and bool(kwargs.get("return_convergence_delta"))
         moments: list[Moments] = []
         scores: Any = ()
@@ -92,12 +99,6 @@ class NoiseTunnel(Attribution):
         )
         result = smoothed if isinstance(scores, tuple) else smoothed[0]
         return (result, torch.cat(deltas)) if with_delta else result
-
-
-def _sample_count(samples: int) -> int:
-    if samples < 1:
-        raise CaptumAssertion(f"the number of samples must be at least 1; got {samples}.")
-    return samples
 
 
 def _score_tensors(scores: Any) -> Tensors:
@@ -172,7 +173,8 @@ class _ExpectedGradients(GradientAttribution):
         with_delta: bool = False,
     ) -> Any:
         """Mean scores, and with deltas those of all samples. `score` gives the scores of one sample of each example."""
-        count, x = _sample_count(samples), self._bind(inputs, extra, target).inputs
+        check_count("n_samples", samples)
+        x = self._bind(inputs, extra, target).inputs
         distribution = baseline_distribution(inputs, baselines)
         if not isinstance(distribution[0], Tensor):
             raise CaptumAssertion(
@@ -180,8 +182,8 @@ class _ExpectedGradients(GradientAttribution):
             )
 
         def draw(examples: Tensors) -> tuple[Tensors, Tensors, Tensors]:
-            rows = count * len(examples[0])
-            starts, copies = _draw_rows(distribution, rows), _noisy_copies(examples, stdevs, count)
+            rows = samples * len(examples[0])
+            starts, copies = _draw_rows(distribution, rows), _noisy_copies(examples, stdevs, samples)
             return copies, starts, (torch.from_numpy(np.random.uniform(size=rows)).to(copies[0].device),)
 
         parts = list(zip(*(t.split(1) for t in x), strict=True)) if self._draws_by_example else [x]
@@ -189,13 +191,13 @@ class _ExpectedGradients(GradientAttribution):
         copies, starts, (where,) = (tuple(map(torch.cat, zip(*tensors, strict=True))) for tensors in draws)
         forward = self._bind(
             copies if isinstance(inputs, tuple) else copies[0],
-            _repeated("additional_forward_args", extra, x, count),
-            _repeated("target", target, x, count),
+            _repeated("additional_forward_args", extra, x, samples),
+            _repeated("target", target, x, samples),
         )
         method = GradientOnTheWay(where=where, multiply=self.multiplies_by_inputs)
         result = self._with_delta(with_delta, score(method, forward, starts), forward, starts)
         scores, *deltas = result if with_delta else (result,)
-        means = tuple(t.unflatten(0, (-1, count)).mean(1) for t in _score_tensors(scores))
+        means = tuple(t.unflatten(0, (-1, samples)).mean(1) for t in _score_tensors(scores))
         shaped = means if isinstance(scores, tuple) else means[0]
         return (shaped, *deltas) if with_delta else shaped
 
@@ -213,6 +215,10 @@ class GradientShap(_ExpectedGradients, Contributions):
         additional_forward_args: object | None = None,
         return_convergence_delta: bool = False,
     ) -> Any:
+        """Expected gradients of the inputs' entries, in the shape of `inputs` and the unit of the target: (B, …) each.
+
+        return_convergence_delta: also return Σ scores − (f(x) − f(x₀)) of each sample, (B · n_samples,), as in a pair.
+        """
         options = (n_samples, stdevs, target, additional_forward_args, return_convergence_delta)
         return self._expected(self._input_scores, inputs, baselines, *options)
 
@@ -231,6 +237,11 @@ class LayerGradientShap(InternalContributions, LayerAttribution, _ExpectedGradie
         return_convergence_delta: bool = False,
         attribute_to_layer_input: bool = False,
     ) -> Any:
+        """Expected gradients of the layer's entries, in its shape and the unit of the target: (B, …) for each tensor.
+
+        return_convergence_delta: also return Σ scores − (f(x) − f(x₀)) of each sample, (B · n_samples,), as in a pair.
+        """
+
         def score(method: GradientOnTheWay, forward: Forward, x0: Baselines) -> Any:
             return self._layer_scores(method, forward, attribute_to_layer_input, x0)
 
@@ -254,6 +265,8 @@ class NeuronGradientShap(InternalContributions, NeuronAttribution, _ExpectedGrad
         additional_forward_args: object | None = None,
         attribute_to_neuron_input: bool = False,
     ) -> Any:
+        """Expected gradients of the inputs' entries for the neuron, in the shape of `inputs`: (B, …) each."""
+
         def score(method: GradientOnTheWay, forward: Forward, x0: Baselines) -> Any:
             return self._neuron_scores(method, forward, neuron_selector, attribute_to_neuron_input, x0)
 

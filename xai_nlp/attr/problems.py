@@ -9,15 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from xai_nlp.core.batching import Batching
-from xai_nlp.core.forward import (
-    Baselines,
-    CaptumAssertion,
-    Forward,
-    TargetOutOfRange,
-    as_tuple,
-    baseline_tensors,
-    select,
-)
+from xai_nlp.core.captum_types import Baselines, CaptumAssertion, TargetOutOfRange
+from xai_nlp.core.forward import Forward, as_tuple, baseline_tensors, select
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.hooks.evaluate import evaluate_sites
 from xai_nlp.hooks.prefix_cache import settled

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from xai_nlp.attr.interpretable import InterpretableInput
 from xai_nlp.attr.llm import LLMAttribution
-from xai_nlp.core.forward import CaptumAssertion
+from xai_nlp.core.captum_types import CaptumAssertion
 from xai_nlp.errors import InvalidInput, XaiError
 
 WAIT = 600.0  # seconds for an answer

@@ -6,37 +6,23 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from xai_nlp.core.captum_types import (
+    Baselines,
+    CaptumAssertion,
+    NotRowwise,
+    TargetOutOfRange,
+    TargetType,
+    TensorOrTuple,
+)
 from xai_nlp.core.problem import Tensors
-from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of
 from xai_nlp.hooks.onednn import onednn_products
-
-TensorOrTuple: TypeAlias = Tensor | tuple[Tensor, ...]
-Baselines: TypeAlias = Tensor | int | float | tuple[Tensor | int | float, ...] | None
-BaselineDistribution: TypeAlias = TensorOrTuple | Callable[..., TensorOrTuple]
-TargetType: TypeAlias = int | tuple[int, ...] | Tensor | list[int] | list[tuple[int, ...]] | None
-
-
-class CaptumAssertion(InvalidInput, AssertionError):
-    """An argument that cannot be worked with. Captum asserts there, so code that catches AssertionError still works."""
-
-
-class TargetOutOfRange(CaptumAssertion, IndexError):
-    """A target or a neuron that is not among the entries of its tensor."""
-
-
-class UnknownChoice(UnknownName, AssertionError):
-    """A name that an argument does not know."""
-
-
-class NotRowwise(CaptumAssertion):
-    """A forward function whose output does not have one row for each row of its input."""
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:
