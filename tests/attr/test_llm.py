@@ -136,6 +136,77 @@ def test_every_sample_is_of_its_own_token():
     torch.testing.assert_close(one, three, atol=1e-5, rtol=1e-4)
 
 
+GRADIENTS = {
+    "LayerIntegratedGradients": {"n_steps": 7},
+    "LayerGradientXActivation": {},
+    "LayerGradientShap": {"n_samples": 3},
+}
+
+
+def by_gradients(method, model, layer, tokenizer, answer=" the film was dull"):
+    """Scores of each token of an answer; draws begin anew."""
+    drawn(0)
+    inp = ours.TextTokenInput(TEXTS[0], tokenizer)
+    options = dict(GRADIENTS[method])
+    if method == "LayerGradientShap":
+        options["baselines"] = torch.randint(2, (5, inp.n_itp_features))
+    llm = ours.LLMGradientAttribution(getattr(ours, method)(model, layer), tokenizer)
+    return llm.attribute(inp, answer, **options).token_attr
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("method", GRADIENTS)
+@pytest.mark.parametrize("inside", [False, True], ids=["embedding", "block"])
+def test_one_sweep_gives_what_a_call_for_each_token_gives(name, method, inside, monkeypatch):
+    model, tokenizer = exact(name)
+    blocks = next(m for m in model.modules() if isinstance(m, nn.ModuleList))
+    layer = blocks[0] if inside else model.get_input_embeddings()
+    together = by_gradients(method, model, layer, tokenizer)
+    assert len(together) > 3
+    monkeypatch.setattr(ours.LLMGradientAttribution, "_is_causal", lambda *_: False)
+    one_by_one = by_gradients(method, model, layer, tokenizer)
+    torch.testing.assert_close(together, one_by_one, atol=1e-9, rtol=0)
+    assert together.abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(("method", "rows"), [("LayerGradientXActivation", 1), ("LayerIntegratedGradients", 7)])
+def test_an_answer_is_read_in_one_sweep(method, rows):
+    """Rows of which a gradient is taken: as many as for one token. Without one, as many as for two at most."""
+    model, tokenizer = writing("gpt2")
+    seen = []
+
+    def count(module, args, kwargs):
+        seen.append((len(kwargs["input_ids"]), torch.is_grad_enabled()))
+
+    counts = []
+    handle = model.register_forward_pre_hook(count, with_kwargs=True)
+    try:
+        for answer in ("!", " the film was dull"):
+            seen.clear()
+            scores = by_gradients(method, model, model.transformer.wte, tokenizer, answer)
+            counts.append((len(scores), *(sum(n for n, grad in seen if grad is kind) for kind in (True, False))))
+    finally:
+        handle.remove()
+    (one, rows_of_one, passes_of_one), (several, rows_of_several, passes_of_several) = counts
+    assert one == 1 and several > 3
+    assert rows_of_one == rows_of_several == rows
+    assert passes_of_several == passes_of_one + 2  # two passes show that the model is causal
+
+
+@plain
+@pytest.mark.parametrize("method", ["LayerIntegratedGradients", "LayerGradientXActivation"])
+def test_a_model_that_looks_ahead_is_asked_for_each_token(method):
+    """Its log-probabilities depend on the tokens that follow, so each token needs the answer cut behind it."""
+    _, tokenizer = writing("gpt2")
+    torch.manual_seed(0)
+    model = Strange(len(tokenizer)).double()
+    results = []
+    for lib in BOTH:
+        llm = lib.LLMGradientAttribution(getattr(lib, method)(model, model.embed), tokenizer)
+        results.append(llm.attribute(lib.TextTokenInput(TEXTS[0], tokenizer), " the film"))
+    same(*results[::-1])
+
+
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.parametrize("method", ["FeatureAblation", "Lime"])
 def test_how_the_answer_is_read_changes_nothing(name, method):

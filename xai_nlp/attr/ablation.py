@@ -1,4 +1,4 @@
-"""What Captum's perturbation classes share: features in masks, and functions of examples or of a whole batch."""
+"""The base of Captum's perturbation classes: features in masks, and functions of examples or of a whole batch."""
 
 from __future__ import annotations
 
@@ -12,60 +12,55 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xai_nlp.attr.base import PerturbationAttribution
-from xai_nlp.attr.forward import (
-    Baselines,
-    CaptumAssertion,
-    Forward,
-    NotRowwise,
-    TensorOrTuple,
-    as_tuple,
-    select,
-    tensorized,
-)
+from xai_nlp.attr.base import PerturbationAttribution, check_count
 from xai_nlp.core.batching import Batching, progress_bar
+from xai_nlp.core.captum_types import Baselines, CaptumAssertion, NotRowwise, TensorOrTuple
 from xai_nlp.core.features import NO_FEATURE, FeatureMask, Features
+from xai_nlp.core.forward import Forward, as_tuple, baseline_tensors, select
 from xai_nlp.core.problem import Problem, Tensors
 
-Score = Callable[[Problem], Tensors]  # (B, T, *S) each, or broadcastable
+ScoreFeatures = Callable[[Problem], Tensors]  # a problem with features -> (B, T, *S) each, or broadcastable
 
 
-# The features: numbers in masks. ------------------------------------------------------------------------------------
+# Features are numbers in masks. ---------------------------------------------------------------------------------------
 
 
-def fits(t: Any, x: Tensor) -> bool:
-    """Is this a tensor that broadcasts to the shape of x?"""
+def broadcasts_to(t: Any, x: Tensor) -> bool:
+    """True for a tensor that broadcasts to the shape of x."""
     if not isinstance(t, Tensor) or t.ndim > x.ndim:
         return False
     return all(m in (1, n) for m, n in zip(t.shape[::-1], x.shape[::-1], strict=False))
 
 
-def masks_of(inputs: Tensors, given: TensorOrTuple | None) -> Tensors:
-    """One mask an input, each broadcastable to it, with the batch dimension in place; numbers start at 0 or above."""
-    masks = as_tuple(given)
-    if given is None:
-        masks = FeatureMask.entries(tuple(x.new_empty(1, *x.shape[1:]) for x in inputs)).ids
-    if len(masks) != len(inputs):
-        raise CaptumAssertion(f"{len(inputs)} inputs need as many feature masks; got {len(masks)}.")
-    made = []
-    for mask, x in zip(masks, inputs, strict=True):
-        if not fits(mask, x):
+def feature_masks(inputs: Tensors, masks: TensorOrTuple | None) -> Tensors:
+    """One mask for each input, with its dimensions: (1 or B, …) each; the smallest number is 0 or above.
+
+    Raises CaptumAssertion for another number of masks than inputs, or one that does not broadcast to its input.
+    """
+    if masks is None:
+        return FeatureMask.entries(tuple(x.new_empty(1, *x.shape[1:]) for x in inputs)).ids
+    if len(as_tuple(masks)) != len(inputs):
+        raise CaptumAssertion(f"{len(inputs)} inputs need as many feature masks; got {len(as_tuple(masks))}.")
+    result = []
+    for mask, x in zip(as_tuple(masks), inputs, strict=True):
+        if not broadcasts_to(mask, x):
             raise CaptumAssertion(
                 f"a feature mask of shape {tuple(mask.shape)} does not fit an input of {tuple(x.shape)}."
             )
-        made.append(mask.view(*[1] * (x.ndim - mask.ndim), *mask.shape).long().to(x.device))
-    lowest = min((int(mask.min()) for mask in made if mask.numel()), default=0)
-    return tuple(mask - min(lowest, 0) for mask in made)
+        result.append(mask.view(*[1] * (x.ndim - mask.ndim), *mask.shape).long().to(x.device))
+    lowest = min((int(mask.min()) for mask in result if mask.numel()), default=0)
+    return tuple(mask - min(lowest, 0) for mask in result)
 
 
 def largest(masks: Sequence[Tensor]) -> int:
+    """The largest number in the masks."""
     return max((int(mask.max()) for mask in masks if mask.numel()), default=NO_FEATURE)
 
 
 class DenseMask(FeatureMask):
-    """Every number up to the largest is a feature that each example has, whether it occurs or not.
+    """Every number up to the largest is a feature of each example, whether it occurs there or not.
 
-    Captum deals so, and its draws are ours only if we do too.
+    Captum numbers features so, and our draws are its draws only if we do too.
     """
 
     @classmethod
@@ -76,28 +71,28 @@ class DenseMask(FeatureMask):
         return torch.ones(examples, self.count, dtype=torch.bool, device=self.ids[0].device)
 
 
-# A function whose output has a row for each example, or belongs to the batch as a whole (a loss, say). ---------------
+# The output has a row for each example, or belongs to the batch as a whole (a loss, say). -----------------------------
 
 
-def as_one(forward: Forward, baselines: Tensors) -> Problem:
-    """The batch as one example, perturbed as one."""
+def batch_problem(forward: Forward, baselines: Tensors) -> Problem:
+    """The whole batch as one example, perturbed as one."""
 
     def value(z: Tensors, owner: Tensor) -> Tensor:
-        return torch.stack([targeted(forward, tuple(t[r] for t in z)).flatten() for r in range(len(owner))])
+        return torch.stack([batch_target(forward, tuple(t[r] for t in z)).flatten() for r in range(len(owner))])
 
     return Problem(value=value, x=tuple(x[None] for x in forward.inputs), baseline=tuple(t[None] for t in baselines))
 
 
-def targeted(forward: Forward, inputs: Tensors) -> Tensor:
-    """What a batch as a whole gives out: the target of it, if there is one."""
+def batch_target(forward: Forward, inputs: Tensors) -> Tensor:
+    """The target of the output for a whole batch of inputs; the output itself without a target."""
     output = forward(inputs, forward.everyone)
     if forward.target is None:
         return output
     return select(output, forward.target, torch.arange(len(output) if output.ndim else 1, device=output.device))
 
 
-def shape_of(forward: Forward) -> tuple[int, ...]:
-    """What the target leaves of the output's shape; (1,) of a number."""
+def target_shape(forward: Forward) -> tuple[int, ...]:
+    """The shape of the target in the output for the whole batch; (1,) of a number."""
     with torch.no_grad():
         output = forward(forward.inputs, forward.everyone)
     target = forward.target[0] if isinstance(forward.target, list) else forward.target
@@ -105,19 +100,18 @@ def shape_of(forward: Forward) -> tuple[int, ...]:
     return tuple(output.to("meta")[(slice(None), *index)].shape) if output.ndim else (1,)
 
 
-def limit_of(per_eval: int, examples: int) -> int | None:
-    """Rows at a time, from Captum's number of perturbations; None leaves it to the engine."""
-    if not isinstance(per_eval, int) or per_eval < 1:
-        raise CaptumAssertion(f"perturbations_per_eval must be a whole number of at least 1; got {per_eval!r}.")
-    return per_eval * examples if per_eval > 1 else None
+def row_limit(perturbations_per_eval: int, examples: int) -> int | None:
+    """The limit of rows for Captum's number of perturbations; None leaves it to the engine."""
+    check_count("perturbations_per_eval", perturbations_per_eval)
+    return perturbations_per_eval * examples if perturbations_per_eval > 1 else None
 
 
-class Sweeping(PerturbationAttribution):
-    """What these classes share."""
+class AblationAttribution(PerturbationAttribution):
+    """Scores of features, from values of the function with some of them at the baseline."""
 
     def _run_ablation(
         self,
-        score: Score,
+        score: ScoreFeatures,
         forward: Forward,
         baselines: Baselines,
         features: Callable[[bool], Features],
@@ -126,42 +120,55 @@ class Sweeping(PerturbationAttribution):
     ) -> Tensors:
         """Scores of each number of the output: (numbers, *S) each.
 
-        features: of the examples, or (True) of the batch as one.
+        features: makes the features of the examples, or with True those of the batch as one example.
         """
         x = forward.inputs
-        given = () if baselines is None else as_tuple(baselines)
-        wide = tuple(t.expand_as(own) if fits(t, own) else t for t, own in zip(given, x, strict=False))
-        x0 = tensorized(x, wide if len(given) == len(x) else baselines)
-        limit = limit_of(per_eval, forward.examples)
+        starts = () if baselines is None else as_tuple(baselines)
+        if len(starts) == len(x):
+            pairs = zip(starts, x, strict=True)
+            baselines = tuple(t.expand_as(own) if broadcasts_to(t, own) else t for t, own in pairs)
+        x0 = baseline_tensors(x, baselines)
+        limit = row_limit(per_eval, forward.examples)
         with progress_bar(self.get_name()) if show_progress else nullcontext() as progress:
             if len({len(t) for t in x}) == 1 and len(x[0]):
                 rows = Batching(limit=limit, progress=progress)
                 try:
-                    found = score(Problem(value=forward.value, x=x, baseline=x0, features=features(False), rows=rows))
-                    return tuple(s.expand(-1, -1, *t.shape[1:]).flatten(0, 1) for s, t in zip(found, x, strict=True))
+                    scores = score(Problem(value=forward.value, x=x, baseline=x0, features=features(False), rows=rows))
+                    return tuple(s.expand(-1, -1, *t.shape[1:]).flatten(0, 1) for s, t in zip(scores, x, strict=True))
                 except NotRowwise:
                     if per_eval > 1:
                         raise
-            whole = replace(as_one(forward, x0), features=features(True), rows=Batching(progress=progress))
-            return tuple(s[0, :, 0].expand(-1, *t.shape[1:]) for s, t in zip(score(whole), x, strict=True))
+            problem = replace(batch_problem(forward, x0), features=features(True), rows=Batching(progress=progress))
+            return tuple(s[0, :, 0].expand(-1, *t.shape[1:]) for s, t in zip(score(problem), x, strict=True))
 
-    def _masked(self, score: Score, forward: Forward, baselines: Baselines, masks: Tensors, *how: Any, of: Any) -> Any:
-        """The same for features that are numbers in masks."""
+    def _run_masked(
+        self,
+        score: ScoreFeatures,
+        forward: Forward,
+        baselines: Baselines,
+        masks: Tensors,
+        *options: Any,
+        make_features: Callable[[Sequence[Tensor]], Features] = FeatureMask.of,
+    ) -> Tensors:
+        """The same for features that are numbers in masks; options are the last ones of `_run_ablation`."""
 
-        def features(whole: bool) -> Features:
-            if whole and any(len(mask) > 1 for mask in masks):
+        def features(batch: bool) -> Features:
+            if batch and any(len(mask) > 1 for mask in masks):
                 raise CaptumAssertion(
                     "the output has no row for each example, so one feature mask must serve for all of them."
                 )
-            return of([mask[None] for mask in masks] if whole else masks)
+            return make_features([mask[None] for mask in masks] if batch else masks)
 
-        return self._run_ablation(score, forward, baselines, features, *how)
+        return self._run_ablation(score, forward, baselines, features, *options)
 
-    def _promised(self, *args: Any, **kwargs: Any) -> Any:
-        """`attribute`, in the background, of a forward function that returns futures."""
-        waiting, promise = copy.copy(self), torch.futures.Future()  # type: ignore[var-annotated]
+    def attribute_future(self, *args: Any, **kwargs: Any) -> Any:
+        """A future of what `attribute` returns, for a forward function that returns futures; same arguments.
 
-        def waited(*inputs: Any) -> Any:
+        The future raises CaptumAssertion if the function does not return futures.
+        """
+        synchronous, future = copy.copy(self), torch.futures.Future()  # type: ignore[var-annotated]
+
+        def wait(*inputs: Any) -> Any:
             output = self.forward_func(*inputs)
             if not isinstance(output, torch.futures.Future):
                 raise CaptumAssertion(
@@ -171,10 +178,10 @@ class Sweeping(PerturbationAttribution):
 
         def work() -> None:
             try:
-                promise.set_result(waiting.attribute(*args, **kwargs))
+                future.set_result(synchronous.attribute(*args, **kwargs))
             except Exception as error:
-                promise.set_exception(error)
+                future.set_exception(error)
 
-        waiting.forward_func = waited
+        synchronous.forward_func = wait
         threading.Thread(target=work, daemon=True).start()
-        return promise
+        return future

@@ -1,33 +1,22 @@
-"""What Captum's classes have in common: their three kinds, and the way results take Captum's shapes."""
+"""The base classes of Captum's names: scores of inputs, layers and neurons, in the shapes that Captum returns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypedDict
+from numbers import Integral
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from xai_nlp.attr.forward import (
-    Baselines,
-    CaptumAssertion,
-    Forward,
-    Layers,
-    Selector,
-    TargetType,
-    TensorOrTuple,
-    UnknownChoice,
-    as_tuple,
-    at_inputs,
-    at_layers,
-    at_neuron,
-    site_tensors,
-    sites_of,
-    tensorized,
-)
+from xai_nlp.attr.arguments import document
+from xai_nlp.attr.problems import Layers, Selector, at_inputs, at_layers, at_neuron, layer_points, site_tensors
+from xai_nlp.core.batching import Batching
+from xai_nlp.core.captum_types import Baselines, CaptumAssertion, TargetType, TensorOrTuple, UnknownChoice
+from xai_nlp.core.forward import Forward, as_tuple, baseline_tensors
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.registry import Method
 from xai_nlp.errors import Unsupported
+from xai_nlp.hooks.scope import HookPoint
 
 #: Captum's names for the quadrature rules. Its trapezoid is kept as it is, since it is NeuronConductance's default and
 #: a user who swaps the import expects the same numbers; `core.path.trapezoid` is the right one.
@@ -41,21 +30,18 @@ RULES = {
 GRAD_OPTIONS = {"allow_unused", "materialize_grads"}  # both are always on here
 
 
-class Path(TypedDict):
-    """How finely a method walks from baseline to input."""
-
-    rule: str
-    steps: int
-
-
-def path_of(method: str, steps: int) -> Path:
-    """How finely a path is walked: our names for Captum's. Raises UnknownChoice or CaptumAssertion."""
+def path_options(method: str, n_steps: int) -> dict[str, Any]:
+    """The options of a path method for Captum's names. Raises UnknownChoice or CaptumAssertion."""
     if method not in RULES:
         raise UnknownChoice("integration method", method, RULES)
-    least = 2 if method == "riemann_trapezoid" else 1
-    if not isinstance(steps, int) or steps < least:
-        raise CaptumAssertion(f"n_steps must be a whole number of at least {least} for {method}; got {steps!r}.")
-    return {"rule": RULES[method], "steps": steps}
+    check_count(f"n_steps of {method}", n_steps, 2 if method == "riemann_trapezoid" else 1)
+    return {"rule": RULES[method], "steps": n_steps}
+
+
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    """Raise CaptumAssertion if a number is not a whole one, or too small."""
+    if not isinstance(value, Integral) or value < least:
+        raise CaptumAssertion(f"{name} must be a whole number of at least {least}; got {value!r}.")
 
 
 class UnknownOption(UnknownChoice, TypeError):
@@ -63,7 +49,7 @@ class UnknownOption(UnknownChoice, TypeError):
 
 
 def check_grad_kwargs(grad_kwargs: dict[str, Any] | None) -> None:
-    """Refuse what would change a gradient's meaning; what only allows more is allowed anyway."""
+    """Refuse options that would change a gradient; those that only allow more have no effect."""
     for name in grad_kwargs or {}:
         if name not in GRAD_OPTIONS:
             raise UnknownOption("option of torch.autograd.grad", name, GRAD_OPTIONS)
@@ -75,30 +61,39 @@ def squeezed(tensors: Tensors) -> Tensors:
 
 
 def like_layers(tensors: Sequence[Tensor], counts: Sequence[int], layer: Layers) -> Any:
-    """Tensors as Captum gives them: one, or a tuple where a layer has several; a list of those for a list of layers."""
-    pieces = iter(tensors)
-    groups = [tuple(next(pieces) for _ in range(n)) for n in counts]
+    """Tensors as Captum returns them: one, or a tuple for a layer with several; a list of those for several layers."""
+    remaining = iter(tensors)
+    groups = [tuple(next(remaining) for _ in range(n)) for n in counts]
     shaped = [group if len(group) > 1 else group[0] for group in groups]
-    return shaped[0] if isinstance(layer, nn.Module) and not isinstance(layer, nn.ModuleList) else shaped
+    return shaped if isinstance(layer, (list, tuple, nn.ModuleList)) else shaped[0]
 
 
 class Attribution:
     """An attribution method of one forward function, under Captum's name and signature."""
 
     attribute: Callable[..., Any]
+    _multiply_by_inputs = False
+    _needs_module = False  # True: gradient rules or hooks need the model itself, not any function
+    _several_targets = False  # True: the output's T numbers are all explained, and scores have a dimension for them
+
+    def __init_subclass__(cls) -> None:
+        if "attribute" in vars(cls):
+            document(cls.attribute)
 
     def __init__(self, forward_func: Callable[..., Any]) -> None:
+        if self._needs_module and not isinstance(forward_func, nn.Module):
+            raise CaptumAssertion(f"the model must be a torch module; got {type(forward_func).__name__}.")
         if not callable(forward_func):
             raise CaptumAssertion(f"the forward function must be callable; got {type(forward_func).__name__}.")
         self.forward_func = forward_func
 
     @property
     def multiplies_by_inputs(self) -> bool:
-        """Are scores contributions (True) or slopes (False)?"""
-        return getattr(self, "_multiply_by_inputs", False)
+        """True if scores are contributions, False if they are slopes."""
+        return self._multiply_by_inputs
 
     def has_convergence_delta(self) -> bool:
-        """Can the scores' sum be checked against f(x) − f(x₀)?"""
+        """True if the scores' sum can be checked against f(x) − f(x₀)."""
         return False
 
     @classmethod
@@ -111,18 +106,23 @@ class Attribution:
         """
         return "".join(c if c.islower() or not i else f" {c}" for i, c in enumerate(cls.__name__))
 
+    def _bind(self, inputs: Any, extra: Any = None, target: TargetType = None, **checks: bool) -> Forward:
+        """The forward function, bound to the arguments of one call."""
+        return Forward.bind(self.forward_func, inputs, extra, target, several=self._several_targets, **checks)
+
     def attribute_future(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises Unsupported: only methods that ablate features have an asynchronous form."""
         raise Unsupported(f"{type(self).__name__} has no asynchronous form; call `attribute`, which batches by itself.")
 
 
 class GradientAttribution(Attribution):
     """Scores of the inputs, from gradients."""
 
-    def _of_inputs(
+    def _input_scores(
         self, method: Method, forward: Forward, baselines: Baselines = None, rows: int | None = None
     ) -> TensorOrTuple:
-        with forward.lent():
-            return forward.shaped(squeezed(method.scores(at_inputs(forward, baselines, rows=rows)).tensors))
+        with forward.frozen():
+            return forward.like_inputs(squeezed(method.scores(at_inputs(forward, baselines, rows=rows)).tensors))
 
     def compute_convergence_delta(
         self,
@@ -132,26 +132,33 @@ class GradientAttribution(Attribution):
         target: TargetType = None,
         additional_forward_args: object | None = None,
     ) -> Tensor:
-        """Σ scores − (f(x) − f(x₀)) for each example: (B,). Zero for a perfect integral."""
-        forward = Forward.of(self.forward_func, end_point, additional_forward_args, target)
-        with torch.no_grad(), forward.lent():
-            ends = [
-                forward.value(z, forward.everyone).sum(1)
-                for z in (forward.inputs, tensorized(forward.inputs, start_point))
-            ]
-        for scores in as_tuple(attributions):
-            if len(scores) != forward.examples:
-                raise CaptumAssertion(f"{forward.examples} examples need as many rows of scores; got {len(scores)}.")
-        difference = ends[0] - ends[1]
-        total = sum(scores.flatten(1).sum(1).to(difference.device) for scores in as_tuple(attributions))
-        return total - difference
+        """Σ scores − (f(x) − f(x₀)) for each example: (B,). Zero for a perfect integral.
 
-    def _with_delta(self, wanted: bool, shaped: Any, forward: Forward, baselines: Baselines) -> Any:
-        """The scores, however they are shaped, and where it is wanted what they miss."""
-        if not wanted:
+        attributions: scores, one tensor or several, (B, …) each. start_point: x₀, as `baselines` in `attribute`.
+        end_point: x, as `inputs` there. target, additional_forward_args: as there.
+        Raises CaptumAssertion if the scores have another number of rows than the examples.
+        """
+        forward = self._bind(end_point, additional_forward_args, target)
+        return self._delta(as_tuple(attributions), forward, start_point)
+
+    def _delta(self, scores: Tensors, forward: Forward, baselines: Baselines, rows: int | None = None) -> Tensor:
+        for tensor in scores:
+            if len(tensor) != forward.examples:
+                raise CaptumAssertion(f"{forward.examples} examples need as many rows of scores; got {len(tensor)}.")
+        x, x0 = forward.inputs, baseline_tensors(forward.inputs, baselines)
+        problem = Problem(value=forward.value, x=x, baseline=x0, rows=Batching(limit=rows))
+        with forward.frozen():
+            end, start = (problem.values(z, forward.everyone).sum(1) for z in (x, x0))
+        return sum(tensor.flatten(1).sum(1).to(end.device) for tensor in scores) - (end - start)
+
+    def _with_delta(
+        self, requested: bool, shaped: Any, forward: Forward, baselines: Baselines, rows: int | None = None
+    ) -> Any:
+        """The scores, in whatever shape, and their delta if it is requested."""
+        if not requested:
             return shaped
         flat = tuple(t for group in (shaped if isinstance(shaped, list) else [shaped]) for t in as_tuple(group))
-        return shaped, self.compute_convergence_delta(flat, baselines, forward.inputs, forward.target, forward.extra)
+        return shaped, self._delta(flat, forward, baselines, rows)
 
 
 class Contributions(GradientAttribution):
@@ -163,38 +170,33 @@ class Contributions(GradientAttribution):
 
 
 class ModelAttribution(GradientAttribution):
-    """What is asked of a module, not of any function."""
+    """Scores of a module's inputs, by rules that need the module and not just any function."""
+
+    _needs_module = True
 
     def __init__(self, model: nn.Module) -> None:
-        self.model = module(model)
         super().__init__(model)
-
-
-def module(model: Any) -> nn.Module:
-    """The model. Raises CaptumAssertion for what is no module."""
-    if not isinstance(model, nn.Module):
-        raise CaptumAssertion(f"the model must be a torch module; got {type(model).__name__}.")
-    return model
+        self.model = model
 
 
 class PerturbationAttribution(Attribution):
-    """Scores from taking parts of the inputs away."""
+    """Scores from replacing parts of the inputs."""
 
     _multiply_by_inputs = True
 
 
 class InternalAttribution(Attribution):
-    """What concerns a layer of the model, or several."""
+    """Scores that concern a layer of the model, or several."""
 
     def __init__(self, forward_func: Callable[..., Any], layer: Layers, device_ids: list[int] | None = None) -> None:
         super().__init__(forward_func)
-        sites_of(layer)
+        layer_points(layer)
         self.layer = layer
-        self.device_ids = device_ids  # kept for Captum's signature; hooks follow their module's own device
+        self.device_ids = device_ids  # for Captum's signature; hooks follow their module's own device
 
 
 class InternalContributions(InternalAttribution):
-    """The same choice as `Contributions`, for what concerns a layer."""
+    """The choice of `Contributions`, for scores that concern a layer."""
 
     def __init__(
         self,
@@ -208,9 +210,9 @@ class InternalContributions(InternalAttribution):
 
 
 class LayerAttribution(InternalAttribution, GradientAttribution):
-    """Scores of what passes at a layer, or at several."""
+    """Scores of the tensors at a layer, or at several."""
 
-    def _at_layer(
+    def _layer_scores(
         self,
         method: Method,
         forward: Forward,
@@ -220,37 +222,39 @@ class LayerAttribution(InternalAttribution, GradientAttribution):
         *,
         moving: bool = False,
     ) -> Any:
-        """Scores at the layer while the inputs move, or stay; `moving`: while the layer's own tensors do."""
-        sites = sites_of(self.layer, layer_input=layer_input)
-        with forward.lent():
+        """Scores at the layer while the inputs move; `moving`: while the layer's own tensors move."""
+        sites = layer_points(self.layer, layer_input=layer_input)
+        with forward.frozen():
             if moving:
                 problem, counts = at_layers(forward, baselines, sites, rows)
             else:
                 problem, counts = at_inputs(forward, baselines, sites=sites, rows=rows), None
-            tensors = squeezed(method.scores(problem).tensors)
-            return like_layers(tensors, counts or self._counts(forward, sites, len(tensors)), self.layer)
+            tensors = method.scores(problem).tensors
+            tensors = tensors if forward.several else squeezed(tensors)
+            return like_layers(tensors, counts or self._tensor_counts(forward, sites, len(tensors)), self.layer)
 
     @staticmethod
-    def _counts(forward: Forward, sites: Sequence[Any], tensors: int) -> list[int]:
-        """How many tensors each layer has; only looked up where it is not plain."""
-        if len(sites) == 1:
-            return [tensors]
-        if len(sites) == tensors:
-            return [1] * tensors
-        return [len(found) for found in site_tensors(forward, forward.inputs, sites)]
+    def _tensor_counts(forward: Forward, sites: Sequence[HookPoint], tensors: int) -> list[int]:
+        """The number of tensors at each site, from another forward pass if it does not follow from their sum."""
+        if len(sites) in (1, tensors):
+            return [tensors // len(sites)] * len(sites)
+        return [len(at_site) for at_site in site_tensors(forward, forward.inputs, sites)]
 
     @staticmethod
     def interpolate(
         layer_attribution: Tensor, interpolate_dims: int | tuple[int, ...], interpolate_mode: str = "nearest"
     ) -> Tensor:
-        """Scores of a layer (B, C, *small) resized to the input's size (B, C, *interpolate_dims)."""
+        """Scores of a layer (B, C, *small), resized to the input's size: (B, C, *interpolate_dims).
+
+        interpolate_mode: a mode of torch.nn.functional.interpolate.
+        """
         return nn.functional.interpolate(layer_attribution, interpolate_dims, mode=interpolate_mode)
 
 
 class NeuronAttribution(InternalAttribution):
     """Scores of the inputs, for one neuron of a layer instead of the function's output."""
 
-    def _of_neuron(
+    def _neuron_scores(
         self,
         method: Method,
         forward: Forward,
@@ -261,11 +265,11 @@ class NeuronAttribution(InternalAttribution):
         *,
         through: bool = False,
     ) -> TensorOrTuple:
-        with forward.lent():
-            problem = self._problem(forward, selector, neuron_input, baselines, rows, through=through)
-            return forward.shaped(squeezed(method.scores(problem).tensors))
+        with forward.frozen():
+            problem = self._neuron_problem(forward, selector, neuron_input, baselines, rows, through=through)
+            return forward.like_inputs(squeezed(method.scores(problem).tensors))
 
-    def _problem(
+    def _neuron_problem(
         self,
         forward: Forward,
         selector: Selector,
@@ -275,5 +279,5 @@ class NeuronAttribution(InternalAttribution):
         *,
         through: bool = False,
     ) -> Problem:
-        (site,) = sites_of(self.layer, layer_input=neuron_input)
+        (site,) = layer_points(self.layer, layer_input=neuron_input)
         return at_neuron(forward, baselines, site, selector, through=through, rows=rows)

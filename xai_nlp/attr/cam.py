@@ -1,4 +1,4 @@
-"""Captum's names for maps of where a layer saw what it saw."""
+"""Captum's names for Grad-CAM: maps of where a convolutional layer drives the target."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from xai_nlp.attr.base import GradientAttribution, LayerAttribution, check_grad_kwargs
-from xai_nlp.attr.forward import CaptumAssertion, Forward, TargetType, TensorOrTuple
 from xai_nlp.attr.relu import GuidedBackprop
+from xai_nlp.core.captum_types import CaptumAssertion, TargetType, TensorOrTuple
+from xai_nlp.core.forward import as_tuple
 from xai_nlp.methods.cam import GradCam
 
 
@@ -27,17 +28,19 @@ class LayerGradCam(LayerAttribution):
         attr_dim_summation: bool = True,
         grad_kwargs: dict[str, Any] | None = None,
     ) -> Any:
+        """Scores of the layer's positions, (B, 1, …): its activations, each channel weighted by its mean gradient.
+
+        relu_attributions: replace negative scores by 0.
+        attr_dim_summation: sum over channels; otherwise scores are (B, C, …).
+        """
         check_grad_kwargs(grad_kwargs)
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        how = GradCam(positive=relu_attributions, summed=attr_dim_summation)
-        return self._at_layer(how, forward, attribute_to_layer_input)
+        forward = self._bind(inputs, additional_forward_args, target)
+        method = GradCam(positive=relu_attributions, summed=attr_dim_summation)
+        return self._layer_scores(method, forward, attribute_to_layer_input)
 
 
 class GuidedGradCam(GradientAttribution):
-    """Guided backpropagation where `LayerGradCam` has positive scores, resized to the input.
-
-    An input whose shape the map cannot be resized to gets an empty tensor, with a warning.
-    """
+    """Guided backpropagation, times the positive scores of `LayerGradCam` resized to the input."""
 
     def __init__(self, model: nn.Module, layer: nn.Module, device_ids: list[int] | None = None) -> None:
         super().__init__(model)
@@ -52,21 +55,25 @@ class GuidedGradCam(GradientAttribution):
         interpolate_mode: str = "nearest",
         attribute_to_layer_input: bool = False,
     ) -> Any:
+        """Scores of the inputs' entries, in the shape of `inputs`: (B, C, …) each.
+
+        interpolate_mode: how the map is resized, a mode of torch.nn.functional.interpolate.
+
+        An input whose shape the map cannot be resized to gets an empty tensor, with a warning.
+        """
         cam = self.grad_cam.attribute(
             inputs, target, additional_forward_args, attribute_to_layer_input, relu_attributions=True
         )
         if not isinstance(cam, Tensor):
             raise CaptumAssertion(f"the layer gives out {len(cam)} tensors; choose one that gives out one.")
-        tuple_in = isinstance(inputs, tuple)
-        given = inputs if isinstance(inputs, tuple) else (inputs,)
-        guided = self.guided_backprop.attribute(given, target, additional_forward_args)
-        found = tuple(_seen_through(g, cam, interpolate_mode) for g in guided)
-        return found if tuple_in else found[0]
+        guided = self.guided_backprop.attribute(as_tuple(inputs), target, additional_forward_args)
+        scores = tuple(_masked_by_map(gradient, cam, interpolate_mode) for gradient in guided)
+        return scores if isinstance(inputs, tuple) else scores[0]
 
 
-def _seen_through(guided: Tensor, cam: Tensor, mode: str) -> Tensor:
+def _masked_by_map(gradient: Tensor, cam: Tensor, mode: str) -> Tensor:
     try:
-        return guided * LayerAttribution.interpolate(cam, tuple(guided.shape[2:]), mode)
+        return gradient * LayerAttribution.interpolate(cam, tuple(gradient.shape[2:]), mode)
     except (ValueError, RuntimeError, NotImplementedError) as error:
-        warnings.warn(f"no map for an input of shape {tuple(guided.shape)}: {error}", stacklevel=3)
+        warnings.warn(f"no map for an input of shape {tuple(gradient.shape)}: {error}", stacklevel=3)
         return torch.empty(0)

@@ -1,4 +1,4 @@
-"""Captum's name for scores of a whole data set: what a metric over all of it loses when a feature goes."""
+"""Captum's name for scores of a whole data set: how much a metric over it falls when a feature is ablated."""
 
 from __future__ import annotations
 
@@ -11,21 +11,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from xai_nlp.attr.base import Attribution
-from xai_nlp.attr.forward import Baselines, CaptumAssertion, TensorOrTuple, as_tuple
-from xai_nlp.attr.perturbation import FeatureAblation
+from xai_nlp.attr.perturbation import FeatureAblation, occlusion
 from xai_nlp.core.batching import Batching, progress_bar
+from xai_nlp.core.captum_types import Baselines, CaptumAssertion, TensorOrTuple
 from xai_nlp.core.features import FeatureMask
+from xai_nlp.core.forward import as_tuple
 from xai_nlp.core.problem import Problem, Tensors
-from xai_nlp.methods.perturbation import OcclusionMethod as Leave
 
-SCORED, GIVEN, KEPT = 0, 1, 2  # roles: explained; given to the function and not explained; not given to the function
+EXPLAINED, FORWARDED, WITHHELD = 0, 1, 2  # roles: ablated; given to the function as it is; not given to the function
 
 
 class DataLoaderAttribution(Attribution):
-    """Feature ablation of a metric over a data set: `methods.perturbation.Occlusion` of which features there are.
-
-    The data set is gone through once, and again for every `perturbations_per_pass` features.
-    """
+    """Feature ablation of a metric over a data set."""
 
     def __init__(self, attr_method: Attribution) -> None:
         if type(attr_method) is not FeatureAblation:
@@ -45,44 +42,63 @@ class DataLoaderAttribution(Attribution):
         show_progress: bool = False,
         return_input_shape: bool = True,
     ) -> Any:
+        """The metric less the metric without the entry's feature: (T, …) for each explained input, T numbers a metric.
+
+        dataloader: gives batches, a tensor or a tuple each. It is read once, and again for each block of features.
+        input_roles: for each tensor of a batch 0 (explained), 1 (given to the function, not explained) or 2 (not given
+            to the function); None explains all.
+        baselines: for each explained input a number, 0 by default, or a tensor of one row.
+        feature_mask: for each explained input the number of each entry's feature, (1, …); None makes each entry one.
+        reduce: makes a state from the previous state (None at first), a batch's output and the batch; None
+            concatenates the outputs.
+        to_metric: makes the metric, a tensor of T numbers, from the last state; None takes the state itself.
+        perturbations_per_pass: features that are ablated in one pass through the data.
+        return_input_shape: False returns a score for each feature, (T, M), instead of one for each entry.
+
+        Raises CaptumAssertion for roles, baselines or masks that do not fit the first batch, or another metric.
+        """
         first = next(iter(dataloader))
-        roles = input_roles or (SCORED,) * len(_items(first))
-        if len(roles) != len(_items(first)) or SCORED not in roles:
+        roles = input_roles or (EXPLAINED,) * len(_items(first))
+        if len(roles) != len(_items(first)) or EXPLAINED not in roles:
             raise CaptumAssertion(
-                f"each of the {len(_items(first))} things that the data loader gives has a role, and at least one is "
-                f"explained ({SCORED}); got {roles}."
+                f"each of the {len(_items(first))} tensors that the data loader gives has a role, and at least one is "
+                f"explained ({EXPLAINED}); got {roles}."
             )
-        scored = tuple(item for item, role in zip(_items(first), roles, strict=True) if role == SCORED)
-        starts = _one_row(scored, (0,) * len(scored) if baselines is None else as_tuple(baselines), "baseline")
-        masks = _one_row(
-            scored, FeatureMask.entries(scored).ids if feature_mask is None else as_tuple(feature_mask), "mask"
-        )
-        count = 1 + max(int(mask.max()) for mask in masks)
+        explained = tuple(item for item, role in zip(_items(first), roles, strict=True) if role == EXPLAINED)
+        starts = (0,) * len(explained) if baselines is None else as_tuple(baselines)
+        masks = FeatureMask.entries(explained).ids if feature_mask is None else as_tuple(feature_mask)
+        for name, values in (("baseline", starts), ("mask", masks)):
+            if len(values) != len(explained):
+                raise CaptumAssertion(f"{len(explained)} inputs to explain need a {name} each; got {len(values)}.")
+            if any(isinstance(value, Tensor) and len(value) != 1 for value in values):
+                raise CaptumAssertion(f"a {name} serves every batch of the data set, so its first dimension is 1.")
 
         def metric(present: Tensor) -> Tensor:
-            """Of the data with the features that are present (M,): (T,)."""
+            """The metric over the data with the features that are present (M,): (T,)."""
             state: Any = None
             for batch in dataloader:
                 ablated = tuple(_ablated(_items(batch), roles, starts, masks, present > 0))
-                taken = (item for item, role in zip(ablated, roles, strict=True) if role != KEPT)
-                state = (reduce or _concatenated)(state, self.forward_func(*taken), ablated)
-            found = to_metric(state) if to_metric else state
-            if not isinstance(found, Tensor):
-                raise CaptumAssertion(f"what is explained of a data set is a tensor; got {type(found).__name__}.")
-            return found.flatten() if found.is_floating_point() else found.flatten().float()
+                arguments = (item for item, role in zip(ablated, roles, strict=True) if role != WITHHELD)
+                state = (reduce or _concatenated)(state, self.forward_func(*arguments), ablated)
+            result = to_metric(state) if to_metric else state
+            if not isinstance(result, Tensor):
+                raise CaptumAssertion(f"the metric of a data set must be a tensor; got {type(result).__name__}.")
+            return result.flatten() if result.is_floating_point() else result.flatten().float()
 
-        everything = torch.ones(1, count, device=scored[0].device)
+        all_present = torch.ones(1, 1 + max(int(mask.max()) for mask in masks), device=explained[0].device)
         with progress_bar(self.get_name()) if show_progress else nullcontext() as progress:
             problem = Problem(
                 value=lambda z, owner: torch.stack([metric(present) for present in z[0]]),
-                x=(everything,),
-                baseline=(torch.zeros_like(everything),),
+                x=(all_present,),
+                baseline=(torch.zeros_like(all_present),),
                 rows=Batching(limit=perturbations_per_pass, progress=progress),
             )
-            (scores,) = Leave().scores(problem).tensors[0]  # (T, M)
+            (scores,) = occlusion(problem)[0]  # (T, M)
         if not return_input_shape:
             return scores
-        shaped = tuple(scores[:, mask.expand(1, *x.shape[1:])[0].long()] for mask, x in zip(masks, scored, strict=True))
+        shaped = tuple(
+            scores[:, mask.expand(1, *x.shape[1:])[0].long()] for mask, x in zip(masks, explained, strict=True)
+        )
         return shaped if isinstance(first, (tuple, list)) else shaped[0]
 
 
@@ -94,24 +110,15 @@ def _concatenated(state: Tensor | None, output: Tensor, inputs: tuple[Any, ...])
     return output if state is None else torch.cat([state, output])
 
 
-def _one_row(scored: Tensors, given: tuple[Any, ...], what: str) -> tuple[Any, ...]:
-    """One for each tensor that is explained, good for any batch. Raises CaptumAssertion."""
-    if len(given) != len(scored):
-        raise CaptumAssertion(f"{len(scored)} inputs to explain need as many of {what}; got {len(given)}.")
-    if any(isinstance(item, Tensor) and len(item) != 1 for item in given):
-        raise CaptumAssertion(f"a {what} serves every batch of the data set, so its first dimension is 1.")
-    return given
-
-
 def _ablated(
     items: tuple[Any, ...], roles: tuple[int, ...], starts: tuple[Any, ...], masks: Tensors, present: Tensor
 ) -> Iterator[Any]:
-    """A batch, its inputs at the baseline where a feature (M,) is absent."""
-    left = iter(zip(starts, masks, strict=True))
+    """A batch with its explained inputs at the baseline where a feature (M,) is absent."""
+    pairs = iter(zip(starts, masks, strict=True))
     for item, role in zip(items, roles, strict=True):
-        if role != SCORED:
+        if role != EXPLAINED:
             yield item
             continue
-        start, mask = next(left)
-        kept = present[mask.to(present.device)].to(item.device)
-        yield torch.where(kept, item, torch.as_tensor(start, dtype=item.dtype, device=item.device))
+        start, mask = next(pairs)
+        entries = present[mask.to(present.device)].to(item.device)
+        yield torch.where(entries, item, torch.as_tensor(start, dtype=item.dtype, device=item.device))

@@ -1,10 +1,10 @@
-"""Captum's names for DeepLIFT. Functions are covered as modules are: `F.relu`, `x + y`.
+"""Captum's names for DeepLIFT. Functions have rules as modules have: `F.relu`, `x + y`.
 
-Captum hooks tensors between modules, and leaves its own rules in these places; here they are kept:
-- activations and pooling that touch (ReLU, then MaxPool): its hook sees what comes back before the second one's rule;
-- `LayerDeepLift` at the input of an activation: it goes by its slope;
-- pooling windows that overlap overwrite each other; where nothing changes the batch's first gradient is used for all;
-- functions, products, softmax and norms as functions: it takes slopes, so nothing adds up;
+Captum hooks the tensors between modules, which breaks DeepLIFT's rules in these places; here they hold:
+- activations and pooling that touch (ReLU, then MaxPool): its hook gets the gradient before the second one's rule;
+- `LayerDeepLift` at the input of an activation: it uses the activation's slope;
+- overlapping pooling windows overwrite each other; where nothing changes, the batch's first gradient is used for all;
+- functions, products, softmax and norms as functions: it uses slopes, so that scores do not add up;
 - a module used twice: it refuses.
 """
 
@@ -20,92 +20,80 @@ from torch import Tensor, nn
 
 from xai_nlp.attr.base import (
     GradientAttribution,
+    InternalAttribution,
     LayerAttribution,
     ModelAttribution,
     NeuronAttribution,
     check_grad_kwargs,
     like_layers,
-    module,
     squeezed,
 )
-from xai_nlp.attr.forward import (
-    Baselines,
-    CaptumAssertion,
-    Distribution,
-    Forward,
-    Selector,
-    TargetType,
-    TensorOrTuple,
-    at_inputs,
-    drawn_for,
-    sites_of,
-)
+from xai_nlp.attr.problems import Selector, at_inputs, layer_points
 from xai_nlp.core.batching import Batching
+from xai_nlp.core.captum_types import BaselineDistribution, Baselines, CaptumAssertion, TargetType, TensorOrTuple
+from xai_nlp.core.forward import baseline_distribution
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.methods import propagation
 
-Custom: TypeAlias = Callable[..., tuple[Tensor, ...]] | None
+CustomScores: TypeAlias = Callable[..., tuple[Tensor, ...]] | None
 
 
-def _distributed(problem: Problem, baselines: Any, inputs: Any) -> tuple[Problem, int]:
-    """Each input paired with each baseline of a distribution, as examples of their own; also how many baselines."""
-    drawn = drawn_for(inputs, baselines)
-    if len(drawn) != len(problem.x) or not all(isinstance(b, Tensor) and b.ndim and len(b) > 1 for b in drawn):
+def _paired(problem: Problem, baselines: Any, inputs: Any) -> tuple[Problem, int]:
+    """Each input with each of N baselines, as B · N examples; and N."""
+    rows = baseline_distribution(inputs, baselines)
+    if len(rows) != len(problem.x) or not all(isinstance(b, Tensor) and b.ndim and len(b) > 1 for b in rows):
         raise CaptumAssertion(
             "a distribution of baselines is a tensor of several rows for each input; "
-            f"got {[tuple(b.shape) if isinstance(b, Tensor) else b for b in drawn]}. For one baseline use DeepLift."
+            f"got {[tuple(b.shape) if isinstance(b, Tensor) else b for b in rows]}. For one baseline use DeepLift."
         )
-    for x, b in zip(problem.x, drawn, strict=True):
-        if b.shape[1:] != x.shape[1:] or len(b) != len(drawn[0]):
+    for x, b in zip(problem.x, rows, strict=True):
+        if b.shape[1:] != x.shape[1:] or len(b) != len(rows[0]):
             raise CaptumAssertion(
                 f"baselines must have the shape of their input's rows {tuple(x.shape[1:])}; got {b.shape}."
             )
-    each = problem.part(problem.everyone.repeat_interleave(len(drawn[0])))
-    rows = tuple(b.detach().repeat(problem.examples, *[1] * (b.ndim - 1)) for b in drawn)
-    return replace(each, baseline=rows), len(drawn[0])
+    pairs = problem.part(problem.everyone.repeat_interleave(len(rows[0])))
+    starts = tuple(b.detach().repeat(problem.examples, *[1] * (b.ndim - 1)) for b in rows)
+    return replace(pairs, baseline=starts), len(rows[0])
 
 
-def _custom(function: Callable[..., tuple[Tensor, ...]], *given: Tensors) -> Tensors:
-    """A user's own way from multipliers, inputs and baselines to scores; it may leave out the last, or two."""
-    takes = len(signature(function).parameters) if callable(function) else 0
-    if takes not in (1, 2, 3):
+def _custom_scores(function: Callable[..., tuple[Tensor, ...]], *arguments: Tensors) -> Tensors:
+    """Scores by the user's function of multipliers, inputs and baselines; it may take only the first one or two."""
+    count = len(signature(function).parameters) if callable(function) else 0
+    if count not in (1, 2, 3):
         raise CaptumAssertion(f"custom_attribution_func takes multipliers, inputs and baselines; got {function!r}.")
-    return function(*given[:takes])
+    return function(*arguments[:count])
 
 
-class _Lifting(GradientAttribution):
-    """What the six classes share: DeepLIFT of any problem, from one baseline or from each of several."""
+class DeepLiftAttribution(GradientAttribution):
+    """DeepLIFT of any problem, from one baseline for each example or from each of a distribution."""
 
     eps: float = 1e-10
-    _several = False  # do baselines come as a `Distribution`?
+    _from_distribution = False
 
-    def _lifted(
-        self,
-        bind: Callable[[Any], Problem],
-        inputs: TensorOrTuple,
-        baselines: Any,
-        custom: Custom,
+    def _deep_lift(
+        self, pose: Callable[[Any], Problem], inputs: TensorOrTuple, baselines: Any, custom: CustomScores
     ) -> tuple[Tensors, Tensor]:
-        """Scores, averaged over the baselines of each example; and for each pair Σ scores − (f(x) − f(x₀)).
+        """Scores, averaged over each example's baselines; and Σ scores − (f(x) − f(x₀)) of each pair.
 
-        bind: from a baseline to the problem.
+        pose: makes the problem for a baseline.
         """
-        problem, each = _distributed(bind(None), baselines, inputs) if self._several else (bind(baselines), 1)
-        problem = replace(
-            problem, rows=Batching(limit=problem.examples)
-        )  # at once, as Captum's rule for softmax needs it
-        found = propagation.DeepLiftMethod(epsilon=self.eps, as_captum=True).multipliers(problem)
-        tensors = squeezed(found.tensors)
+        if self._from_distribution:
+            problem, count = _paired(pose(None), baselines, inputs)
+        else:
+            problem, count = pose(baselines), 1
+        problem = replace(problem, rows=Batching(limit=problem.examples))  # Captum's rule for softmax needs all rows
+        result = propagation.DeepLiftMethod(epsilon=self.eps, as_captum=True).multipliers(problem)
+        tensors = squeezed(result.tensors)
         if custom is not None:
-            tensors = _custom(custom, tensors, found.x, found.baseline)
+            tensors = _custom_scores(custom, tensors, result.x, result.baseline)
         elif self.multiplies_by_inputs:
-            tensors = tuple(m * (x - x0) for m, x, x0 in zip(tensors, found.x, found.baseline, strict=True))
+            tensors = tuple(m * (x - x0) for m, x, x0 in zip(tensors, result.x, result.baseline, strict=True))
         total = sum(t.reshape(len(t), -1).sum(1) for t in tensors)
-        delta = total - (found.values - found.baseline_values).squeeze(1)
-        return tuple(t.unflatten(0, (-1, each)).mean(1) for t in tensors), delta
+        delta = total - (result.values - result.baseline_values).squeeze(1)
+        return tuple(t.unflatten(0, (-1, count)).mean(1) for t in tensors), delta
 
 
-class DeepLift(_Lifting, ModelAttribution):
+class DeepLift(DeepLiftAttribution, ModelAttribution):
     """`methods.propagation.DeepLiftMethod` of the inputs, with Captum's rule for `nn.Softmax`."""
 
     def __init__(self, model: nn.Module, multiply_by_inputs: bool = True, eps: float = 1e-10) -> None:
@@ -123,18 +111,20 @@ class DeepLift(_Lifting, ModelAttribution):
         target: TargetType = None,
         additional_forward_args: object | None = None,
         return_convergence_delta: bool = False,
-        custom_attribution_func: Custom = None,
+        custom_attribution_func: CustomScores = None,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        with forward.lent():
-            tensors, delta = self._lifted(partial(at_inputs, forward), inputs, baselines, custom_attribution_func)
-        return (forward.shaped(tensors), delta) if return_convergence_delta else forward.shaped(tensors)
+        """Contributions of the inputs' entries, in the shape of `inputs` and the unit of the target: (B, …) each."""
+        forward = self._bind(inputs, additional_forward_args, target)
+        with forward.frozen():
+            tensors, delta = self._deep_lift(partial(at_inputs, forward), inputs, baselines, custom_attribution_func)
+        scores = forward.like_inputs(tensors)
+        return (scores, delta) if return_convergence_delta else scores
 
 
 class DeepLiftShap(DeepLift):
-    """`DeepLift`, averaged over a distribution of baselines. Deltas are given for each pair, baselines in turn."""
+    """`DeepLift`, averaged over a distribution of baselines."""
 
-    _several = True
+    _from_distribution = True
 
     def __init__(self, model: nn.Module, multiply_by_inputs: bool = True) -> None:
         super().__init__(model, multiply_by_inputs)
@@ -142,22 +132,33 @@ class DeepLiftShap(DeepLift):
     def attribute(  # type: ignore[override]
         self,
         inputs: TensorOrTuple,
-        baselines: Distribution,
+        baselines: BaselineDistribution,
         target: TargetType = None,
         additional_forward_args: object | None = None,
         return_convergence_delta: bool = False,
-        custom_attribution_func: Custom = None,
+        custom_attribution_func: CustomScores = None,
     ) -> Any:
-        given = (target, additional_forward_args, return_convergence_delta, custom_attribution_func)
-        return DeepLift.attribute(self, inputs, baselines, *given)  # type: ignore[arg-type]
+        """Contributions of the inputs' entries, in the shape of `inputs` and the unit of the target: (B, …) each.
+
+        return_convergence_delta: also return Σ scores − (f(x) − f(x₀)) of each pair of an input and one of N baselines,
+            (B · N,), the baselines in turn.
+        """
+        options = (target, additional_forward_args, return_convergence_delta, custom_attribution_func)
+        return super().attribute(inputs, baselines, *options)  # type: ignore[arg-type]
 
 
-class LayerDeepLift(LayerAttribution, DeepLift):
-    """`DeepLift` at a layer: its own difference, times what that makes of the target's."""
+class InternalDeepLift(InternalAttribution):
+    """The constructor of `LayerDeepLift` and `NeuronDeepLift`."""
+
+    _needs_module = True
 
     def __init__(self, model: nn.Module, layer: nn.Module, multiply_by_inputs: bool = True) -> None:
         super().__init__(model, layer)
         self._multiply_by_inputs = multiply_by_inputs
+
+
+class LayerDeepLift(InternalDeepLift, LayerAttribution, DeepLift):
+    """`DeepLift` at a layer: its own difference, times the multipliers from there to the target."""
 
     def attribute(  # type: ignore[override]
         self,
@@ -167,16 +168,17 @@ class LayerDeepLift(LayerAttribution, DeepLift):
         additional_forward_args: object | None = None,
         return_convergence_delta: bool = False,
         attribute_to_layer_input: bool = False,
-        custom_attribution_func: Custom = None,
+        custom_attribution_func: CustomScores = None,
         grad_kwargs: dict[str, Any] | None = None,
     ) -> Any:
+        """Contributions of the layer's entries, in its shape and the unit of the target: (B, …) for each tensor."""
         check_grad_kwargs(grad_kwargs)
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        bind = partial(at_inputs, forward, sites=sites_of(self.layer, layer_input=attribute_to_layer_input))
-        with forward.lent():
-            tensors, delta = self._lifted(bind, forward.inputs, baselines, custom_attribution_func)
-        shaped = like_layers(tensors, [len(tensors)], self.layer)
-        return (shaped, delta) if return_convergence_delta else shaped
+        forward = self._bind(inputs, additional_forward_args, target)
+        pose = partial(at_inputs, forward, sites=layer_points(self.layer, layer_input=attribute_to_layer_input))
+        with forward.frozen():
+            tensors, delta = self._deep_lift(pose, forward.inputs, baselines, custom_attribution_func)
+        scores = like_layers(tensors, [len(tensors)], self.layer)
+        return (scores, delta) if return_convergence_delta else scores
 
 
 class LayerDeepLiftShap(LayerDeepLift, DeepLiftShap):
@@ -185,23 +187,24 @@ class LayerDeepLiftShap(LayerDeepLift, DeepLiftShap):
     def attribute(  # type: ignore[override]
         self,
         inputs: TensorOrTuple,
-        baselines: Distribution,
+        baselines: BaselineDistribution,
         target: TargetType = None,
         additional_forward_args: object | None = None,
         return_convergence_delta: bool = False,
         attribute_to_layer_input: bool = False,
-        custom_attribution_func: Custom = None,
+        custom_attribution_func: CustomScores = None,
     ) -> Any:
-        given = (target, additional_forward_args, return_convergence_delta, attribute_to_layer_input)
-        return LayerDeepLift.attribute(self, inputs, baselines, *given, custom_attribution_func)  # type: ignore[arg-type]
+        """Contributions of the layer's entries, in its shape and the unit of the target: (B, …) for each tensor.
+
+        return_convergence_delta: also return Σ scores − (f(x) − f(x₀)) of each pair of an input and one of N baselines,
+            (B · N,), the baselines in turn.
+        """
+        options = (target, additional_forward_args, return_convergence_delta, attribute_to_layer_input)
+        return super().attribute(inputs, baselines, *options, custom_attribution_func)  # type: ignore[arg-type]
 
 
-class NeuronDeepLift(NeuronAttribution, _Lifting):
+class NeuronDeepLift(InternalDeepLift, NeuronAttribution, DeepLiftAttribution):
     """`DeepLift` of a neuron."""
-
-    def __init__(self, model: nn.Module, layer: nn.Module, multiply_by_inputs: bool = True) -> None:
-        super().__init__(module(model), layer)
-        self._multiply_by_inputs = multiply_by_inputs
 
     def attribute(
         self,
@@ -210,27 +213,29 @@ class NeuronDeepLift(NeuronAttribution, _Lifting):
         baselines: Baselines = None,
         additional_forward_args: object | None = None,
         attribute_to_neuron_input: bool = False,
-        custom_attribution_func: Custom = None,
+        custom_attribution_func: CustomScores = None,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args)
-        bind = partial(self._problem, forward, neuron_selector, attribute_to_neuron_input)
-        with forward.lent():
-            return forward.shaped(self._lifted(bind, inputs, baselines, custom_attribution_func)[0])
+        """Contributions of the inputs' entries to the neuron, in the shape of `inputs` and its unit: (B, …) each."""
+        forward = self._bind(inputs, additional_forward_args)
+        pose = partial(self._neuron_problem, forward, neuron_selector, attribute_to_neuron_input)
+        with forward.frozen():
+            return forward.like_inputs(self._deep_lift(pose, inputs, baselines, custom_attribution_func)[0])
 
 
 class NeuronDeepLiftShap(NeuronDeepLift):
     """`DeepLiftShap` of a neuron."""
 
-    _several = True
+    _from_distribution = True
 
     def attribute(  # type: ignore[override]
         self,
         inputs: TensorOrTuple,
         neuron_selector: Selector,
-        baselines: Distribution,
+        baselines: BaselineDistribution,
         additional_forward_args: object | None = None,
         attribute_to_neuron_input: bool = False,
-        custom_attribution_func: Custom = None,
+        custom_attribution_func: CustomScores = None,
     ) -> Any:
-        given = (additional_forward_args, attribute_to_neuron_input, custom_attribution_func)
-        return super().attribute(inputs, neuron_selector, baselines, *given)  # type: ignore[arg-type]
+        """Contributions of the inputs' entries to the neuron, in the shape of `inputs` and its unit: (B, …) each."""
+        options = (additional_forward_args, attribute_to_neuron_input, custom_attribution_func)
+        return super().attribute(inputs, neuron_selector, baselines, *options)  # type: ignore[arg-type]

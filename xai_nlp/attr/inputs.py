@@ -1,11 +1,11 @@
-"""Captum's names for scores of the inputs."""
+"""Captum's names for scores of the inputs, from gradients."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from xai_nlp.attr.base import Contributions, GradientAttribution, path_of
-from xai_nlp.attr.forward import Baselines, Forward, TargetType, TensorOrTuple
+from xai_nlp.attr.base import Contributions, GradientAttribution, path_options
+from xai_nlp.core.captum_types import Baselines, TargetType, TensorOrTuple
 from xai_nlp.core.registry import Method
 from xai_nlp.methods import gradient, path
 
@@ -33,10 +33,12 @@ class IntegratedGradients(Contributions):
         internal_batch_size: int | None = None,
         return_convergence_delta: bool = False,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        how = path.IntegratedGradientsMethod(**path_of(method, n_steps), multiply=self.multiplies_by_inputs)
-        scores = self._of_inputs(how, forward, baselines, internal_batch_size)
-        return self._with_delta(return_convergence_delta, scores, forward, baselines)
+        """Contributions of the inputs' entries, in the shape of `inputs` and the unit of the target: (B, …) each."""
+        forward = self._bind(inputs, additional_forward_args, target)
+        options = path_options(method, n_steps)
+        integral = path.IntegratedGradientsMethod(**options, multiply=self.multiplies_by_inputs)
+        scores = self._input_scores(integral, forward, baselines, internal_batch_size)
+        return self._with_delta(return_convergence_delta, scores, forward, baselines, internal_batch_size)
 
 
 class Saliency(GradientAttribution):
@@ -49,22 +51,27 @@ class Saliency(GradientAttribution):
         abs: bool = True,
         additional_forward_args: object | None = None,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        return self._of_inputs(gradient.SaliencyMethod(absolute=abs), forward)
+        """Gradients of the target with respect to the inputs, in their shape: (B, …) each.
+
+        abs: return absolute values.
+        """
+        forward = self._bind(inputs, additional_forward_args, target)
+        return self._input_scores(gradient.SaliencyMethod(absolute=abs), forward)
 
 
-class OfOneGradient(GradientAttribution):
-    """A method of the inputs that has no options."""
+class InputGradientAttribution(GradientAttribution):
+    """Scores of the inputs by a method without options."""
 
     _method: Method
 
     def attribute(
         self, inputs: TensorOrTuple, target: TargetType = None, additional_forward_args: object | None = None
     ) -> Any:
-        return self._of_inputs(self._method, Forward.of(self.forward_func, inputs, additional_forward_args, target))
+        """Scores of the inputs' entries, in the shape of `inputs`: (B, …) each."""
+        return self._input_scores(self._method, self._bind(inputs, additional_forward_args, target))
 
 
-class InputXGradient(OfOneGradient):
+class InputXGradient(InputGradientAttribution):
     """`methods.gradient.InputXGradientMethod` of the inputs."""
 
     _multiply_by_inputs = True

@@ -1,19 +1,19 @@
-"""Captum's names for inputs whose features are what a reader would name: words, phrases, regions of an image.
+"""Captum's names for inputs with features that a reader would name: words, phrases, regions of an image.
 
-Each says how many features it has, and what the model is given when some of them are absent.
+Each knows its number of features, and makes the model's input for any subset of them.
 """
 
 from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from xai_nlp.attr.forward import CaptumAssertion
+from xai_nlp.core.captum_types import CaptumAssertion
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -24,32 +24,26 @@ Texts = list[str] | dict[str, str]
 
 
 class InterpretableInput(ABC):
-    """An input as a row of features, present (1) or absent (0), and the way from there to what the model takes."""
+    """An input as a row of features, present (1) or absent (0), and as the model takes it."""
 
     n_itp_features: int
-    values: list[str]  # what each feature is called
+    values: list[str]  # the name of each feature
 
-    @abstractmethod
     def to_tensor(self) -> Tensor:
-        """The features of the input as it is: (1, n_itp_features)."""
+        """The input with all features present: (1, n_itp_features)."""
+        return torch.ones(1, self.n_itp_features)
 
     @abstractmethod
     def to_model_input(self, perturbed_tensor: Tensor | None = None) -> Any:
-        """What the model takes when the features are these, or the input as it is."""
+        """The model's input for these features, (1, n_itp_features); None for all of them."""
 
     def format_attr(self, itp_attr: Tensor) -> Tensor:
-        """Scores of the features (…, n_itp_features) as scores of what they are made of."""
+        """Scores of the features (…, n_itp_features) as scores of `values`."""
         return itp_attr
 
 
-def _numbered(ids: Sequence[Hashable]) -> tuple[list[int], int]:
-    """Ids as numbers from 0 in ascending order, and how many there are."""
-    order = {name: i for i, name in enumerate(sorted(set(ids)))}  # type: ignore[type-var]
-    return [order[name] for name in ids], len(order)
-
-
 class TextTemplateInput(InterpretableInput):
-    """A text with gaps: the features are what stands in them, alone or, with `mask`, several together.
+    """A text with gaps: a feature is the value in one gap, or by `mask` those in several.
 
     >>> text = TextTemplateInput("{} feels {} right now", ["He", "depressed"], ["It", "neutral"])
     >>> text.to_model_input(torch.tensor([[0, 1]]))
@@ -66,38 +60,39 @@ class TextTemplateInput(InterpretableInput):
         if not isinstance(values, (list, dict)):
             raise CaptumAssertion(f"values are a list or a dict; got {type(values).__name__}.")
         if not isinstance(template, str) and not callable(template):
-            raise CaptumAssertion(f"a template is a text or a function that gives one; got {type(template).__name__}.")
+            raise CaptumAssertion(
+                f"a template is a text or a function of the values; got {type(template).__name__}."
+            )
         self.template, self.dict_keys = template, list(values) if isinstance(values, dict) else []
         self.format_fn = template.format if isinstance(template, str) else template
-        self.values = self._listed(values, "values")
+        self.values = self._in_order(values, "values")
         self.n_features = len(self.values)
         self.baselines: list[str] | Callable[[], Texts]
         if baselines is None:
             self.baselines = [""] * self.n_features
         else:
-            self.baselines = baselines if callable(baselines) else self._listed(baselines, "baselines")
-        self.mask = None if mask is None else self._listed(mask, "mask")
-        self.formatted_mask, self.n_itp_features = _numbered(range(self.n_features) if mask is None else self.mask)  # type: ignore[arg-type]
+            self.baselines = baselines if callable(baselines) else self._in_order(baselines, "baselines")
+        self.mask = None if mask is None else self._in_order(mask, "mask")
+        ids = list(range(self.n_features)) if self.mask is None else self.mask
+        numbers = {feature: i for i, feature in enumerate(sorted(set(ids)))}
+        self.formatted_mask, self.n_itp_features = [numbers[feature] for feature in ids], len(numbers)
 
-    def _listed(self, given: Any, what: str) -> list[Any]:
-        """What is given for the gaps, in their order."""
+    def _in_order(self, by_gap: Any, name: str) -> list[Any]:
+        """Values for the gaps, in the order of the gaps."""
         kind = dict if self.dict_keys else list
-        if not isinstance(given, kind):
+        if not isinstance(by_gap, kind):
             raise CaptumAssertion(
-                f"where the values are a {kind.__name__}, {what} are too; got {type(given).__name__}."
+                f"where the values are a {kind.__name__}, {name} are too; got {type(by_gap).__name__}."
             )
-        keys: Sequence[Any] = self.dict_keys or range(len(given))
-        return [given[key] for key in keys]
-
-    def to_tensor(self) -> Tensor:
-        return torch.ones(1, self.n_itp_features)
+        keys: Sequence[Any] = self.dict_keys or range(len(by_gap))
+        return [by_gap[key] for key in keys]
 
     def to_model_input(self, perturbed_tensor: Tensor | None = None) -> str:
         values = self.values
         if perturbed_tensor is not None:
             present = perturbed_tensor[0].tolist()
-            given = self.baselines
-            others = self._listed(given(), "what `baselines` gives") if callable(given) else given
+            baselines = self.baselines
+            others = self._in_order(baselines(), "drawn baselines") if callable(baselines) else baselines
             values = [
                 value if present[feature] else other
                 for value, other, feature in zip(values, others, self.formatted_mask, strict=True)
@@ -107,12 +102,12 @@ class TextTemplateInput(InterpretableInput):
         return self.format_fn(*values)
 
     def format_attr(self, itp_attr: Tensor) -> Tensor:
-        """Scores of the gaps: those that are one feature share its score."""
+        """Scores of the gaps (…, n_features); those of one feature share its score."""
         return itp_attr[..., torch.tensor(self.formatted_mask, device=itp_attr.device)]
 
 
 class TextTokenInput(InterpretableInput):
-    """A text as ids of its tokens: the features are the tokens, but for `skip_tokens` (texts, or ids)."""
+    """A text as ids of its tokens: the features are the tokens, without `skip_tokens` (texts, or ids)."""
 
     def __init__(
         self,
@@ -132,14 +127,14 @@ class TextTokenInput(InterpretableInput):
         self.tokenizer = tokenizer
         self.values = tokenizer.convert_ids_to_tokens(self.itp_tensor[0].tolist())
         self.n_itp_features = len(self.values)
-        number = isinstance(baselines, int)
-        self.baselines: int = baselines if number else tokenizer.convert_tokens_to_ids([baselines])[0]  # type: ignore[assignment]
+        is_id = isinstance(baselines, int)
+        self.baselines: int = baselines if is_id else tokenizer.convert_tokens_to_ids([baselines])[0]  # type: ignore[assignment]
 
     def to_tensor(self) -> Tensor:
         return torch.ones_like(self.itp_tensor)
 
     def to_model_input(self, perturbed_tensor: Tensor | None = None) -> Tensor:
-        """The ids, with the baseline's where a feature is not 1: (R, L) for R rows of features."""
+        """The ids (R, L) for R rows of features; the baseline's id where a feature is not 1."""
         if perturbed_tensor is None:
             return self.inp_tensor
         rows, device = len(perturbed_tensor), perturbed_tensor.device
@@ -155,8 +150,8 @@ class TextTokenInput(InterpretableInput):
 class ImageMaskInput(InterpretableInput):
     """An image whose features are regions: numbers in `mask`, or masks of their own in `mask_list`, which may overlap.
 
-    Without either the whole image is one. An absent region has the colour `baseline`; `processor_fn` makes of an image
-    what the model takes.
+    Without either the whole image is one. An absent region has the colour `baseline`. `processor_fn` makes the model's
+    input from an image.
     """
 
     def __init__(
@@ -169,9 +164,9 @@ class ImageMaskInput(InterpretableInput):
     ) -> None:
         self.image, self.baseline, self.processor_fn = image, baseline, processor_fn
         shape = (image.size[1], image.size[0])  # (height, width)
-        for given in mask_list if mask_list is not None else [] if mask is None else [mask]:
-            if given.shape != shape:
-                raise CaptumAssertion(f"a mask has the shape of its image, {shape}; got {tuple(given.shape)}.")
+        for region in mask_list if mask_list is not None else [] if mask is None else [mask]:
+            if region.shape != shape:
+                raise CaptumAssertion(f"a mask has the shape of its image, {shape}; got {tuple(region.shape)}.")
         if mask_list is not None:
             ids, mask = list(range(len(mask_list))), torch.empty(0)
         else:
@@ -182,9 +177,6 @@ class ImageMaskInput(InterpretableInput):
         self.n_itp_features = len(ids)
         self.values = [f"image_feature_{number}" for number in ids]
         self.original_model_inputs = processor_fn(image)
-
-    def to_tensor(self) -> Tensor:
-        return torch.ones(1, self.n_itp_features)
 
     def to_model_input(self, perturbed_tensor: Tensor | None = None) -> Any:
         if perturbed_tensor is None:
@@ -210,7 +202,7 @@ class ImageMaskInput(InterpretableInput):
     def plot_mask_overlay(
         self, show: bool = False, border_width: int = 0, show_legends: bool = True
     ) -> tuple[Figure, Axes] | None:
-        """The image under its regions, with a border and a number each: the figure, or None once it was shown."""
+        """Draw the image under its regions, with a border and a number each: figure and axes, or None after `show`."""
         from colorsys import hsv_to_rgb
 
         import numpy as np
@@ -239,7 +231,8 @@ class ImageMaskInput(InterpretableInput):
 class ProductBaselines:
     """Draws each feature's baseline from its list; features under one key, a tuple of names, are drawn together.
 
-    Called without arguments, so that it can be the `baselines` of a `TextTemplateInput`. Draws by the global `random`.
+    It is called without arguments, so that it can be the `baselines` of a `TextTemplateInput`. Random numbers come from
+    the global `random`.
     """
 
     def __init__(self, baseline_values: list[list[Any]] | dict[str | tuple[str, ...], list[Any]]) -> None:
@@ -248,11 +241,11 @@ class ProductBaselines:
 
     def sample(self) -> list[Any] | dict[str, Any]:
         """A baseline for each feature."""
-        drawn = [random.choice(values) for values in self.baseline_values]
+        choices = [random.choice(values) for values in self.baseline_values]
         if not self.dict_keys:
-            return drawn
+            return choices
         named: dict[str, Any] = {}
-        for key, value in zip(self.dict_keys, drawn, strict=True):
+        for key, value in zip(self.dict_keys, choices, strict=True):
             named.update(zip(key, value, strict=True) if isinstance(key, tuple) else [(key, value)])
         return named
 

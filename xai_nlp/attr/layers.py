@@ -1,4 +1,4 @@
-"""Captum's names for scores of what passes at a layer."""
+"""Captum's names for scores of the tensors at a layer, from gradients."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any
 
 from torch import Tensor
 
-from xai_nlp.attr.base import InternalContributions, LayerAttribution, Path, check_grad_kwargs, like_layers, path_of
-from xai_nlp.attr.forward import Baselines, Forward, Layers, TargetType, TensorOrTuple, site_tensors, sites_of
+from xai_nlp.attr.base import InternalContributions, LayerAttribution, check_grad_kwargs, like_layers, path_options
+from xai_nlp.attr.problems import Layers, layer_points, site_tensors
+from xai_nlp.core.captum_types import Baselines, TargetType, TensorOrTuple
 from xai_nlp.core.registry import Method
 from xai_nlp.methods import gradient, path
 
 
 class LayerActivation(LayerAttribution):
-    """What passes at a layer: its output, or its input."""
+    """The tensors at a layer: its output, or its input."""
 
     _multiply_by_inputs = True
 
@@ -24,21 +25,23 @@ class LayerActivation(LayerAttribution):
         additional_forward_args: object | None = None,
         attribute_to_layer_input: bool = False,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args)
-        with forward.lent():
-            found = site_tensors(forward, forward.inputs, sites_of(self.layer, layer_input=attribute_to_layer_input))
-        return like_layers([t for tensors in found for t in tensors], [len(tensors) for tensors in found], self.layer)
+        """Activations of the layer, in its shape: (B, …) for each tensor."""
+        forward = self._bind(inputs, additional_forward_args)
+        sites = layer_points(self.layer, layer_input=attribute_to_layer_input)
+        with forward.frozen():
+            by_site = site_tensors(forward, forward.inputs, sites)
+        return like_layers([t for tensors in by_site for t in tensors], list(map(len, by_site)), self.layer)
 
 
-class _AlongThePath(LayerAttribution):
-    """A method of the path from baseline to input whose scores add up."""
+class LayerPathAttribution(LayerAttribution):
+    """Scores of a layer that are integrals along the path from baseline to input."""
 
-    _moving = False  # is it the layer's tensors that move, or the inputs?
+    _layer_moves = False  # True: the layer's own tensors go from their baseline to their value, and not the inputs
 
     def has_convergence_delta(self) -> bool:
         return True
 
-    def _how(self, walk: Path) -> Method:
+    def _method(self, **options: Any) -> Method:
         raise NotImplementedError
 
     def attribute(
@@ -54,36 +57,38 @@ class _AlongThePath(LayerAttribution):
         attribute_to_layer_input: bool = False,
         grad_kwargs: dict[str, Any] | None = None,
     ) -> Any:
+        """Contributions of the layer's entries, in its shape and the unit of the target: (B, …) for each tensor."""
         check_grad_kwargs(grad_kwargs)
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        given = (attribute_to_layer_input, baselines, internal_batch_size)
-        scores = self._at_layer(self._how(path_of(method, n_steps)), forward, *given, moving=self._moving)
-        return self._with_delta(return_convergence_delta, scores, forward, baselines)
+        forward = self._bind(inputs, additional_forward_args, target)
+        integral = self._method(**path_options(method, n_steps))
+        options = (attribute_to_layer_input, baselines, internal_batch_size)
+        scores = self._layer_scores(integral, forward, *options, moving=self._layer_moves)
+        return self._with_delta(return_convergence_delta, scores, forward, baselines, internal_batch_size)
 
 
-class LayerIntegratedGradients(InternalContributions, _AlongThePath):
-    """`methods.path.IntegratedGradientsMethod` with the layer's tensors as what moves from baseline to input.
+class LayerIntegratedGradients(InternalContributions, LayerPathAttribution):
+    """`methods.path.IntegratedGradientsMethod`, with the layer's tensors moving from baseline to input.
 
     Several layers move together; none should depend on another's output.
     """
 
-    _moving = True
+    _layer_moves = True
 
-    def _how(self, walk: Path) -> Method:
-        return path.IntegratedGradientsMethod(**walk, multiply=self.multiplies_by_inputs)
+    def _method(self, **options: Any) -> Method:
+        return path.IntegratedGradientsMethod(**options, multiply=self.multiplies_by_inputs)
 
 
-class LayerConductance(_AlongThePath):
+class LayerConductance(LayerPathAttribution):
     """Conductance by Captum's sum: the gradient at the left end of each of n_steps steps, times the layer's change.
 
-    First-order, and blind to what lies before the first node and after the last; `methods.path.Conductance` is neither
-    by its own rule.
+    It is first-order, and leaves out the path before the first node and after the last. `methods.path.Conductance` with
+    its own rule does neither.
     """
 
     _multiply_by_inputs = True
 
-    def _how(self, walk: Path) -> Method:
-        return path.Conductance(**walk)
+    def _method(self, **options: Any) -> Method:
+        return path.Conductance(**options)
 
 
 class InternalInfluence(LayerAttribution):
@@ -101,16 +106,17 @@ class InternalInfluence(LayerAttribution):
         attribute_to_layer_input: bool = False,
         grad_kwargs: dict[str, Any] | None = None,
     ) -> Any:
+        """Mean gradients of the target with respect to the layer, in its shape: (B, …) for each tensor."""
         check_grad_kwargs(grad_kwargs)
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        how = path.InternalInfluenceMethod(**path_of(method, n_steps))
-        return self._at_layer(how, forward, attribute_to_layer_input, baselines, internal_batch_size)
+        forward = self._bind(inputs, additional_forward_args, target)
+        influence = path.InternalInfluenceMethod(**path_options(method, n_steps))
+        return self._layer_scores(influence, forward, attribute_to_layer_input, baselines, internal_batch_size)
 
 
 class LayerGradientXActivation(InternalContributions, LayerAttribution):
     """`methods.gradient.InputXGradientMethod` at a layer, or with `multiply_by_inputs=False` the gradient there.
 
-    memory_efficient: scores are handed back on the CPU.
+    memory_efficient: return scores on the CPU.
     """
 
     def __init__(
@@ -132,10 +138,11 @@ class LayerGradientXActivation(InternalContributions, LayerAttribution):
         attribute_to_layer_input: bool = False,
         grad_kwargs: dict[str, Any] | None = None,
     ) -> Any:
+        """Scores of the layer's entries, in its shape: (B, …) for each tensor."""
         check_grad_kwargs(grad_kwargs)
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        how = gradient.InputXGradientMethod() if self.multiplies_by_inputs else gradient.SaliencyMethod()
-        scores = self._at_layer(how, forward, attribute_to_layer_input)
+        forward = self._bind(inputs, additional_forward_args, target)
+        method = gradient.InputXGradientMethod() if self.multiplies_by_inputs else gradient.SaliencyMethod()
+        scores = self._layer_scores(method, forward, attribute_to_layer_input)
         return _on_cpu(scores) if self._memory_efficient else scores
 
 

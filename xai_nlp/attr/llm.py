@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from xai_nlp.attr.base import Attribution, InternalAttribution
-from xai_nlp.attr.forward import CaptumAssertion, UnknownChoice
 from xai_nlp.attr.interpretable import ImageMaskInput, InterpretableInput, TextTemplateInput, TextTokenInput
 from xai_nlp.attr.layers import LayerGradientXActivation, LayerIntegratedGradients
 from xai_nlp.attr.llm_result import LLMAttributionResult
@@ -25,6 +24,7 @@ from xai_nlp.attr.noise import LayerGradientShap
 from xai_nlp.attr.perturbation import FeatureAblation, ShapleyValues, ShapleyValueSampling
 from xai_nlp.attr.surrogate import KernelShap, Lime
 from xai_nlp.core.batching import Batching
+from xai_nlp.core.captum_types import CaptumAssertion, UnknownChoice
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of
@@ -218,10 +218,12 @@ class LLMAttribution(BaseLLMAttribution):
 
 
 class LLMGradientAttribution(BaseLLMAttribution):
-    """Scores of the prompt's tokens by gradients at a layer, its embedding layer as a rule: for each of the answer's
-    tokens, and for the answer their sum.
+    """Scores of the prompt's tokens by gradients at a layer, as a rule the embedding layer: for each token of the
+    answer, and their sum for the answer.
 
-    Each of the answer's tokens is a call of the method of its own. Raises CaptumAssertion for another method.
+    One sweep over prompt and answer gives the log-probabilities of all of the answer's tokens, and a backward pass each
+    the scores, if the model is causal. A model whose log-probabilities depend on later tokens gets a sweep for each.
+    Raises CaptumAssertion for another method.
     """
 
     SUPPORTED_METHODS = (LayerGradientShap, LayerGradientXActivation, LayerIntegratedGradients)
@@ -240,27 +242,50 @@ class LLMGradientAttribution(BaseLLMAttribution):
         """Scores of the prompt's tokens; arguments and errors are those of `LLMAttribution.attribute`."""
         tokens = self._target(inp, target, gen_args)
         assert isinstance(inp, TextTokenInput)
-        method, found = copy(self.attr_method), []
         with frozen_model(self.model):
-            for count in range(len(tokens)):
-                method.forward_func = partial(self._value, inp=inp, tokens=tokens[: count + 1])
-                scores = method.attribute(inp.to_tensor().to(self.device), **kwargs).detach()
-                found.append(scores[:, : scores.shape[1] - count].sum(-1))  # without the answer's earlier tokens
-        each = torch.cat(found)
+            if self._is_causal(inp, tokens):
+                scores = self._token_scores(inp, tokens, len(tokens), **kwargs)
+            else:
+                prefixes = [tokens[: k + 1] for k in range(len(tokens))]
+                scores = torch.cat([self._token_scores(inp, prefix, 1, **kwargs) for prefix in prefixes])
         if inp.itp_mask is not None:
-            each = each[:, inp.itp_mask[0].to(each.device)]
+            scores = scores[:, inp.itp_mask[0].to(scores.device)]
         return LLMAttributionResult(
-            seq_attr=each.sum(0),
-            token_attr=each,
+            seq_attr=scores.sum(0),
+            token_attr=scores,
             input_tokens=inp.values,
             output_tokens=readable(tokens.tolist(), self.tokenizer),
             inp=inp,
         )
 
-    def _value(self, features: Tensor, inp: TextTokenInput, tokens: Tensor) -> Tensor:
-        """The log-probability of the last of the tokens, after those before it: (R,)."""
+    def _token_scores(self, inp: TextTokenInput, tokens: Tensor, count: int, **kwargs: Any) -> Tensor:
+        """Scores of the prompt's positions for the last `count` of the tokens, from one sweep: (count, L)."""
+        method, features = copy(self.attr_method), inp.to_tensor().to(self.device)
+        method.forward_func = partial(self._log_probs, inp=inp, tokens=tokens, count=count)
+        if isinstance(method, LayerGradientShap):  # each token has random points of its own, so it is an example
+            method._draws_by_example = True
+            scores = method.attribute(features.expand(count, -1), target=list(range(count)), **kwargs)
+        else:
+            method._several_targets = True
+            scores = method.attribute(features, **kwargs)[0]
+        earlier = len(tokens) - 1  # positions of the answer
+        return scores[:, : scores.shape[1] - earlier].detach().sum(-1)
+
+    def _log_probs(self, features: Tensor, inp: TextTokenInput, tokens: Tensor, count: int) -> Tensor:
+        """The log-probabilities of the last `count` of the tokens, after the prompt with these features: (R, count)."""
         inputs = append_answer(self._inputs(inp.to_model_input(features)), tokens[:-1])
-        return token_log_probs(last_logits(self.model, inputs, 1)[0], tokens[-1:])[:, 0]
+        return token_log_probs(last_logits(self.model, inputs, count)[0], tokens[-count:])
+
+    @torch.no_grad()
+    def _is_causal(self, inp: TextTokenInput, tokens: Tensor) -> bool:
+        """Are the first tokens' log-probabilities the same whether or not later tokens follow? Costs two passes."""
+        if len(tokens) == 1:
+            return True
+        features, first = inp.to_tensor().to(self.device), len(tokens) // 2
+        alone = self._log_probs(features, inp, tokens[:first], first)
+        followed = self._log_probs(features, inp, tokens, len(tokens))[:, :first]
+        dtype = next((p.dtype for p in self.model.parameters() if p.is_floating_point()), alone.dtype)
+        return torch.allclose(alone, followed, rtol=0, atol=torch.finfo(dtype).eps ** 0.5 * float(alone.abs().max()))
 
 
 def _together(prompts: Sequence[Inputs]) -> Iterator[tuple[list[int], Inputs]]:

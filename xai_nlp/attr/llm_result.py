@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from xai_nlp.attr.forward import CaptumAssertion
 from xai_nlp.attr.interpretable import ImageMaskInput, InterpretableInput
 from xai_nlp.attr.visualization import draw_mask_border, draw_mask_legend
+from xai_nlp.core.captum_types import CaptumAssertion
 from xai_nlp.viz import views
 
 if TYPE_CHECKING:

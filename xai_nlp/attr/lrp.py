@@ -1,8 +1,8 @@
-"""Captum's names for layer-wise relevance propagation. Functions are covered as modules are: `F.relu`, `x + y`.
+"""Captum's names for layer-wise relevance propagation. Functions have rules as modules have: `F.relu`, `x + y`.
 
-Captum hooks tensors between modules, and leaves its own rules in these places; here they are kept:
-- the identity rule after a ReLU hands on r/z, not r;
-- functions, products, softmax and norms as functions: it copies relevance, so nothing adds up;
+Captum hooks the tensors between modules, which breaks its rules in these places; here they hold:
+- the identity rule after a ReLU passes on r/z, not r;
+- functions, products, softmax and norms as functions: it copies relevance, so that scores do not add up;
 - a module used twice: it refuses.
 """
 
@@ -15,23 +15,25 @@ from typing import Any
 from torch import Tensor, nn
 
 from xai_nlp.attr.base import LayerAttribution, ModelAttribution, like_layers, squeezed
-from xai_nlp.attr.forward import Forward, Layers, TargetType, TensorOrTuple, as_tuple, at_inputs, sites_of
+from xai_nlp.attr.problems import Layers, at_inputs, layer_points
+from xai_nlp.core.captum_types import TargetType, TensorOrTuple
+from xai_nlp.core.forward import Forward, as_tuple
 from xai_nlp.core.problem import Tensors
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.scope import ModulePoint
+from xai_nlp.hooks.scope import HookPoint
 from xai_nlp.methods import propagation
 from xai_nlp.methods.gradient import InputXGradientMethod
 from xai_nlp.methods.propagation import PropagationRule, relevant
 
-#: What Captum's LRP takes: on a model made of these alone numbers are Captum's, which let biases absorb relevance.
-CAPTUMS = {
+#: The modules that Captum's LRP takes. On a model of these alone our numbers are Captum's: biases absorb relevance.
+CAPTUM_MODULES = {
     *("MaxPool1d", "MaxPool2d", "MaxPool3d", "Conv2d", "AvgPool2d", "AdaptiveAvgPool2d", "Linear", "BatchNorm2d"),
     *("Addition_Module", "ReLU", "Dropout", "Tanh"),
 }
 
 
 class NotARule(InvalidInput, TypeError):
-    """A module's `rule` that is none."""
+    """A module's `rule` that is not a propagation rule."""
 
 
 class LRP(ModelAttribution):
@@ -39,7 +41,7 @@ class LRP(ModelAttribution):
 
     On models that Captum's LRP takes, its numbers: biases absorb what they contribute, and the delta says how much. On
     others, where Captum raises TypeError (norms, embeddings, attention, GELU), nothing is lost: `biases="share"`.
-    `module.rule` stays on the module, which Captum takes off. Operations without a rule raise TypeError here too.
+    `module.rule` stays on the module, which Captum removes. Operations without a rule raise TypeError here too.
     """
 
     _multiply_by_inputs = True
@@ -54,7 +56,10 @@ class LRP(ModelAttribution):
     def compute_convergence_delta(  # type: ignore[override]
         self, attributions: TensorOrTuple, output: Tensor
     ) -> Tensor:
-        """f(x) − Σ scores for each example: what biases and ε absorbed. (B,)"""
+        """f(x) − Σ scores for each example: the relevance that biases and ε absorbed. (B,)
+
+        attributions: scores, one tensor or several, (B, …) each. output: f(x), (B,) or (B, 1).
+        """
         total = sum(scores.flatten(1).sum(1) for scores in as_tuple(attributions))
         return output.flatten() - total
 
@@ -66,43 +71,48 @@ class LRP(ModelAttribution):
         return_convergence_delta: bool = False,
         verbose: bool = False,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        tensors, output = self._relevance(forward, (), verbose)
-        shaped = forward.shaped(tensors)
-        return (shaped, self.compute_convergence_delta(shaped, output)) if return_convergence_delta else shaped
+        """Relevance of the inputs' entries, in the shape of `inputs` and the unit of the target: (B, …) each.
 
-    def _relevance(self, forward: Forward, sites: Sequence[ModulePoint], verbose: bool) -> tuple[Tensors, Tensor]:
-        """Relevance at the sites, or at the inputs; and the output whose it is: (B, 1)."""
+        return_convergence_delta: also return f(x) − Σ scores of each example, (B,), as in a pair.
+        """
+        forward = self._bind(inputs, additional_forward_args, target)
+        tensors, output = self._relevance(forward, (), verbose)
+        scores = forward.like_inputs(tensors)
+        return (scores, self.compute_convergence_delta(scores, output)) if return_convergence_delta else scores
+
+    def _relevance(self, forward: Forward, sites: Sequence[HookPoint], verbose: bool) -> tuple[Tensors, Tensor]:
+        """Relevance at the sites, or at the inputs without any; and the target's value: (B, 1)."""
         rules = self._rules()
         leaves = [module for module in self.model.modules() if not next(module.children(), None)]
-        known = all(type(module).__name__ in CAPTUMS or module in rules for module in leaves)
+        as_captum = all(type(module).__name__ in CAPTUM_MODULES or module in rules for module in leaves)
         if verbose:
             for module in leaves:
                 print(f"{module}: {rules.get(module, 'the usual rule')}")
-        problem = relevant(at_inputs(forward, None, sites=sites), "absorb" if known else "share", of_module=rules)
-        with forward.lent():
-            found = InputXGradientMethod().scores(problem)
-        assert found.value is not None
-        return squeezed(found.tensors), found.value
+        problem = relevant(at_inputs(forward, None, sites=sites), "absorb" if as_captum else "share", of_module=rules)
+        with forward.frozen():
+            relevance = InputXGradientMethod().scores(problem)
+        assert relevance.value is not None
+        return squeezed(relevance.tensors), relevance.value
 
     def _rules(self) -> dict[nn.Module, PropagationRule]:
-        given = {module: getattr(module, "rule", None) for module in self.model.modules()}
-        return {module: _ours(rule, module) for module, rule in given.items() if rule is not None}
+        """The rules that modules name themselves. Raises NotARule."""
+        rules = {module: getattr(module, "rule", None) for module in self.model.modules()}
+        return {module: _our_rule(rule, module) for module, rule in rules.items() if rule is not None}
 
 
-def _ours(rule: Any, module: nn.Module) -> PropagationRule:
-    """A rule of ours, or Captum's of the same name and options."""
-    same = getattr(propagation, type(rule).__name__, None)
+def _our_rule(rule: Any, module: nn.Module) -> PropagationRule:
+    """A rule of ours; for one of Captum's, ours of the same name and options."""
+    same_name = getattr(propagation, type(rule).__name__, None)
     if isinstance(rule, PropagationRule):
         return rule
-    if not (isinstance(same, type) and issubclass(same, PropagationRule)):
+    if not (isinstance(same_name, type) and issubclass(same_name, PropagationRule)):
         raise NotARule(f"the rule of {module} must be one of xai_nlp.methods.propagation; got {rule!r}.")
-    named = {"epsilon": "STABILITY_FACTOR"}
-    return same(**{f.name: getattr(rule, named.get(f.name, f.name)) for f in fields(same)})
+    captum_names = {"epsilon": "STABILITY_FACTOR"}
+    return same_name(**{f.name: getattr(rule, captum_names.get(f.name, f.name)) for f in fields(same_name)})
 
 
 class LayerLRP(LayerAttribution, LRP):
-    """`LRP` at a layer, or at several. With deltas it states what is lost between each of them and the output."""
+    """`LRP` at a layer, or at several."""
 
     def __init__(self, model: nn.Module, layer: Layers) -> None:
         super().__init__(model, layer)
@@ -116,12 +126,16 @@ class LayerLRP(LayerAttribution, LRP):
         attribute_to_layer_input: bool = False,
         verbose: bool = False,
     ) -> Any:
-        sites = sites_of(self.layer, layer_input=attribute_to_layer_input)
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
+        """Relevance of the layer's entries, in its shape and the unit of the target: (B, …) for each tensor.
+
+        return_convergence_delta: also return f(x) − Σ scores of each example, (B,), or a list of them for several
+            layers: the relevance lost between each of them and the output.
+        """
+        sites = layer_points(self.layer, layer_input=attribute_to_layer_input)
+        forward = self._bind(inputs, additional_forward_args, target)
         tensors, output = self._relevance(forward, sites, verbose)
-        shaped = like_layers(tensors, self._counts(forward, sites, len(tensors)), self.layer)
+        scores = like_layers(tensors, self._tensor_counts(forward, sites, len(tensors)), self.layer)
         if not return_convergence_delta:
-            return shaped
-        of_layer = self.compute_convergence_delta
-        delta = [of_layer(s, output) for s in shaped] if isinstance(shaped, list) else of_layer(shaped, output)
-        return shaped, delta
+            return scores
+        delta = self.compute_convergence_delta
+        return scores, [delta(s, output) for s in scores] if isinstance(scores, list) else delta(scores, output)

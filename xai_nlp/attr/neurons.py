@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from xai_nlp.attr.base import GradientAttribution, InternalContributions, NeuronAttribution, check_grad_kwargs, path_of
-from xai_nlp.attr.forward import Baselines, Forward, Selector, TargetType, TensorOrTuple
+from xai_nlp.attr.base import (
+    GradientAttribution,
+    InternalContributions,
+    NeuronAttribution,
+    check_grad_kwargs,
+    path_options,
+)
+from xai_nlp.attr.problems import Selector
+from xai_nlp.core.captum_types import Baselines, TargetType, TensorOrTuple
 from xai_nlp.core.registry import Method
 from xai_nlp.methods import gradient, path
 
 
-class NeuronOfOneGradient(NeuronAttribution, GradientAttribution):
-    """A method of a neuron that has no options."""
+class NeuronGradientAttribution(NeuronAttribution, GradientAttribution):
+    """Scores of the inputs for a neuron, by a method without options."""
 
     _method: Method
 
@@ -22,11 +29,12 @@ class NeuronOfOneGradient(NeuronAttribution, GradientAttribution):
         additional_forward_args: object | None = None,
         attribute_to_neuron_input: bool = False,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args)
-        return self._of_neuron(self._method, forward, neuron_selector, attribute_to_neuron_input)
+        """Scores of the inputs' entries for the neuron, in the shape of `inputs`: (B, …) each."""
+        forward = self._bind(inputs, additional_forward_args)
+        return self._neuron_scores(self._method, forward, neuron_selector, attribute_to_neuron_input)
 
 
-class NeuronGradient(NeuronOfOneGradient):
+class NeuronGradient(NeuronGradientAttribution):
     """`methods.gradient.SaliencyMethod`, signed, of a neuron."""
 
     _method = gradient.SaliencyMethod()
@@ -46,14 +54,16 @@ class NeuronIntegratedGradients(InternalContributions, NeuronAttribution, Gradie
         internal_batch_size: int | None = None,
         attribute_to_neuron_input: bool = False,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args)
-        how = path.IntegratedGradientsMethod(**path_of(method, n_steps), multiply=self.multiplies_by_inputs)
-        where = (neuron_selector, attribute_to_neuron_input)
-        return self._of_neuron(how, forward, *where, baselines, internal_batch_size)
+        """Contributions of the inputs' entries to the neuron, in the shape of `inputs` and its unit: (B, …) each."""
+        forward = self._bind(inputs, additional_forward_args)
+        options = path_options(method, n_steps)
+        integral = path.IntegratedGradientsMethod(**options, multiply=self.multiplies_by_inputs)
+        point = (neuron_selector, attribute_to_neuron_input)
+        return self._neuron_scores(integral, forward, *point, baselines, internal_batch_size)
 
 
 class NeuronConductance(InternalContributions, NeuronAttribution, GradientAttribution):
-    """How much of the target flows from each input through one neuron: integrated gradients of that part of it."""
+    """The part of the target that flows from each input through one neuron: integrated gradients of that part."""
 
     def attribute(
         self,
@@ -68,8 +78,13 @@ class NeuronConductance(InternalContributions, NeuronAttribution, GradientAttrib
         attribute_to_neuron_input: bool = False,
         grad_kwargs: dict[str, Any] | None = None,
     ) -> Any:
+        """Contributions of the inputs' entries to the target by way of the neuron, in the shape of `inputs`: (B, …).
+
+        As in Captum the weights of riemann_trapezoid, the default, sum to (n − 1)/n; gausslegendre is more exact.
+        """
         check_grad_kwargs(grad_kwargs)
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        how = path.IntegratedGradientsMethod(**path_of(method, n_steps), multiply=self.multiplies_by_inputs)
-        where = (neuron_selector, attribute_to_neuron_input)
-        return self._of_neuron(how, forward, *where, baselines, internal_batch_size, through=True)
+        forward = self._bind(inputs, additional_forward_args, target)
+        options = path_options(method, n_steps)
+        integral = path.IntegratedGradientsMethod(**options, multiply=self.multiplies_by_inputs)
+        point = (neuron_selector, attribute_to_neuron_input)
+        return self._neuron_scores(integral, forward, *point, baselines, internal_batch_size, through=True)

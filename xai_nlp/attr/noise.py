@@ -21,110 +21,24 @@ from xai_nlp.attr.base import (
     InternalContributions,
     LayerAttribution,
     NeuronAttribution,
+    check_count,
 )
-from xai_nlp.attr.forward import (
+from xai_nlp.attr.problems import Selector
+from xai_nlp.core.captum_types import (
+    BaselineDistribution,
     Baselines,
     CaptumAssertion,
-    Distribution,
-    Forward,
-    Selector,
     TargetType,
     TensorOrTuple,
     UnknownChoice,
-    as_tuple,
-    drawn_for,
 )
+from xai_nlp.core.forward import Forward, as_tuple, baseline_distribution
 from xai_nlp.core.problem import Tensors
 from xai_nlp.methods.noise import SMOOTHINGS, GradientOnTheWay, Moments
 
 
-def _smoothed(
-    attribute: Callable[..., Any],
-    inputs: TensorOrTuple,
-    stdevs: float | tuple[float, ...],
-    arguments: dict[str, Any],
-    *,
-    smoothing: str = "smoothgrad",
-    samples: int,
-    together: int | None = None,
-    draw: bool,
-    with_delta: bool,
-) -> Any:
-    """Scores of noisy copies of the inputs, `together` of each example at once, made one; deltas of all copies."""
-    given = Forward.of(attribute, inputs).inputs
-    if smoothing not in SMOOTHINGS:
-        raise UnknownChoice("noise tunnel type", smoothing, SMOOTHINGS)
-    together = min(together or samples, samples)
-    if together < 1:
-        raise CaptumAssertion(f"the number of samples must be at least 1; got {samples}, {together} at a time.")
-    found: list[Moments] = []
-    scores: Any = ()
-    deltas = []
-    whole, rest = divmod(samples, together)
-    for count, times in ((together, whole), (rest, 1)):
-        if not count:
-            continue
-        options = {name: _repeated(name, value, given, count, draw) for name, value in arguments.items()}
-        for _ in range(times):
-            copies = _noisy(given, stdevs, count)
-            scores = attribute(copies if isinstance(inputs, tuple) else copies[0], **options)
-            if with_delta:
-                scores, delta = scores
-                deltas.append(delta)
-            if not all(isinstance(t, Tensor) for t in as_tuple(scores)):
-                raise CaptumAssertion("noise goes with scores that are a tensor or a tuple of tensors: name one layer.")
-            found = found or [Moments() for _ in as_tuple(scores)]
-            for moments, tensor in zip(found, as_tuple(scores), strict=True):
-                moments.add(tensor.unflatten(0, (-1, count)).transpose(0, 1))
-    made = tuple(SMOOTHINGS[smoothing](moments).to(t.dtype) for moments, t in zip(found, as_tuple(scores), strict=True))
-    shaped = made if isinstance(scores, tuple) else made[0]
-    return (shaped, torch.cat(deltas)) if with_delta else shaped
-
-
-def _noisy(inputs: Tensors, stdevs: float | tuple[float, ...], count: int) -> Tensors:
-    """So many copies of each example, one after the other, each with noise of its own: (B · count, …) each."""
-    each = stdevs if isinstance(stdevs, tuple) else (stdevs,) * len(inputs)
-    if len(each) != len(inputs) or not all(isinstance(stdev, (int, float)) for stdev in each):
-        raise CaptumAssertion(
-            f"stdevs is a number, or a tuple with one for each of {len(inputs)} inputs; got {stdevs!r}."
-        )
-
-    def noisy(x: Tensor, stdev: float) -> Tensor:
-        many = x.repeat_interleave(count, 0)
-        noised = many + torch.randn(many.shape, device=x.device) * stdev
-        return noised.to(x.dtype) if x.is_floating_point() else noised
-
-    return tuple(noisy(x.detach(), stdev) for x, stdev in zip(inputs, each, strict=True))
-
-
-def _repeated(name: str, value: Any, inputs: Tensors, count: int, draw: bool) -> Any:
-    """An argument of `attribute` for copies of the examples: what has a row for each gets one for each copy."""
-    B = len(inputs[0])
-    if name == "target":
-        if isinstance(value, list):
-            return [target for target in value for _ in range(count)]
-        return value.repeat_interleave(count, 0) if isinstance(value, Tensor) and value.numel() > 1 else value
-    if name == "baselines" and draw:
-        return _each(value, lambda t: t[np.random.choice(len(t), count * B).tolist()])
-    if name == "additional_forward_args":
-        return _each(value, lambda t: t.repeat_interleave(count, 0) if t.ndim and len(t) == B else t)
-    if name in ("baselines", "feature_mask"):
-        ndims = {x.ndim for x in inputs}
-        return _each(value, lambda t: t.repeat_interleave(count, 0) if t.ndim in ndims and len(t) == B > 1 else t)
-    return value
-
-
-def _each(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """A value with its tensors changed, be it one or a tuple of them."""
-    changed = tuple(change(item) if isinstance(item, Tensor) else item for item in as_tuple(value))
-    return changed if isinstance(value, tuple) else changed[0]
-
-
 class NoiseTunnel(Attribution):
-    """Another attribution, of `nt_samples` noisy copies of the inputs: the scores' mean, mean square or variance.
-
-    As Captum's it draws the baselines once and uses them for all batches of `nt_samples_batch_size`.
-    """
+    """Another attribution, of noisy copies of the inputs: the scores' mean, mean square or variance."""
 
     def __init__(self, attribution_method: Attribution) -> None:
         super().__init__(attribution_method.forward_func)
@@ -144,86 +58,178 @@ class NoiseTunnel(Attribution):
         draw_baseline_from_distrib: bool = False,
         **kwargs: Any,
     ) -> Any:
-        return _smoothed(
-            self.attribution_method.attribute,
-            inputs,
-            stdevs,
-            kwargs,
-            smoothing=nt_type,
-            samples=nt_samples,
-            together=nt_samples_batch_size,
-            draw=draw_baseline_from_distrib,
-            with_delta=self.has_convergence_delta() and bool(kwargs.get("return_convergence_delta")),
+        """The mean, mean square or variance of the other method's scores, in their shape; deltas are of all copies.
+
+        nt_type: smoothgrad, smoothgrad_sq or vargrad.
+        nt_samples: the number of noisy copies of each example.
+        nt_samples_batch_size: copies of each example for each call of the other method; None takes all at once.
+        draw_baseline_from_distrib: take random rows of `baselines` for each copy.
+        kwargs: arguments of the other method's `attribute`.
+
+        Raises UnknownChoice for another nt_type. As in Captum, baselines are drawn once and used for all batches.
+        """
+        x = Forward.bind(self.forward_func, inputs).inputs
+        if nt_type not in SMOOTHINGS:
+            raise UnknownChoice("noise tunnel type", nt_type, SMOOTHINGS)
+        batch = min(nt_samples_batch_size or nt_samples, nt_samples)
+        check_count("the number of samples at a time", batch)
+        with_delta = self.has_convergence_delta() and bool(kwargs.get("return_convergence_delta"))
+        moments: list[Moments] = []
+        scores: Any = ()
+        deltas = []
+        for count, batches in ((batch, nt_samples // batch), (nt_samples % batch, 1)):
+            if not count:
+                continue
+            options = {
+                name: _repeated(name, value, x, count, draw_baseline_from_distrib) for name, value in kwargs.items()
+            }
+            for _ in range(batches):
+                copies = _noisy_copies(x, stdevs, count)
+                scores = self.attribution_method.attribute(
+                    copies if isinstance(inputs, tuple) else copies[0], **options
+                )
+                if with_delta:
+                    scores, delta = scores
+                    deltas.append(delta)
+                moments = moments or [Moments() for _ in _score_tensors(scores)]
+                for running, tensor in zip(moments, _score_tensors(scores), strict=True):
+                    running.add(tensor.unflatten(0, (-1, count)).transpose(0, 1))
+        smoothed = tuple(
+            SMOOTHINGS[nt_type](running).to(t.dtype) for running, t in zip(moments, as_tuple(scores), strict=True)
+        )
+        result = smoothed if isinstance(scores, tuple) else smoothed[0]
+        return (result, torch.cat(deltas)) if with_delta else result
+
+
+def _score_tensors(scores: Any) -> Tensors:
+    if not all(isinstance(t, Tensor) for t in as_tuple(scores)):
+        raise CaptumAssertion("noise goes with scores that are a tensor or a tuple of tensors: name one layer.")
+    return as_tuple(scores)
+
+
+def _noisy_copies(inputs: Tensors, stdevs: float | tuple[float, ...], count: int) -> Tensors:
+    """`count` copies of each example, one after the other, each with its own noise: (B · count, …) each."""
+    by_input = stdevs if isinstance(stdevs, tuple) else (stdevs,) * len(inputs)
+    if len(by_input) != len(inputs) or not all(isinstance(stdev, (int, float)) for stdev in by_input):
+        raise CaptumAssertion(
+            f"stdevs is a number, or a tuple with one for each of {len(inputs)} inputs; got {stdevs!r}."
         )
 
+    def noisy(x: Tensor, stdev: float) -> Tensor:
+        copies = x.repeat_interleave(count, 0)
+        result = copies + torch.randn(copies.shape, device=x.device) * stdev
+        return result.to(x.dtype) if x.is_floating_point() else result
 
-class _Expected(GradientAttribution):
-    """Expected gradients: `methods.noise.GradientOnTheWay` of noisy copies, baselines and points of the way drawn."""
+    return tuple(noisy(x.detach(), stdev) for x, stdev in zip(inputs, by_input, strict=True))
+
+
+def _repeated(name: str, value: Any, inputs: Tensors, count: int, draw: bool = False) -> Any:
+    """An argument of `attribute` for `count` copies of each example: rows of examples become rows of copies."""
+    B = len(inputs[0])
+    if name == "target":
+        if isinstance(value, list):
+            return [target for target in value for _ in range(count)]
+        return value.repeat_interleave(count, 0) if isinstance(value, Tensor) and value.numel() > 1 else value
+    if name == "baselines" and draw:
+        return _draw_rows(value, count * B)
+    if name == "additional_forward_args":
+        return _each_tensor(value, lambda t: t.repeat_interleave(count, 0) if t.ndim and len(t) == B else t)
+    if name in ("baselines", "feature_mask"):
+        ndims = {x.ndim for x in inputs}
+        return _each_tensor(
+            value, lambda t: t.repeat_interleave(count, 0) if t.ndim in ndims and len(t) == B > 1 else t
+        )
+    return value
+
+
+def _draw_rows(distribution: Any, count: int) -> Any:
+    """So many random rows of each tensor of a distribution of baselines."""
+    return _each_tensor(distribution, lambda t: t[np.random.choice(len(t), count).tolist()])
+
+
+def _each_tensor(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A value with its tensors changed, be it one or a tuple of them."""
+    changed = tuple(change(item) if isinstance(item, Tensor) else item for item in as_tuple(value))
+    return changed if isinstance(value, tuple) else changed[0]
+
+
+class _ExpectedGradients(GradientAttribution):
+    """Expected gradients: the mean of `methods.noise.GradientOnTheWay` over random baselines, points and noise."""
+
+    _draws_by_example = False  # True: draw all that one example needs before the next, as calls for one each would
 
     def has_convergence_delta(self) -> bool:
         return True
 
     def _expected(
         self,
-        scores: Callable[[GradientOnTheWay, Forward, Baselines], Any],
+        score: Callable[[GradientOnTheWay, Forward, Baselines], Any],
         inputs: TensorOrTuple,
-        baselines: Distribution,
+        baselines: BaselineDistribution,
         samples: int,
         stdevs: float | tuple[float, ...],
         target: TargetType = None,
         extra: object | None = None,
         with_delta: bool = False,
     ) -> Any:
-        """`scores` gives those of one sample of each example."""
-        given = drawn_for(inputs, baselines)
-        if not isinstance(given[0], Tensor):
+        """Mean scores, and with deltas those of all samples. `score` gives the scores of one sample of each example."""
+        check_count("n_samples", samples)
+        x = self._bind(inputs, extra, target).inputs
+        distribution = baseline_distribution(inputs, baselines)
+        if not isinstance(distribution[0], Tensor):
             raise CaptumAssertion(
                 f"baselines are tensors to draw from, or a function that gives some; got {baselines!r}."
             )
 
-        def sample(
-            inputs: TensorOrTuple, baselines: Baselines, target: TargetType, additional_forward_args: Any
-        ) -> Any:
-            forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-            where = torch.from_numpy(np.random.uniform(size=forward.examples)).to(forward.inputs[0].device)
-            how = GradientOnTheWay(where=where, multiply=self.multiplies_by_inputs)
-            return self._with_delta(with_delta, scores(how, forward, baselines), forward, baselines)
+        def draw(examples: Tensors) -> tuple[Tensors, Tensors, Tensors]:
+            rows = samples * len(examples[0])
+            starts, copies = _draw_rows(distribution, rows), _noisy_copies(examples, stdevs, samples)
+            return copies, starts, (torch.from_numpy(np.random.uniform(size=rows)).to(copies[0].device),)
 
-        return _smoothed(
-            sample,
-            inputs,
-            stdevs,
-            {"baselines": given, "target": target, "additional_forward_args": extra},
-            samples=samples,
-            draw=True,
-            with_delta=with_delta,
+        parts = list(zip(*(t.split(1) for t in x), strict=True)) if self._draws_by_example else [x]
+        draws = zip(*map(draw, parts), strict=True)
+        copies, starts, (where,) = (tuple(map(torch.cat, zip(*tensors, strict=True))) for tensors in draws)
+        forward = self._bind(
+            copies if isinstance(inputs, tuple) else copies[0],
+            _repeated("additional_forward_args", extra, x, samples),
+            _repeated("target", target, x, samples),
         )
+        method = GradientOnTheWay(where=where, multiply=self.multiplies_by_inputs)
+        result = self._with_delta(with_delta, score(method, forward, starts), forward, starts)
+        scores, *deltas = result if with_delta else (result,)
+        means = tuple(t.unflatten(0, (-1, samples)).mean(1) for t in _score_tensors(scores))
+        shaped = means if isinstance(scores, tuple) else means[0]
+        return (shaped, *deltas) if with_delta else shaped
 
 
-class GradientShap(_Expected, Contributions):
-    """Gradients at random points between baselines that are drawn and noisy copies of the inputs, times the way."""
+class GradientShap(_ExpectedGradients, Contributions):
+    """Gradients at random points between random baselines and noisy copies of the inputs, times the displacement."""
 
     def attribute(
         self,
         inputs: TensorOrTuple,
-        baselines: Distribution,
+        baselines: BaselineDistribution,
         n_samples: int = 5,
         stdevs: float | tuple[float, ...] = 0.0,
         target: TargetType = None,
         additional_forward_args: object | None = None,
         return_convergence_delta: bool = False,
     ) -> Any:
-        given = (n_samples, stdevs, target, additional_forward_args, return_convergence_delta)
-        return self._expected(self._of_inputs, inputs, baselines, *given)
+        """Expected gradients of the inputs' entries, in the shape of `inputs` and the unit of the target: (B, …) each.
+
+        return_convergence_delta: also return Σ scores − (f(x) − f(x₀)) of each sample, (B · n_samples,), as in a pair.
+        """
+        options = (n_samples, stdevs, target, additional_forward_args, return_convergence_delta)
+        return self._expected(self._input_scores, inputs, baselines, *options)
 
 
-class LayerGradientShap(InternalContributions, LayerAttribution, _Expected):
-    """The same at a layer: its gradient while the inputs are on the way, times how far it goes from end to end."""
+class LayerGradientShap(InternalContributions, LayerAttribution, _ExpectedGradients):
+    """The same at a layer: its gradient at random points of the inputs' paths, times the layer's displacement."""
 
     def attribute(
         self,
         inputs: TensorOrTuple,
-        baselines: Distribution,
+        baselines: BaselineDistribution,
         n_samples: int = 5,
         stdevs: float | tuple[float, ...] = 0.0,
         target: TargetType = None,
@@ -231,14 +237,19 @@ class LayerGradientShap(InternalContributions, LayerAttribution, _Expected):
         return_convergence_delta: bool = False,
         attribute_to_layer_input: bool = False,
     ) -> Any:
-        def scores(how: GradientOnTheWay, forward: Forward, x0: Baselines) -> Any:
-            return self._at_layer(how, forward, attribute_to_layer_input, x0)
+        """Expected gradients of the layer's entries, in its shape and the unit of the target: (B, …) for each tensor.
 
-        given = (n_samples, stdevs, target, additional_forward_args, return_convergence_delta)
-        return self._expected(scores, inputs, baselines, *given)
+        return_convergence_delta: also return Σ scores − (f(x) − f(x₀)) of each sample, (B · n_samples,), as in a pair.
+        """
+
+        def score(method: GradientOnTheWay, forward: Forward, x0: Baselines) -> Any:
+            return self._layer_scores(method, forward, attribute_to_layer_input, x0)
+
+        options = (n_samples, stdevs, target, additional_forward_args, return_convergence_delta)
+        return self._expected(score, inputs, baselines, *options)
 
 
-class NeuronGradientShap(InternalContributions, NeuronAttribution, _Expected):
+class NeuronGradientShap(InternalContributions, NeuronAttribution, _ExpectedGradients):
     """The same for a neuron instead of the function's output."""
 
     def has_convergence_delta(self) -> bool:
@@ -248,13 +259,15 @@ class NeuronGradientShap(InternalContributions, NeuronAttribution, _Expected):
         self,
         inputs: TensorOrTuple,
         neuron_selector: Selector,
-        baselines: Distribution,
+        baselines: BaselineDistribution,
         n_samples: int = 5,
         stdevs: float = 0.0,
         additional_forward_args: object | None = None,
         attribute_to_neuron_input: bool = False,
     ) -> Any:
-        def scores(how: GradientOnTheWay, forward: Forward, x0: Baselines) -> Any:
-            return self._of_neuron(how, forward, neuron_selector, attribute_to_neuron_input, x0)
+        """Expected gradients of the inputs' entries for the neuron, in the shape of `inputs`: (B, …) each."""
 
-        return self._expected(scores, inputs, baselines, n_samples, stdevs, extra=additional_forward_args)
+        def score(method: GradientOnTheWay, forward: Forward, x0: Baselines) -> Any:
+            return self._neuron_scores(method, forward, neuron_selector, attribute_to_neuron_input, x0)
+
+        return self._expected(score, inputs, baselines, n_samples, stdevs, extra=additional_forward_args)

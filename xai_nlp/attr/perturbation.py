@@ -1,7 +1,7 @@
-"""Captum's names for scores from taking parts of the input away.
+"""Captum's names for scores from replacing parts of the input by the baseline.
 
-Several perturbations are evaluated at once also by default, since scores do not depend on it; `perturbations_per_eval`
-above 1 sets how many.
+The engine evaluates several perturbations at once also by default, since scores do not depend on it;
+`perturbations_per_eval` above 1 sets how many.
 """
 
 from __future__ import annotations
@@ -14,49 +14,35 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xai_nlp.attr.ablation import DenseMask, Sweeping, largest, limit_of, masks_of, shape_of
-from xai_nlp.attr.base import LayerAttribution, NeuronAttribution, PerturbationAttribution
-from xai_nlp.attr.forward import (
-    Baselines,
-    CaptumAssertion,
-    Forward,
-    Layers,
-    Selector,
-    TargetType,
-    TensorOrTuple,
-    prefix_of,
-    site_tensors,
-    sites_of,
-)
+from xai_nlp.attr.ablation import AblationAttribution, DenseMask, feature_masks, largest, row_limit, target_shape
+from xai_nlp.attr.base import LayerAttribution, NeuronAttribution, PerturbationAttribution, check_count
+from xai_nlp.attr.problems import Selector, from_layer
+from xai_nlp.core.captum_types import Baselines, CaptumAssertion, TargetType, TensorOrTuple
 from xai_nlp.core.coalitions import from_coalitions
 from xai_nlp.core.features import NO_FEATURE, FeatureMask, Features, SlidingWindows
+from xai_nlp.core.forward import Forward
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.replace import replaced, skipped
-from xai_nlp.methods.perturbation import OcclusionMethod as Leave
+from xai_nlp.methods.perturbation import OcclusionMethod
 from xai_nlp.methods.shapley import MOST, in_turn, of_subsets, of_turns, subsets
-
-ExplainRequest = tuple[Callable[[int], Tensor], Callable[[Tensor, Tensor], Tensor]]
 
 log = logging.getLogger(__name__)
 
 
-def left_out(problem: Problem) -> Tensors:
-    return Leave().scores(problem).tensors
+def occlusion(problem: Problem) -> Tensors:
+    """f(x) − f(x without each feature), spread over its entries: (B, T, *S) each, or broadcastable."""
+    return OcclusionMethod().scores(problem).tensors
 
 
-class FeatureAblation(Sweeping):
-    """`methods.perturbation.Occlusion` with features given by a mask; without one every entry is a feature.
-
-    A mask's number may occur in several inputs. Where one of them has fewer than `_min_examples_per_batch_grouped`
-    rows, the feature is left out and scores 0.
+class FeatureAblation(AblationAttribution):
+    """`methods.perturbation.OcclusionMethod` with features named by a mask.
 
     >>> ablation = FeatureAblation(lambda x: x[:, 0] * x[:, 1] + x[:, 2])
     >>> ablation.attribute(torch.tensor([[2.0, 3.0, 4.0]]))
     tensor([[6., 6., 4.]])
     """
 
-    use_weights: bool = False  # do features overlap, so that an entry's score is a mean?
+    use_weights: bool = False  # True: features overlap, so that an entry's score is a mean
     _min_examples_per_batch_grouped: int | None = None
 
     def attribute(
@@ -70,38 +56,44 @@ class FeatureAblation(Sweeping):
         show_progress: bool = False,
         **kwargs: Any,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target, of_batch=True)
-        with forward.lent():
+        """f(x) − f(x without its feature) for each entry, in the shape of `inputs` and the unit of the target.
+
+        kwargs: ignored.
+
+        An output of N numbers in all gives (N, …) instead of (B, …). If one of a feature's inputs has fewer than
+        `_min_examples_per_batch_grouped` rows, the feature is left out and scores 0.
+        """
+        forward = self._bind(inputs, additional_forward_args, target, batch_output=True)
+        with forward.frozen():
             scores = self._ablated(forward, baselines, feature_mask, perturbations_per_eval, show_progress)
-        return forward.shaped(scores)
+        return forward.like_inputs(scores)
 
-    def attribute_future(self, *args: Any, **kwargs: Any) -> Any:
-        return self._promised(*args, **kwargs)
+    def _ablated(
+        self, forward: Forward, baselines: Baselines, feature_mask: TensorOrTuple | None, per_eval: int, *options: Any
+    ) -> Tensors:
+        masks = self._with_enough_rows(forward.inputs, feature_masks(forward.inputs, feature_mask))
+        starts = self._replacements(forward, baselines, masks, per_eval)
+        return self._run_masked(occlusion, forward, starts, masks, per_eval, *options)
 
-    def _ablated(self, forward: Forward, baselines: Baselines, given: TensorOrTuple | None, *how: Any) -> Tensors:
-        masks = self._enough(forward.inputs, masks_of(forward.inputs, given))
-        return self._masked(
-            left_out, forward, self._instead(forward, baselines, masks, *how), masks, *how, of=FeatureMask.of
-        )
-
-    def _instead(self, forward: Forward, baselines: Baselines, masks: Tensors, *how: Any) -> Baselines:
-        """What features are replaced by."""
+    def _replacements(self, forward: Forward, baselines: Baselines, masks: Tensors, per_eval: int) -> Baselines:
+        """The values that features are replaced by."""
         return baselines
 
-    def _enough(self, inputs: Tensors, masks: Tensors) -> Tensors:
+    def _with_enough_rows(self, inputs: Tensors, masks: Tensors) -> Tensors:
+        """The masks without features of inputs that have too few rows."""
         least = self._min_examples_per_batch_grouped or 0
         few = [mask.flatten() for mask, x in zip(masks, inputs, strict=True) if len(x) < least]
-        out = torch.cat(few).unique() if few else masks[0].new_empty(0)
+        excluded = torch.cat(few).unique() if few else masks[0].new_empty(0)
         if few:
-            log.warning("features %s are left out: an input has fewer than %d rows", out.tolist(), least)
+            log.warning("features %s are left out: an input has fewer than %d rows", excluded.tolist(), least)
         return tuple(
-            torch.where(torch.isin(mask, out), NO_FEATURE, mask) if len(x) else torch.full_like(mask, NO_FEATURE)
+            torch.where(torch.isin(mask, excluded), NO_FEATURE, mask) if len(x) else torch.full_like(mask, NO_FEATURE)
             for mask, x in zip(masks, inputs, strict=True)
         )
 
 
 class Occlusion(FeatureAblation):
-    """A window slid over the inputs and replaced by the baseline; an entry's score is the mean over its windows."""
+    """`FeatureAblation` of a sliding window."""
 
     use_weights = True
 
@@ -116,10 +108,17 @@ class Occlusion(FeatureAblation):
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
+        """The mean of f(x) − f(x without a window) over an entry's windows, in the shape of `inputs`: (B, …) each.
+
+        sliding_window_shapes: the window's shape, without the batch; a tuple of shapes for several inputs.
+        strides: steps of the window along each dimension, 1 by default; a tuple with one for each of several inputs.
+
+        Raises CaptumAssertion for a window larger than its input, or a stride that leaves entries out.
+        """
+        forward = self._bind(inputs, additional_forward_args, target)
         x = forward.inputs
-        given: Any = sliding_window_shapes
-        windows = (given,) if isinstance(given[0], int) else tuple(given)
+        shapes: Any = sliding_window_shapes
+        windows = (shapes,) if isinstance(shapes[0], int) else tuple(shapes)
         steps: Any = (1,) * len(x) if strides is None else strides
         if len(x) == 1 and not (isinstance(steps, tuple) and len(steps) == 1):
             steps = (steps,)
@@ -127,8 +126,8 @@ class Occlusion(FeatureAblation):
             raise CaptumAssertion(f"{len(x)} inputs need as many windows and strides; got {windows} and {strides}.")
         steps = [(s,) * len(w) if isinstance(s, int) else tuple(s) for s, w in zip(steps, windows, strict=True)]
 
-        def features(whole: bool) -> Features:
-            if not whole:
+        def features(batch: bool) -> Features:
+            if not batch:
                 return SlidingWindows.slid(x, windows, steps)
             all_rows = [((len(t), *w), (len(t), *s)) for t, w, s in zip(x, windows, steps, strict=True)]
             return SlidingWindows.slid(tuple(t[None] for t in x), *zip(*all_rows, strict=True))
@@ -137,15 +136,15 @@ class Occlusion(FeatureAblation):
             features(False)
         except InvalidInput as error:
             raise CaptumAssertion(str(error)) from None
-        with forward.lent():
-            scores = self._run_ablation(left_out, forward, baselines, features, perturbations_per_eval, show_progress)
-        return forward.shaped(scores)
+        with forward.frozen():
+            scores = self._run_ablation(occlusion, forward, baselines, features, perturbations_per_eval, show_progress)
+        return forward.like_inputs(scores)
 
     attribute_future = PerturbationAttribution.attribute_future
 
 
 def _permute_feature(x: Tensor, feature_mask: Tensor) -> Tensor:
-    """The feature's entries from other rows of the batch, in any order but their own."""
+    """x with the feature's entries from other rows of the batch, in any order but their own."""
     if len(x) < 2:
         raise CaptumAssertion("one example alone has no other to take a feature from; give a larger batch.")
     own = torch.arange(len(x))
@@ -155,11 +154,11 @@ def _permute_feature(x: Tensor, feature_mask: Tensor) -> Tensor:
 
 
 class FeaturePermutation(FeatureAblation):
-    """What the target loses when a feature's values are dealt out anew among the examples of the batch.
+    """The target's loss when a feature's values are shuffled among the examples of the batch.
 
-    That is ablation, with another example's entries for a baseline; so `perm_func(x, mask)` counts only where the mask
-    is. Captum's draws are drawn in its order, from torch's global generator. There is no method of that name: what an
-    example's scores are depends on the rest of its batch.
+    That is ablation with another example's entries for a baseline; so only the entries where the mask is True count of
+    what `perm_func(x, mask)` returns. Captum's permutations are drawn in its order, from torch's global generator.
+    There is no registered method of that name, since an example's scores depend on the rest of its batch.
     Source: Breiman 2001, sec. 10; Fisher, Rudin & Dominici 2019, sec. 3.2 (arXiv:1801.01489).
     """
 
@@ -181,27 +180,33 @@ class FeaturePermutation(FeatureAblation):
         show_progress: bool = False,
         **kwargs: Any,
     ) -> Any:
-        how = (target, additional_forward_args, feature_mask, perturbations_per_eval, show_progress)
-        return FeatureAblation.attribute(self, inputs, None, *how)
+        """f(x) − f(x with its feature shuffled) for each entry, in the shape of `inputs` and the unit of the target.
 
-    def _instead(self, forward: Forward, baselines: Baselines, masks: Tensors, per_eval: int = 1, *_: Any) -> Baselines:
-        limit_of(per_eval, forward.examples)  # refuses what is no number of perturbations
-        homes: dict[int, set[int]] = {}
+        perturbations_per_eval: features for each forward pass; 1 lets the engine choose. Permutations are drawn for so
+            many features at a time.
+        kwargs: ignored.
+        """
+        options = (target, additional_forward_args, feature_mask, perturbations_per_eval, show_progress)
+        return super().attribute(inputs, None, *options)
+
+    def _replacements(self, forward: Forward, baselines: Baselines, masks: Tensors, per_eval: int) -> Baselines:
+        row_limit(per_eval, forward.examples)  # refuses an invalid number of perturbations
+        inputs_of: dict[int, set[int]] = {}
         for i, mask in enumerate(masks):
             for feature in mask.unique().tolist():
-                homes.setdefault(feature, set()).add(i)
-        homes.pop(NO_FEATURE, None)
-        features, dealt = list(homes), list(forward.inputs)
+                inputs_of.setdefault(feature, set()).add(i)
+        inputs_of.pop(NO_FEATURE, None)
+        features, shuffled = list(inputs_of), list(forward.inputs)
         for start in range(0, len(features), per_eval):
             block = features[start : start + per_eval]
-            for i in sorted(set().union(*(homes[feature] for feature in block))):
+            for i in sorted(set().union(*(inputs_of[feature] for feature in block))):
                 for feature in block:
                     here = masks[i] == feature
-                    dealt[i] = torch.where(here, self.perm_func(forward.inputs[i], here), dealt[i])
-        return tuple(dealt)
+                    shuffled[i] = torch.where(here, self.perm_func(forward.inputs[i], here), shuffled[i])
+        return tuple(shuffled)
 
 
-class ShapleyValueSampling(Sweeping):
+class ShapleyValueSampling(AblationAttribution):
     """`methods.shapley.Shapley`, over `n_samples` orders drawn from torch's global generator, as Captum draws them."""
 
     def attribute(
@@ -215,37 +220,32 @@ class ShapleyValueSampling(Sweeping):
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target, of_batch=True)
-        masks = masks_of(forward.inputs, feature_mask)
-        if n_samples < 1:
-            raise CaptumAssertion(f"n_samples must be at least 1; got {n_samples}.")
+        """Shapley values of the entries' features: the target's shape in the output, then the inputs'; (B, …) each.
+
+        n_samples: the number of random orders of the features.
+        """
+        forward = self._bind(inputs, additional_forward_args, target, batch_output=True)
+        masks = feature_masks(forward.inputs, feature_mask)
+        check_count("n_samples", n_samples)
         orders = torch.stack([torch.randperm(largest(masks) + 1) for _ in range(n_samples)])
-        ask = (lambda _: in_turn(orders), of_turns)
-        return self._shared_out(ask, forward, baselines, masks, perturbations_per_eval, show_progress, of=DenseMask.of)
-
-    def attribute_future(self, *args: Any, **kwargs: Any) -> Any:
-        return self._promised(*args, **kwargs)
-
-    def _shared_out(self, ask: ExplainRequest, forward: Forward, *how: Any, of: Any) -> TensorOrTuple:
-        """Scores in the shape of the output followed by the inputs', from coalitions and what solves them."""
 
         def score(problem: Problem) -> Tensors:
-            return from_coalitions(problem, *ask).tensors
+            return from_coalitions(problem, lambda _: in_turn(orders), of_turns).tensors
 
-        with forward.lent():
-            scores = self._masked(score, forward, *how, of=of)
-            shape = shape_of(forward)
-        return forward.shaped([s.reshape(*shape, *s.shape[1:]) for s in scores])
+        options = (baselines, masks, perturbations_per_eval, show_progress)
+        return self._shapley_values(score, forward, *options, make_features=DenseMask.of)
 
-
-def every_subset(m: int) -> Tensor:
-    if m > MOST:
-        raise CaptumAssertion(f"{m} features have 2^{m} subsets; group them by a mask, or use ShapleyValueSampling.")
-    return subsets(m)
+    def _shapley_values(
+        self, score: Callable[[Problem], Tensors], forward: Forward, *options: Any, **features: Any
+    ) -> TensorOrTuple:
+        with forward.frozen():
+            scores = self._run_masked(score, forward, *options, **features)
+            shape = target_shape(forward)
+        return forward.like_inputs([s.reshape(*shape, *s.shape[1:]) for s in scores])
 
 
 class ShapleyValues(ShapleyValueSampling):
-    """Exact Shapley values, from the 2^m subsets of m features. `methods.shapley.Shapley` where m is small."""
+    """Exact Shapley values, from the 2^m subsets of m features, as `methods.shapley.Shapley` where m is small."""
 
     def attribute(  # type: ignore[override]
         self,
@@ -257,36 +257,31 @@ class ShapleyValues(ShapleyValueSampling):
         perturbations_per_eval: int = 1,
         show_progress: bool = False,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target, of_batch=True)
-        masks = masks_of(forward.inputs, feature_mask)
+        """Shapley values of the entries' features: the target's shape in the output, then the inputs'; (B, …) each.
 
-        ask = (every_subset, of_subsets)
-        return self._shared_out(
-            ask, forward, baselines, masks, perturbations_per_eval, show_progress, of=FeatureMask.of
-        )
+        Raises CaptumAssertion for too many features; ShapleyValueSampling takes any number.
+        """
+        forward = self._bind(inputs, additional_forward_args, target, batch_output=True)
+        options = (baselines, feature_masks(forward.inputs, feature_mask), perturbations_per_eval, show_progress)
+        return self._shapley_values(_exact_shapley_values, forward, *options)
+
+
+def _exact_shapley_values(problem: Problem) -> Tensors:
+    def coalitions(m: int) -> Tensor:
+        if m > MOST:
+            raise CaptumAssertion(
+                f"{m} features have 2^{m} subsets; group them by a mask, or use ShapleyValueSampling."
+            )
+        return subsets(m)
+
+    return from_coalitions(problem, coalitions, of_subsets).tensors
 
 
 # At a layer, or of a neuron. ----------------------------------------------------------------------------------------
 
 
-def reentered(forward: Forward, layer: Layers, *, layer_input: bool = False) -> Forward:
-    """The same function of what passes at the layer; its own inputs follow along."""
-    sites = sites_of(layer, layer_input=layer_input)
-    (tensors,) = site_tensors(forward, forward.inputs, sites)
-    passed = prefix_of(forward, sites)
-
-    def from_layer(*args: Any) -> Any:
-        instead = [t.clone() for t in args[: len(tensors)]]  # what comes next may change them in place
-        owner, *rest = args[len(tensors) :]
-        with skipped(passed, owner, forward.examples), replaced([(sites[0], instead)]):
-            return forward.func(*rest)
-
-    extra = (forward.everyone, *forward.inputs, *forward.extra)
-    return Forward(from_layer, tensors, extra, forward.target, len(tensors) > 1)
-
-
 class LayerFeatureAblation(LayerAttribution, FeatureAblation):
-    """`FeatureAblation` of what passes at a layer."""
+    """`FeatureAblation` of the tensors at a layer."""
 
     def attribute(  # type: ignore[override]
         self,
@@ -298,17 +293,24 @@ class LayerFeatureAblation(LayerAttribution, FeatureAblation):
         attribute_to_layer_input: bool = False,
         perturbations_per_eval: int = 1,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        with forward.lent():
-            inside = reentered(forward, self.layer, layer_input=attribute_to_layer_input)
-            scores = self._ablated(inside, layer_baselines, layer_mask, perturbations_per_eval)
-        return inside.shaped(scores)
+        """f(x) − f(x without its feature) for each entry of the layer, in its shape: (B, …) for each tensor.
+
+        layer_baselines: the values that features are replaced by: tensors of the layer's shape, or of one row; or
+            numbers, 0 by default.
+        layer_mask: numbers that say to which feature an entry of the layer belongs, of a shape that broadcasts to the
+            layer's; None makes each entry a feature.
+        """
+        forward = self._bind(inputs, additional_forward_args, target)
+        with forward.frozen():
+            inner = from_layer(forward, self.layer, layer_input=attribute_to_layer_input)
+            scores = self._ablated(inner, layer_baselines, layer_mask, perturbations_per_eval)
+        return inner.like_inputs(scores)
 
     attribute_future = PerturbationAttribution.attribute_future
 
 
-class LayerFeaturePermutation(LayerAttribution, FeaturePermutation):
-    """`FeaturePermutation` of what passes at a layer."""
+class LayerFeaturePermutation(LayerFeatureAblation, FeaturePermutation):
+    """`FeaturePermutation` of the tensors at a layer."""
 
     def attribute(  # type: ignore[override]
         self,
@@ -318,13 +320,13 @@ class LayerFeaturePermutation(LayerAttribution, FeaturePermutation):
         layer_mask: TensorOrTuple | None = None,
         perturbations_per_eval: int = 1,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        with forward.lent():
-            inside = reentered(forward, self.layer)
-            scores = self._ablated(inside, None, layer_mask, perturbations_per_eval)
-        return inside.shaped(scores)
+        """f(x) − f(x with its feature shuffled) for each entry of the layer, in its shape: (B, …) for each tensor.
 
-    attribute_future = PerturbationAttribution.attribute_future
+        layer_mask: numbers that say to which feature an entry of the layer belongs, of a shape that broadcasts to the
+            layer's; None makes each entry a feature.
+        """
+        options = (None, target, additional_forward_args, layer_mask, False, perturbations_per_eval)
+        return super().attribute(inputs, *options)  # type: ignore[misc]
 
 
 class NeuronFeatureAblation(NeuronAttribution, PerturbationAttribution):
@@ -340,11 +342,11 @@ class NeuronFeatureAblation(NeuronAttribution, PerturbationAttribution):
         attribute_to_neuron_input: bool = False,
         perturbations_per_eval: int = 1,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args)
-        limit = limit_of(perturbations_per_eval, forward.examples)
-        features = FeatureMask.of(masks_of(forward.inputs, feature_mask))
-        with forward.lent():
-            problem = self._problem(forward, neuron_selector, attribute_to_neuron_input, baselines, limit)
-            found = left_out(replace(problem, features=features))
-        scores = tuple(s[:, 0].expand_as(x) for s, x in zip(found, forward.inputs, strict=True))
-        return forward.shaped(scores)
+        """The neuron's value, less its value without the entry's feature, in the shape of `inputs`: (B, …) each."""
+        forward = self._bind(inputs, additional_forward_args)
+        limit = row_limit(perturbations_per_eval, forward.examples)
+        features = FeatureMask.of(feature_masks(forward.inputs, feature_mask))
+        with forward.frozen():
+            problem = self._neuron_problem(forward, neuron_selector, attribute_to_neuron_input, baselines, limit)
+            scores = occlusion(replace(problem, features=features))
+        return forward.like_inputs([s[:, 0].expand_as(x) for s, x in zip(scores, forward.inputs, strict=True)])

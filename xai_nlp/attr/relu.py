@@ -1,42 +1,41 @@
 """Captum's names for methods that let only some gradients through a ReLU, whether it is a module or a function.
 
-Captum hooks modules; so a ReLU's hook also changes what comes back past it (x + relu(x)). Here it does not.
+Captum hooks modules, so a ReLU's hook also changes the gradient that goes past it (x + relu(x)). Here it does not.
 """
 
 from __future__ import annotations
 
 from torch import nn
 
-from xai_nlp.attr.base import ModelAttribution, module
-from xai_nlp.attr.inputs import OfOneGradient
-from xai_nlp.attr.neurons import NeuronOfOneGradient
+from xai_nlp.attr.base import ModelAttribution
+from xai_nlp.attr.inputs import InputGradientAttribution
+from xai_nlp.attr.neurons import NeuronGradientAttribution
 from xai_nlp.methods import propagation
 
 
-class GuidedBackprop(ModelAttribution, OfOneGradient):
+class GuidedBackprop(ModelAttribution, InputGradientAttribution):
     """`methods.propagation.GuidedBackpropMethod` of the inputs."""
 
     _method = propagation.GuidedBackpropMethod()
 
 
-class Deconvolution(ModelAttribution, OfOneGradient):
+class Deconvolution(ModelAttribution, InputGradientAttribution):
     """`methods.propagation.DeconvolutionMethod` of the inputs."""
 
     _method = propagation.DeconvolutionMethod()
 
 
-class _OfNeuron(NeuronOfOneGradient):
-    def __init__(self, model: nn.Module, layer: nn.Module, device_ids: list[int] | None = None) -> None:
-        super().__init__(module(model), layer, device_ids)
-
-
-class NeuronGuidedBackprop(_OfNeuron):
+class NeuronGuidedBackprop(NeuronGradientAttribution):
     """`methods.propagation.GuidedBackpropMethod` of a neuron."""
 
+    _needs_module = True
     _method = propagation.GuidedBackpropMethod()
 
+    def __init__(self, model: nn.Module, layer: nn.Module, device_ids: list[int] | None = None) -> None:
+        super().__init__(model, layer, device_ids)
 
-class NeuronDeconvolution(_OfNeuron):
+
+class NeuronDeconvolution(NeuronGuidedBackprop):
     """`methods.propagation.DeconvolutionMethod` of a neuron."""
 
     _method = propagation.DeconvolutionMethod()

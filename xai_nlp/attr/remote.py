@@ -13,9 +13,9 @@ from urllib.request import Request, urlopen
 import torch
 from torch import Tensor
 
-from xai_nlp.attr.forward import CaptumAssertion
 from xai_nlp.attr.interpretable import InterpretableInput
 from xai_nlp.attr.llm import LLMAttribution
+from xai_nlp.core.captum_types import CaptumAssertion
 from xai_nlp.errors import InvalidInput, XaiError
 
 WAIT = 600.0  # seconds for an answer

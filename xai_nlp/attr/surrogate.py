@@ -1,6 +1,6 @@
-"""Captum's names for linear models fitted to what a function says around its input.
+"""Captum's names for linear models fitted to a function around its input.
 
-Captum's draws are drawn in its order, from torch's global generator.
+Random numbers come from torch's global generator in Captum's order.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from inspect import isgeneratorfunction
 from itertools import islice
@@ -18,29 +18,21 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from xai_nlp.attr.ablation import DenseMask, as_one, limit_of, masks_of, targeted
-from xai_nlp.attr.base import PerturbationAttribution
-from xai_nlp.attr.forward import (
-    Baselines,
-    CaptumAssertion,
-    Forward,
-    NotRowwise,
-    TargetType,
-    TensorOrTuple,
-    as_tuple,
-    tensorized,
-)
+from xai_nlp.attr.ablation import DenseMask, batch_problem, batch_target, feature_masks, row_limit
+from xai_nlp.attr.base import PerturbationAttribution, check_count
 from xai_nlp.core.batching import Batching, progress_bar
+from xai_nlp.core.captum_types import Baselines, CaptumAssertion, NotRowwise, TargetType, TensorOrTuple
 from xai_nlp.core.coalitions import masked
+from xai_nlp.core.forward import Forward, as_tuple, baseline_tensors
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.methods.surrogate import coefficients
 
-Survey = tuple[Tensor, Tensor, Tensor]  # of R samples: what the surrogate sees (R, M), values (R, T), weights (R,)
-Look = Callable[[Problem, bool, slice], Survey]
+SurrogateData = tuple[Tensor, Tensor, Tensor]  # of R samples: features (R, M), values (R, T), weights (R,)
+EvaluateSamples = Callable[[Problem, bool, slice], SurrogateData]  # bool: each sample is a whole batch
 
 
-class Linear:
-    """A linear model of scikit-learn's by name, behind the two functions that Captum asks of a surrogate."""
+class LinearSurrogate:
+    """A linear model of scikit-learn's by name, with the two methods that Captum calls on a surrogate."""
 
     def __init__(self, name: str, **options: Any) -> None:
         self.name, self.options = name, options
@@ -57,13 +49,13 @@ class Linear:
         return self.linear.weight.detach()
 
 
-def any_subset(inputs: TensorOrTuple, *, num_interp_features: int, **_: Any) -> Tensor:
-    """Each feature is in it or not, as a coin falls: (1, M)."""
+def random_subset(inputs: TensorOrTuple, *, num_interp_features: int, **_: Any) -> Tensor:
+    """A subset that contains each feature with a chance of one half: (1, M)."""
     return torch.bernoulli(torch.full((1, num_interp_features), 0.5)).long()
 
 
-def subsets_by_size(inputs: TensorOrTuple, *, num_interp_features: int, **_: Any) -> Iterator[Tensor]:
-    """All features, none, and then subsets as often as the Shapley kernel weighs them: (1, M) each."""
+def kernel_shap_subsets(inputs: TensorOrTuple, *, num_interp_features: int, **_: Any) -> Iterator[Tensor]:
+    """All features, none, and then random subsets as often as the Shapley kernel weighs them: (1, M) each."""
     M = num_interp_features
     yield torch.ones(1, M, dtype=torch.long)
     yield torch.zeros(1, M, dtype=torch.long)
@@ -72,51 +64,27 @@ def subsets_by_size(inputs: TensorOrTuple, *, num_interp_features: int, **_: Any
     chances[0] = 0.0
     while M > 1:
         size = int(torch.multinomial(chances / chances.sum(), 1, replacement=True))
-        drawn = torch.randn(1, M)
-        yield (drawn > drawn.kthvalue(M - size).values).long()
+        order = torch.randn(1, M)
+        yield (order > order.kthvalue(M - size).values).long()
 
 
-def in_one(weights: list[Any], like: Tensor) -> Tensor:
-    """Weights, each a number or a tensor of one: (R,)."""
+def joined(weights: list[Any], like: Tensor) -> Tensor:
+    """Weights, each a number or a tensor of one, as one tensor: (R,)."""
     return torch.cat([torch.as_tensor(weight, device=like.device).reshape(-1) for weight in weights])
 
 
-def one_for_all(forward: Forward) -> bool:
-    """Does the function give one number for a batch of several examples? Raises CaptumAssertion."""
+def has_batch_output(forward: Forward) -> bool:
+    """True if the function gives one number for a batch of several examples. Raises CaptumAssertion for others."""
     if forward.examples == 1:
         return False
-    count = targeted(forward, forward.inputs).numel()
+    count = batch_target(forward, forward.inputs).numel()
     if count not in (1, forward.examples):
         raise CaptumAssertion(f"a surrogate needs one output for each example, or one for the batch; got {count}.")
     return count == 1
 
 
-@dataclass(frozen=True)
-class Example:
-    """What `perturb_func` and `similarity_func` are told of an example, or of a batch taken as one."""
-
-    number: int
-    x: Tensors
-    baselines: Tensors
-    masks: Tensors
-    features: int
-    told: Callable[[Tensors], TensorOrTuple]
-
-    @property
-    def inputs(self) -> TensorOrTuple:
-        return self.told(self.x)
-
-    @property
-    def context(self) -> dict[str, Any]:
-        return {
-            "baselines": self.told(self.baselines),
-            "feature_mask": self.told(self.masks),
-            "num_interp_features": self.features,
-        }
-
-
 class LimeBase(PerturbationAttribution):
-    """A surrogate of the user's own, fitted to samples of the user's own: returns its `representation()`."""
+    """A surrogate of the user's own, fitted to samples of the user's own."""
 
     _multiply_by_inputs = False
 
@@ -153,51 +121,67 @@ class LimeBase(PerturbationAttribution):
         show_progress: bool = False,
         **kwargs: Any,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        drawn = self._drawn(inputs, n_samples, kwargs)
+        """The `representation()` of the fitted surrogate, as a rule a coefficient for each interpretable feature (M,).
 
-        def look(problem: Problem, whole: bool, part: slice) -> Survey:
-            pairs = [self._pair(sample, inputs, kwargs) for sample in drawn[part]]
-            join = torch.stack if whole else torch.cat
+        n_samples: the number of samples that the surrogate is fitted to.
+        perturbations_per_eval: samples for each forward pass; 1 lets the engine choose.
+        kwargs: further arguments of similarity_func, perturb_func and the two transforms.
+        """
+        forward = self._bind(inputs, additional_forward_args, target)
+        samples = self._draw_samples(inputs, n_samples, kwargs)
+
+        def evaluate(problem: Problem, batch: bool, part: slice) -> SurrogateData:
+            pairs = [self._in_both_spaces(sample, inputs, kwargs) for sample in samples[part]]
+            join = torch.stack if batch else torch.cat
             z = tuple(join(tensors) for tensors in zip(*(as_tuple(point) for _, point in pairs), strict=True))
             values = problem.value(z, torch.zeros(len(pairs), dtype=torch.long, device=z[0].device))
-            weights = [self.similarity_func(inputs, point, known, **kwargs) for known, point in pairs]
-            return torch.cat([known for known, _ in pairs]), values, in_one(weights, z[0])
+            weights = [self.similarity_func(inputs, point, features, **kwargs) for features, point in pairs]
+            return torch.cat([features for features, _ in pairs]), values, joined(weights, z[0])
 
-        how = (perturbations_per_eval, show_progress)
-        with torch.no_grad(), forward.lent():
-            return self._fitted(*self._surveyed(look, len(drawn), forward, forward.inputs, forward.examples > 1, *how))
+        options = (forward.examples > 1, perturbations_per_eval, show_progress)
+        with torch.no_grad(), forward.frozen():
+            return self._fitted(*self._evaluated(evaluate, len(samples), forward, forward.inputs, *options))
 
-    def _drawn(self, inputs: TensorOrTuple, count: int, kwargs: dict[str, Any]) -> list[Any]:
-        """Samples, from a function or a generator."""
+    def _draw_samples(self, inputs: TensorOrTuple, count: int, kwargs: dict[str, Any]) -> list[Any]:
+        """Samples from `perturb_func`, a function or a generator."""
+        check_count("n_samples", count)
         if not isgeneratorfunction(self.perturb_func):
             return [self.perturb_func(inputs, **kwargs) for _ in range(count)]
-        drawn = list(islice(self.perturb_func(inputs, **kwargs), count))
-        if len(drawn) < count:
-            warnings.warn(f"the generator of samples ended after {len(drawn)} of {count}.", stacklevel=4)
-        return drawn
+        samples = list(islice(self.perturb_func(inputs, **kwargs), count))
+        if len(samples) < count:
+            warnings.warn(f"the generator of samples ended after {len(samples)} of {count}.", stacklevel=4)
+        return samples
 
-    def _pair(self, sample: Any, inputs: TensorOrTuple, kwargs: dict[str, Any]) -> tuple[Tensor, TensorOrTuple]:
-        """What the surrogate sees of a sample, and what the function does."""
+    def _in_both_spaces(
+        self, sample: Any, inputs: TensorOrTuple, kwargs: dict[str, Any]
+    ) -> tuple[Tensor, TensorOrTuple]:
+        """A sample as the surrogate takes it, and as the function does."""
         if self.perturb_interpretable_space:
             assert self.from_interp_rep_transform is not None
             return sample, self.from_interp_rep_transform(sample, inputs, **kwargs)
         assert self.to_interp_rep_transform is not None
         return self.to_interp_rep_transform(sample, inputs, **kwargs), sample
 
-    def _surveyed(
-        self, look: Look, count: int, forward: Forward, x0: Tensors, whole: bool, per_eval: int, show_progress: bool
-    ) -> Survey:
-        """What is seen of `count` samples; `whole`: each is a batch, of which the function says one thing."""
-        limit = limit_of(per_eval, 1)
+    def _evaluated(
+        self,
+        evaluate: EvaluateSamples,
+        count: int,
+        forward: Forward,
+        x0: Tensors,
+        batch: bool,
+        per_eval: int,
+        show_progress: bool,
+    ) -> SurrogateData:
+        """The data of `count` samples. batch: each is a whole batch, for which the function gives one number."""
+        limit = row_limit(per_eval, 1)
 
-        def run(problem: Problem, whole: bool) -> Survey:
-            parts = [found for _, found in problem.chunks(count, partial(look, problem, whole))]
-            known, values, weights = map(torch.cat, zip(*parts, strict=True))
-            return known.float(), forward.single(values)[:, 0].float(), weights.float()
+        def run(problem: Problem, batch: bool) -> SurrogateData:
+            parts = [data for _, data in problem.chunks(count, partial(evaluate, problem, batch))]
+            features, values, weights = map(torch.cat, zip(*parts, strict=True))
+            return features.float(), forward.one_number(values)[:, 0].float(), weights.float()
 
         with progress_bar(self.get_name()) if show_progress else nullcontext() as progress:
-            if not whole:
+            if not batch:
                 rows = Batching(limit=limit, progress=progress)
                 try:
                     return run(Problem(value=forward.value, x=forward.inputs, baseline=x0, rows=rows), False)
@@ -206,18 +190,16 @@ class LimeBase(PerturbationAttribution):
                         raise
             if per_eval > 1:
                 raise CaptumAssertion("a function with one output for the whole batch takes perturbations_per_eval=1.")
-            return run(replace(as_one(forward, x0), rows=Batching(progress=progress)), True)
+            return run(replace(batch_problem(forward, x0), rows=Batching(progress=progress)), True)
 
-    def _fitted(self, known: Tensor, values: Tensor, weights: Tensor) -> Any:
-        self.interpretable_model.fit(DataLoader(TensorDataset(known, values, weights), batch_size=len(known)))
+    def _fitted(self, features: Tensor, values: Tensor, weights: Tensor) -> Any:
+        data = TensorDataset(features, values, weights)
+        self.interpretable_model.fit(DataLoader(data, batch_size=len(features)))
         return self.interpretable_model.representation()
 
 
 class Lime(LimeBase):
-    """A linear model of which features are there: `methods.surrogate.Lime`, with Captum's samples, weights and lasso.
-
-    Each example has a model of its own, or the batch has one where the function gives one number for all of it.
-    """
+    """A linear model of which features are present: `methods.surrogate.LimeMethod`, with Captum's samples and lasso."""
 
     def __init__(
         self,
@@ -227,9 +209,9 @@ class Lime(LimeBase):
         perturb_func: Callable[..., Any] | None = None,
     ) -> None:
         PerturbationAttribution.__init__(self, forward_func)
-        self.interpretable_model = interpretable_model or Linear("Lasso", alpha=0.01)
+        self.interpretable_model = interpretable_model or LinearSurrogate("Lasso", alpha=0.01)
         self.similarity_func = similarity_func  # type: ignore[assignment]  # None: `_weights`, of many samples at once
-        self.perturb_func = perturb_func or any_subset
+        self.perturb_func = perturb_func or random_subset
 
     def attribute(  # type: ignore[override]
         self,
@@ -243,59 +225,80 @@ class Lime(LimeBase):
         return_input_shape: bool = True,
         show_progress: bool = False,
     ) -> Any:
-        forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
-        x0, masks = tensorized(forward.inputs, baselines), masks_of(forward.inputs, feature_mask)
+        """The linear model's coefficient of each entry's feature, in the shape of `inputs`: (B, …) each.
+
+        n_samples: the number of samples that the model of each example is fitted to.
+        perturbations_per_eval: samples for each forward pass; 1 lets the engine choose.
+        return_input_shape: False returns one coefficient for each feature, (B, M), instead of one for each entry.
+
+        Each example has a model of its own; if the function gives one number for the batch, the batch has one.
+        """
+        forward = self._bind(inputs, additional_forward_args, target)
+        x0, masks = baseline_tensors(forward.inputs, baselines), feature_masks(forward.inputs, feature_mask)
         features = DenseMask.of([mask - min(int(m.min()) for m in masks) for mask in masks])
-        with torch.no_grad(), forward.lent():
-            whole = one_for_all(forward)
-            fitted = []
-            for e in range(1 if whole else forward.examples):
-                x, start, ids = (
-                    tuple(t if whole or len(t) == 1 else t[e : e + 1] for t in tensors)
-                    for tensors in (forward.inputs, x0, features.ids)
-                )
-                example = Example(e, x, start, ids, features.count, forward.shaped)
-                drawn = torch.cat(self._drawn(example.inputs, n_samples, example.context)).bool().to(x0[0].device)
-                distinct, where = drawn.unique(dim=0, return_inverse=True)  # a sample drawn twice is evaluated once
-                look = partial(self._look, example, features, distinct)
-                how = (whole, perturbations_per_eval, show_progress)
-                survey = self._surveyed(look, len(distinct), forward, x0, *how)
-                fitted.append(self._fitted(*(t[where] for t in survey)))
+        options = (n_samples, perturbations_per_eval, show_progress)
+        with torch.no_grad(), forward.frozen():
+            batch = has_batch_output(forward)
+            examples = range(1 if batch else forward.examples)
+            models = [self._fit_example(e, forward, x0, features, batch, *options) for e in examples]
         if not return_input_shape:
-            return fitted[0] if len(fitted) == 1 else torch.cat([c.reshape(1, -1) for c in fitted])
-        coefs = torch.stack([c.flatten() for c in fitted])[:, None].to(x0[0].device)
-        to_entries = features.to_entries(coefs)
-        scores = tuple(s[:, 0].expand(-1, *x.shape[1:]) for s, x in zip(to_entries, forward.inputs, strict=True))
-        return forward.shaped(scores)
+            return models[0] if len(models) == 1 else torch.cat([c.reshape(1, -1) for c in models])
+        to_entries = features.to_entries(torch.stack([c.flatten() for c in models])[:, None].to(x0[0].device))
+        scores = [s[:, 0].expand(-1, *x.shape[1:]) for s, x in zip(to_entries, forward.inputs, strict=True)]
+        return forward.like_inputs(scores)
 
-    def _look(
-        self, example: Example, features: DenseMask, drawn: Tensor, problem: Problem, whole: bool, part: slice
-    ) -> Survey:
-        kept = drawn[part]
-        owner = torch.full((len(kept),), example.number, device=kept.device)
-        of = DenseMask(tuple(mask[None] for mask in features.ids), features.count) if whole else features
-        z = masked(replace(problem, features=of), owner, ~kept)
-        values = problem.value(z, owner)
-        if self.similarity_func is None:
-            return kept, values, self._weights(tuple(t[owner] for t in problem.x), z, kept)
-        points = (tuple(t[r] if whole else t[r : r + 1] for t in z) for r in range(len(kept)))
-        weights = [
-            self.similarity_func(example.inputs, example.told(point), known[None].long(), **example.context)
-            for point, known in zip(points, kept, strict=True)
-        ]
-        return kept, values, in_one(weights, z[0])
+    def _fit_example(
+        self,
+        example: int,
+        forward: Forward,
+        x0: Tensors,
+        features: DenseMask,
+        batch: bool,
+        n_samples: int,
+        *options: Any,
+    ) -> Any:
+        """The representation of the surrogate fitted to one example, or to a batch taken as one."""
 
-    def _weights(self, x: Tensors, z: Tensors, kept: Tensor) -> Tensor:
+        def own(tensors: Tensors) -> TensorOrTuple:
+            return forward.like_inputs([t if batch or len(t) == 1 else t[example : example + 1] for t in tensors])
+
+        x = own(forward.inputs)
+        context = {
+            "baselines": own(x0),
+            "feature_mask": own(features.ids),
+            "num_interp_features": features.count,
+        }
+        samples = torch.cat(self._draw_samples(x, n_samples, context)).bool().to(x0[0].device)
+        distinct, index = samples.unique(dim=0, return_inverse=True)  # a sample drawn twice is evaluated once
+
+        def evaluate(problem: Problem, batch: bool, part: slice) -> SurrogateData:
+            present = distinct[part]
+            owner = torch.full((len(present),), example, device=present.device)
+            mask = DenseMask(tuple(ids[None] for ids in features.ids), features.count) if batch else features
+            z = masked(replace(problem, features=mask), owner, ~present)
+            values = problem.value(z, owner)
+            if self.similarity_func is None:
+                return present, values, self._weights(tuple(t[owner] for t in problem.x), z, present)
+            points = [forward.like_inputs([t[r] if batch else t[r : r + 1] for t in z]) for r in range(len(present))]
+            weights = [
+                self.similarity_func(x, point, sample[None].long(), **context)
+                for point, sample in zip(points, present, strict=True)
+            ]
+            return present, values, joined(weights, z[0])
+
+        return self._fitted(*(t[index] for t in self._evaluated(evaluate, len(distinct), forward, x0, batch, *options)))
+
+    def _weights(self, x: Tensors, z: Tensors, present: Tensor) -> Tensor:
         """exp(−d²/2), of the cosine distance d of each sample from its example, all tensors taken together: (R,)."""
         one, other = (torch.cat([t.flatten(1).float() for t in tensors], 1) for tensors in (x, z))
         return torch.exp(-((1 - torch.cosine_similarity(one, other)) ** 2) / 2)
 
 
 class KernelShap(Lime):
-    """`methods.surrogate.KernelShap`, with Captum's samples, and its million for the two infinite weights."""
+    """`methods.surrogate.KernelShapMethod`, with Captum's samples, and its million for the two infinite weights."""
 
     def __init__(self, forward_func: Callable[..., Any]) -> None:
-        super().__init__(forward_func, Linear("LinearRegression"), None, subsets_by_size)
+        super().__init__(forward_func, LinearSurrogate("LinearRegression"), None, kernel_shap_subsets)
 
-    def _weights(self, x: Tensors, z: Tensors, kept: Tensor) -> Tensor:
-        return torch.where(kept.all(1) | ~kept.any(1), 1e6, 1.0)
+    def _weights(self, x: Tensors, z: Tensors, present: Tensor) -> Tensor:
+        return torch.where(present.all(1) | ~present.any(1), 1e6, 1.0)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xai_nlp.attr.forward import as_tuple, output_tensor
+from xai_nlp.core.forward import as_tuple, output_tensor
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.insights.config import arguments, offered
