@@ -21,7 +21,7 @@ from transformers import BertConfig, BertForSequenceClassification
 import xai_nlp
 import xai_nlp.attr as ours
 from tests.bench.measure import Pair, gemm_rate, largest_difference, paired, peak_memory
-from xai_nlp.attr.problems import at_layers, layer_points
+from xai_nlp.attr.problems import layer_points, subject_of
 from xai_nlp.core.forward import Forward
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.methods.path import IntegratedGradientsMethod
@@ -104,7 +104,7 @@ def to_one_percent(which: str) -> tuple[Callable[[], Any], Callable[[], Any]]:
 
     def mine() -> tuple[float, int]:
         with frozen_model(model):
-            problem, _ = at_layers(Forward.bind(func, ids, None, target), other, layer_points(layer), None)
+            problem = subject_of(Forward.bind(func, ids, None, target), other).at(layer_points(layer)).problem()
             found = IntegratedGradientsMethod(tolerance=0.01).scores(problem)
         assert found.steps is not None
         return abs(explained - float(found.tensors[0].sum())) / abs(explained), int(found.steps)

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from xai_nlp.attr.arguments import document
-from xai_nlp.attr.problems import Layers, Selector, at_inputs, at_layers, at_neuron, layer_points, site_tensors
+from xai_nlp.attr.problems import Layers, Selector, flow_subject, layer_points, neuron_subject, subject_of
 from xai_nlp.core.batching import Batching
 from xai_nlp.core.captum_types import Baselines, CaptumAssertion, TargetType, TensorOrTuple, UnknownChoice
 from xai_nlp.core.forward import Forward, as_tuple, baseline_tensors
@@ -122,7 +122,7 @@ class GradientAttribution(Attribution):
         self, method: Method, forward: Forward, baselines: Baselines = None, rows: int | None = None
     ) -> TensorOrTuple:
         with forward.frozen():
-            return forward.like_inputs(squeezed(method.scores(at_inputs(forward, baselines, rows=rows)).tensors))
+            return forward.like_inputs(squeezed(method.scores(subject_of(forward, baselines, rows).problem()).tensors))
 
     def compute_convergence_delta(
         self,
@@ -225,10 +225,11 @@ class LayerAttribution(InternalAttribution, GradientAttribution):
         """Scores at the layer while the inputs move; `moving`: while the layer's own tensors move."""
         sites = layer_points(self.layer, layer_input=layer_input)
         with forward.frozen():
+            subject, counts = subject_of(forward, baselines, rows), None
             if moving:
-                problem, counts = at_layers(forward, baselines, sites, rows)
-            else:
-                problem, counts = at_inputs(forward, baselines, sites=sites, rows=rows), None
+                subject = subject.at(sites)
+                counts = [len(one.x) for one in subject.inputs.values()]
+            problem = subject.problem(observe=() if moving else sites)
             tensors = method.scores(problem).tensors
             tensors = tensors if forward.several else squeezed(tensors)
             return like_layers(tensors, counts or self._tensor_counts(forward, sites, len(tensors)), self.layer)
@@ -238,7 +239,7 @@ class LayerAttribution(InternalAttribution, GradientAttribution):
         """The number of tensors at each site, from another forward pass if it does not follow from their sum."""
         if len(sites) in (1, tensors):
             return [tensors // len(sites)] * len(sites)
-        return [len(at_site) for at_site in site_tensors(forward, forward.inputs, sites)]
+        return [len(at_site) for at_site in subject_of(forward).tensors(sites)]
 
     @staticmethod
     def interpolate(
@@ -279,5 +280,6 @@ class NeuronAttribution(InternalAttribution):
         *,
         through: bool = False,
     ) -> Problem:
-        (site,) = layer_points(self.layer, layer_input=neuron_input)
-        return at_neuron(forward, baselines, site, selector, through=through, rows=rows)
+        (point,) = layer_points(self.layer, layer_input=neuron_input)
+        pose = flow_subject if through else neuron_subject
+        return pose(subject_of(forward, baselines, rows), forward, point, selector).problem()

@@ -28,7 +28,7 @@ from xai_nlp.attr.base import (
     like_layers,
     squeezed,
 )
-from xai_nlp.attr.problems import Selector, at_inputs, layer_points
+from xai_nlp.attr.problems import Selector, layer_points, subject_of
 from xai_nlp.core.batching import Batching
 from xai_nlp.core.captum_types import BaselineDistribution, Baselines, CaptumAssertion, TargetType, TensorOrTuple
 from xai_nlp.core.forward import baseline_distribution
@@ -116,7 +116,9 @@ class DeepLift(DeepLiftAttribution, ModelAttribution):
         """Contributions of the inputs' entries, in the shape of `inputs` and the unit of the target: (B, …) each."""
         forward = self._bind(inputs, additional_forward_args, target)
         with forward.frozen():
-            tensors, delta = self._deep_lift(partial(at_inputs, forward), inputs, baselines, custom_attribution_func)
+            tensors, delta = self._deep_lift(
+                lambda x0: subject_of(forward, x0).problem(), inputs, baselines, custom_attribution_func
+            )
         scores = forward.like_inputs(tensors)
         return (scores, delta) if return_convergence_delta else scores
 
@@ -174,7 +176,11 @@ class LayerDeepLift(InternalDeepLift, LayerAttribution, DeepLift):
         """Contributions of the layer's entries, in its shape and the unit of the target: (B, …) for each tensor."""
         check_grad_kwargs(grad_kwargs)
         forward = self._bind(inputs, additional_forward_args, target)
-        pose = partial(at_inputs, forward, sites=layer_points(self.layer, layer_input=attribute_to_layer_input))
+        points = layer_points(self.layer, layer_input=attribute_to_layer_input)
+
+        def pose(x0: Any) -> Problem:
+            return subject_of(forward, x0).problem(observe=points)
+
         with forward.frozen():
             tensors, delta = self._deep_lift(pose, forward.inputs, baselines, custom_attribution_func)
         scores = like_layers(tensors, [len(tensors)], self.layer)

@@ -60,9 +60,7 @@ class TextTemplateInput(InterpretableInput):
         if not isinstance(values, (list, dict)):
             raise CaptumAssertion(f"values are a list or a dict; got {type(values).__name__}.")
         if not isinstance(template, str) and not callable(template):
-            raise CaptumAssertion(
-                f"a template is a text or a function of the values; got {type(template).__name__}."
-            )
+            raise CaptumAssertion(f"a template is a text or a function of the values; got {type(template).__name__}.")
         self.template, self.dict_keys = template, list(values) if isinstance(values, dict) else []
         self.format_fn = template.format if isinstance(template, str) else template
         self.values = self._in_order(values, "values")

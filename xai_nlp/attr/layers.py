@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from xai_nlp.attr.base import InternalContributions, LayerAttribution, check_grad_kwargs, like_layers, path_options
-from xai_nlp.attr.problems import Layers, layer_points, site_tensors
+from xai_nlp.attr.problems import Layers, layer_points, subject_of
 from xai_nlp.core.captum_types import Baselines, TargetType, TensorOrTuple
 from xai_nlp.core.registry import Method
 from xai_nlp.methods import gradient, path
@@ -29,7 +29,7 @@ class LayerActivation(LayerAttribution):
         forward = self._bind(inputs, additional_forward_args)
         sites = layer_points(self.layer, layer_input=attribute_to_layer_input)
         with forward.frozen():
-            by_site = site_tensors(forward, forward.inputs, sites)
+            by_site = subject_of(forward).tensors(sites)
         return like_layers([t for tensors in by_site for t in tensors], list(map(len, by_site)), self.layer)
 
 

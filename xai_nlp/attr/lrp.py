@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from xai_nlp.attr.base import LayerAttribution, ModelAttribution, like_layers, squeezed
-from xai_nlp.attr.problems import Layers, at_inputs, layer_points
+from xai_nlp.attr.problems import Layers, layer_points, subject_of
 from xai_nlp.core.captum_types import TargetType, TensorOrTuple
 from xai_nlp.core.forward import Forward, as_tuple
 from xai_nlp.core.problem import Tensors
@@ -88,7 +88,9 @@ class LRP(ModelAttribution):
         if verbose:
             for module in leaves:
                 print(f"{module}: {rules.get(module, 'the usual rule')}")
-        problem = relevant(at_inputs(forward, None, sites=sites), "absorb" if as_captum else "share", of_module=rules)
+        problem = relevant(
+            subject_of(forward).problem(observe=sites), "absorb" if as_captum else "share", of_module=rules
+        )
         with forward.frozen():
             relevance = InputXGradientMethod().scores(problem)
         assert relevance.value is not None
