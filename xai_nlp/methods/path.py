@@ -6,17 +6,19 @@ from typing import ClassVar, Literal
 import torch
 
 from xai_nlp.core.adaptive_quadrature import PathIntegral, Tolerance, adaptive_quadrature, nested_quadrature
-from xai_nlp.core.path import left_conductance, mean_gradient, quadrature
+from xai_nlp.core.conductance import left_conductance
+from xai_nlp.core.path import mean_gradient
 from xai_nlp.core.problem import Problem
+from xai_nlp.core.quadrature import quadrature
 from xai_nlp.core.registry import Method, Scores, method
 
 
 @dataclass(frozen=True, kw_only=True)
 class PathMethod(Method):
-    """What the methods of this family share: how finely the path is walked.
+    """Options of the methods that follow a path.
 
-    steps: points on the path, or "auto" to refine until the residual is within `tolerance` (at most `max_steps`).
-    rule: a key of `core.path.RULES`, for a fixed number of steps; "auto" has its own nested rule.
+    steps: points on the path, or "auto" to refine until the residual is within `tolerance`, with at most `max_steps`.
+    rule: a key of `core.quadrature.RULES`, for a fixed number of steps; "auto" has its own nested rules.
     """
 
     steps: int | Literal["auto"] = "auto"
@@ -25,14 +27,14 @@ class PathMethod(Method):
     max_steps: int = 513
 
     @property
-    def goal(self) -> Tolerance:
+    def stop(self) -> Tolerance:
         return Tolerance(tolerance=self.tolerance, max_steps=self.max_steps)
 
     def mean_gradient(self, problem: Problem) -> Scores:
-        """The mean gradient over the path at each site, with f at its ends where they were evaluated."""
+        """The mean gradient over the path at each site; with steps="auto" also f at the ends of the path."""
         if self.steps == "auto":
-            walk = adaptive_quadrature(problem, self.goal)
-            return Scores(walk.parts, walk.value, walk.baseline_value, walk.steps)
+            integral = adaptive_quadrature(problem, self.stop)
+            return Scores(integral.sites, integral.value, integral.baseline_value, integral.steps)
         means = mean_gradient(problem, quadrature(self.rule, self.steps))
         return Scores(means, steps=torch.full((problem.examples,), self.steps))
 
@@ -56,11 +58,11 @@ class IntegratedGradientsMethod(PathMethod):
     multiply: bool = True  # False leaves out the displacement: the mean gradient itself
 
     def scores(self, problem: Problem) -> Scores:
-        found = self.mean_gradient(problem)
+        means = self.mean_gradient(problem)
         if not self.multiply:
-            return found
-        pairs = zip(problem.x, problem.baseline, found.tensors, strict=True)
-        return replace(found, tensors=tuple((x - x0)[:, None] * mean for x, x0, mean in pairs))
+            return means
+        triples = zip(problem.x, problem.baseline, means.tensors, strict=True)
+        return replace(means, tensors=tuple((x - x0)[:, None] * mean for x, x0, mean in triples))
 
 
 @method("internal_influence")
@@ -102,16 +104,16 @@ class Conductance(PathMethod):
 
     def scores(self, problem: Problem) -> Scores:
         if self.steps != "auto" and self.rule != "clenshaw_curtis":
-            found = left_conductance(problem, quadrature(self.rule, self.steps + 1))
-            return Scores(found, steps=torch.full((problem.examples,), self.steps + 1))
-        each = [self._of_one(problem.part(example)) for example in problem.everyone.split(1)]
+            tensors = left_conductance(problem, quadrature(self.rule, self.steps + 1))
+            return Scores(tensors, steps=torch.full((problem.examples,), self.steps + 1))
+        integrals = [self._integral(problem.part(example)) for example in problem.everyone.split(1)]
         return Scores(
-            tuple(map(torch.cat, zip(*(walk.parts for walk in each), strict=True))),
-            *(torch.cat([getattr(walk, name) for walk in each]) for name in ("value", "baseline_value", "steps")),
+            tuple(map(torch.cat, zip(*(integral.sites for integral in integrals), strict=True))),
+            *(torch.cat([getattr(i, name) for i in integrals]) for name in ("value", "baseline_value", "steps")),
         )
 
-    def _of_one(self, problem: Problem) -> PathIntegral:
+    def _integral(self, problem: Problem) -> PathIntegral:
         if self.steps == "auto":
-            return adaptive_quadrature(problem, self.goal, through=True)
-        quadrature(self.rule, self.steps)  # refuses what makes no sense
-        return nested_quadrature(problem, (max(self.steps, 2),), self.goal, None, through=True)
+            return adaptive_quadrature(problem, self.stop, through=True)
+        quadrature(self.rule, self.steps)  # raises where steps make no sense
+        return nested_quadrature(problem, (max(self.steps, 2),), self.stop, through=True)
