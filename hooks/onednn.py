@@ -73,7 +73,7 @@ class _Handing(TorchFunctionMode):
             weight = weight.t()
         else:
             return func(*args, **(kwargs or {}))
-        return product(x, weight, bias) if _suited(x, weight, bias) else func(*args)
+        return onednn_linear(x, weight, bias) if _suited(x, weight, bias) else func(*args)
 
 
 def _suited(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
@@ -93,7 +93,7 @@ def _suited(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     )
 
 
-def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x Wᵀ + b (…, out), by oneDNN, of x (…, in) and W (out, in); gradients flow to x, as often as they are asked."""
     if torch.is_grad_enabled() and x.requires_grad:
         return _Product.apply(x, weight, bias)
@@ -114,4 +114,4 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (weight,) = ctx.saved_tensors
-        return product(gradients[0], weight.t()), None, None
+        return onednn_linear(gradients[0], weight.t()), None, None

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xai_nlp.core.reductions import assign, word_spans
+from xai_nlp.core.spans import assign, word_spans
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from transformers.pytorch_utils import Conv1D
 
 from xai_nlp.hooks import onednn
 from xai_nlp.hooks.model_state import frozen_model
-from xai_nlp.hooks.onednn import onednn_products, product
+from xai_nlp.hooks.onednn import onednn_linear, onednn_products
 
 ROWS, IN, OUT = 40, 512, 384
 
@@ -54,7 +54,7 @@ def test_the_product_and_its_gradient(name, bias, handed):
     weight, b = x(OUT, IN), x(OUT) if bias else None
     given = VIEWS[name].detach().requires_grad_()
     wanted = torch.nn.functional.linear(given.double(), weight.double(), None if b is None else b.double())
-    got = product(given, weight, b)
+    got = onednn_linear(given, weight, b)
     torch.testing.assert_close(got.double(), wanted, atol=1e-4, rtol=1e-5)
     for seed in (x(*got.shape), torch.ones(()).expand_as(got)):
         (mine,) = torch.autograd.grad(got, given, seed, retain_graph=True)

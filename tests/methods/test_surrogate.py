@@ -33,7 +33,7 @@ def test_lime_is_the_weighted_ridge_regression_it_says():
     m = 6
     problem = game(tangled, m, examples=1)
     method = find_method("lime", {"samples": 50, "alpha": 0.7, "width": 0.4})
-    kept = torch.cat([torch.ones(1, m), torch.zeros(1, m), method._coalitions(m)]).double()
+    kept = torch.cat([torch.ones(1, m), torch.zeros(1, m), method.draw(m)]).double()
     values = torch.cat([worth(problem, set(row.nonzero().flatten().tolist())) for row in kept])
     cosine = kept.sum(1) / (kept.norm(dim=1) * m**0.5).clamp_min(1e-300)
     w = torch.exp(-((1 - cosine) ** 2) / 0.4**2)
@@ -43,7 +43,7 @@ def test_lime_is_the_weighted_ridge_regression_it_says():
 
 
 def test_lime_takes_away_something_every_time_and_every_size_equally_often():
-    sizes = find_method("lime", {"samples": 6000})._coalitions(6).sum(1)
+    sizes = find_method("lime", {"samples": 6000}).draw(6).sum(1)
     assert int(sizes.max()) == 5
     assert (sizes.bincount(minlength=6) - 1000).abs().max() < 120  # four standard deviations
 

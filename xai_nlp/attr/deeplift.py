@@ -91,9 +91,8 @@ class _Lifting(GradientAttribution):
         bind: from a baseline to the problem.
         """
         problem, each = _distributed(bind(None), baselines, inputs) if self._several else (bind(baselines), 1)
-        problem = replace(
-            problem, rows=Batching(limit=problem.examples)
-        )  # at once, as Captum's rule for softmax needs it
+        rows = Batching(limit=2 * problem.examples)  # at once, as Captum's rule for softmax needs it
+        problem = replace(problem, rows=rows)
         found = propagation.DeepLiftMethod(epsilon=self.eps, as_captum=True).multipliers(problem)
         tensors = squeezed(found.tensors)
         if custom is not None:

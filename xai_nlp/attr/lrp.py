@@ -21,7 +21,7 @@ from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.scope import ModulePoint
 from xai_nlp.methods import propagation
 from xai_nlp.methods.gradient import InputXGradientMethod
-from xai_nlp.methods.propagation import PropagationRule, relevant
+from xai_nlp.methods.propagation import PropagationRule, lrp_problem
 
 #: What Captum's LRP takes: on a model made of these alone numbers are Captum's, which let biases absorb relevance.
 CAPTUMS = {
@@ -79,7 +79,7 @@ class LRP(ModelAttribution):
         if verbose:
             for module in leaves:
                 print(f"{module}: {rules.get(module, 'the usual rule')}")
-        problem = relevant(at_inputs(forward, None, sites=sites), "absorb" if known else "share", of_module=rules)
+        problem = lrp_problem(at_inputs(forward, None, sites=sites), "absorb" if known else "share", of_module=rules)
         with forward.lent():
             found = InputXGradientMethod().scores(problem)
         assert found.value is not None

@@ -34,8 +34,9 @@ from xai_nlp.attr.forward import (
     as_tuple,
     drawn_for,
 )
+from xai_nlp.core.moments import Moments
 from xai_nlp.core.problem import Tensors
-from xai_nlp.methods.noise import SMOOTHINGS, GradientOnTheWay, Moments
+from xai_nlp.methods.noise import SMOOTHINGS, GradientAtPathPoint
 
 
 def _smoothed(
@@ -158,14 +159,14 @@ class NoiseTunnel(Attribution):
 
 
 class _Expected(GradientAttribution):
-    """Expected gradients: `methods.noise.GradientOnTheWay` of noisy copies, baselines and points of the way drawn."""
+    """Expected gradients: `methods.noise.GradientAtPathPoint` of noisy copies, with drawn baselines and points."""
 
     def has_convergence_delta(self) -> bool:
         return True
 
     def _expected(
         self,
-        scores: Callable[[GradientOnTheWay, Forward, Baselines], Any],
+        scores: Callable[[GradientAtPathPoint, Forward, Baselines], Any],
         inputs: TensorOrTuple,
         baselines: Distribution,
         samples: int,
@@ -186,7 +187,7 @@ class _Expected(GradientAttribution):
         ) -> Any:
             forward = Forward.of(self.forward_func, inputs, additional_forward_args, target)
             where = torch.from_numpy(np.random.uniform(size=forward.examples)).to(forward.inputs[0].device)
-            how = GradientOnTheWay(where=where, multiply=self.multiplies_by_inputs)
+            how = GradientAtPathPoint(t=where, multiply=self.multiplies_by_inputs)
             return self._with_delta(with_delta, scores(how, forward, baselines), forward, baselines)
 
         return _smoothed(
@@ -231,7 +232,7 @@ class LayerGradientShap(InternalContributions, LayerAttribution, _Expected):
         return_convergence_delta: bool = False,
         attribute_to_layer_input: bool = False,
     ) -> Any:
-        def scores(how: GradientOnTheWay, forward: Forward, x0: Baselines) -> Any:
+        def scores(how: GradientAtPathPoint, forward: Forward, x0: Baselines) -> Any:
             return self._at_layer(how, forward, attribute_to_layer_input, x0)
 
         given = (n_samples, stdevs, target, additional_forward_args, return_convergence_delta)
@@ -254,7 +255,7 @@ class NeuronGradientShap(InternalContributions, NeuronAttribution, _Expected):
         additional_forward_args: object | None = None,
         attribute_to_neuron_input: bool = False,
     ) -> Any:
-        def scores(how: GradientOnTheWay, forward: Forward, x0: Baselines) -> Any:
+        def scores(how: GradientAtPathPoint, forward: Forward, x0: Baselines) -> Any:
             return self._of_neuron(how, forward, neuron_selector, attribute_to_neuron_input, x0)
 
         return self._expected(scores, inputs, baselines, n_samples, stdevs, extra=additional_forward_args)

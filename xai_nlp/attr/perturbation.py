@@ -34,7 +34,13 @@ from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.replace import replaced, skipped
 from xai_nlp.methods.perturbation import OcclusionMethod as Leave
-from xai_nlp.methods.shapley import MOST, in_turn, of_subsets, of_turns, subsets
+from xai_nlp.methods.shapley import (
+    MAX_FEATURES,
+    all_subsets,
+    coalitions_of_orders,
+    shapley_from_orders,
+    shapley_from_subsets,
+)
 
 ExplainRequest = tuple[Callable[[int], Tensor], Callable[[Tensor, Tensor], Tensor]]
 
@@ -129,9 +135,9 @@ class Occlusion(FeatureAblation):
 
         def features(whole: bool) -> Features:
             if not whole:
-                return SlidingWindows.slid(x, windows, steps)
+                return SlidingWindows.over(x, windows, steps)
             all_rows = [((len(t), *w), (len(t), *s)) for t, w, s in zip(x, windows, steps, strict=True)]
-            return SlidingWindows.slid(tuple(t[None] for t in x), *zip(*all_rows, strict=True))
+            return SlidingWindows.over(tuple(t[None] for t in x), *zip(*all_rows, strict=True))
 
         try:
             features(False)
@@ -220,7 +226,7 @@ class ShapleyValueSampling(Sweeping):
         if n_samples < 1:
             raise CaptumAssertion(f"n_samples must be at least 1; got {n_samples}.")
         orders = torch.stack([torch.randperm(largest(masks) + 1) for _ in range(n_samples)])
-        ask = (lambda _: in_turn(orders), of_turns)
+        ask = (lambda _: coalitions_of_orders(orders), shapley_from_orders)
         return self._shared_out(ask, forward, baselines, masks, perturbations_per_eval, show_progress, of=DenseMask.of)
 
     def attribute_future(self, *args: Any, **kwargs: Any) -> Any:
@@ -239,9 +245,9 @@ class ShapleyValueSampling(Sweeping):
 
 
 def every_subset(m: int) -> Tensor:
-    if m > MOST:
+    if m > MAX_FEATURES:
         raise CaptumAssertion(f"{m} features have 2^{m} subsets; group them by a mask, or use ShapleyValueSampling.")
-    return subsets(m)
+    return all_subsets(m)
 
 
 class ShapleyValues(ShapleyValueSampling):
@@ -260,7 +266,7 @@ class ShapleyValues(ShapleyValueSampling):
         forward = Forward.of(self.forward_func, inputs, additional_forward_args, target, of_batch=True)
         masks = masks_of(forward.inputs, feature_mask)
 
-        ask = (every_subset, of_subsets)
+        ask = (every_subset, shapley_from_subsets)
         return self._shared_out(
             ask, forward, baselines, masks, perturbations_per_eval, show_progress, of=FeatureMask.of
         )

@@ -31,7 +31,7 @@ from xai_nlp.attr.forward import (
     tensorized,
 )
 from xai_nlp.core.batching import Batching, progress_bar
-from xai_nlp.core.coalitions import masked
+from xai_nlp.core.coalitions import ablate
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.methods.surrogate import coefficients
 
@@ -274,7 +274,7 @@ class Lime(LimeBase):
         kept = drawn[part]
         owner = torch.full((len(kept),), example.number, device=kept.device)
         of = DenseMask(tuple(mask[None] for mask in features.ids), features.count) if whole else features
-        z = masked(replace(problem, features=of), owner, ~kept)
+        z = ablate(replace(problem, features=of), owner, ~kept)
         values = problem.value(z, owner)
         if self.similarity_func is None:
             return kept, values, self._weights(tuple(t[owner] for t in problem.x), z, kept)

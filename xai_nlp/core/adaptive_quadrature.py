@@ -91,7 +91,6 @@ def nested_quadrature(
     problem: Problem,
     levels: tuple[int, ...],
     allowed: Tensor | Tolerance,
-    max_steps: Tensor | None = None,
     *,
     through: bool,
 ) -> PathIntegral:
@@ -99,7 +98,6 @@ def nested_quadrature(
 
     levels: the rules' numbers of nodes, each one less than twice the one before.
     allowed: the largest residual (B, T) that is small enough, or the tolerance that it follows from.
-    max_steps: (B,) an example does not go on to a rule of more nodes; None for no such limit.
     through: integrate the conductance through each site, not its mean gradient; this keeps all points in memory.
     """
     device = problem.x[0].device
@@ -133,10 +131,7 @@ def nested_quadrature(
         difference = ends[last] - ends[0]
         limit = allowed.allowed(difference) if isinstance(allowed, Tolerance) else allowed
         done = ((difference - slopes[level]).abs() <= limit).all(1)
-        if level + 1 == len(levels):
-            done[:] = True
-        elif max_steps is not None:
-            done |= max_steps < levels[level + 1]
+        done |= level + 1 == len(levels)
         finished, remaining = remaining[done[remaining]], remaining[~done[remaining]]
         steps[finished] = levels[level]
         slope_integral = torch.zeros_like(difference) if slope_integral is None else slope_integral
@@ -217,27 +212,27 @@ def adaptive_quadrature(problem: Problem, tolerance: Tolerance, *, through: bool
         return _Piece(start, end, integral.slope[i], integral.residual[i], tuple(s[i] * share for s in integral.sites))
 
     def affordable(example: int) -> int:
-        """The number of pieces that can be halved, each half by the coarsest rule, within max_steps."""
-        return (tolerance.max_steps - steps[example]) // (2 * PIECE_LEVELS[0])
+        """The number of pieces that can be halved within max_steps, whichever rule their halves need."""
+        return (tolerance.max_steps - steps[example]) // (2 * PIECE_LEVELS[-1])
 
     exceeded = (whole.residual.abs() > allowed).any(1).nonzero()[:, 0].tolist()
     pieces = {e: [piece_of(whole, e, 0.0, 1.0)] for e in exceeded if affordable(e)}
     remaining = list(pieces)
     while remaining:
-        halves: list[tuple[int, float, float]] = []  # of the example e, from t = start to t = end
-        budgets: list[int] = []  # points for each half
-        for e in remaining:
-            new = [half for piece in _take_worst(pieces[e], affordable(e)) for half in piece.halves]
-            halves += [(e, *half) for half in new]
-            budgets += [(tolerance.max_steps - steps[e]) // len(new)] * len(new)
-        owner, budget = (torch.tensor(n, device=allowed.device) for n in ([e for e, _, _ in halves], budgets))
+        halves = [  # of the example e, from t = start to t = end
+            (e, start, end)
+            for e in remaining
+            for piece in _take_worst(pieces[e], affordable(e))
+            for start, end in piece.halves
+        ]
+        owner = torch.tensor([e for e, _, _ in halves], device=allowed.device)
         ends = torch.tensor([half[1:] for half in halves], dtype=torch.float64, device=allowed.device)
         refined = nested_quadrature(
-            problem.between(owner, *ends.unbind(1)), PIECE_LEVELS, allowed[owner] / 8, budget, through=through
+            problem.between(owner, *ends.unbind(1)), PIECE_LEVELS, allowed[owner] / 8, through=through
         )
-        for i, (half, points) in enumerate(zip(halves, refined.steps.tolist(), strict=True)):
-            pieces[half[0]].append(piece_of(refined, i, *half[1:]))
-            steps[half[0]] += points
+        for i, ((e, start, end), points) in enumerate(zip(halves, refined.steps.tolist(), strict=True)):
+            pieces[e].append(piece_of(refined, i, start, end))
+            steps[e] += points
         remaining = [e for e in remaining if affordable(e) and not _within(pieces[e], allowed[e])]
     for e, of_example in pieces.items():
         whole.steps[e] = steps[e]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from xai_nlp._version import __version__
 from xai_nlp.core.arrays import Array, AttentionAttribution
-from xai_nlp.core.baselines import BASELINES, Words, text_baseline
+from xai_nlp.core.baselines import BASELINES, WordEmbeddings, text_baseline
 from xai_nlp.core.batching import Batching, Progress
 from xai_nlp.core.image import ImageAttribution
 from xai_nlp.core.result import Explanation, Explanations, TargetSpec
@@ -100,7 +100,7 @@ class Aim:
     rows: tuple[int, ...]
     targets: tuple[TargetSpec, ...]  # T
     weights: tuple[Tensor, ...]  # (T, *C) for each row
-    link: str = "logit"  # a key of core.target.LINKS
+    link: str = "logit"  # a key of core.targets.UNITS
     outputs: Mapping[str, float]
     more: Mapping[str, Any] = field(default_factory=dict)  # further fields of the explanation
     notes: Mapping[str, Any] = field(default_factory=dict)  # further entries of its `params`
@@ -244,7 +244,7 @@ class Explainer:
         )
 
     def _words(self, batch: Batch, baseline: str) -> Tensor:
-        words = Words(
+        words = WordEmbeddings(
             ids=batch.inputs["input_ids"],
             table=weight_of(self.model.get_input_embeddings(), partial(self._run, batch, batch.everyone)),
             pad=self.pad,
