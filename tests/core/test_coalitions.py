@@ -9,7 +9,6 @@ import torch
 from xai_nlp.core.coalitions import coalition_values, features_of, leave_one_out
 from xai_nlp.core.features import FeatureMask, SlidingWindows
 from xai_nlp.core.problem import Problem
-from xai_nlp.errors import InvalidInput
 
 
 class Counted:
@@ -97,43 +96,3 @@ def test_what_is_as_in_the_baseline_is_not_tried(of):
     assert f.rows == 2 * 8
     brought = values[:, every[:, 1]][:, :4, 0] - values[:, ~every[:, 1]][:, :4, 0]
     assert torch.equal(brought, torch.zeros_like(brought))
-
-
-def test_features_that_hold_an_entry():
-    x = (torch.zeros(2, 3), torch.zeros(2, 1))
-    here = (torch.tensor([[True, False, False], [False, False, False]]), torch.tensor([[False], [True]]))
-    groups = FeatureMask.of([torch.tensor([[5, 5, 8]]), torch.tensor([[8]])])
-    assert groups.touched(torch.tensor([0, 1]), here).tolist() == [[True, False], [False, True]]
-    windows = SlidingWindows.over(x, [(2,), (1,)], [1, 1])
-    assert windows.touched(torch.tensor([0, 1]), here).tolist() == [[True, False, False], [False, False, True]]
-
-
-def test_masks_with_any_numbers_and_spreading():
-    features = FeatureMask.of([torch.tensor([[7, 7, 40]]), torch.tensor([[40, -1]])])
-    assert features.count == 2
-    assert features.present(2).tolist() == [[True, True]] * 2
-    first, second = features.to_entries(torch.tensor([[[1.0, 2.0]]]))
-    assert first.tolist() == [[[1, 1, 2]]]
-    assert second.tolist() == [[[2, 0]]]
-
-
-def test_windows_overlap_and_average():
-    windows = SlidingWindows.over((torch.zeros(1, 5),), [(3,)], [2])
-    assert windows.count == 2
-    assert windows.ablation_mask(torch.tensor([0]), torch.tensor([[False, True]]))[0].tolist() == [
-        [False, False, True, True, True]
-    ]
-    assert windows.to_entries(torch.tensor([[[1.0, 4.0]]]))[0].tolist() == [[[1, 1, 2.5, 4, 4]]]
-
-
-def test_the_last_window_is_cut_at_the_edge():
-    windows = SlidingWindows.over((torch.zeros(1, 4),), [(3,)], [2])
-    assert windows.ablation_mask(torch.tensor([0]), torch.tensor([[False, True]]))[0].tolist() == [
-        [False, False, True, True]
-    ]
-
-
-@pytest.mark.parametrize(("window", "stride"), [((6,), 1), ((2, 2), 1), ((2,), 3), ((2,), 0)])
-def test_windows_that_do_not_fit(window, stride):
-    with pytest.raises(InvalidInput):
-        SlidingWindows.over((torch.zeros(1, 5),), [window], [stride])
