@@ -321,7 +321,7 @@ TITLES = {
 
 def run(given: argparse.Namespace) -> None:
     if given.torch_products:
-        onednn.faster = lambda: False  # type: ignore[assignment]
+        onednn.onednn_is_faster = lambda: False  # type: ignore[assignment]
     print(f"torch {torch.__version__}, threads: {torch.get_num_threads()}, time of the processor")
     rates = [f"{product_rate(product):.0f}" for product in (nn.functional.linear, onednn.onednn_linear)]
     print(f"products: torch's {rates[0]}, oneDNN's {rates[1]} GFLOP/s")
