@@ -9,9 +9,9 @@ repeatedly, so that points gather where they are needed, while their number stay
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -103,47 +103,46 @@ def nested_quadrature(
     device = problem.x[0].device
     nodes, weights, added = nested_rules(levels)
     nodes, weights = nodes.to(device), weights.to(device)
-    B, remaining, last = problem.examples, problem.everyone, len(nodes) - 1
-    ends: dict[int, Tensor] = {}  # node of an end -> f there (B, T)
-    slopes: dict[int, Tensor] = {}  # level -> (B, T)
+    B, remaining = problem.examples, problem.everyone
+    steps = torch.zeros_like(remaining)
+    curves: Tensor | None = None  # (2, B, N, T) f and ⟨∇f, x − x₀⟩ at the nodes
     sums: dict[tuple[int, int], Tensor] = {}  # (level, site) -> (B, T, *S)
     sites: dict[int, Tensor] = {}  # site -> (B, T, *S), filled as examples are done
     points: list[PathPoints] = []
-    steps, slope_integral = torch.zeros_like(remaining), None
     for level, new_nodes in enumerate(added):
         new_nodes = new_nodes.to(device)
         for owner, index, slope in sweep(problem, remaining, nodes[new_nodes], with_inputs=bool(problem.sites)):
             node = new_nodes[index]
             of_inputs = slope.gradients[-len(problem.x) :]
             gradients = slope.gradients if problem.also_inputs else slope.gradients[: -len(problem.x)] or of_inputs
-            for end in (0, last):
-                here = node == end
-                ends[end] = add_rows(ends.get(end), owner[here], slope.values[here].double(), B)
-            path_slope = _path_slope(problem, owner, of_inputs)
+            if curves is None:
+                curves = slope.values.new_zeros(2, B, len(nodes), slope.values.shape[1], dtype=torch.float64)
+                slope_integral = torch.zeros_like(curves[0, :, 0])
+            curves[0, owner, node] = slope.values.double()
+            curves[1, owner, node] = _path_slope(problem, owner, of_inputs)
             if through:
                 scored = slope._replace(sites=slope.sites[: len(gradients)], gradients=gradients)
                 points.append(PathPoints(owner, node, scored))
+                continue
             for finer in range(level, len(levels)):  # each rule that an example may end with
-                w = weights[finer, node]
-                slopes[finer] = add_rows(slopes.get(finer), owner, weighted(path_slope, w), B)
-                for s, gradient in enumerate(() if through else gradients):
-                    sums[finer, s] = add_rows(sums.get((finer, s)), owner, weighted(gradient, w), B)
-        difference = ends[last] - ends[0]
-        limit = allowed.allowed(difference) if isinstance(allowed, Tolerance) else allowed
-        done = ((difference - slopes[level]).abs() <= limit).all(1)
-        done |= level + 1 == len(levels)
-        finished, remaining = remaining[done[remaining]], remaining[~done[remaining]]
+                for s, gradient in enumerate(gradients):
+                    rows = weighted(gradient, weights[finer, node])
+                    sums[finer, s] = add_rows(sums.get((finer, s)), owner, rows, B)
+        assert curves is not None
+        slope_integral[remaining] = weights[level] @ curves[1, remaining]
+        baseline_value, value = curves[0, :, 0], curves[0, :, -1]
+        limit = allowed.allowed(value - baseline_value) if isinstance(allowed, Tolerance) else allowed
+        within = ((value - baseline_value - slope_integral).abs() <= limit).all(1)
+        done = within[remaining] | (level + 1 == len(levels))
+        finished, remaining = remaining[done], remaining[~done]
         steps[finished] = levels[level]
-        slope_integral = torch.zeros_like(difference) if slope_integral is None else slope_integral
-        slope_integral[finished] = slopes[level][finished]
         integrals = _conductances(points, finished, levels[level]) if through else _pop_sums(sums, level, finished)
         for s, integral in enumerate(integrals):
             site = sites.setdefault(s, integral.new_zeros(B, *integral.shape[1:]))
             site[finished.to(integral.device)] = integral
         if not len(remaining):
             break
-    assert slope_integral is not None
-    return PathIntegral(ends[last], ends[0], steps, tuple(sites[s] for s in sorted(sites)), slope_integral)
+    return PathIntegral(value, baseline_value, steps, tuple(sites[s] for s in sorted(sites)), slope_integral)
 
 
 def _pop_sums(sums: dict[tuple[int, int], Tensor], level: int, examples: Tensor) -> list[Tensor]:
@@ -154,41 +153,18 @@ def _pop_sums(sums: dict[tuple[int, int], Tensor], level: int, examples: Tensor)
 
 def _conductances(points: Sequence[PathPoints], examples: Tensor, n: int) -> list[Tensor]:
     """The conductance through each site on the paths of these examples, of n points each: (E, T, *S) of each site."""
+    if not len(examples):
+        return []
     owner, node = (torch.cat([getattr(point, name) for point in points]) for name in ("owner", "node"))
+    order = (owner * (int(node.max()) + 1) + node).argsort()
+    order = order[torch.isin(owner[order], examples)]
 
-    def ordered(chunks: Sequence[Tensor], order: Tensor) -> Tensor:
-        return torch.cat(list(chunks))[order.to(chunks[0].device)]
+    def of_sites(name: str) -> Iterator[Tensor]:
+        for chunks in zip(*(getattr(point.slope, name) for point in points), strict=True):
+            yield torch.cat(chunks)[order.to(chunks[0].device)].unflatten(0, (-1, n))  # (E, n, …)
 
-    per_example: list[list[Tensor]] = []
-    for example in examples:
-        rows = (owner == example).nonzero()[:, 0]
-        order = rows[node[rows].argsort()]
-        y, gradients = (
-            [ordered(chunks, order) for chunks in zip(*(getattr(p.slope, name) for p in points), strict=True)]
-            for name in ("sites", "gradients")
-        )
-        per_example.append([conductance(*pair, n) for pair in zip(y, gradients, strict=True)])
-    return [torch.stack(of_site) for of_site in zip(*per_example, strict=True)]
-
-
-@dataclass(frozen=True, eq=False)
-class _Piece:
-    """A piece of one example's path from t = start to t = end, with its share of the integrals."""
-
-    start: float
-    end: float
-    slope: Tensor  # (T,)
-    residual: Tensor  # (T,)
-    sites: Tensors  # (T, *S) each
-
-    @cached_property
-    def error(self) -> float:
-        return float(self.residual.abs().max())
-
-    @property
-    def halves(self) -> list[tuple[float, float]]:
-        middle = (self.start + self.end) / 2
-        return [(self.start, middle), (middle, self.end)]
+    pairs = zip(of_sites("sites"), of_sites("gradients"), strict=True)
+    return [torch.stack([conductance(*path, n) for path in zip(*pair, strict=True)]) for pair in pairs]
 
 
 def adaptive_quadrature(problem: Problem, tolerance: Tolerance, *, through: bool = False) -> PathIntegral:
@@ -205,51 +181,46 @@ def adaptive_quadrature(problem: Problem, tolerance: Tolerance, *, through: bool
     levels = tuple(n for n in PATH_LEVELS if n <= tolerance.max_steps)
     whole = nested_quadrature(problem, levels, tolerance, through=through)
     allowed = tolerance.allowed(whole.value - whole.baseline_value)
-    steps = whole.steps.tolist()
-
-    def piece_of(integral: PathIntegral, i: int, start: float, end: float) -> _Piece:
-        share = 1.0 if through else end - start  # of a mean over the piece in the mean over the path
-        return _Piece(start, end, integral.slope[i], integral.residual[i], tuple(s[i] * share for s in integral.sites))
-
-    def affordable(example: int) -> int:
-        """The number of pieces that can be halved within max_steps, whichever rule their halves need."""
-        return (tolerance.max_steps - steps[example]) // (2 * PIECE_LEVELS[-1])
-
-    exceeded = (whole.residual.abs() > allowed).any(1).nonzero()[:, 0].tolist()
-    pieces = {e: [piece_of(whole, e, 0.0, 1.0)] for e in exceeded if affordable(e)}
-    remaining = list(pieces)
-    while remaining:
-        halves = [  # of the example e, from t = start to t = end
-            (e, start, end)
-            for e in remaining
-            for piece in _take_worst(pieces[e], affordable(e))
-            for start, end in piece.halves
-        ]
-        owner = torch.tensor([e for e, _, _ in halves], device=allowed.device)
-        ends = torch.tensor([half[1:] for half in halves], dtype=torch.float64, device=allowed.device)
+    exceeded = (whole.residual.abs() > allowed).any(1).nonzero()[:, 0]
+    # P pieces of these paths, first each path as a whole: the example, (start, end), and the shares of the integrals
+    owner, ends = exceeded, allowed.new_tensor([[0.0, 1.0]]).expand(len(exceeded), 2)
+    residual, shares = whole.residual[exceeded], [t[exceeded.to(t.device)] for t in (whole.slope, *whole.sites)]
+    while True:
+        affordable = (tolerance.max_steps - whole.steps) // (2 * PIECE_LEVELS[-1])  # whichever rule a half needs
+        halved = _worst_pieces(owner, residual, allowed, affordable)
+        if not halved.any():
+            break
+        (start, end), halves = ends[halved].unbind(1), owner[halved].repeat(2)
+        middle = (start + end) / 2
+        starts, stops = torch.cat([start, middle]), torch.cat([middle, end])
         refined = nested_quadrature(
-            problem.between(owner, *ends.unbind(1)), PIECE_LEVELS, allowed[owner] / 8, through=through
+            problem.between(halves, starts, stops), PIECE_LEVELS, allowed[halves] / 8, through=through
         )
-        for i, ((e, start, end), points) in enumerate(zip(halves, refined.steps.tolist(), strict=True)):
-            pieces[e].append(piece_of(refined, i, start, end))
-            steps[e] += points
-        remaining = [e for e in remaining if affordable(e) and not _within(pieces[e], allowed[e])]
-    for e, of_example in pieces.items():
-        whole.steps[e] = steps[e]
-        whole.slope[e] = torch.stack([piece.slope for piece in of_example]).sum(0)
-        for site, shares in zip(whole.sites, zip(*(piece.sites for piece in of_example), strict=True), strict=True):
-            site[e] = torch.stack(shares).sum(0)
+        whole.steps.index_add_(0, halves, refined.steps)
+        length = torch.ones_like(starts) if through else stops - starts  # the share of a piece's mean in the path's
+        new_shares = refined.slope, *(weighted(site, length) for site in refined.sites)
+        kept, new_ends = ~halved, torch.stack([starts, stops], 1)
+        owner, ends = torch.cat([owner[kept], halves]), torch.cat([ends[kept], new_ends])
+        residual = torch.cat([residual[kept], refined.residual])
+        shares = [torch.cat([t[kept.to(t.device)], new]) for t, new in zip(shares, new_shares, strict=True)]
+    for total, share in zip((whole.slope, *whole.sites), shares, strict=True):
+        total[exceeded.to(total.device)] = 0
+        total.index_add_(0, owner.to(total.device), share)
     return whole
 
 
-def _take_worst(pieces: list[_Piece], count: int) -> list[_Piece]:
-    """Takes out of the list at most `count` pieces, those whose error is at least half the largest."""
-    pieces.sort(key=lambda piece: -piece.error)
-    worst = [piece for piece in pieces[:count] if piece.error >= pieces[0].error / 2]
-    del pieces[: len(worst)]
-    return worst
+def _worst_pieces(owner: Tensor, residual: Tensor, allowed: Tensor, count: Tensor) -> Tensor:
+    """The pieces to halve: of examples over the limit, those with at least half the largest error: (P,) bool.
 
-
-def _within(pieces: Sequence[_Piece], allowed: Tensor) -> bool:
-    """Is the residual of the whole path, the sum over its pieces, small enough?"""
-    return bool((torch.stack([piece.residual for piece in pieces]).sum(0).abs() <= allowed).all())
+    owner: (P,) the example of each piece; residual: (P, T) of the pieces; allowed: (B, T) of the whole paths.
+    count: (B,) no more pieces of an example, those with the largest errors.
+    """
+    error = residual.abs().amax(1)
+    largest = error.new_zeros(len(allowed)).scatter_reduce_(0, owner, error, "amax")
+    exceeded = (torch.zeros_like(allowed).index_add_(0, owner, residual).abs() > allowed).any(1)
+    order = error.argsort(descending=True)
+    order = order[owner[order].argsort(stable=True)]  # by example, the largest error first
+    pieces = owner.bincount(minlength=len(allowed))
+    rank = torch.empty_like(owner)
+    rank[order] = torch.arange(len(owner), device=owner.device) - (pieces.cumsum(0) - pieces)[owner[order]]
+    return exceeded[owner] & (error >= largest[owner] / 2) & (rank < count[owner])
