@@ -20,7 +20,7 @@ from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.scope import ModulePoint
 from xai_nlp.methods import find_method
-from xai_nlp.methods.noise import GradientAtPathPoint
+from xai_nlp.methods.noise import GradientAtPathPoint, repeat_examples, sample_moments
 
 NAMES = ["smoothgrad", "smoothgrad_squared", "vargrad", "gradient_shap"]
 seeds = st.integers(0, 10_000)
@@ -217,6 +217,31 @@ def test_gradient_shap_is_captums_within_three_standard_errors(seed):
     theirs = captum.GradientShap(net).attribute(x.repeat(n, 1), x0, n_samples=1, target=1).detach()
     error = theirs.std(0) / n**0.5
     assert ((ours.tensors[0][0, 0] - theirs.mean(0)).abs() <= 3 * 2**0.5 * error + 1e-6).all()
+
+
+def test_copies_and_points_from_outside():
+    """Baselines, noise and points drawn by the caller, in chunks of samples: the mean of the samples one by one."""
+    _, problem = deep(rows=Batching(limit=7))
+    generator = torch.Generator().manual_seed(5)
+    noise = [torch.randn(5, *x.shape, generator=generator).double() for x in problem.x]
+    starts = [torch.randn(5, *x.shape, generator=generator).double() for x in problem.x]
+    points = torch.rand(5, 3, generator=generator).double()
+
+    def copies(numbers):
+        part = slice(numbers.start, numbers.stop)
+        moved = [
+            x + n[part].flatten(0, 1) for x, n in zip(repeat_examples(problem, len(numbers)).x, noise, strict=True)
+        ]
+        start = tuple(x0[part].flatten(0, 1) for x0 in starts)
+        return replace(repeat_examples(problem, len(numbers)), x=tuple(moved), baseline=start)
+
+    def scorer(numbers):
+        return GradientAtPathPoint(t=points[numbers.start : numbers.stop].flatten())
+
+    means = [moments.mean for moments in sample_moments(problem, 5, copies, scorer)]
+    for k in range(2):
+        samples = [scorer(range(s, s + 1)).scores(copies(range(s, s + 1))).tensors[k] for s in range(5)]
+        torch.testing.assert_close(means[k], torch.stack(samples).mean(0), atol=1e-12, rtol=1e-9)
 
 
 # Options, and by name ------------------------------------------------------------------------------------------------

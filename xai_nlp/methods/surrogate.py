@@ -10,7 +10,7 @@ from torch import Tensor
 
 from xai_nlp.core.coalitions import from_coalitions
 from xai_nlp.core.problem import Problem
-from xai_nlp.core.registry import Method, Scores, method
+from xai_nlp.core.registry import Scores, method
 from xai_nlp.errors import InvalidInput
 from xai_nlp.methods.shapley import CoalitionMethod, all_subsets
 
@@ -26,38 +26,36 @@ def coefficients(model: Any, inputs: Tensor, values: Tensor, weights: Tensor) ->
     return torch.from_numpy(model.coef_).reshape(g, T, -1)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class SurrogateMethod(Method):
-    """The coefficients of a linear model, fitted to the values of coalitions; its three parts are functions.
+def fit_surrogate(
+    problem: Problem,
+    draw: Callable[[int], Tensor],
+    weights: Callable[[Tensor], Tensor],
+    fit: Callable[[Tensor, Tensor, Tensor], Tensor],
+    *,
+    with_ends: bool = False,
+) -> Scores:
+    """Scores of features: the coefficients of a linear model that is fitted to the values of coalitions.
 
-    `lime` and `kernel_shap` consist of it and draw by a seed. A caller with draws of their own uses it directly.
+    `lime` and `kernel_shap` are made of it, with draws by a seed; a caller may pass other draws, weights and models.
 
     draw: m features -> coalitions (N, m) bool, the features that are present in each sample.
     weights: coalitions (N, m) -> the weight of each sample in the fit (N,).
     fit: coalitions (N, m), their values (g, N, T) for g examples, weights (N,) -> coefficients (g, T, m).
-    with_ends: the coalitions of all features and of none come before the samples, N = n + 2.
+    with_ends: the coalitions of all features and of none come before the samples.
 
     >>> from functools import partial
     >>> from sklearn.linear_model import LinearRegression
     >>> x = torch.tensor([[3.0, 4.0]])
     >>> linear = Problem(value=lambda z, owner: z[0] @ torch.tensor([[1.0], [-2.0]]), x=(x,), baseline=(0 * x,))
     >>> equal, fit = (lambda coalitions: torch.ones(len(coalitions))), partial(coefficients, LinearRegression())
-    >>> SurrogateMethod(draw=all_subsets, weights=equal, fit=fit).scores(linear).tensors[0].round()
+    >>> fit_surrogate(linear, all_subsets, equal, fit).tensors[0].round()
     tensor([[[ 3., -8.]]])
     """
 
-    supports_layers: ClassVar[bool] = False
+    def solve(coalitions: Tensor, values: Tensor) -> Tensor:
+        return fit(coalitions, values, weights(coalitions))
 
-    draw: Callable[[int], Tensor]
-    weights: Callable[[Tensor], Tensor]
-    fit: Callable[[Tensor, Tensor, Tensor], Tensor]
-    with_ends: bool = False
-
-    def scores(self, problem: Problem) -> Scores:
-        def solve(coalitions: Tensor, values: Tensor) -> Tensor:
-            return self.fit(coalitions, values, self.weights(coalitions))
-
-        return from_coalitions(problem, self.draw, solve, with_ends=self.with_ends)
+    return from_coalitions(problem, draw, solve, with_ends=with_ends)
 
 
 def subsets_of_size(sizes: Tensor, m: int, generator: torch.Generator) -> Tensor:
@@ -94,7 +92,7 @@ class LimeMethod(CoalitionMethod):
             raise InvalidInput(f"width must be above 0, alpha not below; got {self.width} and {self.alpha}.")
 
     def scores(self, problem: Problem) -> Scores:
-        return SurrogateMethod(draw=self.draw, weights=self.weights, fit=self.fit, with_ends=True).scores(problem)
+        return fit_surrogate(problem, self.draw, self.weights, self.fit, with_ends=True)
 
     def draw(self, m: int) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed)
@@ -131,7 +129,7 @@ class KernelShapMethod(CoalitionMethod):
     samples: int = 512
 
     def scores(self, problem: Problem) -> Scores:
-        return SurrogateMethod(draw=self.draw, weights=self.weights, fit=self.fit, with_ends=True).scores(problem)
+        return fit_surrogate(problem, self.draw, self.weights, self.fit, with_ends=True)
 
     def draw(self, m: int) -> Tensor:
         if 2**m - 2 <= self.samples:
