@@ -179,14 +179,17 @@ def adaptive_quadrature(problem: Problem, tolerance: Tolerance, *, through: bool
     (1.4, True)
     """
     levels = tuple(n for n in PATH_LEVELS if n <= tolerance.max_steps)
-    whole = nested_quadrature(problem, levels, tolerance, through=through)
-    allowed = tolerance.allowed(whole.value - whole.baseline_value)
-    exceeded = (whole.residual.abs() > allowed).any(1).nonzero()[:, 0]
+    integral = nested_quadrature(problem, levels, tolerance, through=through)
+    allowed = tolerance.allowed(integral.value - integral.baseline_value)
+    exceeded = (integral.residual.abs() > allowed).any(1).nonzero()[:, 0]
     # P pieces of these paths, first each path as a whole: the example, (start, end), and the shares of the integrals
     owner, ends = exceeded, allowed.new_tensor([[0.0, 1.0]]).expand(len(exceeded), 2)
-    residual, shares = whole.residual[exceeded], [t[exceeded.to(t.device)] for t in (whole.slope, *whole.sites)]
+    residual, shares = (
+        integral.residual[exceeded],
+        [t[exceeded.to(t.device)] for t in (integral.slope, *integral.sites)],
+    )
     while True:
-        affordable = (tolerance.max_steps - whole.steps) // (2 * PIECE_LEVELS[-1])  # whichever rule a half needs
+        affordable = (tolerance.max_steps - integral.steps) // (2 * PIECE_LEVELS[-1])  # whichever rule a half needs
         halved = _worst_pieces(owner, residual, allowed, affordable)
         if not halved.any():
             break
@@ -196,17 +199,17 @@ def adaptive_quadrature(problem: Problem, tolerance: Tolerance, *, through: bool
         refined = nested_quadrature(
             problem.between(halves, starts, stops), PIECE_LEVELS, allowed[halves] / 8, through=through
         )
-        whole.steps.index_add_(0, halves, refined.steps)
+        integral.steps.index_add_(0, halves, refined.steps)
         length = torch.ones_like(starts) if through else stops - starts  # the share of a piece's mean in the path's
         new_shares = refined.slope, *(weighted(site, length) for site in refined.sites)
-        kept, new_ends = ~halved, torch.stack([starts, stops], 1)
-        owner, ends = torch.cat([owner[kept], halves]), torch.cat([ends[kept], new_ends])
-        residual = torch.cat([residual[kept], refined.residual])
-        shares = [torch.cat([t[kept.to(t.device)], new]) for t, new in zip(shares, new_shares, strict=True)]
-    for total, share in zip((whole.slope, *whole.sites), shares, strict=True):
+        unchanged, new_ends = ~halved, torch.stack([starts, stops], 1)
+        owner, ends = torch.cat([owner[unchanged], halves]), torch.cat([ends[unchanged], new_ends])
+        residual = torch.cat([residual[unchanged], refined.residual])
+        shares = [torch.cat([t[unchanged.to(t.device)], new]) for t, new in zip(shares, new_shares, strict=True)]
+    for total, share in zip((integral.slope, *integral.sites), shares, strict=True):
         total[exceeded.to(total.device)] = 0
         total.index_add_(0, owner.to(total.device), share)
-    return whole
+    return integral
 
 
 def _worst_pieces(owner: Tensor, residual: Tensor, allowed: Tensor, count: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ def coalition_values(problem: Problem, examples: Tensor, features: Tensor, coali
 
     examples: (g,) their numbers.
     features: (g, m) the numbers of the features that each example has.
-    coalitions: (N, m) bool, which of them are present; the others of these, and no more, are at the baseline.
+    coalitions: (N, m) bool, which of these features are present; the others of these are at the baseline.
     """
     coalitions = coalitions | ~changing_features(problem, examples).gather(1, features).any(0)
     if coalitions.shape[1]:

@@ -11,7 +11,7 @@ from torch import Tensor
 class Moments:
     """The running mean and the sum of squared distances from it, for each entry of tensors of one shape.
 
-    Sums are kept in float32 or wider, those of whole numbers in float64. No two nearly equal numbers are subtracted.
+    Sums are kept in float32 or wider, those of integers in float64. No two nearly equal numbers are subtracted.
     Source: Chan, Golub & LeVeque 1979, eq. 2.1; for single samples it is Welford 1962.
 
     >>> moments = Moments()
@@ -25,7 +25,7 @@ class Moments:
         self.count = 0
         self.mean = torch.zeros(())
         self.squares = torch.zeros(())  # Σ (sample − mean)²
-        self.dtype = torch.float64  # of the last samples; float64 if they were whole numbers
+        self.dtype = torch.float64  # of the last samples; float64 if they were integers
 
     def update(self, sample: Tensor) -> None:
         """Adds one sample (…)."""

@@ -137,7 +137,7 @@ class SampledMethod(Method):
     """Options of the methods that score noisy copies.
 
     samples: the number of copies of the input.
-    noise: standard deviation of what is added to every entry, as a share of the distance of the input from the baseline
+    noise: standard deviation of the noise of every entry, as a share of the distance of the input from the baseline
         (root mean square over the entries that differ).
     seed: the same seed gives the same scores.
     """
@@ -198,11 +198,11 @@ class SmoothedMethod(SampledMethod):
 @method("smoothgrad")
 @dataclass(frozen=True, kw_only=True)
 class SmoothGrad(SmoothedMethod):
-    """The mean of a method's scores over noisy copies of the input: what does not hang on the exact input.
+    """The mean of a method's scores over noisy copies of the input, which depends less on the exact input.
 
     Cost: `samples` times the cost of `of`.
-    Misleads: where smooth is taken for sure: noisy word vectors are no words, and the mean hides that copies
-    disagree.
+    Misleads: where smooth scores are taken for certain ones: noisy word vectors are no words, and the mean hides
+    that copies disagree.
     Source: Smilkov et al. 2017, sec. 3 (arXiv:1706.03825). There noise is a share of the range of the values; here of
     the distance from the baseline, which padding does not change.
     """
@@ -235,11 +235,11 @@ class SmoothGradSquared(SmoothedMethod):
 @method("vargrad")
 @dataclass(frozen=True, kw_only=True)
 class VarGrad(SmoothedMethod):
-    """The variance of a method's scores over noisy copies of the input: where they hang on the exact input.
+    """The variance of a method's scores over noisy copies of the input: large where they depend on the exact input.
 
     Cost: `samples` times the cost of `of`.
-    Misleads: where it is read as importance: it says where scores are unsteady, and a steady decisive word scores
-    zero.
+    Misleads: where it is read as importance: it shows where scores vary, and a decisive word whose score does not
+    vary scores zero.
     Source: Adebayo et al. 2018 (arXiv:1810.03307), with the mean over the samples, not over one fewer.
     """
 
@@ -254,7 +254,7 @@ class GradientShapMethod(SampledMethod):
 
     Without noise a Monte Carlo estimate of integrated gradients at the inputs; Σ scores = f(x) − f(x₀) only in the
     mean. One point lies in each of n equal parts of the way, which is less random than n points anywhere.
-    At a layer the displacement is the layer's own, and Σ scores tells nothing where what lies below is not linear.
+    At a layer the displacement is the layer's own, and Σ scores means nothing if the layers below are not linear.
     Cost: `samples` forward and backward passes.
     Misleads: where samples are few: sums then miss f(x) − f(x₀) by as much as the noise; and as integrated
     gradients do.

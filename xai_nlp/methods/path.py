@@ -42,12 +42,12 @@ class PathMethod(Method):
 @method("integrated_gradients")
 @dataclass(frozen=True, kw_only=True)
 class IntegratedGradientsMethod(PathMethod):
-    """Shares f(x) − f(x₀) out: the gradient averaged along the line from the baseline, times the displacement.
+    """Shares of f(x) − f(x₀): the gradient averaged along the line from the baseline, times the displacement.
 
     Units: those of f; Σ scores = f(x) − f(x₀) up to the residual, which is reported.
     Cost: a forward and a backward pass at each step: 9 to 513, by default as many as the tolerance asks for.
-    Misleads: where the baseline is not neutral: scores say what differs from it; and where the path leads through
-    points that no input is like.
+    Misleads: where the baseline is not neutral: scores explain the difference from it; and where the path leads
+    through points that no input is like.
     Source: Sundararajan, Taly & Yan 2017, eq. 1 (arXiv:1703.01365), with Gauss–Legendre or Clenshaw–Curtis nodes in
     place of the Riemann sum of eq. 3. At a layer it is Captum's LayerIntegratedGradients.
     """
@@ -68,11 +68,11 @@ class IntegratedGradientsMethod(PathMethod):
 @method("internal_influence")
 @dataclass(frozen=True, kw_only=True)
 class InternalInfluenceMethod(PathMethod):
-    """How steeply the target changes with each entry of a site, averaged while the inputs go from baseline to input.
+    """The gradient with respect to each entry of a site, averaged while the inputs go from the baseline to the input.
 
     Scores are gradients: they do not add up to f(x) − f(x₀).
     Cost: a forward and a backward pass at each step: 9 to 513, by default as many as the tolerance asks for.
-    Misleads: where it is read as a contribution: entries that carry nothing may have steep slopes.
+    Misleads: where it is read as a contribution: entries that contribute nothing may have steep slopes.
     Source: Leino et al. 2018, def. 2 with the line as distribution of interest (arXiv:1802.03788).
     """
 
@@ -88,13 +88,13 @@ class InternalInfluenceMethod(PathMethod):
 class Conductance(PathMethod):
     """How much of f(x) − f(x₀) flows through each entry of a site: ∫ ∂f/∂y · dy/dt dt while the inputs move.
 
-    Σ scores over a layer that everything passes through = f(x) − f(x₀); over a part of it, what that part carries.
-    At the inputs it is integrated gradients. Kept in memory: gradient and value of the sites at every step, for one
-    example at a time; dy/dt comes from differentiating the interpolant through those values. With `rule` other than
-    "clenshaw_curtis" and a number of steps it is Captum's first-order sum, which keeps nothing.
+    Σ scores over a layer that everything passes through = f(x) − f(x₀); over a part of it, the share of that part.
+    At the inputs it is integrated gradients. Gradients and values of the sites at every step stay in memory, for one
+    example at a time; dy/dt is the derivative of the polynomial through those values. With a number of steps and a
+    `rule` other than "clenshaw_curtis" it is Captum's first-order sum, which needs no such memory.
     Cost: a forward and a backward pass at each step: 9 to 513, by default as many as the tolerance asks for.
-    Misleads: where what flows in by one entry is taken back by another: both score, and only their sum is real; and
-    as integrated gradients do.
+    Misleads: where two entries cancel each other: both score, and only their sum is real; and as integrated gradients
+    do.
     Source: Dhamdhere, Sundararajan & Yan 2018, eq. 2 (arXiv:1805.12233); differentiation matrix: Trefethen 2000, ch. 6.
     """
 

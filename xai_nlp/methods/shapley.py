@@ -55,7 +55,7 @@ def shapley_from_orders(coalitions: Tensor, values: Tensor) -> Tensor:
 class CoalitionMethod(Method):
     """Options of the methods that evaluate coalitions of features.
 
-    samples: how many are drawn.
+    samples: the number of coalitions or orders that are evaluated.
     seed: the same seed gives the same scores.
     """
 
