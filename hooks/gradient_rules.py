@@ -1,8 +1,8 @@
 """Change how gradients flow while a model runs: a table from operation to rule, and nothing attached to the model.
 
-Every torch operation that a forward pass calls is looked up by name, whether it is called by a module, a function or
-an operator: `nn.ReLU()(x)`, `F.relu(x)`, `x.relu_()` are all "relu". A rule gives out what the operation gives out,
-by a graph of its own, so that the gradient flows as the rule wants.
+Each torch operation of a forward pass is looked up by its name, whether a module, a function or an operator calls it:
+`nn.ReLU()(x)`, `F.relu(x)` and `x.relu_()` are all "relu". A rule returns the value of the operation with a graph of
+its own, which decides how the gradient flows.
 """
 
 from __future__ import annotations
@@ -23,50 +23,52 @@ from torch.overrides import TorchFunctionMode
 
 from xai_nlp.hooks.scope import attached
 
-PYTHON = {"torch.nn.functional", "torch.functional", "torch._tensor"}  # where functions are made of operations
-SAME = {"multiply": "mul", "divide": "div", "true_divide": "div", "subtract": "sub", "absolute": "abs", "concat": "cat"}
+PYTHON_MODULES = {"torch.nn.functional", "torch.functional", "torch._tensor"}  # whose functions consist of operations
+SYNONYMS = {
+    "multiply": "mul", "divide": "div", "true_divide": "div", "subtract": "sub", "absolute": "abs", "concat": "cat",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """An operation as it is called: by whom, with what, and the way to run it."""
+    """One call of an operation, and the ways to run it."""
 
     name: str
     function: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    module: nn.Module | None = None  # the innermost that is running
+    module: nn.Module | None = None  # the innermost module that is running
     in_place: bool = False
     mode: TorchFunctionMode | None = None
 
     @property
     def x(self) -> Tensor:
-        """What an operation of one tensor is applied to."""
+        """The argument of an operation of one tensor."""
         return self.args[0] if self.args else self.kwargs["input"]
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
-        """The operation itself, of these first arguments in place of its own; never writes on them."""
-        given = (*args, *self.args[len(args) :])
+        """Runs the operation with these first arguments in place of its own; it never writes on them."""
+        args = (*args, *self.args[len(args) :])
         if self.in_place:
-            given = (given[0].clone(), *given[1:])
-        return self.function(*given, **{**self.kwargs, **kwargs})
+            args = (args[0].clone(), *args[1:])
+        return self.function(*args, **{**self.kwargs, **kwargs})
 
-    def made_of(self, parts: Callable[..., Any]) -> Any:
-        """The operation done as other operations, each by its own rule."""
+    def run_as(self, formula: Callable[..., Any]) -> Any:
+        """Runs a formula in place of the operation, with the same arguments; its operations go by their own rules."""
         assert self.mode is not None
         with self.mode:
-            return parts(*self.args, **self.kwargs)
+            return formula(*self.args, **self.kwargs)
 
 
 Rule: TypeAlias = Callable[[Call], Any]
 Rules: TypeAlias = Mapping[str, Rule]
 
 
-class _Instead(torch.autograd.Function):
+class _WithGradientOf(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: list[Tensor], graph: Tensor, factor: Tensor | None) -> Tensor:
         ctx.factor = factor
-        return value[0]  # in a list, it is no input: what is given out is no view, and may be written on
+        return value[0]  # a list is no input of the function, so the output is no view and may be written on
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, None]:
@@ -79,115 +81,123 @@ class _Instead(torch.autograd.Function):
 
 
 def with_gradient_of(value: Tensor, graph: Tensor, factor: Tensor | None = None) -> Tensor:
-    """The value of one tensor with the gradient of another.
+    """The value of one tensor with the gradient of another one of the same shape (R, …).
 
-    With a factor the gradient is multiplied by it; one for half the rows is used for both halves.
+    factor: the gradient is multiplied by it; a factor for half the rows (R/2, …) is used for both halves.
+
+    >>> x = torch.tensor([2.0], requires_grad=True)
+    >>> y = with_gradient_of(torch.tensor([5.0]), x * 3)
+    >>> y.item(), torch.autograd.grad(y, x)
+    (5.0, (tensor([3.]),))
     """
-    alone = value.detach()
-    return _Instead.apply([alone.clone() if value.requires_grad else alone], graph, factor)
+    detached = value.detach()
+    return _WithGradientOf.apply([detached.clone() if value.requires_grad else detached], graph, factor)
 
 
-def moves(value: Any) -> bool:
-    """Does this depend on what is explained? Parameters do not, whether or not they are being trained."""
+def depends_on_input(value: Any) -> bool:
+    """Is this a tensor, or does it hold one, that gradients are taken through? Parameters do not count."""
     if isinstance(value, Tensor):
         return value.requires_grad and not isinstance(value, nn.Parameter)
-    return isinstance(value, (tuple, list)) and any(map(moves, value))
+    return isinstance(value, (tuple, list)) and any(map(depends_on_input, value))
+
+
+ModuleRule: TypeAlias = Callable[[nn.Module], Rule | None]
 
 
 @contextmanager
 def gradient_rules(
     rules: Rules,
     *,
-    whole: Callable[[nn.Module], Rule | None] = lambda module: None,
-    unknown: Callable[[Call, Any], None] = lambda call, output: None,
+    module_rule: ModuleRule = lambda module: None,
+    on_unknown: Callable[[Call, Any], None] = lambda call, output: None,
 ) -> Iterator[None]:
-    """While open, operations on what requires grad go by their rules, in this thread only.
+    """While open, operations on tensors that require grad go by their rules, in this thread only.
 
-    whole: the rule of a module that counts as one operation, whatever it is made of; None looks inside.
-    unknown: told of each operation that is not in the table, and of what it gives out, if that requires grad.
+    rules: name of an operation -> its rule; an operation without a rule runs as usual.
+    module_rule: module -> its rule if the whole module counts as one operation, or None to go by its operations.
+    on_unknown: called with each operation that has no rule, and with its output, if that requires grad.
+
+    >>> x = torch.tensor([-1.0], requires_grad=True)
+    >>> with gradient_rules({"relu": lambda call: with_gradient_of(call.run(), call.x)}):    # straight through
+    ...     y = torch.relu(x)
+    >>> y.item(), torch.autograd.grad(y, x)
+    (0.0, (tensor([1.]),))
     """
-    mode = _Rewiring(rules, whole, unknown)
+    mode = _GradientRuleMode(rules, module_rule, on_unknown)
     registrations = (
-        partial(register_module_forward_pre_hook, mode.enter),
-        partial(register_module_forward_hook, mode.leave),
+        partial(register_module_forward_pre_hook, mode.enter_module),
+        partial(register_module_forward_hook, mode.leave_module),
     )
     with attached(registrations), mode:
         yield
 
 
-class _Rewiring(TorchFunctionMode):
-    def __init__(
-        self, rules: Rules, whole: Callable[[nn.Module], Rule | None], unknown: Callable[[Call, Any], None]
-    ) -> None:
+class _GradientRuleMode(TorchFunctionMode):
+    def __init__(self, rules: Rules, module_rule: ModuleRule, on_unknown: Callable[[Call, Any], None]) -> None:
         super().__init__()
-        self.rules, self.whole, self.unknown = rules, whole, unknown
+        self.rules, self.module_rule, self.on_unknown = rules, module_rule, on_unknown
         self.thread = threading.get_ident()
         self.running: list[nn.Module] = []
-        self.inside = 0  # how many modules that count as one operation are running
-        self.opened: list[Any] = []  # functions that are being looked into
+        self.whole_modules = 0  # modules with a rule of their own that are running
+        self.expanded: list[Any] = []  # Python functions whose operations are being looked up
 
-    def enter(self, module: nn.Module, args: Any) -> None:
+    def enter_module(self, module: nn.Module, args: Any) -> None:
         if threading.get_ident() == self.thread:
             self.running.append(module)
-            self.inside += self.whole(module) is not None
+            self.whole_modules += self.module_rule(module) is not None
 
-    def leave(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+    def leave_module(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         if threading.get_ident() != self.thread:
             return None
-        while self.running.pop() is not module:  # a module that was left by an error
+        while self.running.pop() is not module:  # a module that ended with an error
             pass
-        rule = self.whole(module)
+        rule = self.module_rule(module)
         if rule is None:
             return None
-        self.inside -= 1
-        if self.inside or not moves(args) or not torch.is_grad_enabled():
+        self.whole_modules -= 1
+        if self.whole_modules or not depends_on_input(args) or not torch.is_grad_enabled():
             return None
         return rule(Call(type(module).__name__, lambda *_, **__: output, args, {}, module))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if self.inside or not torch.is_grad_enabled() or not moves((*args, *kwargs.values())):
+        if self.whole_modules or not torch.is_grad_enabled() or not depends_on_input((*args, *kwargs.values())):
             return func(*args, **kwargs)
-        name, always, place = _read(func)
-        in_place = always or bool(kwargs.get("inplace") or (place is not None and len(args) > place and args[place]))
-        call = Call(name, func, args, kwargs, self.running[-1] if self.running else None, in_place, self)
+        name, is_in_place, position = _operation(func)
+        inplace = kwargs.get("inplace") or (position is not None and len(args) > position and args[position])
+        module = self.running[-1] if self.running else None
+        call = Call(name, func, args, kwargs, module, is_in_place or bool(inplace), self)
         rule = self.rules.get(name)
-        if rule is None:
-            if isinstance(func, FunctionType) and func.__module__ in PYTHON and func not in self.opened:
-                self.opened.append(func)
-                try:
-                    with self:
-                        return _opened(func)(*args, **kwargs)
-                finally:
-                    self.opened.pop()
-            output = func(*args, **kwargs)
-            if moves(output):
-                self.unknown(call, output)
-            return output
-        output = rule(call)
-        return args[0].copy_(output) if in_place else output
+        if rule is not None:
+            output = rule(call)
+            return args[0].copy_(output) if call.in_place else output
+        if isinstance(func, FunctionType) and func.__module__ in PYTHON_MODULES and func not in self.expanded:
+            self.expanded.append(func)
+            try:
+                with self:
+                    return _without_override_check(func)(*args, **kwargs)
+            finally:
+                self.expanded.pop()
+        output = func(*args, **kwargs)
+        if depends_on_input(output):
+            self.on_unknown(call, output)
+        return output
 
 
 @cache
-def _opened(function: FunctionType) -> FunctionType:
-    """A Python function of torch that does not ask again whether it is overridden, so that its parts are asked."""
-    asked = {name: lambda *_, **__: False for name in function.__globals__ if name.startswith("has_torch_function")}
-    copy = FunctionType(
-        function.__code__,
-        {**function.__globals__, **asked},
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
+def _without_override_check(function: FunctionType) -> FunctionType:
+    """A Python function of torch that does not look for an override of itself, so that its operations are looked up."""
+    checks = {name: lambda *_, **__: False for name in function.__globals__ if name.startswith("has_torch_function")}
+    code, scope = function.__code__, {**function.__globals__, **checks}
+    copy = FunctionType(code, scope, function.__name__, function.__defaults__, function.__closure__)
     copy.__kwdefaults__ = function.__kwdefaults__
     return copy
 
 
 @cache
-def _read(func: Any) -> tuple[str, bool, int | None]:
-    """An operation's name, whether it writes on its first argument, and the place of the argument that says so."""
-    tokenize_answer = getattr(func, "__name__", "")
-    name = tokenize_answer.strip("_")
-    writes = tokenize_answer.endswith("_") and not tokenize_answer.endswith("__")
-    named = list(inspect.signature(func, follow_wrapped=False).parameters) if isinstance(func, FunctionType) else []
-    return SAME.get(name, name), writes, named.index("inplace") if "inplace" in named else None
+def _operation(func: Any) -> tuple[str, bool, int | None]:
+    """An operation's name, whether it always writes on its first argument, and the position of its `inplace`."""
+    full_name = getattr(func, "__name__", "")
+    name, is_in_place = full_name.strip("_"), full_name.endswith("_") and not full_name.endswith("__")
+    names = list(inspect.signature(func, follow_wrapped=False).parameters) if isinstance(func, FunctionType) else []
+    return SYNONYMS.get(name, name), is_in_place, names.index("inplace") if "inplace" in names else None

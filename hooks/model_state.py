@@ -1,4 +1,4 @@
-"""A model borrowed, and handed back exactly as it was lent."""
+"""Freeze a model while it is explained, and compare its state before and after."""
 
 import threading
 from collections.abc import Iterator
@@ -12,11 +12,17 @@ from xai_nlp.hooks.onednn import onednn_products
 
 
 def fingerprint(model: nn.Module) -> dict[str, tuple[Any, ...]]:
-    """All that a borrowed model must have back: hooks, attributes, modes, weights, gradients, configs.
+    """The state of a model that an explanation must not change: hooks, attributes, modes, weights, gradients, configs.
 
-    Two fingerprints are equal if nothing was left behind. Weights are compared by address and version, so a
-    write in place shows even where it wrote the same numbers. Parts of a model may have configs of their own, which
-    name the attention implementation each runs with.
+    Two fingerprints are equal if nothing has changed. Weights are compared by address and version, so that a write in
+    place shows even if it writes the same numbers. Parts of a model may have configs of their own, which name the
+    attention implementation of each.
+
+    >>> model = nn.Linear(2, 2)
+    >>> before = fingerprint(model)
+    >>> model = model.eval()
+    >>> fingerprint(model) == before
+    False
     """
     configs = {id(m.config): vars(m.config) for m in model.modules() if hasattr(getattr(m, "config", None), "__dict__")}
     return {
@@ -37,54 +43,65 @@ def fingerprint(model: nn.Module) -> dict[str, tuple[Any, ...]]:
     }
 
 
-class _Loan:
-    """How often a model is on loan, and how it was before the first."""
+class _OriginalState:
+    """The state of a model before it was frozen, and how many contexts hold it frozen."""
 
     def __init__(self, model: nn.Module) -> None:
         self.holders = 0
         modules = list(model.modules())
-        self.learning = [
+        # By name: offloaded weights are other parameters during a forward pass, and others again after it.
+        self.trainable = [
             (m, name)
             for m in modules
-            for name, p in m._parameters.items()  # as named_parameters, in a quarter of the time
+            for name, p in m._parameters.items()  # takes a quarter of the time of named_parameters
             if p is not None and p.requires_grad
         ]
         self.training = [m for m in modules if m.training]
 
-    def learn(self, wanted: bool) -> None:
-        """By name: weights that are offloaded come for a forward pass as other parameters, and go as others again."""
-        for module, name in self.learning:
-            getattr(module, name).requires_grad_(wanted)
+    def require_grad(self, requires_grad: bool) -> None:
+        for module, name in self.trainable:
+            getattr(module, name).requires_grad_(requires_grad)
+
+    def train(self, mode: bool) -> None:
+        for module in self.training:
+            module.training = mode
 
 
-_loans: WeakKeyDictionary[nn.Module, _Loan] = WeakKeyDictionary()
+_frozen: WeakKeyDictionary[nn.Module, _OriginalState] = WeakKeyDictionary()
 _lock = threading.RLock()
 
 
 @contextmanager
 def frozen_model(model: nn.Module, *, evaluate: bool = False) -> Iterator[None]:
-    """While open, no parameter asks for a gradient (so none is kept for it) and, if asked, dropout is off.
+    """While open, no parameter of the model requires grad, so that no gradient is computed for it.
 
-    Large products with its weights are done by the faster library. Nested and concurrent loans of one model are
-    counted: the last to end restores what the first one found.
+    Its large products with weights go to oneDNN where that is faster. Nested and concurrent contexts of one model are
+    counted: the last one to close restores the state that the first one found.
+
+    evaluate: also put all its modules into evaluation mode, without dropout.
+
+    >>> model = nn.Linear(2, 2)
+    >>> with frozen_model(model, evaluate=True):
+    ...     model.weight.requires_grad, model.training
+    (False, False)
+    >>> model.weight.requires_grad, model.training
+    (True, True)
     """
     with _lock:
-        if model not in _loans:
-            _loans[model] = _Loan(model)
-        loan = _loans[model]
-        loan.holders += 1
-        loan.learn(False)
+        if model not in _frozen:
+            _frozen[model] = _OriginalState(model)
+        original = _frozen[model]
+        original.holders += 1
+        original.require_grad(False)
         if evaluate:
-            for module in loan.training:
-                module.training = False
+            original.train(False)
     try:
         with onednn_products(model):
             yield
     finally:
         with _lock:
-            loan.holders -= 1
-            if not loan.holders:
-                del _loans[model]
-                loan.learn(True)
-                for module in loan.training:
-                    module.training = True
+            original.holders -= 1
+            if not original.holders:
+                del _frozen[model]
+                original.require_grad(True)
+                original.train(True)

@@ -1,4 +1,4 @@
-"""Models whose weights are elsewhere until they are needed: on other devices, or on none ("meta")."""
+"""Models whose weights are not on the device of the inputs: on several devices, or on none ("meta") until they run."""
 
 from __future__ import annotations
 
@@ -14,46 +14,49 @@ from xai_nlp.errors import InvalidInput
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where a model takes its inputs: where its first weight is, or is brought to when it is needed.
+    """The device for a model's inputs: that of its first weight, or the one that an offloaded weight is brought to.
 
-    In a model that is split over devices, the first weight is its embeddings'; those that are offloaded (on "meta",
-    accelerate's `device_map`) are brought to where its hooks say.
+    In a model that is split over devices, the embeddings' weight is the first. The hooks of accelerate (`device_map`)
+    name the device of weights that are offloaded.
 
     >>> device_of(nn.Linear(2, 2))
     device(type='cpu')
     """
     weights = (t.device for t in chain(model.parameters(), model.buffers()) if not t.is_meta)
     hooks = (getattr(getattr(m, "_hf_hook", None), "execution_device", None) for m in model.modules())
-    brought = (torch.device(device) for device in hooks if device is not None)
-    return next(weights, next(brought, torch.device("cpu")))
+    execution_devices = (torch.device(device) for device in hooks if device is not None)
+    return next(weights, next(execution_devices, torch.device("cpu")))
 
 
 def weight_of(module: nn.Module, run: Callable[[], Any]) -> Tensor:
-    """A module's weight; of one that is offloaded, as it is while `run` runs the model that it belongs to.
+    """A module's weight; if it is offloaded, the weight that is there while `run` runs the whole model.
 
-    >>> weight_of(nn.Linear(1, 1, bias=False).requires_grad_(False).apply(lambda m: m.weight.fill_(2)), lambda: None)
-    tensor([[2.]])
+    Raises InvalidInput if there is none even then.
+
+    >>> layer = nn.Linear(1, 1)
+    >>> weight_of(layer, run=lambda: None).equal(layer.weight)
+    True
     """
     weight: Any = module.weight
     if not weight.is_meta:
         return weight.detach()
-    with _Watch(module) as watch, torch.no_grad():
+    with _WeightReader(module) as reader, torch.no_grad():
         run()
-    if watch.seen is None:
+    if reader.weight is None:
         raise InvalidInput(f"the weight of {type(module).__name__} is on no device, and running the model brings none.")
-    return watch.seen
+    return reader.weight
 
 
-class _Watch(TorchFunctionMode):
-    """Looks at a module's weight whenever something is computed, and keeps it when it is there."""
+class _WeightReader(TorchFunctionMode):
+    """Reads a module's weight at the first operation that runs while it is on a device."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
-        self.seen: Tensor | None = None
+        self.weight: Tensor | None = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         weight: Any = self.module.weight
-        if self.seen is None and not weight.is_meta:
-            self.seen = weight.detach()
+        if self.weight is None and not weight.is_meta:
+            self.weight = weight.detach()
         return func(*args, **(kwargs or {}))

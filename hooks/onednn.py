@@ -1,8 +1,8 @@
-"""Large products with weights by the faster of the two libraries that torch carries.
+"""Large products with weights on the CPU go to oneDNN where it is faster than MKL. Torch has both, and takes MKL.
 
-On AMD processors with AVX-512 (Zen 4 and later) MKL, which torch asks, keeps to AVX2; oneDNN does not, and takes half
-the time: 200 against 95 GFLOP/s on one thread of an EPYC (`python -m tests.bench methods` prints both). Sums are
-rounded in another order.
+MKL uses only AVX2 on AMD processors with AVX-512 (Zen 4 and later). oneDNN uses AVX-512 and takes half the time: 200
+against 95 GFLOP/s on one thread of an EPYC (`python -m tests.bench methods` prints both). Sums are rounded in another
+order.
 """
 
 from __future__ import annotations
@@ -18,51 +18,53 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
-WORTH = 2**22  # multiplications of one product below which handing it over costs more than it saves
-WIDE = 2**16  # entries of a weight below which a model's products are hardly that large
+MIN_MULTIPLICATIONS = 2**22  # of one product; a smaller one costs more to hand over than it saves
+MIN_WEIGHT = 2**16  # entries of a model's largest weight; with smaller ones hardly any product is large
 
 
 @cache
-def faster() -> bool:
-    """Is oneDNN the faster library here?
+def onednn_is_faster() -> bool:
+    """Is oneDNN the faster library on this processor?
 
-    By the processor's name, not by a stopwatch: the same machine shall give the same numbers every time.
+    The processor's name decides, not a measurement, so that a machine gives the same numbers every time.
     """
-    about: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    processor: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(
-        "AMD" in about.get("cpu_name", "")
-        and about.get("avx512_f")
+        "AMD" in processor.get("cpu_name", "")
+        and processor.get("avx512_f")
         and torch.backends.mkl.is_available()
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )
 
 
-_here = threading.local()
+_state = threading.local()  # open: is `onednn_products` open in this thread?
 
 
 @contextmanager
 def onednn_products(model: Any = None) -> Iterator[None]:
-    """While open, this thread's large products with weights on the CPU are oneDNN's, where that is faster.
+    """While open, oneDNN computes this thread's large products with weights on the CPU, where it is faster.
 
-    Weights are constants to them, also where a function hides a model whose weights are being trained. Does nothing
-    for a module without wide weights, and nothing inside itself: the outermost decides.
+    Weights are constants to these products, also where a function hides a model whose weights are being trained.
+    Nested in itself, the outermost decides.
+
+    model: a module without large weights is left alone; None for any function.
     """
-    if getattr(_here, "decided", False):
+    if getattr(_state, "open", False):
         yield
         return
-    wide = not isinstance(model, nn.Module) or any(
-        p.ndim == 2 and p.numel() >= WIDE and p.device.type == "cpu" and p.dtype is torch.float32
+    is_wide = not isinstance(model, nn.Module) or any(
+        p.ndim == 2 and p.numel() >= MIN_WEIGHT and p.device.type == "cpu" and p.dtype is torch.float32
         for p in model.parameters()
     )
-    _here.decided = True
+    _state.open = True
     try:
-        with _Handing() if wide and faster() else nullcontext():
+        with _OneDnnMode() if is_wide and onednn_is_faster() else nullcontext():
             yield
     finally:
-        _here.decided = False
+        _state.open = False
 
 
-class _Handing(TorchFunctionMode):
+class _OneDnnMode(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
@@ -73,16 +75,16 @@ class _Handing(TorchFunctionMode):
             weight = weight.t()
         else:
             return func(*args, **(kwargs or {}))
-        return product(x, weight, bias) if _suited(x, weight, bias) else func(*args)
+        return onednn_linear(x, weight, bias) if _is_suitable(x, weight, bias) else func(*args)
 
 
-def _suited(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Is this a product that oneDNN can be handed, and large enough?"""
+def _is_suitable(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Can oneDNN compute this product, and is it large enough?"""
     return (
         x.ndim > 1
         and weight.ndim == 2
         and x.shape[-1] == weight.shape[1]
-        and x.numel() * len(weight) >= WORTH
+        and x.numel() * len(weight) >= MIN_MULTIPLICATIONS
         and all(t.dtype is torch.float32 and t.layout is torch.strided and t.device.type == "cpu" for t in (x, weight))
         and type(x) is Tensor
         and type(weight) in (Tensor, nn.Parameter)
@@ -93,10 +95,10 @@ def _suited(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     )
 
 
-def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x Wᵀ + b (…, out), by oneDNN, of x (…, in) and W (out, in); gradients flow to x, as often as they are asked."""
+def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x Wᵀ + b (…, out) by oneDNN, of x (…, in) and W (out, in) in float32; gradients of any order flow to x."""
     if torch.is_grad_enabled() and x.requires_grad:
-        return _Product.apply(x, weight, bias)
+        return _OneDnnLinear.apply(x, weight, bias)
     with torch.no_grad():
         return _run(x, weight, bias)
 
@@ -105,7 +107,7 @@ def _run(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 
-class _Product(torch.autograd.Function):
+class _OneDnnLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(weight)
@@ -114,4 +116,4 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (weight,) = ctx.saved_tensors
-        return product(gradients[0], weight.t()), None, None
+        return onednn_linear(gradients[0], weight.t()), None, None

@@ -22,9 +22,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import xai_nlp
 import xai_nlp.attr as ours
 from tests.attr.drawn import Convolutional, Linear
-from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.model_state import fingerprint
-from xai_nlp.hooks.offload import device_of, weight_of
 
 
 class Offloaded:
@@ -125,24 +123,6 @@ def test_offloaded_models_are_explained_by_tasks(how, sentiment):
     assert why.scores == pytest.approx(there.scores, abs=1e-5)
     assert why.prediction == there.prediction
     assert all(p.is_meta and p.requires_grad for p in away.parameters())
-
-
-def test_inputs_go_where_the_first_weight_is_or_is_brought():
-    class Hook:
-        execution_device = "cpu"
-
-    away = nn.Sequential(nn.Linear(2, 2, device="meta"), nn.Linear(2, 2))
-    assert device_of(away) == torch.device("cpu")
-    nowhere = nn.Sequential(nn.Linear(2, 2, device="meta"))
-    assert device_of(nowhere) == torch.device("cpu")
-    Hook.execution_device = "cuda:1"
-    nowhere[0]._hf_hook = Hook()
-    assert device_of(nowhere) == torch.device("cuda:1")
-
-
-def test_a_weight_that_is_never_brought_is_missed():
-    with pytest.raises(InvalidInput, match="no device"):
-        weight_of(nn.Linear(2, 2, device="meta"), lambda: torch.ones(1) + 1)
 
 
 # Two logical devices --------------------------------------------------------------------------------------------------

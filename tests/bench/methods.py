@@ -321,9 +321,9 @@ TITLES = {
 
 def run(given: argparse.Namespace) -> None:
     if given.torch_products:
-        onednn.faster = lambda: False  # type: ignore[assignment]
+        onednn.onednn_is_faster = lambda: False  # type: ignore[assignment]
     print(f"torch {torch.__version__}, threads: {torch.get_num_threads()}, time of the processor")
-    rates = [f"{product_rate(product):.0f}" for product in (nn.functional.linear, onednn.product)]
+    rates = [f"{product_rate(product):.0f}" for product in (nn.functional.linear, onednn.onednn_linear)]
     print(f"products: torch's {rates[0]}, oneDNN's {rates[1]} GFLOP/s")
     for which in given.models:
         names = [name for name in works(which) if not given.only or name in given.only]

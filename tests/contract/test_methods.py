@@ -156,6 +156,41 @@ def test_scores_do_not_depend_on_rows(name, model):
         close(run(name, model, rows=rows).tensors, whole)
 
 
+@pytest.mark.parametrize("limit", [None, 3])
+@pytest.mark.parametrize("name", NAMES)
+def test_out_of_memory_halves_the_rows_and_goes_on(name, limit, model):
+    """Two rows fit. No pass is tried with more than the limit, but that DeepLIFT takes an example with its baseline."""
+    expected, tried = run(name, model).tensors, []
+    problem = problem_of(model, over=METHODS[name].operates_on, rows=limit)
+
+    def value(z, owner):
+        tried.append(len(owner))
+        if len(owner) > 2:
+            raise RuntimeError("not enough memory: you tried to allocate 1 TB")
+        return problem.value(z, owner)
+
+    with frozen_model(model, evaluate=True):
+        close(find_method(name).scores(dataclasses.replace(problem, value=value)).tensors, expected)
+    assert max(tried) <= (limit or 1000)
+    assert max(tried) > 2 or limit
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not METHODS[name].needs_baseline])
+def test_a_method_without_a_baseline_does_not_look_at_it(name, model):
+    problem, seen = problem_of(model, over=METHODS[name].operates_on), []
+
+    def value(z, owner):
+        seen.extend(z)
+        return problem.value(z, owner)
+
+    with frozen_model(model, evaluate=True):
+        expected = find_method(name).scores(problem).tensors
+        missing = tuple(torch.full_like(t, torch.nan) for t in problem.x)
+        close(find_method(name).scores(dataclasses.replace(problem, baseline=missing, value=value)).tensors, expected)
+    assert not any(t.isnan().any() for t in seen)
+    assert sum(len(t) for t in seen) == len(problem.x) * B  # one pass over the inputs
+
+
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "random"])
 def test_scores_follow_the_batch_order(name, model):
     order = torch.tensor([3, 0, 4, 1, 2])

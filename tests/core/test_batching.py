@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from xai_nlp.core.batching import Batching, out_of_memory
+from xai_nlp.core.batching import Batching, is_out_of_memory
 from xai_nlp.core.problem import Problem
 from xai_nlp.errors import InvalidInput, NotEnoughMemory
 
@@ -78,7 +78,7 @@ def test_other_errors_pass():
 
     with pytest.raises(RuntimeError, match="shapes"):
         parts(Batching(), work=work)
-    assert not out_of_memory(RuntimeError("shapes do not match"))
+    assert not is_out_of_memory(RuntimeError("shapes do not match"))
 
 
 def test_progress_and_limits():

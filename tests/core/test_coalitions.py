@@ -6,10 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from xai_nlp.core.coalitions import coalition_values, without_each
+from xai_nlp.core.coalitions import coalition_values, features_of, leave_one_out
 from xai_nlp.core.features import FeatureMask, SlidingWindows
 from xai_nlp.core.problem import Problem
-from xai_nlp.errors import InvalidInput
 
 
 class Counted:
@@ -47,11 +46,20 @@ def by_hand(problem, b, kept):
     return float(f(z, torch.zeros(1, dtype=torch.long)))
 
 
+def values_of(problem, kept):
+    """The values of each example's own coalitions `kept` (B, N, M): (B, N, T)."""
+    present = features_of(problem).present(problem.examples)
+    numbers = [here.nonzero().T for here in present]  # (1, m) each
+    return torch.cat(
+        [coalition_values(problem, torch.tensor([b]), own, kept[b][:, own[0]]) for b, own in enumerate(numbers)]
+    )
+
+
 def test_every_coalition_by_brute_force_and_no_evaluation_twice():
     f = Counted()
     problem = posed(groups(), f)
     kept = torch.tensor(list(itertools.product([True, False], repeat=4)))[None].expand(2, 16, 4)
-    values = coalition_values(problem, kept)
+    values = values_of(problem, kept)
     for b in range(2):
         for n in range(16):
             assert abs(float(values[b, n, 0]) - by_hand(problem, b, kept[b, n].tolist())) < 1e-12
@@ -61,7 +69,7 @@ def test_every_coalition_by_brute_force_and_no_evaluation_twice():
 def test_leaving_one_out():
     f = Counted()
     problem = posed(groups(), f)
-    whole, without = without_each(problem)
+    whole, without = leave_one_out(problem)
     assert f.rows == 2 + 3 + 4
     for b in range(2):
         for m in range(4):
@@ -71,60 +79,20 @@ def test_leaving_one_out():
 
 
 @pytest.mark.parametrize(
-    "of", [lambda x: FeatureMask.entries(x), lambda x: SlidingWindows.slid(x, [(2,), (1,)], [1, 1])]
+    "of", [lambda x: FeatureMask.entries(x), lambda x: SlidingWindows.over(x, [(2,), (1,)], [1, 1])]
 )
 def test_what_is_as_in_the_baseline_is_not_tried(of):
     f = Counted()
     problem = posed(None, f)
     problem.baseline[0][:, 1:] = problem.x[0][:, 1:]  # only the first entry of a moves, and all of b
     problem = replace(problem, features=of(problem.x))
-    whole, without = without_each(problem)
+    whole, without = leave_one_out(problem)
     assert f.rows == 2 * (1 + 1 + 2)
     assert torch.equal(without[:, :, 1:-2], whole[:, :, None].expand(2, 1, problem.features.count - 3))
     assert (without[:, :, [0, -2]] != whole[:, :, None]).all()
     f.rows = 0
     every = torch.tensor(list(itertools.product([True, False], repeat=problem.features.count)))
-    values = coalition_values(problem, every[None].expand(2, -1, -1))
+    values = values_of(problem, every[None].expand(2, -1, -1))
     assert f.rows == 2 * 8
     brought = values[:, every[:, 1]][:, :4, 0] - values[:, ~every[:, 1]][:, :4, 0]
     assert torch.equal(brought, torch.zeros_like(brought))
-
-
-def test_features_that_hold_an_entry():
-    x = (torch.zeros(2, 3), torch.zeros(2, 1))
-    here = (torch.tensor([[True, False, False], [False, False, False]]), torch.tensor([[False], [True]]))
-    groups = FeatureMask.of([torch.tensor([[5, 5, 8]]), torch.tensor([[8]])])
-    assert groups.touched(torch.tensor([0, 1]), here).tolist() == [[True, False], [False, True]]
-    windows = SlidingWindows.slid(x, [(2,), (1,)], [1, 1])
-    assert windows.touched(torch.tensor([0, 1]), here).tolist() == [[True, False, False], [False, False, True]]
-
-
-def test_masks_with_any_numbers_and_spreading():
-    features = FeatureMask.of([torch.tensor([[7, 7, 40]]), torch.tensor([[40, -1]])])
-    assert features.count == 2
-    assert features.present(2).tolist() == [[True, True]] * 2
-    first, second = features.to_entries(torch.tensor([[[1.0, 2.0]]]))
-    assert first.tolist() == [[[1, 1, 2]]]
-    assert second.tolist() == [[[2, 0]]]
-
-
-def test_windows_overlap_and_average():
-    windows = SlidingWindows.slid((torch.zeros(1, 5),), [(3,)], [2])
-    assert windows.count == 2
-    assert windows.ablation_mask(torch.tensor([0]), torch.tensor([[False, True]]))[0].tolist() == [
-        [False, False, True, True, True]
-    ]
-    assert windows.to_entries(torch.tensor([[[1.0, 4.0]]]))[0].tolist() == [[[1, 1, 2.5, 4, 4]]]
-
-
-def test_the_last_window_is_cut_at_the_edge():
-    windows = SlidingWindows.slid((torch.zeros(1, 4),), [(3,)], [2])
-    assert windows.ablation_mask(torch.tensor([0]), torch.tensor([[False, True]]))[0].tolist() == [
-        [False, False, True, True]
-    ]
-
-
-@pytest.mark.parametrize(("window", "stride"), [((6,), 1), ((2, 2), 1), ((2,), 3), ((2,), 0)])
-def test_windows_that_do_not_fit(window, stride):
-    with pytest.raises(InvalidInput):
-        SlidingWindows.slid((torch.zeros(1, 5),), [window], [stride])

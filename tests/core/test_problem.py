@@ -80,3 +80,15 @@ def test_a_target_that_does_not_depend_on_the_layer():
     )
     with pytest.raises(InvalidInput, match="does not depend on the layer"):
         problem.slope_at_x()
+
+
+def test_integer_inputs_are_refused_with_the_way_out():
+    x = torch.ones(1, 2, dtype=torch.long)
+    with pytest.raises(InvalidInput, match="explained at a layer"):
+        Problem(value=lambda z, o: z[0].float(), x=(x,), baseline=(x,)).slope((x,), torch.zeros(1, dtype=torch.long))
+
+
+def test_a_target_without_gradient_is_refused():
+    x = torch.ones(1, 2)
+    with pytest.raises(InvalidInput, match="no_grad"):
+        Problem(value=lambda z, o: z[0].detach(), x=(x,), baseline=(x,)).slope((x,), torch.zeros(1, dtype=torch.long))

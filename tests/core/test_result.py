@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from xai_nlp.core.arrays import Array, AttentionAttribution
 from xai_nlp.core.image import ImageAttribution
-from xai_nlp.core.reductions import word_spans
 from xai_nlp.core.result import Explanation, Explanations, TargetSpec
+from xai_nlp.core.spans import word_spans
 from xai_nlp.errors import InvalidInput
 
 POSITIVE = TargetSpec(kind="label", label="POSITIVE", position=0)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules import module as registry
 
-from xai_nlp.hooks.gradient_rules import Call, gradient_rules, moves, with_gradient_of
+from xai_nlp.hooks.gradient_rules import Call, depends_on_input, gradient_rules, with_gradient_of
 from xai_nlp.hooks.model_state import fingerprint, frozen_model
 
 X = torch.tensor([[-1.0, 2.0, 3.0]])
@@ -120,7 +120,9 @@ def test_functions_made_of_operations_are_looked_into():
 def test_unknown_operations_are_told_of_with_the_module_that_runs_them():
     told = []
     layer = nn.Sequential(nn.Linear(3, 3), nn.Tanh())
-    with gradient_rules({"linear": Call.run}, unknown=lambda call, output: told.append((call.name, type(call.module)))):
+    with gradient_rules(
+        {"linear": Call.run}, on_unknown=lambda call, output: told.append((call.name, type(call.module)))
+    ):
         layer(X.clone().requires_grad_())
     assert told == [("tanh", nn.Tanh)]
 
@@ -131,7 +133,7 @@ def test_a_module_may_count_as_one_operation():
             return torch.relu(x) * torch.relu(x)
 
     square, x = Square(), X.clone().requires_grad_()
-    with gradient_rules({"relu": tripled}, whole=lambda module: tripled if isinstance(module, Square) else None):
+    with gradient_rules({"relu": tripled}, module_rule=lambda module: tripled if isinstance(module, Square) else None):
         y = nn.Sequential(square)(x)
     assert torch.equal(y, X.clamp(min=0) ** 2)
     assert torch.equal(torch.autograd.grad(y.sum(), x)[0], torch.full_like(X, 3))
@@ -142,7 +144,7 @@ def test_constants_and_parameters_go_by():
         raise AssertionError
 
     weight = nn.Parameter(X.clone())
-    assert not moves(weight)
+    assert not depends_on_input(weight)
     with gradient_rules({"relu": fail, "mul": fail}):
         torch.relu(X)
         weight * 2
@@ -155,7 +157,7 @@ def test_rules_may_be_made_of_operations_that_have_rules():
         return x * x.sigmoid()
 
     x = X.clone().requires_grad_()
-    with gradient_rules({"silu": lambda call: call.made_of(parts), "sigmoid": lambda call: call.run().detach()}):
+    with gradient_rules({"silu": lambda call: call.run_as(parts), "sigmoid": lambda call: call.run().detach()}):
         y = F.silu(x)
     torch.testing.assert_close(y, F.silu(X))
     torch.testing.assert_close(torch.autograd.grad(y.sum(), x)[0], X.sigmoid())
@@ -172,7 +174,7 @@ def test_nothing_is_left_behind(failure):
         return tripled(call)
 
     try:
-        with gradient_rules({"relu": rule}, whole=lambda module: None):
+        with gradient_rules({"relu": rule}, module_rule=lambda module: None):
             net(x)
         assert not failure
     except ZeroDivisionError:
@@ -263,7 +265,7 @@ def test_another_thread_goes_on_as_before():
 
     thread = threading.Thread(target=other)
     thread.start()
-    with gradient_rules({"relu": rule}, whole=lambda module: None):
+    with gradient_rules({"relu": rule}, module_rule=lambda module: None):
         y = net(x)
     thread.join()
     assert torch.equal(got[0], (X > 0).float())

@@ -10,7 +10,7 @@ from transformers.pytorch_utils import Conv1D
 
 from xai_nlp.hooks import onednn
 from xai_nlp.hooks.model_state import frozen_model
-from xai_nlp.hooks.onednn import onednn_products, product
+from xai_nlp.hooks.onednn import onednn_linear, onednn_products
 
 ROWS, IN, OUT = 40, 512, 384
 
@@ -19,7 +19,7 @@ ROWS, IN, OUT = 40, 512, 384
 def handed(monkeypatch):
     """How many products are handed to oneDNN, on any processor."""
     shapes, run = [], onednn._run
-    monkeypatch.setattr(onednn, "faster", lambda: True)
+    monkeypatch.setattr(onednn, "onednn_is_faster", lambda: True)
     monkeypatch.setattr(onednn, "_run", lambda x, w, b: shapes.append(tuple(x.shape)) or run(x, w, b))
     return shapes
 
@@ -54,7 +54,7 @@ def test_the_product_and_its_gradient(name, bias, handed):
     weight, b = x(OUT, IN), x(OUT) if bias else None
     given = VIEWS[name].detach().requires_grad_()
     wanted = torch.nn.functional.linear(given.double(), weight.double(), None if b is None else b.double())
-    got = product(given, weight, b)
+    got = onednn_linear(given, weight, b)
     torch.testing.assert_close(got.double(), wanted, atol=1e-4, rtol=1e-5)
     for seed in (x(*got.shape), torch.ones(()).expand_as(got)):
         (mine,) = torch.autograd.grad(got, given, seed, retain_graph=True)
@@ -185,4 +185,4 @@ def test_what_oneDNN_is_not_handed(run, layer, handed):
 def test_by_the_name_of_the_processor(about, wanted, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: about)
-    assert onednn.faster.__wrapped__() is wanted
+    assert onednn.onednn_is_faster.__wrapped__() is wanted

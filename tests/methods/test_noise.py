@@ -20,7 +20,7 @@ from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.scope import ModulePoint
 from xai_nlp.methods import find_method
-from xai_nlp.methods.noise import GradientOnTheWay, Moments
+from xai_nlp.methods.noise import GradientAtPathPoint, repeat_examples, sample_moments
 
 NAMES = ["smoothgrad", "smoothgrad_squared", "vargrad", "gradient_shap"]
 seeds = st.integers(0, 10_000)
@@ -35,26 +35,6 @@ def problem_of(value, x, x0=None, **more):
 def squares(a):
     """f(x) = Σ aᵢ xᵢ², with gradient 2aᵢxᵢ."""
     return lambda x: (a * x**2).sum(1, keepdim=True)
-
-
-@given(seeds, st.integers(1, 40), st.integers(1, 9))
-@quick
-def test_moments_are_those_of_all_samples_at_once(seed, count, size):
-    samples = torch.randn(count, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) + 100
-    found = Moments()
-    for batch in samples.split(size):
-        found.add(batch)
-    torch.testing.assert_close(found.mean, samples.mean(0))
-    torch.testing.assert_close(found.variance, samples.var(0, correction=0), atol=1e-12, rtol=1e-9)
-    torch.testing.assert_close(found.mean_square, samples.square().mean(0))
-
-
-def test_moments_of_half_precision_are_kept_in_single():
-    found = Moments()
-    found.add(torch.ones(300, 1).bfloat16())
-    found.add(torch.full((300, 1), 2.0).bfloat16())
-    assert found.mean.dtype == torch.float32
-    assert found.mean.item() == 1.5 and found.variance.item() == 0.25
 
 
 # Closed forms --------------------------------------------------------------------------------------------------------
@@ -157,7 +137,7 @@ def test_gradient_shap_is_the_gradient_at_its_points(inside):
     net.requires_grad_(False)
     where = torch.tensor([0.1, 0.6, 0.9]).double()
     sites = (ModulePoint(net.first), ModulePoint(net.pair)) if inside else ()
-    found = GradientOnTheWay(where=where).scores(replace(problem, sites=sites)).tensors
+    found = GradientAtPathPoint(t=where).scores(replace(problem, sites=sites)).tensors
 
     def values(t):
         at = [x0 + t[:, None] * (x - x0) for x, x0 in zip(problem.x, problem.baseline, strict=True)]
@@ -176,7 +156,7 @@ def test_gradient_shap_is_the_gradient_at_its_points(inside):
 
 def test_there_is_one_point_in_each_part_of_the_way(monkeypatch):
     seen = []
-    monkeypatch.setattr(GradientOnTheWay, "scores", spied(GradientOnTheWay.scores, seen))
+    monkeypatch.setattr(GradientAtPathPoint, "scores", spied(GradientAtPathPoint.scores, seen))
     _, problem = deep()
     find_method("gradient_shap", {"samples": 8}).scores(problem)
     where = torch.cat(seen).view(8, 3)
@@ -186,7 +166,7 @@ def test_there_is_one_point_in_each_part_of_the_way(monkeypatch):
 
 def spied(scores, seen):
     def scores_and_tell(self, problem):
-        seen.append(self.where)
+        seen.append(self.t)
         return scores(self, problem)
 
     return scores_and_tell
@@ -237,6 +217,31 @@ def test_gradient_shap_is_captums_within_three_standard_errors(seed):
     theirs = captum.GradientShap(net).attribute(x.repeat(n, 1), x0, n_samples=1, target=1).detach()
     error = theirs.std(0) / n**0.5
     assert ((ours.tensors[0][0, 0] - theirs.mean(0)).abs() <= 3 * 2**0.5 * error + 1e-6).all()
+
+
+def test_copies_and_points_from_outside():
+    """Baselines, noise and points drawn by the caller, in chunks of samples: the mean of the samples one by one."""
+    _, problem = deep(rows=Batching(limit=7))
+    generator = torch.Generator().manual_seed(5)
+    noise = [torch.randn(5, *x.shape, generator=generator).double() for x in problem.x]
+    starts = [torch.randn(5, *x.shape, generator=generator).double() for x in problem.x]
+    points = torch.rand(5, 3, generator=generator).double()
+
+    def copies(numbers):
+        part = slice(numbers.start, numbers.stop)
+        moved = [
+            x + n[part].flatten(0, 1) for x, n in zip(repeat_examples(problem, len(numbers)).x, noise, strict=True)
+        ]
+        start = tuple(x0[part].flatten(0, 1) for x0 in starts)
+        return replace(repeat_examples(problem, len(numbers)), x=tuple(moved), baseline=start)
+
+    def scorer(numbers):
+        return GradientAtPathPoint(t=points[numbers.start : numbers.stop].flatten())
+
+    means = [moments.mean for moments in sample_moments(problem, 5, copies, scorer)]
+    for k in range(2):
+        samples = [scorer(range(s, s + 1)).scores(copies(range(s, s + 1))).tensors[k] for s in range(5)]
+        torch.testing.assert_close(means[k], torch.stack(samples).mean(0), atol=1e-12, rtol=1e-9)
 
 
 # Options, and by name ------------------------------------------------------------------------------------------------

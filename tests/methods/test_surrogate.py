@@ -1,7 +1,11 @@
 """LIME and Kernel SHAP where the answer is known."""
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
 import torch
+from sklearn.linear_model import LinearRegression
 
 import xai_nlp
 from tests.methods.games import by_subsets, game, worth
@@ -10,6 +14,7 @@ from tests.models.tiny import tiny
 from xai_nlp.core.features import NO_FEATURE, FeatureMask
 from xai_nlp.errors import InvalidInput
 from xai_nlp.methods import find_method
+from xai_nlp.methods.surrogate import coefficients, fit_surrogate
 
 
 def scores(name, problem, **options):
@@ -33,7 +38,7 @@ def test_lime_is_the_weighted_ridge_regression_it_says():
     m = 6
     problem = game(tangled, m, examples=1)
     method = find_method("lime", {"samples": 50, "alpha": 0.7, "width": 0.4})
-    kept = torch.cat([torch.ones(1, m), torch.zeros(1, m), method._coalitions(m)]).double()
+    kept = torch.cat([torch.ones(1, m), torch.zeros(1, m), method.draw(m)]).double()
     values = torch.cat([worth(problem, set(row.nonzero().flatten().tolist())) for row in kept])
     cosine = kept.sum(1) / (kept.norm(dim=1) * m**0.5).clamp_min(1e-300)
     w = torch.exp(-((1 - cosine) ** 2) / 0.4**2)
@@ -43,7 +48,7 @@ def test_lime_is_the_weighted_ridge_regression_it_says():
 
 
 def test_lime_takes_away_something_every_time_and_every_size_equally_often():
-    sizes = find_method("lime", {"samples": 6000})._coalitions(6).sum(1)
+    sizes = find_method("lime", {"samples": 6000}).draw(6).sum(1)
     assert int(sizes.max()) == 5
     assert (sizes.bincount(minlength=6) - 1000).abs().max() < 120  # four standard deviations
 
@@ -100,6 +105,26 @@ def test_seeds(name):
     first, again, other = (scores(name, problem, samples=100, seed=seed).tensors[0] for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.allclose(first, other)
+
+
+def test_draws_weights_and_model_from_outside():
+    """The normal equations by hand; a subset that is drawn twice is evaluated once and counts twice."""
+    problem, rows = game(tangled, 3, examples=1), []
+    valued = problem.value
+    problem = replace(problem, value=lambda z, owner: rows.append(len(owner)) or valued(z, owner))
+    samples = torch.tensor([[1, 0, 1], [0, 1, 1], [1, 0, 1], [0, 0, 0], [1, 1, 0], [0, 0, 1]]).bool()
+
+    def weights(coalitions):
+        assert torch.equal(coalitions, samples)
+        return 1.0 + coalitions.sum(1)
+
+    surrogate = fit_surrogate(problem, lambda m: samples[:, :m], weights, partial(coefficients, LinearRegression()))
+    assert sum(rows) == 5
+    assert surrogate.value is None
+    w, X = weights(samples).double(), torch.cat([samples, torch.ones(6, 1)], 1).double()
+    y = torch.cat([worth(problem, set(row.nonzero().flatten().tolist())) for row in samples])
+    expected = torch.linalg.solve(X.T @ (w[:, None] * X), X.T @ (w[:, None] * y))[:3]
+    torch.testing.assert_close(surrogate.tensors[0][0], expected.T, atol=1e-10, rtol=0)
 
 
 @pytest.mark.parametrize("options", [{"samples": 0}, {"width": 0.0}, {"alpha": -1.0}])

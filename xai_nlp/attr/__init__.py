@@ -1,7 +1,7 @@
 """Captum's names and signatures over our engine: `from captum.attr import …` becomes `from xai_nlp.attr import …`.
 
 Same answers to 1e-6. That holds for `riemann_trapezoid` too, whose weights sum to (n − 1)/n, as Captum's do: the right
-rule is `core.path.trapezoid`, and `gausslegendre` is better than either.
+rule is `core.quadrature.trapezoid`, and `gausslegendre` is better than either.
 """
 
 from xai_nlp.attr import visualization

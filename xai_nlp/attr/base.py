@@ -19,7 +19,7 @@ from xai_nlp.errors import Unsupported
 from xai_nlp.hooks.scope import HookPoint
 
 #: Captum's names for the quadrature rules. Its trapezoid is kept as it is, since it is NeuronConductance's default and
-#: a user who swaps the import expects the same numbers; `core.path.trapezoid` is the right one.
+#: a user who swaps the import expects the same numbers; `core.quadrature.trapezoid` is the right one.
 RULES = {
     "gausslegendre": "gauss_legendre",
     "riemann_trapezoid": "captum_trapezoid",

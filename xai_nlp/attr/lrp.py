@@ -23,7 +23,7 @@ from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.scope import HookPoint
 from xai_nlp.methods import propagation
 from xai_nlp.methods.gradient import InputXGradientMethod
-from xai_nlp.methods.propagation import PropagationRule, relevant
+from xai_nlp.methods.propagation import PropagationRule, lrp_problem
 
 #: The modules that Captum's LRP takes. On a model of these alone our numbers are Captum's: biases absorb relevance.
 CAPTUM_MODULES = {
@@ -88,7 +88,7 @@ class LRP(ModelAttribution):
         if verbose:
             for module in leaves:
                 print(f"{module}: {rules.get(module, 'the usual rule')}")
-        problem = relevant(
+        problem = lrp_problem(
             subject_of(forward).problem(observe=sites), "absorb" if as_captum else "share", of_module=rules
         )
         with forward.frozen():

@@ -33,8 +33,9 @@ from xai_nlp.core.captum_types import (
     UnknownChoice,
 )
 from xai_nlp.core.forward import Forward, as_tuple, baseline_distribution
+from xai_nlp.core.moments import Moments
 from xai_nlp.core.problem import Tensors
-from xai_nlp.methods.noise import SMOOTHINGS, GradientOnTheWay, Moments
+from xai_nlp.methods.noise import SMOOTHINGS, GradientAtPathPoint
 
 
 class NoiseTunnel(Attribution):
@@ -154,7 +155,7 @@ def _each_tensor(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 
 class _ExpectedGradients(GradientAttribution):
-    """Expected gradients: the mean of `methods.noise.GradientOnTheWay` over random baselines, points and noise."""
+    """Expected gradients: the mean of `methods.noise.GradientAtPathPoint` over random baselines, points and noise."""
 
     _draws_by_example = False  # True: draw all that one example needs before the next, as calls for one each would
 
@@ -163,7 +164,7 @@ class _ExpectedGradients(GradientAttribution):
 
     def _expected(
         self,
-        score: Callable[[GradientOnTheWay, Forward, Baselines], Any],
+        score: Callable[[GradientAtPathPoint, Forward, Baselines], Any],
         inputs: TensorOrTuple,
         baselines: BaselineDistribution,
         samples: int,
@@ -194,7 +195,7 @@ class _ExpectedGradients(GradientAttribution):
             _repeated("additional_forward_args", extra, x, samples),
             _repeated("target", target, x, samples),
         )
-        method = GradientOnTheWay(where=where, multiply=self.multiplies_by_inputs)
+        method = GradientAtPathPoint(t=where, multiply=self.multiplies_by_inputs)
         result = self._with_delta(with_delta, score(method, forward, starts), forward, starts)
         scores, *deltas = result if with_delta else (result,)
         means = tuple(t.unflatten(0, (-1, samples)).mean(1) for t in _score_tensors(scores))
@@ -242,7 +243,7 @@ class LayerGradientShap(InternalContributions, LayerAttribution, _ExpectedGradie
         return_convergence_delta: also return Σ scores − (f(x) − f(x₀)) of each sample, (B · n_samples,), as in a pair.
         """
 
-        def score(method: GradientOnTheWay, forward: Forward, x0: Baselines) -> Any:
+        def score(method: GradientAtPathPoint, forward: Forward, x0: Baselines) -> Any:
             return self._layer_scores(method, forward, attribute_to_layer_input, x0)
 
         options = (n_samples, stdevs, target, additional_forward_args, return_convergence_delta)
@@ -267,7 +268,7 @@ class NeuronGradientShap(InternalContributions, NeuronAttribution, _ExpectedGrad
     ) -> Any:
         """Expected gradients of the inputs' entries for the neuron, in the shape of `inputs`: (B, …) each."""
 
-        def score(method: GradientOnTheWay, forward: Forward, x0: Baselines) -> Any:
+        def score(method: GradientAtPathPoint, forward: Forward, x0: Baselines) -> Any:
             return self._neuron_scores(method, forward, neuron_selector, attribute_to_neuron_input, x0)
 
         return self._expected(score, inputs, baselines, n_samples, stdevs, extra=additional_forward_args)

@@ -24,7 +24,13 @@ from xai_nlp.core.forward import Forward
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.errors import InvalidInput
 from xai_nlp.methods.perturbation import OcclusionMethod
-from xai_nlp.methods.shapley import MOST, in_turn, of_subsets, of_turns, subsets
+from xai_nlp.methods.shapley import (
+    MAX_FEATURES,
+    all_subsets,
+    coalitions_of_orders,
+    shapley_from_orders,
+    shapley_from_subsets,
+)
 
 log = logging.getLogger(__name__)
 
@@ -128,9 +134,9 @@ class Occlusion(FeatureAblation):
 
         def features(batch: bool) -> Features:
             if not batch:
-                return SlidingWindows.slid(x, windows, steps)
+                return SlidingWindows.over(x, windows, steps)
             all_rows = [((len(t), *w), (len(t), *s)) for t, w, s in zip(x, windows, steps, strict=True)]
-            return SlidingWindows.slid(tuple(t[None] for t in x), *zip(*all_rows, strict=True))
+            return SlidingWindows.over(tuple(t[None] for t in x), *zip(*all_rows, strict=True))
 
         try:
             features(False)
@@ -230,7 +236,7 @@ class ShapleyValueSampling(AblationAttribution):
         orders = torch.stack([torch.randperm(largest(masks) + 1) for _ in range(n_samples)])
 
         def score(problem: Problem) -> Tensors:
-            return from_coalitions(problem, lambda _: in_turn(orders), of_turns).tensors
+            return from_coalitions(problem, lambda _: coalitions_of_orders(orders), shapley_from_orders).tensors
 
         options = (baselines, masks, perturbations_per_eval, show_progress)
         return self._shapley_values(score, forward, *options, make_features=DenseMask.of)
@@ -268,13 +274,13 @@ class ShapleyValues(ShapleyValueSampling):
 
 def _exact_shapley_values(problem: Problem) -> Tensors:
     def coalitions(m: int) -> Tensor:
-        if m > MOST:
+        if m > MAX_FEATURES:
             raise CaptumAssertion(
                 f"{m} features have 2^{m} subsets; group them by a mask, or use ShapleyValueSampling."
             )
-        return subsets(m)
+        return all_subsets(m)
 
-    return from_coalitions(problem, coalitions, of_subsets).tensors
+    return from_coalitions(problem, coalitions, shapley_from_subsets).tensors
 
 
 # At a layer, or of a neuron. ----------------------------------------------------------------------------------------
@@ -326,7 +332,7 @@ class LayerFeaturePermutation(LayerFeatureAblation, FeaturePermutation):
             layer's; None makes each entry a feature.
         """
         options = (None, target, additional_forward_args, layer_mask, False, perturbations_per_eval)
-        return super().attribute(inputs, *options)  # type: ignore[misc]
+        return super().attribute(inputs, *options)
 
 
 class NeuronFeatureAblation(NeuronAttribution, PerturbationAttribution):

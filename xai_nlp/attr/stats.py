@@ -1,6 +1,6 @@
-"""Running statistics of tensors that come one after the other, under Captum's names. Needs nothing but torch.
+"""Running statistics of tensors that come one after the other, under Captum's names.
 
-Count, mean, squares, variance and deviation are read from one running Welford sum, which a summarizer updates once.
+Count, mean, squares, variance and deviation are read from one `core.moments.Moments`, which a summarizer updates once.
 Where Captum's summaries of classes key tensor labels by their identity, ours key them by their numbers; deviations of
 order 2 and above are called `std_dev(2)`, not `std_dev2)`.
 """
@@ -15,6 +15,8 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
+from xai_nlp.core.moments import Moments
+
 StatValue = Tensor | int | float
 Summary = dict[str, StatValue | None]
 Key = TypeVar("Key", bound=Hashable)
@@ -22,30 +24,6 @@ Key = TypeVar("Key", bound=Hashable)
 
 class Mismatch(ValueError, AssertionError):
     """What is added does not fit what was added before, or its labels."""
-
-
-class Running:
-    """Number, mean and sum of squared distances from the mean, in float32 or wider; whole numbers in float64.
-
-    Source: Welford 1962.
-    """
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.mean: Tensor | None = None
-        self.squares: Tensor | None = None
-        self.dtype = torch.float64  # what results are given in
-
-    def update(self, x: Tensor) -> None:
-        self.count += 1
-        self.dtype = x.dtype if x.is_floating_point() else torch.float64
-        x = x.to(torch.promote_types(self.dtype, torch.float32))
-        if self.mean is None or self.squares is None:
-            self.mean, self.squares = x.clone(), torch.zeros_like(x)
-            return
-        before = x - self.mean
-        self.mean = self.mean + before / self.count
-        self.squares = self.squares + before * (x - self.mean)
 
 
 class Stat:
@@ -79,48 +57,48 @@ class Stat:
         return self._name or type(self).__name__.lower() + (f"({self.params})" if self.params else "")
 
 
-class _OfRunning(Stat):
-    """A statistic that is read from a running sum: its own, or that of the summarizer."""
+class _OfMoments(Stat):
+    """A statistic that is read from moments: its own, or those of the summarizer."""
 
     def __init__(self, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
-        self.running = Running()
+        self.moments = Moments()
 
     def update(self, x: Tensor) -> None:
-        self.running.update(x)
+        self.moments.update(x)
 
 
-class Count(_OfRunning):
+class Count(_OfMoments):
     """How many tensors there were."""
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name)
 
     def get(self) -> int | None:
-        return self.running.count or None
+        return self.moments.count or None
 
 
-class Mean(_OfRunning):
+class Mean(_OfMoments):
     """The mean over the tensors."""
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name)
 
     def get(self) -> Tensor | None:
-        return None if self.running.mean is None else self.running.mean.to(self.running.dtype)
+        return self.moments.mean.to(self.moments.dtype) if self.moments.count else None
 
 
-class MSE(_OfRunning):
+class MSE(_OfMoments):
     """The sum of squared distances from the mean, as Captum has it: not divided by their number."""
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name)
 
     def get(self) -> Tensor | None:
-        return None if self.running.squares is None else self.running.squares.to(self.running.dtype)
+        return self.moments.squares.to(self.moments.dtype) if self.moments.count else None
 
 
-class Var(_OfRunning):
+class Var(_OfMoments):
     """The variance: squared distances from the mean over their number less `order`, in float64; zero for too few."""
 
     def __init__(self, name: str | None = None, order: int = 0) -> None:
@@ -129,15 +107,13 @@ class Var(_OfRunning):
         self.order = order
 
     def get(self) -> Tensor | None:
-        squares = self.running.squares
-        if squares is None:
-            return None
-        if self.running.count <= self.order:
-            return torch.zeros_like(squares, dtype=self.running.dtype)
-        return squares.double() / (self.running.count - self.order)
+        count, squares = self.moments.count, self.moments.squares
+        if count <= self.order:
+            return torch.zeros_like(squares, dtype=self.moments.dtype) if count else None
+        return squares.double() / (count - self.order) if count else None
 
 
-class StdDev(_OfRunning):
+class StdDev(_OfMoments):
     """The square root of the variance of that order."""
 
     def __init__(self, name: str | None = None, order: int = 0) -> None:
@@ -147,7 +123,7 @@ class StdDev(_OfRunning):
 
     def get(self) -> Tensor | None:
         variance = Var(order=self.order)
-        variance.running = self.running
+        variance.moments = self.moments
         found = variance.get()
         return None if found is None else found.sqrt()
 
@@ -199,11 +175,11 @@ class SummarizerSingleTensor:
     def __init__(self, stats: list[Stat], summary_stats_indices: list[int]) -> None:
         self._stats = {stat: stat for stat in stats}
         self._shown = [stats[i] for i in summary_stats_indices]
-        running = Running()
-        self._updated: list[Running | Stat] = [running]
+        moments = Moments()
+        self._updated: list[Moments | Stat] = [moments]
         for stat in stats:
-            if isinstance(stat, _OfRunning):
-                stat.running = running
+            if isinstance(stat, _OfMoments):
+                stat.moments = moments
             else:
                 self._updated.append(stat)
             stat.init()

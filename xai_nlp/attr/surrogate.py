@@ -22,7 +22,7 @@ from xai_nlp.attr.ablation import DenseMask, batch_problem, batch_target, featur
 from xai_nlp.attr.base import PerturbationAttribution, check_count
 from xai_nlp.core.batching import Batching, progress_bar
 from xai_nlp.core.captum_types import Baselines, CaptumAssertion, NotRowwise, TargetType, TensorOrTuple
-from xai_nlp.core.coalitions import masked
+from xai_nlp.core.coalitions import ablate
 from xai_nlp.core.forward import Forward, as_tuple, baseline_tensors
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.methods.surrogate import coefficients
@@ -275,7 +275,7 @@ class Lime(LimeBase):
             present = distinct[part]
             owner = torch.full((len(present),), example, device=present.device)
             mask = DenseMask(tuple(ids[None] for ids in features.ids), features.count) if batch else features
-            z = masked(replace(problem, features=mask), owner, ~present)
+            z = ablate(replace(problem, features=mask), owner, ~present)
             values = problem.value(z, owner)
             if self.similarity_func is None:
                 return present, values, self._weights(tuple(t[owner] for t in problem.x), z, present)

@@ -1,33 +1,39 @@
 """steps="auto": refine the path until Σ scores meets f(x) − f(x₀).
 
-That Σ scores must equal f(x) − f(x₀) makes the error known, not estimated, for the whole path and for any piece of it.
-First the whole path climbs a ladder of Clenshaw–Curtis rules, 9, 17 and 33 nodes, each of which holds the nodes of the
-one before: nothing is computed twice, both ends are among the nodes, and examples that are good enough leave. A path
-that is still not good enough has a kink (ReLU) or a steep place somewhere: then the pieces with the largest error are
-halved, again and again, so that points gather where they are needed.
+Σ scores must equal f(x) − f(x₀), so the error of a path, and of any piece of it, is known and not estimated. First the
+whole path goes through Clenshaw–Curtis rules of 9, 17 and 33 nodes. Each rule contains the nodes of the one before, so
+no point is evaluated twice; both ends are nodes; and examples leave as soon as their residual is small enough. A path
+whose residual is still too large has a kink (ReLU) or a steep place. Then the pieces with the largest errors are halved
+repeatedly, so that points gather where they are needed, while their number stays within `max_steps`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from xai_nlp.core.path import Stretch, add_rows, clenshaw_curtis, flow, sweep, weighted
+from xai_nlp.core.conductance import conductance
+from xai_nlp.core.path import PathPoints, add_rows, sweep, weighted
 from xai_nlp.core.problem import Problem, Tensors
+from xai_nlp.core.quadrature import clenshaw_curtis
 from xai_nlp.errors import InvalidInput
 
-LADDER = (9, 17, 33)  # nodes of the rules for the whole path
-SHORT = (9, 17)  # and for a piece of it
-FLOOR = 0.05  # in units of f: below this, f(x) − f(x₀) counts as this much when a residual is judged
+PATH_LEVELS = (9, 17, 33)  # numbers of nodes of the rules for a whole path
+PIECE_LEVELS = (9, 17)  # and for a piece of one
+MIN_DIFFERENCE = 0.05  # in units of f: a smaller |f(x) − f(x₀)| counts as this much when a residual is judged
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tolerance:
-    """How exact is exact enough: |f(x) − f(x₀) − Σ| ≤ tolerance · max(|f(x) − f(x₀)|, FLOOR), or `max_steps` points."""
+    """When to stop: |f(x) − f(x₀) − Σ scores| ≤ tolerance · max(|f(x) − f(x₀)|, MIN_DIFFERENCE), or at `max_steps`.
+
+    max_steps: no example evaluates more points of its path.
+    Raises InvalidInput if tolerance is not positive, or max_steps is smaller than the coarsest rule.
+    """
 
     tolerance: float = 0.01
     max_steps: int = 513
@@ -35,180 +41,189 @@ class Tolerance:
     def __post_init__(self) -> None:
         if not self.tolerance > 0:
             raise InvalidInput(f"tolerance must be positive; got {self.tolerance}. 0.01 leaves 1 % unexplained.")
-        if self.max_steps < LADDER[0]:
-            raise InvalidInput(f"max_steps must be at least {LADDER[0]} for steps='auto'; got {self.max_steps}.")
+        if self.max_steps < PATH_LEVELS[0]:
+            raise InvalidInput(f"max_steps must be at least {PATH_LEVELS[0]} for steps='auto'; got {self.max_steps}.")
 
-    def allowed(self, explained: Tensor) -> Tensor:
-        """The residual that may be left where f(x) − f(x₀) is `explained`."""
-        return self.tolerance * explained.abs().clamp_min(FLOOR)
+    def allowed(self, difference: Tensor) -> Tensor:
+        """The largest residual that is small enough, where f(x) − f(x₀) is `difference`; of its shape and unit."""
+        return self.tolerance * difference.abs().clamp_min(MIN_DIFFERENCE)
 
 
 @dataclass(frozen=True)
 class PathIntegral:
-    """What is known of the paths of B examples once they were walked."""
+    """Integrals along the paths of B examples."""
 
     value: Tensor  # (B, T) f at the end
     baseline_value: Tensor  # (B, T) f at the start
     steps: Tensor  # (B,) points that were evaluated
-    parts: Tensors  # (B, T, *S) a site: the gradients' mean, or what flowed through the site
-    along: Tensor  # (B, T): the integral of the slope along the path
+    sites: Tensors  # (B, T, *S) each: the mean gradient at a site, or the conductance through it
+    slope: Tensor  # (B, T) ∫ ⟨∇f, x − x₀⟩ dt
 
     @property
     def residual(self) -> Tensor:
-        """What the integral along the path misses: (B, T)."""
-        return self.value - self.baseline_value - self.along
+        """f(x) − f(x₀) minus its integral along the path: (B, T)."""
+        return self.value - self.baseline_value - self.slope
 
 
 @lru_cache(maxsize=8)
-def nested(steps: tuple[int, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """The finest rule's nodes (N,), every rule's weights on them (levels, N), and the places that each rule adds."""
-    finest = steps[-1]
-    weights = torch.zeros(len(steps), finest, dtype=torch.float64)
-    places = []
-    for level, n in enumerate(steps):
-        every = torch.arange(0, finest, (finest - 1) // (n - 1))
-        weights[level, every] = clenshaw_curtis(n).weights
-        places.append(every[1::2] if level else every)
-    return clenshaw_curtis(finest).nodes, weights, places
+def nested_rules(levels: tuple[int, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """The finest rule's nodes (N,), the weights of all rules on them (levels, N), and the nodes that each rule adds."""
+    finest = levels[-1]
+    weights = torch.zeros(len(levels), finest, dtype=torch.float64)
+    added = []
+    for level, n in enumerate(levels):
+        nodes = torch.arange(0, finest, (finest - 1) // (n - 1))
+        weights[level, nodes] = clenshaw_curtis(n).weights
+        added.append(nodes[1::2] if level else nodes)
+    return clenshaw_curtis(finest).nodes, weights, added
 
 
-def _along(problem: Problem, owner: Tensor, gradients: Tensors) -> Tensor:
-    """The slope along the path, ⟨∇f, x − x₀⟩, of rows that belong to `owner`: (R, T)."""
-    parts = [
+def _path_slope(problem: Problem, owner: Tensor, gradients: Tensors) -> Tensor:
+    """⟨∇f, x − x₀⟩ of rows that belong to the examples `owner`: (R, T)."""
+    slopes = [
         ((x - x0)[owner.to(x.device), None] * gradient).flatten(2).sum(2, dtype=torch.float64)
         for x, x0, gradient in zip(problem.x, problem.baseline, gradients, strict=True)
     ]
-    return torch.stack([part.to(owner.device) for part in parts]).sum(0)
+    return torch.stack([slope.to(owner.device) for slope in slopes]).sum(0)
 
 
 def nested_quadrature(
-    problem: Problem, ladder: tuple[int, ...], goal: Tolerance, allowed: Tensor | None, *, through: bool
+    problem: Problem,
+    levels: tuple[int, ...],
+    allowed: Tensor | Tolerance,
+    *,
+    through: bool,
 ) -> PathIntegral:
-    """The paths by the first rule of the ladder that leaves no more than `allowed` (B, T), or by the last.
+    """Integrates each path by the first rule whose residual is small enough, or by the last one.
 
-    through: what flows through each site (conductance) instead of its mean gradient; keeps the points until the end.
+    levels: the rules' numbers of nodes, each one less than twice the one before.
+    allowed: the largest residual (B, T) that is small enough, or the tolerance that it follows from.
+    through: integrate the conductance through each site, not its mean gradient; this keeps all points in memory.
     """
     device = problem.x[0].device
-    nodes, weights, places = nested(ladder)
+    nodes, weights, added = nested_rules(levels)
     nodes, weights = nodes.to(device), weights.to(device)
-    B, undone, last = problem.examples, problem.everyone, len(nodes) - 1
-    ends: dict[int, Tensor] = {}  # place of an end -> (B, T)
-    along: dict[int, Tensor] = {}  # level -> (B, T)
+    B, remaining = problem.examples, problem.everyone
+    steps = torch.zeros_like(remaining)
+    curves: Tensor | None = None  # (2, B, N, T) f and ⟨∇f, x − x₀⟩ at the nodes
     sums: dict[tuple[int, int], Tensor] = {}  # (level, site) -> (B, T, *S)
-    parts: dict[int, Tensor] = {}  # site -> (B, T, *S), filled as examples are done
-    points: list[Stretch] = []
-    steps, total = torch.zeros_like(undone), None
-    for level, fresh in enumerate(places):
-        for owner, index, slope in sweep(problem, undone, nodes[fresh.to(device)], inputs_too=bool(problem.sites)):
-            place = fresh.to(device)[index]
-            inputs = slope.gradients[-len(problem.x) :]
-            own = slope.gradients if problem.also_inputs else slope.gradients[: -len(problem.x)] or inputs
-            for end in (0, last):
-                here = place == end
-                ends[end] = add_rows(ends.get(end), owner[here], slope.values[here].double(), B)
-            slopes = _along(problem, owner, inputs)
+    sites: dict[int, Tensor] = {}  # site -> (B, T, *S), filled as examples are done
+    points: list[PathPoints] = []
+    for level, new_nodes in enumerate(added):
+        new_nodes = new_nodes.to(device)
+        for owner, index, slope in sweep(problem, remaining, nodes[new_nodes], with_inputs=bool(problem.sites)):
+            node = new_nodes[index]
+            of_inputs = slope.gradients[-len(problem.x) :]
+            gradients = slope.gradients if problem.also_inputs else slope.gradients[: -len(problem.x)] or of_inputs
+            if curves is None:
+                curves = slope.values.new_zeros(2, B, len(nodes), slope.values.shape[1], dtype=torch.float64)
+                slope_integral = torch.zeros_like(curves[0, :, 0])
+            curves[0, owner, node] = slope.values.double()
+            curves[1, owner, node] = _path_slope(problem, owner, of_inputs)
             if through:
-                points.append(Stretch(owner, place, slope._replace(sites=slope.sites[: len(own)], gradients=own)))
-            for finer in range(level, len(ladder)):  # every rule that may yet be the last
-                w = weights[finer, place]
-                along[finer] = add_rows(along.get(finer), owner, weighted(slopes, w), B)
-                for s, gradient in enumerate(() if through else own):
-                    sums[finer, s] = add_rows(sums.get((finer, s)), owner, weighted(gradient, w), B)
-        explained = ends[last] - ends[0]
-        limit = goal.allowed(explained) if allowed is None else allowed
-        done = ((explained - along[level]).abs() <= limit).all(1)[undone] | (level + 1 == len(ladder))
-        finished = undone[done]
-        steps[finished] = ladder[level]
-        total = torch.zeros_like(explained) if total is None else total
-        total[finished] = along[level][finished]
-        found = _flows(points, finished, ladder[level]) if through else _taken(sums, level, finished)
-        for s, part in enumerate(found):
-            parts.setdefault(s, part.new_zeros(B, *part.shape[1:]))[finished.to(part.device)] = part
-        undone = undone[~done]
-        if not len(undone):
+                scored = slope._replace(sites=slope.sites[: len(gradients)], gradients=gradients)
+                points.append(PathPoints(owner, node, scored))
+                continue
+            for finer in range(level, len(levels)):  # each rule that an example may end with
+                for s, gradient in enumerate(gradients):
+                    rows = weighted(gradient, weights[finer, node])
+                    sums[finer, s] = add_rows(sums.get((finer, s)), owner, rows, B)
+        assert curves is not None
+        slope_integral[remaining] = weights[level] @ curves[1, remaining]
+        baseline_value, value = curves[0, :, 0], curves[0, :, -1]
+        limit = allowed.allowed(value - baseline_value) if isinstance(allowed, Tolerance) else allowed
+        within = ((value - baseline_value - slope_integral).abs() <= limit).all(1)
+        done = within[remaining] | (level + 1 == len(levels))
+        finished, remaining = remaining[done], remaining[~done]
+        steps[finished] = levels[level]
+        integrals = _conductances(points, finished, levels[level]) if through else _pop_sums(sums, level, finished)
+        for s, integral in enumerate(integrals):
+            site = sites.setdefault(s, integral.new_zeros(B, *integral.shape[1:]))
+            site[finished.to(integral.device)] = integral
+        if not len(remaining):
             break
-    assert total is not None
-    return PathIntegral(ends[last], ends[0], steps, tuple(parts[s] for s in sorted(parts)), total)
+    return PathIntegral(value, baseline_value, steps, tuple(sites[s] for s in sorted(sites)), slope_integral)
 
 
-def _taken(sums: dict[tuple[int, int], Tensor], level: int, examples: Tensor) -> list[Tensor]:
-    """A level's sums of some examples; the level is not needed again."""
-    taken = (sums.pop((level, s)) for s in sorted(site for of, site in sums if of == level))
-    return [total[examples.to(total.device)] for total in taken]
+def _pop_sums(sums: dict[tuple[int, int], Tensor], level: int, examples: Tensor) -> list[Tensor]:
+    """Takes a level's sums out of the dict, and returns those of some examples: (E, T, *S) of each site."""
+    totals = (sums.pop((level, s)) for s in sorted(site for of, site in sums if of == level))
+    return [total[examples.to(total.device)] for total in totals]
 
 
-def _flows(points: Sequence[Stretch], examples: Tensor, n: int) -> list[Tensor]:
-    """What flowed through each site on the paths of these examples, known at n nodes: (E, T, *S) each."""
-    owner, place = (torch.cat([getattr(point, name) for point in points]) for name in ("owner", "place"))
-    found: list[list[Tensor]] = []
-    for example in examples:
-        mine = (owner == example).nonzero()[:, 0]
-        order = mine[place[mine].argsort()]
-        groups = [[p.slope.sites for p in points], [p.slope.gradients for p in points]]
-        sites, slopes = ([_ordered(of_site, order) for of_site in zip(*group, strict=True)] for group in groups)
-        found.append([flow(y, gradient, n) for y, gradient in zip(sites, slopes, strict=True)])
-    return [torch.stack(of_site) for of_site in zip(*found, strict=True)]
+def _conductances(points: Sequence[PathPoints], examples: Tensor, n: int) -> list[Tensor]:
+    """The conductance through each site on the paths of these examples, of n points each: (E, T, *S) of each site."""
+    if not len(examples):
+        return []
+    owner, node = (torch.cat([getattr(point, name) for point in points]) for name in ("owner", "node"))
+    order = (owner * (int(node.max()) + 1) + node).argsort()
+    order = order[torch.isin(owner[order], examples)]
+
+    def of_sites(name: str) -> Iterator[Tensor]:
+        for chunks in zip(*(getattr(point.slope, name) for point in points), strict=True):
+            yield torch.cat(chunks)[order.to(chunks[0].device)].unflatten(0, (-1, n))  # (E, n, …)
+
+    pairs = zip(of_sites("sites"), of_sites("gradients"), strict=True)
+    return [torch.stack([conductance(*path, n) for path in zip(*pair, strict=True)]) for pair in pairs]
 
 
-def _ordered(parts: Sequence[Tensor], order: Tensor) -> Tensor:
-    return torch.cat(list(parts))[order.to(parts[0].device)]
+def adaptive_quadrature(problem: Problem, tolerance: Tolerance, *, through: bool = False) -> PathIntegral:
+    """Integrates along the paths until each residual is within the tolerance, or `max_steps` leaves no further step.
+
+    through: integrate the conductance through each site, not its mean gradient.
+
+    >>> x = torch.tensor([[2.0]])
+    >>> relu = Problem(value=lambda z, owner: torch.relu(z[0] - 0.6), x=(x,), baseline=(0 * x,))
+    >>> integral = adaptive_quadrature(relu, Tolerance(tolerance=1e-4))
+    >>> round((integral.sites[0] * x).item(), 3), integral.residual.abs().item() < 1e-3
+    (1.4, True)
+    """
+    levels = tuple(n for n in PATH_LEVELS if n <= tolerance.max_steps)
+    integral = nested_quadrature(problem, levels, tolerance, through=through)
+    allowed = tolerance.allowed(integral.value - integral.baseline_value)
+    exceeded = (integral.residual.abs() > allowed).any(1).nonzero()[:, 0]
+    # P pieces of these paths, first each path as a whole: the example, (start, end), and the shares of the integrals
+    owner, ends = exceeded, allowed.new_tensor([[0.0, 1.0]]).expand(len(exceeded), 2)
+    residual, shares = (
+        integral.residual[exceeded],
+        [t[exceeded.to(t.device)] for t in (integral.slope, *integral.sites)],
+    )
+    while True:
+        affordable = (tolerance.max_steps - integral.steps) // (2 * PIECE_LEVELS[-1])  # whichever rule a half needs
+        halved = _worst_pieces(owner, residual, allowed, affordable)
+        if not halved.any():
+            break
+        (start, end), halves = ends[halved].unbind(1), owner[halved].repeat(2)
+        middle = (start + end) / 2
+        starts, stops = torch.cat([start, middle]), torch.cat([middle, end])
+        refined = nested_quadrature(
+            problem.between(halves, starts, stops), PIECE_LEVELS, allowed[halves] / 8, through=through
+        )
+        integral.steps.index_add_(0, halves, refined.steps)
+        length = torch.ones_like(starts) if through else stops - starts  # the share of a piece's mean in the path's
+        new_shares = refined.slope, *(weighted(site, length) for site in refined.sites)
+        unchanged, new_ends = ~halved, torch.stack([starts, stops], 1)
+        owner, ends = torch.cat([owner[unchanged], halves]), torch.cat([ends[unchanged], new_ends])
+        residual = torch.cat([residual[unchanged], refined.residual])
+        shares = [torch.cat([t[unchanged.to(t.device)], new]) for t, new in zip(shares, new_shares, strict=True)]
+    for total, share in zip((integral.slope, *integral.sites), shares, strict=True):
+        total[exceeded.to(total.device)] = 0
+        total.index_add_(0, owner.to(total.device), share)
+    return integral
 
 
-@dataclass(frozen=True, eq=False)
-class _Piece:
-    """A piece of one example's path: from where to where, and what it contributes."""
+def _worst_pieces(owner: Tensor, residual: Tensor, allowed: Tensor, count: Tensor) -> Tensor:
+    """The pieces to halve: of examples over the limit, those with at least half the largest error: (P,) bool.
 
-    start: float
-    end: float
-    along: Tensor  # (T,)
-    residual: Tensor  # (T,)
-    parts: Tensors  # (T, *S) each
-
-    @property
-    def error(self) -> float:
-        return float(self.residual.abs().max())
-
-
-def adaptive_quadrature(problem: Problem, goal: Tolerance, *, through: bool = False) -> PathIntegral:
-    """The paths to the goal: `parts` are mean gradients over the path, or `through` what flowed through each site."""
-    ladder = tuple(n for n in LADDER if n <= goal.max_steps)
-    walk = nested_quadrature(problem, ladder, goal, None, through=through)
-    allowed = goal.allowed(walk.value - walk.baseline_value)
-    undone = ((walk.residual.abs() > allowed).any(1) & (walk.steps < goal.max_steps)).nonzero()[:, 0].tolist()
-    pieces = {
-        e: [_Piece(0.0, 1.0, walk.along[e], walk.residual[e], tuple(part[e] for part in walk.parts))] for e in undone
-    }
-    while undone:
-        halves = [(e, *half) for e in undone for half in _halved(pieces[e])]
-        owner = torch.tensor([e for e, _, _ in halves], device=allowed.device)
-        ends = [
-            torch.tensor(t, dtype=torch.float64, device=allowed.device)
-            for t in zip(*(h[1:] for h in halves), strict=True)
-        ]
-        short = nested_quadrature(problem.between(owner, *ends), SHORT, goal, allowed[owner] / 8, through=through)
-        for i, (e, start, end) in enumerate(halves):
-            scale = 1.0 if through else end - start
-            parts = tuple(part[i] * scale for part in short.parts)
-            pieces[e].append(_Piece(start, end, short.along[i], short.residual[i], parts))
-            walk.steps[e] += short.steps[i]
-        undone = [e for e in undone if not _good(pieces[e], allowed[e]) and walk.steps[e] < goal.max_steps]
-    for e, of_example in pieces.items():
-        walk.along[e] = torch.stack([piece.along for piece in of_example]).sum(0)
-        for part, found in zip(walk.parts, zip(*(piece.parts for piece in of_example), strict=True), strict=True):
-            part[e] = torch.stack(found).sum(0)
-    return walk
-
-
-def _halved(pieces: list[_Piece]) -> list[tuple[float, float]]:
-    """Takes the pieces with the largest errors out of the list; their halves are to come back measured."""
-    worst = max(piece.error for piece in pieces)
-    halves = []
-    for piece in [p for p in pieces if p.error >= worst / 2]:
-        pieces.remove(piece)
-        middle = (piece.start + piece.end) / 2
-        halves += [(piece.start, middle), (middle, piece.end)]
-    return halves
-
-
-def _good(pieces: Sequence[_Piece], allowed: Tensor) -> bool:
-    return bool((torch.stack([piece.residual for piece in pieces]).sum(0).abs() <= allowed).all())
+    owner: (P,) the example of each piece; residual: (P, T) of the pieces; allowed: (B, T) of the whole paths.
+    count: (B,) no more pieces of an example, those with the largest errors.
+    """
+    error = residual.abs().amax(1)
+    largest = error.new_zeros(len(allowed)).scatter_reduce_(0, owner, error, "amax")
+    exceeded = (torch.zeros_like(allowed).index_add_(0, owner, residual).abs() > allowed).any(1)
+    order = error.argsort(descending=True)
+    order = order[owner[order].argsort(stable=True)]  # by example, the largest error first
+    pieces = owner.bincount(minlength=len(allowed))
+    rank = torch.empty_like(owner)
+    rank[order] = torch.arange(len(owner), device=owner.device) - (pieces.cumsum(0) - pieces)[owner[order]]
+    return exceeded[owner] & (error >= largest[owner] / 2) & (rank < count[owner])

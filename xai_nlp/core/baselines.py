@@ -1,8 +1,8 @@
-"""What a text is compared with: word vectors in the place of its own, with positions and special tokens kept."""
+"""Baselines of a text: word vectors that replace its own, with positions and special tokens unchanged."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,16 +12,16 @@ from xai_nlp.errors import InvalidInput
 
 
 @dataclass(frozen=True)
-class Words:
-    """The words of a batch, as the model's word embedding knows them."""
+class WordEmbeddings:
+    """The token ids of a batch, and the model's word embedding."""
 
     ids: Tensor  # (B, L)
-    table: Tensor  # (V, D): the word embedding's weights
-    pad: int | None
+    table: Tensor  # (V, D): the weights of the word embedding
+    pad: int | None  # ids of the tokenizer's pad and mask tokens, if it has them
     mask: int | None
 
 
-def _repeated(words: Words, token: int | None, name: str) -> Tensor:
+def _vectors_of(words: WordEmbeddings, token: int | None, name: str) -> Tensor:
     if token is None:
         raise InvalidInput(
             f"the tokenizer has no {name} token, so baseline={name!r} cannot be made. "
@@ -30,24 +30,24 @@ def _repeated(words: Words, token: int | None, name: str) -> Tensor:
     return words.table[token].expand(*words.ids.shape, -1)
 
 
-#: name -> the word vectors of a baseline: (B, L, D), or broadcastable.
-BASELINES: dict[str, Callable[[Words], Tensor]] = {
-    "pad": lambda words: _repeated(words, words.pad, "pad"),
-    "mask": lambda words: _repeated(words, words.mask, "mask"),
+#: name -> the word vectors of a baseline (B, L, D). "pad" and "mask" raise InvalidInput where there is no such token.
+BASELINES: dict[str, Callable[[WordEmbeddings], Tensor]] = {
+    "pad": lambda words: _vectors_of(words, words.pad, "pad"),
+    "mask": lambda words: _vectors_of(words, words.mask, "mask"),
     "zero": lambda words: words.table.new_zeros(*words.ids.shape, words.table.shape[1]),
     "mean": lambda words: words.table.mean(0).expand(*words.ids.shape, -1),
 }
 
 
-def text_baseline(words: Words, given: list[int], movable: Tensor) -> Tensor:
-    """The vectors of a text of one's own, its tokens in the places of the example's, filled up with pad: (B, L, D).
+def text_baseline(words: WordEmbeddings, token_ids: Sequence[int], movable: Tensor) -> Tensor:
+    """The word vectors of another text, with its tokens in the places of the example's own: (B, L, D).
 
+    token_ids: of the other text. It is cut where it is longer than the example, and filled up with the pad token, or
+        with the example's own tokens if there is none, where it is shorter.
     movable: (B, L) bool, the places whose word may change.
     """
-    ids = words.ids.clone()
-    for row, places in zip(ids, movable, strict=True):
-        where = places.nonzero()[:, 0]
-        filler = row[where] if words.pad is None else torch.full_like(row[where], words.pad)
-        filler[: len(given)] = torch.tensor(given[: len(filler)], dtype=ids.dtype, device=ids.device)
-        row[where] = filler
-    return words.table[ids]
+    other = torch.tensor(token_ids, dtype=words.ids.dtype, device=words.ids.device)
+    filler = words.ids if words.pad is None else torch.full_like(words.ids, words.pad)
+    place = movable.cumsum(1) - 1  # of each movable token among the movable ones
+    ids = torch.where(place < len(other), other[place.clamp(0, len(other) - 1)], filler) if len(other) else filler
+    return words.table[torch.where(movable, ids, words.ids)]

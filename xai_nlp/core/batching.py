@@ -1,4 +1,4 @@
-"""Memory is bounded here and nowhere else: work is cut into rows, and into fewer when memory runs out."""
+"""Batching bounds memory: work is cut into chunks of rows, and into smaller ones when memory runs out."""
 
 from __future__ import annotations
 
@@ -16,37 +16,39 @@ Result = TypeVar("Result")
 Progress = Callable[[int, int], None]  # rows done, rows in all
 
 # Entries of the input that go through a model at once. Measured with one thread on encoders 64 to 768 wide with texts
-# of 16 to 128 tokens, and on convolutional nets of small and of large images. What layers hand on should stay in the
-# cache, which is worth up to a factor of two; but fewer than sixteen rows waste up to a third, if they are not
-# large themselves. A GPU wants more to be full.
+# of 16 to 128 tokens, and on convolutional nets of small and of large images. Activations should stay in the cache,
+# which is worth up to a factor of two; but fewer than sixteen rows waste up to a third, unless rows are large. A GPU
+# needs more entries to be busy.
 ENTRIES = {"cpu": 2**17, "cuda": 2**25}
-AT_LEAST, OF = 16, 2**19
+MIN_ROWS = 16  # where so many rows have at most MIN_ROWS_ENTRIES entries
+MIN_ROWS_ENTRIES = 2**19
 
 
-def default_rows(entries: int, kind: str) -> int:
-    """How many rows of so many entries go through a model at once, on a kind of device.
+def default_rows(entries: int, device_type: str) -> int:
+    """The number of rows, of so many entries each, that go through a model at once on this type of device.
 
     >>> default_rows(3 * 32 * 32, "cpu"), default_rows(128 * 768, "cpu"), default_rows(128 * 768, "cuda")
     (42, 5, 341)
     """
-    most = ENTRIES.get(kind, ENTRIES["cuda"])
-    return max(1, most // max(1, entries), min(AT_LEAST, OF // max(1, entries)))
+    budget, entries = ENTRIES.get(device_type, ENTRIES["cuda"]), max(1, entries)
+    return max(1, budget // entries, min(MIN_ROWS, MIN_ROWS_ENTRIES // entries))
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Does this error say that memory ran out? Each device says it in its own way."""
+def is_out_of_memory(error: BaseException) -> bool:
+    """Does this error say that memory ran out? Each device has its own message."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    told = str(error).lower()
-    return isinstance(error, RuntimeError) and ("not enough memory" in told or "out of memory" in told)
+    message = str(error).lower()
+    return isinstance(error, RuntimeError) and ("not enough memory" in message or "out of memory" in message)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batching:
-    """At most how many model rows at a time. The answer does not depend on it; memory and speed do.
+    """How many rows go through the model at once. Memory and speed depend on it, results do not.
 
-    limit: rows per forward pass; None chooses by the size of a row and the device.
+    limit: rows in one forward pass; None chooses by the size of a row and the device.
     progress: called with (rows done, rows in all) after each pass.
+    Raises InvalidInput if limit is below 1.
     """
 
     limit: int | None = None
@@ -59,9 +61,14 @@ class Batching:
     def chunks(
         self, count: int, entries: int, device: torch.device, work: Callable[[slice], Result]
     ) -> Iterator[tuple[slice, Result]]:
-        """Yield `(part, work(part))` until 0..count is covered; `entries` is the size of one row.
+        """Yields `(part, work(part))` for slices that cover 0..count; `entries` is the size of one row.
 
-        Out of memory halves the rows and goes on from the same place. Raises NotEnoughMemory if one row does not fit.
+        When memory runs out, the number of rows is halved and the same place is tried again. Raises NotEnoughMemory if
+        one row does not fit.
+
+        >>> batching, cpu = Batching(limit=4), torch.device("cpu")
+        >>> [rows for _, rows in batching.chunks(10, 1, cpu, lambda part: part.stop - part.start)]
+        [4, 4, 2]
         """
         rows = self.limit or default_rows(entries, device.type)
         if self.limit is None and count:
@@ -73,7 +80,7 @@ class Batching:
             try:
                 result = work(part)
             except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 if rows == 1:
                     raise NotEnoughMemory(
@@ -93,7 +100,7 @@ class Batching:
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Progress]:
-    """A progress bar on stderr, gone when the work is done."""
+    """Shows a progress bar on stderr while open; yields the function that a `Batching` calls with its progress."""
     from rich.console import Console
     from rich.progress import Progress as Bar
 

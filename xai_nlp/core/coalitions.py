@@ -1,4 +1,4 @@
-"""The masked sweep: what the model says when some features are replaced by the baseline."""
+"""The values of coalitions: f where some features are present and the others are at the baseline."""
 
 from __future__ import annotations
 
@@ -13,108 +13,118 @@ from xai_nlp.core.registry import Scores
 
 
 def features_of(problem: Problem) -> Features:
-    """The problem's features; without any, every entry is one."""
+    """The problem's features; each entry of the inputs is one if it names none."""
     return problem.features or FeatureMask.entries(problem.x)
 
 
-def moving(problem: Problem, owner: Tensor) -> Tensor:
-    """Which features change anything when they are removed, as x and x₀ differ there: (R, M) bool."""
-    differ = tuple(x[owner] != x0[owner] for x, x0 in zip(problem.x, problem.baseline, strict=True))
-    return features_of(problem).touched(owner, differ)
-
-
-def masked(problem: Problem, owner: Tensor, gone: Tensor) -> Tensors:
-    """The points of the examples `owner` (R,) with the features `gone` (R, M) at the baseline: (R, *S) each."""
-    masks = features_of(problem).ablation_mask(owner, gone)
+def ablate(problem: Problem, owner: Tensor, removed: Tensor) -> Tensors:
+    """The inputs of the examples `owner` (R,) with the features `removed` (R, M) bool at the baseline: (R, *S) each."""
+    masks = features_of(problem).ablation_mask(owner, removed)
     return tuple(
         torch.where(mask, x0[owner], x[owner]) for mask, x, x0 in zip(masks, problem.x, problem.baseline, strict=True)
     )
 
 
-def masked_values(problem: Problem, owner: Tensor, gone: Callable[[slice], Tensor]) -> Tensor:
-    """The T numbers of each row with the features `gone(part)` (r, M) at the baseline: (R, T)."""
+def ablated_values(problem: Problem, owner: Tensor, removed: Callable[[slice], Tensor]) -> Tensor:
+    """f without the features `removed(part)` (r, M), a chunk of the rows `owner` (R,) at a time: (R, T)."""
 
     def work(part: slice) -> Tensor:
         with torch.no_grad():
-            return problem.value(masked(problem, owner[part], gone(part)), owner[part])
+            return problem.value(ablate(problem, owner[part], removed(part)), owner[part])
 
     return torch.cat([values for _, values in problem.chunks(len(owner), work)])
 
 
-def shared_values(problem: Problem, who: Tensor, places: Tensor, kept: Tensor) -> Tensor:
-    """What coalitions are worth to the examples `who` (g,), whose features are at `places` (g, m): (g, N, T).
+def changing_features(problem: Problem, owner: Tensor) -> Tensor:
+    """Which features of the examples `owner` (R,) have an entry where x and x₀ differ: (R, M) bool."""
+    differ = tuple(x[owner] != x0[owner] for x, x0 in zip(problem.x, problem.baseline, strict=True))
+    return features_of(problem).touched(owner, differ)
 
-    A row of `kept` (N, m) bool says which of them stay. Coalitions that occur twice are evaluated once; so are those
-    that differ in features alone that are what the baseline is.
+
+def coalition_values(problem: Problem, examples: Tensor, features: Tensor, coalitions: Tensor) -> Tensor:
+    """The values of the same coalitions for several examples: (g, N, T).
+
+    A coalition that occurs twice is evaluated once. So are coalitions that differ only in features that no example
+    changes when it loses them.
+
+    examples: (g,) their numbers.
+    features: (g, m) the numbers of the features that each example has.
+    coalitions: (N, m) bool, which of these features are present; the others of these are at the baseline.
     """
-    kept = kept | ~moving(problem, who).gather(1, places).any(0)
-    distinct, where = (
-        kept.unique(dim=0, return_inverse=True) if kept.shape[1] else (kept[:1], kept.new_zeros(len(kept)))
-    )
+    coalitions = coalitions | ~changing_features(problem, examples).gather(1, features).any(0)
+    if coalitions.shape[1]:
+        distinct, index = coalitions.unique(dim=0, return_inverse=True)
+    else:
+        distinct, index = coalitions[:1], torch.zeros(len(coalitions), dtype=torch.long, device=examples.device)
     count = features_of(problem).count
-    rows = torch.arange(len(who) * len(distinct), device=who.device)
+    rows = torch.arange(len(examples) * len(distinct), device=examples.device)
 
-    def gone(part: slice) -> Tensor:
-        mine, coalition = rows[part] // len(distinct), rows[part] % len(distinct)
-        nothing = torch.zeros(len(mine), count, dtype=torch.bool, device=who.device)
-        return nothing.scatter(1, places[mine], ~distinct[coalition])
+    def removed(part: slice) -> Tensor:
+        example, coalition = rows[part] // len(distinct), rows[part] % len(distinct)
+        none = torch.zeros(len(example), count, dtype=torch.bool, device=examples.device)
+        return none.scatter(1, features[example], ~distinct[coalition])
 
-    values = masked_values(problem, who.repeat_interleave(len(distinct)), gone)
-    return values.view(len(who), len(distinct), -1)[:, where.long()]
-
-
-def coalition_values(problem: Problem, kept: Tensor) -> Tensor:
-    """What each example's own coalitions are worth: `kept` (B, N, M) bool -> (B, N, T)."""
-    present = features_of(problem).present(problem.examples)
-    places = [here.nonzero().T for here in present]  # (1, m) each
-    each = zip(problem.everyone.split(1), places, kept, strict=True)
-    return torch.cat([shared_values(problem, who, own, mine[:, own[0]]) for who, own, mine in each])
+    values = ablated_values(problem, examples.repeat_interleave(len(distinct)), removed)
+    return values.view(len(examples), len(distinct), -1)[:, index]
 
 
 def from_coalitions(
-    problem: Problem, draw: Callable[[int], Tensor], solve: Callable[[Tensor, Tensor], Tensor]
+    problem: Problem,
+    draw: Callable[[int], Tensor],
+    solve: Callable[[Tensor, Tensor], Tensor],
+    *,
+    with_ends: bool = True,
 ) -> Scores:
-    """Scores of the features, made of what coalitions of them are worth.
+    """Scores of features, computed from the values of coalitions.
 
-    An example with m features is asked about everyone, no one and `draw(m)` (n, m) bool, in this order: N = n + 2.
-    `solve` turns coalitions (N, m) and their values (g, N, T), of g examples with as many features, into scores
-    (g, T, m). As draws depend on m alone, neither the batch nor its padding shows in them.
+    Draws depend on the number of features alone, so that scores depend on neither the batch nor its padding.
 
-    f(x₀) of the result is what no one is worth: entries of no feature stay where they are.
+    draw: m features -> coalitions (n, m) bool.
+    solve: coalitions (N, m) and their values (g, N, T), of g examples with as many features -> scores (g, T, m).
+    with_ends: the coalitions of all features and of none come first, N = n + 2, and the result has their values as
+        f(x) and f(x₀); entries that belong to no feature are never at the baseline. Else N = n.
+
+    >>> x = torch.tensor([[1.0, 2.0]])
+    >>> product = Problem(value=lambda z, owner: z[0].prod(1, keepdim=True), x=(x,), baseline=(0 * x,))
+    >>> leave_one_out = lambda coalitions, values: (values[:, :1] - values[:, 2:]).mT
+    >>> from_coalitions(product, lambda m: ~torch.eye(m).bool(), leave_one_out).tensors
+    (tensor([[[2., 2.]]]),)
     """
     features = features_of(problem)
     present = features.present(problem.examples)
     sizes = present.sum(1)
-    found = []
+    groups: list[tuple[Tensor, ...]] = []
     for m in sizes.unique().tolist():
-        who = (sizes == m).nonzero()[:, 0]
-        places = present[who].nonzero()[:, 1].view(len(who), m)
-        ends = torch.tensor([[True], [False]], device=who.device).expand(2, m)
-        kept = torch.cat([ends, draw(m).to(who.device)]) if m else ends
-        values = shared_values(problem, who, places, kept)
+        examples = (sizes == m).nonzero()[:, 0]
+        numbers = present[examples].nonzero()[:, 1].view(len(examples), m)
+        coalitions = draw(m).to(examples.device) if m else present.new_zeros(0, 0)
+        if with_ends or not m:
+            ends = torch.tensor([[True], [False]], device=examples.device).expand(2, m)
+            coalitions = torch.cat([ends, coalitions])
+        values = coalition_values(problem, examples, numbers, coalitions)
         values = values.to(torch.promote_types(values.dtype, torch.float32))
-        scores = values.new_zeros(*values[:, 0].shape, features.count)
+        scores = values.new_zeros(len(examples), values.shape[2], features.count)
         if m:
-            solved = solve(kept, values).to(values)
-            scores.scatter_(2, places[:, None].expand_as(solved), solved)
-        found.append((who, scores, values[:, 0], values[:, 1]))
-    who, scores, whole, nothing = map(torch.cat, zip(*found, strict=True))
-    back = who.argsort()
-    return Scores(features.to_entries(scores[back]), whole[back], nothing[back])
+            solved = solve(coalitions, values).to(values)
+            scores.scatter_(2, numbers[:, None].expand_as(solved), solved)
+        groups.append((examples, scores, *(values[:, :2].unbind(1) if with_ends else ())))
+    examples, scores, *values_at_ends = map(torch.cat, zip(*groups, strict=True))
+    order = examples.argsort()
+    value, baseline_value = (values[order] for values in values_at_ends) if values_at_ends else (None, None)
+    return Scores(features.to_entries(scores[order]), value, baseline_value)
 
 
-def without_each(problem: Problem) -> tuple[Tensor, Tensor]:
-    """f(x) (B, T), and f with one feature removed at a time (B, T, M); those that change nothing are not tried."""
-    features = features_of(problem)
-    owner, feature = (features.present(problem.examples) & moving(problem, problem.everyone)).nonzero(as_tuple=True)
-    everyone = problem.everyone
-    out = torch.cat([torch.full_like(everyone, NO_FEATURE), feature])  # of each row: first nothing, then one
+def leave_one_out(problem: Problem) -> tuple[Tensor, Tensor]:
+    """f(x), and f without each feature in turn: (B, T) and (B, T, M). Features that change nothing are not tried."""
+    features, everyone = features_of(problem), problem.everyone
+    owner, feature = (features.present(problem.examples) & changing_features(problem, everyone)).nonzero(as_tuple=True)
+    removed = torch.cat([torch.full_like(everyone, NO_FEATURE), feature])  # of each row: first none, then one
 
-    def gone(part: slice) -> Tensor:
-        return out[part, None] == torch.arange(features.count, device=out.device)
+    def removed_in(part: slice) -> Tensor:
+        return removed[part, None] == torch.arange(features.count, device=removed.device)
 
-    values = masked_values(problem, torch.cat([everyone, owner]), gone)
-    whole = values[: problem.examples]
-    without = whole[:, :, None].repeat(1, 1, features.count)
+    values = ablated_values(problem, torch.cat([everyone, owner]), removed_in)
+    value = values[: problem.examples]
+    without = value[:, :, None].repeat(1, 1, features.count)
     without[owner, :, feature] = values[problem.examples :]
-    return whole, without
+    return value, without

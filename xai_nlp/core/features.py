@@ -1,4 +1,4 @@
-"""How the entries of the inputs fall into features that are removed together."""
+"""Features: groups of entries of the inputs that are removed together."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_FEATURE = -1
 
 
 class Features(Protocol):
-    """M features an example: which entries they cover, and how their scores lie over the entries."""
+    """M features of each example: which entries each one covers, and how its score lies over them."""
 
     @property
     def count(self) -> int:
@@ -27,29 +27,30 @@ class Features(Protocol):
     def present(self, examples: int) -> Tensor:
         """Which features each example has: (B, M) bool."""
 
-    def ablation_mask(self, owner: Tensor, gone: Tensor) -> Tensors:
-        """The entries that fall away when features `gone` (R, M) do: bool, broadcastable to (R, *S) each."""
+    def ablation_mask(self, owner: Tensor, removed: Tensor) -> Tensors:
+        """The entries that go to the baseline with the features `removed` (R, M): bool, broadcastable to (R, *S)."""
 
     def touched(self, owner: Tensor, entries: Tensors) -> Tensor:
-        """Which features of the examples `owner` hold one of these entries (R, *S) bool each: (R, M)."""
+        """Which features of the examples `owner` cover one of these entries (R, *S) bool: (R, M) bool."""
 
     def to_entries(self, scores: Tensor) -> Tensors:
-        """A score a feature (B, T, M) laid over the entries: broadcastable to (B, T, *S) each."""
+        """The scores of the features (B, T, M) laid over their entries: broadcastable to (B, T, *S) each."""
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureMask:
-    """Each entry belongs to one feature, or to none: the feature's number stands where the entry does.
+    """Each entry belongs to one feature, whose number stands in its place, or to none."""
 
-    `ids` are broadcastable to the inputs: (1 or B, *S). A number may occur in several tensors.
-    """
-
-    ids: Tensors
+    ids: Tensors  # (1 or B, *S) each, broadcastable to the inputs; a number may occur in several tensors
     count: int
 
     @classmethod
     def of(cls, masks: Sequence[Tensor]) -> FeatureMask:
-        """From masks with any numbers, as Captum's `feature_mask`; negative numbers are never removed."""
+        """Features from masks with any numbers, as Captum's `feature_mask`; entries with a negative number stay.
+
+        >>> FeatureMask.of([torch.tensor([[7, 7, 40, -1]])]).ids
+        (tensor([[ 0,  0,  1, -1]]),)
+        """
         numbers = torch.cat([mask.flatten() for mask in masks]).unique()
         numbers = numbers[numbers >= 0]
         ids = tuple(torch.where(mask >= 0, torch.searchsorted(numbers, mask), NO_FEATURE) for mask in masks)
@@ -57,65 +58,64 @@ class FeatureMask:
 
     @classmethod
     def entries(cls, x: Tensors) -> FeatureMask:
-        """Every entry a feature of its own."""
-        sizes = [t[0].numel() for t in x]
-        starts = [0, *itertools.accumulate(sizes)]
+        """Every entry of the inputs (B, *S) is a feature."""
+        starts = [0, *itertools.accumulate(t[0].numel() for t in x)]
         ids = tuple(
-            torch.arange(start, start + size, device=t.device).view(1, *t.shape[1:])
-            for t, start, size in zip(x, starts, sizes, strict=False)
+            torch.arange(start, end, device=t.device).view(1, *t.shape[1:])
+            for t, (start, end) in zip(x, itertools.pairwise(starts), strict=True)
         )
         return cls(ids, starts[-1])
 
-    def _rows(self, ids: Tensor, owner: Tensor) -> Tensor:
-        return ids[owner] if len(ids) > 1 else ids.expand(len(owner), *ids.shape[1:])
+    def _columns(self, ids: Tensor, owner: Tensor) -> Tensor:
+        """The number of each entry's feature plus one, 0 for none, of the examples `owner`: (R, entries)."""
+        return (ids[owner] if len(ids) > 1 else ids.expand(len(owner), *ids.shape[1:])).flatten(1) + 1
 
     def present(self, examples: int) -> Tensor:
-        here = torch.zeros(examples, self.count + 1, dtype=torch.bool, device=self.ids[0].device)
+        present = torch.zeros(examples, self.count + 1, dtype=torch.bool, device=self.ids[0].device)
         for ids in self.ids:
-            here.scatter_(1, (ids.flatten(1) + 1).expand(examples, -1), True)
-        return here[:, 1:]
+            present.scatter_(1, (ids.flatten(1) + 1).expand(examples, -1), True)
+        return present[:, 1:]
 
-    def ablation_mask(self, owner: Tensor, gone: Tensor) -> Tensors:
-        padded = torch.cat([gone.new_zeros(len(gone), 1), gone], 1)  # column 0: no feature, never gone
-        return tuple(
-            padded.gather(1, self._rows(ids, owner).flatten(1) + 1).view(len(owner), *ids.shape[1:]) for ids in self.ids
-        )
+    def ablation_mask(self, owner: Tensor, removed: Tensor) -> Tensors:
+        padded = torch.cat([removed.new_zeros(len(removed), 1), removed], 1)  # column 0: no feature, never removed
+        return tuple(padded.gather(1, self._columns(ids, owner)).view(len(owner), *ids.shape[1:]) for ids in self.ids)
 
     def touched(self, owner: Tensor, entries: Tensors) -> Tensor:
-        found = torch.zeros(len(owner), self.count + 1, dtype=torch.uint8, device=owner.device)
-        for ids, here in zip(self.ids, entries, strict=True):
-            number = self._rows(ids, owner).expand_as(here).flatten(1) + 1
-            found.scatter_reduce_(1, number, here.flatten(1).to(torch.uint8), "amax")
-        return found[:, 1:].bool()
+        touched = torch.zeros(len(owner), self.count + 1, dtype=torch.uint8, device=owner.device)
+        for ids, chosen in zip(self.ids, entries, strict=True):
+            columns = self._columns(ids.expand(len(ids), *chosen.shape[1:]), owner)
+            touched.scatter_reduce_(1, columns, chosen.flatten(1).to(torch.uint8), "amax")
+        return touched[:, 1:].bool()
 
     def to_entries(self, scores: Tensor) -> Tensors:
         B, T, _ = scores.shape
         padded = torch.cat([scores.new_zeros(B, T, 1), scores], 2)
         everyone = torch.arange(B, device=scores.device)
         return tuple(
-            padded.gather(2, (self._rows(ids, everyone).flatten(1) + 1)[:, None].expand(B, T, -1)).view(
-                B, T, *ids.shape[1:]
-            )
+            padded.gather(2, self._columns(ids, everyone)[:, None].expand(B, T, -1)).view(B, T, *ids.shape[1:])
             for ids in self.ids
         )
 
 
 @dataclass(frozen=True, eq=False)
 class SlidingWindows:
-    """A window slid over each tensor, the last ones cut at the edge; an entry's score is the mean of its windows'.
+    """A window slides over each tensor, cut at the edge; the score of an entry is the mean of its windows' scores.
 
-    A window covers the product of what it covers of each axis, so a table of places for each axis says it all.
+    A window covers the product of the places that it covers on each axis, so one table for each axis is enough.
     """
 
-    tables: tuple[Tensors, ...]  # of each tensor, for each axis: which of K positions cover which of n places, (K, n)
+    tables: tuple[Tensors, ...]  # of each tensor, for each axis: which of K windows cover which of n places, (K, n)
 
     @classmethod
-    def slid(
+    def over(
         cls, x: Tensors, windows: Sequence[tuple[int, ...]], strides: Sequence[tuple[int, ...] | int]
     ) -> SlidingWindows:
-        """Windows of shape `windows[i]` over tensor i, `strides[i]` apart.
+        """Windows of shape `windows[i]` over the tensor x[i] (B, *S), `strides[i]` apart.
 
         Raises InvalidInput for a window larger than its tensor, or a stride that would leave entries out.
+
+        >>> SlidingWindows.over((torch.zeros(1, 5),), [(3,)], [2]).count
+        2
         """
         tables: list[Tensors] = []
         for i, (tensor, window, stride) in enumerate(zip(x, windows, strides, strict=True)):
@@ -128,7 +128,7 @@ class SlidingWindows:
                     f"strides {steps} leave gaps between windows {window}; use at most the window's size."
                 )
             axes = zip(shape, window, steps, strict=True)
-            tables.append(tuple(_slid(n, w, s, x[0].device) for n, w, s in axes))
+            tables.append(tuple(_coverage(n, w, s, x[0].device) for n, w, s in axes))
         return cls(tuple(tables))
 
     @property
@@ -142,36 +142,35 @@ class SlidingWindows:
     def present(self, examples: int) -> Tensor:
         return torch.ones(examples, self.count, dtype=torch.bool, device=self.tables[0][0].device)
 
-    def ablation_mask(self, owner: Tensor, gone: Tensor) -> Tensors:
-        return tuple(over > 0 for over in self._laid(gone.float()))
+    def ablation_mask(self, owner: Tensor, removed: Tensor) -> Tensors:
+        return tuple(covers > 0 for covers in self._summed(removed.float()))
 
     def touched(self, owner: Tensor, entries: Tensors) -> Tensor:
-        found = [
-            _along(here.float(), [table.T for table in axes]).reshape(len(here), -1)
-            for here, axes in zip(entries, self.tables, strict=True)
+        counts = [
+            _multiply(chosen.float(), [table.T for table in axes]).reshape(len(chosen), -1)
+            for chosen, axes in zip(entries, self.tables, strict=True)
         ]
-        return torch.cat(found, 1) > 0
+        return torch.cat(counts, 1) > 0
 
     def to_entries(self, scores: Tensor) -> Tensors:
-        B, T, _ = scores.shape
-        touched = self._laid(torch.ones_like(scores[:1, 0]))
-        sums = self._laid(scores.flatten(0, 1))
-        return tuple((total / cover).unflatten(0, (B, T)) for total, cover in zip(sums, touched, strict=True))
+        covers = self._summed(torch.ones_like(scores[:1, 0]))
+        sums = self._summed(scores.flatten(0, 1))
+        return tuple((sum / n).unflatten(0, scores.shape[:2]) for sum, n in zip(sums, covers, strict=True))
 
-    def _laid(self, values: Tensor) -> list[Tensor]:
-        """A value a window (R, M) added to all that it covers: (R, *S) each."""
+    def _summed(self, values: Tensor) -> list[Tensor]:
+        """For each entry, the sum of the values (R, M) of the windows that cover it: (R, *S) each."""
         parts = zip(values.split(self._counts, 1), self.tables, strict=True)
-        return [_along(part.reshape(len(part), *map(len, axes)), axes) for part, axes in parts]
+        return [_multiply(part.reshape(len(part), *map(len, axes)), axes) for part, axes in parts]
 
 
-def _slid(n: int, window: int, step: int, device: torch.device) -> Tensor:
+def _coverage(n: int, window: int, step: int, device: torch.device) -> Tensor:
     """Which positions (K) of a window cover which of n places: (K, n) of 0 and 1."""
     starts = torch.arange(math.ceil((n - window) / step) + 1, device=device)[:, None] * step
     places = torch.arange(n, device=device)
     return ((places >= starts) & (places < starts + window)).float()
 
 
-def _along(values: Tensor, tables: Sequence[Tensor]) -> Tensor:
+def _multiply(values: Tensor, tables: Sequence[Tensor]) -> Tensor:
     """Values (R, *K) times a table (K, n) along each axis: (R, *N)."""
     for table in tables:
         values = torch.tensordot(values, table.to(values), ([1], [0]))  # the axis that is done goes to the end

@@ -15,8 +15,8 @@ from xai_nlp.core.answers import exact_match
 from xai_nlp.core.arrays import MARK, Array, AttentionAttribution, arrays_file, metadata_of
 from xai_nlp.core.files import write_whole
 from xai_nlp.core.image import ImageAttribution
-from xai_nlp.core.reductions import Span, assign, word_spans
 from xai_nlp.core.serialization import from_data, to_data
+from xai_nlp.core.spans import Span, assign, word_spans
 from xai_nlp.errors import InvalidInput, UnreadableFile
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Which number is explained: fixed before the first perturbed pass, and never taken again along the way."""
+"""Targets: which numbers of a model's output are explained. They are fixed before the first perturbed pass."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-#: From a model's raw outputs (R, C) to what is weighed. Units: logit is also a regression's raw output.
-LINKS: dict[str, Callable[[Tensor], Tensor]] = {
+#: unit -> the function from raw outputs (R, …, C) to outputs in this unit; a regression's raw output counts as a logit.
+UNITS: dict[str, Callable[[Tensor], Tensor]] = {
     "logit": lambda outputs: outputs,
     "probability": lambda outputs: outputs.softmax(-1),
     "log-probability": lambda outputs: outputs.log_softmax(-1),
@@ -19,16 +19,21 @@ LINKS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """T numbers an example, each a weighted sum of the model's outputs.
+    """T numbers of each example, each a weighted sum of the model's outputs in some unit.
 
-    One label is a one-hot row, a contrast "A-B" is +1 and −1, several labels are several rows. Outputs may have several
-    axes (start and end of an answer): the link is taken over the last, the sum over all.
+    One label is a one-hot row of weights, a contrast "A-B" is +1 and −1, several labels are several rows. Outputs may
+    have several axes (start and end of an answer): the unit is taken over the last one, the sum over all.
+
+    >>> target = Target(weights=torch.tensor([[[1.0, -1.0]]]))          # of one example: logit 0 minus logit 1
+    >>> target(torch.tensor([[3.0, 1.0], [0.5, 0.0]]), torch.tensor([0, 0]))
+    tensor([[2.0000],
+            [0.5000]])
     """
 
     weights: Tensor  # (B, T, *C)
-    unit: str = "logit"  # a key of LINKS
+    unit: str = "logit"  # a key of UNITS
 
     def __call__(self, outputs: Tensor, owner: Tensor) -> Tensor:
-        """(R, *C) outputs of rows that belong to examples `owner` (R,) -> (R, T)."""
-        outputs = LINKS[self.unit](outputs.to(torch.promote_types(outputs.dtype, torch.float32)))
+        """The targets (R, T), in float32 or wider, of outputs (R, *C) of rows that belong to the examples `owner`."""
+        outputs = UNITS[self.unit](outputs.to(torch.promote_types(outputs.dtype, torch.float32)))
         return (outputs[:, None] * self.weights.to(outputs)[owner]).flatten(2).sum(2)

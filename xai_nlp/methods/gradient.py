@@ -1,4 +1,4 @@
-"""Methods that look at the slope where the input is, and nowhere else: one forward and one backward pass."""
+"""Methods that take the gradient at the input only: one forward and one backward pass."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ from xai_nlp.core.registry import Method, Scores, method
 @method("saliency")
 @dataclass(frozen=True, kw_only=True)
 class SaliencyMethod(Method):
-    """How steeply the target changes with each entry: the gradient, or its size.
+    """The gradient of the target with respect to each entry, or its size.
 
-    Says how sensitive the model is, not how much an entry contributed; scores do not add up to anything.
+    It shows how sensitive the model is, not how much an entry contributes; scores do not add up to anything.
     Cost: one forward and one backward pass.
     Misleads: where the model is sure: a word that decides can have a flat slope there; and where it is read as a
     contribution.
@@ -32,9 +32,9 @@ class SaliencyMethod(Method):
 @method("input_x_gradient")
 @dataclass(frozen=True, kw_only=True)
 class InputXGradientMethod(Method):
-    """The gradient times the value it belongs to: what a first-order model of f at x gives to each entry.
+    """The gradient times the entry: the share of each entry in a first-order model of f at x.
 
-    Adds up to f(x) − f(0) only where f is linear.
+    Scores add up to f(x) − f(0) only where f is linear.
     Cost: one forward and one backward pass.
     Misleads: where the model is sure, as the slope is flat there; and where zero stands for nothing in particular,
     as in embeddings.

@@ -1,7 +1,7 @@
-"""Methods that score many noisy copies of the input, or many points of its path, and say what is common to them.
+"""Methods that score many noisy copies of the input, or random points of its path, and combine the scores.
 
-Draws are the same for every example and every position whatever stands beside or behind it, so that scores depend on
-neither the batch nor its padding; and each sample has a stream of its own, so that they do not depend on memory either.
+Draws are the same for every example and every position, whatever else is in the batch, so that scores depend on neither
+the batch nor its padding. Each sample has a random stream of its own, so that they do not depend on memory either.
 """
 
 from __future__ import annotations
@@ -15,136 +15,131 @@ import torch
 from torch import Tensor
 
 from xai_nlp.core.features import Features
+from xai_nlp.core.moments import Moments, moments_of
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.registry import Method, Scores, find_method, method
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.scope import tensors_at
 
-POINTS, NOISE = 1, 2  # what a stream of random numbers is for; it comes first in its key, since zeros at the end vanish
+POINTS, NOISE = 1, 2  # first number of the key of a random stream: zeros at its end would not count
 
-
-class Moments:
-    """Mean and spread of samples that come in batches; nothing is subtracted that is nearly equal.
-
-    Source: Chan, Golub & LeVeque 1979, eq. 2.1 (updating formulae for sample variances).
-
-    >>> found = Moments()
-    >>> for batch in torch.tensor([[1.0, 2.0], [3.0, 6.0]]): found.add(batch)
-    >>> found.mean.item(), found.variance.item(), found.mean_square.item()
-    (3.0, 3.5, 12.5)
-    """
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.mean = torch.zeros(())
-        self.squares = torch.zeros(())  # Σ (sample − mean)²
-
-    def add(self, samples: Tensor) -> None:
-        """Samples along the first dimension: (N, …), kept in float32 or wider."""
-        samples = samples.to(torch.promote_types(samples.dtype, torch.float32))
-        new, mean = len(samples), samples.mean(0)
-        squares = (samples - mean).square().sum(0)
-        if not self.count:
-            self.count, self.mean, self.squares = new, mean, squares
-            return
-        moved, both = mean - self.mean, self.count + new
-        self.mean = self.mean + moved * (new / both)
-        self.squares = self.squares + squares + moved.square() * (self.count * new / both)
-        self.count = both
-
-    @property
-    def variance(self) -> Tensor:
-        """Of the samples themselves: the mean squared distance from their mean."""
-        return self.squares / self.count
-
-    @property
-    def mean_square(self) -> Tensor:
-        return self.variance + self.mean.square()
-
-
-#: What becomes of the samples' scores; called as Captum calls it.
+#: How the scores of the samples become one; the names are Captum's.
 SMOOTHINGS: dict[str, Callable[[Moments], Tensor]] = {
-    "smoothgrad": lambda found: found.mean,
-    "smoothgrad_sq": lambda found: found.mean_square,
-    "vargrad": lambda found: found.variance,
+    "smoothgrad": lambda moments: moments.mean,
+    "smoothgrad_sq": lambda moments: moments.mean_square,
+    "vargrad": lambda moments: moments.variance,
 }
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class GradientOnTheWay(Method):
-    """The gradient at one point of each example's path, times the displacement: one sample of expected gradients."""
+class GradientAtPathPoint(Method):
+    """The gradient at one point of each example's path, times the displacement: one sample of expected gradients.
 
-    where: Tensor  # (B,), 0 at the baseline, 1 at the input
+    t: (B,) the point, 0 at the baseline and 1 at the input.
+    multiply: False leaves out the displacement.
+    """
+
+    t: Tensor
     multiply: bool = True
 
     def scores(self, problem: Problem) -> Scores:
-        there = replace(problem, x=problem.at(problem.everyone, self.where)).slope_at_x()
+        slope = replace(problem, x=problem.at(problem.everyone, self.t)).slope_at_x()
         if not self.multiply:
-            return Scores(there.gradients)
-        ends = zip(passing(problem, problem.x), passing(problem, problem.baseline), there.gradients, strict=True)
-        return Scores(tuple((y - y0)[:, None] * gradient for y, y0, gradient in ends))
+            return Scores(slope.gradients)
+        ends = (site_values(problem, z) for z in (problem.x, problem.baseline))
+        triples = zip(*ends, slope.gradients, strict=True)
+        return Scores(tuple((y - y0)[:, None] * gradient for y, y0, gradient in triples))
 
 
-def passing(problem: Problem, z: Tensors) -> Tensors:
-    """What passes at the sites, or where there are none enters, when the inputs are z: (B, *S) each."""
+def site_values(problem: Problem, z: Tensors) -> Tensors:
+    """The tensors at the problem's sites for the inputs z (B, *S), or z itself if it has no sites: (B, *S) each."""
     if not problem.sites:
         return z
 
     def work(part: slice) -> Tensors:
-        mine = problem.everyone[part]
+        owner = problem.everyone[part]
         with torch.no_grad():
-            found = tensors_at(problem.sites, lambda: problem.value(tuple(t[part] for t in z), mine))
-        flat = [t for tensors in found for t in tensors]
-        return tuple(t.expand(len(mine), *t.shape[1:]) if len(t) == 1 else t for t in flat)
+            sites = tensors_at(problem.sites, lambda: problem.value(tuple(t[part] for t in z), owner))
+        tensors = [t for of_site in sites for t in of_site]
+        return tuple(t.expand(len(owner), *t.shape[1:]) if len(t) == 1 else t for t in tensors)
 
-    parts = [tensors for _, tensors in problem.chunks(problem.examples, work)]
-    return tuple(map(torch.cat, zip(*parts, strict=True)))
+    chunks = [tensors for _, tensors in problem.chunks(problem.examples, work)]
+    return tuple(map(torch.cat, zip(*chunks, strict=True)))
 
 
 @dataclass(frozen=True, eq=False)
-class _Copies:
-    """The features of some examples, copy after copy of all of them."""
+class _RepeatedFeatures:
+    """The features of B examples, for copies of them: all examples for the first sample, then for the next one."""
 
-    of: Features
+    features: Features
     examples: int
 
     @property
     def count(self) -> int:
-        return self.of.count
+        return self.features.count
 
     def present(self, examples: int) -> Tensor:
-        return self.of.present(self.examples).repeat(examples // self.examples, 1)
+        return self.features.present(self.examples).repeat(examples // self.examples, 1)
 
-    def ablation_mask(self, owner: Tensor, gone: Tensor) -> Tensors:
-        return self.of.ablation_mask(owner % self.examples, gone)
+    def ablation_mask(self, owner: Tensor, removed: Tensor) -> Tensors:
+        return self.features.ablation_mask(owner % self.examples, removed)
 
     def touched(self, owner: Tensor, entries: Tensors) -> Tensor:
-        return self.of.touched(owner % self.examples, entries)
+        return self.features.touched(owner % self.examples, entries)
 
     def to_entries(self, scores: Tensor) -> Tensors:
-        each = (self.of.to_entries(copy) for copy in scores.split(self.examples))
-        return tuple(map(torch.cat, zip(*each, strict=True)))
+        samples = (self.features.to_entries(sample) for sample in scores.split(self.examples))
+        return tuple(map(torch.cat, zip(*samples, strict=True)))
+
+
+def repeat_examples(problem: Problem, samples: int) -> Problem:
+    """The problem with copies of its B examples: all examples for the first sample, then for the next one."""
+    features = None if problem.features is None else _RepeatedFeatures(problem.features, problem.examples)
+    copies = problem.part(problem.everyone.repeat(samples))
+    return replace(copies, features=features, rows=replace(problem.rows, progress=None))
+
+
+def sample_moments(
+    problem: Problem, samples: int, copies: Callable[[range], Problem], scorer: Callable[[range], Method]
+) -> tuple[Moments, ...]:
+    """The moments of the scores of random copies of the examples, for each tensor that is scored.
+
+    As many samples as `problem.rows` allows are scored together.
+
+    copies: numbers of samples -> their copies, in the order of `repeat_examples`. It returns the same copies when it is
+        called again with the same numbers.
+    scorer: numbers of samples -> the method that scores their copies.
+    """
+    B, rows = problem.examples, problem.rows
+
+    def work(part: slice) -> Tensors:
+        numbers = range(part.start, part.stop)
+        return tuple(t.unflatten(0, (-1, B)) for t in scorer(numbers).scores(copies(numbers)).tensors)
+
+    entries = B * sum(x[:1].numel() for x in problem.x)
+    batching = replace(rows, limit=rows.limit and max(1, rows.limit // B))
+    return moments_of(scores for _, scores in batching.chunks(samples, entries, problem.x[0].device, work))
 
 
 def _noise(x: Tensor, x0: Tensor, samples: range, seed: tuple[int, ...]) -> Tensor:
-    """Normal noise for each sample and example, in units of how far x lies from x₀: (samples · B, *S).
+    """Normal noise for each sample and example, in units of the distance of x from x₀: (samples · B, *S).
 
-    The root mean square is taken over the entries that differ: padding does not, and would change it.
+    The distance is the root mean square over the entries that differ: padding does not differ, and would change it.
     """
-    drawn = np.stack([np.random.default_rng((NOISE, *seed, k)).standard_normal(x.shape[1:]) for k in samples])
-    way = (x - x0).flatten(1)
-    unit = (way.square().sum(1) / way.ne(0).sum(1).clamp_min(1)).sqrt()
-    scaled = torch.from_numpy(drawn).to(x)[:, None] * unit.view(1, -1, *[1] * (x.ndim - 1))
-    return scaled.flatten(0, 1)
+    normal = np.stack([np.random.default_rng((NOISE, *seed, k)).standard_normal(x.shape[1:]) for k in samples])
+    difference = (x - x0).flatten(1)
+    unit = (difference.square().sum(1) / difference.ne(0).sum(1).clamp_min(1)).sqrt()
+    return (torch.from_numpy(normal).to(x)[:, None] * unit.view(1, -1, *[1] * (x.ndim - 1))).flatten(0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampled(Method):
-    """What the methods of this family share.
+class SampledMethod(Method):
+    """Options of the methods that score noisy copies.
 
-    samples: how many copies of the input are scored.
-    noise: standard deviation of what is added to every entry, as a share of how far the input lies from the baseline
+    samples: the number of copies of the input.
+    noise: standard deviation of the noise of every entry, as a share of the distance of the input from the baseline
         (root mean square over the entries that differ).
+    seed: the same seed gives the same scores.
     """
 
     samples: int = 25
@@ -157,41 +152,29 @@ class Sampled(Method):
         if self.noise < 0:
             raise InvalidInput(f"noise is a standard deviation, 0 or more; got {self.noise}.")
 
-    def sampled(self, problem: Problem, scorer: Callable[[range], Method]) -> tuple[Moments, ...]:
-        """Mean and spread of the scores of noisy copies, for each tensor; `scorer` is asked for samples by number."""
-        B, rows = problem.examples, problem.rows
-        found: dict[int, Moments] = {}
-
-        def work(part: slice) -> Tensors:
-            numbers = range(part.start, part.stop)
-            return scorer(numbers).scores(self.copies(problem, numbers)).tensors
-
-        together = replace(rows, limit=rows.limit and max(1, rows.limit // B))
-        entries = B * sum(x[:1].numel() for x in problem.x)
-        for _, tensors in together.chunks(self.samples, entries, problem.x[0].device, work):
-            for s, scores in enumerate(tensors):
-                found.setdefault(s, Moments()).add(scores.unflatten(0, (-1, B)))
-        return tuple(found.values())
-
     def copies(self, problem: Problem, numbers: range) -> Problem:
-        """The problem with a noisy copy of all its examples for each sample, one after the other, as examples."""
-        who = problem.everyone.repeat(len(numbers))
-        many = problem.part(who)
-        if self.noise:
-            x = tuple(
-                t + self.noise * _noise(x, x0, numbers, (self.seed, i))
-                for i, (t, x, x0) in enumerate(zip(many.x, problem.x, problem.baseline, strict=True))
-            )
-            many = replace(many, x=x)
-        features = None if problem.features is None else _Copies(problem.features, problem.examples)
-        return replace(many, features=features, rows=replace(problem.rows, progress=None))
+        """The problem with a noisy copy of all its examples for each of these samples, one after the other."""
+        copies = repeat_examples(problem, len(numbers))
+        if not self.noise:
+            return copies
+        ends = problem.x, problem.baseline
+        noise = (_noise(x, x0, numbers, (self.seed, i)) for i, (x, x0) in enumerate(zip(*ends, strict=True)))
+        return replace(copies, x=tuple(x + self.noise * n for x, n in zip(copies.x, noise, strict=True)))
+
+    def moments(self, problem: Problem, scorer: Callable[[range], Method]) -> tuple[Moments, ...]:
+        """The moments of the scores of noisy copies; `scorer` is called with numbers of samples."""
+        return sample_moments(problem, self.samples, lambda numbers: self.copies(problem, numbers), scorer)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Smoothed(Sampled):
-    """`of` is the method that scores each copy, `of_options` are its own."""
+class SmoothedMethod(SampledMethod):
+    """Options of the methods that score noisy copies by another method.
 
-    smoothing: ClassVar[str]
+    of: the name of that method.
+    of_options: its options.
+    """
+
+    smoothing: ClassVar[str]  # a key of SMOOTHINGS
 
     of: str = "saliency"
     of_options: Mapping[str, Any] = field(default_factory=dict)
@@ -209,23 +192,23 @@ class _Smoothed(Sampled):
 
     def scores(self, problem: Problem) -> Scores:
         scorer = self.scorer
-        return Scores(tuple(map(SMOOTHINGS[self.smoothing], self.sampled(problem, lambda numbers: scorer))))
+        return Scores(tuple(map(SMOOTHINGS[self.smoothing], self.moments(problem, lambda numbers: scorer))))
 
 
 @method("smoothgrad")
 @dataclass(frozen=True, kw_only=True)
-class SmoothGrad(_Smoothed):
-    """The mean of a method's scores over noisy copies of the input: what does not hang on the exact input.
+class SmoothGrad(SmoothedMethod):
+    """The mean of a method's scores over noisy copies of the input, which depends less on the exact input.
 
     Cost: `samples` times the cost of `of`.
-    Misleads: where smooth is taken for sure: noisy word vectors are no words, and the mean hides that copies
-    disagree.
+    Misleads: where smooth scores are taken for certain ones: noisy word vectors are no words, and the mean hides
+    that copies disagree.
     Source: Smilkov et al. 2017, sec. 3 (arXiv:1706.03825). There noise is a share of the range of the values; here of
     the distance from the baseline, which padding does not change.
     """
 
     smoothing: ClassVar[str] = "smoothgrad"
-    reduction: ClassVar[str] = "l2"  # these three as the method has them that scores the copies
+    reduction: ClassVar[str] = "l2"  # these three are those of the method that scores the copies
     unit: ClassVar[str] = ""
     supports_layers: ClassVar[bool] = True
 
@@ -237,7 +220,7 @@ class SmoothGrad(_Smoothed):
 
 @method("smoothgrad_squared")
 @dataclass(frozen=True, kw_only=True)
-class SmoothGradSquared(_Smoothed):
+class SmoothGradSquared(SmoothedMethod):
     """The mean of the squares of a method's scores over noisy copies of the input: large wherever any copy's is.
 
     Cost: `samples` times the cost of `of`.
@@ -251,12 +234,12 @@ class SmoothGradSquared(_Smoothed):
 
 @method("vargrad")
 @dataclass(frozen=True, kw_only=True)
-class VarGrad(_Smoothed):
-    """The variance of a method's scores over noisy copies of the input: where they hang on the exact input.
+class VarGrad(SmoothedMethod):
+    """The variance of a method's scores over noisy copies of the input: large where they depend on the exact input.
 
     Cost: `samples` times the cost of `of`.
-    Misleads: where it is read as importance: it says where scores are unsteady, and a steady decisive word scores
-    zero.
+    Misleads: where it is read as importance: it shows where scores vary, and a decisive word whose score does not
+    vary scores zero.
     Source: Adebayo et al. 2018 (arXiv:1810.03307), with the mean over the samples, not over one fewer.
     """
 
@@ -266,12 +249,12 @@ class VarGrad(_Smoothed):
 
 @method("gradient_shap")
 @dataclass(frozen=True, kw_only=True)
-class GradientShapMethod(Sampled):
+class GradientShapMethod(SampledMethod):
     """Expected gradients: the gradient at random points between baseline and input, times the displacement.
 
     Without noise a Monte Carlo estimate of integrated gradients at the inputs; Σ scores = f(x) − f(x₀) only in the
     mean. One point lies in each of n equal parts of the way, which is less random than n points anywhere.
-    At a layer the displacement is the layer's own, and Σ scores tells nothing where what lies below is not linear.
+    At a layer the displacement is the layer's own, and Σ scores means nothing if the layers below are not linear.
     Cost: `samples` forward and backward passes.
     Misleads: where samples are few: sums then miss f(x) − f(x₀) by as much as the noise; and as integrated
     gradients do.
@@ -283,10 +266,10 @@ class GradientShapMethod(Sampled):
 
     def scores(self, problem: Problem) -> Scores:
         random = np.random.default_rng((POINTS, self.seed)).random(self.samples)
-        where = torch.from_numpy((np.arange(self.samples) + random) / self.samples)
+        points = torch.from_numpy((np.arange(self.samples) + random) / self.samples)
 
         def scorer(numbers: range) -> Method:
-            points = where[numbers.start : numbers.stop].repeat_interleave(problem.examples)
-            return GradientOnTheWay(where=points.to(problem.x[0].device), multiply=self.multiply)
+            t = points[numbers.start : numbers.stop].repeat_interleave(problem.examples)
+            return GradientAtPathPoint(t=t.to(problem.x[0].device), multiply=self.multiply)
 
-        return Scores(tuple(found.mean for found in self.sampled(problem, scorer)))
+        return Scores(tuple(moments.mean for moments in self.moments(problem, scorer)))

@@ -9,8 +9,10 @@ from typing import ClassVar, Literal
 import torch
 
 from xai_nlp.core.adaptive_quadrature import PathIntegral, Tolerance, adaptive_quadrature, nested_quadrature
-from xai_nlp.core.path import left_conductance, mean_gradient, quadrature
+from xai_nlp.core.conductance import left_conductance
+from xai_nlp.core.path import mean_gradient
 from xai_nlp.core.problem import Problem
+from xai_nlp.core.quadrature import quadrature
 from xai_nlp.core.registry import Method, Scores, Sweep, method
 from xai_nlp.core.subject import Subject
 from xai_nlp.errors import InvalidInput
@@ -19,10 +21,10 @@ from xai_nlp.hooks.scope import HookPoint
 
 @dataclass(frozen=True, kw_only=True)
 class PathMethod(Method):
-    """What the methods of this family share: how finely the path is walked.
+    """Options of the methods that follow a path.
 
-    steps: points on the path, or "auto" to refine until the residual is within `tolerance` (at most `max_steps`).
-    rule: a key of `core.path.RULES`, for a fixed number of steps; "auto" has its own nested rule.
+    steps: points on the path, or "auto" to refine until the residual is within `tolerance`, with at most `max_steps`.
+    rule: a key of `core.quadrature.RULES`, for a fixed number of steps; "auto" has its own nested rules.
     """
 
     steps: int | Literal["auto"] = "auto"
@@ -31,7 +33,7 @@ class PathMethod(Method):
     max_steps: int = 513
 
     @property
-    def goal(self) -> Tolerance:
+    def stop(self) -> Tolerance:
         return Tolerance(tolerance=self.tolerance, max_steps=self.max_steps)
 
     def sweep(self, subject: Subject, layers: Sequence[HookPoint], attention: Sequence[HookPoint]) -> Sweep:
@@ -51,10 +53,10 @@ class PathMethod(Method):
         return self
 
     def mean_gradient(self, problem: Problem) -> Scores:
-        """The mean gradient over the path at each site, with f at its ends where they were evaluated."""
+        """The mean gradient over the path at each site; with steps="auto" also f at the ends of the path."""
         if self.steps == "auto":
-            walk = adaptive_quadrature(problem, self.goal)
-            return Scores(walk.parts, walk.value, walk.baseline_value, walk.steps)
+            integral = adaptive_quadrature(problem, self.stop)
+            return Scores(integral.sites, integral.value, integral.baseline_value, integral.steps)
         means = mean_gradient(problem, quadrature(self.rule, self.steps))
         return Scores(means, steps=torch.full((problem.examples,), self.steps))
 
@@ -62,12 +64,12 @@ class PathMethod(Method):
 @method("integrated_gradients")
 @dataclass(frozen=True, kw_only=True)
 class IntegratedGradientsMethod(PathMethod):
-    """Shares f(x) − f(x₀) out: the gradient averaged along the line from the baseline, times the displacement.
+    """Shares of f(x) − f(x₀): the gradient averaged along the line from the baseline, times the displacement.
 
     Units: those of f; Σ scores = f(x) − f(x₀) up to the residual, which is reported.
     Cost: a forward and a backward pass at each step: 9 to 513, by default as many as the tolerance asks for.
-    Misleads: where the baseline is not neutral: scores say what differs from it; and where the path leads through
-    points that no input is like.
+    Misleads: where the baseline is not neutral: scores explain the difference from it; and where the path leads
+    through points that no input is like.
     Source: Sundararajan, Taly & Yan 2017, eq. 1 (arXiv:1703.01365), with Gauss–Legendre or Clenshaw–Curtis nodes in
     place of the Riemann sum of eq. 3. At a layer it is Captum's LayerIntegratedGradients.
     """
@@ -87,21 +89,21 @@ class IntegratedGradientsMethod(PathMethod):
         return Conductance(steps=self.steps, tolerance=self.tolerance, max_steps=self.max_steps)
 
     def scores(self, problem: Problem) -> Scores:
-        found = self.mean_gradient(problem)
+        means = self.mean_gradient(problem)
         if not self.multiply:
-            return found
-        pairs = zip(problem.x, problem.baseline, found.tensors, strict=True)
-        return replace(found, tensors=tuple((x - x0)[:, None] * mean for x, x0, mean in pairs))
+            return means
+        triples = zip(problem.x, problem.baseline, means.tensors, strict=True)
+        return replace(means, tensors=tuple((x - x0)[:, None] * mean for x, x0, mean in triples))
 
 
 @method("internal_influence")
 @dataclass(frozen=True, kw_only=True)
 class InternalInfluenceMethod(PathMethod):
-    """How steeply the target changes with each entry of a site, averaged while the inputs go from baseline to input.
+    """The gradient with respect to each entry of a site, averaged while the inputs go from the baseline to the input.
 
     Scores are gradients: they do not add up to f(x) − f(x₀).
     Cost: a forward and a backward pass at each step: 9 to 513, by default as many as the tolerance asks for.
-    Misleads: where it is read as a contribution: entries that carry nothing may have steep slopes.
+    Misleads: where it is read as a contribution: entries that contribute nothing may have steep slopes.
     Source: Leino et al. 2018, def. 2 with the line as distribution of interest (arXiv:1802.03788).
     """
 
@@ -123,13 +125,13 @@ class InternalInfluenceMethod(PathMethod):
 class Conductance(PathMethod):
     """How much of f(x) − f(x₀) flows through each entry of a site: ∫ ∂f/∂y · dy/dt dt while the inputs move.
 
-    Σ scores over a layer that everything passes through = f(x) − f(x₀); over a part of it, what that part carries.
-    At the inputs it is integrated gradients. Kept in memory: gradient and value of the sites at every step, for one
-    example at a time; dy/dt comes from differentiating the interpolant through those values. With `rule` other than
-    "clenshaw_curtis" and a number of steps it is Captum's first-order sum, which keeps nothing.
+    Σ scores over a layer that everything passes through = f(x) − f(x₀); over a part of it, the share of that part.
+    At the inputs it is integrated gradients. Gradients and values of the sites at every step stay in memory, for one
+    example at a time; dy/dt is the derivative of the polynomial through those values. With a number of steps and a
+    `rule` other than "clenshaw_curtis" it is Captum's first-order sum, which needs no such memory.
     Cost: a forward and a backward pass at each step: 9 to 513, by default as many as the tolerance asks for.
-    Misleads: where what flows in by one entry is taken back by another: both score, and only their sum is real; and
-    as integrated gradients do.
+    Misleads: where two entries cancel each other: both score, and only their sum is real; and as integrated gradients
+    do.
     Source: Dhamdhere, Sundararajan & Yan 2018, eq. 2 (arXiv:1805.12233); differentiation matrix: Trefethen 2000, ch. 6.
     """
 
@@ -139,16 +141,18 @@ class Conductance(PathMethod):
 
     def scores(self, problem: Problem) -> Scores:
         if self.steps != "auto" and self.rule != "clenshaw_curtis":
-            found = left_conductance(problem, quadrature(self.rule, self.steps + 1))
-            return Scores(found, steps=torch.full((problem.examples,), self.steps + 1))
-        each = [self._of_one(problem.part(example)) for example in problem.everyone.split(1)]
+            tensors = left_conductance(problem, quadrature(self.rule, self.steps + 1))
+            return Scores(tensors, steps=torch.full((problem.examples,), self.steps + 1))
+        integrals = [self._integral(problem.part(example)) for example in problem.everyone.split(1)]
         return Scores(
-            tuple(map(torch.cat, zip(*(walk.parts for walk in each), strict=True))),
-            *(torch.cat([getattr(walk, name) for walk in each]) for name in ("value", "baseline_value", "steps")),
+            tuple(map(torch.cat, zip(*(integral.sites for integral in integrals), strict=True))),
+            value=torch.cat([integral.value for integral in integrals]),
+            baseline_value=torch.cat([integral.baseline_value for integral in integrals]),
+            steps=torch.cat([integral.steps for integral in integrals]),
         )
 
-    def _of_one(self, problem: Problem) -> PathIntegral:
+    def _integral(self, problem: Problem) -> PathIntegral:
         if self.steps == "auto":
-            return adaptive_quadrature(problem, self.goal, through=True)
-        quadrature(self.rule, self.steps)  # refuses what makes no sense
-        return nested_quadrature(problem, (max(self.steps, 2),), self.goal, None, through=True)
+            return adaptive_quadrature(problem, self.stop, through=True)
+        quadrature(self.rule, self.steps)  # raises where steps make no sense
+        return nested_quadrature(problem, (max(self.steps, 2),), self.stop, through=True)

@@ -1,9 +1,9 @@
-"""Methods that take parts of the input away and see what the target does."""
+"""Methods that remove parts of the input and compare the values of the target."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xai_nlp.core.coalitions import features_of, without_each
+from xai_nlp.core.coalitions import features_of, leave_one_out
 from xai_nlp.core.problem import Problem
 from xai_nlp.core.registry import Method, Scores, method
 
@@ -11,7 +11,7 @@ from xai_nlp.core.registry import Method, Scores, method
 @method("occlusion")
 @dataclass(frozen=True, kw_only=True)
 class OcclusionMethod(Method):
-    """What the target loses when one feature is replaced by the baseline: f(x) − f(x without it).
+    """The loss of the target when one feature is replaced by the baseline: f(x) − f(x without it).
 
     For a text, a feature is a token: leave-one-out. Scores do not add up to f(x) − f(x₀): two words that can stand
     in for each other both score near zero.
@@ -24,5 +24,5 @@ class OcclusionMethod(Method):
     supports_layers: ClassVar[bool] = False
 
     def scores(self, problem: Problem) -> Scores:
-        whole, without = without_each(problem)
-        return Scores(features_of(problem).to_entries(whole[:, :, None] - without), whole)
+        value, without = leave_one_out(problem)
+        return Scores(features_of(problem).to_entries(value[:, :, None] - without), value)

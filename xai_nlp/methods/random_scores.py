@@ -1,4 +1,4 @@
-"""The floor: what any method worth its passes must beat."""
+"""Random scores: a method is of use only if it does better."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,7 +13,7 @@ from xai_nlp.core.registry import Method, Scores, method
 @method("random")
 @dataclass(frozen=True, kw_only=True)
 class Random(Method):
-    """A standard normal number for each feature: knows nothing of the model. For comparisons only.
+    """A standard normal number for each feature, independent of the model. For comparisons only.
 
     Cost: one forward pass.
     Misleads: always.
@@ -29,5 +29,5 @@ class Random(Method):
         features, value = features_of(problem), problem.values(problem.x, problem.everyone)
         generator = torch.Generator().manual_seed(self.seed)
         draws = torch.randn(1, 1, features.count, generator=generator, dtype=torch.float32).to(value.device)
-        here = features.present(problem.examples)[:, None]
-        return Scores(features.to_entries((draws * here).expand(*value.shape, -1)), value)
+        present = features.present(problem.examples)[:, None]
+        return Scores(features.to_entries((draws * present).expand(*value.shape, -1)), value)

@@ -1,43 +1,80 @@
-"""Methods that fit a linear model to what the model says around the input; its coefficients are the scores."""
+"""Methods that fit a linear model to f around the input; its coefficients are the scores."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import comb
+from math import comb, inf
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from xai_nlp.core.registry import method
+from xai_nlp.core.coalitions import from_coalitions
+from xai_nlp.core.problem import Problem
+from xai_nlp.core.registry import Scores, method
 from xai_nlp.errors import InvalidInput
-from xai_nlp.methods.shapley import CoalitionMethod, subsets
+from xai_nlp.methods.shapley import CoalitionMethod, all_subsets
 
 
 def coefficients(model: Any, inputs: Tensor, values: Tensor, weights: Tensor) -> Tensor:
-    """Of a linear model of scikit-learn's, fitted to inputs (N, m) and values (g, N, T), weights (N,): (g, T, m)."""
+    """The coefficients (g, T, m) of a linear model of scikit-learn's, fitted in the precision of the values.
+
+    inputs: (N, m) of N samples; values: (g, N, T), with a fit for each of the g · T columns; weights: (N,).
+    """
     g, N, T = values.shape
     columns = values.transpose(0, 1).reshape(N, g * T)
-    points, numbers, shares = (t.cpu().numpy() for t in (inputs, columns, weights))
-    model.fit(points, numbers, sample_weight=shares)
+    model.fit(*(t.cpu().numpy() for t in (inputs.to(values.dtype), columns)), sample_weight=weights.cpu().numpy())
     return torch.from_numpy(model.coef_).reshape(g, T, -1)
 
 
+def fit_surrogate(
+    problem: Problem,
+    draw: Callable[[int], Tensor],
+    weights: Callable[[Tensor], Tensor],
+    fit: Callable[[Tensor, Tensor, Tensor], Tensor],
+    *,
+    with_ends: bool = False,
+) -> Scores:
+    """Scores of features: the coefficients of a linear model that is fitted to the values of coalitions.
+
+    `lime` and `kernel_shap` are made of it, with draws by a seed; a caller may pass other draws, weights and models.
+
+    draw: m features -> coalitions (N, m) bool, the features that are present in each sample.
+    weights: coalitions (N, m) -> the weight of each sample in the fit (N,).
+    fit: coalitions (N, m), their values (g, N, T) for g examples, weights (N,) -> coefficients (g, T, m).
+    with_ends: the coalitions of all features and of none come before the samples.
+
+    >>> from functools import partial
+    >>> from sklearn.linear_model import LinearRegression
+    >>> x = torch.tensor([[3.0, 4.0]])
+    >>> linear = Problem(value=lambda z, owner: z[0] @ torch.tensor([[1.0], [-2.0]]), x=(x,), baseline=(0 * x,))
+    >>> equal, fit = (lambda coalitions: torch.ones(len(coalitions))), partial(coefficients, LinearRegression())
+    >>> fit_surrogate(linear, all_subsets, equal, fit).tensors[0].round()
+    tensor([[[ 3., -8.]]])
+    """
+
+    def solve(coalitions: Tensor, values: Tensor) -> Tensor:
+        return fit(coalitions, values, weights(coalitions))
+
+    return from_coalitions(problem, draw, solve, with_ends=with_ends)
+
+
 def subsets_of_size(sizes: Tensor, m: int, generator: torch.Generator) -> Tensor:
-    """For each size a subset of m features, all equally likely: (n, m) bool."""
-    turns = torch.rand(len(sizes), m, generator=generator, dtype=torch.float64).argsort(1).argsort(1)
-    return turns < sizes[:, None]
+    """For each of the sizes (n,) a subset of m features, all subsets of a size equally likely: (n, m) bool."""
+    ranks = torch.rand(len(sizes), m, generator=generator, dtype=torch.float64).argsort(1).argsort(1)
+    return ranks < sizes[:, None]
 
 
 @method("lime")
 @dataclass(frozen=True, kw_only=True)
 class LimeMethod(CoalitionMethod):
-    """The coefficients of a linear model that says what the target does when features are taken away at random.
+    """The coefficients of a linear model, fitted to the target where features are removed at random.
 
-    samples: how many subsets of the features are tried, of every size equally many.
-    width: how fast a subset's weight falls with its cosine distance from the whole.
-    alpha: how much large coefficients are held down (ridge regression).
+    samples: the number of subsets of the features that are evaluated, equally many of every size.
+    width: how fast a subset's weight falls with its cosine distance from all features.
+    alpha: how much large coefficients are penalised (ridge regression).
 
-    Scores depend on all three, and do not add up to anything; how well a linear model fits is not said. `kernel_shap`
-    is the same with weights that follow from axioms.
+    Scores depend on all three, and do not add up to anything; how well the linear model fits is not reported.
+    `kernel_shap` is the same with weights that follow from axioms.
     Cost: `samples` forward passes.
     Misleads: where the target is not linear around the input: the scores still look like an answer, and another
     `width` gives others.
@@ -54,27 +91,31 @@ class LimeMethod(CoalitionMethod):
         if self.width <= 0 or self.alpha < 0:
             raise InvalidInput(f"width must be above 0, alpha not below; got {self.width} and {self.alpha}.")
 
-    def _coalitions(self, m: int) -> Tensor:
+    def scores(self, problem: Problem) -> Scores:
+        return fit_surrogate(problem, self.draw, self.weights, self.fit, with_ends=True)
+
+    def draw(self, m: int) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed)
-        sizes = torch.randint(m, (self.samples,), generator=generator)  # at least one feature is taken away
+        sizes = torch.randint(m, (self.samples,), generator=generator)  # at least one feature is removed
         return subsets_of_size(sizes, m, generator)
 
-    def _shared(self, kept: Tensor, values: Tensor) -> Tensor:
+    def weights(self, coalitions: Tensor) -> Tensor:
+        distance = 1 - coalitions.double().mean(1).sqrt()  # cosine distance from (1, …, 1)
+        return torch.exp(-((distance / self.width) ** 2))
+
+    def fit(self, coalitions: Tensor, values: Tensor, weights: Tensor) -> Tensor:
         from sklearn.linear_model import Ridge
 
-        kept = kept.double()
-        distance = 1 - kept.mean(1).sqrt()  # cosine distance from (1, …, 1)
-        weights = torch.exp(-((distance / self.width) ** 2))
-        return coefficients(Ridge(alpha=self.alpha), kept, values.double(), weights)
+        return coefficients(Ridge(alpha=self.alpha), coalitions, values.double(), weights)
 
 
 @method("kernel_shap")
 @dataclass(frozen=True, kw_only=True)
 class KernelShapMethod(CoalitionMethod):
-    """Shapley values as the coefficients of a linear model, fitted to what subsets of the features are worth.
+    """Shapley values as the coefficients of a linear model, fitted to the values of subsets of the features.
 
-    samples: how many subsets are tried. Where there are no more than that (m features have 2^m − 2), all of them are,
-        and the scores are `shapley`'s; else they are drawn, each with its complement. Take several for each feature.
+    samples: the number of subsets that are evaluated. Where there are no more (m features have 2^m − 2), all of them
+        are, and the scores are `shapley`'s; else they are drawn, each with its complement. Take several per feature.
 
     Scores add up to f(x) − f(x without any feature).
     Cost: `samples` forward passes.
@@ -87,31 +128,35 @@ class KernelShapMethod(CoalitionMethod):
 
     samples: int = 512
 
-    def _coalitions(self, m: int) -> Tensor:
+    def scores(self, problem: Problem) -> Scores:
+        return fit_surrogate(problem, self.draw, self.weights, self.fit, with_ends=True)
+
+    def draw(self, m: int) -> Tensor:
         if 2**m - 2 <= self.samples:
-            return subsets(m)[1:-1]
+            return all_subsets(m)[1:-1]
         generator = torch.Generator().manual_seed(self.seed)
         sizes = torch.arange(1, m)
         chances = 1 / (sizes * (m - sizes)).double()
-        drawn = torch.multinomial(chances, (self.samples + 1) // 2, replacement=True, generator=generator)
-        kept = subsets_of_size(sizes[drawn], m, generator)
-        return torch.stack([kept, ~kept], 1).flatten(0, 1)[: self.samples]
+        drawn_sizes = sizes[torch.multinomial(chances, (self.samples + 1) // 2, replacement=True, generator=generator)]
+        coalitions = subsets_of_size(drawn_sizes, m, generator)
+        return torch.stack([coalitions, ~coalitions], 1).flatten(0, 1)[: self.samples]
 
-    def _shared(self, kept: Tensor, values: Tensor) -> Tensor:
-        """Σ scores is known, so the last feature's follows from the others', which are fitted freely."""
+    def weights(self, coalitions: Tensor) -> Tensor:
+        N, m = coalitions.shape
+        if 2**m > N:  # drawn subsets occur as often as their weight says
+            return torch.ones(N, dtype=torch.float64)
+        of_size = [inf, *(1 / (comb(m, k) * k * (m - k)) for k in range(1, m)), inf]
+        return torch.tensor(of_size, dtype=torch.float64)[coalitions.sum(1).cpu()]
+
+    def fit(self, coalitions: Tensor, values: Tensor, weights: Tensor) -> Tensor:
+        """Σ scores is known, so the last feature's score follows from the others', which are fitted freely."""
         from sklearn.linear_model import LinearRegression
 
-        m = kept.shape[1]
-        nothing, difference = values[:, 1:2], values[:, :1] - values[:, 1:2]  # (g, 1, T)
-        if m == 1:
+        none, difference = values[:, 1:2], values[:, :1] - values[:, 1:2]  # (g, 1, T)
+        if coalitions.shape[1] == 1:
             return difference.transpose(1, 2)
-        inside, last = kept[2:].double(), kept[2:, -1:].double()
-        free = (inside - last)[:, :-1]
-        sizes = kept[2:].sum(1).tolist()
-        everything = len(sizes) == 2**m - 2  # drawn ones come as often as their weight says
-        weights = torch.tensor(
-            [1 / (comb(m, k) * k * (m - k)) if everything else 1.0 for k in sizes], dtype=torch.float64
-        )
-        rest = values[:, 2:].double() - nothing - last * difference
-        own = coefficients(LinearRegression(fit_intercept=False), free, rest, weights).to(difference)
-        return torch.cat([own, difference.transpose(1, 2) - own.sum(2, keepdim=True)], 2)
+        present, last = coalitions[2:].double(), coalitions[2:, -1:].double()
+        rest = values[:, 2:].double() - none - last * difference
+        model = LinearRegression(fit_intercept=False)
+        scores = coefficients(model, (present - last)[:, :-1], rest, weights[2:]).to(difference)
+        return torch.cat([scores, difference.transpose(1, 2) - scores.sum(2, keepdim=True)], 2)

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xai_nlp.core.reductions import Span
 from xai_nlp.core.result import SPECIAL
+from xai_nlp.core.spans import Span
 from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.models.generation import AnswerText, Generator, apply_chat_template
 from xai_nlp.models.images import Patches, Regions, patches

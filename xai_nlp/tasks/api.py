@@ -81,7 +81,7 @@ def explain(text: Text, *, method: str = ..., **options: Unpack[Keywords]) -> Ex
 def explain(text: list[Text] | list[str], **options: Unpack[Keywords]) -> Explanations: ...
 @overload
 def explain(text: None = None, **options: Unpack[Keywords]) -> Any: ...
-def explain(  # type: ignore[misc]
+def explain(
     text: Text | Sequence[Text] | None = None,
     *,
     pair: str | Sequence[str] | None = None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from xai_nlp.core.baselines import BASELINES, Words, text_baseline
+from xai_nlp.core.baselines import BASELINES, WordEmbeddings, text_baseline
 from xai_nlp.core.batching import Batching
 from xai_nlp.core.features import NO_FEATURE
 from xai_nlp.core.subject import MovableInput, Subject
@@ -132,7 +132,7 @@ class TextSubject:
     def _baseline_vectors(self) -> Tensor:
         """The baseline's word vectors (B, L, D), or broadcastable. Raises UnknownName for a name that is misspelt."""
         explainer, batch, name = self.explainer, self.batch, self.baseline
-        words = Words(
+        words = WordEmbeddings(
             ids=batch.inputs["input_ids"],
             table=weight_of(
                 explainer.model.get_input_embeddings(), partial(explainer.run, batch, {}, batch.everyone[:1])

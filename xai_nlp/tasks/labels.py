@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from xai_nlp.core.result import TargetKind, TargetSpec
-from xai_nlp.core.targets import LINKS
+from xai_nlp.core.targets import UNITS
 from xai_nlp.errors import InvalidInput, UnknownName
 
 #: config.problem_type -> (what the outputs are shown as, the unit "probability" means)
@@ -37,7 +37,7 @@ class Labels:
 
     def outputs(self, logits: Tensor) -> list[dict[str, float]]:
         """Every label's probability, or raw output for a regression, for logits (N, C)."""
-        rows = LINKS[KINDS[self.kind][0]](logits.double()).tolist()
+        rows = UNITS[KINDS[self.kind][0]](logits.double()).tolist()
         return [dict(zip(self.names, row, strict=True)) for row in rows]
 
     def index(self, label: str | int) -> int:
@@ -96,7 +96,7 @@ class Labels:
         return None
 
     def link(self, unit: str) -> str:
-        """The key of LINKS for a unit. Raises UnknownName, or InvalidInput for one that this model does not have."""
+        """The key of UNITS for a unit. Raises UnknownName, or InvalidInput for one that this model does not have."""
         units = {"logit": "logit", "probability": KINDS[self.kind][1], "log-probability": "log-probability"}
         if unit not in units:
             raise UnknownName("unit", unit, units)

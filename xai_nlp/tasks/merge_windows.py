@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xai_nlp.core.reductions import Span
 from xai_nlp.core.result import SPECIAL
+from xai_nlp.core.spans import Span
 from xai_nlp.models.tokenization import TokenWindow
 
 

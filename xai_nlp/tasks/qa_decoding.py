@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from xai_nlp.core.reductions import Span
+from xai_nlp.core.spans import Span
 from xai_nlp.errors import InvalidInput
 from xai_nlp.models.tokenization import TokenWindow
 

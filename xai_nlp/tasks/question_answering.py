@@ -31,7 +31,7 @@ class QuestionAnsweringExplainer(Explainer):
     task_name: ClassVar[str] = "question-answering"
     divided_segment: ClassVar[int | None] = CONTEXT
 
-    def explain(  # type: ignore[override]
+    def explain(
         self,
         question: str | Sequence[str],
         context: str | Sequence[str],
@@ -66,7 +66,7 @@ class QuestionAnsweringExplainer(Explainer):
         """The best answers with their probabilities, the best first."""
         return self.predict([question], [context], best=best, unanswerable=unanswerable, longest=longest)[0]
 
-    def predict(  # type: ignore[override]
+    def predict(
         self,
         question: str | Sequence[str],
         context: str | Sequence[str],
@@ -169,6 +169,6 @@ def _qa_outputs(request: Request, windows: Sequence[TokenWindow], outputs: Seque
     for window, output in zip(windows, outputs, strict=True):
         members[window.example].append((window, output[:, : len(window)].cpu()))
     return [
-        QAOutput(example["question"], example["context"], *zip(*of_example, strict=True))  # type: ignore[arg-type]
+        QAOutput(example["question"], example["context"], *zip(*of_example, strict=True))
         for example, of_example in zip(request.examples, members, strict=True)
     ]

@@ -18,9 +18,9 @@ from torch import Tensor
 from xai_nlp._version import __version__
 from xai_nlp.core.arrays import Array
 from xai_nlp.core.batching import Batching
-from xai_nlp.core.reductions import Span
 from xai_nlp.core.registry import Method
 from xai_nlp.core.result import Explanation, Explanations, TargetSpec
+from xai_nlp.core.spans import Span
 from xai_nlp.core.targets import Target
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.model_state import frozen_model
@@ -43,7 +43,7 @@ class ExampleTarget:
     windows: tuple[int, ...]  # indices of the windows
     specs: tuple[TargetSpec, ...]  # T
     weights: tuple[Tensor, ...]  # (T, *C) for each window
-    link: str = "logit"  # a key of core.targets.LINKS
+    link: str = "logit"  # a key of core.targets.UNITS
     outputs: Mapping[str, float]
     answer: tuple[int, Span] | None = None  # where the explained answer stands
     notes: Mapping[str, Any] = field(default_factory=dict)  # further entries of the explanation's `params`

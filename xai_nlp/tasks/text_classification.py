@@ -35,7 +35,7 @@ class TextClassificationExplainer(Explainer):
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}: {', '.join(self.labels.names[:6])}>"
 
-    def explain(  # type: ignore[override]
+    def explain(
         self,
         text: Text | Sequence[Text],
         pair: str | Sequence[str] | None = None,

@@ -41,7 +41,7 @@ class TextGenerationExplainer(Explainer):
         super().__init__(loaded, task)
         self.generated = GeneratedAnswers(Generator(self.model, self.tokenizer))
 
-    def explain(  # type: ignore[override]
+    def explain(
         self,
         prompt: str | Sequence[str],
         *,

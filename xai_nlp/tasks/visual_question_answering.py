@@ -59,7 +59,7 @@ class VisualQuestionAnsweringExplainer(Explainer):
             self.generated = GeneratedAnswers(self.family.generator)
             self.unit = "log-probability"  # type: ignore[misc]
 
-    def explain(  # type: ignore[override]
+    def explain(
         self,
         image: Any,
         question: str | Sequence[str],

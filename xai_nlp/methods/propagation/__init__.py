@@ -1,7 +1,7 @@
 """Methods that change how gradients flow: a table from operation to rule (`xai_nlp.hooks.gradient_rules`) for each."""
 
 from xai_nlp.methods.propagation.deeplift import DeepLiftMethod, Multipliers
-from xai_nlp.methods.propagation.lrp import LRPMethod, conservation_error, relevant
+from xai_nlp.methods.propagation.lrp import LRPMethod, conservation_error, lrp_problem
 from xai_nlp.methods.propagation.relu import DeconvolutionMethod, GuidedBackpropMethod
 from xai_nlp.methods.propagation.rules import (
     Alpha1_Beta0_Rule,
@@ -27,5 +27,5 @@ __all__ = [
     "PropagationRule",
     "ZPlusRule",
     "conservation_error",
-    "relevant",
+    "lrp_problem",
 ]

@@ -12,27 +12,29 @@ from torch import Tensor, nn
 from xai_nlp.core.problem import Problem
 from xai_nlp.core.registry import Method, Scores, method
 from xai_nlp.methods.gradient import InputXGradientMethod
-from xai_nlp.methods.propagation.operations import flowing
+from xai_nlp.methods.propagation.operations import with_gradient_rules
 from xai_nlp.methods.propagation.rules import (
-    Attention,
-    Biases,
+    AttentionPath,
+    BiasHandling,
     PropagationRule,
+    lrp_module_rule,
     lrp_rules,
-    one_operation,
-    refused,
+    refuse_relevance,
 )
 
 
 @method("lrp")
 @dataclass(frozen=True, kw_only=True)
 class LRPMethod(Method):
-    """Hands the target's value back from operation to operation, so that each gives out what it was given.
+    """Passes the target's value back from operation to operation, each of which shares out all that it receives.
 
     Σ scores = f(x), not f(x) − f(x₀), at every place that everything passes through: at the embeddings and after each
-    block. Norms are scales, activations hand on what they get, of two factors each gets half.
-    biases: "share" what a bias adds among what it is added to; or let it "absorb" that, as published: scores then add
-    up to f(x) less what biases, and softmax's constants, contributed. Constants that are added as tensors absorb.
-    attends: relevance goes through "both" attention weights and values, or through "values" alone, weights held.
+    block. Norms are scales, activations pass on all that they receive, each of two factors gets half.
+    biases: "share" the contribution of a bias among the entries that it is added to; or let it "absorb" that, as
+    published: scores then add up to f(x) minus the contributions of biases and of softmax's constants. Constants that
+    are added as tensors absorb.
+    attends: relevance flows through "both" attention weights and values, or through "values" alone, with constant
+    weights.
     Limits: recurrent layers of torch, and operations without a rule, are refused.
     Cost: one forward and one backward pass, of more operations than the model's own.
     Misleads: where the same function can be written in two ways: scores depend on which; and where biases decide,
@@ -43,30 +45,37 @@ class LRPMethod(Method):
 
     needs_baseline = False
 
-    biases: Biases = "share"
-    attends: Attention = "both"
+    biases: BiasHandling = "share"
+    attends: AttentionPath = "both"
 
     def scores(self, problem: Problem) -> Scores:
-        return InputXGradientMethod().scores(relevant(problem, self.biases, self.attends))
+        return InputXGradientMethod().scores(lrp_problem(problem, self.biases, self.attends))
 
 
-def relevant(
+def lrp_problem(
     problem: Problem,
-    biases: Biases,
-    attends: Attention = "both",
+    biases: BiasHandling,
+    attends: AttentionPath = "both",
     of_module: Mapping[nn.Module, PropagationRule] | None = None,
 ) -> Problem:
-    """The problem whose gradient is relevance over value."""
-    given = dict(of_module or {})
-    return flowing(problem, lrp_rules(biases, attends, given), whole=partial(one_operation, given), unknown=refused)
+    """The same problem, whose gradient is relevance divided by value.
+
+    of_module: the rules of layers that have their own.
+    """
+    own = dict(of_module or {})
+    module_rule = partial(lrp_module_rule, own)
+    return with_gradient_rules(
+        problem, lrp_rules(biases, attends, own), module_rule=module_rule, on_unknown=refuse_relevance
+    )
 
 
 def conservation_error(problem: Problem, method: LRPMethod | None = None) -> Tensor:
-    """How much of f(x) is missing at each site, relative to it: (B, T, sites). Ask at the layers' outputs.
+    """The share of f(x) that is missing at each site, each of them one tensor that everything passes through.
 
-    Each site is one tensor that everything passes through.
+    Returns (B, T, sites), relative to |f(x)|; the sites are for instance the outputs of layers.
     """
-    found = (method or LRPMethod()).scores(problem)
-    assert found.value is not None
-    sums = torch.stack([t.flatten(2).double().sum(2) for t in found.tensors], 2)
-    return (found.value[:, :, None].double() - sums) / found.value[:, :, None].abs().double()
+    scores = (method or LRPMethod()).scores(problem)
+    assert scores.value is not None
+    sums = torch.stack([t.flatten(2).double().sum(2) for t in scores.tensors], 2)
+    value = scores.value[:, :, None].double()
+    return (value - sums) / value.abs()

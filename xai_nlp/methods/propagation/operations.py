@@ -1,4 +1,4 @@
-"""What torch's operations are, for methods that change how gradients flow through them."""
+"""Tables and formulas of torch's operations, for methods that change how gradients flow through them."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ import torch
 from torch import Tensor, nn
 
 from xai_nlp.core.problem import Problem, Tensors
-from xai_nlp.hooks.gradient_rules import Call, Rule, gradient_rules, moves
+from xai_nlp.hooks.gradient_rules import Call, Rule, Rules, depends_on_input, gradient_rules
 
 
-def _named(text: str) -> frozenset[str]:
+def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-#: Of one tensor, entry by entry, and zero or nearly so at zero: activations.
-ACTIVATIONS = _named(
+#: Functions of single entries that are 0, or nearly so, at 0: activations.
+ACTIVATIONS = _names(
     """relu relu6 leaky_relu elu selu celu gelu silu mish softplus tanh tanhshrink softsign softshrink hardshrink
     threshold prelu rrelu hardtanh hardswish hardsigmoid sigmoid expit logsigmoid clamp clamp_min clamp_max clip"""
 )
-#: Entry by entry too, but part of some formula rather than a layer of their own.
-FUNCTIONS = _named("exp expm1 log log1p log2 log10 sqrt rsqrt reciprocal pow square erf sin cos atan abs")
-#: What a signal is divided by, to bring it to scale.
-SCALES = _named("sqrt rsqrt reciprocal var std norm vector_norm linalg_vector_norm")
+#: Other functions of single entries, which occur in formulas rather than as layers.
+FUNCTIONS = _names("exp expm1 log log1p log2 log10 sqrt rsqrt reciprocal pow square erf sin cos atan abs")
+#: Operations whose result scales a signal.
+SCALES = _names("sqrt rsqrt reciprocal var std norm vector_norm linalg_vector_norm")
 #: Products: linear in each of two tensors.
-PRODUCTS = _named("mul matmul mm bmm mv dot einsum")
-#: Linear in all they take together: an ordinary gradient shares what comes back by contribution.
-SUMS = _named(
+PRODUCTS = _names("mul matmul mm bmm mv dot einsum")
+#: Operations that are linear in all their tensors together, where the gradient shares relevance by contribution.
+SUMS = _names(
     """add sub rsub sum mean nansum cumsum lerp max min amax amin maximum minimum
     avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d
     max_pool1d max_pool2d max_pool3d max_pool1d_with_indices max_pool2d_with_indices max_pool3d_with_indices
     adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d"""
 )
-#: Which pick, place or keep what they take.
-PLACINGS = _named(
+#: Operations that select, move or keep entries.
+REARRANGEMENTS = _names(
     """view reshape view_as reshape_as flatten unflatten permute transpose t swapaxes movedim squeeze unsqueeze
     expand expand_as broadcast_to repeat repeat_interleave tile contiguous clone to type type_as float double half
     bfloat16 cpu cuda requires_grad detach getitem setitem get select narrow split split_with_sizes
@@ -49,32 +49,31 @@ PLACINGS = _named(
 )
 
 
-def written_out(module: nn.Module) -> bool:
-    """Is this an activation that transformers writes as a formula?"""
+def is_activation_formula(module: nn.Module) -> bool:
+    """Is this an activation that transformers implements as a formula of several operations?"""
     return type(module).__module__.endswith(".activations") and next(module.parameters(), None) is None
 
 
-def flowing(problem: Problem, *args: object, **kwargs: object) -> Problem:
-    """The same problem with gradients that flow by other rules: the arguments are those of `rewired`."""
+def with_gradient_rules(problem: Problem, rules: Rules, **options: Any) -> Problem:
+    """The same problem with gradients that flow by these rules; `options` are those of `gradient_rules`."""
 
     def value(z: Tensors, owner: Tensor) -> Tensor:
-        with gradient_rules(*args, **kwargs):  # type: ignore[arg-type]
+        with gradient_rules(rules, **options):
             return problem.value(z, owner)
 
     return replace(problem, value=value)
 
 
-# Operations as others: what `Call.made_of` runs. ----------------------------------------------------------------------
+# Formulas of operations, for `Call.run_as`. Each has the signature of its operation. ----------------------------------
 
 
-def normalised(x: Tensor, dims: tuple[int, ...], eps: float) -> Tensor:
-    """x less its mean, over its standard deviation."""
-    moved = x - x.mean(dims, keepdim=True)
-    return moved * ((moved * moved).mean(dims, keepdim=True) + eps).rsqrt()
+def _standardized(x: Tensor, dims: tuple[int, ...], eps: float) -> Tensor:
+    centred = x - x.mean(dims, keepdim=True)
+    return centred * ((centred * centred).mean(dims, keepdim=True) + eps).rsqrt()
 
 
-def weighed(y: Tensor, weight: Tensor | None, bias: Tensor | None = None) -> Tensor:
-    """Weights and a bias after a norm, which gives out what lies in order."""
+def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None = None) -> Tensor:
+    """y times a weight plus a bias, contiguous as the output of torch's norms is."""
     y = y if weight is None else y * weight
     return (y if bias is None else y + bias).contiguous()
 
@@ -87,7 +86,7 @@ def layer_norm(
     eps: float = 1e-5,
     cudnn_enable: bool = True,
 ) -> Tensor:
-    return weighed(normalised(input, tuple(range(-len(normalized_shape), 0)), eps), weight, bias)
+    return _affine(_standardized(input, tuple(range(-len(normalized_shape), 0)), eps), weight, bias)
 
 
 def group_norm(
@@ -99,9 +98,9 @@ def group_norm(
     cudnn_enabled: bool = True,
 ) -> Tensor:
     groups = input.unflatten(1, (num_groups, -1))
-    y = normalised(groups, tuple(range(2, groups.ndim)), eps).flatten(1, 2)
-    of_channels = (None if t is None else t.view(-1, *[1] * (input.ndim - 2)) for t in (weight, bias))
-    return weighed(y, *of_channels)
+    y = _standardized(groups, tuple(range(2, groups.ndim)), eps).flatten(1, 2)
+    per_channel = (None if t is None else t.view(-1, *[1] * (input.ndim - 2)) for t in (weight, bias))
+    return _affine(y, *per_channel)
 
 
 def rms_norm(
@@ -109,7 +108,7 @@ def rms_norm(
 ) -> Tensor:
     dims = tuple(range(-len(normalized_shape), 0))
     eps = torch.finfo(input.dtype).eps if eps is None else eps
-    return weighed(input * ((input * input).mean(dims, keepdim=True) + eps).rsqrt(), weight)
+    return _affine(input * ((input * input).mean(dims, keepdim=True) + eps).rsqrt(), weight)
 
 
 def attention(
@@ -122,37 +121,36 @@ def attention(
     *,
     scale: float | None = None,
     enable_gqa: bool = False,
-    still: bool = False,
+    constant_weights: bool = False,
 ) -> Tensor:
-    """`scaled_dot_product_attention`, by the formula in its documentation; still, its weights are constants."""
+    """`scaled_dot_product_attention` by the formula in its documentation; no gradient flows to constant weights."""
     if enable_gqa:
         key, value = (t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in (key, value))
     logits = (query * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)) @ key.transpose(-2, -1)
     if is_causal:
         attn_mask = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).tril()
-    dead = ~attn_mask if attn_mask is not None and attn_mask.dtype is torch.bool else None
-    if dead is not None:
-        logits = logits.masked_fill(dead, torch.finfo(logits.dtype).min)
+    masked = ~attn_mask if attn_mask is not None and attn_mask.dtype is torch.bool else None
+    if masked is not None:
+        logits = logits.masked_fill(masked, torch.finfo(logits.dtype).min)
     elif attn_mask is not None:
         logits = logits + attn_mask
-    weights = torch.softmax(logits.detach() if still else logits, -1)
-    weights = weights if dead is None else weights.masked_fill(dead, 0)  # a query that may look nowhere sees nothing
+    weights = torch.softmax(logits.detach() if constant_weights else logits, -1)
+    weights = weights if masked is None else weights.masked_fill(masked, 0)  # a query whose keys are all masked gets 0
     return torch.dropout(weights, dropout_p, dropout_p > 0) @ value
 
 
-def shifted_product(input: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+def _sum_and_product(input: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """`addmm` and `baddbmm`."""
     return input * beta + a @ b * alpha
 
 
-def mapped(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`linear`."""
+def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     y = input @ weight.transpose(-1, -2)
     return y if bias is None else y + bias
 
 
-def as_product(usual: Rule, call: Call) -> Any:
-    """An affine operation whose weights depend on the input too is a product, and a sum."""
-    parts = mapped if call.name == "linear" else shifted_product
-    a, b = call.args[:2] if call.name == "linear" else call.args[1:3]
-    return call.made_of(parts) if moves(a) and moves(b) else usual(call)
+def affine_or_product(affine: Rule, call: Call) -> Any:
+    """The rule of an affine operation, or of a product and a sum if its weights depend on the input too."""
+    formula, first = (_linear, 0) if call.name == "linear" else (_sum_and_product, 1)
+    is_product = sum(map(depends_on_input, call.args[first : first + 2])) == 2
+    return call.run_as(formula) if is_product else affine(call)

@@ -1,71 +1,74 @@
-"""Gradients whose way back through ReLU is changed."""
+"""Guided backpropagation and deconvolution: gradients that flow through ReLU by other rules."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from xai_nlp.core.problem import Problem
 from xai_nlp.core.registry import Method, Scores, method
-from xai_nlp.hooks.gradient_rules import Call, with_gradient_of
+from xai_nlp.hooks.gradient_rules import Call, Rule, with_gradient_of
 from xai_nlp.methods.gradient import SaliencyMethod
-from xai_nlp.methods.propagation.operations import flowing
+from xai_nlp.methods.propagation.operations import with_gradient_rules
 
 
-def rectified(gradient: Tensor) -> Tensor:
-    return gradient.clamp(min=0)
+def _with_positive_gradient(x: Tensor) -> Tensor:
+    """x as a node of its own, so that negative gradients are dropped only where they come from this ReLU."""
+    node = x.view_as(x)
+    node.register_hook(lambda gradient: gradient.clamp(min=0))
+    return node
 
 
 def guided(call: Call) -> Tensor:
-    """Only what is positive goes back, and only to what was positive."""
-    entered = call.x.view_as(call.x)  # a node of our own: its hook sees what comes back from here alone
-    entered.register_hook(rectified)
-    return call.run(entered)
+    """Only positive gradients flow, and only to positive inputs."""
+    return call.run(_with_positive_gradient(call.x))
 
 
 def deconvolved(call: Call) -> Tensor:
-    """Only what is positive goes back, to whatever went in."""
-    entered = call.x.view_as(call.x)
-    entered.register_hook(rectified)
+    """Only positive gradients flow, to all inputs."""
     with torch.no_grad():
         value = call.run()
-    return with_gradient_of(value, entered)
+    return with_gradient_of(value, _with_positive_gradient(call.x))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ReluRuleMethod(Method):
+    """The gradient, with another rule for each ReLU."""
+
+    needs_baseline: ClassVar[bool] = False
+    reduction: ClassVar[str] = "l2"
+    unit: ClassVar[str] = ""
+    relu_rule: ClassVar[Rule]
+
+    def scores(self, problem: Problem) -> Scores:
+        return SaliencyMethod().scores(with_gradient_rules(problem, {"relu": type(self).relu_rule}))
 
 
 @method("guided_backprop")
 @dataclass(frozen=True, kw_only=True)
-class GuidedBackpropMethod(Method):
+class GuidedBackpropMethod(_ReluRuleMethod):
     """The gradient, with negative parts dropped on the way back through each ReLU.
 
-    Shows patterns rather than importance: it hardly depends on the upper layers' weights (Adebayo et al. 2018,
+    It shows patterns rather than importance: it hardly depends on the upper layers' weights (Adebayo et al. 2018,
     arXiv:1810.03292). In a model without ReLU it is the gradient.
     Cost: one forward and one backward pass.
     Misleads: nearly always, if taken for an explanation: it shows edges of the input whatever the class.
     Source: Springenberg et al. 2014, sec. 3.4 (arXiv:1412.6806).
     """
 
-    needs_baseline = False
-    reduction = "l2"
-    unit = ""
-
-    def scores(self, problem: Problem) -> Scores:
-        return SaliencyMethod().scores(flowing(problem, {"relu": guided}))
+    relu_rule: ClassVar[Rule] = guided
 
 
 @method("deconvolution")
 @dataclass(frozen=True, kw_only=True)
-class DeconvolutionMethod(Method):
-    """The gradient, with each ReLU replaced on the way back by a ReLU of what comes back.
+class DeconvolutionMethod(_ReluRuleMethod):
+    """The gradient, with each ReLU replaced on the way back by a ReLU of the gradient.
 
-    Does not see which units were active, except through pooling; in a model without ReLU it is the gradient.
+    It does not depend on which units were active, except through pooling. In a model without ReLU it is the gradient.
     Cost: one forward and one backward pass.
     Misleads: nearly always, if taken for an explanation: it shows edges of the input whatever the class.
     Source: Zeiler & Fergus 2013, sec. 2.1 (arXiv:1311.2901).
     """
 
-    needs_baseline = False
-    reduction = "l2"
-    unit = ""
-
-    def scores(self, problem: Problem) -> Scores:
-        return SaliencyMethod().scores(flowing(problem, {"relu": deconvolved}))
+    relu_rule: ClassVar[Rule] = deconvolved

@@ -1,13 +1,13 @@
-"""Layer-wise relevance propagation: how each operation hands on what it is given.
+"""Layer-wise relevance propagation: how each operation passes relevance from its output to its inputs.
 
-What flows back is relevance divided by the value it belongs to, r/z. For a linear operation the ordinary gradient is
-then the rule that shares relevance in proportion to contributions, and nothing is divided by a value near zero; rules
-say what else is to happen.
+The gradient that flows back is relevance divided by value, r/z. The ordinary gradient of a linear operation then shares
+relevance in proportion to contributions, and nothing is divided by a value near zero; rules change the other
+operations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeAlias
@@ -16,30 +16,30 @@ import torch
 from torch import Tensor, nn
 
 from xai_nlp.errors import Unsupported
-from xai_nlp.hooks.gradient_rules import Call, Rule, Rules, moves, with_gradient_of
+from xai_nlp.hooks.gradient_rules import Call, Rule, Rules, depends_on_input, with_gradient_of
 from xai_nlp.hooks.scope import tensors_of
 from xai_nlp.methods.propagation.operations import (
     ACTIVATIONS,
-    PLACINGS,
     PRODUCTS,
+    REARRANGEMENTS,
     SCALES,
     SUMS,
-    as_product,
+    affine_or_product,
     attention,
     group_norm,
+    is_activation_formula,
     layer_norm,
     rms_norm,
-    written_out,
 )
 
-Biases: TypeAlias = Literal["share", "absorb"]
-Attention: TypeAlias = Literal["both", "values"]
+BiasHandling: TypeAlias = Literal["share", "absorb"]
+AttentionPath: TypeAlias = Literal["both", "values"]
 
-#: The positions of what is weighed, the weights and the bias, for operations that have them.
-_WEIGHED = ("input", "weight", "bias")
+_INPUT_WEIGHT_BIAS = ("input", "weight", "bias")
+#: Affine operations, with the names of their arguments by position.
 AFFINE = {
-    "linear": _WEIGHED,
-    **{f"conv{kind}{n}d": _WEIGHED for n in (1, 2, 3) for kind in ("", "_transpose")},
+    "linear": _INPUT_WEIGHT_BIAS,
+    **{f"conv{kind}{n}d": _INPUT_WEIGHT_BIAS for n in (1, 2, 3) for kind in ("", "_transpose")},
     "addmm": ("bias", "input", "weight"),
     "baddbmm": ("bias", "input", "weight"),
     "batch_norm": ("input", "running_mean", "running_var", "weight", "bias"),
@@ -50,81 +50,92 @@ class NoRule(Unsupported, TypeError):
     """An operation or a module that relevance cannot be propagated through."""
 
 
-# Relevance is handed on as r/z: helpers that keep the values and change the gradients. ------------------------------
+# Rules of operations. -------------------------------------------------------------------------------------------------
 
 
-def nonzero(z: Tensor) -> Tensor:
-    """Zeros made as small as can be divided by."""
+def _nonzero(z: Tensor) -> Tensor:
+    """z, with zeros replaced by the smallest number that can be divided by."""
     return torch.where(z == 0, torch.finfo(z.dtype).tiny ** 0.5, z)
 
 
-def identity(call: Call) -> Tensor:
-    """Everything that comes back goes on, entry by entry: r/x = r/y · y/x."""
+def identity_rule(call: Call) -> Tensor:
+    """Each entry passes on all its relevance: r/x = r/y · y/x."""
     x = call.x
     with torch.no_grad():
         y = call.run()
-        ratio = torch.where((x == 0) & (y == 0), 0, nonzero(y) / nonzero(x))
+        ratio = torch.where((x == 0) & (y == 0), 0, _nonzero(y) / _nonzero(x))
     return with_gradient_of(y, x, ratio)
 
 
-def held(call: Call) -> Tensor:
-    """A constant as far as relevance goes."""
+def constant_rule(call: Call) -> Tensor:
+    """The operation counts as a constant: no relevance flows through it."""
     return call.run().detach()
 
 
-def halved(call: Call) -> Tensor:
-    """Of two factors that both depend on the input each gets half.
+def product_rule(call: Call) -> Tensor:
+    """Each of two factors that depend on the input gets half the relevance.
 
     Source: Achtibat et al. 2024, prop. 3.3 (arXiv:2402.05602).
     """
     y = call.run()
-    return with_gradient_of(y, y / 2) if sum(map(moves, _operands(call))) > 1 else y
+    factors = (item for arg in call.args for item in (arg if isinstance(arg, tuple) else (arg,)))
+    return with_gradient_of(y, y / 2) if sum(map(depends_on_input, factors)) > 1 else y
 
 
-def _operands(call: Call) -> tuple[Any, ...]:
-    return tuple(item for arg in call.args for item in (arg if isinstance(arg, tuple) else (arg,)))
+def quotient_rule(call: Call) -> Tensor:
+    """A denominator is a scale: the numerator gets all the relevance."""
+    x, other = call.args[:2]
+    return call.run(x, other.detach() if isinstance(other, Tensor) else other)
 
 
-def stabilised(z: Tensor, epsilon: float) -> Tensor:
-    """z, moved away from zero by ε."""
-    return z + torch.where(z < 0, -epsilon, epsilon)
+def softmax_rule(call: Call, *, biases: BiasHandling, attends: AttentionPath) -> Tensor:
+    """Softmax, or its logarithm, by its slope: the first-order model at x shares relevance among the logits.
 
-
-def softmax(call: Call, *, biases: Biases, attends: Attention) -> Tensor:
-    """Softmax, or its logarithm, by its slope: what a first-order model of it at x gives to each logit.
-
-    The rest is that model's constant. It is absorbed, or shared by the sizes of what the logits weigh. Attention that
-    hands everything to its values is a constant.
+    The constant of that model is absorbed, or shared by the sizes of the logits times their weights. Attention weights
+    are constants if relevance flows through values alone.
     Source: Achtibat et al. 2024, prop. 3.1 (arXiv:2402.05602); values alone: Ali et al. 2022, sec. 4.
     """
     if attends == "values" and "attention" in type(call.module).__name__.lower():
-        return held(call)
+        return constant_rule(call)
     y = call.run()
     if biases == "absorb":
         return y
     dim = call.kwargs.get("dim", call.args[1] if len(call.args) > 1 else -1)
     weights = y.detach().exp() if call.name == "log_softmax" else y.detach()
-    weighed = call.x.masked_fill(weights == 0, 0) * weights  # what is masked may be infinite
-    each = weighed.detach()
-    mean = each.sum(dim, keepdim=True)
-    slope = call.x.detach() - mean if call.name == "log_softmax" else each - weights * mean
-    return with_gradient_of(
-        y, y + by_size((weighed * each.sign()).sum(dim, keepdim=True), (y.detach() - slope).nan_to_num(0))
-    )
+    products = call.x.masked_fill(weights == 0, 0) * weights  # a masked logit may be infinite
+    constant_products = products.detach()
+    mean = constant_products.sum(dim, keepdim=True)
+    slope = call.x.detach() - mean if call.name == "log_softmax" else constant_products - weights * mean
+    sizes = (products * constant_products.sign()).sum(dim, keepdim=True)
+    return with_gradient_of(y, y + _by_size(sizes, (y.detach() - slope).nan_to_num(0)))
 
 
-def quotient(call: Call) -> Tensor:
-    """A denominator is a scale: the numerator gets everything."""
-    x, other = call.args[:2]
-    return call.run(x, other.detach() if isinstance(other, Tensor) else other)
+def sum_rule(call: Call) -> Tensor:
+    """A summand that does not depend on the input is a bias, shared in each row by the sizes of the entries."""
+    summands = [item for item in call.args[:2] if depends_on_input(item)]
+    y = call.run()
+    if len(summands) != 1 or summands[0].shape != y.shape:
+        return y
+    x = summands[0] if summands[0] is call.args[0] or call.name == "add" else -summands[0]
+    bias = (y - x).detach()
+    bias = torch.where(bias > torch.finfo(y.dtype).min / 2, bias, 0)  # a mask is no bias
+    return with_gradient_of(y, x + _by_size((x * x.detach().sign()).sum(-1, keepdim=True), bias))
+
+
+def _by_size(sizes: Tensor, bias: Tensor) -> Tensor:
+    """The value of a bias, with the gradient of the sizes."""
+    total = sizes.detach()
+    return sizes * torch.where(total == 0, 0, bias / total)
 
 
 # Rules of a layer, by Captum's names. ---------------------------------------------------------------------------------
 
+AffinePart: TypeAlias = tuple[Tensor, Tensor | None, Tensor | None]  # input, weight and bias
+
 
 @dataclass(frozen=True)
 class PropagationRule:
-    """How a layer with weights shares relevance: in proportion to what its inputs would contribute to z'.
+    """A layer with weights shares relevance in proportion to the contributions of its inputs to z'.
 
     Each rule says how z' differs from the output z: other weights, another bias, some of the inputs only.
     Source: Montavon et al. 2019, sec. 10.2 (doi:10.1007/978-3-030-28954-6_10).
@@ -132,28 +143,30 @@ class PropagationRule:
 
     @property
     def stability(self) -> float:
+        """z' is moved away from zero by so much."""
         return 1e-9
 
-    def parts(self, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> list[tuple[Tensor, Any, Any]]:
-        """Inputs, weights and bias whose outputs add up to z'."""
+    def parts(self, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> list[AffinePart]:
+        """Inputs, weights and biases whose outputs add up to z'."""
         return [(x, weight, bias)]
 
     def __call__(self, call: Call) -> Any:
-        weighed = _Weighed.of(call)
+        affine = _AffineCall.of(call)
         z = call.run()
         if not isinstance(z, Tensor):
             return z
-        if weighed is None:
-            changed = z
-        else:
-            changed = sum(weighed.run(*part) for part in self.parts(weighed.x, weighed.weight, weighed.bias))  # type: ignore[assignment]
-        factor = z.detach() / stabilised(changed.detach(), self.stability)
-        return with_gradient_of(z, changed * factor)
+        changed = z
+        if affine is not None:
+            outputs = [affine.run(*part) for part in self.parts(affine.x, affine.weight, affine.bias)]
+            changed = sum(outputs[1:], outputs[0])
+        constant = changed.detach()
+        stable = constant + torch.where(constant < 0, -self.stability, self.stability)
+        return with_gradient_of(z, changed * (z.detach() / stable))
 
 
 @dataclass(frozen=True)
 class EpsilonRule(PropagationRule):
-    """Shares by contribution, and absorbs what is smaller than ε. Bach et al. 2015, eq. 58."""
+    """Shares by contribution, and absorbs contributions smaller than ε. Bach et al. 2015, eq. 58."""
 
     epsilon: float = 1e-9
 
@@ -169,9 +182,9 @@ class GammaRule(PropagationRule):
     gamma: float = 0.25
     set_bias_to_zero: bool = False
 
-    def parts(self, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> list[tuple[Tensor, Any, Any]]:
-        heavier = None if weight is None else weight + self.gamma * weight.clamp(min=0)
-        return [(x, heavier, _none(bias) if self.set_bias_to_zero else bias)]
+    def parts(self, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> list[AffinePart]:
+        favoured = None if weight is None else weight + self.gamma * weight.clamp(min=0)
+        return [(x, favoured, _zero(bias) if self.set_bias_to_zero else bias)]
 
 
 @dataclass(frozen=True)
@@ -180,104 +193,83 @@ class Alpha1_Beta0_Rule(PropagationRule):  # Captum's name
 
     set_bias_to_zero: bool = False
 
-    def parts(self, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> list[tuple[Tensor, Any, Any]]:
+    def parts(self, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> list[AffinePart]:
         positive = None if weight is None else weight.clamp(min=0)
-        return [(x, positive, _none(bias) if self.set_bias_to_zero else bias)]
+        return [(x, positive, _zero(bias) if self.set_bias_to_zero else bias)]
 
 
 @dataclass(frozen=True)
 class ZPlusRule(PropagationRule):
     """Positive contributions only, whatever the signs of inputs. Montavon et al. 2017, sec. 5.2 (arXiv:1512.02479)."""
 
-    def parts(self, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> list[tuple[Tensor, Any, Any]]:
+    def parts(self, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> list[AffinePart]:
         if weight is None:
             return [(x, weight, bias)]
-        return [(x.clamp(min=0), weight.clamp(min=0), _none(bias)), (x.clamp(max=0), weight.clamp(max=0), _none(bias))]
+        return [(x.clamp(min=0), weight.clamp(min=0), _zero(bias)), (x.clamp(max=0), weight.clamp(max=0), _zero(bias))]
 
 
 @dataclass(frozen=True)
 class IdentityRule(EpsilonRule):
-    """Hands everything on as it comes, entry by entry: for layers that keep the shape, whatever they are made of."""
+    """Each entry passes on all its relevance, in layers that keep the shape, whatever operations they consist of."""
 
 
 @dataclass(frozen=True)
 class SharedBias(PropagationRule):
-    """Shares by contribution; what the bias adds is shared by the sizes of contributions, so that nothing is lost.
+    """Shares by contribution, and shares the bias by the sizes of contributions, so that nothing is lost.
 
-    With it relevance is conserved exactly: Σᵢ xᵢwᵢ/z·r + Σᵢ |xᵢwᵢ|/Σ|xw|·b/z·r = r. Where all contributions are zero
-    there is nobody to give it to. After the uniform sharing of Bach et al. 2015, eq. 58, without what that gives to
-    entries that are zero.
+    Relevance is then conserved exactly: Σᵢ xᵢwᵢ/z·r + Σᵢ |xᵢwᵢ|/Σ|xw|·b/z·r = r. Where all contributions are zero the
+    relevance of the bias is lost. After the uniform sharing of Bach et al. 2015, eq. 58, in which zeros have a share.
     """
 
     def __call__(self, call: Call) -> Any:
-        weighed = _Weighed.of(call)
+        affine = _AffineCall.of(call)
         z = call.run()
-        if weighed is None or weighed.weight is None:
+        if affine is None or affine.weight is None:
             return z
+        x, weight = affine.x, affine.weight
         with torch.no_grad():
-            bias = weighed.run(torch.zeros_like(weighed.x), weighed.weight, weighed.bias)
-        sizes = weighed.run(
-            weighed.x * weighed.x.detach().sign(), weighed.weight.abs(), _none(weighed.bias), centre=False
-        )
-        if call.name == "batch_norm":  # which weighs each entry alone: shared among the channels of a place
+            bias = affine.run(torch.zeros_like(x), weight, affine.bias)
+        sizes = affine.run(x * x.detach().sign(), weight.abs(), _zero(affine.bias), centre=False)
+        if call.name == "batch_norm":  # weighs each entry alone, so the bias is shared among the channels of a place
             sizes = sizes.sum(1, keepdim=True)
-        return with_gradient_of(z, z + by_size(sizes, bias))
+        return with_gradient_of(z, z + _by_size(sizes, bias))
 
 
-def by_size(sizes: Tensor, bias: Tensor) -> Tensor:
-    """A bias, as if it were made of the sizes."""
-    total = sizes.detach()
-    return sizes * torch.where(total == 0, 0, bias / total)
-
-
-def added(call: Call) -> Tensor:
-    """A sum. What is added and does not depend on the input is a bias, shared in each row by the entries' sizes."""
-    moving = [item for item in call.args[:2] if moves(item)]
-    y = call.run()
-    if len(moving) != 1 or moving[0].shape != y.shape:
-        return y
-    x = moving[0] if moving[0] is call.args[0] or call.name == "add" else -moving[0]
-    bias = (y - x).detach()
-    bias = torch.where(bias > torch.finfo(y.dtype).min / 2, bias, 0)  # a mask is none
-    return with_gradient_of(y, x + by_size((x * x.detach().sign()).sum(-1, keepdim=True), bias))
-
-
-def _none(bias: Tensor | None) -> Tensor | None:
+def _zero(bias: Tensor | None) -> Tensor | None:
     return None if bias is None else torch.zeros_like(bias)
 
 
 @dataclass(frozen=True, eq=False)
-class _Weighed:
-    """An affine operation's parts, by name."""
+class _AffineCall:
+    """A call of an affine operation, with its arguments by name."""
 
     call: Call
     names: tuple[str, ...]
-    given: dict[str, Any]
+    arguments: dict[str, Any]
 
     @classmethod
-    def of(cls, call: Call) -> _Weighed | None:
+    def of(cls, call: Call) -> _AffineCall | None:
         """None if the operation has no weights, or if weights or bias depend on the input as well."""
-        names = AFFINE.get(call.name)
-        if names is None:
-            return None
-        given = {**dict(zip(names, call.args, strict=False)), **call.kwargs}
-        return cls(call, names, given) if not moves([given.get("weight"), given.get("bias")]) else None
+        names = AFFINE.get(call.name, ())
+        arguments = {**dict(zip(names, call.args, strict=False)), **call.kwargs}
+        constant = not depends_on_input([arguments.get("weight"), arguments.get("bias")])
+        return cls(call, names, arguments) if names and constant else None
 
     @property
     def x(self) -> Tensor:
-        return self.given["input"]
+        return self.arguments["input"]
 
     @property
     def weight(self) -> Tensor | None:
-        return self.given.get("weight")
+        return self.arguments.get("weight")
 
     @property
     def bias(self) -> Tensor | None:
-        return self.given.get("bias")
+        return self.arguments.get("bias")
 
     def run(self, x: Tensor, weight: Any, bias: Any, *, centre: bool = True) -> Tensor:
-        """The operation with other inputs, weights and bias; uncentred, a batch norm does not subtract its mean."""
-        changed = {**self.given, "input": x, "weight": weight, "bias": bias}
+        """Runs the operation with another input, weight and bias; without `centre`, batch norm subtracts no mean."""
+        changed = {**self.arguments, "input": x, "weight": weight, "bias": bias}
         if not centre and isinstance(changed.get("running_mean"), Tensor):
             changed["running_mean"] = torch.zeros_like(changed["running_mean"])
         args = [changed.get(name, arg) for name, arg in zip(self.names, self.call.args, strict=False)]
@@ -288,48 +280,45 @@ class _Weighed:
 # The table. -----------------------------------------------------------------------------------------------------------
 
 
-def plain(call: Call) -> Any:
-    return call.run()
-
-
-def lrp_rules(biases: Biases, attends: Attention, of_module: dict[nn.Module, PropagationRule] | None = None) -> Rules:
-    """Operation → rule. A layer with a rule of its own goes by that."""
+def lrp_rules(
+    biases: BiasHandling, attends: AttentionPath, of_module: Mapping[nn.Module, PropagationRule] | None = None
+) -> Rules:
+    """The table from operation to rule; operations of the modules in `of_module` go by the module's rule."""
     shares = biases == "share"
-    affine: Rule = SharedBias() if shares else plain
-
-    def norm(parts: Callable[..., Tensor], call: Call) -> Tensor:
-        return call.made_of(parts)
-
+    affine: Rule = SharedBias() if shares else Call.run
     table: dict[str, Rule] = {
-        **dict.fromkeys(SUMS | PLACINGS, plain),
-        **dict.fromkeys(ACTIVATIONS | {"pow", "square"}, identity),
-        **dict.fromkeys(SCALES, held),
-        **dict.fromkeys(PRODUCTS, halved),
+        **dict.fromkeys(SUMS | REARRANGEMENTS, Call.run),
+        **dict.fromkeys(ACTIVATIONS | {"pow", "square"}, identity_rule),
+        **dict.fromkeys(SCALES, constant_rule),
+        **dict.fromkeys(PRODUCTS, product_rule),
         **dict.fromkeys(AFFINE, affine),
-        **dict.fromkeys(("linear", "addmm", "baddbmm"), partial(as_product, affine)),
-        "div": quotient,
-        **dict.fromkeys(("add", "sub"), added if shares else plain),
-        **dict.fromkeys(("softmax", "log_softmax"), partial(softmax, biases=biases, attends=attends)),
-        **{f.__name__: partial(norm, f) for f in (layer_norm, group_norm, rms_norm)},
-        "scaled_dot_product_attention": lambda call: call.made_of(partial(attention, still=attends == "values")),
+        **dict.fromkeys(("linear", "addmm", "baddbmm"), partial(affine_or_product, affine)),
+        "div": quotient_rule,
+        **dict.fromkeys(("add", "sub"), sum_rule if shares else Call.run),
+        **dict.fromkeys(("softmax", "log_softmax"), partial(softmax_rule, biases=biases, attends=attends)),
+        "layer_norm": lambda call: call.run_as(layer_norm),
+        "group_norm": lambda call: call.run_as(group_norm),
+        "rms_norm": lambda call: call.run_as(rms_norm),
+        "scaled_dot_product_attention": lambda call: call.run_as(
+            partial(attention, constant_weights=attends == "values")
+        ),
     }
     own = {module: rule for module, rule in (of_module or {}).items() if not isinstance(rule, IdentityRule)}
-    if not own:
-        return table
 
     def by_layer(usual: Rule, call: Call) -> Any:
         return own.get(call.module, usual)(call)  # type: ignore[arg-type]
 
-    return {**table, **{name: partial(by_layer, table[name]) for name in SUMS | set(AFFINE)}}
+    return {**table, **{name: partial(by_layer, table[name]) for name in SUMS | set(AFFINE)}} if own else table
 
 
-def one_operation(of_module: dict[nn.Module, PropagationRule], module: nn.Module) -> Rule | None:
-    """Activations that are written out, and layers that were given the identity rule, hand everything on."""
-    return identity if written_out(module) or isinstance(of_module.get(module), IdentityRule) else None
+def lrp_module_rule(of_module: Mapping[nn.Module, PropagationRule], module: nn.Module) -> Rule | None:
+    """The rule of a module that counts as one operation: an activation's formula, or a layer with an IdentityRule."""
+    is_one = is_activation_formula(module) or isinstance(of_module.get(module), IdentityRule)
+    return identity_rule if is_one else None
 
 
-def refused(call: Call, output: Any) -> None:
-    """Relevance that comes to this operation is refused; one that nothing comes to may be there (a loss)."""
+def refuse_relevance(call: Call, output: Any) -> None:
+    """Raises NoRule if relevance comes to this operation; one that no relevance comes to may run (a loss)."""
     where = "" if call.module is None else f" in {type(call.module).__name__}"
 
     def refuse(relevance: Tensor) -> None:

@@ -1,0 +1,47 @@
+"""Conductance against closed forms."""
+
+import torch
+from torch import nn
+
+from xai_nlp.core.batching import Batching
+from xai_nlp.core.conductance import conductance, differentiation_matrix, left_conductance
+from xai_nlp.core.problem import Problem
+from xai_nlp.core.quadrature import quadrature
+from xai_nlp.hooks.scope import ModulePoint
+
+
+def test_differentiation_matrix_differentiates():
+    t = quadrature("clenshaw_curtis", 17).nodes
+    torch.testing.assert_close(differentiation_matrix(t) @ torch.exp(t), torch.exp(t), atol=1e-11, rtol=0)
+
+
+def test_conductance_of_polynomials():
+    """y = t², ∂f/∂y = 3t, for two targets and in blocks: ∫ 3t · 2t dt = 2."""
+    t = quadrature("clenshaw_curtis", 9).nodes
+    y, gradient = (t**2)[:, None].expand(9, 5), torch.stack([3 * t, -t], 1)[:, :, None].expand(9, 2, 5)
+    expected = torch.tensor([2.0, -2 / 3], dtype=torch.float64)[:, None].expand(2, 5)
+    torch.testing.assert_close(conductance(y, gradient, 9), expected, atol=1e-13, rtol=0)
+
+
+def test_the_first_order_sum_by_hand_at_sites_and_inputs():
+    """y = x³ passes the site and f = y², so Σ 2yᵢ (yᵢ₊₁ − yᵢ); steps do not lead from one example to the next."""
+    site, x = nn.Identity(), torch.tensor([[2.0], [-1.0], [0.5]]).double()
+    problem = Problem(
+        value=lambda z, owner: site(z[0] ** 3) ** 2,
+        x=(x,),
+        baseline=(0 * x,),
+        sites=(ModulePoint(site),),
+        also_inputs=True,
+    )
+    rule = quadrature("left", 6)
+    y = (x * rule.nodes) ** 3  # (3, 6)
+    expected = (2 * y[:, :-1] * y.diff(dim=1)).sum(1)
+    slope = (6 * (x * rule.nodes) ** 5 * rule.weights).sum(1)
+    for rows in (1, 4, 5, 100):
+        at_site, at_inputs = left_conductance(_with_rows(problem, rows), rule)
+        torch.testing.assert_close(at_site[:, 0, 0], expected, atol=1e-12, rtol=0)
+        torch.testing.assert_close(at_inputs[:, 0, 0], slope * x[:, 0], atol=1e-12, rtol=0)
+
+
+def _with_rows(problem, rows):
+    return Problem(**{**vars(problem), "rows": Batching(limit=rows)})
