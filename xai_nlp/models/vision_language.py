@@ -169,7 +169,7 @@ class GenerativeVisionModel(VisionLanguageModel):
     def answer_ids(self, made: Mapping[str, Tensor], answer: AnswerText | None, longest: int) -> list[int]:
         """The tokens of the answer: the one given, or the one that the model gives. Raises InvalidInput for none."""
         words = (
-            self.generator.generate(made, longest, answer_start=self.answer_start)
+            self.generator.generate(made, longest, start=self.answer_start)
             if answer is None
             else self.generator.tokenize_answer(answer)
         )
