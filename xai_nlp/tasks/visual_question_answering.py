@@ -193,7 +193,7 @@ class VisualQuestionAnsweringExplainer(Explainer):
         sight = replace(one.sight, inputs={**one.sight.inputs, **prompt.image})
         told = prompt_positions(prompt.segment)
         row = TokenWindow(example, prompt.inputs, prompt.tokens, prompt.offsets, prompt.segment, told, sight)
-        return self.forced.row(row, prompt.answer, one.rather_than)
+        return self.forced.row(row, prompt.answer_ids, one.rather_than)
 
     def _batch(self, rows: list[TokenWindow]) -> Batch:
         batch = super()._batch(rows)
