@@ -200,7 +200,7 @@ def _trimmed(
     text = "".join(chain.from_iterable(segments))
     space = _IS_SPACE[np.minimum(np.frombuffer(text.encode("utf-32-le"), dtype="<u4"), len(_IS_SPACE) - 1)]
     places = np.arange(len(text) + 1)
-    following = np.minimum.accumulate(np.where(np.append(space, False), len(text), places)[::-1])[::-1]  # type: ignore[call-overload]
+    following = np.minimum.accumulate(np.where(np.append(space, False), len(text), places)[::-1])[::-1]
     preceding = np.maximum.accumulate(np.where(np.insert(space, 0, False), 0, places))
     lengths = np.array([(len(parts[0]), len(parts[-1]) if len(parts) == 2 else 0) for parts in segments])
     first = np.cumsum(lengths).reshape(-1, 2) - lengths  # (texts, 2) where each segment begins in `text`

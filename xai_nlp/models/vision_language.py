@@ -92,7 +92,7 @@ class RegionFeatureModel(VisionLanguageModel):
     """A classifier that takes features of detected regions: VisualBERT. Their positions follow the words."""
 
     image_argument = "visual_embeds"
-    whole_image = 0
+    whole_image: ClassVar[int | None] = 0
 
     def region_inputs(self, features: Tensor, boxes: Tensor) -> dict[str, Tensor]:
         """The model's arguments for features (1, N, F) and boxes (1, N, 4) in shares of width and height."""
