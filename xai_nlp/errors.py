@@ -1,4 +1,4 @@
-"""What can go wrong, each error also the built-in it resembles.
+"""The errors of this package; each is also the built-in error that it resembles.
 
 A message says what was wrong, what was given, what is allowed and what to do next.
 """
@@ -6,19 +6,23 @@ A message says what was wrong, what was given, what is allowed and what to do ne
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-MAX_CHOICES = 12
+MAX_CHOICES = 12  # names that a message lists
 
 
 class XaiError(Exception):
-    """Anything this package raises on purpose."""
+    """The base of every error that this package raises."""
 
 
 class InvalidInput(XaiError, ValueError):
-    """A value that cannot be worked with: a shape, a range, an empty text."""
+    """A value of the wrong shape, range or type, or an empty text."""
 
 
 class UnknownName(XaiError, LookupError):
-    """A name that is in none of our tables: a method, a layer, a label, an architecture."""
+    """A name that does not exist: of a method, a layer, a label, an architecture.
+
+    >>> print(UnknownName("method", "salency", ["saliency", "occlusion"], "List them with `xai-nlp methods`."))
+    unknown method 'salency'. Did you mean 'saliency'? Known: occlusion, saliency. List them with `xai-nlp methods`.
+    """
 
     def __init__(self, kind: str, got: object, known: Iterable[object], remedy: str = "") -> None:
         names = sorted(str(name) for name in known)
@@ -30,12 +34,12 @@ class UnknownName(XaiError, LookupError):
 
 
 class Unsupported(XaiError, NotImplementedError):
-    """Asked of a model or method that cannot give it; the message says why and what would work."""
+    """A request that the model or the method cannot fulfil; the message says why, and what would work."""
 
 
 class NotEnoughMemory(XaiError, MemoryError):
-    """Not even one row of the model fits."""
+    """One row of the model does not fit into memory."""
 
 
 class UnreadableFile(XaiError, ValueError):
-    """A saved result that this version cannot read."""
+    """A file that this version cannot read."""

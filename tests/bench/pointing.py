@@ -9,16 +9,16 @@ from typing import Any
 
 from xai_nlp import load
 from xai_nlp.core.result import Explanation
-from xai_nlp.data.scenes import Example, scenes
+from xai_nlp.data.scenes import SceneExample, scenes
 from xai_nlp.methods import METHODS
 
 HELD_OUT = 2**40 + 1  # the recipe trains on no seed from 2**40 on, and reports its accuracy at 2**40
 SLOW = {"attention_flow"}  # a flow problem for each token and patch: minutes a question
 
 
-def single(explainer: Any, count: int) -> list[Example]:
+def single(explainer: Any, count: int) -> list[SceneExample]:
     """Questions with one relevant object that the model answers rightly."""
-    found: list[Example] = []
+    found: list[SceneExample] = []
     for example in scenes(40 * count, seed=HELD_OUT):
         if len(found) == count:
             break
@@ -29,7 +29,7 @@ def single(explainer: Any, count: int) -> list[Example]:
     return found
 
 
-def points_at(why: Explanation, example: Example) -> bool:
+def points_at(why: Explanation, example: SceneExample) -> bool:
     """The middle of the region with the highest score is in the object's box."""
     assert why.image is not None
     return inside(why.image.boxes[why.image.best()], example.boxes[0])
@@ -40,13 +40,13 @@ def inside(region: Sequence[float], box: Sequence[float]) -> bool:
     return box[0] <= x <= box[2] and box[1] <= y <= box[3]
 
 
-def chance(why: Explanation, example: Example) -> float:
+def chance(why: Explanation, example: SceneExample) -> float:
     """How often a region drawn at random lies in the object's box."""
     assert why.image is not None
     return sum(inside(region, example.boxes[0]) for region in why.image.boxes) / len(why.image.boxes)
 
 
-def lines(examples: Sequence[Example], explainer: Any, names: Sequence[str]) -> Iterator[str]:
+def lines(examples: Sequence[SceneExample], explainer: Any, names: Sequence[str]) -> Iterator[str]:
     images = [example.scene.image() for example in examples]
     questions = [example.question.text for example in examples]
     for name in names:

@@ -1,13 +1,15 @@
-"""Where architectures keep things: every site re-entered with what it carried gives the same logits."""
+"""The modules of each architecture by role: every hook point re-entered with its own output gives the same logits."""
 
 import pytest
 import torch
+from transformers import MBartConfig, MBartModel
 
 from tests.models.tiny import ARCHITECTURES, MAX_POSITIONS, tiny
+from tests.models.tiny_vision_language import FAMILIES, loaded
 from xai_nlp.errors import UnknownName, Unsupported
 from xai_nlp.hooks.scope import ModulePoint, attached, replaced, tensors_at
 from xai_nlp.models.adapter import Adapter
-from xai_nlp.models.layout import LAYOUTS, Layout
+from xai_nlp.models.layout import LAYOUTS, Layout, base_of
 
 NAMED = (
     "bert distilbert roberta xlm-roberta albert electra deberta deberta-v2 mpnet camembert modernbert gpt2 llama qwen2 "
@@ -120,17 +122,78 @@ def test_wrong_layers_and_layouts_are_named():
 def test_the_attention_of_each_layer(name):
     model, _ = tiny(name)
     adapter = Adapter.of(model)
-    found = [adapter.attention(k) for k in range(len(adapter.layers))]
-    assert len(set(found)) == (1 if name == "albert" else len(found))
-    for site, module in zip(adapter.layers, found, strict=True):
-        assert module in set(site.module.modules())
-        assert "Attention" in type(module).__name__
+    points = adapter.attention
+    assert len(points) == len(adapter.layers)
+    assert len({point.module for point in points}) == (1 if name == "albert" else len(points))
+    for layer, point in zip(adapter.layers, points, strict=True):
+        assert point.module in set(layer.module.modules())
+        assert "Attention" in type(point.module).__name__
+        assert (point.call, base_of(model).get_submodule(point.name)) == (layer.call, point.module)
     with pytest.raises(UnknownName, match="unknown layer 9"):
-        adapter.attention(9)
+        adapter.submodule(9, "attention")
 
 
-def test_the_attention_of_a_model_whose_layout_does_not_tell():
+def test_the_attention_of_a_layout_that_does_not_name_it():
     model, _ = tiny("bert")
     layout = Layout(embeddings="embeddings", word="embeddings.word_embeddings", blocks="encoder.layer")
-    with pytest.raises(Unsupported, match=r"attention of bert was not found in encoder\.layer\.1"):
-        Adapter.of(model, layout).attention(1)
+    with pytest.raises(Unsupported, match=r"attention of bert is not known in encoder\.layer\.0"):
+        _ = Adapter.of(model, layout).attention
+    with pytest.raises(Unsupported, match=r"projection of bert is not known in encoder\.layer\.1"):
+        Adapter.of(model, layout).submodule(1, "projection")
+
+
+def inputs_of(modules, run):
+    """Shapes of the tensors that enter each module, by any argument."""
+    shapes = {module: set() for module in modules}
+
+    def note(module, args, kwargs):
+        shapes[module] |= {tuple(t.shape) for t in (*args, *kwargs.values()) if isinstance(t, torch.Tensor)}
+
+    with attached([lambda m=m: m.register_forward_pre_hook(note, with_kwargs=True) for m in modules]), torch.no_grad():
+        run()
+    return shapes
+
+
+@pytest.mark.parametrize("name", ["bart", "t5"])
+def test_cross_attention_reads_the_encoder(name):
+    model, _ = tiny(name)
+    points = Adapter.of(model).cross_attention
+    assert [point.name.split(".")[:1] for point in points] == [["decoder"]] * 2
+    ids = torch.full((1, 9), 7)
+    shapes = inputs_of(
+        [point.module for point in points],
+        lambda: base_of(model)(input_ids=ids, decoder_input_ids=ids[:, :3]),
+    )
+    for entering in shapes.values():
+        assert {(1, 3, 32), (1, 9, 32)} <= entering
+
+
+def test_cross_attention_of_a_family_in_no_table():
+    config = MBartConfig(
+        vocab_size=20, d_model=8, encoder_layers=2, decoder_layers=3,
+        encoder_attention_heads=2, decoder_attention_heads=2,
+        encoder_ffn_dim=8, decoder_ffn_dim=8, max_position_embeddings=16,
+    )  # fmt: skip
+    adapter = Adapter.of(MBartModel(config))
+    assert "mbart" not in LAYOUTS
+    assert [point.name for point in adapter.cross_attention] == [f"decoder.layers.{k}.encoder_attn" for k in range(3)]
+    assert [point.name for point in adapter.attention] == [f"encoder.layers.{k}.self_attn" for k in range(2)]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_vision_language_models_have_every_point(name):
+    model = loaded(name).model
+    adapter = Adapter.of(model)
+    assert len(adapter.layers) == len(adapter.attention) == 2
+    assert adapter.word.module is not None and adapter.embeddings.module is not None
+    assert len(adapter.vision) == (0 if name in ("vilt", "visual_bert") else 2)
+    assert len(adapter.cross_attention) == (2 if name in ("lxmert", "blip") else 0)
+    for point in (*adapter.attention, *adapter.cross_attention):
+        assert "Attention" in type(point.module).__name__
+
+
+@pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - {"bart", "t5"}))
+def test_models_without_a_second_sequence(name):
+    adapter = Adapter.of(tiny(name)[0])
+    assert adapter.cross_attention == adapter.vision == ()
+    assert adapter.text_stack is adapter.model

@@ -116,6 +116,38 @@ def test_a_bright_square_is_seen_where_it_is(family):
     assert lit <= near
 
 
+def test_a_segmentation_with_negative_numbers_leaves_them_out():
+    family = vision_language_model(loaded("vilt").model, loaded("vilt").processor)
+    image = read_image(np.zeros((40, 60, 3), dtype=np.uint8))
+    labels = np.full((40, 60), -7)
+    labels[:20, :30], labels[20:, 30:] = 5, 3
+    regions = family.patches(image).regions(image, labels)
+    assert regions.boxes == ((30, 20, 60, 40), (0, 0, 30, 20))  # in the order of the numbers: 3, then 5
+    assert set(regions.ids.unique().tolist()) == {-1, 0, 1}
+    assert regions.patch_regions.numel() == len(family.patches(image).boxes)
+    raster = regions.raster.numpy()
+    assert (raster[0, 0], raster[0, -1], raster[-1, -1]) == (1, -1, 0)
+    with pytest.raises(InvalidInput, match="40 × 60"):
+        family.patches(image).regions(image, labels[:, :5])
+
+
+@pytest.mark.parametrize("division", ["", "grid:", "grid:-2", "grid:x", "squares", 0, -3, True, None, [1, 2]])
+def test_other_divisions_are_refused(division):
+    family = vision_language_model(loaded("vilt").model, loaded("vilt").processor)
+    image = read_image(RAMP)
+    with pytest.raises(InvalidInput, match="regions are 'auto'"):
+        family.patches(image).regions(image, division)
+
+
+def test_grids_by_name_and_by_number():
+    family = vision_language_model(loaded("vilt").model, loaded("vilt").processor)
+    image = read_image(RAMP)
+    named, counted = (family.patches(image).regions(image, division) for division in ("grid:6", 6))
+    assert named.grid == counted.grid == (4, 6) and named.boxes == counted.boxes
+    assert named.names[:2] == ("row 1, column 1", "row 1, column 2") and named.raster is None
+    assert named.boxes[0] == (0, 0, 10, 10) and named.boxes[-1] == (50, 30, 60, 40)
+
+
 def test_baselines_have_the_size_and_say_what_they_are_called():
     image = read_image(RAMP)
     made = {name: np.asarray(baseline_image(image, name, seed=3)).astype(int) for name in IMAGE_BASELINES}

@@ -20,6 +20,7 @@ def test_the_table_agrees_with_what_is_found_by_looking(name):
     assert row.word == found.word
     if not row.shared:  # a list of one group, where three layers are asked for, does not look like the layers
         assert (row.blocks, row.attention) == (found.blocks, found.attention)
+        assert (row.decoder_blocks, row.cross_attention) == (found.decoder_blocks, found.cross_attention)
 
 
 def test_the_generic_row():
@@ -66,11 +67,11 @@ def test_a_model_with_blocks_but_no_attention_has_layers():
 
 
 def test_a_model_without_input_embeddings_is_refused():
-    with pytest.raises(Unsupported, match="Linear does not tell its input embeddings"):
+    with pytest.raises(Unsupported, match="Linear has no known input embeddings"):
         Adapter.of(nn.Linear(2, 2))
     words = Words()
     words.get_input_embeddings = lambda: None
-    with pytest.raises(Unsupported, match="Words does not tell"):
+    with pytest.raises(Unsupported, match="Words has no known"):
         Adapter.of(words)
 
 

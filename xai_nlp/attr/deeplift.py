@@ -81,9 +81,8 @@ class DeepLiftAttribution(GradientAttribution):
             problem, count = _paired(pose(None), baselines, inputs)
         else:
             problem, count = pose(baselines), 1
-        problem = replace(
-            problem, rows=Batching(limit=2 * problem.examples)
-        )  # Captum's rule for softmax needs all rows
+        rows = Batching(limit=2 * problem.examples)  # one chunk: Captum's rule for softmax needs all rows
+        problem = replace(problem, rows=rows)
         result = propagation.DeepLiftMethod(epsilon=self.eps, as_captum=True).multipliers(problem)
         tensors = squeezed(result.tensors)
         if custom is not None:

@@ -1,6 +1,6 @@
-"""Small drawn scenes with questions about them, whose answers, and the objects they depend on, are known.
+"""Synthetic scenes: small images of shapes with questions, answers, and the boxes that each answer depends on.
 
-Made to train a small model and to test explanations: an answer's evidence lies in boxes that the generator names.
+They train a small model and test explanations: the evidence for an answer is known.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from PIL import Image, ImageDraw
 from xai_nlp.errors import InvalidInput, UnknownName
 
 SIZE = 96  # pixels of a side
-FINE = 4  # drawn so many times as large, and made small smoothly
+SUPERSAMPLING = 4  # scenes are painted this many times as large, and averaged down
 RADII = (8, 9, 10, 13, 14, 15)  # small ones and large ones
-GAP = 3  # pixels between two shapes, and between a shape and the edge
-CLEAR = 7  # pixels by which one shape has to lie further left, or be larger across, to be called so
-MOST = 5  # shapes in a scene
+GAP = 3  # pixels between two shapes at least, and between a shape and the edge
+MIN_DIFFERENCE = 7  # pixels between two shapes' places, or diameters, that a question may compare
+MAX_SHAPES = 5  # in a scene
 
 KINDS = ("circle", "square", "triangle", "star", "cross")
 COLOURS = {
@@ -35,7 +35,7 @@ SIDES = {"left of": (-1, 0), "right of": (1, 0), "above": (0, -1), "below": (0, 
 COUNTS = ("0", "1", "2", "3", "4")
 YES_NO = ("no", "yes")
 
-Box = tuple[int, int, int, int]  # left, top, right, bottom, in pixels; right and bottom excluded
+PixelBox = tuple[int, int, int, int]  # left, top, right, bottom, in pixels; right and bottom excluded
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class Shape:
     radius: int
 
     @property
-    def box(self) -> Box:
+    def box(self) -> PixelBox:
+        """The pixels of the shape."""
         return self.x - self.radius, self.y - self.radius, self.x + self.radius + 1, self.y + self.radius + 1
 
 
@@ -62,11 +63,13 @@ class Scene:
     tone: int  # seeds the background's colours
 
     def image(self) -> Image.Image:
-        """The scene drawn: SIZE × SIZE, RGB. The same scene gives the same pixels."""
-        canvas = _background(self.background, self.tone).resize((SIZE * FINE, SIZE * FINE), Image.Resampling.NEAREST)
+        """The image in RGB, SIZE × SIZE pixels. The same scene gives the same pixels."""
+        canvas = _background(self.background, self.tone).resize(
+            (SIZE * SUPERSAMPLING, SIZE * SUPERSAMPLING), Image.Resampling.NEAREST
+        )
         draw = ImageDraw.Draw(canvas)
         for shape in self.shapes:
-            _DRAWN[shape.kind](draw, shape)
+            _PAINT[shape.kind](draw, shape)
         return canvas.resize((SIZE, SIZE), Image.Resampling.BOX)
 
 
@@ -77,26 +80,26 @@ class Question:
     type: str  # a key of TYPES
     text: str
     answer: str
-    evidence: tuple[int, ...]  # which shapes
+    evidence: tuple[int, ...]  # indices of those shapes
 
 
 @dataclass(frozen=True)
-class Example:
+class SceneExample:
     """A scene and a question about it."""
 
     scene: Scene
     question: Question
 
     @property
-    def boxes(self) -> tuple[Box, ...]:
-        """Where the shapes are that the answer depends on."""
+    def boxes(self) -> tuple[PixelBox, ...]:
+        """The boxes of the shapes that the answer depends on."""
         return tuple(self.scene.shapes[i].box for i in self.question.evidence)
 
 
-def scenes(count: int, *, seed: int = 0, types: Sequence[str] | None = None) -> Iterator[Example]:
-    """`count` examples: question types, and the answers within each type, drawn evenly; the same for the same seed.
+def scenes(count: int, *, seed: int = 0, types: Sequence[str] | None = None) -> Iterator[SceneExample]:
+    """`count` examples, the same for the same seed; types, and answers within a type, are equally likely.
 
-    types: keys of TYPES to draw from; all if None. Raises UnknownName for another, InvalidInput for a negative count.
+    types: keys of TYPES; None for all. Raises UnknownName for another, InvalidInput for a negative count.
 
     >>> example = next(scenes(1, seed=3))
     >>> example.question.text, example.question.answer, example.boxes == tuple(
@@ -116,25 +119,25 @@ def scenes(count: int, *, seed: int = 0, types: Sequence[str] | None = None) -> 
         yield _example(draws, name, answers[draws.integers(len(answers))], ask)
 
 
-def _example(draws: np.random.Generator, name: str, answer: str, ask: Asker) -> Example:
-    """A scene drawn again until there is a question of this type with this answer."""
+def _example(draws: np.random.Generator, name: str, answer: str, ask: QuestionMaker) -> SceneExample:
+    """The first random scene that allows a question of this type with this answer."""
     while True:
         scene = random_scene(draws)
-        found = [q for q in ask(scene.shapes) if q.answer == answer]
-        if found:
-            question = found[draws.integers(len(found))]
+        questions = [q for q in ask(scene.shapes) if q.answer == answer]
+        if questions:
+            question = questions[draws.integers(len(questions))]
             wordings = question.text.split("|")
-            return Example(scene, replace(question, type=name, text=wordings[draws.integers(len(wordings))]))
+            return SceneExample(scene, replace(question, type=name, text=wordings[draws.integers(len(wordings))]))
 
 
 def random_scene(draws: np.random.Generator) -> Scene:
-    """One to five shapes from a few kinds and colours, so that counting and comparing make sense."""
-    wanted = int(draws.integers(1, MOST + 1))
+    """One to MAX_SHAPES shapes of a few kinds and colours, so that counts differ from 0 and 1."""
+    count = int(draws.integers(1, MAX_SHAPES + 1))
     kinds = draws.permutation(KINDS)[: draws.integers(1, len(KINDS) + 1)]
     colours = draws.permutation(list(COLOURS))[: draws.integers(1, len(COLOURS) + 1)]
     shapes: list[Shape] = []
     for _ in range(60):
-        if len(shapes) == wanted:
+        if len(shapes) == count:
             break
         radius = RADII[draws.integers(len(RADII))]
         low, high = radius + GAP, SIZE - radius - GAP
@@ -145,102 +148,105 @@ def random_scene(draws: np.random.Generator) -> Scene:
     return Scene(tuple(shapes), BACKGROUNDS[draws.integers(len(BACKGROUNDS))], int(draws.integers(2**31)))
 
 
-# Questions: every one of a type that the shapes allow; wordings are separated by "|" ---------------------------------
+# Questions. Each function gives every question of its type that the shapes allow; "|" separates wordings.
 
-Asker = Callable[[Sequence[Shape]], list[Question]]
+QuestionMaker = Callable[[Sequence[Shape]], list[Question]]
 
 
-def _asked(text: str, answer: str, evidence: Sequence[int]) -> Question:
+def _question(text: str, answer: str, evidence: Sequence[int]) -> Question:
     return Question("", text, answer, tuple(evidence))
 
 
-def _where(shapes: Sequence[Shape], **wanted: str) -> list[int]:
-    return [i for i, shape in enumerate(shapes) if all(getattr(shape, name) == v for name, v in wanted.items())]
+def _indices(shapes: Sequence[Shape], **fields: str) -> list[int]:
+    """Indices of the shapes with this kind or colour."""
+    return [i for i, shape in enumerate(shapes) if all(getattr(shape, name) == v for name, v in fields.items())]
 
 
 def _colour(shapes: Sequence[Shape]) -> list[Question]:
     return [
-        _asked(
+        _question(
             f"what colour is the {kind}?|what is the colour of the only {kind}?|which colour does the {kind} have?",
             shapes[of_kind[0]].colour,
             of_kind,
         )
         for kind in KINDS
-        if len(of_kind := _where(shapes, kind=kind)) == 1
+        if len(of_kind := _indices(shapes, kind=kind)) == 1
     ]
 
 
 def _shape(shapes: Sequence[Shape]) -> list[Question]:
     return [
-        _asked(
+        _question(
             f"what shape is the {colour} one?|which shape is {colour}?|what is the {colour} object?",
             shapes[of_colour[0]].kind,
             of_colour,
         )
         for colour in COLOURS
-        if len(of_colour := _where(shapes, colour=colour)) == 1
+        if len(of_colour := _indices(shapes, colour=colour)) == 1
     ]
 
 
 def _count(shapes: Sequence[Shape]) -> list[Question]:
-    by_kind = [(f"{kind}s" if kind != "cross" else "crosses", _where(shapes, kind=kind)) for kind in KINDS]
-    by_colour = [(f"{colour} objects", _where(shapes, colour=colour)) for colour in COLOURS]
+    by_kind = [(f"{kind}s" if kind != "cross" else "crosses", _indices(shapes, kind=kind)) for kind in KINDS]
+    by_colour = [(f"{colour} objects", _indices(shapes, colour=colour)) for colour in COLOURS]
     return [
-        _asked(f"how many {name} are there?|how many {name} do you see?|count the {name}.", str(len(found)), found)
-        for name, found in by_kind + by_colour
-        if len(found) < len(COUNTS)
+        _question(
+            f"how many {name} are there?|how many {name} do you see?|count the {name}.", str(len(counted)), counted
+        )
+        for name, counted in by_kind + by_colour
+        if len(counted) < len(COUNTS)
     ]
 
 
 def _exists(shapes: Sequence[Shape]) -> list[Question]:
-    """A shape that is not there shares its kind or its colour with one that is, so that both have to be looked at."""
-    known = {s.kind for s in shapes}, {s.colour for s in shapes}
+    """A shape that is missing shares its kind with one shape and its colour with another, so that both matter."""
+    known_kinds, known_colours = {s.kind for s in shapes}, {s.colour for s in shapes}
     return [
-        _asked(f"is there a {colour} {kind}?|do you see a {colour} {kind}?", YES_NO[bool(found)], found)
+        _question(f"is there a {colour} {kind}?|do you see a {colour} {kind}?", YES_NO[bool(named)], named)
         for kind in KINDS
         for colour in COLOURS
-        if (found := _where(shapes, kind=kind, colour=colour)) or (kind in known[0] and colour in known[1])
+        if (named := _indices(shapes, kind=kind, colour=colour)) or (kind in known_kinds and colour in known_colours)
     ]
 
 
 def _beside(shapes: Sequence[Shape]) -> list[Question]:
-    """Exactly one shape lies clearly on that side of the only one of its kind, and no other is in doubt."""
-    found = []
+    """One shape lies on that side of the only one of its kind, and each shape is clearly on one side or the other."""
+    questions = []
     for i, anchor in enumerate(shapes):
-        if len(_where(shapes, kind=anchor.kind)) != 1:
+        if len(_indices(shapes, kind=anchor.kind)) != 1:
             continue
         for side, (dx, dy) in SIDES.items():
             by = [dx * (s.x - anchor.x) + dy * (s.y - anchor.y) for s in shapes]
-            there = [j for j, distance in enumerate(by) if j != i and distance > 0]
-            if len(there) == 1 and all(abs(d) >= CLEAR for j, d in enumerate(by) if j != i):
+            beyond = [j for j, distance in enumerate(by) if j != i and distance > 0]
+            if len(beyond) == 1 and all(abs(d) >= MIN_DIFFERENCE for j, d in enumerate(by) if j != i):
                 text = f"what is {side} the {anchor.kind}?|which shape is {side} the {anchor.kind}?"
-                found.append(_asked(text, shapes[there[0]].kind, (i, there[0])))
-    return found
+                questions.append(_question(text, shapes[beyond[0]].kind, (i, beyond[0])))
+    return questions
 
 
 def _more(shapes: Sequence[Shape]) -> list[Question]:
-    found = []
+    questions = []
     for kind in KINDS:
         for other in KINDS:
-            mine, theirs = _where(shapes, kind=kind), _where(shapes, kind=other)
-            if kind != other and mine and theirs:
+            first, second = _indices(shapes, kind=kind), _indices(shapes, kind=other)
+            if kind != other and first and second:
                 plural, than = (f"{k}s" if k != "cross" else "crosses" for k in (kind, other))
                 text = f"are there more {plural} than {than}?|do you see more {plural} than {than}?"
-                found.append(_asked(text, YES_NO[len(mine) > len(theirs)], mine + theirs))
-    return found
+                questions.append(_question(text, YES_NO[len(first) > len(second)], first + second))
+    return questions
 
 
 def _largest(shapes: Sequence[Shape]) -> list[Question]:
-    """Only where one is clearly larger than all others."""
+    """One shape is clearly larger than all others."""
     order = sorted(range(len(shapes)), key=lambda i: -shapes[i].radius)
-    if len(shapes) < 2 or 2 * (shapes[order[0]].radius - shapes[order[1]].radius) < CLEAR - 1:
+    if len(shapes) < 2 or 2 * (shapes[order[0]].radius - shapes[order[1]].radius) < MIN_DIFFERENCE - 1:
         return []
     text = "what colour is the largest shape?|which colour does the biggest object have?"
-    return [_asked(text, shapes[order[0]].colour, order)]
+    return [_question(text, shapes[order[0]].colour, order)]
 
 
-#: question type -> (its answers, every question of that type about some shapes)
-TYPES: dict[str, tuple[tuple[str, ...], Asker]] = {
+#: question type -> (its answers, the function that makes its questions)
+TYPES: dict[str, tuple[tuple[str, ...], QuestionMaker]] = {
     "colour": (tuple(COLOURS), _colour),
     "shape": (KINDS, _shape),
     "count": (COUNTS, _count),
@@ -252,11 +258,11 @@ TYPES: dict[str, tuple[tuple[str, ...], Asker]] = {
 ANSWERS = tuple(dict.fromkeys(answer for answers, _ in TYPES.values() for answer in answers))
 
 
-# Drawing -------------------------------------------------------------------------------------------------------------
+# Painting
 
 
 def _background(name: str, tone: int) -> Image.Image:
-    """Muted greys and beiges, so that no shape's colour is met there."""
+    """A background of muted greys and beiges, unlike the colours of shapes."""
     draws = np.random.default_rng(tone)
     base, other = (draws.integers(150, 236) + draws.integers(-10, 11, 3) for _ in range(2))
     down, across = np.mgrid[0:SIZE, 0:SIZE] / (SIZE - 1)
@@ -274,28 +280,28 @@ def _background(name: str, tone: int) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(colours), 0, 255).astype(np.uint8))
 
 
-def _around(shape: Shape) -> tuple[float, float, float]:
-    """Centre and radius in the fine drawing; a pixel's centre is in its middle."""
-    return (shape.x + 0.5) * FINE, (shape.y + 0.5) * FINE, (shape.radius + 0.5) * FINE - 1
+def _circle_of(shape: Shape) -> tuple[float, float, float]:
+    """Centre and radius in the supersampled image; a pixel's centre is in its middle."""
+    return (shape.x + 0.5) * SUPERSAMPLING, (shape.y + 0.5) * SUPERSAMPLING, (shape.radius + 0.5) * SUPERSAMPLING - 1
 
 
 def _circle(draw: ImageDraw.ImageDraw, shape: Shape) -> None:
-    x, y, r = _around(shape)
+    x, y, r = _circle_of(shape)
     draw.ellipse((x - r, y - r, x + r, y + r), fill=COLOURS[shape.colour])
 
 
 def _square(draw: ImageDraw.ImageDraw, shape: Shape) -> None:
-    x, y, r = _around(shape)
+    x, y, r = _circle_of(shape)
     r *= 0.88
     draw.rectangle((x - r, y - r, x + r, y + r), fill=COLOURS[shape.colour])
 
 
 def _polygon(corners: Sequence[tuple[float, float]]) -> Callable[[ImageDraw.ImageDraw, Shape], None]:
-    def drawn(draw: ImageDraw.ImageDraw, shape: Shape) -> None:
-        x, y, r = _around(shape)
+    def paint(draw: ImageDraw.ImageDraw, shape: Shape) -> None:
+        x, y, r = _circle_of(shape)
         draw.polygon([(x + r * a, y + r * b) for a, b in corners], fill=COLOURS[shape.colour])
 
-    return drawn
+    return paint
 
 
 def _round(points: int, inner: float) -> list[tuple[float, float]]:
@@ -308,7 +314,7 @@ def _round(points: int, inner: float) -> list[tuple[float, float]]:
 
 
 _ARM = 0.34
-_DRAWN: dict[str, Callable[[ImageDraw.ImageDraw, Shape], None]] = {
+_PAINT: dict[str, Callable[[ImageDraw.ImageDraw, Shape], None]] = {
     "circle": _circle,
     "square": _square,
     "triangle": _polygon([(0, -1), (0.95, 0.85), (-0.95, 0.85)]),

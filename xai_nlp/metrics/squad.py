@@ -15,7 +15,9 @@ from xai_nlp.errors import InvalidInput, UnreadableFile
 
 
 def f1(answer: str, golds: Sequence[str]) -> float:
-    """The harmonic mean of precision and recall over words, the best over the given answers.
+    """Harmonic mean of precision and recall over normalised words, for the right answer with the largest one.
+
+    golds: the right answers; () means that the question has no answer, and "" is right.
 
     >>> f1("in the year 1066", ["1066"])
     0.5
@@ -36,21 +38,21 @@ class SquadQuestion(NamedTuple):
     id: str
     question: str
     context: str
-    answers: tuple[str, ...]  # none where there is no answer to give (SQuAD 2)
-    starts: tuple[int, ...]  # where each stands in the context
+    answers: tuple[str, ...]  # the right answers; () if there is none (SQuAD 2)
+    starts: tuple[int, ...]  # first character of each in the context
 
 
 def read_squad(path: str | os.PathLike[str]) -> Iterator[SquadQuestion]:
-    """The questions of a file in SQuAD's format, version 1 or 2. Raises UnreadableFile."""
+    """The questions of a file in the format of SQuAD 1 or 2. Raises UnreadableFile for another format."""
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))["data"]
         for article in data:
             for paragraph in article["paragraphs"]:
-                for asked in paragraph["qas"]:
-                    answers = [] if asked.get("is_impossible") else asked["answers"]
+                for question in paragraph["qas"]:
+                    answers = [] if question.get("is_impossible") else question["answers"]
                     yield SquadQuestion(
-                        str(asked["id"]),
-                        asked["question"],
+                        str(question["id"]),
+                        question["question"],
                         paragraph["context"],
                         tuple(answer["text"] for answer in answers),
                         tuple(int(answer["answer_start"]) for answer in answers),
@@ -61,18 +63,25 @@ def read_squad(path: str | os.PathLike[str]) -> Iterator[SquadQuestion]:
 
 @dataclass(frozen=True)
 class SquadScores:
-    """How well questions were answered, in percent."""
+    """Means over all questions, in percent."""
 
     exact_match: float
     f1: float
-    questions: int
+    questions: int  # number of questions
 
 
-def squad_scores(asked: Sequence[SquadQuestion], answers: Mapping[str, str]) -> SquadScores:
-    """Exact match and F1 over all questions; one without an answer counts as wrong. Raises InvalidInput for none."""
-    if not asked:
+def squad_scores(questions: Sequence[SquadQuestion], answers: Mapping[str, str]) -> SquadScores:
+    """Exact match and F1 of the answers, by question id; a question without an answer counts as wrong.
+
+    Raises InvalidInput for no questions.
+
+    >>> question = SquadQuestion("1", "Who wrote it?", "Mary Shelley wrote it.", ("Mary Shelley",), (0,))
+    >>> squad_scores([question], {"1": "the Mary Shelley"})
+    SquadScores(exact_match=100.0, f1=100.0, questions=1)
+    """
+    if not questions:
         raise InvalidInput("there is nothing to evaluate: no questions were given.")
-    pairs = [(answers.get(a.id), a.answers) for a in asked]
-    exact = sum(exact_match(answer, golds) for answer, golds in pairs if answer is not None)
-    overlap = sum(f1(answer, golds) for answer, golds in pairs if answer is not None)
-    return SquadScores(100 * exact / len(pairs), 100 * overlap / len(pairs), len(pairs))
+    pairs = [(answers[one.id], one.answers) for one in questions if one.id in answers]
+    exact = sum(exact_match(answer, golds) for answer, golds in pairs)
+    overlap = sum(f1(answer, golds) for answer, golds in pairs)
+    return SquadScores(100 * exact / len(questions), 100 * overlap / len(questions), len(questions))

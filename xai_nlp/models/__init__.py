@@ -1,1 +1,1 @@
-"""The only code that knows HuggingFace: where architectures keep things, texts into rows, models by name."""
+"""The only code that knows HuggingFace: layouts, vision-language families, tokenization, loading, generation."""

@@ -1,4 +1,4 @@
-"""The few questions our methods ask of a model, answered the same way for every architecture."""
+"""The modules of a model by their role: embeddings, layers, attention; the same questions for every architecture."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from typing import Any
 from torch import nn
 
 from xai_nlp.errors import UnknownName, Unsupported
-from xai_nlp.hooks.attention import VISION
 from xai_nlp.hooks.scope import ModulePoint
+from xai_nlp.models.attention_families import VISION_NAMES
 from xai_nlp.models.layout import LAYOUTS, VISION_LAYOUTS, Layout, base_of, infer_layout, text_config
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """A model and where it keeps its embeddings, layers and attention.
+    """A model with its layout. Properties give hook points; a wrong path in the layout raises UnknownName.
 
     >>> import xai_nlp
     >>> adapter = Adapter.of(xai_nlp.load("sentiment").model)
     >>> adapter.architecture, len(adapter.layers), adapter.max_length
     ('bert', 3, 512)
+    >>> adapter.word.name, adapter.attention[2].name
+    ('embeddings.word_embeddings', 'encoder.layer.2.attention.self')
     """
 
     model: Any
@@ -28,14 +30,110 @@ class Adapter:
 
     @classmethod
     def of(cls, model: nn.Module, layout: Layout | None = None) -> Adapter:
-        """By the table; by looking, for an architecture that is not in it."""
+        """The model with the given layout, the one of its `config.model_type`, or the one that its modules suggest."""
         kind = getattr(getattr(model, "config", None), "model_type", "")
         return cls(model, layout or LAYOUTS.get(kind) or VISION_LAYOUTS.get(kind) or infer_layout(model))
 
     @property
     def architecture(self) -> str:
-        """What the config calls it, such as "bert"; the class's name for a model without a config."""
+        """The config's `model_type`, such as "bert"; the name of the class for a model without a config."""
         return getattr(getattr(self.model, "config", None), "model_type", "") or type(self.model).__name__
+
+    @property
+    def embeddings(self) -> ModulePoint:
+        """The sum of word, position and type embeddings."""
+        return self._point(self.layout.embeddings)
+
+    @property
+    def word(self) -> ModulePoint:
+        """The word embeddings."""
+        return self._point(self.layout.word)
+
+    @property
+    def position(self) -> ModulePoint | None:
+        """The position embeddings; None if they are rotary, relative or switched off."""
+        return self._optional(self.layout.position)
+
+    @property
+    def types(self) -> ModulePoint | None:
+        """The token type embeddings, if the model has any."""
+        return self._optional(self.layout.types)
+
+    @property
+    def layers(self) -> tuple[ModulePoint, ...]:
+        """The output of each layer, the first layer first. Raises Unsupported if they are not known."""
+        path = self.layout.blocks
+        if path is None:
+            raise Unsupported(
+                f"the layers of {self.architecture} were not found. "
+                "Pass a Layout that names its blocks: Adapter.of(model, Layout(…))."
+            )
+        blocks = len(self._module(path))
+        count = self.model.config.num_hidden_layers if self.layout.shared else blocks
+        turns = [int(k / (count / blocks)) for k in range(count)]  # layer -> block, rounded as the models round it
+        return tuple(self._point(f"{path}.{block}", turns[:k].count(block)) for k, block in enumerate(turns))
+
+    @property
+    def attention(self) -> tuple[ModulePoint, ...]:
+        """The module of each layer that computes its attention probabilities. Raises Unsupported if not known."""
+        return tuple(self._inside(block, "attention") for block in self.layers)
+
+    @property
+    def cross_attention(self) -> tuple[ModulePoint, ...]:
+        """The modules with which a decoder attends over the encoder, or words over the image; () without any."""
+        path, inner = self.layout.decoder_blocks or self.layout.blocks, self.layout.cross_attention
+        if path is None or inner is None:
+            return ()
+        return tuple(self._point(f"{path}.{k}.{inner}") for k in range(len(self._module(path))))
+
+    @property
+    def vision(self) -> tuple[ModulePoint, ...]:
+        """The output of each layer of the image encoder; () if the model has none of its own."""
+        lists = ((p, m) for p, m in base_of(self.model).named_modules() if isinstance(m, nn.ModuleList))
+        path, blocks = next(((p, m) for p, m in lists if VISION_NAMES & set(p.split("."))), ("", ()))
+        return tuple(self._point(f"{path}.{k}") for k in range(len(blocks)))
+
+    @property
+    def text_stack(self) -> nn.Module:
+        """The module that holds the layers of a model with an image encoder; else the whole model."""
+        path = self.layout.blocks
+        pictures = hasattr(getattr(self.model, "config", None), "vision_config")
+        return self._module(path.rpartition(".")[0]) if path and pictures else self.model
+
+    def layer(self, k: int) -> ModulePoint:
+        """The output of layer k, counted from 0. Raises UnknownName."""
+        layers = self.layers
+        if not 0 <= k < len(layers):
+            raise UnknownName("layer", k, range(len(layers)), "Layers are counted from 0.")
+        return layers[k]
+
+    def submodule(self, k: int, name: str) -> ModulePoint:
+        """A module of layer k that the layout names: "attention", "projection" or "norm".
+
+        Raises UnknownName for a layer that does not exist, Unsupported if the layout does not name the module.
+        """
+        return self._inside(self.layer(k), name)
+
+    def _inside(self, block: ModulePoint, name: str) -> ModulePoint:
+        path = getattr(self.layout, name)
+        if path is None:
+            raise Unsupported(
+                f"the {name} of {self.architecture} is not known in {block.name}. "
+                "Pass a Layout that names it: Adapter.of(model, Layout(…))."
+            )
+        return self._point(f"{block.name}.{path}", block.call)
+
+    @property
+    def max_length(self) -> int | None:
+        """The largest number of tokens that the model takes; None without a limit."""
+        table = self.position
+        if table is not None:
+            # Families that reserve a row of the table for padding count positions from the row after it.
+            padding = getattr(table.module, "padding_idx", None)
+            return table.module.num_embeddings - (0 if padding is None else padding + 1)  # type: ignore[operator, return-value]
+        if self.layout.unbounded:
+            return None
+        return getattr(text_config(self.model), "max_position_embeddings", None)
 
     def _module(self, path: str) -> Any:
         base = base_of(self.model)
@@ -49,96 +147,8 @@ class Adapter:
         return ModulePoint(self._module(path), call=call, name=path)
 
     def _optional(self, path: str | None) -> ModulePoint | None:
-        """The site, where the model has it: a config may switch position or type embeddings off."""
+        """The hook point if the model has the module: a config may switch position or type embeddings off."""
         if path is None:
             return None
         parent, _, name = path.rpartition(".")
         return None if getattr(self._module(parent), name, None) is None else self._point(path)
-
-    @property
-    def embeddings(self) -> ModulePoint:
-        """Where the sum of word, position and type embeddings comes out."""
-        return self._point(self.layout.embeddings)
-
-    @property
-    def word(self) -> ModulePoint:
-        """Where the words' vectors come out."""
-        return self._point(self.layout.word)
-
-    @property
-    def position(self) -> ModulePoint | None:
-        """Where the positions' vectors come out; None where they are rotary, relative or switched off."""
-        return self._optional(self.layout.position)
-
-    @property
-    def types(self) -> ModulePoint | None:
-        """Where the token types' vectors come out, if the model has any."""
-        return self._optional(self.layout.types)
-
-    @property
-    def layers(self) -> tuple[ModulePoint, ...]:
-        """Where each layer's hidden states come out, the first layer first."""
-        path = self.layout.blocks
-        if path is None:
-            raise Unsupported(
-                f"the layers of {self.architecture} were not found. "
-                "Pass a Layout that names its blocks: Adapter.of(model, Layout(…))."
-            )
-        blocks = len(self._module(path))
-        count = self.model.config.num_hidden_layers if self.layout.shared else blocks
-        turns = [int(k / (count / blocks)) for k in range(count)]  # layer -> block, rounded as the models round it
-        return tuple(self._point(f"{path}.{block}", call=turns[:k].count(block)) for k, block in enumerate(turns))
-
-    @property
-    def vision(self) -> tuple[ModulePoint, ...]:
-        """The layers of the side that looks at an image, the first layer first; none where it has no own side."""
-        base = base_of(self.model)
-        lists = ((path, m) for path, m in base.named_modules() if isinstance(m, nn.ModuleList))
-        path, blocks = next(((p, m) for p, m in lists if VISION & set(p.split("."))), ("", ()))
-        return tuple(self._point(f"{path}.{k}") for k in range(len(blocks)))
-
-    @property
-    def text_stack(self) -> nn.Module:
-        """The module that holds the layers; the whole model, where it has no side that looks at images."""
-        path = self.layout.blocks
-        sighted = hasattr(getattr(self.model, "config", None), "vision_config")
-        return self._module(path.rpartition(".")[0]) if path and sighted else self.model
-
-    def layer(self, k: int) -> ModulePoint:
-        """The output of layer k, counted from 0. Raises UnknownName."""
-        layers = self.layers
-        if not 0 <= k < len(layers):
-            raise UnknownName("layer", k, range(len(layers)), "Layers are counted from 0.")
-        return layers[k]
-
-    def attention(self, k: int) -> nn.Module:
-        """The module that holds layer k's attention probabilities. Raises UnknownName, or Unsupported if not found."""
-        block = self.layer(k)
-        if self.layout.attention is None:
-            raise Unsupported(
-                f"the attention of {self.architecture} was not found in {block.name}. "
-                "Pass a Layout that names it: Adapter.of(model, Layout(…))."
-            )
-        return self._module(f"{block.name}.{self.layout.attention}")
-
-    def submodule(self, k: int, name: str) -> ModulePoint:
-        """A module of layer k that the layout names: "projection" or "norm". Raises Unsupported where it names none."""
-        block, path = self.layer(k), getattr(self.layout, name)
-        if path is None:
-            raise Unsupported(
-                f"the {name} after attention of {self.architecture} is not known, or comes elsewhere in its layers. "
-                "Pass a Layout that names it: Adapter.of(model, Layout(…))."
-            )
-        return self._point(f"{block.name}.{path}", block.call)
-
-    @property
-    def max_length(self) -> int | None:
-        """How many tokens the model takes; None where its positions have no end."""
-        table = self.position
-        if table is not None:
-            # Families that keep a row of the table for padding count positions from the row after it.
-            padding = getattr(table.module, "padding_idx", None)
-            return table.module.num_embeddings - (0 if padding is None else padding + 1)  # type: ignore[operator, return-value]
-        if self.layout.unbounded:
-            return None
-        return getattr(text_config(self.model), "max_position_embeddings", None)

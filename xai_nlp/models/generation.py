@@ -1,4 +1,4 @@
-"""A model that writes, with the tokenizer it writes by: what it answers, and how answers are spelt."""
+"""Text generation: the answer that a model writes after a prompt, and the tokens of an answer that is given."""
 
 from __future__ import annotations
 
@@ -10,44 +10,42 @@ from torch import Tensor
 
 from xai_nlp.hooks.offload import device_of
 
-AnswerText = str | Sequence[int]  # as text, or as token ids
+AnswerText = str | Sequence[int]  # an answer as text, or as token ids
 
 
 @dataclass(frozen=True)
 class Generator:
-    """A causal, image-to-text or encoder–decoder model that has `generate`."""
+    """A model that has `generate` (causal, image-to-text or encoder–decoder), with its tokenizer."""
 
     model: Any
     tokenizer: Any
 
     def tokenize_answer(self, answer: AnswerText) -> list[int]:
-        """The tokens of an answer as they follow a prompt."""
+        """The token ids of an answer that follows a prompt; no special tokens are added."""
         if isinstance(answer, str):
             return self.tokenizer(answer, add_special_tokens=False)["input_ids"]
         return list(answer)
 
-    def text(self, tokens: Sequence[int]) -> str:
-        """Tokens as they read; those of white space alone in quotes."""
-        text = self.tokenizer.decode(list(tokens))
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of tokens, without white space at its ends; white space alone is quoted."""
+        text = self.tokenizer.decode(list(ids))
         return text.strip() or repr(text)
 
-    def generate(
-        self, inputs: Mapping[str, Tensor], max_new_tokens: int, *, answer_start: int | None = None
-    ) -> list[int]:
-        """The tokens that the model writes, the likeliest at each step, without the one that ends them.
+    def generate(self, inputs: Mapping[str, Tensor], max_new_tokens: int, *, start: int | None = None) -> list[int]:
+        """The token ids of greedy decoding, without the special token that ends the answer.
 
-        answer_start: where the answer begins in what `generate` gives; None is after the prompt.
+        inputs: the model's arguments for one prompt, (1, L) and others.
+        start: position of the answer in the output of `model.generate`; None means after the prompt.
         """
-        moved = {name: value.to(device_of(self.model)) for name, value in inputs.items()}
-        whole = self.model.generate(**moved, max_new_tokens=max_new_tokens, do_sample=False)
-        ids = whole[0, inputs["input_ids"].shape[1] if answer_start is None else answer_start :].tolist()
+        arguments = {name: value.to(device_of(self.model)) for name, value in inputs.items()}
+        output = self.model.generate(**arguments, max_new_tokens=max_new_tokens, do_sample=False)
+        ids = output[0, inputs["input_ids"].shape[1] if start is None else start :].tolist()
         special = set(self.tokenizer.all_special_ids)
         end = next((i for i, token in enumerate(ids) if token in special), len(ids))
         return ids[:end]
 
 
-def apply_chat_template(templated: Any, message: str | list[dict[str, str]]) -> str:
-    """A user's message as the chat template of a tokenizer or processor puts it, up to where the answer begins."""
-    return templated.apply_chat_template(
-        [{"role": "user", "content": message}], add_generation_prompt=True, tokenize=False
-    )
+def apply_chat_template(processor: Any, message: str | list[dict[str, str]]) -> str:
+    """A user's message in the chat template of a tokenizer or processor, up to the beginning of the answer."""
+    messages = [{"role": "user", "content": message}]
+    return processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)

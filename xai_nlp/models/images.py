@@ -1,16 +1,15 @@
-"""Images into models: read from anywhere, compared with an image of nothing, and cut into regions.
+"""Images into models: reading, baseline images, and the region of the image that each entry of a tensor belongs to.
 
-Where a model's processor put each part of an image (resized, cropped, tiled, packed into patches) is not written down
-here for each family: the processor is shown an image whose colours tell where they are, and the answer is read off.
+A processor may resize, crop, tile or pack an image. The place of each patch is measured: the processor is given an
+image whose colours encode the position of every pixel, and the positions are read from its output.
 """
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,64 +28,59 @@ if TYPE_CHECKING:
 ImageSource = Any  # a path, bytes, a PIL image, or an array (H, W), (H, W, 3) or (H, W, 4)
 
 MAX_PIXELS = 100_000_000
-THUMBNAIL_SIDE = 768  # pixels of the longer side of the image that an explanation keeps
-MAX_PATCH_REGIONS = 1024  # regions; where patches are more, a grid
-GRID_CELLS = 24  # cells along the longer side
-
-
-# Reading --------------------------------------------------------------------------------------------------------------
+THUMBNAIL_SIDE = 768  # pixels of the longer side of the image in an explanation
+MAX_PATCH_REGIONS = 1024  # an image with more patches is divided into a grid
+GRID_CELLS = 24  # cells of that grid along the longer side
 
 
 def read_image(source: ImageSource) -> Image:
-    """The image, upright and in RGB; transparency lies on white.
+    """The image, upright and in RGB, with white behind transparent parts; more than 8 bits are scaled to 8.
 
-    Raises InvalidInput that names the file for one that is no image, is cut off, or has more than MAX_PIXELS.
+    Raises InvalidInput, with the file's name, if it is no image, is cut off, or has more than MAX_PIXELS.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    if isinstance(source, Image.Image):
-        opened, name = source, "the image"
-    elif isinstance(source, (str, os.PathLike)):
-        name = os.fspath(source)
-        if not Path(name).is_file():
-            raise InvalidInput(f"{name!r} is no file. An image is a path, bytes, a PIL image or an array; no address.")
-        opened = _opened(Path(name).read_bytes(), name)
-    elif isinstance(source, (bytes, bytearray, memoryview)):
-        name = "the image"
-        opened = _opened(bytes(source), name)
-    else:
-        opened, name = Image.fromarray(_bytes_of(source)), "the array"
-    if opened.width * opened.height > MAX_PIXELS:
-        raise InvalidInput(f"{name} has {opened.width} × {opened.height} pixels; at most {MAX_PIXELS:,} are read.")
+    name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else "the image"
     try:
-        upright = ImageOps.exif_transpose(opened)
-        if upright.mode in ("RGBA", "LA", "PA", "P") or "transparency" in upright.info:
-            upright = upright.convert("RGBA")
-            upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
-        elif upright.mode.startswith(("I", "F")):
-            upright = _stretched(upright)
-        return upright.convert("RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+        image = _open(source, str(name))
+        if image.width * image.height > MAX_PIXELS:
+            raise InvalidInput(f"{name} has {image.width} × {image.height} pixels; at most {MAX_PIXELS:,} are read.")
+        image = ImageOps.exif_transpose(image)
+        if image.mode in ("RGBA", "LA", "PA", "P") or "transparency" in image.info:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        elif image.mode.startswith(("I", "F")):
+            image = _scaled(image)
+        return image.convert("RGB")
+    except InvalidInput:
+        raise
+    except UnidentifiedImageError:
+        raise InvalidInput(f"{name} is not an image of a known format (PNG, JPEG, WebP, GIF, …).") from None
+    except (OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
         raise InvalidInput(f"{name} cannot be read as an image: {error}. Is the file cut off?") from None
 
 
-def _opened(content: bytes, name: str) -> Image:
+def _open(source: ImageSource, name: str) -> Image:
+    """The image of a file, of bytes or of an array, not decoded yet."""
     import warnings
 
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit follows
-            return Image.open(io.BytesIO(content))
-    except UnidentifiedImageError:
-        raise InvalidInput(f"{name} is not an image of a kind that is known (PNG, JPEG, WebP, GIF, …).") from None
-    except (OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-        raise InvalidInput(f"{name} cannot be read as an image: {error}.") from None
+    if isinstance(source, Image.Image):
+        return source
+    if isinstance(source, (str, os.PathLike)):
+        if not Path(source).is_file():
+            raise InvalidInput(f"{name!r} is no file. An image is a path, bytes, a PIL image or an array; no address.")
+        source = Path(source).read_bytes()
+    if not isinstance(source, (bytes, bytearray, memoryview)):
+        return Image.fromarray(_bytes_of(source))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is checked by the caller
+        return Image.open(io.BytesIO(bytes(source)))
 
 
 def _bytes_of(source: Any) -> np.ndarray:
-    """An array of bytes from one of bytes, or of numbers from 0 to 1."""
+    """The pixels in bytes, from an array of bytes, of whole numbers to 255, or of numbers from 0 to 1."""
     array = np.asarray(source)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
@@ -104,8 +98,8 @@ def _bytes_of(source: Any) -> np.ndarray:
     return np.rint(array * (255 if array.dtype.kind == "f" else 1)).astype(np.uint8)
 
 
-def _stretched(image: Image) -> Image:
-    """More than 8 bits: from its darkest to its lightest."""
+def _scaled(image: Image) -> Image:
+    """An image of more than 8 bits in 8: 0 is its darkest value, 255 its lightest."""
     from PIL import Image
 
     values = np.asarray(image, dtype=np.float64)
@@ -114,17 +108,14 @@ def _stretched(image: Image) -> Image:
 
 
 def encode_thumbnail(image: Image) -> bytes:
-    """A PNG, or a JPEG where that is a third of it, small enough to keep."""
+    """The image with at most THUMBNAIL_SIDE pixels a side: PNG, or JPEG if that takes less than a third."""
     small = image.copy()
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    kept = {}
+    files = {}
     for kind, options in (("PNG", {"optimize": True}), ("JPEG", {"quality": 88})):
         small.save(buffer := io.BytesIO(), kind, **options)
-        kept[kind] = buffer.getvalue()
-    return kept["JPEG"] if 3 * len(kept["JPEG"]) < len(kept["PNG"]) else kept["PNG"]
-
-
-# What an image is compared with ---------------------------------------------------------------------------------------
+        files[kind] = buffer.getvalue()
+    return files["JPEG"] if 3 * len(files["JPEG"]) < len(files["PNG"]) else files["PNG"]
 
 
 def _plain(image: Image, colour: tuple[int, int, int]) -> Image:
@@ -151,7 +142,7 @@ def _mean(image: Image, seed: int) -> Image:
     return _plain(image, tuple(int(m) for m in np.rint(means)))  # type: ignore[arg-type]
 
 
-#: name -> an image of the same size that says nothing, or little
+#: name -> an image of the same size with little or no information
 IMAGE_BASELINES: dict[str, Callable[[Image, int], Image]] = {
     "grey": lambda image, seed: _plain(image, (128, 128, 128)),
     "black": lambda image, seed: _plain(image, (0, 0, 0)),
@@ -163,125 +154,123 @@ IMAGE_BASELINES: dict[str, Callable[[Image, int], Image]] = {
 
 
 def baseline_image(image: Image, name: str, seed: int = 0) -> Image:
-    """The image to compare with. Raises UnknownName."""
+    """The image to compare with, by its name in IMAGE_BASELINES; `seed` draws the noise. Raises UnknownName."""
     if name not in IMAGE_BASELINES:
         raise UnknownName("image baseline", name, IMAGE_BASELINES)
     return IMAGE_BASELINES[name](image, seed)
 
 
-# Where the processor put what -----------------------------------------------------------------------------------------
-
-ImageProcess = Callable[["Image"], Mapping[str, Tensor]]  # what the model's processor makes of an image
+ImageProcess = Callable[["Image"], Mapping[str, Tensor]]  # an image -> the model's arguments
 
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """How the entries of an image tensor fall into regions of the image."""
+    """M regions of an image, and the entries of the image tensor in each."""
 
-    ids: Tensor  # broadcastable to the tensor (1, *S): which region an entry belongs to, or NO_FEATURE
-    boxes: tuple[Box, ...]  # in pixels of the image
-    patch_regions: Tensor  # which region each patch of the model belongs to, or NO_FEATURE
-    grid: tuple[int, int] | None = None
-    shapes: np.ndarray | None = None
+    ids: Tensor  # broadcastable to the tensor (1, *S): the region of each entry, or NO_FEATURE
+    boxes: tuple[Box, ...]  # M, in pixels of the image
+    patch_regions: Tensor  # (P,) the region of each patch of the model, or NO_FEATURE
+    grid: tuple[int, int] | None = None  # rows and columns, if the regions are a grid
+    shapes: np.ndarray | None = None  # (rows, columns) the region of each cell of a raster, if they are no boxes
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The names of the regions: "row 1, column 2" in a grid, else "region 2"."""
         return region_names(len(self.boxes), self.grid)
 
     @property
     def raster(self) -> Array | None:
+        """`shapes` as a result stores it."""
         return None if self.shapes is None else Array(self.shapes)
 
 
 @dataclass(frozen=True, eq=False)
 class Patches:
-    """The patches that a model cuts its image tensor into, and where in the image each comes from."""
+    """The P patches of a model's image tensor, and the place of each in the image."""
 
-    ids: Tensor  # (1, *S) broadcastable: the patch of each entry
-    x: Tensor  # (*S) broadcastable: where in the image an entry comes from, as a share of its width; NaN: nowhere
-    y: Tensor
-    boxes: np.ndarray  # (patches, 4) as shares of width and height; NaN for one that is padding
-    grid: tuple[int, int] | None
+    ids: Tensor  # broadcastable to (1, *S): the patch of each entry
+    x: Tensor  # broadcastable to (*S): the entry's place in the image, in shares of its width; NaN for padding
+    y: Tensor  # the same in shares of its height
+    boxes: np.ndarray  # (P, 4) in shares of width and height; NaN for padding
+    grid: tuple[int, int] | None  # rows and columns, if the patches are a grid
 
-    def regions(self, image: Image, wanted: Any) -> Regions:
-        """Regions of the image: "auto", "patches", how many cells a grid has along the longer side, "slic", or an
-        array (H, W) of whole numbers, one for each region.
+    def regions(self, image: Image, division: Any) -> Regions:
+        """The regions of an image.
 
-        Raises InvalidInput for anything else.
+        division: "auto" (patches, or a grid if there are too many), "patches", "grid:N" or N cells along the longer
+            side, "slic" (superpixels), or an array (H, W) of whole numbers, one for each region, negative for none.
+        Raises InvalidInput for anything else, Unsupported for "slic" without scikit-image.
         """
-        if isinstance(wanted, str) and wanted.startswith("grid:"):
-            wanted = int(wanted.removeprefix("grid:")) if wanted[5:].isdigit() else wanted
-        if isinstance(wanted, str) and wanted == "auto":
-            wanted = "patches" if len(self.boxes) <= MAX_PATCH_REGIONS and self.grid else GRID_CELLS
-        if isinstance(wanted, str) and wanted == "patches":
-            return self._patches(image)
-        if isinstance(wanted, str) and wanted == "slic":
-            wanted = _superpixels(image)
-        if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted > 0:
-            return self._grid(image, wanted)
-        if not isinstance(wanted, str) and getattr(np.asarray(wanted), "ndim", 0) == 2:
-            return self._segments(image, np.asarray(wanted))
+        if isinstance(division, str):
+            if division == "auto":
+                division = "patches" if len(self.boxes) <= MAX_PATCH_REGIONS and self.grid else f"grid:{GRID_CELLS}"
+            if division == "patches":
+                return self._patches(image)
+            if division == "slic":
+                division = _superpixels(image)
+            elif division.startswith("grid:") and division[5:].isdigit():
+                division = int(division[5:])
+        if isinstance(division, int) and not isinstance(division, bool) and division > 0:
+            return self._grid(image, division)
+        if not isinstance(division, str) and getattr(np.asarray(division), "ndim", 0) == 2:
+            return self._segments(image, np.asarray(division))
         raise InvalidInput(
             f"regions are 'auto', 'patches', 'grid:N' or N cells along the longer side, 'slic', or an array (height, "
-            f"width) of whole numbers; got {wanted!r}."
+            f"width) of whole numbers; got {division!r}."
         )
 
     def _patches(self, image: Image) -> Regions:
-        here = ~np.isnan(self.boxes).any(1)
-        number = torch.from_numpy(np.where(here, np.cumsum(here) - 1, NO_FEATURE))
-        boxes = self.boxes[here] * np.array([*image.size, *image.size])
-        grid = self.grid if here.all() else None
+        """One region for each patch that is not padding."""
+        inside = ~np.isnan(self.boxes).any(1)
+        number = torch.from_numpy(np.where(inside, np.cumsum(inside) - 1, NO_FEATURE))
+        boxes = self.boxes[inside] * np.array([*image.size, *image.size])
+        grid = self.grid if inside.all() else None
         ids = torch.where(self.ids >= 0, number[self.ids], NO_FEATURE)
         return Regions(ids, tuple(tuple(map(float, box)) for box in boxes), number, grid)  # type: ignore[misc]
 
     def _grid(self, image: Image, cells: int) -> Regions:
-        longer = max(image.size)
-        columns, rows = (max(1, round(cells * side / longer)) for side in image.size)
-
-        def cell(x: Tensor, y: Tensor) -> Tensor:
-            column, row = ((at.nan_to_num() * n).long().clamp(0, n - 1) for at, n in ((x, columns), (y, rows)))
-            return torch.where(x.isnan(), NO_FEATURE, row * columns + column)
-
+        """Cells of equal size, `cells` of them along the longer side."""
+        columns, rows = (max(1, round(cells * side / max(image.size))) for side in image.size)
         wide, high = image.width / columns, image.height / rows
-        boxes = tuple((c * wide, r * high, (c + 1) * wide, (r + 1) * high) for r in range(rows) for c in range(columns))
-        return Regions(cell(self.x, self.y)[None], boxes, cell(*self._centres), (rows, columns))
+        boxes = [(c * wide, r * high, (c + 1) * wide, (r + 1) * high) for r in range(rows) for c in range(columns)]
+        return self._of_raster(torch.arange(rows * columns).view(rows, columns), boxes, grid=(rows, columns))
 
     def _segments(self, image: Image, labels: np.ndarray) -> Regions:
+        """One region for each number of a segmentation; none for negative ones."""
         if labels.dtype.kind not in "iub" or labels.shape != (image.height, image.width):
             raise InvalidInput(
                 f"a segmentation has a whole number for each pixel, {image.height} × {image.width} of them; got "
                 f"{labels.dtype} of shape {labels.shape}."
             )
-        known, numbers = np.unique(labels, return_inverse=True)
-        numbers = numbers.reshape(labels.shape)
-        if known[0] < 0:  # negative: no region
-            numbers, known = np.where(labels < 0, NO_FEATURE, numbers - (known < 0).sum()), known[known >= 0]
-
-        def segment(x: Tensor, y: Tensor) -> Tensor:
-            down, across = (
-                (at.nan_to_num() * n).long().clamp(0, n - 1) for at, n in zip((y, x), labels.shape, strict=True)
-            )
-            return torch.where(x.isnan(), NO_FEATURE, torch.from_numpy(numbers)[down, across])
-
+        values, numbers = np.unique(labels, return_inverse=True)
+        negative = int((values < 0).sum())
+        numbers = np.where(labels < 0, NO_FEATURE, numbers.reshape(labels.shape) - negative)
         boxes = []
-        for number in range(len(known)):
+        for number in range(len(values) - negative):
             down, across = (np.flatnonzero((numbers == number).any(axis)) for axis in (1, 0))
             boxes.append((float(across[0]), float(down[0]), float(across[-1] + 1), float(down[-1] + 1)))
         step = max(1, -(-max(labels.shape) // 256))
-        shapes = numbers[step // 2 :: step, step // 2 :: step]
-        return Regions(segment(self.x, self.y)[None], tuple(boxes), segment(*self._centres), shapes=shapes)
+        return self._of_raster(torch.from_numpy(numbers), boxes, shapes=numbers[step // 2 :: step, step // 2 :: step])
 
-    @property
-    def _centres(self) -> tuple[Tensor, Tensor]:
-        """Where the middle of each patch is, across and down."""
+    def _of_raster(self, raster: Tensor, boxes: Sequence[Box], **fields: Any) -> Regions:
+        """The regions of a raster (rows, columns) over the image: an entry belongs to the region of its cell."""
+
+        def region(x: Tensor, y: Tensor) -> Tensor:
+            down, across = (
+                (at.nan_to_num() * n).long().clamp(0, n - 1) for at, n in zip((y, x), raster.shape, strict=True)
+            )
+            return torch.where(x.isnan(), NO_FEATURE, raster[down, across])
+
         left, top, right, bottom = torch.from_numpy(self.boxes).T
-        return (left + right) / 2, (top + bottom) / 2
+        of_patches = region((left + right) / 2, (top + bottom) / 2)
+        return Regions(region(self.x, self.y)[None], tuple(boxes), of_patches, **fields)
 
 
 def _superpixels(image: Image) -> np.ndarray:
+    """About 100 segments of similar colour (H, W), by SLIC."""
     try:
         from skimage.segmentation import slic
     except ImportError:
@@ -294,85 +283,73 @@ def _superpixels(image: Image) -> np.ndarray:
 
 
 def patches(process: ImageProcess, image: Image, name: str, patch: int) -> Patches:
-    """Where each entry of the processor's tensor `name` comes from.
+    """The patches of the processor's tensor `name`, and their places in the image.
 
-    patch: side of a patch, in pixels of a tensor (…, C, H, W); one packed as (patches, entries) has them as they are.
+    patch: side of a patch, in pixels of a tensor (…, C, H, W); a tensor (patches, entries) is divided already.
     """
-    look = _CoordinateProbe(process, image, name)
-    if look.packed:
-        return look.packed_patches()
-    return look.grid_patches(patch)
+    coordinates = _coordinates(process, image, name)
+    return _packed_patches(coordinates) if coordinates.ndim == 2 else _grid_patches(coordinates, patch)
 
 
-@dataclass(frozen=True, eq=False)
-class _CoordinateProbe:
-    """What the processor makes of an image whose red tells how far to the right, and whose green how far down."""
+def _coordinates(process: ImageProcess, image: Image, name: str) -> Tensor:
+    """The processed image (*S) with places instead of colours: x in red, y in green, from 0 to 1; NaN for padding.
 
-    process: ImageProcess
-    image: Image
-    name: str
+    The processor is linear in each colour, so the place is (ramp − black) / (white − black).
+    """
+    from PIL import Image
 
-    @cached_property
-    def seen(self) -> Tensor:
-        """(*S) with C colours at its axis −3: where each comes from; NaN where the image has no part."""
-        from PIL import Image
-
-        width, height = self.image.size
-        ramp = np.zeros((height, width, 3), dtype=np.uint8)
-        ramp[:, :, 0] = np.rint(255 * (np.arange(width) + 0.5) / width)
-        ramp[:, :, 1] = np.rint(255 * (np.arange(height) + 0.5) / height)[:, None]
-        told, dark, light = (
-            self.process(Image.fromarray(pixels))[self.name].double()
-            for pixels in (ramp, np.zeros_like(ramp), np.full_like(ramp, 255))
-        )
-        return torch.where((light - dark).abs() > 1e-6, (told - dark) / (light - dark), torch.nan)[0]
-
-    @property
-    def packed(self) -> bool:
-        return self.seen.ndim == 2
-
-    def packed_patches(self) -> Patches:
-        """Each row is a patch, its colours one after the other."""
-        count, entries = self.seen.shape
-        red, green = (self.seen.view(count, 3, entries // 3)[:, c].nanmean(1, keepdim=True) for c in (0, 1))
-        columns, rows = (len(torch.unique((at * 4096).round())) for at in (red, green))
-        sides = np.array([1 / columns, 1 / rows])
-        centres = (torch.cat([red, green], 1).numpy() / sides).round(1)
-        centres = (np.floor(centres) + 0.5) * sides
-        boxes = np.concatenate([centres - sides / 2, centres + sides / 2], 1)
-        return Patches(torch.arange(count).view(1, count, 1), red, green, boxes, None)
-
-    def grid_patches(self, patch: int) -> Patches:
-        """Each image of the tensor, in its leading axes, is cut into squares in reading order."""
-        *lead, _, high, wide = self.seen.shape
-        rows, columns = high // patch, wide // patch
-        each = rows * columns
-        down, across = torch.arange(high) // patch, torch.arange(wide) // patch
-        inside = (down[:, None] < rows) & (across[None] < columns)
-        number = torch.where(inside, down[:, None] * columns + across[None], NO_FEATURE)
-        tiles = int(np.prod(lead))
-        starts = (torch.arange(tiles) * each).view(*lead, 1, 1, 1)
-        ids = torch.where(number >= 0, number + starts, NO_FEATURE)
-        x, y = (self.seen[..., c : c + 1, :, :] for c in (0, 1))
-        boxes = []
-        for tile_x, tile_y in zip(x.reshape(tiles, high, wide), y.reshape(tiles, high, wide), strict=True):
-            left, right = _edges(tile_x.nanmean(0), patch, columns)
-            top, bottom = _edges(tile_y.nanmean(1), patch, rows)
-            r, c = np.divmod(np.arange(each), columns)
-            boxes.append(np.stack([left[c], top[r], right[c], bottom[r]], 1))
-        return Patches(ids[None], x, y, np.concatenate(boxes), (rows, columns) if tiles == 1 else None)
+    width, height = image.size
+    ramp = np.zeros((height, width, 3), dtype=np.uint8)
+    ramp[:, :, 0] = np.rint(255 * (np.arange(width) + 0.5) / width)
+    ramp[:, :, 1] = np.rint(255 * (np.arange(height) + 0.5) / height)[:, None]
+    place, black, white = (
+        process(Image.fromarray(pixels))[name].double()
+        for pixels in (ramp, np.zeros_like(ramp), np.full_like(ramp, 255))
+    )
+    return torch.where((white - black).abs() > 1e-6, (place - black) / (white - black), torch.nan)[0]
 
 
-def _edges(along: Tensor, patch: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where each of `count` patches begins and ends, from where each pixel along one axis comes from."""
-    here = ~along.isnan().numpy()
-    places = np.flatnonzero(here)
-    if not len(places):
+def _packed_patches(coordinates: Tensor) -> Patches:
+    """The patches of a tensor (patches, entries): each row is a patch, its colours one after the other."""
+    count, entries = coordinates.shape
+    x, y = (coordinates.view(count, 3, entries // 3)[:, c].nanmean(1, keepdim=True) for c in (0, 1))
+    columns, rows = (len(torch.unique((at * 4096).round())) for at in (x, y))
+    sides = np.array([1 / columns, 1 / rows])
+    corners = np.floor((torch.cat([x, y], 1).numpy() / sides).round(1)) * sides
+    boxes = np.concatenate([corners, corners + sides], 1)
+    return Patches(torch.arange(count).view(1, count, 1), x, y, boxes, None)
+
+
+def _grid_patches(coordinates: Tensor, patch: int) -> Patches:
+    """The patches of a tensor (…, C, H, W): squares in reading order, in each image of the leading axes."""
+    *lead, _, high, wide = coordinates.shape
+    rows, columns = high // patch, wide // patch
+    each = rows * columns
+    down, across = torch.arange(high)[:, None] // patch, torch.arange(wide)[None] // patch
+    number = torch.where((down < rows) & (across < columns), down * columns + across, NO_FEATURE)
+    tiles = int(np.prod(lead))
+    starts = (torch.arange(tiles) * each).view(*lead, 1, 1, 1)
+    ids = torch.where(number >= 0, number + starts, NO_FEATURE)
+    x, y = (coordinates[..., c : c + 1, :, :] for c in (0, 1))
+    r, c = np.divmod(np.arange(each), columns)
+    boxes = []
+    for tile_x, tile_y in zip(x.reshape(tiles, high, wide), y.reshape(tiles, high, wide), strict=True):
+        left, right = _edges(tile_x.nanmean(0), patch, columns)
+        top, bottom = _edges(tile_y.nanmean(1), patch, rows)
+        boxes.append(np.stack([left[c], top[r], right[c], bottom[r]], 1))
+    return Patches(ids[None], x, y, np.concatenate(boxes), (rows, columns) if tiles == 1 else None)
+
+
+def _edges(places: Tensor, patch: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Begin and end of each of `count` patches, from the places of the pixels along one axis; NaN for padding."""
+    inside = ~places.isnan().numpy()
+    pixels = np.flatnonzero(inside)
+    if not len(pixels):
         return np.full(count, np.nan), np.full(count, np.nan)
-    slope, start = np.polyfit(places + 0.5, along.numpy()[here], 1) if len(places) > 1 else (1.0, 0.0)
+    slope, start = np.polyfit(pixels + 0.5, places.numpy()[inside], 1) if len(pixels) > 1 else (1.0, 0.0)
     ends = start + slope * patch * np.arange(count + 1)
-    if abs(ends[0]) < 0.004 and abs(ends[-1] - 1) < 0.004:  # the whole width: colours have 256 steps, this has none
+    if abs(ends[0]) < 0.004 and abs(ends[-1] - 1) < 0.004:  # exact for a whole side: a colour has 256 steps only
         ends = np.linspace(0, 1, count + 1)
     ends = ends.clip(0, 1)
-    covered = np.array([here[k * patch : (k + 1) * patch].any() for k in range(count)])
+    covered = np.array([inside[k * patch : (k + 1) * patch].any() for k in range(count)])
     return np.where(covered, ends[:-1], np.nan), np.where(covered, ends[1:], np.nan)

@@ -1,4 +1,4 @@
-"""Where architectures keep what we ask for: a new one is a new row, and a tiny model in tests/models/tiny.py."""
+"""The module paths of each architecture. A new architecture is a new row, and a tiny model in tests/models/tiny.py."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -6,19 +6,23 @@ from typing import Any
 from torch import nn
 
 from xai_nlp.errors import Unsupported
+from xai_nlp.models.attention_families import CROSS_ATTENTION_NAMES
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Module paths from the model without its head (`base_of`); None where an architecture has no such module.
+    """Module paths from the model without its head (`base_of`); None for a module that the architecture lacks.
 
-    embeddings: its output is the sum of word, position and type embeddings, normalised where the family does it there.
-    position: the table that positions are looked up in; it bounds how long a text may be.
-    attention: inside a block, the module that holds the attention probabilities; the first, where a block has several.
-    projection: inside a block, the linear layer that takes what all heads found.
-    norm: inside a block, the layer norm that takes its output plus what entered the block; None where it comes earlier.
-    shared: the layers, `num_hidden_layers` of them, take turns with fewer blocks, each block for a run of layers.
-    unbounded: where there is no table of positions, rotary or relative ones go on without an end.
+    embeddings: gives out the sum of word, position and type embeddings, normalised where the family does it there.
+    position: the table of position embeddings; its length limits the text.
+    blocks: the list of layers that read the text.
+    attention: inside a block, the module that computes attention probabilities; the first, if a block has several.
+    projection: inside a block, the linear layer that takes the outputs of all heads.
+    norm: inside a block, the layer norm over the projection's output plus the block's input; None if it comes earlier.
+    shared: `num_hidden_layers` layers run on fewer blocks, each block for several layers in a row.
+    unbounded: positions are rotary or relative and have no limit, if there is no table of them.
+    decoder_blocks: the list of layers with cross attention; None for `blocks`.
+    cross_attention: inside one of these layers, the module that attends over the other sequence.
     """
 
     embeddings: str
@@ -31,6 +35,8 @@ class Layout:
     types: str | None = None
     shared: bool = False
     unbounded: bool = False
+    decoder_blocks: str | None = None
+    cross_attention: str | None = None
 
 
 _BERT = Layout(
@@ -43,7 +49,7 @@ _BERT = Layout(
     projection="attention.output.dense",
     norm="attention.output.LayerNorm",
 )
-_DEBERTA = replace(_BERT, unbounded=True)  # its table of positions is there only if `position_biased_input`
+_DEBERTA = replace(_BERT, unbounded=True)  # it has a table of positions only with `position_biased_input`
 _LLAMA = Layout(
     embeddings="embed_tokens",
     word="embed_tokens",
@@ -92,7 +98,7 @@ LAYOUTS: dict[str, Layout] = {
     "gpt2": Layout(
         embeddings="drop", word="wte", position="wpe", blocks="h", attention="attn", projection="attn.c_proj"
     ),
-    # Encoder–decoders: the text is what the encoder reads; what the decoder is given stays as it is.
+    # Encoder–decoders: the encoder reads the text; the decoder's inputs stay as they are.
     "bart": Layout(
         embeddings="encoder.layernorm_embedding",
         word="encoder.embed_tokens",
@@ -100,6 +106,8 @@ LAYOUTS: dict[str, Layout] = {
         attention="self_attn",
         projection="self_attn.out_proj",
         norm="self_attn_layer_norm",
+        decoder_blocks="decoder.layers",
+        cross_attention="encoder_attn",
     ),
     "t5": Layout(
         embeddings="encoder.embed_tokens",
@@ -108,12 +116,14 @@ LAYOUTS: dict[str, Layout] = {
         attention="layer.0.SelfAttention",
         projection="layer.0.SelfAttention.o",
         unbounded=True,
+        decoder_blocks="decoder.block",
+        cross_attention="layer.1.EncDecAttention",
     ),
     "llama": _LLAMA,
     "qwen2": _LLAMA,
 }
 
-#: The same for models that look at an image: the words' side, and the layers in which words and image meet.
+#: config.model_type of a vision-language model -> layout of its text side, and of the layers that read both.
 VISION_LAYOUTS: dict[str, Layout] = {
     "vilt": replace(
         _BERT,
@@ -124,8 +134,8 @@ VISION_LAYOUTS: dict[str, Layout] = {
         attention="attention.attention",
         norm=None,
     ),
-    "visual_bert": replace(_BERT, embeddings="embeddings.word_embeddings"),  # the sum of them has the image in it too
-    "lxmert": _BERT,
+    "visual_bert": replace(_BERT, embeddings="embeddings.word_embeddings"),  # the sum contains the image as well
+    "lxmert": replace(_BERT, decoder_blocks="encoder.x_layers", cross_attention="visual_attention.att"),
     "blip": Layout(
         embeddings="text_encoder.embeddings",
         word="text_encoder.embeddings.word_embeddings",
@@ -134,26 +144,27 @@ VISION_LAYOUTS: dict[str, Layout] = {
         attention="attention.self",
         projection="attention.output.dense",
         norm="attention.output.LayerNorm",
+        cross_attention="crossattention.self",
     ),
 }
 
 
 def base_of(model: Any) -> nn.Module:
-    """The model without its head, which layouts count paths from; out of PEFT's wrapping, if it is in one."""
+    """The model without its head and without PEFT's wrapping; the paths of layouts begin here."""
     model = model.get_base_model() if hasattr(model, "get_base_model") else model
     return getattr(model, "base_model", model)
 
 
 def text_config(model: Any) -> Any:
-    """The part of a model's config that is about its text; all of it, where it is about nothing else."""
+    """The config of the model's text side; the whole config of a text model, None without one."""
     config: Any = getattr(model, "config", None)
     return config.get_text_config() if hasattr(config, "get_text_config") else config
 
 
 def infer_layout(model: Any) -> Layout:
-    """A layout found by looking: the input embeddings, and the first list of equal blocks, as long as the config says.
+    """A layout from the input embeddings and the list of equal blocks that is as long as the config says.
 
-    Where the words' vectors meet the positions' cannot be told from outside, so `embeddings` is `word`.
+    The module that adds positions to words cannot be told from outside, so `embeddings` is `word`.
     Raises Unsupported for a model without input embeddings.
     """
     base = base_of(model)
@@ -162,23 +173,38 @@ def infer_layout(model: Any) -> Layout:
         word = (model.get_encoder() if paired else model).get_input_embeddings()  # the encoder reads the text
     except (AttributeError, NotImplementedError):
         word = None
-    paths = {module: path for path, module in base.named_modules()}
-    config = text_config(model)
-    if word is None or word not in paths:
+    path = {module: path for path, module in base.named_modules()}.get(word)
+    if path is None:
         raise Unsupported(
-            f"{type(model).__name__} does not tell its input embeddings (`get_input_embeddings`). "
+            f"{type(model).__name__} has no known input embeddings (`get_input_embeddings`). "
             "Pass a Layout of your own: Adapter.of(model, Layout(…))."
         )
+    config, side = text_config(model), path.rpartition(".")[0]
+    lists = [(name, module) for name, module in base.named_modules() if _equal_blocks(module)]
     count = getattr(config, "num_hidden_layers", None)
-    beside = paths[word].rpartition(".")[0]  # a model that looks at images has as many blocks elsewhere, perhaps
-    for path, module in sorted(base.named_modules(), key=lambda item: not item[0].startswith(beside)):
-        if isinstance(module, nn.ModuleList) and len(module) == count and len({type(block) for block in module}) == 1:
-            return Layout(embeddings=paths[word], word=paths[word], blocks=path, attention=_attention_in(module[0]))
-    return Layout(embeddings=paths[word], word=paths[word], blocks=None)
+    own = [item for item in lists if len(item[1]) == count]
+    own.sort(key=lambda item: not item[0].startswith(side))  # an image's side may have as many blocks
+    if not own:
+        return Layout(embeddings=path, word=path, blocks=None)
+    crossing = ((name, _attention_in(module[0], cross=True)) for name, module in lists)
+    decoder, cross = next(((name, inner) for name, inner in crossing if inner), (None, None))
+    blocks, layers = own[0]
+    return Layout(
+        embeddings=path,
+        word=path,
+        blocks=blocks,
+        attention=_attention_in(layers[0], cross=False),
+        decoder_blocks=decoder,
+        cross_attention=cross,
+    )
 
 
-def _attention_in(block: nn.Module) -> str | None:
-    """The path of the first module that calls itself an attention and holds no other that does."""
-    named = [path for path, module in block.named_modules() if path and "Attention" in type(module).__name__]
-    innermost = [path for path in named if not any(other.startswith(f"{path}.") for other in named)]
-    return innermost[0] if innermost else None
+def _equal_blocks(module: nn.Module) -> bool:
+    return isinstance(module, nn.ModuleList) and len({type(block) for block in module}) == 1
+
+
+def _attention_in(block: nn.Module, *, cross: bool) -> str | None:
+    """The path of the block's first innermost module of a class "…Attention…", over its own or another sequence."""
+    paths = [path for path, module in block.named_modules() if path and "Attention" in type(module).__name__]
+    innermost = [path for path in paths if not any(other.startswith(f"{path}.") for other in paths)]
+    return next((p for p in innermost if any(name in p for name in CROSS_ATTENTION_NAMES) == cross), None)

@@ -1,4 +1,4 @@
-"""A model and its tokenizer, by name, by folder, or as given; nothing is fetched that is not asked for."""
+"""Models with their tokenizers, by name, by folder, or given as objects; the hub is asked for hub names only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import nn
 
 from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 
-#: Embedded models: name -> what it does.
+#: Embedded models: name -> description.
 EMBEDDED_MODELS = {
     "sentiment": "NEGATIVE or POSITIVE; BERT, 3 layers, 9.5 M parameters",
     "qa": "answers a question from a text; BERT, 6 layers, 14.7 M parameters",
@@ -36,7 +36,7 @@ class TaskClasses(Protocol):
 Tasks = Mapping[str, TaskClasses]  # by the task's name, the one to fall back on first
 
 VISION_AUTO_CLASS = "AutoModelForImageTextToText"
-#: Models that look at images, but whose classes end like those of other tasks, or that no auto class loads.
+#: Vision-language models whose class has the ending of another task, or that no auto class loads: model_type -> class.
 VISION_CLASSES = {
     "vilt": "ViltForQuestionAnswering",
     "visual_bert": "VisualBertForQuestionAnswering",
@@ -47,13 +47,13 @@ VISION_CLASSES = {
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A model with the tokenizer that goes with it, and the name to show."""
+    """A model with its tokenizer and the name to show."""
 
     model: Any
     tokenizer: Any
     name: str
     task: str  # the name of a task
-    processor: Any = None  # of images, where the model looks at them; with a tokenizer in it, where it writes answers
+    processor: Any = None  # of images; for a model that writes its answer, with a tokenizer in it
 
 
 def load_model(
@@ -67,14 +67,21 @@ def load_model(
     device: str | torch.device | None = None,
     trust_remote_code: bool = False,
 ) -> LoadedModel:
-    """A model by an embedded one's name, a folder or a hub name; or a model as given, with its tokenizer.
+    """A model from the name of an embedded one, a folder, a hub name, or a model object with its tokenizer.
 
-    tasks: the rows of the task table, by name. task: one of them; None goes by the model's config, and is the first
-        task if that says nothing.
-    processor: of a model that looks at images; its tokenizer serves, where it has one. Files bring their own.
-    A folder or an embedded model touches no network. Hub models load from safetensors only, and run code of their own
-    only if `trust_remote_code`. Raises UnknownName if nothing of that name is found, Unsupported for a tokenizer that
-    cannot tell where its tokens stand in the text.
+    processor: the image processor of a model object; files bring their own. Its tokenizer is used if none is given.
+    tasks: the rows of the task table, by name.
+    task: one of them; None reads it from the config, and takes the first task if the config does not say.
+    dtype, device, trust_remote_code: for models from files. A folder or an embedded model opens no connection. Hub
+        models load from safetensors only, and run code of their own only with `trust_remote_code`.
+
+    Raises UnknownName if there is no model or task of that name, InvalidInput for a model object without a tokenizer,
+    Unsupported for a tokenizer that gives no offsets (a slow one).
+
+    >>> from xai_nlp.tasks.table import TASKS
+    >>> loaded = load_model("qa", tasks=TASKS)
+    >>> loaded.name, loaded.task, type(loaded.model).__name__
+    ('zoo/qa', 'question-answering', 'BertForQuestionAnswering')
     """
     if isinstance(source, nn.Module):
         tokenizer = tokenizer or getattr(processor, "tokenizer", None)
@@ -82,40 +89,34 @@ def load_model(
             raise InvalidInput("a model needs its tokenizer: load(model, tokenizer).")
         config = getattr(source, "config", None)
         name = getattr(config, "name_or_path", "") or type(source).__name__
-        kind = _task_name(task, tasks, [cls.__name__ for cls in type(source).__mro__], config)
-        loaded = LoadedModel(source, tokenizer, name, kind, processor)
+        known = _task(task, tasks, [cls.__name__ for cls in type(source).__mro__], config)
+        loaded = LoadedModel(source, tokenizer, name, known, processor)
     else:
-        options = {"processor": processor, "task": task, "dtype": dtype, "trust_remote_code": trust_remote_code}
-        options["tasks"] = tasks
-        loaded = _from_files(source, tokenizer, **options)
+        options = {"processor": processor, "task": task, "tasks": tasks, "dtype": dtype}
+        loaded = _from_files(os.fspath(source), tokenizer, trust_remote_code=trust_remote_code, **options)
         if device is not None:
             loaded.model.to(device)
     if not getattr(loaded.tokenizer, "is_fast", False):
         raise Unsupported(
-            f"{type(loaded.tokenizer).__name__} does not tell where its tokens stand in the text. "
+            f"{type(loaded.tokenizer).__name__} does not give the offsets of its tokens in the text. "
             "Load the fast tokenizer: AutoTokenizer.from_pretrained(…, use_fast=True)."
         )
     return loaded
 
 
-def _from_files(source: str | os.PathLike[str], tokenizer: Any, **options: Any) -> LoadedModel:
-    name = os.fspath(source)
-    known = name.removeprefix("zoo/")
-    if known in EMBEDDED_MODELS and not Path(name).is_dir():
-        with as_file(files("xai_nlp.zoo") / known) as folder:
-            return _pretrained(folder, f"zoo/{known}", tokenizer, **options)
+def _from_files(name: str, tokenizer: Any, **options: Any) -> LoadedModel:
     if Path(name).is_dir():
         return _pretrained(Path(name), Path(name).name, tokenizer, **options)
+    embedded = name.removeprefix("zoo/")
+    if embedded in EMBEDDED_MODELS:
+        with as_file(files("xai_nlp.zoo") / embedded) as folder:
+            return _pretrained(folder, f"zoo/{embedded}", tokenizer, **options)
     try:
         return _pretrained(name, name, tokenizer, **options)
     except OSError as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UnknownName(
-            "model",
-            name,
-            EMBEDDED_MODELS,
-            f"It is no folder either, and the hub did not give it: {first} List them with `xai-nlp models`.",
-        ) from error
+        hint = f"There is no such folder either, and the hub answered: {first} List them with `xai-nlp models`."
+        raise UnknownName("model", name, EMBEDDED_MODELS, hint) from error
 
 
 def _pretrained(
@@ -129,47 +130,49 @@ def _pretrained(
     dtype: torch.dtype,
     trust_remote_code: bool,
 ) -> LoadedModel:
+    """The model, tokenizer and processor of a folder or a hub name."""
     import transformers
 
-    options = {"trust_remote_code": trust_remote_code, "local_files_only": isinstance(where, Path)}
+    local = {"local_files_only": isinstance(where, Path)}
+    options = {"trust_remote_code": trust_remote_code, **local}
     with _no_loading_bar():
         config = transformers.AutoConfig.from_pretrained(where, **options)
-        kind = _task_name(task, tasks, config.architectures or [], config)
-        auto_class = tasks[kind].auto_class
-        looks = auto_class == VISION_AUTO_CLASS
-        loader = getattr(transformers, VISION_CLASSES.get(config.model_type, auto_class) if looks else auto_class)
-        own = {} if loader.__name__.startswith("Auto") else {"local_files_only": options["local_files_only"]}
-        model = loader.from_pretrained(where, dtype=dtype, use_safetensors=True, **(own or options))
-        if looks and processor is None and hasattr(config, "vision_config"):
+        known = _task(task, tasks, config.architectures or [], config)
+        vision = tasks[known].auto_class == VISION_AUTO_CLASS
+        loader, for_model = tasks[known].auto_class, options
+        if vision and config.model_type in VISION_CLASSES:
+            loader, for_model = VISION_CLASSES[config.model_type], local  # no auto class: it runs no code of the hub
+        model = getattr(transformers, loader).from_pretrained(where, dtype=dtype, use_safetensors=True, **for_model)
+        if vision and processor is None and hasattr(config, "vision_config"):
             processor = transformers.AutoProcessor.from_pretrained(where, **options)
-        elif looks and processor is None and config.model_type == "vilt":
+        elif vision and processor is None and config.model_type == "vilt":
             processor = transformers.AutoImageProcessor.from_pretrained(where, **options)
         tokenizer = tokenizer or getattr(processor, "tokenizer", None)
         tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options) if tokenizer is None else tokenizer
-    return LoadedModel(model.eval(), tokenizer, name, kind, processor)
+    return LoadedModel(model.eval(), tokenizer, name, known, processor)
 
 
-def _task_name(name: str | None, tasks: Tasks, classes: Sequence[str], config: Any = None) -> str:
-    """The task named, or the one that the names of a model's classes tell. Raises UnknownName."""
+def _task(name: str | None, tasks: Tasks, classes: Sequence[str], config: Any) -> str:
+    """The given task, or the one that the names of the model's classes end with. Raises UnknownName."""
     if name is not None:
         if name not in tasks:
             raise UnknownName("task", name, tasks)
         return name
     if getattr(config, "model_type", "") in VISION_CLASSES or hasattr(config, "vision_config"):
         return next(task for task, row in tasks.items() if row.auto_class == VISION_AUTO_CLASS)
-    fitting = (task for task, row in tasks.items() if any(one.endswith(row.class_endings) for one in classes))
+    fitting = (task for task, row in tasks.items() if any(cls.endswith(row.class_endings) for cls in classes))
     return next(fitting, next(iter(tasks)))
 
 
 @contextmanager
 def _no_loading_bar() -> Iterator[None]:
-    """Weights load without a progress bar; whether transformers shows them is left as it was."""
+    """Load weights without the progress bar of transformers; its setting is restored afterwards."""
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
+    enabled = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
         yield
     finally:
-        if shown:
+        if enabled:
             logging.enable_progress_bar()

@@ -59,16 +59,14 @@ class TokenWindow:
         return replace(self, tokens=tokens, offsets=self.offsets[at], segment=self.segment[at], visible_positions=None)
 
 
-def segments_of(text: Text, index: int | None = None) -> tuple[str, ...]:
+def segments_of(text: Text, name: str = "the text") -> tuple[str, ...]:
     """The text as a tuple of one segment, or the two segments of a pair.
 
-    index: the text's number in a list, for the messages. Raises InvalidInput for another type, for a text of white
-    space only, and for a lone surrogate.
+    Raises InvalidInput, which calls the text `name`, for another type, for white space only, and for a lone surrogate.
 
     >>> segments_of("a film"), segments_of(("Who wrote it?", "Mary did."))
     (('a film',), ('Who wrote it?', 'Mary did.'))
     """
-    name = "the text" if index is None else f"text {index}"
     parts = (text,) if isinstance(text, str) else text
     if not isinstance(parts, (tuple, list)) or len(parts) not in (1, 2) or not all(isinstance(p, str) for p in parts):
         raise InvalidInput(
@@ -105,13 +103,13 @@ def encode(
     Raises InvalidInput, with the text's index if there are several, for a text that `segments_of` refuses, that has no
     token, that is too long, or whose other segment leaves no room for a window.
     """
-    indices: Sequence[int | None] = range(len(texts)) if len(texts) > 1 else [None] * len(texts)
-    segments = [segments_of(text, index) for text, index in zip(texts, indices, strict=True)]
+    labels = [f"text {i}" for i in range(len(texts))] if len(texts) > 1 else ["the text"]
+    segments = [segments_of(text, label) for text, label in zip(texts, labels, strict=False)]
     encodings = _encodings(tokenizer, segments)
     options: dict[tuple[str, int], list[int]] = defaultdict(list)  # of the windows' call -> long texts
     for i, (encoding,) in enumerate(encodings):
         if len(encoding) > max_length:
-            options[_window_options(encoding, indices[i], max_length, stride, cut)].append(i)
+            options[_window_options(encoding, labels[i], max_length, stride, cut)].append(i)
     for (truncation, shared), members in options.items():
         windows = _encodings(
             tokenizer,
@@ -123,7 +121,7 @@ def encode(
         )
         for i, of_text in zip(members, windows, strict=True):
             encodings[i] = of_text
-    return _token_windows(encodings, segments, indices, set(names))
+    return _token_windows(encodings, segments, labels, set(names))
 
 
 def _encodings(tokenizer: Any, segments: Sequence[tuple[str, ...]], **options: Any) -> list[list[Encoding]]:
@@ -140,10 +138,9 @@ def _encodings(tokenizer: Any, segments: Sequence[tuple[str, ...]], **options: A
 
 
 def _window_options(
-    encoding: Encoding, index: int | None, max_length: int, stride: int | None, cut: int | None
+    encoding: Encoding, name: str, max_length: int, stride: int | None, cut: int | None
 ) -> tuple[str, int]:
     """How the tokenizer truncates a long text, and the number of tokens that its windows share."""
-    name = "the text" if index is None else f"text {index}"
     if stride is None:
         raise InvalidInput(
             f"{name} has {len(encoding)} tokens and the model takes {max_length}. "
@@ -164,7 +161,7 @@ def _window_options(
 def _token_windows(
     encodings: Sequence[Sequence[Encoding]],
     segments: Sequence[tuple[str, ...]],
-    indices: Sequence[int | None],
+    labels: Sequence[str],
     names: set[str],
 ) -> list[TokenWindow]:
     """Windows whose arrays are slices of one array for all texts (N tokens), so that no loop runs over tokens."""
@@ -180,9 +177,8 @@ def _token_windows(
     textless = set(range(len(segments))) - set(example[segment != SPECIAL].tolist())
     if textless:
         i = min(textless)
-        name = "the text" if indices[i] is None else f"text {i}"
         raise InvalidInput(
-            f"the tokenizer finds no token in {name}: there is nothing to explain in {segments[i][0][:60]!r}."
+            f"the tokenizer finds no token in {labels[i]}: there is nothing to explain in {segments[i][0][:60]!r}."
         )
     offsets = _trimmed(offsets, example, segment, segments)
     windows = []

@@ -1,12 +1,13 @@
-"""How families of models take an image with a question, and where its patches stand among the words."""
+"""Vision-language families: how each takes an image with a question, and where its patches stand among the tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,21 +23,26 @@ from xai_nlp.models.tokenization import TokenWindow
 
 @dataclass(frozen=True, eq=False)
 class SequencePositions:
-    """Where the words and the patches of an image stand in a sequence that the model attends over."""
+    """Positions of the words and of the image in the one sequence that the model attends over."""
 
-    words: Tensor  # (L,) positions
-    patches: Tensor  # (P,) positions that hold parts of the image
-    patch_ids: Tensor  # (P, k) which patches each of those holds
-    image_positions: tuple[int, ...] = ()  # positions that stand for the image as a whole
+    words: Tensor  # (L,) positions of the tokens
+    patches: Tensor  # (P,) positions of parts of the image
+    patch_ids: Tensor  # (P, k) the patches at each of those positions
+    image_positions: tuple[int, ...] = ()  # positions of the image as a whole
 
 
 class VisionLanguageModel:
-    """A classifier whose image enters as pixels: ViLT. Its sequence is words, a position of the image's own, patches.
+    """A classifier that takes the image as pixels: ViLT. Its sequence is words, one position of the image, patches.
 
-    image_argument: the argument that the image enters by.
+    image_argument: the model's argument for the image.
+    whole_image: number of positions of the image as a whole, between words and patches; None if words and patches are
+        in different sequences.
+    logits: the field of the model's output.
     """
 
-    image_argument = "pixel_values"
+    image_argument: ClassVar[str] = "pixel_values"
+    whole_image: ClassVar[int | None] = 1
+    logits: ClassVar[str] = "logits"
 
     def __init__(self, model: Any, processor: Any) -> None:
         self.model, self.processor = model, processor
@@ -44,48 +50,52 @@ class VisionLanguageModel:
     @cached_property
     def patch(self) -> int:
         """Side of a patch in pixels of the processed image."""
-        size = getattr(_vision(self.model.config), "patch_size", None)
+        size = getattr(_vision_config(self.model), "patch_size", None)
         size = size[0] if isinstance(size, (list, tuple)) else size
         if not size:
-            raise Unsupported(f"{type(self.model).__name__} does not tell its patch size (`config.patch_size`).")
+            raise Unsupported(f"the config of {type(self.model).__name__} has no `patch_size`.")
         return int(size)
 
     def image_inputs(self, image: Any) -> dict[str, Tensor]:
-        """What the processor makes of an image, as arguments of the model: (1, *S) each, or packed."""
-        made = getattr(self.processor, "image_processor", self.processor)(images=[image], return_tensors="pt")
-        return self.with_image_axis({name: value for name, value in made.items() if isinstance(value, Tensor)})
+        """The model's arguments for a PIL image: (1, *S) each."""
+        processor = getattr(self.processor, "image_processor", self.processor)
+        return self._image_tensors(processor(images=[image], return_tensors="pt"))
 
-    def with_image_axis(self, made: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """An image's tensors, each with an axis for the image: patches in one long list get one."""
-        packed = made[self.image_argument].ndim == 2
-        return {name: self.in_precision(value[None] if packed else value) for name, value in made.items()}
+    def _image_tensors(self, processed: Mapping[str, Any]) -> dict[str, Tensor]:
+        """The tensors with an axis for the image, in the model's precision or float32, whichever is finer.
 
-    def in_precision(self, value: Tensor) -> Tensor:
-        """Numbers in the model's precision, or in float32 where that is more: a path has finer steps than bfloat16."""
+        Steps along a path are finer than bfloat16. Patches packed into one list (P, D) get the axis.
+        """
+        tensors = {name: value for name, value in processed.items() if isinstance(value, Tensor)}
+        packed = tensors[self.image_argument].ndim == 2
         precision = torch.promote_types(self.model.dtype, torch.float32)
-        return value.to(precision) if value.is_floating_point() else value
+        wide = {n: value.to(precision) if value.is_floating_point() else value for n, value in tensors.items()}
+        return {name: value[None] if packed else value for name, value in wide.items()}
 
     def patches(self, image: Any) -> Patches:
+        """The patches of a PIL image, and their places in it."""
         return patches(self.image_inputs, image, self.image_argument, self.patch)
 
     def sequence_positions(self, row: TokenWindow, length: int, regions: Regions) -> SequencePositions | None:
-        """Where words and patches stand for a batch of `length` tokens; None where they are in no one sequence."""
-        count = len(regions.patch_regions)
-        each = torch.arange(count)
-        return SequencePositions(torch.arange(length), length + 1 + each, each[:, None], (length,))
+        """Positions of words and patches in a batch of `length` tokens; None if they are in different sequences."""
+        if self.whole_image is None:
+            return None
+        each, first = torch.arange(len(regions.patch_regions)), length + self.whole_image
+        return SequencePositions(torch.arange(length), first + each, each[:, None], tuple(range(length, first)))
 
-    def answer_logits(self, inputs: Mapping[str, Tensor], written: Sequence[int]) -> Tensor:
-        """The logits of all answers (R, C), or of each word written, after those before it (R, n, V)."""
-        return self.model(**inputs).logits
+    def answer_logits(self, inputs: Mapping[str, Tensor], answer_ids: Sequence[int]) -> Tensor:
+        """The logits of all answers (R, C); of a generating model, before each of the n answer tokens (R, n, V)."""
+        return getattr(self.model(**inputs), self.logits)
 
 
 class RegionFeatureModel(VisionLanguageModel):
-    """A classifier that is given features of regions, which a detector found: VisualBERT. They follow the words."""
+    """A classifier that takes features of detected regions: VisualBERT. Their positions follow the words."""
 
     image_argument = "visual_embeds"
+    whole_image: ClassVar[int | None] = 0
 
     def region_inputs(self, features: Tensor, boxes: Tensor) -> dict[str, Tensor]:
-        """Arguments of the model: features (1, N, F), boxes (1, N, 4) as shares of width and height."""
+        """The model's arguments for features (1, N, F) and boxes (1, N, 4) in shares of width and height."""
         ones = torch.ones(features.shape[:2], dtype=torch.long)
         return {
             "visual_embeds": features.to(self.model.dtype),
@@ -93,190 +103,185 @@ class RegionFeatureModel(VisionLanguageModel):
             "visual_token_type_ids": ones,
         }
 
-    def sequence_positions(self, row: TokenWindow, length: int, regions: Regions) -> SequencePositions | None:
-        each = torch.arange(len(regions.patch_regions))
-        return SequencePositions(torch.arange(length), length + each, each[:, None])
-
 
 class Lxmert(RegionFeatureModel):
-    """LXMERT: words and regions have encoders of their own, that look at each other."""
+    """LXMERT: words and regions have encoders of their own, with cross attention in both directions."""
 
     image_argument = "visual_feats"
+    whole_image = None
+    logits = "question_answering_score"
 
     def region_inputs(self, features: Tensor, boxes: Tensor) -> dict[str, Tensor]:
-        return {name: t.to(self.model.dtype) for name, t in (("visual_feats", features), ("visual_pos", boxes))}
-
-    def sequence_positions(self, row: TokenWindow, length: int, regions: Regions) -> SequencePositions | None:
-        return None
-
-    def answer_logits(self, inputs: Mapping[str, Tensor], written: Sequence[int]) -> Tensor:
-        return self.model(**inputs).question_answering_score
-
-
-@dataclass(frozen=True)
-class VisionPrompt:
-    """A question as a generating model reads it, with the answer that follows: S tokens."""
-
-    inputs: dict[str, list[int]]  # what has a number for each token
-    tokens: tuple[str, ...]
-    offsets: tuple[Span, ...]  # in characters of the question
-    segment: tuple[int, ...]  # 0 for the question's; SPECIAL for all else
-    answer: tuple[int, ...]  # the tokens of the answer
-    image: dict[str, Tensor]  # the image's tensors
+        """The model's arguments for features (1, N, F) and boxes (1, N, 4) in shares of width and height."""
+        return {"visual_feats": features.to(self.model.dtype), "visual_pos": boxes.to(self.model.dtype)}
 
 
 class GenerativeVisionModel(VisionLanguageModel):
-    """A model that writes its answer after image and question: any `AutoModelForImageTextToText` with a chat template.
+    """A model that writes its answer after image and question: any `AutoModelForImageTextToText`.
 
-    Where the template is missing (PaliGemma), the processor puts the image before the question.
+    The question goes into the chat template; without a template (PaliGemma), the image stands before the question.
     """
 
-    answer_start: int | None = None  # where the answer begins in what the model generates; None is after the prompt
-
-    def build_prompt(self, image: Any, question: str, answer: AnswerText | None, longest: int) -> VisionPrompt:
-        """The prompt, with the answer that the model gives (greedy), or the one given.
-
-        Raises InvalidInput for an answer without a token, Unsupported where the question is not found in the prompt.
-        """
-        made = self.processor(text=[self.chat_text(question)], images=[image], return_tensors="pt")
-        made = {name: value for name, value in made.items() if isinstance(value, Tensor)}
-        ids = made["input_ids"]
-        of_token = {name: value for name, value in made.items() if value.shape == ids.shape}
-        of_image = {name: value for name, value in made.items() if name not in of_token}
-        words = self.answer_ids(made, answer, longest)
-        inputs = {name: value[0].tolist() for name, value in append_answer(of_token, torch.tensor(words)).items()}
-        offsets = self.question_offsets(question, ids[0].tolist())
-        tokens = self.tokenizer.convert_ids_to_tokens(inputs["input_ids"])
-        segment = tuple(SPECIAL if span is None else 0 for span in offsets) + (SPECIAL,) * len(words)
-        spans = tuple(span or (0, 0) for span in offsets) + ((0, 0),) * len(words)
-        return VisionPrompt(
-            inputs, tuple(map(str, tokens)), spans, segment, tuple(words), self.with_image_axis(of_image)
-        )
+    answer_start: ClassVar[int | None] = None  # position of the answer in what is generated; None: after the prompt
 
     @property
     def tokenizer(self) -> Any:
+        """The tokenizer of the processor."""
         return self.processor.tokenizer
 
     @cached_property
     def generator(self) -> Generator:
+        """The model as one that writes text."""
         return Generator(self.model, self.tokenizer)
 
+    def build_prompt(self, image: Any, question: str, answer: AnswerText | None, longest: int) -> TokenWindow:
+        """The prompt followed by the given answer, or by the model's own (greedy, at most `longest` tokens).
+
+        Segment 0 is the question, with offsets in it; all other tokens are SPECIAL. `image` holds the model's
+        arguments for the image, `answer_ids` the answer.
+
+        Raises InvalidInput for an answer without a token, Unsupported if the prompt does not hold the question.
+        """
+        processed = self.processor(text=[self.chat_text(question)], images=[image], return_tensors="pt")
+        tensors = {name: value for name, value in processed.items() if isinstance(value, Tensor)}
+        shape = tensors["input_ids"].shape
+        answer_ids = self._answer_ids(tensors, answer, longest)
+        offsets = self._question_offsets(question, tensors["input_ids"][0].tolist()) + [None] * len(answer_ids)
+        of_tokens = {name: value for name, value in tensors.items() if value.shape == shape}
+        extended = append_answer(of_tokens, torch.tensor(answer_ids))
+        of_image = {name: value for name, value in tensors.items() if name not in of_tokens}
+        return self._prompt(extended, offsets, answer_ids, self._image_tensors(of_image))
+
+    def _prompt(
+        self, inputs: Mapping[str, Tensor], offsets: Sequence[Span | None], answer: list[int], image: dict[str, Tensor]
+    ) -> TokenWindow:
+        rows = {name: value[0].tolist() for name, value in inputs.items()}
+        tokens = tuple(map(str, self.tokenizer.convert_ids_to_tokens(rows["input_ids"])))
+        spans = np.array([span or (0, 0) for span in offsets])
+        segment = np.array([SPECIAL if span is None else 0 for span in offsets])
+        return TokenWindow(0, rows, tokens, spans, segment, image=image, answer_ids=tuple(answer))
+
     def chat_text(self, question: str) -> str:
+        """The prompt as text: the image's token and the question in the chat template."""
         if not getattr(self.processor, "chat_template", None):
             return f"{getattr(self.processor, 'image_token', '')}{question}"
         return apply_chat_template(self.processor, [{"type": "image"}, {"type": "text", "text": question}])
 
-    def answer_ids(self, made: Mapping[str, Tensor], answer: AnswerText | None, longest: int) -> list[int]:
-        """The tokens of the answer: the one given, or the one that the model gives. Raises InvalidInput for none."""
-        words = (
-            self.generator.generate(made, longest, answer_start=self.answer_start)
-            if answer is None
-            else self.generator.tokenize_answer(answer)
-        )
-        if not words and answer is None:
-            raise InvalidInput("the model answered nothing; give an answer of your own: answer='…'.")
-        if not words:
-            raise InvalidInput(f"the answer {answer!r} has no token.")
-        return words
+    def _answer_ids(self, inputs: Mapping[str, Tensor], answer: AnswerText | None, longest: int) -> list[int]:
+        """The token ids of the given answer, or of the model's own. Raises InvalidInput if there are none."""
+        if answer is None:
+            ids = self.generator.generate(inputs, longest, start=self.answer_start)
+            problem = "the model answered nothing; give an answer of your own: answer='…'."
+        else:
+            ids, problem = self.generator.tokenize_answer(answer), f"the answer {answer!r} has no token."
+        if not ids:
+            raise InvalidInput(problem)
+        return ids
 
-    def question_offsets(self, question: str, ids: Sequence[int]) -> list[Span | None]:
-        """Where each of the prompt's tokens stands in the question; None for those that are not its.
+    def _question_offsets(self, question: str, ids: Sequence[int]) -> list[Span | None]:
+        """Each prompt token's characters in the question; None for tokens outside it.
 
-        The processor puts many tokens where the image is; after it, tokens are those of the prompt as text. Where it
-        adds more at the end (PaliGemma's line break), the question's own tokens are looked for.
+        The processor inserts many tokens for the image; the tokens after it are those of the prompt as text. If it
+        appends tokens (PaliGemma's line break), the tokens of the question alone are searched from the end.
         """
         text = self.chat_text(question)
-        start = text.rfind(question)
-        for piece, begin in ((text, start), (question, 0)):
-            known = self.tokenizer(piece, add_special_tokens=False, return_offsets_mapping=True)
-            spans = offsets_within(known["offset_mapping"], question, begin)
+        for part, start in ((text, text.rfind(question)), (question, 0)):
+            encoded = self.tokenizer(part, add_special_tokens=False, return_offsets_mapping=True)
+            spans = offsets_within(encoded["offset_mapping"], question, start)
             first = next((i for i, span in enumerate(spans) if span), len(spans))
-            wanted = known["input_ids"][first:]
-            ends = range(len(ids), len(wanted) - 1, -1) if begin == 0 else [len(ids)]
-            end = next((end for end in ends if list(ids[end - len(wanted) : end]) == wanted), None)
-            if wanted and end is not None:
-                return [None] * (end - len(wanted)) + spans[first:] + [None] * (len(ids) - end)
+            tail = encoded["input_ids"][first:]
+            ends = range(len(ids), len(tail) - 1, -1) if start == 0 else [len(ids)]
+            end = next((end for end in ends if list(ids[end - len(tail) : end]) == tail), None)
+            if tail and end is not None:
+                return [None] * (end - len(tail)) + spans[first:] + [None] * (len(ids) - end)
         raise Unsupported(f"the question was not found among the prompt's tokens of {type(self.processor).__name__}.")
 
     def sequence_positions(self, row: TokenWindow, length: int, regions: Regions) -> SequencePositions | None:
+        """Positions of the tokens and of the image's tokens; None if patches do not divide evenly among the latter."""
         token = getattr(self.model.config, "image_token_id", None)
-        slots = torch.tensor([i for i, known in enumerate(row.inputs["input_ids"]) if known == token])
+        positions = [i for i, id in enumerate(row.inputs["input_ids"]) if id == token]
         count = len(regions.patch_regions)
-        if not len(slots) or count % len(slots):
+        if not positions or count % len(positions):
             return None
-        return SequencePositions(torch.arange(length), slots, self.patches_of_slots(count, len(slots)))
+        return SequencePositions(torch.arange(length), torch.tensor(positions), self._patch_ids(count, len(positions)))
 
-    def patches_of_slots(self, count: int, slots: int) -> Tensor:
-        """Which patches each slot holds: (slots, k). Neighbours in the order in which patches are packed."""
-        k = count // slots
+    def _patch_ids(self, patches: int, positions: int) -> Tensor:
+        """The patches at each position (positions, k): k neighbours in the order in which patches are packed."""
+        k = patches // positions
         side = round(k**0.5)
-        shuffled = getattr(self.model.config, "scale_factor", None)
-        if k > 1 and shuffled == side:  # SmolVLM, Idefics3: squares of `side` × `side` in each image
-            across = getattr(_vision(self.model.config), "image_size", 0) // self.patch
-            whole = torch.arange(count).view(-1, across // side, side, across // side, side)
-            return whole.permute(0, 1, 3, 2, 4).reshape(slots, k)
-        return torch.arange(count).view(slots, k)
+        if k > 1 and getattr(self.model.config, "scale_factor", None) == side:
+            # SmolVLM and Idefics3 join squares of `side` × `side` patches in each image.
+            across = getattr(_vision_config(self.model), "image_size", 0) // self.patch
+            grid = torch.arange(patches).view(-1, across // side, side, across // side, side)
+            return grid.permute(0, 1, 3, 2, 4).reshape(positions, k)
+        return torch.arange(patches).view(positions, k)
 
-    def answer_logits(self, inputs: Mapping[str, Tensor], written: Sequence[int]) -> Tensor:
-        return self.model(
-            **{name: self._packed(name, value) for name, value in inputs.items()}, use_cache=False
-        ).logits[:, -len(written) - 1 : -1]
+    def answer_logits(self, inputs: Mapping[str, Tensor], answer_ids: Sequence[int]) -> Tensor:
+        """The logits before each of the n answer tokens: (R, n, V)."""
+        arguments = {name: self._packed(name, value) for name, value in inputs.items()}
+        return self.model(**arguments, use_cache=False).logits[:, -len(answer_ids) - 1 : -1]
 
     def _packed(self, name: str, value: Tensor) -> Tensor:
-        """Images whose patches are one long list follow one another: (R, n, …) -> (R · n, …)."""
+        """Images whose patches are one long list are joined: (R, n, …) -> (R · n, …)."""
         packed = name == "image_grid_thw" or (name == self.image_argument and value.ndim == 3)
         return value.flatten(0, 1) if packed else value
 
 
 class Blip(GenerativeVisionModel):
-    """BLIP: the question looks at the image, the answer at the question; three stacks, run one after the other."""
+    """BLIP: the text encoder attends over the image, the decoder over the text; three stacks, one after the other."""
 
-    answer_start = 1  # after the decoder's start
+    answer_start = 1  # after the decoder's start token
 
-    def build_prompt(self, image: Any, question: str, answer: AnswerText | None, longest: int) -> VisionPrompt:
-        text = self.tokenizer(question, return_offsets_mapping=True, return_tensors="pt")
-        of_image = self.image_inputs(image)
-        made = {name: text[name] for name in ("input_ids", "attention_mask")}
-        words = self.answer_ids({**made, **of_image}, answer, longest)
-        offsets = tuple((int(a), int(b)) for a, b in text["offset_mapping"][0].tolist())
-        segment = tuple(0 if b > a else SPECIAL for a, b in offsets)
-        inputs = {name: value[0].tolist() for name, value in made.items()}
-        tokens = tuple(map(str, self.tokenizer.convert_ids_to_tokens(inputs["input_ids"])))
-        return VisionPrompt(inputs, tokens, offsets, segment, tuple(words), of_image)
+    def build_prompt(self, image: Any, question: str, answer: AnswerText | None, longest: int) -> TokenWindow:
+        """The question's tokens; the answer goes to the decoder. Raises InvalidInput for an answer without a token."""
+        encoded = self.tokenizer(question, return_offsets_mapping=True, return_tensors="pt")
+        inputs, of_image = {name: encoded[name] for name in ("input_ids", "attention_mask")}, self.image_inputs(image)
+        answer_ids = self._answer_ids({**inputs, **of_image}, answer, longest)
+        offsets = [(a, b) if b > a else None for a, b in encoded["offset_mapping"][0].tolist()]
+        return self._prompt(inputs, offsets, answer_ids, of_image)
 
     def sequence_positions(self, row: TokenWindow, length: int, regions: Regions) -> SequencePositions | None:
+        """None: words and patches are in different sequences."""
         return None
 
-    def answer_logits(self, inputs: Mapping[str, Tensor], written: Sequence[int]) -> Tensor:
-        seen = self.model.vision_model(pixel_values=inputs["pixel_values"])[0]
+    def answer_logits(self, inputs: Mapping[str, Tensor], answer_ids: Sequence[int]) -> Tensor:
+        """The logits before each of the n answer tokens: (R, n, V)."""
+        image = self.model.vision_model(pixel_values=inputs["pixel_values"])[0]
         mask = inputs["attention_mask"]
-        asked = self.model.text_encoder(
+        question = self.model.text_encoder(
             input_ids=inputs["input_ids"],
             attention_mask=mask,
-            encoder_hidden_states=seen,
-            encoder_attention_mask=mask.new_ones(seen.shape[:2]),
+            encoder_hidden_states=image,
+            encoder_attention_mask=mask.new_ones(image.shape[:2]),
         )[0]
-        before = mask.new_tensor([self.model.decoder_start_token_id, *written[:-1]])
+        ids = mask.new_tensor([self.model.decoder_start_token_id, *answer_ids[:-1]])
         return self.model.text_decoder(
-            input_ids=before.expand(len(asked), -1), encoder_hidden_states=asked, encoder_attention_mask=mask
+            input_ids=ids.expand(len(mask), -1), encoder_hidden_states=question, encoder_attention_mask=mask
         ).logits
 
 
 def offsets_within(offsets: Sequence[Span], question: str, start: int) -> list[Span | None]:
-    """Places in a question that begins at character `start`, white space left out; None for what lies outside."""
-    found: list[Span | None] = []
+    """Offsets in a text that holds the question at `start`, as offsets in the question without white space at the ends.
+
+    None for tokens that hold nothing of the question.
+
+    >>> offsets_within([(0, 5), (5, 9), (9, 13)], "a film", 6)
+    [None, (0, 3), (3, 6)]
+    """
+    spans: list[Span | None] = []
     for first, last in offsets:
         first, last = max(first - start, 0), max(0, min(last - start, len(question)))
-        piece = question[first:last]
-        first += len(piece) - len(piece.lstrip())
-        found.append((first, first + len(piece.strip())) if piece.strip() else None)
-    return found
+        part = question[first:last]
+        first += len(part) - len(part.lstrip())
+        spans.append((first, first + len(part.strip())) if part.strip() else None)
+    return spans
 
 
-def _vision(config: Any) -> Any:
-    return getattr(config, "vision_config", None) or config
+def _vision_config(model: Any) -> Any:
+    return getattr(model.config, "vision_config", None) or model.config
 
 
+#: config.model_type -> family; models that write their answer need no row
 VISION_FAMILIES: dict[str, type[VisionLanguageModel]] = {
     "vilt": VisionLanguageModel,
     "visual_bert": RegionFeatureModel,
@@ -286,11 +291,11 @@ VISION_FAMILIES: dict[str, type[VisionLanguageModel]] = {
 
 
 def vision_language_model(model: Any, processor: Any) -> VisionLanguageModel:
-    """How this model looks: by the table; one that writes its answers, for what is not in it."""
+    """The model as one of its family. Raises Unsupported for a model that takes no image."""
     kind = getattr(getattr(model, "config", None), "model_type", "")
     if kind not in VISION_FAMILIES and not hasattr(base_of(model), "get_image_features"):
         raise Unsupported(
-            f"{type(model).__name__} is no model that answers questions about images: neither one of "
+            f"{type(model).__name__} does not answer questions about images: it is neither one of "
             f"{', '.join(sorted(VISION_FAMILIES))}, nor an AutoModelForImageTextToText."
         )
     return VISION_FAMILIES.get(kind, GenerativeVisionModel)(model, processor)

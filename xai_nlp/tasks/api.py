@@ -131,7 +131,7 @@ def explain(
         about images; chat: of generated text. See the task's explainer, for instance
         `QuestionAnsweringExplainer.explain`.
 
-    Raises InvalidInput for inputs that no task reads, UnknownName for an option that does not exist, with its near miss.
+    Raises InvalidInput for inputs that no task reads, UnknownName for an option that does not exist.
 
     >>> why = explain("a gripping, beautifully acted film")
     >>> why.prediction, len(why.words().tokens)

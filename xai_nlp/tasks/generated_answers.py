@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -104,7 +105,7 @@ def read_answers(logits: Tensor, windows: Sequence[TokenWindow], owner: Tensor) 
     return torch.cat([logits.gather(2, ids), log_probabilities], 2)
 
 
-def prompt_positions(segment: Sequence[int]) -> tuple[int, ...] | None:
+def prompt_positions(segment: np.ndarray) -> tuple[int, ...] | None:
     """The positions of the prompt, where a template surrounds it; None where only [CLS] and [SEP] do."""
-    inside = tuple(i for i, owner in enumerate(segment) if owner != SPECIAL)
+    inside = tuple((segment != SPECIAL).nonzero()[0].tolist())
     return inside if len(inside) + 2 < len(segment) else None

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from typing_extensions import Unpack
@@ -95,8 +96,8 @@ class TextGenerationExplainer(Explainer):
             example,
             {name: list(encoded[name]) for name in names if name in encoded},
             tuple(self.tokenizer.convert_ids_to_tokens(encoded["input_ids"])),
-            tuple((0, 0) if span is None else (span[0] + first, span[1] + first) for span in spans),  # type: ignore[arg-type]
-            tuple(SPECIAL if span is None else 0 for span in spans),  # type: ignore[arg-type]
+            np.array([(0, 0) if span is None else (span[0] + first, span[1] + first) for span in spans]),
+            np.array([SPECIAL if span is None else 0 for span in spans]),
         )
 
     def _with_answer(self, window: TokenWindow, request: Request) -> TokenWindow:
@@ -121,8 +122,8 @@ class TextGenerationExplainer(Explainer):
             window,
             inputs={name: row[0].tolist() for name, row in append_answer(inputs, torch.tensor(ids)).items()},
             tokens=(*window.tokens, *self.tokenizer.convert_ids_to_tokens(ids)),
-            offsets=(*window.offsets, *[(0, 0)] * n),
-            segment=(*window.segment, *[SPECIAL] * n),
+            offsets=np.concatenate([window.offsets, np.zeros((n, 2), dtype=np.int64)]),
+            segment=np.concatenate([window.segment, np.full(n, SPECIAL)]),
             visible_positions=prompt_positions(window.segment) or tuple(range(length)),
         )
         return self.generated.with_answer(window, ids, request.own.get("rather_than"))

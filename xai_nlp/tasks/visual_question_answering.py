@@ -159,13 +159,14 @@ class VisualQuestionAnsweringExplainer(Explainer):
         """The prompt and its answer; only the question's tokens are listed."""
         assert isinstance(self.family, GenerativeVisionModel) and self.generated
         answer, longest = request.own.get("answer"), request.own.get("longest", LONGEST)
-        prompt = self.family.build_prompt(image.image, question, answer, longest)
-        image = replace(image, inputs={**image.inputs, **prompt.image})
-        listed = prompt_positions(prompt.segment)
-        window = TokenWindow(
-            example, prompt.inputs, prompt.tokens, prompt.offsets, prompt.segment, listed, image  # type: ignore[arg-type]
-        )  # fmt: skip
-        return self.generated.with_answer(window, prompt.answer, request.own.get("rather_than"))
+        window = self.family.build_prompt(image.image, question, answer, longest)
+        window = replace(
+            window,
+            example=example,
+            visible_positions=prompt_positions(window.segment),
+            image=replace(image, inputs={**image.inputs, **window.image}),
+        )
+        return self.generated.with_answer(window, window.answer_ids, request.own.get("rather_than"))
 
     # Run ------------------------------------------------------------------------------------------------------------
 
