@@ -49,8 +49,10 @@ SOURCES = {
     "csv with a byte order mark": lambda folder: write(folder, "a.CSV", "\ufeff" + FRAME.to_csv(index=False)),
     "csv of Windows": lambda folder: write(folder, "a.csv", FRAME.to_csv(index=False, lineterminator="\r\n")),
     "tsv": lambda folder: write(folder, "a.tsv", FRAME.to_csv(index=False, sep="\t")),
-    "json lines": lambda folder: write(folder, "a.jsonl", FRAME.to_json(None, "records", lines=True, force_ascii=False)),
-    "escaped json lines": lambda folder: write(folder, "a.jsonl", "\r\n".join(map(json.dumps, ROWS)) + "\r\n"),
+    "json lines": lambda folder: write(folder, "a.jsonl", FRAME.to_json(orient="records", lines=True)),
+    "json lines of Windows": lambda folder: write(
+        folder, "a.jsonl", "\r\n\r\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS)
+    ),
     "json": lambda folder: write(folder, "a.json", json.dumps(ROWS, indent=1)),
     "parquet": lambda folder: FRAME.to_parquet(folder / "a.parquet") or folder / "a.parquet",
     "a path as text": lambda folder: str(write(folder, "a.json", json.dumps(ROWS))),
