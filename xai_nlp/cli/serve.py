@@ -15,7 +15,7 @@ NEEDED = ("fastapi", "uvicorn", "h11", "pydantic", "starlette")
 
 def serve(
     model: Annotated[list[str] | None, typer.Option(help="Offer this model too: a folder or a hub name.")] = None,
-    data: Annotated[Path | None, typer.Option(help="A data set to browse: .csv, .tsv, .jsonl or .parquet.")] = None,
+    data: Annotated[Path | None, typer.Option(help="A data set to browse: CSV, TSV, JSON, Parquet or lines.")] = None,
     host: Annotated[
         str | None, typer.Option(help="Listen there instead of on this machine alone; the address has a token then.")
     ] = None,

@@ -32,7 +32,7 @@ def read_file(path: Path, limit: int | None = None) -> Dataset | Iterator[dict[s
     if not path.is_file():
         raise InvalidInput(f"there is no file {path}.")
     if suffix not in SUFFIXES:
-        raise InvalidInput(f"{path.name} is no table that is read here; give one of {', '.join(SUFFIXES)}.")
+        raise InvalidInput(f"{path.name} is no table: give a file that ends in {', '.join(SUFFIXES)}.")
     if suffix == ".parquet":
         return _read_parquet(path, limit)
     text = _read_text(path)
