@@ -89,6 +89,12 @@ def test_rows_without_names_stand_in_the_order_of_the_inputs(tmp_path):
     ]
     mixed = read_table(["a", ("b", "c")]).records([TEXT, PAIR])
     assert [one.inputs for one in mixed] == [{"text": "a"}, {"text": "b", "pair": "c"}]
+    named = read_table([{"text": "a", "label": "x"}, ("b", "c"), "d"]).records([TEXT, PAIR], ["label"])
+    assert [(one.inputs, one.gold) for one in named] == [
+        ({"text": "a"}, ("x",)),
+        ({"text": "b", "pair": "c"}, ()),
+        ({"text": "d"}, ()),
+    ]
     assert texts(read_table(write(tmp_path, "a.txt", "one\n\n  two \r\n"))) == ["one", "two"]
     with pytest.raises(InvalidInput, match="rows of 2 values; the inputs are text"):
         read_table(pairs).records([TEXT])
@@ -180,7 +186,7 @@ def test_cells_that_are_no_texts():
     [
         (["POSITIVE", "", None], [("POSITIVE",), (), ()]),
         ([1, 0, None], [("1",), ("0",), ()]),
-        ([["a", "b"], [], ["c", "c"]], [("a", "b"), (), ("c",)]),
+        ([["a", "b"], [], ["c", "c"]], [("a", "b"), ("",), ("c",)]),
         (
             [{"text": ["x", "y", "x"], "answer_start": [1, 2, 1]}, {"text": [], "answer_start": []}],
             [("x", "y"), ("",)],
@@ -199,7 +205,7 @@ def test_gold_of_class_labels_is_their_names():
     names = datasets.ClassLabel(names=["bad", "good"])
     text = datasets.Value("string")
     assert golds([1, 0, -1, None], text=text, label=names) == [("good",), ("bad",), (), ()]
-    assert golds([[0, 1], []], text=text, label=datasets.List(names)) == [("bad", "good"), ()]
+    assert golds([[0, 1], []], text=text, label=datasets.List(names)) == [("bad", "good"), ("",)]
 
 
 def test_class_labels_survive_parquet(tmp_path):
@@ -307,9 +313,8 @@ def test_broken_files_are_refused_in_one_line_that_names_the_place(tmp_path, nam
         ({}, "the data has no rows"),
         (3, "a table is a path, .*; got int"),
         (b"text", "got bytes"),
-        ([1, 2], "row 0 is a int"),
-        (["a", {"text": "b"}], "row 1 is a dict"),
-        ([{"text": "b"}, "a"], "row 1 is a str"),
+        ([1, 2], "a row is a text, a tuple or a mapping; row 0 is a int"),
+        (["a", None], "row 1 is a NoneType"),
         ({"text": "a film"}, "'text' is a str"),
         ({"text": ["a", "b"], "label": [1]}, "cannot be read as a table"),
         (["\ud800"], "cannot be read as a table: .*surrogates"),

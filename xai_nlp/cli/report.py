@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,7 +18,9 @@ from rich.console import Console
 
 from xai_nlp.cli.options import read_text, told
 from xai_nlp.core.files import write_whole
+from xai_nlp.data.table import read_table
 from xai_nlp.errors import InvalidInput, UnreadableFile, Unsupported
+from xai_nlp.tasks.table import Task, find_task
 
 if TYPE_CHECKING:
     from xai_nlp import Explanation
@@ -32,7 +33,7 @@ Inputs = Annotated[list[Path], typer.Argument(help="Explanations saved as JSON o
 Out = Annotated[Path, typer.Option("--output", "-o", help="Where the report goes.")]
 Labels = Annotated[
     Path | None,
-    typer.Option(help="What is right: CSV or JSON lines with `text` (or `question`) and `label` (or `answer`)."),
+    typer.Option(help="The right labels: a table with `text` (or `question`) and `label` (or `answer`)."),
 ]
 Pdf = Annotated[Path | None, typer.Option(help="Print it to this file too; needs Chromium.")]
 
@@ -54,7 +55,7 @@ def report(
         files = files_of(inputs)
         items = [item for file in files for item in read_explanations(file)]
         if labels:
-            items = _judged(items, read_labels(labels))
+            items = _with_gold(items, read_labels(labels, find_task(items[0].task)))
         page = written(items, title=title, data=data, date=date or _newest(files))
         write_whole(output, page.encode("utf-8"))
         if pdf:
@@ -115,42 +116,26 @@ def _explanation(where: str, one: Any, folder: Path) -> Explanation:
         raise UnreadableFile(f"{where}: {error}") from None
 
 
-def read_labels(file: Path) -> dict[str, tuple[str, ...]]:
-    """What is right for each text, from CSV or JSON lines. Raises InvalidInput for two answers to one text."""
-    found: dict[str, tuple[str, ...]] = {}
-    for n, row in _rows(file):
-        text = row.get("text", row.get("question"))
-        label = row.get("label", row.get("answer", row.get("answers")))
-        if not isinstance(text, str) or label is None:
+def read_labels(file: Path, task: Task) -> dict[str, tuple[str, ...]]:
+    """The right label or answers of each text. Raises InvalidInput if one text has two of them."""
+    table = read_table(file)
+    text = next(one for one in task.inputs if one.kind != "image")
+    if table.column(*task.gold) is None:
+        raise InvalidInput(
+            f"{file} has no column for {', '.join(task.gold)}. Its columns: {', '.join(map(repr, table.columns))}."
+        )
+    labels: dict[str, tuple[str, ...]] = {}
+    for record in table.records([text], task.gold):
+        key = record.inputs[text.name]
+        if record.gold and labels.setdefault(key, record.gold) != record.gold:
             raise InvalidInput(
-                f"{file}, entry {n}: needs `text` (or `question`) and `label` (or `answer`); "
-                f"has {', '.join(sorted(map(str, row)))}."
+                f"{file}, record {record.index}: {key[:60]!r} has two labels, {labels[key]} and {record.gold}."
             )
-        labels = tuple(map(str, label)) or ("",) if isinstance(label, list) else (str(label),)
-        if found.setdefault(text, labels) != labels:
-            raise InvalidInput(f"{file}, entry {n}: {text[:60]!r} has two labels, {found[text]} and {labels}.")
-    return found
+    return labels
 
 
-def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    lines = read_text(file).splitlines()
-    if file.suffix == ".csv":
-        yield from enumerate(csv.DictReader(lines), start=1)
-        return
-    for n, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InvalidInput(f"{file}, line {n}: {error}. Labels are CSV, or JSON lines.") from None
-        if not isinstance(row, dict):
-            raise InvalidInput(f"{file}, line {n}: an object is needed, with `text` and `label`.")
-        yield n, row
-
-
-def _judged(items: Sequence[Explanation], labels: dict[str, tuple[str, ...]]) -> list[Explanation]:
-    """The explanations with their right labels. Raises InvalidInput where there is none for any text."""
+def _with_gold(items: Sequence[Explanation], labels: dict[str, tuple[str, ...]]) -> list[Explanation]:
+    """The explanations with their right labels. Raises InvalidInput if no text has one."""
     if not any(item.segments[0] in labels for item in items):
         raise InvalidInput("no label is about a text that is explained; labels go by the text, letter for letter.")
     return [replace(item, gold=labels.get(item.segments[0], item.gold)) for item in items]

@@ -37,13 +37,13 @@ class DataTable(Sequence[dict[str, Any]]):
     """Rows of named columns: `len(table)`, `table[i]` as a dict, iteration.
 
     folder: paths of images are relative to it.
-    positional: the columns have no names, and stand in the order of a task's inputs.
+    unnamed: the columns of values without names, which stand in the order of a task's inputs.
     """
 
     dataset: Dataset
     name: str = "the data"
     folder: Path = Path()
-    positional: bool = False
+    unnamed: tuple[str, ...] = ()
 
     @property
     def columns(self) -> list[str]:
@@ -101,9 +101,9 @@ class DataTable(Sequence[dict[str, Any]]):
 
         sources = self._input_columns(inputs, columns or {})
         gold_column = self._gold_column([one.name for one in inputs], gold, columns or {})
-        used = [*sources.values(), gold_column] if gold_column else [*sources.values()]
-        rows = self.dataset.select_columns(list(dict.fromkeys(used)))
-        for column in sources.values():
+        used = dict.fromkeys(column for candidates in sources.values() for column in candidates)
+        rows = self.dataset.select_columns(list(used | dict.fromkeys([gold_column] if gold_column else [])))
+        for column in used:
             if isinstance(rows.features[column], Image):  # the task decodes the file's bytes itself
                 rows = rows.cast_column(column, Image(decode=False))
         class_names = _class_names(rows.features[gold_column]) if gold_column else ()
@@ -111,7 +111,8 @@ class DataTable(Sequence[dict[str, Any]]):
         def record(index: int, row: dict[str, Any]) -> Record:
             values = {}
             for one in inputs:
-                value = self._value(one, row[sources[one.name]], index) if one.name in sources else None
+                cells = (row[column] for column in sources[one.name] if row[column] is not None)
+                value = self._value(one, next(cells, None), index)
                 if value or one.required:
                     values[one.name] = value
             answers = _gold_texts(row[gold_column], class_names) if gold_column else ()
@@ -119,20 +120,16 @@ class DataTable(Sequence[dict[str, Any]]):
 
         return (record(index, row) for index, row in enumerate(rows))
 
-    def _input_columns(self, inputs: Sequence[InputField], columns: Mapping[str, str]) -> dict[str, str]:
-        """The column of each input that has one."""
-        if self.positional and len(self.columns) > len(inputs):
+    def _input_columns(self, inputs: Sequence[InputField], columns: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+        """The columns that may hold each input: one of its names, then an unnamed one."""
+        if len(self.unnamed) > len(inputs):
             names = ", ".join(one.name for one in inputs)
-            raise InvalidInput(f"{self.name} has rows of {len(self.columns)} values; the inputs are {names}.")
-        sources = {}
+            raise InvalidInput(f"{self.name} has rows of {len(self.unnamed)} values; the inputs are {names}.")
+        sources: dict[str, tuple[str, ...]] = {}
         for place, one in enumerate(inputs):
-            if one.name in columns:
-                sources[one.name] = self._named(columns[one.name])
-            elif self.positional and place < len(self.columns):
-                sources[one.name] = self.columns[place]
-            elif column := self.column(one.name, *one.columns):
-                sources[one.name] = column
-        if missing := [one for one in inputs if one.required and one.name not in sources]:
+            named = self._named(columns[one.name]) if one.name in columns else self.column(one.name, *one.columns)
+            sources[one.name] = ((named,) if named else ()) + self.unnamed[place : place + 1]
+        if missing := [one for one in inputs if one.required and not sources[one.name]]:
             names = "; for ".join(", ".join(dict.fromkeys((one.name, *one.columns))) for one in missing)
             raise InvalidInput(
                 f"{self.name} has no column for {names}. Its columns: {', '.join(map(repr, self.columns))}. "
@@ -191,12 +188,11 @@ def _is_empty(cell: Any) -> bool:
 
 
 def _gold_texts(cell: Any, names: Sequence[str]) -> tuple[str, ...]:
-    """What is right, as texts: one, a list of them, or as SQuAD has it: {"text": […]}, where no text is no answer."""
+    """The right answers: one text, a list of texts, or SQuAD's {"text": […]}. An empty list is the answer "", none."""
     if isinstance(cell, Mapping):
-        inner = next((cell[name] for name in ("text", "answer", "label") if name in cell), None)
-        return ("",) if isinstance(inner, list) and not inner else _gold_texts(inner, names)
+        return _gold_texts(next((cell[name] for name in ("text", "answer", "label") if name in cell), None), names)
     if isinstance(cell, (list, tuple)):
-        return tuple(dict.fromkeys(text for one in cell for text in _gold_texts(one, names)))
+        return tuple(dict.fromkeys(text for one in cell for text in _gold_texts(one, names))) or ("",)
     if _is_empty(cell):
         return ()
     if names and isinstance(cell, int):
@@ -257,17 +253,17 @@ def _of_rows(rows: Iterable[Any], name: str, limit: int | None, folder: Path = P
     """A table of texts, tuples or mappings. Rows of unequal length or keys are filled up with None."""
     items = list(islice(rows, None if limit is None else limit + 1))
     check_limit(len(items), limit, name)
-    named = bool(items) and isinstance(items[0], Mapping)
+    width = 0  # of the longest row without names
     for index, row in enumerate(items):
-        if isinstance(row, Mapping) != named or not isinstance(row, (str, tuple, list, Mapping)):
-            raise InvalidInput(
-                f"{name}: rows are all mappings, or all texts and tuples; row {index} is a {type(row).__name__}."
-            )
-    if not named:
-        tuples = [(row,) if isinstance(row, str) else row for row in items]
-        items = [{f"column {place}": cell for place, cell in enumerate(row, start=1)} for row in tuples]
+        if not isinstance(row, (str, tuple, list, Mapping)):
+            raise InvalidInput(f"{name}: a row is a text, a tuple or a mapping; row {index} is a {type(row).__name__}.")
+        if not isinstance(row, Mapping):
+            cells = (row,) if isinstance(row, str) else row
+            width = max(width, len(cells))
+            items[index] = {f"column {place}": cell for place, cell in enumerate(cells, start=1)}
     keys = dict.fromkeys(key for row in items for key in row)
-    return DataTable(_dataset({key: [row.get(key) for row in items] for key in keys}, name), name, folder, not named)
+    columns = {key: [row.get(key) for row in items] for key in keys}
+    return DataTable(_dataset(columns, name), name, folder, tuple(f"column {n}" for n in range(1, width + 1)))
 
 
 def _dataset(columns: Mapping[Any, Iterable[Any]], name: str) -> Dataset:
