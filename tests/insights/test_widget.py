@@ -38,7 +38,7 @@ def test_tables_of_every_kind_are_examples(sentiment, tmp_path):
     for data in (tmp_path / "reviews.csv", {"review": ["a dull mess"], "sentiment": ["negative"]}):
         shown = Insights(sentiment, data)
         assert texts(shown) == ["a dull mess"]
-        assert shown.explanations[0].params["gold"] == "NEGATIVE"
+        assert shown.explanations[0].gold == ("NEGATIVE",)
 
 
 def test_another_method_explains_the_same_texts(sentiment):
