@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from xai_nlp.cli.options import read_text, told
+from xai_nlp.cli.output import errors_to_stderr
+from xai_nlp.cli.records import read_text
 from xai_nlp.core.files import write_whole
 from xai_nlp.data.table import read_table
 from xai_nlp.errors import InvalidInput, UnreadableFile, Unsupported
@@ -42,21 +43,21 @@ def report(
     inputs: Inputs,
     output: Out = Path("report.html"),
     labels: Labels = None,
-    title: Annotated[str, typer.Option(help="The title; the task and the number of examples if not given.")] = "",
-    data: Annotated[str, typer.Option(help="What was explained, for the cover.")] = "",
-    date: Annotated[str, typer.Option(help="The date on the cover; that of the newest file if not given.")] = "",
+    title: Annotated[str, typer.Option(help="The title; by default the task and the number of examples.")] = "",
+    data: Annotated[str, typer.Option(help="The data's name, for the cover.")] = "",
+    date: Annotated[str, typer.Option(help="The date on the cover; by default that of the newest file.")] = "",
     pdf: Pdf = None,
 ) -> None:
     """Many explanations in one file: a summary with uncertainty, then each of them; it opens offline."""
-    from xai_nlp.viz.report import report as written
+    from xai_nlp.viz.report import report as report_page
 
-    with told():
+    with errors_to_stderr():
         browser = _browser() if pdf else ""
         files = files_of(inputs)
         items = [item for file in files for item in read_explanations(file)]
         if labels:
             items = _with_gold(items, read_labels(labels, find_task(items[0].task)))
-        page = written(items, title=title, data=data, date=date or _newest(files))
+        page = report_page(items, title=title, data=data, date=date or _newest(files))
         write_whole(output, page.encode("utf-8"))
         if pdf:
             _print(browser, output, pdf)
@@ -65,23 +66,23 @@ def report(
         )
 
 
-# What is read ---------------------------------------------------------------------------------------------------------
+# Read ---------------------------------------------------------------------------------------------------------
 
 
 def files_of(inputs: Sequence[Path]) -> list[Path]:
-    """The files meant: those named, and those of the folders named, by name.
+    """The files among the inputs, and the files in the folders among them, sorted by name.
 
-    Raises InvalidInput for what is not there, and for a folder without explanations.
+    Raises InvalidInput for a missing file, and for a folder without explanations.
     """
-    found: list[Path] = []
-    for given in inputs:
-        if not given.exists():
-            raise InvalidInput(f"{given} is not there; give explanations saved as JSON, or a folder of them.")
-        inside = sorted(file for file in given.iterdir() if file.suffix in SUFFIXES) if given.is_dir() else [given]
+    files: list[Path] = []
+    for path in inputs:
+        if not path.exists():
+            raise InvalidInput(f"{path} is not there; give explanations saved as JSON, or a folder of them.")
+        inside = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES) if path.is_dir() else [path]
         if not inside:
-            raise InvalidInput(f"{given} holds no file that ends in {' or '.join(SUFFIXES)}.")
-        found += inside
-    return found
+            raise InvalidInput(f"{path} holds no file that ends in {' or '.join(SUFFIXES)}.")
+        files += inside
+    return files
 
 
 def read_explanations(file: Path) -> list[Explanation]:
@@ -94,13 +95,13 @@ def read_explanations(file: Path) -> list[Explanation]:
         raise UnreadableFile(f"{file} is empty.")
     try:
         listed: list[tuple[str, Any]] = [(str(file), json.loads(text))]
-    except json.JSONDecodeError as whole:
+    except json.JSONDecodeError as error:
         lines = [(n, line) for n, line in enumerate(text.splitlines(), start=1) if line.strip()]
         try:
             listed = [(f"{file}, line {n}", json.loads(line)) for n, line in lines]
         except json.JSONDecodeError:
             raise UnreadableFile(
-                f"{file} is no JSON, nor JSON lines: {whole}. Was it cut off? Save the explanation again."
+                f"{file} is no JSON, nor JSON lines: {error}. Was it cut off? Save the explanation again."
             ) from None
     if len(listed) == 1 and isinstance(listed[0][1], list):
         listed = [(f"{file}, entry {n}", one) for n, one in enumerate(listed[0][1], start=1)]
@@ -146,23 +147,23 @@ def _newest(files: Sequence[Path]) -> str:
     return datetime.fromtimestamp(newest, tz=timezone.utc).strftime("%Y-%m-%d")
 
 
-# What is written ------------------------------------------------------------------------------------------------------
+# Write ------------------------------------------------------------------------------------------------------
 
 
 def _browser() -> str:
     """The browser that prints. Raises Unsupported where there is none."""
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None:
+    path = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if path is None:
         raise Unsupported(
             "--pdf prints through Chromium, which is not installed (looked for "
             f"{', '.join(BROWSERS)}). Install it, or open the report in a browser and print it from there."
         )
-    return found
+    return path
 
 
 def _print(browser: str, page: Path, pdf: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "report.pdf"
+        draft = Path(folder) / "report.pdf"
         command = [
             browser,
             "--headless",
@@ -172,11 +173,11 @@ def _print(browser: str, page: Path, pdf: Path) -> None:
         ]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             command.append("--no-sandbox")  # Chromium has none for root; the page is ours and runs under its policy
-        command += [f"--print-to-pdf={made}", page.resolve().as_uri()]
+        command += [f"--print-to-pdf={draft}", page.resolve().as_uri()]
         try:
             subprocess.run(command, capture_output=True, timeout=PRINTING, check=False)
         except subprocess.TimeoutExpired:
             raise Unsupported(f"{browser} did not print within {PRINTING} s; the report itself is in {page}.") from None
-        if not made.is_file():
+        if not draft.is_file():
             raise Unsupported(f"{browser} printed nothing; the report itself is in {page}.")
-        write_whole(pdf, made.read_bytes())
+        write_whole(pdf, draft.read_bytes())

@@ -40,7 +40,7 @@ def read_file(path: Path, limit: int | None = None) -> Dataset | Iterator[dict[s
         return (line.strip() for line in text.splitlines() if line.strip())
     if suffix in (".csv", ".tsv"):
         return _csv_rows(text, path.name, "," if suffix == ".csv" else "\t")
-    return _json_rows(text, path.name, lines=suffix == ".jsonl")
+    return json_rows(text, path.name, lines=suffix == ".jsonl")
 
 
 def check_limit(rows: int, limit: int | None, name: str) -> None:
@@ -88,7 +88,8 @@ def _csv_rows(text: str, name: str, delimiter: str) -> Iterator[dict[str, str]]:
         ) from None
 
 
-def _json_rows(text: str, name: str, lines: bool) -> Iterator[dict[str, Any]]:
+def json_rows(text: str, name: str, *, lines: bool = True) -> Iterator[dict[str, Any]]:
+    """The objects in JSON lines, or in one list. Raises UnreadableFile, which names the line."""
     if lines:
         parsed = (
             (f"{name}, line {n}", _json(line, name, n)) for n, line in enumerate(text.split("\n"), 1) if line.strip()

@@ -25,8 +25,8 @@ class ExplainerSource:
     """Explainers of one task with examples: whatever `read_table` reads."""
 
     def __init__(self, models: Any, data: Any, examples: int = 4) -> None:
-        given = models if isinstance(models, (list, tuple)) else [models]
-        self.explainers = [one if isinstance(one, Explainer) else load(one) for one in given]
+        several = models if isinstance(models, (list, tuple)) else [models]
+        self.explainers = [one if isinstance(one, Explainer) else load(one) for one in several]
         if not self.explainers:
             raise InvalidInput("Insights needs a model.")
         task, labels = find_task(self.explainers[0].task), _labels(self.explainers[0])
@@ -48,17 +48,17 @@ class ExplainerSource:
 
     def fetch(self) -> Explanations:
         """The next examples that the settings keep, explained."""
-        found: list[Explanation] = []
+        results: list[Explanation] = []
         self._shown = []
         for _ in range(min(LOOKED, len(self.data))):
             example = self.data[self._place % len(self.data)]
             self._place += 1
             if explained := self._explained(example, self.settings.keeps):
-                found += explained
+                results += explained
                 self._shown.append(example)
             if len(self._shown) == self.settings.examples:
                 break
-        return Explanations(found)
+        return Explanations(results)
 
     def again(self) -> Explanations:
         """The examples shown last, explained as the settings say now; the next ones where none were."""
@@ -67,20 +67,20 @@ class ExplainerSource:
         return Explanations(one for example in self._shown for one in self._explained(example, lambda *_: True))
 
     def _explained(self, example: Record, keeps: Callable[[str, bool | None], bool]) -> list[Explanation]:
-        settings, found, gold = self.settings, [], example.gold
-        given = dict(example.inputs)
-        if pair := given.pop("pair", None):
-            given["text"] = (given["text"], pair)
+        settings, results, gold = self.settings, [], example.gold
+        inputs = dict(example.inputs)
+        if pair := inputs.pop("pair", None):
+            inputs["text"] = (inputs["text"], pair)
         options = dict(settings.arguments)
         if settings.target != AS_PREDICTED:
-            options["target" if "text" in given else "answer"] = settings.target
+            options["target" if "text" in inputs else "answer"] = settings.target
         for explainer in self.explainers:
-            why = explain(**given, model=explainer, method=settings.method, **options)
+            why = explain(**inputs, model=explainer, method=settings.method, **options)
             assert isinstance(why, Explanation)
             why = replace(why, gold=gold)
             if keeps(why.prediction, why.correct):
-                found.append(why)
-        return found
+                results.append(why)
+        return results
 
 
 def _labels(explainer: Any) -> Sequence[str]:
@@ -90,10 +90,10 @@ def _labels(explainer: Any) -> Sequence[str]:
 
 def _arguments(name: str) -> dict[str, Any]:
     """A method's numbers and the baseline, as a form sets them."""
-    found: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     if METHODS[name].needs_baseline:
-        found["baseline"] = StrEnumConfig(value=next(iter(BASELINES)), limit=tuple(BASELINES))
+        arguments["baseline"] = StrEnumConfig(value=next(iter(BASELINES)), limit=tuple(BASELINES))
     for one in fields(METHODS[name]):  # type: ignore[arg-type]
         if isinstance(one.default, int) and not isinstance(one.default, bool):
-            found[one.name] = NumberConfig(value=one.default, limit=(1, None))
-    return found
+            arguments[one.name] = NumberConfig(value=one.default, limit=(1, None))
+    return arguments
