@@ -71,7 +71,7 @@ def explain_values(task: Task, values: dict[str, Any]) -> Explanations:
 
     method_options = read_method_options(values["method_options"], values["method"], values["seed"])
     options = option_values(task.every_option, values) | method_options
-    columns = pairs(values["columns"], "NAME=COLUMN")
+    columns = pairs(values["columns"], "--column NAME=COLUMN")
     flags = flags_of_inputs(task, values)
     if bool(values["data"]) and flags:
         raise typer.BadParameter(f"give {' and '.join(flags)}, or --data, not both.")
@@ -102,7 +102,7 @@ def with_gold(results: Explanations, records: Sequence[Record]) -> Explanations:
     from xai_nlp import Explanations
 
     share, rest = divmod(len(results), len(records))
-    groups = [results[at : at + share] for at in range(0, len(results), share)]
+    groups = [results[n * share : (n + 1) * share] for n in range(len(records))]
     if rest or any(len({why.segments for why in group}) != 1 for group in groups):
         return results
     return Explanations(

@@ -80,15 +80,16 @@ def input_parameters(field: InputField) -> list[Parameter]:
 def option_parameter(field: OptionField) -> Parameter:
     """An option, by default the one of the Python function."""
     kind: Any = str if field.choices else field.type
+    name = field.name.replace("_", "-")
     option = typer.Option(
-        "--" + field.name.replace("_", "-"),
+        f"--{name}/--no-{name}" if field.default is True else f"--{name}",
         help=field.help,
         metavar="|".join(field.choices) or None,
-        show_default=str(field.default) if field.default not in (None, False) else False,
+        show_default=False if field.default in (None, False) else str(field.default),
         rich_help_panel=FOLDED if field.advanced else None,
     )
     if kind is bool:
-        return parameter(field.name, Annotated[bool, option], False)
+        return parameter(field.name, Annotated[bool, option], bool(field.default))
     return parameter(field.name, Annotated[list[kind] | None if field.repeatable else kind | None, option], None)
 
 
@@ -106,12 +107,12 @@ def option_values(fields: Sequence[OptionField], values: dict[str, Any]) -> dict
 
 
 def pairs(items: list[str] | None, form: str) -> dict[str, str]:
-    """Items of the form name=value."""
+    """Items of the form NAME=VALUE as a dict. `form` is shown where one has no =."""
     values = {}
     for item in items or []:
         name, sign, value = item.partition("=")
         if not sign:
-            raise typer.BadParameter(f"it is written {form}; got {item!r}.")
+            raise typer.BadParameter(f"write {form}; got {item!r}.")
         values[name] = value
     return values
 
@@ -124,10 +125,10 @@ def read_method_options(items: list[str] | None, methods: Sequence[str], seed: i
     from xai_nlp.core.registry import method_options
     from xai_nlp.methods import METHODS
 
-    texts, options = pairs(items, "name=value"), {}
+    texts, options = pairs(items, "--option NAME=VALUE"), {}
     for method in methods:
         fields = {field.name: field for field in method_options(method)}
-        names = [field.name for field in dataclass_fields(METHODS[method])]
+        names = [field.name for field in dataclass_fields(METHODS[method])]  # type: ignore[arg-type]
         for name, text in texts.items():
             if name not in names:
                 raise UnknownName(f"option of {method}", name, names, f"`xai-nlp methods {method}` explains them.")
