@@ -1,7 +1,6 @@
 """The command line as its users run it, in this process."""
 
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from xai_nlp.cli import app
 
