@@ -10,6 +10,7 @@ from tests.viz.pictures import asked
 from tests.viz.samples import answered, made
 from xai_nlp.cli import app
 from xai_nlp.cli.report import read_explanations, read_labels
+from xai_nlp.tasks.table import find_task
 
 runner = CliRunner()
 
@@ -67,14 +68,16 @@ def test_large_explanations_keep_their_attention(tmp_path):
     assert "How much each head carries" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "json"])
 def test_labels_give_accuracy_and_confusion(folder, tmp_path, kind):
     file = tmp_path / f"gold.{kind}"
     rows = [("a fine film", "POSITIVE"), ("a dull film", "POSITIVE")]
-    if kind == "csv":
-        file.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    if kind in ("csv", "tsv"):
+        comma = "," if kind == "csv" else "\t"
+        file.write_text("".join(f"{text}{comma}{label}\n" for text, label in [("text", "label"), *rows]))
     else:
-        file.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows))
+        objects = [json.dumps({"text": text, "label": label}) for text, label in rows]
+        file.write_text("\n".join(objects) if kind == "jsonl" else f"[{','.join(objects)}]")
     assert run(folder, "-o", tmp_path / "r.html", "--labels", file).exit_code == 0
     html = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "50\xa0%" in html
@@ -140,7 +143,8 @@ def test_what_is_not_there_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('{"text": "a fine film"}', "needs `text`"),
+        ('{"text": "a fine film"}', "no column for label"),
+        ('{"txt": "a fine film", "label": "x"}', "no column for text"),
         ("[1]", "an object is needed"),
         ("{", "line 1"),
         ('{"text": "a", "label": "x"}\n{"text": "a", "label": "y"}', "two labels"),
@@ -158,7 +162,7 @@ def test_bad_labels_are_refused(folder, tmp_path, text, told):
 
 def test_labels_said_twice_alike_are_one(tmp_path):
     (tmp_path / "g.jsonl").write_text('{"text": "a", "label": "x"}\n{"text": "a", "label": "x"}')
-    assert read_labels(tmp_path / "g.jsonl") == {"a": ("x",)}
+    assert read_labels(tmp_path / "g.jsonl", find_task("sentiment")) == {"a": ("x",)}
 
 
 def test_a_folder_that_cannot_be_written_leaves_nothing(folder, tmp_path):

@@ -33,6 +33,14 @@ def test_texts_are_explained_and_judged(sentiment):
     assert repr(shown) == "<Insights: 4 explanations, integrated_gradients>"
 
 
+def test_tables_of_every_kind_are_examples(sentiment, tmp_path):
+    (tmp_path / "reviews.csv").write_text("Sentence,label\na dull mess,0\n")
+    for data in (tmp_path / "reviews.csv", {"review": ["a dull mess"], "sentiment": ["negative"]}):
+        shown = Insights(sentiment, data)
+        assert texts(shown) == ["a dull mess"]
+        assert shown.explanations[0].gold == ("NEGATIVE",)
+
+
 def test_another_method_explains_the_same_texts(sentiment):
     shown = Insights(sentiment, DATA, examples=2)
     before = shown.html
@@ -91,9 +99,10 @@ def test_what_is_kept_is_html_of_its_own(sentiment):
     ("make", "told"),
     [
         (lambda: Insights("sentiment"), "needs data"),
-        (lambda: Insights("sentiment", []), "at least one example"),
-        (lambda: Insights("sentiment", [3]), "a text, a pair, or a mapping"),
-        (lambda: Insights("sentiment", [{"txt": "x"}]), "a text, a pair, or a mapping"),
+        (lambda: Insights("sentiment", []), "has no rows"),
+        (lambda: Insights([], ["x"]), "needs a model"),
+        (lambda: Insights("sentiment", [3]), "a text, a tuple or a mapping"),
+        (lambda: Insights("sentiment", [{"txt": "x"}]), "no column for text"),
         (lambda: Insights(numbers([[3.0, 1.0]], [0]), ["x"]), "leave `data` out"),
     ],
 )

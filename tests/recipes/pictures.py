@@ -18,7 +18,7 @@ from rich.console import Console
 
 import xai_nlp
 from tests.web.conftest import running
-from xai_nlp.cli.app import DEMO_CONTEXT, DEMO_QUESTION, DEMO_SCENE, DEMO_TEXTS
+from xai_nlp.cli.demo import CONTEXT, QUESTION, SCENE, TEXTS
 from xai_nlp.data.scenes import scenes
 from xai_nlp.viz.ansi import render
 from xai_nlp.viz.html import page
@@ -30,7 +30,7 @@ FOLDER = Path(__file__).parents[2] / "tutorials" / "pictures"
 LARGEST = 150_000  # bytes
 COLOURS = 200
 WIDTH = 1120
-REVIEW, _, TEXT = DEMO_TEXTS
+REVIEW, _, TEXT = TEXTS
 
 
 def terminal() -> str:
@@ -48,12 +48,10 @@ def pictures() -> Iterator[tuple[str, str, str, int]]:
     yield "terminal", terminal(), "#shot svg", 800
     sides = list(xai_nlp.explain(TEXT, method=["integrated_gradients", "occlusion", "shapley"]))
     yield "page", page(sides), "main", 845
-    answer = xai_nlp.explain(
-        question=DEMO_QUESTION, context=DEMO_CONTEXT, target=("start", "end"), layers=True, attention=True
-    )
+    answer = xai_nlp.explain(question=QUESTION, context=CONTEXT, target=("start", "end"), layers=True, attention=True)
     yield "qa", page(answer), "main", 1000
     yield "attention", page(answer), ".through", 760
-    found = next(scenes(1, seed=DEMO_SCENE, types=["colour"]))
+    found = next(scenes(1, seed=SCENE, types=["colour"]))
     yield "vqa", page([xai_nlp.explain(image=found.scene.image(), question=found.question.text)]), "main", 950
 
 

@@ -1,4 +1,4 @@
-"""A data set: read, looked at, filtered."""
+"""A data set beside the page: read, predicted, filtered."""
 
 import json
 
@@ -8,6 +8,7 @@ import pytest
 from xai_nlp.errors import InvalidInput, UnreadableFile
 from xai_nlp.web import dataset_view
 from xai_nlp.web.dataset_view import Filter, Row, Table
+from xai_nlp.web.limits import Limits
 
 ROWS = [("a gripping film", 1), ("a dull film", 0), ("a superb film", 0), ("Straße is a mess", 0)]
 
@@ -112,18 +113,25 @@ def test_pages(tmp_path, offer):
     [
         ("x.csv", "words,label\na,1\n", "no column for text"),
         ("x.csv", "question,label\na,1\n", "no column for context"),
-        ("x.csv", "text,label\n", "0 rows"),
-        ("x.csv", "", "cannot be read"),
-        ("x.jsonl", "{not json", "cannot be read"),
-        ("x.parquet", "no parquet", "cannot be read"),
-        ("x.pkl", "text", "no data set that is read here"),
-        ("x", "text", "no data set that is read here"),
+        ("x.csv", "text,label\n", "x.csv has no rows"),
+        ("x.csv", "", "x.csv is empty"),
+        ("x.jsonl", "{not json", "x.jsonl, line 1: no valid JSON"),
+        ("x.parquet", "no parquet", "x.parquet is no Parquet file"),
+        ("x.pkl", "text", "x.pkl is no table: give a file that ends in .csv"),
+        ("x", "text", "x is no table"),
     ],
 )
 def test_other_files_are_refused(tmp_path, offer, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises((InvalidInput, UnreadableFile), match=message):
         Table(tmp_path / name, offer)
+
+
+def test_more_rows_than_the_limit(tmp_path, offer):
+    (tmp_path / "rows.csv").write_text("text\na\nb\n")
+    assert len(Table(tmp_path / "rows.csv", offer, Limits(rows=2)).rows) == 2
+    with pytest.raises(InvalidInput, match=r"rows\.csv has more than 1 rows"):
+        Table(tmp_path / "rows.csv", offer, Limits(rows=1))
 
 
 def test_a_file_that_is_not_there(tmp_path, offer):

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from xai_nlp.cli.options import Model, told
+from xai_nlp.cli.options import Model
+from xai_nlp.cli.output import errors_to_stderr
 from xai_nlp.core.files import write_whole
 from xai_nlp.errors import InvalidInput
 
@@ -30,21 +31,20 @@ def qa(
     from xai_nlp.core.batching import progress_bar
     from xai_nlp.metrics.squad import read_squad, squad_scores
 
-    with told():
-        asked = list(read_squad(file))[:most]
-        if not asked:
+    with errors_to_stderr():
+        questions = list(read_squad(file))[:most]
+        if not questions:
             raise InvalidInput(f"{file} holds no question.")
         explainer, answers = load(model, task="question-answering"), {}
         with progress_bar("answering") as progress:
-            for at in range(0, len(asked), BATCH):
-                part = asked[at : at + BATCH]
-                found = explainer.predict(
-                    [a.question for a in part], [a.context for a in part], best=1, unanswerable=unanswerable
-                )
-                answers.update({a.id: best[0].text for a, best in zip(part, found, strict=True)})
-                progress(at + len(part), len(asked))
+            for start in range(0, len(questions), BATCH):
+                batch = questions[start : start + BATCH]
+                texts, contexts = [one.question for one in batch], [one.context for one in batch]
+                ranked = explainer.predict(texts, contexts, best=1, unanswerable=unanswerable)
+                answers.update({one.id: best[0].text for one, best in zip(batch, ranked, strict=True)})
+                progress(start + len(batch), len(questions))
         if predictions:
             write_whole(predictions, json.dumps(answers, ensure_ascii=False, indent=1).encode())
-        measured = squad_scores(asked, answers)
-        counted = f"{measured.questions:,} question{'s' * (measured.questions != 1)}"
-        Console().print(f"{counted}: exact match {measured.exact_match:.2f}, F1 {measured.f1:.2f}", highlight=False)
+        scores = squad_scores(questions, answers)
+        count = f"{scores.questions:,} question{'s' * (scores.questions != 1)}"
+        Console().print(f"{count}: exact match {scores.exact_match:.2f}, F1 {scores.f1:.2f}", highlight=False)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,9 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from xai_nlp.cli.options import read_text, told
+from xai_nlp.cli.output import errors_to_stderr
+from xai_nlp.cli.records import read_text
 from xai_nlp.core.files import write_whole
+from xai_nlp.data.table import read_table
 from xai_nlp.errors import InvalidInput, UnreadableFile, Unsupported
+from xai_nlp.tasks.table import Task, find_task
 
 if TYPE_CHECKING:
     from xai_nlp import Explanation
@@ -32,7 +34,7 @@ Inputs = Annotated[list[Path], typer.Argument(help="Explanations saved as JSON o
 Out = Annotated[Path, typer.Option("--output", "-o", help="Where the report goes.")]
 Labels = Annotated[
     Path | None,
-    typer.Option(help="What is right: CSV or JSON lines with `text` (or `question`) and `label` (or `answer`)."),
+    typer.Option(help="The right labels: a table with `text` (or `question`) and `label` (or `answer`)."),
 ]
 Pdf = Annotated[Path | None, typer.Option(help="Print it to this file too; needs Chromium.")]
 
@@ -41,21 +43,21 @@ def report(
     inputs: Inputs,
     output: Out = Path("report.html"),
     labels: Labels = None,
-    title: Annotated[str, typer.Option(help="The title; the task and the number of examples if not given.")] = "",
-    data: Annotated[str, typer.Option(help="What was explained, for the cover.")] = "",
-    date: Annotated[str, typer.Option(help="The date on the cover; that of the newest file if not given.")] = "",
+    title: Annotated[str, typer.Option(help="The title; by default the task and the number of examples.")] = "",
+    data: Annotated[str, typer.Option(help="The data's name, for the cover.")] = "",
+    date: Annotated[str, typer.Option(help="The date on the cover; by default that of the newest file.")] = "",
     pdf: Pdf = None,
 ) -> None:
     """Many explanations in one file: a summary with uncertainty, then each of them; it opens offline."""
-    from xai_nlp.viz.report import report as written
+    from xai_nlp.viz.report import report as report_page
 
-    with told():
+    with errors_to_stderr():
         browser = _browser() if pdf else ""
         files = files_of(inputs)
         items = [item for file in files for item in read_explanations(file)]
         if labels:
-            items = _judged(items, read_labels(labels))
-        page = written(items, title=title, data=data, date=date or _newest(files))
+            items = _with_gold(items, read_labels(labels, find_task(items[0].task)))
+        page = report_page(items, title=title, data=data, date=date or _newest(files))
         write_whole(output, page.encode("utf-8"))
         if pdf:
             _print(browser, output, pdf)
@@ -64,23 +66,23 @@ def report(
         )
 
 
-# What is read ---------------------------------------------------------------------------------------------------------
+# Read ---------------------------------------------------------------------------------------------------------
 
 
 def files_of(inputs: Sequence[Path]) -> list[Path]:
-    """The files meant: those named, and those of the folders named, by name.
+    """The files among the inputs, and the files in the folders among them, sorted by name.
 
-    Raises InvalidInput for what is not there, and for a folder without explanations.
+    Raises InvalidInput for a missing file, and for a folder without explanations.
     """
-    found: list[Path] = []
-    for given in inputs:
-        if not given.exists():
-            raise InvalidInput(f"{given} is not there; give explanations saved as JSON, or a folder of them.")
-        inside = sorted(file for file in given.iterdir() if file.suffix in SUFFIXES) if given.is_dir() else [given]
+    files: list[Path] = []
+    for path in inputs:
+        if not path.exists():
+            raise InvalidInput(f"{path} is not there; give explanations saved as JSON, or a folder of them.")
+        inside = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES) if path.is_dir() else [path]
         if not inside:
-            raise InvalidInput(f"{given} holds no file that ends in {' or '.join(SUFFIXES)}.")
-        found += inside
-    return found
+            raise InvalidInput(f"{path} holds no file that ends in {' or '.join(SUFFIXES)}.")
+        files += inside
+    return files
 
 
 def read_explanations(file: Path) -> list[Explanation]:
@@ -93,13 +95,13 @@ def read_explanations(file: Path) -> list[Explanation]:
         raise UnreadableFile(f"{file} is empty.")
     try:
         listed: list[tuple[str, Any]] = [(str(file), json.loads(text))]
-    except json.JSONDecodeError as whole:
+    except json.JSONDecodeError as error:
         lines = [(n, line) for n, line in enumerate(text.splitlines(), start=1) if line.strip()]
         try:
             listed = [(f"{file}, line {n}", json.loads(line)) for n, line in lines]
         except json.JSONDecodeError:
             raise UnreadableFile(
-                f"{file} is no JSON, nor JSON lines: {whole}. Was it cut off? Save the explanation again."
+                f"{file} is no JSON, nor JSON lines: {error}. Was it cut off? Save the explanation again."
             ) from None
     if len(listed) == 1 and isinstance(listed[0][1], list):
         listed = [(f"{file}, entry {n}", one) for n, one in enumerate(listed[0][1], start=1)]
@@ -115,42 +117,26 @@ def _explanation(where: str, one: Any, folder: Path) -> Explanation:
         raise UnreadableFile(f"{where}: {error}") from None
 
 
-def read_labels(file: Path) -> dict[str, tuple[str, ...]]:
-    """What is right for each text, from CSV or JSON lines. Raises InvalidInput for two answers to one text."""
-    found: dict[str, tuple[str, ...]] = {}
-    for n, row in _rows(file):
-        text = row.get("text", row.get("question"))
-        label = row.get("label", row.get("answer", row.get("answers")))
-        if not isinstance(text, str) or label is None:
+def read_labels(file: Path, task: Task) -> dict[str, tuple[str, ...]]:
+    """The right label or answers of each text. Raises InvalidInput if one text has two of them."""
+    table = read_table(file)
+    text = next(one for one in task.inputs if one.kind != "image")
+    if table.column(*task.gold) is None:
+        raise InvalidInput(
+            f"{file} has no column for {', '.join(task.gold)}. Its columns: {', '.join(map(repr, table.columns))}."
+        )
+    labels: dict[str, tuple[str, ...]] = {}
+    for record in table.records([text], task.gold):
+        key = record.inputs[text.name]
+        if record.gold and labels.setdefault(key, record.gold) != record.gold:
             raise InvalidInput(
-                f"{file}, entry {n}: needs `text` (or `question`) and `label` (or `answer`); "
-                f"has {', '.join(sorted(map(str, row)))}."
+                f"{file}, record {record.index}: {key[:60]!r} has two labels, {labels[key]} and {record.gold}."
             )
-        labels = tuple(map(str, label)) or ("",) if isinstance(label, list) else (str(label),)
-        if found.setdefault(text, labels) != labels:
-            raise InvalidInput(f"{file}, entry {n}: {text[:60]!r} has two labels, {found[text]} and {labels}.")
-    return found
+    return labels
 
 
-def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    lines = read_text(file).splitlines()
-    if file.suffix == ".csv":
-        yield from enumerate(csv.DictReader(lines), start=1)
-        return
-    for n, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InvalidInput(f"{file}, line {n}: {error}. Labels are CSV, or JSON lines.") from None
-        if not isinstance(row, dict):
-            raise InvalidInput(f"{file}, line {n}: an object is needed, with `text` and `label`.")
-        yield n, row
-
-
-def _judged(items: Sequence[Explanation], labels: dict[str, tuple[str, ...]]) -> list[Explanation]:
-    """The explanations with their right labels. Raises InvalidInput where there is none for any text."""
+def _with_gold(items: Sequence[Explanation], labels: dict[str, tuple[str, ...]]) -> list[Explanation]:
+    """The explanations with their right labels. Raises InvalidInput if no text has one."""
     if not any(item.segments[0] in labels for item in items):
         raise InvalidInput("no label is about a text that is explained; labels go by the text, letter for letter.")
     return [replace(item, gold=labels.get(item.segments[0], item.gold)) for item in items]
@@ -161,23 +147,23 @@ def _newest(files: Sequence[Path]) -> str:
     return datetime.fromtimestamp(newest, tz=timezone.utc).strftime("%Y-%m-%d")
 
 
-# What is written ------------------------------------------------------------------------------------------------------
+# Write ------------------------------------------------------------------------------------------------------
 
 
 def _browser() -> str:
     """The browser that prints. Raises Unsupported where there is none."""
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None:
+    path = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if path is None:
         raise Unsupported(
             "--pdf prints through Chromium, which is not installed (looked for "
             f"{', '.join(BROWSERS)}). Install it, or open the report in a browser and print it from there."
         )
-    return found
+    return path
 
 
 def _print(browser: str, page: Path, pdf: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "report.pdf"
+        draft = Path(folder) / "report.pdf"
         command = [
             browser,
             "--headless",
@@ -187,11 +173,11 @@ def _print(browser: str, page: Path, pdf: Path) -> None:
         ]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             command.append("--no-sandbox")  # Chromium has none for root; the page is ours and runs under its policy
-        command += [f"--print-to-pdf={made}", page.resolve().as_uri()]
+        command += [f"--print-to-pdf={draft}", page.resolve().as_uri()]
         try:
             subprocess.run(command, capture_output=True, timeout=PRINTING, check=False)
         except subprocess.TimeoutExpired:
             raise Unsupported(f"{browser} did not print within {PRINTING} s; the report itself is in {page}.") from None
-        if not made.is_file():
+        if not draft.is_file():
             raise Unsupported(f"{browser} printed nothing; the report itself is in {page}.")
-        write_whole(pdf, made.read_bytes())
+        write_whole(pdf, draft.read_bytes())

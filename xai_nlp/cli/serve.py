@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xai_nlp.cli.options import told
+from xai_nlp.cli.output import errors_to_stderr
 from xai_nlp.errors import Unsupported
 
 NEEDED = ("fastapi", "uvicorn", "h11", "pydantic", "starlette")
@@ -15,21 +15,21 @@ NEEDED = ("fastapi", "uvicorn", "h11", "pydantic", "starlette")
 
 def serve(
     model: Annotated[list[str] | None, typer.Option(help="Offer this model too: a folder or a hub name.")] = None,
-    data: Annotated[Path | None, typer.Option(help="A data set to browse: .csv, .tsv, .jsonl or .parquet.")] = None,
+    data: Annotated[Path | None, typer.Option(help="A data set to browse: CSV, TSV, JSON, Parquet or lines.")] = None,
     host: Annotated[
         str | None, typer.Option(help="Listen there instead of on this machine alone; the address has a token then.")
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 is a free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
-    history: Annotated[Path | None, typer.Option(help="Where what was explained is kept.")] = None,
+    history: Annotated[Path | None, typer.Option(help="The file of the history.")] = None,
 ) -> None:
     """Explain in the browser: a page on this machine, with a history."""
-    with told():
+    with errors_to_stderr():
         try:
             from xai_nlp.web.serve import serve as run
         except ModuleNotFoundError as error:
             if error.name not in NEEDED:
                 raise
             raise Unsupported(f"the web page needs {error.name}: pip install 'xai-nlp[serve]'.") from None
-        kept = history or Path(typer.get_app_dir("xai-nlp")) / "history.sqlite3"
-        run(model or [], history=kept, data=data, host=host, port=port, browser=browser)
+        file = history or Path(typer.get_app_dir("xai-nlp")) / "history.sqlite3"
+        run(model or [], history=file, data=data, host=host, port=port, browser=browser)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from typing import Any
 
 from xai_nlp.errors import InvalidInput, Unsupported
@@ -22,7 +21,8 @@ class Insights(anywidget.AnyWidget):
     """Models and their data, explained: choose method, target and examples, and see the explanations change.
 
     models: explainers, names or folders that `xai_nlp.load` takes, one or a list; with `data`, examples: texts, pairs,
-    or mappings with text, question, context or image, and label or answer where it is known. Or an
+    mappings with text, question, context or image, and label or answer where it is known; or a file of them, a pandas
+    frame, a `datasets.Dataset`. Or an
     `AttributionVisualizer` alone, for models of any kind. examples: how many are shown at once.
     Where no kernel runs (nbviewer, an export, a notebook sent to somebody), what was drawn last stays readable.
 
@@ -42,7 +42,7 @@ class Insights(anywidget.AnyWidget):
     busy = Bool(False).tag(sync=True)
     problem = Unicode().tag(sync=True)
 
-    def __init__(self, models: Any, data: Sequence[Any] | None = None, *, examples: int = 4) -> None:
+    def __init__(self, models: Any, data: Any = None, *, examples: int = 4) -> None:
         self.source = _source(models, data, examples)
         self.explanations = self.source.fetch()
         self._handle: Any = None
@@ -86,7 +86,7 @@ class Insights(anywidget.AnyWidget):
         return f"<Insights: {len(self.explanations)} explanations, {self.source.settings.method}>"
 
 
-def _source(models: Any, data: Sequence[Any] | None, examples: int) -> Source:
+def _source(models: Any, data: Any, examples: int) -> Source:
     from xai_nlp.insights.visualizer import AttributionVisualizer
 
     if isinstance(models, AttributionVisualizer):

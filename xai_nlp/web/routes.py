@@ -65,7 +65,7 @@ def about(here: Here) -> dict[str, Any]:
         "baselines": [*BASELINES, "reference"],
         "examples": examples(),
         "limits": {name: getattr(here.limits, name) for name in shown},
-        "data": here.table.told() if here.table else None,
+        "data": here.table.to_dict() if here.table else None,
     }
 
 

@@ -1,0 +1,344 @@
+"""`xai-nlp explain` and `xai-nlp attention`: for each task, and for a task of one's own."""
+
+import json
+from inspect import signature
+
+import pytest
+from typer.testing import CliRunner
+
+import xai_nlp
+from tests.cli.command import run
+from tests.models.tiny_generation import writing
+from tests.viz.samples import made
+from xai_nlp.cli import make_app
+from xai_nlp.cli.explain import task_command
+from xai_nlp.cli.options import SHARED
+from xai_nlp.core.fields import InputField, OptionField
+from xai_nlp.data.scenes import scenes
+from xai_nlp.tasks.table import COMMON_OPTIONS, TASKS, Task
+
+QUESTION, CONTEXT = "Who wrote Frankenstein?", "Frankenstein was written by Mary Shelley in 1818."
+ASKED = ("--question", QUESTION, "--context", CONTEXT)
+EXAMPLE = next(scenes(1, seed=12, types=["colour"]))
+SCENE_QUESTION = EXAMPLE.question.text
+
+
+@pytest.fixture
+def image(tmp_path):
+    EXAMPLE.scene.image().save(tmp_path / "scene.png")
+    return tmp_path / "scene.png"
+
+
+def test_explains_to_stdout():
+    done = run("explain", "sentiment", "a gripping film")
+    assert done.exit_code == 0
+    assert "gripping" in done.stdout
+    assert "POSITIVE" in done.stdout
+
+
+def test_json_and_html(tmp_path):
+    file = tmp_path / "texts.txt"
+    file.write_text("a gripping film\n\na dull mess\n", encoding="utf-8")
+    done = run("explain", "sentiment", "--file", str(file), "--json", "-", "--html", str(tmp_path / "page.html"))
+    found = [xai_nlp.Explanation.from_json(line) for line in done.stdout.splitlines()]
+    assert [why.prediction for why in found] == ["POSITIVE", "NEGATIVE"]
+    assert "dull" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert found == list(xai_nlp.explain(["a gripping film", "a dull mess"]))
+    run("explain", "sentiment", "--file", "-", "--json", str(tmp_path / "out.jsonl"), stdin="a gripping film")
+    assert json.loads((tmp_path / "out.jsonl").read_text())["segments"] == ["a gripping film"]
+
+
+def test_options_reach_the_method():
+    asked = [
+        "-o",
+        "steps=12",
+        "--target",
+        "NEGATIVE",
+        "--baseline",
+        "mask",
+        "--unit",
+        "probability",
+        "--layer",
+        "1",
+        "--json",
+        "-",
+    ]
+    why = json.loads(run("explain", "sentiment", "a film", *asked).stdout)
+    assert (why["params"]["steps"], why["params"]["layer"], why["target"]["label"]) == (12, 1, "NEGATIVE")
+    assert (why["baseline"], why["unit"]) == ("mask", "probability")
+    several = run("explain", "sentiment", "a film", "--method", "saliency", "--method", "random", "--json", "-")
+    assert [json.loads(line)["method"] for line in several.stdout.splitlines()] == ["saliency", "random"]
+    pair = run("explain", "sentiment", "a film", "--pair", "a book", "--json", "-")
+    assert json.loads(pair.stdout)["segments"] == ["a film", "a book"]
+
+
+def test_seeds():
+    def scores(*args):
+        return json.loads(run("explain", "sentiment", "a film", "--method", "random", "--json", "-", *args).stdout)[
+            "scores"
+        ]
+
+    assert scores("--seed", "1") == scores("--seed", "1") != scores("--seed", "2")
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["a film", "--method", "integrated_gradient"], "Did you mean 'integrated_gradients'"),
+        (["a film", "--target", "POSITVE"], "Did you mean 'POSITIVE'"),
+        ([" "], "nothing to explain"),
+        (["--file", "no-such-file.txt"], "no-such-file.txt"),
+        (["a film", "-o", "step=3"], "Did you mean 'steps'"),
+    ],
+)
+def test_failures_are_one_line_and_exit_1(args, said):
+    done = run("explain", "sentiment", *args)
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["explain", "sentiment"],
+        ["explain", "sentiment", "a", "--file", "b"],
+        ["nothing"],
+        ["explain", "sentiment", "a", "-o", "steps"],
+        ["explain", "sentiment", "a", "--layer", "x"],
+    ],
+)
+def test_usage_is_exit_2(args):
+    assert run(*args).exit_code == 2
+
+
+def test_binary_files_are_refused(tmp_path):
+    (tmp_path / "x.txt").write_bytes(b"\xff\xfe\x00")
+    done = run("explain", "sentiment", "--file", str(tmp_path / "x.txt"))
+    assert done.exit_code == 1
+    assert "not UTF-8" in done.stderr
+
+
+def test_explains_an_answer_to_stdout_json_and_html(tmp_path):
+    done = run("explain", "qa", *ASKED)
+    assert done.exit_code == 0, done.stderr
+    assert "Why “Mary Shelley”?" in done.stdout
+    page = tmp_path / "why.html"
+    done = run("explain", "qa", *ASKED, "--target", "start", "--target", "end", "--layers", "--attention",
+               "--json", "-", "--html", str(page))  # fmt: skip
+    found = [xai_nlp.Explanation.from_json(line) for line in done.stdout.splitlines()]
+    assert [why.target.kind for why in found] == ["start", "end"]
+    assert found[0].attention["self"].scores.shape[:2] == (6, 12)
+    assert "table" in page.read_text(encoding="utf-8")
+
+
+def test_the_context_comes_from_a_file_or_stdin(tmp_path):
+    (tmp_path / "text.txt").write_text(CONTEXT, encoding="utf-8")
+    from_file = run(
+        "explain", "qa", "--question", QUESTION, "--context-file", str(tmp_path / "text.txt"), "--json", "-"
+    )
+    from_stdin = run("explain", "qa", "--question", QUESTION, "--context-file", "-", "--json", "-", stdin=CONTEXT)
+    assert from_file.stdout == from_stdin.stdout
+    assert json.loads(from_file.stdout)["segments"] == [QUESTION, CONTEXT]
+
+
+def test_given_answers_contrasts_parts_and_options():
+    done = run("explain", "qa", *ASKED, "--answer", "1818", "--rather-than", "Mary Shelley", "--parts",
+               "--baseline", "reference", "-o", "steps=9", "--json", "-")  # fmt: skip
+    why = xai_nlp.Explanation.from_json(done.stdout)
+    assert CONTEXT[slice(*why.answer[1])] == "1818"
+    assert (why.params["steps"], set(why.parts)) == (9, {"word", "position", "type"})
+
+
+@pytest.mark.parametrize("method", ["attention_rollout", "attention_x_gradient"])
+def test_attention_shows_heads_and_pairs(method):
+    done = run("attention", "qa", *ASKED, "--method", method)
+    assert done.exit_code == 0, done.stderr
+    assert "what each head carries" in done.stdout and "layer 5" in done.stdout
+    assert "strongest pairs" in done.stdout
+    done = run("attention", "sentiment", "a gripping film", "--method", method, "--json", "-")
+    assert xai_nlp.Explanation.from_json(done.stdout).method == method
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "said"),
+    [
+        (("explain", "qa", "--question", QUESTION), 2, "--context"),
+        (("explain", "qa", *ASKED, "--answer", "Ada"), 1, "does not hold"),
+        (("explain", "qa", *ASKED, "--target", "middle"), 1, "unknown target"),
+        (("attention", "qa", *ASKED, "--method", "saliency"), 1, "does not look at attention"),
+        (("attention", "qa", *ASKED, "--method", "attention_role"), 1, "unknown method"),
+    ],
+)
+def test_mistakes(given, code, said):
+    done = run(*given)
+    assert done.exit_code == code
+    assert said in done.stderr
+
+
+def test_explains_what_a_model_writes(tmp_path):
+    model, tokenizer = writing("gpt2")
+    for part in (model, tokenizer):
+        part.save_pretrained(tmp_path)
+    done = run("explain", "generation", "The plot is thin", "--model", str(tmp_path), "--answer", " great movie",
+               "--target", "words", "--json", "-")  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    found = [xai_nlp.Explanation.from_json(line) for line in done.stdout.splitlines()]
+    assert len(found) == len(tokenizer(" great movie")["input_ids"])
+    assert {why.task for why in found} == {"text-generation"}
+    assert {why.unit for why in found} == {"log-probability"}
+    refused = run("explain", "generation", "The plot", "--model", str(tmp_path), "--chat")
+    assert refused.exit_code == 1
+    assert "has no chat template" in refused.stderr
+
+
+def test_explains_an_answer_in_the_terminal_json_and_html(image, tmp_path):
+    done = run("explain", "vqa", "--image", str(image), "--question", SCENE_QUESTION)
+    assert done.exit_code == 0, done.stderr
+    assert f"Why “{EXAMPLE.question.answer}”?" in done.stdout
+    assert "lies in the image" in done.stdout
+    page = tmp_path / "why.html"
+    done = run("explain", "vqa", "--image", str(image), "--question", SCENE_QUESTION, "--attention",
+               "--json", "-", "--html", str(page))  # fmt: skip
+    (why,) = [xai_nlp.Explanation.from_json(line) for line in done.stdout.splitlines()]
+    assert why.prediction == EXAMPLE.question.answer and why.image.size == (96, 96)
+    assert why.attention["image"].scores.shape == (5, 3, len(why.tokens), 64)
+    assert "data:image/" in page.read_text(encoding="utf-8")
+
+
+def test_contrasts_regions_sides_and_options(image):
+    done = run("explain", "vqa", "--image", str(image), "--question", SCENE_QUESTION, "--answer", "red",
+               "--rather-than", "blue", "--regions", "grid:4", "--image-baseline", "blur", "--moves", "image",
+               "-o", "steps=9",
+               "--json", "-")  # fmt: skip
+    why = xai_nlp.Explanation.from_json(done.stdout)
+    assert (why.target.label, why.target.contrast) == ("red", "blue")
+    assert len(why.image.boxes) == 16 and why.shares["image"] == 1
+    assert (why.params["moves"], why.params["image_baseline"]) == ("image", "blur")
+
+
+def test_attention(image):
+    done = run("attention", "vqa", "--image", str(image), "--question", SCENE_QUESTION)
+    assert done.exit_code == 0, done.stderr
+    assert "layer" in done.stdout
+
+
+def test_what_is_no_image_is_told_in_one_line(tmp_path):
+    (tmp_path / "scene.png").write_text("hello")
+    done = run("explain", "vqa", "--image", str(tmp_path / "scene.png"), "--question", SCENE_QUESTION)
+    assert done.exit_code == 1 and "scene.png" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert run("explain", "vqa", "--image", str(tmp_path / "none.png"), "--question", SCENE_QUESTION).exit_code == 2
+
+
+# Files of records -----------------------------------------------------------------------------------------------------
+
+
+def explained(*arguments, stdin=None):
+    done = run("explain", *arguments, "--json", "-", stdin=stdin)
+    assert done.exit_code == 0, done.stderr
+    return [xai_nlp.Explanation.from_json(line) for line in done.stdout.splitlines()]
+
+
+def test_a_table_with_columns_of_other_names_and_what_is_right(tmp_path):
+    file = tmp_path / "reviews.csv"
+    file.write_text("Body,Second,stars\na gripping film,,1\na dull mess,NA,1\n", encoding="utf-8")
+    columns = ("--column", "text=body", "--column", "pair=Second", "--column", "gold=stars")
+    first, second = explained("sentiment", "--data", str(file), *columns)
+    assert (first.segments, second.segments) == (("a gripping film",), ("a dull mess", "NA"))
+    assert (first.gold, first.correct, second.gold, second.correct) == (("POSITIVE",), True, ("POSITIVE",), False)
+
+
+def test_every_method_and_target_of_a_record_knows_what_is_right(tmp_path):
+    rows = [{"question": QUESTION, "context": CONTEXT, "answers": answers} for answers in (["the Mary Shelley"], ["x"])]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    targets = ("--target", "start", "--target", "end", "--method", "saliency", "--method", "occlusion")
+    results = explained("qa", "--data", str(tmp_path / "a.jsonl"), *targets)
+    assert [why.gold for why in results] == [("the Mary Shelley",)] * 4 + [("x",)] * 4
+    assert [why.correct for why in results] == [True] * 4 + [False] * 4
+
+
+def test_images_lie_beside_their_table(image):
+    row = ",".join(["scene.png", SCENE_QUESTION, EXAMPLE.question.answer])
+    (image.parent / "a.csv").write_text(f"image,question,answer\n{row}\n")
+    (why,) = explained("vqa", "--data", str(image.parent / "a.csv"))
+    assert (why.prediction, why.correct) == (EXAMPLE.question.answer, True)
+
+
+def test_records_on_stdin():
+    line = json.dumps({"question": QUESTION, "context": CONTEXT})
+    assert [why.prediction for why in explained("qa", "--data", "-", stdin=f"{line}\n{line}")] == ["Mary Shelley"] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--data", "a.csv", "a film"), 2, "give TEXT, or --data, not both"),
+        (("a film", "--column", "text=body"), 2, "--column names the columns of --data"),
+        (("--data", "a.csv", "--column", "text"), 2, "write --column NAME=COLUMN"),
+        (("--data", "a.csv"), 1, "a.csv has no column for text"),
+        (("--data", "a.csv", "--column", "text=bodies"), 1, "unknown column of a.csv 'bodies'"),
+        (("--data", "b.csv"), 1, "b.csv, line 2: 1 cells, where the header has 2"),
+    ],
+)
+def test_wrong_files_and_columns(tmp_path, monkeypatch, arguments, code, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("Body\na film\n")
+    (tmp_path / "b.csv").write_text("text,label\na film\n")
+    done = run("explain", "sentiment", *arguments)
+    assert done.exit_code == code, done.output
+    assert message in " ".join(done.stderr.replace("│", " ").split())
+
+
+# Every task -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("attention", [False, True])
+@pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.command)
+def test_every_task_has_all_common_options(task, attention):
+    names = set(signature(task_command(task, attention=attention)).parameters)
+    assert names >= {one.name for one in (*task.inputs, *task.options, *COMMON_OPTIONS)} | set(SHARED) | {"model"}
+
+
+def test_a_task_of_ones_own_is_on_the_command_line(monkeypatch, tmp_path):
+    """The stub echoes the call, so that the test sees what reaches an explainer."""
+    calls = []
+
+    class Echo:
+        def explain(self, *inputs, **options):
+            calls.append((inputs, {name: value for name, value in options.items() if name != "progress"}))
+            return xai_nlp.Explanations(map(made, [inputs[0]] if isinstance(inputs[0], str) else inputs[0]))
+
+    task = Task(
+        name="ranking",
+        title="Ranking",
+        command="rank",
+        help="Which words of a query drove the rank of a passage.",
+        inputs=(
+            InputField(name="query", kind="text", help="The query.", columns=("query", "search")),
+            InputField(name="passage", kind="long text", help="The passage.", columns=("passage", "doc")),
+        ),
+        options=(OptionField(name="rank_by", type=str, choices=("score", "margin"), help="What ranks."),),
+        auto_class="AutoModelForSequenceClassification",
+        embedded="sentiment",
+        explainer=Echo,
+    )
+    monkeypatch.setitem(TASKS, task.name, task)
+    monkeypatch.setattr("xai_nlp.tasks.api.load", lambda model, *, task: Echo())
+    app = make_app()
+
+    def rank(*arguments):
+        done = CliRunner().invoke(app, ["explain", "rank", *arguments])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    assert "--rank-by" in rank("--help")
+    rank("--query", "a fine film", "--passage", "b", "--rank-by", "margin", "--layers", "-o", "steps=4")
+    (tmp_path / "a.csv").write_text("search,doc\na fine film,b\na dull film,d\n")
+    rank("--data", str(tmp_path / "a.csv"), "--method", "occlusion")
+    flags = {"layers": False, "attention": False, "parts": False}
+    options = {"layers": True, "method": "integrated_gradients", "rank_by": "margin", "steps": 4}
+    assert calls == [
+        (("a fine film", "b"), flags | options),
+        ((["a fine film", "a dull film"], ["b", "d"]), flags | {"method": "occlusion"}),
+    ]

@@ -1,0 +1,123 @@
+"""Options made from fields, and values read from text."""
+
+from inspect import Parameter
+from typing import get_args
+
+import pytest
+import typer
+
+from xai_nlp.cli.options import (
+    input_parameters,
+    option_parameter,
+    option_values,
+    pairs,
+    read_method_options,
+    shared_parameters,
+)
+from xai_nlp.core.fields import InputField, OptionField
+from xai_nlp.errors import InvalidInput, UnknownName
+
+
+def option(**changes):
+    return OptionField(**{"name": "rather_than", "type": str, "help": "Help.", **changes})
+
+
+@pytest.mark.parametrize(
+    ("field", "kind", "default"),
+    [
+        (option(), str | None, None),
+        (option(type=int), int | None, None),
+        (option(type=float, default=0.5), float | None, None),
+        (option(type=bool, default=False), bool, False),
+        (option(type=bool, default=True), bool, True),
+        (option(repeatable=True, choices=("a", "b")), list[str] | None, None),
+        (option(type=int, choices=("auto",)), str | None, None),
+    ],
+)
+def test_an_option_has_its_type_and_passes_nothing_unless_it_is_given(field, kind, default):
+    parameter = option_parameter(field)
+    assert (get_args(parameter.annotation)[0], parameter.default) == (kind, default)
+
+
+def test_flags_choices_defaults_and_folding():
+    info = get_args(option_parameter(option(choices=("a", "b"), default="a", advanced=True)).annotation)[1]
+    assert (info.default, info.metavar, info.show_default) == ("--rather-than", "a|b", "a")
+    assert info.rich_help_panel == "More options"
+    assert get_args(option_parameter(option(type=bool, default=True)).annotation)[1].default.endswith(
+        "/--no-rather-than"
+    )
+    assert get_args(option_parameter(option()).annotation)[1].rich_help_panel is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"kind": "text"}, ["question"]),
+        ({"kind": "long text"}, ["question", "question_file"]),
+        ({"kind": "long text", "positional": True}, ["question"]),
+        ({"kind": "image"}, ["question"]),
+    ],
+)
+def test_inputs(changes, names):
+    field = InputField(**{"name": "question", "help": "Help.", "columns": (), **changes})
+    assert [parameter.name for parameter in input_parameters(field)] == names
+
+
+def test_a_model_must_be_named_if_none_is_embedded():
+    assert shared_parameters("qa")[0].default == "qa"
+    assert shared_parameters("")[0].default is Parameter.empty
+
+
+def test_values_that_are_not_given_are_left_to_the_function():
+    fields = [option(name=name, **more) for name, more in (
+        ("target", {"repeatable": True, "choices": ("start", "end")}), ("answer", {}), ("layer", {"type": int}),
+        ("layers", {"type": bool, "default": False}), ("steps", {"type": int, "choices": ("auto",)}),
+    )]  # fmt: skip
+    nothing = {"target": None, "answer": None, "layer": None, "layers": False, "steps": None}
+    assert option_values(fields, nothing) == {"layers": False}
+    assert option_values(fields, nothing | {"target": []}) == {"layers": False}
+    one = {"target": ["start"], "answer": "", "layer": 0, "layers": True, "steps": "7"}
+    assert option_values(fields, one) == {"target": "start", "answer": "", "layer": 0, "layers": True, "steps": 7}
+    assert option_values(fields, nothing | {"target": ["start", "end"]})["target"] == ["start", "end"]
+    with pytest.raises(UnknownName, match="Did you mean 'start'"):
+        option_values(fields, nothing | {"target": ["strat"]})
+
+
+def test_pairs():
+    assert pairs(["a=b", "c=d=e", "f="], "NAME=COLUMN") == {"a": "b", "c": "d=e", "f": ""}
+    assert pairs(None, "NAME=COLUMN") == {}
+    with pytest.raises(typer.BadParameter, match="write --column NAME=COLUMN; got 'a'"):
+        pairs(["a"], "--column NAME=COLUMN")
+
+
+@pytest.mark.parametrize(
+    ("items", "methods", "options"),
+    [
+        ([], ["occlusion"], {}),
+        (["steps=12", "tolerance=1e-3", "multiply=false"], ["integrated_gradients"],
+         {"steps": 12, "tolerance": 1e-3, "multiply": False}),
+        (["steps=auto"], ["integrated_gradients"], {"steps": "auto"}),
+        ([], ["shapley"], {"seed": 3}),
+        (["seed=5"], ["shapley"], {"seed": 5}),
+        ([], ["shapley", "lime"], {}),
+        (["of=integrated_gradients", 'of_options={"steps": 4}'], ["smoothgrad"],
+         {"of": "integrated_gradients", "of_options": {"steps": 4}, "seed": 3}),
+    ],
+)  # fmt: skip
+def test_options_of_methods(items, methods, options):
+    assert read_method_options(items, methods, 3) == options
+
+
+@pytest.mark.parametrize(
+    ("items", "method", "error", "message"),
+    [
+        ([], "shaply", UnknownName, "unknown method 'shaply'"),
+        (["step=3"], "integrated_gradients", UnknownName, "Did you mean 'steps'.*`xai-nlp methods integ"),
+        (["steps=some"], "integrated_gradients", InvalidInput, "steps is a whole number, or 'auto'; got 'some'"),
+        (["multiply=1"], "integrated_gradients", InvalidInput, "multiply is true or false"),
+        (["of_options={"], "smoothgrad", InvalidInput, "of_options is written as JSON"),
+    ],
+)  # fmt: skip
+def test_wrong_options_of_methods(items, method, error, message):
+    with pytest.raises(error, match=message):
+        read_method_options(items, [method], 0)

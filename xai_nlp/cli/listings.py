@@ -1,0 +1,80 @@
+"""`xai-nlp methods` and `xai-nlp models`: what there is to choose from."""
+
+from __future__ import annotations
+
+from inspect import cleandoc
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from xai_nlp.cli.output import errors_to_stderr
+
+
+def methods(
+    name: Annotated[str | None, typer.Argument(help="Show this method's cost, options and capabilities.")] = None,
+) -> None:
+    """The attribution methods; with a name, one of them in full."""
+    from xai_nlp.methods import METHODS, find_method
+
+    if name is not None:
+        with errors_to_stderr():
+            find_method(name)
+            print_method(name)
+        return
+    table = _table("method", "adds up", "baseline", "what it says")
+    for known, cls in sorted(METHODS.items()):
+        summary = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
+        table.add_row(known, _yes(cls.complete), _yes(cls.needs_baseline), summary)
+    Console().print(table)
+
+
+def print_method(name: str) -> None:
+    """Print what a method says and costs, what it can do, and its options."""
+    from xai_nlp.core.registry import method_options
+    from xai_nlp.methods import METHODS
+
+    cls, out = METHODS[name], Console()
+    capabilities = _table("capability", "")
+    capabilities.add_row("scores", cls.operates_on)
+    capabilities.add_row("scores add up to f(x) − f(baseline)", _yes(cls.complete))
+    capabilities.add_row("needs a baseline", _yes(cls.needs_baseline))
+    capabilities.add_row("explains layers (--layer)", _yes(cls.supports_layers))
+    capabilities.add_row("unit of the scores", "that of the target" if cls.unit == "f" else "none")
+    options = _table("option", "value", "default", "what it does")
+    for option in method_options(name):
+        values = " | ".join([option.type.__name__] * (option.type is not str or not option.choices) + [*option.choices])
+        options.add_row(option.name, values, str(option.default), option.help)
+    out.print(f"{name}: {cleandoc(cls.__doc__ or '')}\n", highlight=False, markup=False, soft_wrap=True)
+    out.print(capabilities)
+    if options.row_count:
+        out.print("\nOptions, each set with -o NAME=VALUE:")
+        out.print(options)
+
+
+def models() -> None:
+    """The embedded models, and the architectures whose modules are known by name."""
+    from xai_nlp.models.layout import LAYOUTS, VISION_LAYOUTS
+    from xai_nlp.models.loading import EMBEDDED_MODELS
+
+    out, table = Console(), _table("embedded model", "what it does")
+    for name, summary in EMBEDDED_MODELS.items():
+        table.add_row(name, summary)
+    out.print(table)
+    out.print(
+        f"\nKnown architectures: {', '.join(sorted({**LAYOUTS, **VISION_LAYOUTS}))}. Others are inspected.",
+        highlight=False,
+    )
+    out.print("A hub model or a folder goes by its name: --model distilbert/…", highlight=False)
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
