@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from xai_nlp.viz.html import page
+from xai_nlp.viz.page.html import page
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ def demo(
     """The main jobs on the embedded models: coloured tokens here, and a page to open."""
     from xai_nlp import Explanations, explain, load
     from xai_nlp.data.scenes import scenes
-    from xai_nlp.viz.ansi import render
+    from xai_nlp.viz.terminal.ansi import render
 
     with told():
         explainer, out = load("sentiment"), Console()

@@ -231,7 +231,7 @@ def tell_attention(
 ) -> None:
     """Explain through attention, and show heads and pairs of words too."""
     from xai_nlp.methods import find_method
-    from xai_nlp.viz.heads import render_attention
+    from xai_nlp.viz.terminal.heads import render_attention
 
     if find_method(method).name not in over_attention():
         raise InvalidInput(f"{method!r} does not look at attention; choose one of {', '.join(over_attention())}.")

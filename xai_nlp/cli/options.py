@@ -80,7 +80,7 @@ def options_of(given: list[str] | None, methods: list[str], seed: int) -> dict[s
 
 def shown(results: Explanations, *, html: Path | None, json_to: Path | None, tokens: bool) -> None:
     """Results where they were asked for: a page, JSON lines, or the terminal."""
-    from xai_nlp.viz.ansi import render
+    from xai_nlp.viz.terminal.ansi import render
 
     if html:
         results.to_html(html)

@@ -23,6 +23,7 @@ from xai_nlp.errors import InvalidInput, UnreadableFile, Unsupported
 
 if TYPE_CHECKING:
     from xai_nlp import Explanation
+    from xai_nlp.viz.page.report_summary import Gold
 
 SUFFIXES = (".json", ".jsonl")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
@@ -47,7 +48,7 @@ def report(
     pdf: Pdf = None,
 ) -> None:
     """Many explanations in one file: a summary with uncertainty, then each of them; it opens offline."""
-    from xai_nlp.viz.report import report as written
+    from xai_nlp.viz.page.report import report as written
 
     with told():
         browser = _browser() if pdf else ""
@@ -149,9 +150,20 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield n, row
 
 
-def _judged(items: Sequence[Explanation], labels: dict[str, tuple[str, ...]]) -> list[Explanation]:
-    """The explanations with their right labels. Raises InvalidInput where there is none for any text."""
-    if not any(item.segments[0] in labels for item in items):
+def _golds(items: Sequence[Explanation], labels: dict[str, tuple[str, ...]]) -> list[Gold | None]:
+    from xai_nlp.metrics.squad import exact_match
+    from xai_nlp.viz.page.report_summary import Gold
+
+    def judged(item: Explanation) -> Gold | None:
+        right = labels.get(item.segments[0])
+        if right is None:
+            return None
+        said = item.prediction
+        ok = said in right if item.task == "text-classification" else exact_match(said, right) > 0
+        return Gold(right, ok)
+
+    found = [judged(item) for item in items]
+    if not any(found):
         raise InvalidInput("no label is about a text that is explained; labels go by the text, letter for letter.")
     return [replace(item, gold=labels.get(item.segments[0], item.gold)) for item in items]
 
