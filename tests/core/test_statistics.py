@@ -16,6 +16,7 @@ from xai_nlp.core.statistics import (
     mean_of,
     modality_shares,
     proportion,
+    strongest_entries,
     word_effects,
     word_sums,
 )
@@ -76,8 +77,8 @@ def test_words_are_ranked_by_what_they_brought_over_all_examples():
     assert [effect.word for effect in effects] == ["good", "film"]  # `rare` and `old` are in one example only
     good, film = effects
     assert good.present == mean_of([2.0, 1.0, 3.0])
-    assert good.everywhere == pytest.approx(2.0)
-    assert film.everywhere == pytest.approx(-1 / 3)
+    assert good.overall == pytest.approx(2.0)
+    assert film.overall == pytest.approx(-1 / 3)
     assert [effect.word for effect in word_effects(items, least=1)["POSITIVE"].effects] == [
         "rare",
         "good",
@@ -128,3 +129,11 @@ def test_heads_by_the_size_of_what_they_carry():
     np.testing.assert_allclose(found["self", "m", ("layer 0",)], [[2.0, 3.0]])
     both = head_sizes([answered(attention={"self": matrices()}), answered(attention=stack(1.0, 1.0))])
     assert len(both) == 2  # other layers or another method: no mean over what cannot be compared
+
+
+def test_strongest_entries_by_brute_force():
+    stack = matrices()
+    scores = stack.scores.numpy()
+    expected = sorted(np.ndindex(scores.shape), key=lambda place: -abs(scores[place]))[:5]
+    assert [tuple(place) for *place, _ in strongest_entries(stack, 5)] == expected
+    assert all(number == scores[tuple(place)] for *place, number in strongest_entries(stack, 5))

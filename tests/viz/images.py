@@ -136,3 +136,11 @@ def segmented(**more):
 def photographed(rows=12, columns=12, **more):
     """A photograph cut into a fine grid."""
     return asked(gridded(photograph(), rows, columns, (0.72, 0.34), kind="JPEG"), **more)
+
+
+def small(region_scores=(0.5, -0.25, 0.0, 1.0), **more):
+    """Two by two regions of an image of 40 × 20."""
+    size, grid = (40, 20), (2, 2)
+    image = written(scene()[0].resize(size))
+    picture = ImageAttribution(image=image, size=size, boxes=grid_boxes(size, *grid), scores=region_scores, grid=grid)
+    return asked(picture, **more)

@@ -193,7 +193,7 @@ def _number(value: float) -> str:
 def _shares(item: Explanation) -> tuple[Share, ...]:
     """The shares of text and image; their hundredths add up to 100."""
     shares = item.shares
-    if not shares:
+    if not shares or not item.tokens:
         return ()
     text = round(100 * shares["text"])
     return (

@@ -123,7 +123,7 @@ def score_tables(columns: Iterable[ScoreColumn | None], top: int | None = None) 
 
 
 def balance_table(words: Explanation) -> Table | None:
-    """Sums of positive and negative scores, special tokens and the residual, which add up to f(x) − f(x₀).
+    """Sums of positive and negative scores, special tokens and the residual; they add up to f(x) − f(x₀).
 
     None for a method whose scores do not add up.
     """
@@ -137,8 +137,8 @@ def balance_table(words: Explanation) -> Table | None:
             sums[f"{name} for"] = math.fsum(score for score in scores if score > 0)
             sums[f"{name} against"] = math.fsum(score for score in scores if score < 0)
     if SPECIAL in words.segment:
-        sums["special tokens"] = math.fsum(words.scores) - math.fsum(plain)
-    sums |= {"left unexplained": words.residual, "f(x) − f(x₀)": words.explained}
+        sums["added by the tokenizer"] = math.fsum(words.scores) - math.fsum(plain)
+    sums |= {"left unexplained": words.residual, "change of the output": words.explained}
     largest = peak(sums.values())
     return Table((words.unit,), tuple(Line(name, (cell(part, largest),)) for name, part in sums.items()))
 

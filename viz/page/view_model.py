@@ -30,7 +30,7 @@ from xai_nlp.viz.text.index_rows import IndexRow, index_row
 from xai_nlp.viz.text.number_format import count, with_unit
 from xai_nlp.viz.text.text_marks import Legend, MarkedText, marked_text, scale_key, shared_legends
 from xai_nlp.viz.text.wording import (
-    UNITS,
+    TERMS,
     Fact,
     Sentence,
     baseline_name,
@@ -49,6 +49,8 @@ from xai_nlp.viz.text.wording import (
 )
 
 TOP = 10  # words in “strongest words”
+METHOD_COMPLETE = "the method that shares out the change of the model’s output among the words"
+METHOD = "the method that gives each word its score; scores need not add up"
 LABELS = 8  # outputs that are listed
 SEARCHABLE = 5  # with more examples than this, a page gets a table of them, a search and filters
 
@@ -283,24 +285,14 @@ class View:
         return " · ".join(parts)
 
     @cached_property
-    def terms(self) -> list[tuple[str, str]]:
-        """The jargon of the page, each term with its explanation."""
+    def terms(self) -> dict[str, str]:
+        """The jargon of the first screen with its explanations: a method, a unit, and “tokenizer”."""
         terms = {}
-        for item in filter(method_name, self.items):
-            terms[method_name(item)] = (
-                "the method that shares out the change in the model’s output among the words"
-                if item.complete
-                else "the method that gives each word its score; scores need not add up"
-            )
-        terms = dict(list(terms.items())[:1]) if len(terms) > 2 else terms
-        for item in self.items:
-            if item.unit in UNITS:
-                terms[item.unit] = UNITS[item.unit]
-        return list(terms.items())[:3]
-
-    def explain_term(self, term: str) -> str:
-        """The explanation of a term, for its tooltip; "" where it has none."""
-        return dict(self.terms).get(term, "")
+        if (item := next(iter(self.items))).method:
+            terms[method_name(item)] = METHOD_COMPLETE if item.complete else METHOD
+        if any(SPECIAL in item.segment for item in self.items):
+            terms["tokenizer"] = TERMS["tokenizer"]
+        return terms | {item.unit: TERMS[item.unit] for item in self.items[:1] if item.unit in TERMS}
 
     @cached_property
     def footer(self) -> list[str]:

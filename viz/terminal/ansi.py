@@ -108,16 +108,16 @@ def _lines(words: Explanation) -> Iterator[RenderableType]:
             text.append(f" {signed(words.scores[i], largest or None)}")
         yield text
     yield _legend(words, largest or image_peak)
-    fact, residual = explained_fact(words), unexplained(words)
-    yield Text(
-        harmless(f"{fact.label} {fact.value} · {f'{residual.label} {residual.value}' if residual else NOT_COMPLETE}")
-    )
+    if words.method:
+        fact, residual = explained_fact(words), unexplained(words)
+        promise = f"{residual.label} {residual.value}" if residual else NOT_COMPLETE
+        yield Text(harmless(f"{fact.label} {fact.value} · {promise}"))
     if order := strongest_words(words, TOP):
         yield Text()
         yield bars([(words.scores[i], words.tokens[i]) for i in order], largest)
     if image := image_of(words):
         yield Text()
-        if words.shares:
+        if words.shares and words.tokens:
             yield Text(f"{percent(words.shares['image'])} of all that counts lies in the image", style="bold")
         yield bars([(image.scores[r], image.names[r]) for r in strongest(image.scores, TOP)], image_peak)
 

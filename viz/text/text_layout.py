@@ -157,7 +157,7 @@ class TextLayout:
             self.frames.append(ImageFrame(x, self.y - 0.1, min(width, height * across / down), height, view))
         self.y += height + 0.25
         shares = " · ".join(f"{name} {percent(share)}" for name, share in self.words.shares.items())
-        if shares:
+        if shares and self.words.tokens:
             self._line(f"of all that counts: {shares}", SMALL, LIGHT.soft)
 
     def _legend(self) -> None:
@@ -176,7 +176,8 @@ class TextLayout:
         else:
             self._line("every score is 0: nothing counts for or against", SMALL, LIGHT.soft)
         residual = unexplained(self.words)
-        self._line(f"{residual.value} {residual.label}" if residual else NOT_COMPLETE, SMALL, LIGHT.soft)
+        if self.words.method:
+            self._line(f"{residual.value} {residual.label}" if residual else NOT_COMPLETE, SMALL, LIGHT.soft)
         self._break(-0.28)
 
     def _line(self, text: str, size: float, colour: RGB) -> None:

@@ -91,7 +91,7 @@ def marked_text(explanation: Explanation, shared: float, groups: Sequence[Sequen
 
     shared: peak of the shared scale. groups: the model's tokens behind each token of `explanation`, for words.
     """
-    own, _ = own_peaks(explanation)
+    own, of_regions = own_peaks(explanation)
     places = ranks(explanation.scores)
     groups = groups or [[i] for i in range(len(places))]
 
@@ -126,7 +126,7 @@ def marked_text(explanation: Explanation, shared: float, groups: Sequence[Sequen
     return MarkedText(
         paragraphs=tuple((name, paragraph(s)) for s, name in enumerate(segment_names(explanation))),
         specials=tuple(map(mark, specials)),
-        legend=Legend(own, explanation.unit),
+        legend=Legend(own if explanation.tokens else of_regions, explanation.unit),
         shared=shared,
         long=sum(map(len, explanation.segments)) > LONG,
     )

@@ -21,11 +21,11 @@ ANSWERS = ("answer", "start", "end", "span", "token")  # kinds of target whose l
 NOT_COMPLETE = "this method does not promise that scores add up"
 NAMED = 0.25  # share of the largest |score| from which the sentence names a word
 BASELINES = {"pad": "padding", "mask": "mask tokens", "unk": "unknown words", "zero": "zeros"}
-UNITS = {
+TERMS = {
     "logit": "the model’s raw score for a label, before it becomes a probability",
     "log-probability": "the natural logarithm of a probability",
     "probability": "between 0 and 1",
-    "output": "the number that the model puts out",
+    "tokenizer": "it cuts the text for the model, and adds marks such as a start and an end",
 }
 
 
@@ -78,7 +78,8 @@ def _plain_sentence(item: Explanation) -> Sentence:
     parts = [*_listed(pro, "p"), (f" count{'s' * (len(pro) == 1)} most", "")] if pro else [("Nothing counts for", "")]
     if contra:
         parts += [("; ", ""), *_listed(contra, "n"), (f" count{'s' * (len(contra) == 1)} against", "")]
-    return [*title, *parts, (".", "")]
+    first, kind = parts[0]
+    return [*title, (first if title else first[0].upper() + first[1:], kind), *parts[1:], (".", "")]
 
 
 def _model_says(item: Explanation) -> Sentence:
@@ -119,18 +120,28 @@ def clause(words: Explanation, about: str = "it") -> Sentence:
 
 
 def _names(words: Explanation) -> list[tuple[str, float]]:
-    """The strongest words, up to three for and two against, and the strongest region of an image, with scores."""
-    order = strongest_words(words)
-    largest = abs(words.scores[order[0]]) if order else 0.0
-    named: dict[str, float] = {}
-    for i in order:
-        score = words.scores[i]
-        same = sum(score * other > 0 for other in named.values())
-        if abs(score) >= NAMED * largest and same < (3 if score > 0 else 2):
-            named.setdefault(quoted(shortened(" ".join(words.tokens[i].split()), 24)), score)
+    """The strongest words, up to three for and two against, with their scores; then the strongest region of an image.
+
+    Without words, the strongest regions.
+    """
+    tokens = [quoted(shortened(" ".join(token.split()), 24)) for token in words.tokens]
+    names = _strongest_names(tokens, words.scores, strongest_words(words))
     image = image_of(words)
-    regions = [(f"{image.names[r]} of the image", image.scores[r]) for r in strongest(image.scores, 1)] if image else []
-    return [*named.items(), *regions]
+    if image is None:
+        return names
+    order = strongest(image.scores)
+    if not tokens:
+        return _strongest_names([name.replace(",", "") for name in image.names], image.scores, order)
+    return [*names, *((f"{image.names[r].replace(',', '')} of the image", image.scores[r]) for r in order[:1])]
+
+
+def _strongest_names(names: Sequence[str], scores: Sequence[float], order: Sequence[int]) -> list[tuple[str, float]]:
+    chosen: dict[str, float] = {}
+    for i in order:
+        same_sign = sum(scores[i] * other > 0 for other in chosen.values())
+        if abs(scores[i]) >= NAMED * abs(scores[order[0]]) and same_sign < (3 if scores[i] > 0 else 2):
+            chosen.setdefault(names[i], scores[i])
+    return list(chosen.items())
 
 
 def _listed(names: Sequence[str], kind: str) -> Sentence:

@@ -23,7 +23,6 @@ from xai_nlp.errors import InvalidInput, UnreadableFile, Unsupported
 
 if TYPE_CHECKING:
     from xai_nlp import Explanation
-    from xai_nlp.viz.page.report_summary import Gold
 
 SUFFIXES = (".json", ".jsonl")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
@@ -55,9 +54,9 @@ def report(
         files = files_of(inputs)
         items = [item for file in files for item in read_explanations(file)]
         if labels:
-            items = _judged(items, read_labels(labels))
+            items = _with_gold(items, read_labels(labels))
         page = written(items, title=title, data=data, date=date or _newest(files))
-        write_whole(output, page.encode("utf-8"))
+        _write(output, page.encode("utf-8"))
         if pdf:
             _print(browser, output, pdf)
         Console(stderr=True).print(
@@ -150,22 +149,15 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield n, row
 
 
-def _golds(items: Sequence[Explanation], labels: dict[str, tuple[str, ...]]) -> list[Gold | None]:
-    from xai_nlp.metrics.squad import exact_match
-    from xai_nlp.viz.page.report_summary import Gold
-
-    def judged(item: Explanation) -> Gold | None:
-        right = labels.get(item.segments[0])
-        if right is None:
-            return None
-        said = item.prediction
-        ok = said in right if item.task == "text-classification" else exact_match(said, right) > 0
-        return Gold(right, ok)
-
-    found = [judged(item) for item in items]
-    if not any(found):
+def _with_gold(items: Sequence[Explanation], labels: dict[str, tuple[str, ...]]) -> list[Explanation]:
+    """The explanations with the right answers of their texts. Raises InvalidInput if no text has one."""
+    known = [labels.get(item.segments[0]) for item in items]
+    if not any(known):
         raise InvalidInput("no label is about a text that is explained; labels go by the text, letter for letter.")
-    return [replace(item, gold=labels.get(item.segments[0], item.gold)) for item in items]
+    return [
+        item if gold is None else replace(item, params={**item.params, "gold": " / ".join(gold)})
+        for item, gold in zip(items, known, strict=True)
+    ]
 
 
 def _newest(files: Sequence[Path]) -> str:

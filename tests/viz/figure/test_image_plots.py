@@ -1,22 +1,23 @@
 """Images as figures: regions where they are, pixels with their region's score, files that repeat."""
 
+from functools import partial
+
 import matplotlib
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from tests.viz.images import asked, boxed, photographed, segmented, written
+from tests.viz.images import asked, boxed, photographed, segmented, small, written
 from tests.viz.samples import made
-from tests.viz.page.test_image_regions import small
 from xai_nlp.core.arrays import Array
 from xai_nlp.core.image import ImageAttribution
 from xai_nlp.errors import InvalidInput, UnknownName, UnreadableFile
-from xai_nlp.viz.figure.image_plots import decoded, draw_image, image_figure, region_map, save_image
+from xai_nlp.viz.figure.canvas import save_figure
+from xai_nlp.viz.figure.image_plots import decoded, draw_image, image_figure, region_map
+from xai_nlp.viz.figure.image_views import VIEWS
 from xai_nlp.viz.figure.plots import save_tokens, tokens_figure
 from xai_nlp.viz.text.scale import LIGHT, hexadecimal
-from xai_nlp.viz.text.text_layout import MARGIN, WIDTH, Sheet, Words
-from xai_nlp.viz.figure.image_views import VIEWS
 
 KINDS = {"grid": asked, "boxes": boxed, "shapes": segmented}
 
@@ -55,20 +56,20 @@ def small_image():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_regions_are_outlined_on_the_scale_of_the_words(kind):
+def test_regions_are_outlined_on_a_scale_of_their_own(kind):
     why = KINDS[kind]()
     ax = Figure().subplots()
     draw_image(why, ax)
     fills = ax.patches[::2]
-    largest = max(map(abs, (*why.scores, *why.image.scores)))
-    scores = [score for score in why.image.scores if score]
+    largest = max(map(abs, why.picture.scores))
+    scores = [score for score in why.picture.scores if score]
     assert len(fills) == len(scores)
     found = sorted((to_hex(patch.get_facecolor()), round(patch.get_facecolor()[3], 6)) for patch in fills)
     share = 0.85 * (0.6 if kind == "boxes" else 1)
-    wanted = [
+    expected = [
         (hexadecimal(LIGHT.negative if s < 0 else LIGHT.positive), round(share * abs(s) / largest, 6)) for s in scores
     ]
-    assert found == sorted(wanted)
+    assert found == sorted(expected)
     dashed = [patch.get_linestyle() not in ("-", "solid") for patch in ax.patches[1::2]]
     assert sum(dashed) == sum(score < 0 for score in scores)  # grey paper keeps the difference
     assert ax.get_xlim() == (0, why.image.size[0])
@@ -104,7 +105,8 @@ def test_other_views_draw_region_scores_over_pixels(kind, method):
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
 def test_files_are_the_same_each_time(tmp_path, suffix):
     for name in "ab":
-        save_image(segmented(), tmp_path / f"{name}{suffix}", ("regions", "blended_heat_map"), colour_bar=True)
+        draw = partial(image_figure, segmented(), ("regions", "blended_heat_map"), colour_bar=True)
+        save_figure(draw, tmp_path / f"{name}{suffix}")
         asked().to_png(tmp_path / f"tokens-{name}{suffix}")
     for stem in ("", "tokens-"):
         first = (tmp_path / f"{stem}a{suffix}").read_bytes()
@@ -128,26 +130,11 @@ def test_a_picture_of_words_has_the_image_in_it(tmp_path):
     width, height = figure.get_size_inches()
     assert left.width * width == pytest.approx(left.height * height)  # a square image stays one
     said = " ".join(text.get_text() for text in figure.findobj(matplotlib.text.Text))
-    for part in ("Question", "image 77", "per word and region", "left unexplained"):
+    for part in ("Question", "image 77", "a scale of its own", "left unexplained"):
         assert part.replace(" ", "") in said.replace(" ", "").replace("\u00a0", ""), part
     save_tokens(why, tmp_path / "why.png")
     assert (tmp_path / "why.png").read_bytes().startswith(b"\x89PNG")
     assert tokens_figure(made()).axes == []
-
-
-@pytest.mark.parametrize("size", [(40, 400), (400, 40), (96, 96)])
-def test_frames_stay_on_the_sheet(size):
-    picture = ImageAttribution(data=b"", size=size, boxes=((0, 0, 1, 1),), scores=(1.0,))
-    sheet = Sheet(asked(picture, links=False), lambda text, *_: 0.1 * len(text), lambda text: text)
-    words = [mark for mark in sheet.marks if isinstance(mark, Words)]
-    for frame in sheet.frames:
-        assert frame.x >= MARGIN
-        assert frame.x + frame.width <= WIDTH - MARGIN + 1e-9
-        assert frame.width / frame.height == pytest.approx(size[0] / size[1])
-        assert frame.y + frame.height < sheet.height
-        for word in words:
-            assert word.y < frame.y or word.y - 0.12 > frame.y + frame.height, word.text
-    assert sheet.frames[0].x + sheet.frames[0].width < sheet.frames[1].x
 
 
 def test_what_cannot_be_drawn_is_told():

@@ -11,14 +11,8 @@ from tests.viz.samples import HOSTILE, label, made
 from xai_nlp.errors import InvalidInput
 from xai_nlp.viz.figure.plots import bars, save_tokens, tokens_figure
 from xai_nlp.viz.text.scale import LIGHT, hexadecimal
-from xai_nlp.viz.text.text_layout import MARGIN, WIDTH, Box, Sheet, Stroke, Words
 
 SCORES = [0.0, 1.0, -0.5, 0.375, 0.0]
-
-
-def laid_out(why, letter=0.1):
-    """Every letter as wide as told, so that lines break where one can count."""
-    return Sheet(why, lambda text, size, bold: letter * len(text), lambda text: text)
 
 
 def drawn(figure):
@@ -94,53 +88,11 @@ def test_the_strongest_bars_on_axes_of_ones_own():
         bars(made(), top=0)
 
 
-def test_words_are_laid_out_in_order_within_the_margins():
-    why = made(" ".join(f"word{i}" for i in range(40)))
-    sheet = laid_out(why)
-    words = [mark for mark in sheet.marks if isinstance(mark, Words)]
-    assert all(MARGIN <= word.x <= WIDTH - MARGIN - 0.1 * len(word.text) + 1e-9 for word in words)
-    text = [word for word in words if word.text.startswith("word")]
-    assert [word.text for word in text] == [f"word{i}" for i in range(40)]
-    assert [(w.y, w.x) for w in text] == sorted((w.y, w.x) for w in text)
-    assert len({word.y for word in text}) >= 3
-    assert max(mark.y for mark in sheet.marks) < sheet.height
-
-
-def test_boxes_have_the_colours_of_the_scale_and_lines_tell_signs_in_grey():
-    sheet = laid_out(made(scores=SCORES))
-    words = {mark.text: mark for mark in sheet.marks if isinstance(mark, Words)}
-    boxes = [mark for mark in sheet.marks if isinstance(mark, Box) and mark.height > 0.2]
-    assert [box.colour for box in boxes] == [LIGHT.colour(score, 1.0) for score in (1.0, -0.5, 0.375)]
-    assert [stroke.dashed for stroke in sheet.marks if isinstance(stroke, Stroke)] == [False, True, False]
-    for box, word in zip(boxes, ("a", "fine", "film"), strict=True):
-        assert box.x <= words[word].x
-        assert box.x + box.width >= words[word].x + 0.1 * len(word) - 1e-9
-        assert box.y - box.height < words[word].y < box.y
-
-
-def test_a_word_wider_than_the_sheet_is_broken_and_lines_are_kept():
-    sheet = laid_out(made("x" * 300 + "\nnext"))
-    text = [mark for mark in sheet.marks if isinstance(mark, Words) and set(mark.text) == {"x"}]
-    assert sum(len(word.text) for word in text) == 300
-    assert all(0.1 * len(word.text) <= WIDTH - 2 * MARGIN for word in text)
-    (following,) = [mark for mark in sheet.marks if isinstance(mark, Words) and mark.text == "next"]
-    assert (following.x, following.y > text[-1].y) == (MARGIN, True)
-
-
 def test_a_text_of_any_length_becomes_a_file(tmp_path, monkeypatch):
     monkeypatch.setattr("xai_nlp.viz.figure.canvas.PIXELS", 500)  # the real limit takes a book to reach
     save_tokens(made("word " * 100), tmp_path / "why.png")
     header = (tmp_path / "why.png").read_bytes()[16:24]
     assert max(int.from_bytes(header[:4], "big"), int.from_bytes(header[4:], "big")) <= 500
-
-
-def test_nothing_is_said_to_be_left_where_nothing_was_promised():
-    def said(why):
-        return " ".join(mark.text for mark in laid_out(why).marks if isinstance(mark, Words))
-
-    assert "12 % left unexplained" in said(made(scores=SCORES)).replace("\u00a0", " ")
-    assert "does not promise that scores add up" in said(made(complete=False))
-    assert "every score is 0" in said(made(scores=[0.0] * 5))
 
 
 def test_pyplot_is_not_involved(tmp_path):

@@ -11,12 +11,15 @@ from rich.console import Console
 
 from tests.viz.samples import L, answered, matrices
 from xai_nlp.core.arrays import Array
+from xai_nlp.core.statistics import head_numbers
 from xai_nlp.errors import InvalidInput
 from xai_nlp.viz.figure import plots
+from xai_nlp.viz.page.attention_tables import attention_table
+from xai_nlp.viz.page.html import page
+from xai_nlp.viz.page.score_tables import layers_table, parts_table
+from xai_nlp.viz.page.view_model import view
 from xai_nlp.viz.terminal.ansi import tokens_ansi
 from xai_nlp.viz.terminal.heads import render_attention
-from xai_nlp.viz.page.html import page
-from xai_nlp.viz.page.attention_tables import head_numbers, maps_of, parts_of, strongest_entries
 from xai_nlp.viz.text.wording import headline
 
 
@@ -24,7 +27,8 @@ def test_the_answer_is_framed_and_asked_about():
     html = page([answered()])
     framed = re.search(r'<mark class="answer"[^>]*>(.*?)</mark>', html, re.S).group(1)
     assert re.sub(r"<[^>]+>", "", framed) == "Ada Lovelace"
-    assert "Why <em><bdi>“Ada Lovelace”</bdi></em>?" in html
+    assert "<title>Why “Ada Lovelace”? · xai_nlp</title>" in html
+    assert "The model answers <em><bdi>“Ada Lovelace”</bdi></em> (75\u00a0%)" in html
     assert "no answer" in html
 
 
@@ -38,9 +42,9 @@ def test_headlines_of_answers():
 
 def test_heads_are_sums_of_their_matrices():
     item = answered()
-    shown = maps_of(item, item.words())
+    shown = view([item]).examples[0].rows[0]
     heads = item.attention["self"].scores.numpy().sum((2, 3))
-    table = shown.stacks[0].heads
+    table = shown.attention[0].heads
     assert table.heads == ("all", "0", "1", "2")
     for line, row in zip(table.lines, heads, strict=True):
         assert float(line.cells[0].number.replace("−", "-")) == pytest.approx(row.sum(), abs=0.051)
@@ -49,18 +53,10 @@ def test_heads_are_sums_of_their_matrices():
             assert cell.kind == ("n" if number < 0 else "p")
 
 
-def test_strongest_entries_by_brute_force():
-    stack = matrices()
-    scores = stack.scores.numpy()
-    expected = sorted(np.ndindex(scores.shape), key=lambda place: -abs(scores[place]))[:5]
-    assert [tuple(place) for *place, _ in strongest_entries(stack, 5)] == expected
-    assert all(number == scores[tuple(place)] for *place, number in strongest_entries(stack, 5))
-
-
 def test_the_table_of_layers_shows_words_in_the_order_of_the_text():
     item = answered()
     words = item.words()
-    table = maps_of(item, words).layers
+    table = layers_table(words)
     order = [words.tokens.index(name) for name in dict.fromkeys(table.heads) if words.tokens.count(name) == 1]
     assert order == sorted(order)
     place = table.heads.index("Lovelace")
@@ -69,7 +65,7 @@ def test_the_table_of_layers_shows_words_in_the_order_of_the_text():
 
 
 def test_parts_stand_beside_their_sum():
-    (table,) = parts_of(answered().words(), top=10)
+    table = parts_table(answered().words(), top=10)
     assert table.heads == ("word, logit", "position, logit", "sum, logit")
     line = next(line for line in table.lines if line.name == "Lovelace")
     word, position, total = (float(cell.number.replace("−", "-")) for cell in line.cells)
@@ -92,7 +88,7 @@ def test_saved_json_leaves_matrices_out_and_pages_stay_small():
 def test_embeddings_that_did_not_move_are_zero_and_push_nobody_up():
     scores = tuple(float(i) for i in range(L))
     noise = tuple(1e-15 * (L - i) for i in range(L))  # strongest where the word's score is weakest
-    (table,) = parts_of(answered(parts={"word": scores, "type": noise}, scores=scores).words(), top=2)
+    table = parts_table(answered(parts={"word": scores, "type": noise}, scores=scores).words(), top=2)
     assert [line.name for line in table.lines] == ["Lovelace", "it", "every token"]  # 7 + 8, then 10; [SEP] is no word
     assert [cell.number for cell in table.lines[0].cells] == ["+15.0", "0", "+15.0"]
     assert table.lines[-1].cells[0].number == "+66.0"  # 0 + 1 + … + 11, all tokens
@@ -105,9 +101,9 @@ def test_weights_tell_how_peaked_a_head_is():
     stack = replace(matrices(1, 2), scores=Array(one), row_stochastic=True, unit="")
     np.testing.assert_allclose(head_numbers(stack), [[1.0, 1 / L]], rtol=1e-6)
     item = answered(attention={"self": stack}, layers=None)
-    shown = maps_of(item, item.words()).stacks[0]
+    shown = attention_table("self", item.words().attention["self"], item.words())
     assert "largest weight" in shown.about
-    assert shown.everywhere == ""  # weights do not add up over layers
+    assert shown.total == ""  # weights do not add up over layers
     assert "largest weight" in tokens_of(item)
 
 
@@ -144,14 +140,14 @@ def test_terminal_and_figures(tmp_path):
 
 def test_figures_of_maps_become_files(tmp_path):
     item = answered()
-    plots.save_layers(item, tmp_path / "layers.svg")
-    plots.save_heads(item, tmp_path / "heads.png")
-    plots.save_attention(item, tmp_path / "head.png", layer=1, head=2)
-    plots.save_attention(item, tmp_path / "all.png")
+    plots.save_figure(lambda: plots.layers_figure(item), tmp_path / "layers.svg")
+    plots.save_figure(lambda: plots.heads_figure(item), tmp_path / "heads.png")
+    plots.save_figure(lambda: plots.attention_figure(item, layer=1, head=2), tmp_path / "head.png")
+    plots.save_figure(lambda: plots.attention_figure(item), tmp_path / "all.png")
     assert (tmp_path / "head.png").read_bytes() != (tmp_path / "all.png").read_bytes()
     assert (tmp_path / "layers.svg").read_bytes().startswith(b"<?xml")
     with pytest.raises(InvalidInput, match="3 does not exist"):
-        plots.save_attention(item, tmp_path / "none.png", head=3)
+        plots.attention_figure(item, head=3)
 
 
 def test_a_figure_of_many_tokens_stays_a_figure():

@@ -42,7 +42,7 @@ def pixels(box):
 
 
 def told(box):
-    return box.locator(".looked .told").inner_text().replace("−", "-")
+    return box.locator(".looked .readout").inner_text().replace("−", "-")
 
 
 def number_in(text):
@@ -138,7 +138,7 @@ def test_keys_move_from_the_largest_number(opened):
         if key:
             tab.keyboard.press(key)
         assert told(box).startswith(cell), key
-    assert box.locator(".looked .told").get_attribute("aria-live") == "polite"
+    assert box.locator(".looked .readout").get_attribute("aria-live") == "polite"
 
 
 def test_heads_are_one_stop_for_the_tab_key(opened):
@@ -172,10 +172,10 @@ def test_pointing_at_a_word_shows_whom_it_draws_on_and_who_on_it(opened):
     assert "n" in word["?"].get_attribute("class").split()
     assert "from" in word["Lovelace"].get_attribute("class").split()
     reader.get_by_role("button", name="who draws on it").click()
-    assert told(box).startswith("“Lovelace” is drawn on most by “wrote” +0.38")
+    assert told(box).startswith("“Lovelace” gives most to “wrote” +0.38")
     assert (strength("Who"), strength("wrote")) == ("0", "100")
     word["Who"].focus()
-    assert told(box).startswith("“Who” is drawn on most by “Lovelace” +1.5")
+    assert told(box).startswith("“Who” gives most to “Lovelace” +1.5")
     scores = tab.locator(".row .only-words span.t", has_text="Lovelace")
     assert "from" not in scores.get_attribute("class").split()  # the text with the scores is left alone
     word["wrote"].hover()
@@ -195,15 +195,15 @@ def test_the_layer_map_tells_its_numbers_by_word_and_token(opened):
     until(tab, "() => document.querySelector('.flow canvas').style.width !== ''")
     tab.keyboard.press("Tab")
     flow.locator("canvas").focus()  # the largest number: 1.9 and 2.0 of its two tokens
-    assert flow.locator(".told").inner_text() == "layer 1 · “Lovelace” +3.90\u00a0logit"
+    assert flow.locator(".readout").inner_text() == "layer 1 · “Lovelace” +3.90\u00a0logit"
     tab.keyboard.press("ArrowDown")
-    assert flow.locator(".told").inner_text().startswith("layer 0 · “Lovelace” +1.50")
+    assert flow.locator(".readout").inner_text().startswith("layer 0 · “Lovelace” +1.50")
     tab.get_by_role("button", name="tokens", exact=True).click()
     flow.locator("canvas").scroll_into_view_if_needed()
-    until(tab, "() => document.querySelector('.flow .told').textContent.startsWith('Point')")  # drawn anew
+    until(tab, "() => document.querySelector('.flow .readout').textContent.startsWith('Point')")  # drawn anew
     tab.keyboard.press("Tab")
     flow.locator("canvas").focus()  # now the last token at the last layer: 23 / 10
-    assert flow.locator(".told").inner_text() == "layer 1 · “[SEP]” +2.30\u00a0logit"
+    assert flow.locator(".readout").inner_text() == "layer 1 · “[SEP]” +2.30\u00a0logit"
 
 
 def test_start_and_end_are_shown_one_at_a_time_and_both_on_paper(opened):
@@ -236,7 +236,7 @@ def test_without_a_script_the_tables_read(opened):
     assert tab.locator("table.heads:visible").count() == 2
     assert tab.locator(".flows table:visible").count() == 2
     assert tab.locator(".pairs:visible li").count() == 16
-    assert tab.locator(".drawn:visible, button:visible").count() == 0
+    assert tab.locator(".live:visible, button:visible").count() == 0
 
 
 def test_two_notebook_cells_do_not_share_their_choice(opened):

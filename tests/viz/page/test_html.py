@@ -5,54 +5,13 @@ import hashlib
 import json
 import re
 import time
-from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
 
+from tests.viz.html_reader import Reader
 from tests.viz.samples import HOSTILE, made
-from xai_nlp.viz.page.html import as_json, fragment, markup, page
-
-VOID = {"meta", "link", "input", "br", "img"}
-
-
-class Reader(HTMLParser):
-    """The text of each token paragraph, what scripts and styles hold, every tag and attribute."""
-
-    def __init__(self, html):
-        super().__init__(convert_charrefs=True)
-        self.paragraphs, self.scripts, self.styles, self.attributes, self.tags = [], [], [], [], []
-        self.text, self.open, self.inside = "", [], None
-        self.feed(html)
-        self.close()
-        assert self.open == []  # every element is closed
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self.attributes += [(tag, *pair) for pair in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "p" and ("class", "tokens") in attrs:
-            self.paragraphs.append("")
-            self.inside = self.paragraphs
-        elif tag in ("script", "style"):
-            kept = self.scripts if tag == "script" else self.styles
-            kept.append("")
-            self.inside = kept
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-        if tag in ("p", "script", "style"):
-            self.inside = None
-
-    def handle_data(self, data):
-        if self.inside is not None:
-            self.inside[-1] += data
-        if self.inside is not self.scripts and self.inside is not self.styles:
-            self.text += data
-
-    def marks(self):
-        return [attrs for tag, attrs in self.tags if tag == "span" and "data-n" in attrs]
+from xai_nlp.viz.page.html import fragment, markup, page
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
@@ -90,7 +49,8 @@ def test_what_html_cannot_hold_is_marked_and_the_rest_stays():
 
 
 def test_nothing_in_the_data_can_end_its_element():
-    text = as_json([made("</script><!-- & \u2028\u2029")])
+    html = page([made("</script><!-- & \u2028\u2029")])
+    text = re.search(r'class="data">(.*?)</script>', html, re.S).group(1)
     assert not set("<>&\u2028\u2029") & set(text)
     assert json.loads(text)[0]["segments"] == ["</script><!-- & \u2028\u2029"]
 
@@ -156,20 +116,37 @@ def test_marks_carry_sign_strength_and_number():
     ]
 
 
-def test_several_start_on_a_shared_scale():
+def test_each_of_several_starts_on_a_scale_of_its_own():
     weak = made("weak one", [0.0, 0.5, 0.25, 0.0])
     read = Reader(page([made(scores=[0.0, 1.0, 0.0, 0.0, 0.0]), weak]))
-    found = {m["data-n"]: (m["class"].split()[2], m["data-own"], m["data-shared"]) for m in read.marks()}
-    assert found["+0.500"] == ("a50", "100", "50")
+    marks = {m["data-n"]: (m["class"].split()[2], m["data-own"], m["data-shared"]) for m in read.marks()}
+    assert marks["+0.500"] == ("a100", "100", "50")
     (root,) = [attrs for tag, attrs in read.tags if tag == "main"]
-    assert (root["data-scale"], root["data-view"]) == ("shared", "words")
+    assert (root["data-scale"], root["data-view"]) == ("own", "words")
+    assert read.text.count("a scale of its own") == 2
+    assert "Each text has colours of its own" in read.text
+    assert "scale of its own" not in Reader(page([weak])).text
 
 
 def test_numbers_and_facts_are_on_the_page():
     text = Reader(page([made(scores=[0.0, 1.0, -0.5, 0.375, 0.0])])).text  # Σ = 0.875 of 1.0 explained: 12.5 % left
-    for shown in ("Why POSITIVE?", "75\u00a0%", "12\u00a0%", "17", "zoo/sentiment", "−0.50", "+1.00", "pad",
-                  "integrated gradients", "+0.38", "xai_nlp 0.1.0", "seed\u00a00", "makes no network request",
-                  "text classification"):  # fmt: skip
+    for shown in (
+        "The model says POSITIVE (75\u00a0%). “a” and “film” speak for it most; “fine” speaks against it.",
+        "12\u00a0%",
+        "17",
+        "zoo/sentiment",
+        "−0.50",
+        "+1.00",
+        "f(x) − f(x₀)",
+        "integrated gradients",
+        "+0.38",
+        "xai_nlp 0.1.0",
+        "compared with padding",
+        "steps along the path",
+        "seed\u00a00",
+        "makes no network request",
+        "text classification",
+    ):
         assert shown in text, shown
 
 
@@ -190,7 +167,8 @@ def test_words_are_merged_and_their_sums_shown():
 def test_pairs_contrasts_and_special_tokens():
     read = Reader(page([made("a premise", pair="a hypothesis", target=label("POSITIVE", "NEGATIVE"))]))
     assert read.paragraphs == ["a premise", "a hypothesis"]
-    assert "Why POSITIVE rather than NEGATIVE?" in read.text
+    assert "Explained is POSITIVE rather than NEGATIVE." in read.text
+    assert "Why POSITIVE rather than NEGATIVE?" in page([made(target="POSITIVE-NEGATIVE")])
     assert [m["data-n"] for m in read.marks() if "chip" in m["class"]] == ["0", "0", "0"]
 
 

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from tests.viz.images import small
 from tests.viz.samples import HOSTILE, made
 from xai_nlp.viz.page.html import fragment
 from xai_nlp.viz.text.scale import DARK, LIGHT, contrast
@@ -119,11 +120,12 @@ def test_words_and_tokens(opened):
 
 def test_scales_and_the_least_strength_shown(opened):
     tab = opened([made(scores=SCORES), made("weak", [0.0, 0.5, 0.0])])
+    assert strengths(tab) == [100, 50, 38, 0, 0, 100, 0, 0]
+    assert tab.locator(".legend:visible").count() == 2
+    tab.get_by_role("button", name="shared scale").click()
     assert strengths(tab) == [100, 50, 38, 0, 0, 50, 0, 0]
     assert tab.locator(".legend:visible").count() == 1
     tab.get_by_role("button", name="each its own").click()
-    assert strengths(tab) == [100, 50, 38, 0, 0, 100, 0, 0]
-    assert tab.locator(".legend:visible").count() == 2
     tab.locator("[name=least]").fill("40")
     assert strengths(tab) == [100, 50, 0, 0, 0, 100, 0, 0]
     assert tab.locator(".least output").inner_text() == "40 %"
@@ -164,7 +166,7 @@ def test_a_long_text_can_be_opened(opened):
     strip = tab.locator(".strip:visible")
     low = strip.bounding_box()["height"]
     assert low < 500
-    tab.get_by_role("button", name="show the whole text").click()
+    tab.get_by_role("button", name="show all of the text").click()
     assert strip.bounding_box()["height"] > 4 * low
     assert fits(tab)
 
@@ -227,3 +229,60 @@ def test_two_fragments_live_in_one_notebook(opened):
     assert card == "rgb(255, 255, 255)"
     mine = tab.locator("p.t").evaluate("p => getComputedStyle(p).backgroundColor")
     assert mine == "rgba(0, 0, 0, 0)"
+
+
+ALPHA = "mark => Number(getComputedStyle(mark).backgroundColor.match(/[\\d.]+/g)[3] ?? 1)"
+
+
+def test_the_strongest_word_of_each_example_is_in_full_colour(opened):
+    """A small score is as visible as a large one: each example starts with a scale of its own."""
+    tab = opened([made(scores=SCORES), made("weak", [0.0, 0.001, 0.0]), small()], reduced_motion="reduce")
+    for card, word in zip(tab.locator("article").all(), ("a", "weak", "star"), strict=True):
+        mark = card.locator("span.t", has_text=re.compile(rf"^{word}$")).first
+        assert mark.evaluate(ALPHA) == 1
+    tab.get_by_role("button", name="shared scale").click()
+    weak = tab.locator("article").nth(1).locator("span.t").first
+    assert weak.evaluate(ALPHA) == 0
+
+
+JARGON = (
+    "logit",
+    "integrated gradients",
+    "tokenizer",
+    "token",
+    "baseline",
+    "attribution",
+    "f(x",
+    "residual",
+    "softmax",
+    "seed",
+    "embedding",
+    "special",
+    "steps",
+    "target",
+    "gradient",
+    "score",
+    "hidden",
+    "tensor",
+)
+
+
+def test_the_first_screen_is_a_sentence_and_at_most_three_explained_terms(opened):
+    tab = opened([made(scores=SCORES)], display=False)
+    top = tab.locator("h1")
+    assert top.inner_text().startswith("The model says POSITIVE (75\u00a0%). “a” and “film” speak for it most")
+    first = tab.evaluate(
+        """() => [...document.querySelectorAll('h1, .how > summary, .controls, .card.text, .two > div:first-child')]
+          .filter((part) => part.getBoundingClientRect().top < innerHeight).map((part) => part.innerText).join('\\n')"""
+    ).lower()
+    terms = {term.inner_text().lower(): term.get_attribute("title") for term in tab.locator(".term:visible").all()}
+    assert set(terms) == {"integrated gradients", "tokenizer", "logit"}
+    assert all(terms.values())
+    for term in terms:
+        first = first.replace(term, "")
+    assert [word for word in JARGON if word in first] == []
+    tab.locator(".how summary").click()  # a finger and a keyboard have no tooltip
+    assert all(term in tab.locator(".how").inner_text() for term in terms)
+    assert tab.locator(".display > div").is_hidden()
+    tab.locator(".display summary").click()
+    assert tab.get_by_role("button", name="against", exact=True).is_visible()

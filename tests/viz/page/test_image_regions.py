@@ -1,189 +1,133 @@
-"""An image on the page: where its regions are, their colours, what is said of them, whom words drew on."""
+"""An image on the page: outlines, scales and numbers of its regions, shares, attention from words."""
 
 import base64
-import json
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from tests.viz.html_reader import Reader
 from tests.viz.images import (
     asked,
     boxed,
-    grid_boxes,
     gridded,
     looked,
     photograph,
     photographed,
     scene,
     segmented,
+    small,
     written,
 )
 from tests.viz.samples import HOSTILE, made
-from tests.viz.page.test_html import Reader
 from xai_nlp.core.arrays import Array
 from xai_nlp.core.image import ImageAttribution
-from xai_nlp.viz.terminal.ansi import tokens_ansi
 from xai_nlp.viz.page.html import fragment, page
-from xai_nlp.viz.page.image_regions import middle, region_tables, seen, source, strongest_regions
-from xai_nlp.viz.page.contours import loops, outline, shrunk
-from xai_nlp.viz.text.text_marks import own_peaks
-from xai_nlp.viz.page.score_tables import balance
+from xai_nlp.viz.page.image_regions import data_url, image_view, middle
+from xai_nlp.viz.page.score_tables import balance_table, region_column, score_tables
 from xai_nlp.viz.page.view_model import view
-from xai_nlp.viz.text.wording import answer_text, headline, output_text, segment_names, shortened
+from xai_nlp.viz.text.text_marks import own_peaks
+from xai_nlp.viz.text.text_spans import strongest
 
 KINDS = {"grid": asked, "boxes": boxed, "shapes": segmented}
 
 
-def small(region_scores=(0.5, -0.25, 0.0, 1.0), **more):
-    """Two by two regions of an image of 40 × 20."""
-    size, grid = (40, 20), (2, 2)
-    image = written(scene()[0].resize(size))
-    picture = ImageAttribution(data=image, size=size, boxes=grid_boxes(size, *grid), scores=region_scores, grid=grid)
-    return asked(picture, **more)
-
-
 def shown(why):
-    words = why.words()
-    own, _ = own_peaks(why, words)
-    return seen(why, words, own, 2 * own)
+    """The image as a page shows it, where the shared scale goes up to twice the image's peak."""
+    return image_view(why, why.words(), 2 * own_peaks(why)[1])
 
 
 def regions(read):
     return [attrs for tag, attrs in read.tags if tag == "path"]
 
 
-# Outlines ------------------------------------------------------------------------------------------------------------
+# Scales --------------------------------------------------------------------------------------------------------------
 
 
-def filled(path, rows, columns):
-    """Which cells lie inside a path by the even-odd rule: rays from their middles to the left."""
-    inside = np.zeros((rows, columns), bool)
-    for loop in path:
-        for (x, y), (u, v) in zip(loop, [*loop[1:], loop[0]], strict=True):
-            if x == u:  # a wall from y to v: all cells to its right are on the other side of it
-                inside[min(y, v) : max(y, v), x:] ^= True
-    return inside
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_an_outline_holds_exactly_its_cells(seed):
-    mask = np.random.default_rng(seed).random((7, 9)) < 0.2 + 0.03 * seed
-    np.testing.assert_array_equal(filled(loops(mask), 7, 9), mask)
-    steps = re.findall(r"([MHV])(\d+)(?: (\d+))?", outline(mask))
-    walls, at = [], (0, 0)
-    for command, n, m in steps:  # the path as written, corners only, says the same
-        n = int(n)
-        if command == "M":
-            walls.append([(n, int(m))])
-        else:
-            walls[-1].append((n, at[1]) if command == "H" else (at[0], n))
-        at = walls[-1][-1]
-    np.testing.assert_array_equal(filled(walls, 7, 9), mask)
-
-
-def test_outlines_by_hand():
-    assert outline(np.zeros((2, 2), bool)) == ""
-    assert outline(np.ones((2, 3), bool)) == "M0 0H3V2H0Z"
-    ring = np.ones((3, 3), bool)
-    ring[1, 1] = False
-    assert outline(ring) == "M0 0H3V3H0ZM1 1V2H2V1Z"
-
-
-def test_a_fine_raster_is_thinned_and_a_coarse_one_kept():
-    fine = np.repeat(np.repeat([[0.0, 1.0], [2.0, -1.0]], 500, 0), 400, 1)
-    thin = shrunk(fine)
-    assert thin.shape == (256, 256)
-    assert [thin[0, 0], thin[0, -1], thin[-1, 0], thin[-1, -1]] == [0, 1, 2, -1]
-    assert (thin == 0).sum() == 128**2
-    np.testing.assert_array_equal(shrunk(np.arange(6.0).reshape(2, 3)), [[0, 1, 2], [3, 4, 5]])
-
-
-# One scale -----------------------------------------------------------------------------------------------------------
-
-
-def test_words_and_regions_are_on_one_scale():
+def test_words_and_regions_have_a_scale_each():
     why = small()  # the strongest word 1.41, the strongest region 1.0
-    found = shown(why)
-    assert [(r.kind, r.own, r.shared, r.number, r.rank) for r in found.regions] == [
-        ("p", 35, 18, "+0.50", 2), ("n", 18, 9, "−0.25", 3), ("z", 0, 0, "0", 4), ("p", 71, 35, "+1.00", 1),
+    result = shown(why)
+    assert [(r.kind, r.own, r.shared, r.number, r.rank) for r in result.regions] == [
+        ("p", 50, 25, "+0.50", 2), ("n", 25, 12, "−0.25", 3), ("z", 0, 0, "0", 4), ("p", 100, 50, "+1.00", 1),
     ]  # fmt: skip
-    assert found.regions[3].spoken == "+1.00\u00a0logit"
-    strong = small((0.5, -0.25, 0.0, -2.82))  # now words are half as strong as the strongest region
-    (group,) = view([strong]).groups
-    marks = {m.text: m.own for _, paragraph in group.rows[0].words.paragraphs for m in paragraph if m.kind}
-    assert marks["star"] == 50
-    assert group.rows[0].words.legend.peak == "2.82"
-    assert [c.own for line in group.regions[0].lines for c in line.cells] == [100, 18, 9]
+    assert result.regions[3].description == "+1.00\u00a0logit"
+    faint = small((0.05, -0.025, 0.0, 0.1))  # far below the words: as visible as any
+    (example,) = view([faint]).examples
+    (row,) = example.rows
+    marks = {m.text: m.own for _, paragraph in row.words.paragraphs for m in paragraph if m.kind}
+    assert marks["star"] == 100
+    assert max(region.own for region in row.image.regions) == 100
+    assert row.words.legend.peak == 1.41
+    assert row.image.peak == "0.100\u00a0logit"
+    assert [c.own for line in example.regions[0].lines for c in line.cells] == [100, 50, 25]
+    text = re.sub(r"\s+", " ", Reader(page([faint])).text)
+    assert "a scale of their own; so has the image" in text
+    assert "On a scale of their own, up to 0.100 logit" in text
 
 
-def test_words_tokens_and_regions_share_a_peak():
-    """A word's parts may be stronger than the word: regions still have one colour, in both views."""
+def test_the_shared_scale_is_one_for_words_tokens_and_regions():
     why = small(
         tokens=("st", "ar"), offsets=((19, 21), (21, 23)), segment=(0, 0), scores=(3.0, -2.5), links=False, value=2.0
     )
-    assert own_peaks(why, why.words()) == (3.0, 3.0)
-    assert own_peaks(made("bad", [0.0, 3.0, 0.0]), made("bad", [0.0, 0.5, 0.0])) == (0.5, 3.0)
-    (group,) = view([why]).groups
-    assert group.rows[0].words.legend.peak == group.rows[0].tokens.legend.peak == "3.00"
+    page_view = view([why])
+    (row,) = page_view.examples[0].rows
+    assert page_view.several  # there is a scale to share, though there is one explanation
+    assert row.shared == 3.0  # a part of the word
+    assert [legend.peak for legend in page_view.legends] == [3.0]
+    assert [row.words.legend.peak, row.tokens.legend.peak] == [0.5, 3.0]
+    assert row.image.regions[3].shared == 33
+    assert not view([made()]).several
 
 
 def test_several_share_the_scale_of_the_strongest():
     weak, strong = small(), small((5.64, 0.0, 0.0, 0.0), method="occlusion", complete=False)
-    (group,) = view([weak, strong]).groups
-    assert [row.seen.regions[3].shared for row in group.rows] == [18, 0]
-    assert [row.seen.regions[3].own for row in group.rows] == [71, 0]
-    (table,) = group.regions
+    (example,) = view([weak, strong]).examples
+    assert [row.image.regions[3].shared for row in example.rows] == [18, 0]
+    assert [row.image.regions[3].own for row in example.rows] == [100, 0]
+    (table,) = example.regions
     assert table.heads == ("integrated gradients, logit", "occlusion, logit")
     assert [line.name for line in table.lines] == [
         "row 1, column 1", "row 2, column 2", "row 1, column 2",
     ]  # by the strongest share in one of them  # fmt: skip
 
 
-def test_faint_regions_are_said_to_be_faint():
-    assert shown(small()).faint == ""
-    assert shown(small((0.1, 0.0, 0.0, 0.0))).faint == "7.1\u00a0%"
-    assert shown(small((0.0,) * 4)).faint == ""
-    assert [r.alone for r in shown(small((0.05, -0.025, 0.0, 0.1))).regions] == [50, 25, 0, 100]
-
-
 def test_the_page_counts_questions():
-    both = [small(), small(target=label("blue", kind="answer"))]
-    assert "One question, 2\u00a0explanations" in Reader(page(both)).text
+    assert "1\u00a0question explained" in page([small(), small(target="blue")])
+    assert "Explained in 2 ways:" in Reader(page([small(), small(target="blue")])).text
     assert "2\u00a0questions explained" in Reader(page([small(), asked()])).text
     assert "2\u00a0texts explained" in Reader(page([small(), made()])).text
 
 
 def test_another_image_is_another_text():
     other = small(links=False)
-    assert len(view([small(), other, photographed(2, 2)]).groups) == 2
-    assert len(region_tables(["a", "b"], [small(), asked()], [1.0, 1.0], {"logit": 1.0})) == 2
+    assert len(view([small(), other, photographed(2, 2)]).examples) == 2
+    assert len(score_tables(region_column(why, "a", 1.0) for why in (small(), asked()))) == 2
 
 
 # Where regions are ---------------------------------------------------------------------------------------------------
 
 
 def test_a_grid_leaves_a_gap_between_its_cells():
-    found = shown(small())
-    assert found.kind == "grid"
-    assert found.columns == 2
-    assert [r.path for r in found.regions][1] == "M20.8 0.4H39.2V9.6H20.8Z"
-    assert [r.name for r in found.regions][1] == "row 1, column 2"
-    assert [r.badge for r in found.regions] == [("10", "5"), ("30", "5"), ("", ""), ("30", "15")]
+    result = shown(small())
+    assert result.kind == "grid"
+    assert result.columns == 2
+    assert [r.path for r in result.regions][1] == "M20.8 0.4H39.2V9.6H20.8Z"
+    assert [r.name for r in result.regions][1] == "row 1, column 2"
+    assert [r.badge for r in result.regions] == [("10", "5"), ("30", "5"), ("", ""), ("30", "15")]
 
 
 def test_of_boxes_the_small_ones_lie_on_top():
-    found = shown(boxed())
-    assert found.kind == "boxes"
-    assert found.columns == 0
-    assert [r.index for r in found.regions] == [0, 1, 2, 3, 4]
-    assert found.regions[1].path == "M20 190H300V318H20Z"
+    result = shown(boxed())
+    assert result.kind == "boxes"
+    assert result.columns == 0
+    assert [r.index for r in result.regions] == [0, 1, 2, 3, 4]
+    assert result.regions[1].path == "M20 190H300V318H20Z"
     backwards = boxed()
     picture = backwards.image
     turned = replace(picture, boxes=picture.boxes[::-1], scores=picture.scores[::-1])
     assert [r.index for r in shown(asked(turned, links=False)).regions] == [4, 3, 2, 1, 0]
-    assert len({r.badge for r in found.regions if r.badge[0]}) == 3  # one inside another: numbers stand apart
+    assert len({r.badge for r in result.regions if r.badge[0]}) == 3  # one inside another: numbers stand apart
 
 
 def test_shapes_are_outlined_cell_by_cell():
@@ -191,10 +135,10 @@ def test_shapes_are_outlined_cell_by_cell():
         data=written(photograph()), size=(480, 320), boxes=((0, 0, 480, 320),) * 2, scores=(1.0, -1.0),
         shapes=Array([[0, 0, -1], [0, 1, 1]]),
     )  # fmt: skip
-    found = shown(asked(picture, links=False))
-    assert found.kind == "shapes"
-    assert found.scale == "scale(160 160)"
-    assert [r.path for r in found.regions] == ["M0 0H2V1H1V2H0Z", "M1 1H3V2H1Z"]
+    result = shown(asked(picture, links=False))
+    assert result.kind == "shapes"
+    assert result.transform == "scale(160 160)"
+    assert [r.path for r in result.regions] == ["M0 0H2V1H1V2H0Z", "M1 1H3V2H1Z"]
     for r in (0, 1):
         x, y = middle(picture, r)
         assert picture.shapes.numpy()[int(y // 160), int(x // 160)] == r  # a number stands on its own region
@@ -220,61 +164,40 @@ def test_every_kind_of_region_is_drawn(kind):
 def test_the_page_says_answer_share_and_balance():
     why = small()
     text = re.sub(r"\s+", " ", Reader(page([why])).text)
-    for part in ("Why “red”?", "red the model’s answer to “what colour is the star?”", "93 % probability of red",
-                 "image 38 %", "question 62 %", "of all that was scored lies in the image", "Strongest regions",
-                 "regions for +1.50", "regions against −0.25", "Which words drew on which regions",
-                 "visual question answering"):  # fmt: skip
+    for part in (
+        "The model answers “red” (93 %) to “what colour is the star?” “star”, “colour” and row 2 column 2 of the "
+        "image speak for it most.",
+        "image 38 %",
+        "question 62 %",
+        "How much of all that counts",
+        "Strongest regions",
+        "regions for +1.50",
+        "regions against −0.25",
+        "Which words drew on which regions",
+        "visual question answering",
+    ):
         assert part.replace(" ", "") in re.sub(r"[\s\u00a0]+", "", text), part
-    assert "tokens," not in text
 
 
 def test_the_parts_add_up_to_the_whole():
-    table = balance(small().words())
+    table = balance_table(small().words())
     numbers = {line.name: line.cells[0].number for line in table.lines}
     assert numbers == {
-        "words for": "+2.49", "words against": "−0.29", "special tokens": "−0.02", "regions for": "+1.50",
-        "regions against": "−0.25", "left unexplained": "+0.01", "f(x) − f(x₀)": "+3.44",
+        "words for": "+2.49", "words against": "−0.29", "added by the tokenizer": "−0.02", "regions for": "+1.50",
+        "regions against": "−0.25", "left unexplained": "+0.01", "change of the output": "+3.44",
     }  # fmt: skip
-    assert [line.name for line in balance(made()).lines][:3] == ["words for", "words against", "special tokens"]
-    assert not any("region" in line.name for line in balance(made()).lines)
-
-
-@pytest.mark.parametrize(
-    ("sides", "question", "answers"),
-    [
-        (("red", None), "Why “red”?", ("red",)),
-        (("blue", None), "Why “blue”?", ("blue",)),  # not the answer that the model gives
-        (("red", "blue"), "Why “red” rather than “blue”?", ("red", "blue")),
-        (("blue", "red"), "Why “blue” rather than “red”?", ("blue", "red")),
-        (("red", "teal"), "Why “red” rather than “teal”?", ("red", "teal")),  # written: “teal” has no probability
-    ],
-)
-def test_the_headline_names_the_answer_that_is_explained(sides, question, answers):
-    why = small(target=label(*sides, kind="answer"))
-    assert headline(why) == question
-    assert labels_of(why.target) == answers
-    assert segment_names(why) == ("Question",)
-    assert segment_names(made()) == ("",)
-
-
-def test_a_word_of_a_written_answer_and_its_probability():
-    why = small(target=label("red", kind="token", answer="two red"), outputs={"two red": 0.25})
-    assert headline(why) == "Why “red” in “two red”?"
-    assert output_text(why, "two red") == "25\u00a0%"
-    assert "25\u00a0% probability of two red" in Reader(page([why])).text
-    assert output_text(made(outputs={"score": 0.25}), "score") == "+0.250"  # a regression's
-
-
-def test_a_long_question_is_shortened_in_the_facts():
-    assert shortened("short") == "short"
-    assert shortened("word " * 40).endswith("…")
-    assert len(shortened("word " * 40)) <= 80
+    assert [line.name for line in balance_table(made()).lines][:3] == [
+        "words for",
+        "words against",
+        "added by the tokenizer",
+    ]
+    assert not any("region" in line.name for line in balance_table(made()).lines)
 
 
 def test_the_strongest_regions_come_first_and_zeros_not_at_all():
-    picture = small((0.5, -0.75, 0.0, 0.25)).image
-    assert strongest_regions(picture) == [1, 0, 3]
-    assert strongest_regions(picture, 1) == [1]
+    picture = small((0.5, -0.75, 0.0, 0.25)).picture
+    assert strongest(picture.scores) == [1, 0, 3]
+    assert strongest(picture.scores, 1) == [1]
 
 
 def test_zero_scores_are_no_trouble():
@@ -300,21 +223,21 @@ def test_shares_in_the_bar_add_up():
 
 def test_links_are_sums_over_layers_and_heads_of_each_token():
     why = small()
-    told = json.loads(shown(why).links)
+    links = shown(why).links
     expected = why.attention["image"].scores.numpy().astype(float).sum((0, 1))
-    np.testing.assert_allclose(told["rows"], expected, rtol=5e-3)
-    assert (told["unit"], told["weights"]) == ("logit", False)
-    weights = replace(why, attention={"image": looked(why.image, row_stochastic=True)})
-    told = json.loads(shown(weights).links)
+    np.testing.assert_allclose(links["rows"], expected, rtol=5e-3)
+    assert (links["unit"], links["weights"]) == ("logit", False)
+    weights = replace(why, attention={"image": looked(why.picture, weights=True)})
+    links = shown(weights).links
     np.testing.assert_allclose(
-        told["rows"], weights.attention["image"].scores.numpy().astype(float).mean((0, 1)), rtol=5e-3
+        links["rows"], weights.attention["image"].scores.numpy().astype(float).mean((0, 1)), rtol=5e-3
     )
-    assert "mean over layers and heads" in shown(weights).how
+    assert "mean over layers and heads" in shown(weights).links_about
 
 
 def test_words_are_listed_with_the_regions_they_drew_on_most():
     why = small()
-    linked = {line.word: line.cells for line in shown(why).linked}
+    linked = dict(shown(why).linked)
     assert "[CLS]" not in linked
     name, cell = linked["star"][0]
     assert name == "row 2, column 2"  # the region with the largest score, by construction
@@ -324,9 +247,9 @@ def test_words_are_listed_with_the_regions_they_drew_on_most():
 
 def test_without_image_attention_there_are_no_links():
     for why in (small(links=False), replace(small(), attention={"self": small().attention["image"]})):
-        assert (shown(why).links, shown(why).linked) == ("", ())
+        assert (shown(why).links, shown(why).linked) == (None, ())
     other = replace(small().attention["image"], queries=tuple("abcdefgh"))
-    assert shown(replace(small(), attention={"image": other})).links == ""
+    assert shown(replace(small(), attention={"image": other})).links is None
 
 
 # The page is safe ----------------------------------------------------------------------------------------------------
@@ -366,7 +289,7 @@ def test_the_image_is_told_by_its_first_bytes():
     image, _ = scene()
     for kind, name in (("PNG", "png"), ("JPEG", "jpeg"), ("GIF", "gif"), ("WEBP", "webp")):
         picture = gridded(image, 2, 2, (0.5, 0.5), kind=kind)
-        head, _, data = source(picture).partition(",")
+        head, _, data = data_url(picture).partition(",")
         assert head == f"data:image/{name};base64"
         assert base64.b64decode(data) == picture.data
 
@@ -384,22 +307,3 @@ def test_what_can_be_read_without_a_script():
     assert all(region["role"] == "img" for region in regions(read))
     assert "x 20–40, y 10–20" in read.text  # every number, with its place
     assert re.search(r"star\s*row 2, column 2", read.text)
-
-
-# Terminal ------------------------------------------------------------------------------------------------------------
-
-
-def test_the_terminal_says_share_and_regions():
-    text = tokens_ansi(small(), colour=False)
-    for part in ("38\u00a0% of all that was scored lies in the image", "per word and region", "Question"):
-        assert part in text, part
-    lines = [line.split(maxsplit=2) for line in text.splitlines() if "━" in line]
-    assert [(number, len(bar), name) for number, bar, name in lines][-3:] == [
-        ("+1.00", 9, "row 2, column 2"), ("+0.50", 4, "row 1, column 1"), ("−0.25", 2, "row 1, column 2"),
-    ]  # bars of words and regions are on one scale  # fmt: skip
-    assert ("+1.41", 12, "star") in [(number, len(bar), name) for number, bar, name in lines]
-    assert "lies in the image" not in tokens_ansi(made(), colour=False)
-    strong = tokens_ansi(small((2.82, 0.0, 0.0, 0.0)), colour=False)
-    bars = {line.split(maxsplit=2)[2]: len(line.split()[1]) for line in strong.splitlines() if "━" in line}
-    assert (bars["row 1, column 1"], bars["star"]) == (12, 6)
-    assert "+2.82 for" in strong

@@ -4,16 +4,15 @@ import re
 
 import pytest
 
-from tests.viz.images import asked, boxed, photographed, segmented
+from tests.viz.images import asked, boxed, photographed, segmented, small
 from tests.viz.page.test_html_browser import fits
-from tests.viz.page.test_image_regions import small
 from xai_nlp.viz.page.html import fragment, page
 
 pytestmark = pytest.mark.browser
 KINDS = {"grid": asked, "boxes": boxed, "shapes": segmented}
 
 
-def fill(tab, region, layer=".regions:not(.drawn-on)"):
+def fill(tab, region, layer=".regions:not(.attended)"):
     """How opaque a region is, as it is drawn."""
     colour = tab.locator(f"{layer} [data-r='{region}']").evaluate("r => getComputedStyle(r).fill")
     numbers = re.findall(r"[\d.]+", colour)
@@ -101,11 +100,11 @@ def test_arrow_keys_go_from_box_to_box(opened):
 def test_one_sign_at_a_time(opened):
     tab = opened([small()])
     at_rest(tab)
-    assert fill(tab, 3) == pytest.approx(0.71 * 0.85, abs=0.01)
-    assert fill(tab, 1) == pytest.approx(0.18 * 0.85, abs=0.01)
+    assert fill(tab, 3) == pytest.approx(0.85, abs=0.01)
+    assert fill(tab, 1) == pytest.approx(0.25 * 0.85, abs=0.01)
     tab.get_by_role("button", name="against").click()
     at_rest(tab)
-    assert (fill(tab, 3), fill(tab, 1)) == (0, pytest.approx(0.18 * 0.85, abs=0.01))
+    assert (fill(tab, 3), fill(tab, 1)) == (0, pytest.approx(0.25 * 0.85, abs=0.01))
     star = tab.locator("span.t", has_text="star").first
     assert star.evaluate("m => getComputedStyle(m).backgroundColor").endswith(", 0)")
     tab.get_by_role("button", name="for", exact=True).click()
@@ -116,30 +115,32 @@ def test_one_sign_at_a_time(opened):
     assert fill(tab, 1) > 0
 
 
-def test_the_image_on_a_scale_of_its_own(opened):
+def test_text_and_image_are_both_visible_from_the_start(opened):
     tab = opened([small((0.05, -0.025, 0.0, 0.1))])  # beside a word of 1.41
     at_rest(tab)
-    assert fill(tab, 3) == pytest.approx(0.07 * 0.85, abs=0.01)
-    assert "more than 7.1\u00a0% of the scale" in tab.locator(".caption").inner_text()
-    tab.get_by_role("button", name="image on its own").click()
-    at_rest(tab)
-    assert [fill(tab, r) for r in range(4)] == pytest.approx([0.5 * 0.85, 0.25 * 0.85, 0, 0.85], abs=0.01)
-    assert "up to 0.100\u00a0logit" in tab.locator(".caption").inner_text()
-    assert "of the scale" not in tab.locator(".caption").inner_text()
     star = tab.locator("span.t", has_text="star").first
-    assert "a100" in star.get_attribute("class").split()  # words stay as they are
-    tab.get_by_role("button", name="one scale").click()
+    assert [fill(tab, r) for r in range(4)] == pytest.approx([0.5 * 0.85, 0.25 * 0.85, 0, 0.85], abs=0.01)
+    assert "a100" in star.get_attribute("class").split()
+    assert "On a scale of their own, up to 0.100\u00a0logit" in tab.locator(".caption").inner_text()
+    assert "so has the image" in tab.locator(".legend:visible").inner_text()
+    tab.get_by_role("button", name="shared scale").click()
     at_rest(tab)
     assert fill(tab, 3) == pytest.approx(0.07 * 0.85, abs=0.01)
+    assert "a100" in star.get_attribute("class").split()
+    assert "On the shared scale" in tab.locator(".caption").inner_text()
+    assert "up to" not in tab.locator(".caption").inner_text()
+    tab.get_by_role("button", name="each its own scale").click()
+    at_rest(tab)
+    assert fill(tab, 3) == pytest.approx(0.85, abs=0.01)
 
 
 def test_opacity_and_the_strength_from_which_there_is_colour(opened):
     tab = opened([small()])
     tab.locator("[name=see]").fill("50")
     at_rest(tab)
-    assert fill(tab, 3) == pytest.approx(0.71 * 0.5, abs=0.01)
+    assert fill(tab, 3) == pytest.approx(0.5, abs=0.01)
     assert tab.locator("[name=see] + output").inner_text() == "50 %"
-    tab.locator("[name=least]").fill("40")
+    tab.locator("[name=least]").fill("60")
     at_rest(tab)
     assert (fill(tab, 0), fill(tab, 3) > 0) == (0, True)
 
@@ -153,17 +154,17 @@ def test_a_word_shows_the_regions_it_drew_on(opened):
     told = tab.locator(".which")
     assert told.inner_text().startswith("What “star” drew from each region: most from row 2, column 2, +")
     assert told.get_attribute("role") == "status"
-    assert tab.locator(".regions:not(.drawn-on)").is_hidden()
+    assert tab.locator(".regions:not(.attended)").is_hidden()
     assert tab.locator(".badges").is_hidden()
     at_rest(tab)
-    shares = [fill(tab, r, ".drawn-on") for r in range(4)]
+    shares = [fill(tab, r, ".attended") for r in range(4)]
     assert shares == pytest.approx([0.85 * abs(n) / abs(drew).max() for n in drew], abs=0.01)
-    tab.locator(".drawn-on [data-r='3']").hover()
+    tab.locator(".attended [data-r='3']").hover()
     number = re.search(r"\+([\d.]+)", tab.locator(".tip").inner_text()).group(1)
     assert float(number) == pytest.approx(drew[3], rel=0.01)
-    assert "drawn by “star”" in tab.locator(".tip").inner_text()
+    assert "for “star”" in tab.locator(".tip").inner_text()
     tab.locator("button.back").click()
-    assert tab.locator(".regions:not(.drawn-on)").is_visible()
+    assert tab.locator(".regions:not(.attended)").is_visible()
     assert tab.locator(".which").is_hidden()
     assert tab.locator(".looks").count() == 0
 
@@ -179,7 +180,7 @@ def test_focus_moves_from_word_to_word_and_escape_goes_back(opened):
     assert tab.locator(".which").is_hidden()
     tab.keyboard.press("ArrowRight")
     assert "“the”" in tab.locator(".which").inner_text()
-    tab.locator(".drawn-on [data-r='0']").focus()  # regions are read and left in this view too
+    tab.locator(".attended [data-r='0']").focus()  # regions are read and left in this view too
     tab.keyboard.press("ArrowDown")
     assert tab.evaluate("document.activeElement.dataset.r") == "2"
     tab.keyboard.press("Escape")
@@ -205,7 +206,7 @@ def test_a_word_of_several_tokens_draws_what_they_draw_together(opened):
     drew = cut.attention["image"].scores.numpy().astype(float).sum((0, 1))
     tab = opened([cut])
     tab.locator(".strip:visible span.t", has_text="star").first.click()
-    tab.locator(".drawn-on [data-r='3']").hover()
+    tab.locator(".attended [data-r='3']").hover()
     number = re.search(r"\+([\d.]+)", tab.locator(".tip").inner_text()).group(1)
     words = cut.words()
     at = next(i for i, token in enumerate(words.tokens) if token.startswith("star"))

@@ -6,10 +6,9 @@ import re
 import pytest
 
 from tests.viz.images import asked
-from tests.viz.samples import HOSTILE, made
+from tests.viz.samples import HOSTILE, made, with_gold
 from xai_nlp.errors import InvalidInput
 from xai_nlp.viz.page.report import report
-from xai_nlp.viz.page.report_summary import Gold
 
 WORDS = ("good", "bad", "film", "story", "never", "gripping", "dull", "of", "the", "long")
 
@@ -22,9 +21,8 @@ def reviews(count, length=12):
         text = " ".join(draws.choices(WORDS, k=length))
         name, other = ("POSITIVE", "NEGATIVE") if n % 3 else ("NEGATIVE", "POSITIVE")
         scores = [0.0, *(draws.gauss(0, 0.4) for _ in range(length)), 0.0]
-        outputs = {name: 0.6 + 0.001 * n, other: 0.4 - 0.001 * n}
-        gold = (name if n % 2 else other,)
-        items.append(made(text, scores=scores, target=label(name), outputs=outputs, gold=gold))
+        why = made(text, scores=scores, target=label, outputs={label: 0.6 + 0.001 * n, other: 0.4 - 0.001 * n})
+        items.append(with_gold(why, label if n % 2 else other))
     return items
 
 
@@ -78,19 +76,19 @@ def test_methods_of_one_text_are_one_example_and_their_words_stay_apart():
 
 
 def test_judged_once_however_many_methods():
-    gold = ("POSITIVE",)
-    html = report([made(gold=gold), made(method="occlusion", gold=gold), made("b film", gold=("NEGATIVE",))])
+    items = [made(), made(method="occlusion")]
+    html = report([*(with_gold(why, "POSITIVE") for why in items), with_gold(made("b film"), "NEGATIVE")])
     assert "of 2 judged" in html
 
 
 def test_what_explanations_know_to_be_right_counts():
-    html = report([made(gold=("POSITIVE",)), made("b film", gold=("NEGATIVE", "MIXED")), made("c")])
+    html = report([with_gold(made(), "POSITIVE"), with_gold(made("b film"), "NEGATIVE", "MIXED"), made("c")])
     assert "of 2 judged" in html
     assert html.count('data-right="right"') == html.count('data-right="wrong"') == 1
 
 
 def test_models_are_judged_apart():
-    html = report([made(gold=("POSITIVE",)), made(model="other", gold=("POSITIVE",))])
+    html = report([with_gold(why, "POSITIVE") for why in (made(), made(model="other"))])
     assert "right of other" in html
     assert html.count("of 1 judged") == 2
 

@@ -6,6 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
+from tests.viz.images import small
 from tests.viz.samples import HOSTILE, made
 from xai_nlp.viz.terminal.ansi import harmless, render, tokens_ansi
 from xai_nlp.viz.text.scale import DARK
@@ -43,8 +44,19 @@ def test_what_is_harmless_stays():
 
 def test_what_it_says():
     text = tokens_ansi(made(scores=SCORES), colour=False)
-    for shown in ("Why POSITIVE?", "POSITIVE 75\u00a0%", "a fine film", "+1.00", "−0.50", "left unexplained 12\u00a0%",
-                  "against −1.00", "+1.00 for", "unit: logit", "[CLS] 0", "zoo/sentiment"):  # fmt: skip
+    sentence = "The model says POSITIVE (75\u00a0%). “a” and “film” speak for it most; “fine” speaks against it."
+    for shown in (
+        sentence,
+        "a fine film",
+        "+1.00",
+        "−0.50",
+        "left unexplained 12\u00a0%",
+        "against −1.00",
+        "+1.00 for",
+        "unit: logit",
+        "[CLS] 0",
+        "zoo/sentiment",
+    ):
         assert shown in re.sub("\n *", " ", text), shown
     assert "\x1b" not in text
     assert not re.search(" \n", text)
@@ -89,3 +101,15 @@ def test_no_scores_no_promise():
     assert "does not promise that scores add up" in re.sub(r"\s+", " ", text)
     assert "━" not in text
     assert "Question" in tokens_ansi(made("Who?", pair="Ada", task="question-answering"), colour=False)
+
+
+def test_the_image_has_a_scale_of_its_own():
+    text = tokens_ansi(small(), colour=False)
+    for part in ("38\u00a0% of all that counts lies in the image", "the image has a scale of its own", "Question"):
+        assert part in re.sub("\n *", " ", text), part
+    lines = [line.split(maxsplit=2) for line in text.splitlines() if "━" in line]
+    assert [(number, len(bar), name) for number, bar, name in lines][-3:] == [
+        ("+1.00", 12, "row 2, column 2"), ("+0.50", 6, "row 1, column 1"), ("−0.25", 3, "row 1, column 2"),
+    ]  # fmt: skip
+    assert ("+1.41", 12, "star") in [(number, len(bar), name) for number, bar, name in lines]
+    assert "lies in the image" not in tokens_ansi(made(), colour=False)

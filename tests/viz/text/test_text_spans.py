@@ -1,4 +1,4 @@
-"""The text in pieces: every character once, every score once."""
+"""Spans of the text: every character once, every score once."""
 
 import math
 
@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.viz.samples import HOSTILE, made
-from xai_nlp.viz.text.text_spans import apart, pieces, ranks, strongest
+from xai_nlp.viz.text.text_spans import ranks, strongest, strongest_words, text_spans, tokens_without_text
 
 
 def cut(text, *offsets, scores=None):
@@ -17,7 +17,7 @@ def cut(text, *offsets, scores=None):
 
 
 def shown(why):
-    return [(piece.text, piece.score) for piece in pieces(why, 0)]
+    return [(piece.text, piece.score) for piece in text_spans(why, 0)]
 
 
 def test_text_between_tokens_has_no_score():
@@ -31,7 +31,7 @@ def test_white_space_at_the_edge_of_a_token_is_not_coloured():
 
 def test_tokens_of_the_same_characters_are_shown_once_with_their_sum():
     assert shown(cut("a 👩", (0, 1), (2, 3), (2, 3), (2, 3))) == [("a", 1), (" ", 0), ("👩", 14)]
-    assert [p.members for p in pieces(cut("a 👩", (0, 1), (2, 3), (2, 3)), 0)] == [(0,), (), (1, 2)]
+    assert [p.members for p in text_spans(cut("a 👩", (0, 1), (2, 3), (2, 3)), 0)] == [(0,), (), (1, 2)]
 
 
 def test_overlapping_and_impossible_offsets_do_not_double_text():
@@ -40,15 +40,15 @@ def test_overlapping_and_impossible_offsets_do_not_double_text():
 
 
 def test_a_piece_knows_whether_it_stands_alone():
-    (good, mark) = pieces(cut("good!", (0, 4), (4, 5)), 0)
+    (good, mark) = text_spans(cut("good!", (0, 4), (4, 5)), 0)
     assert (good.starts, good.ends, mark.starts, mark.ends) == (True, False, False, True)
 
 
-def test_tokens_without_characters_stand_apart():
+def test_tokens_without_characters_stand_tokens_without_text():
     why = made(
         "ab", tokens=("[CLS]", "ab", "▁"), offsets=((0, 0), (0, 2), (1, 1)), segment=(-1, 0, 0), scores=(1, 2, 3)
     )
-    assert apart(why) == [0, 2]
+    assert tokens_without_text(why) == [0, 2]
 
 
 @given(
@@ -60,23 +60,27 @@ def test_whatever_the_offsets_the_text_and_the_sum_are_kept(text, spans):
     why = made(
         text, [0.5] * len(spans) or [], tokens=("x",) * len(spans), offsets=tuple(spans), segment=(0,) * len(spans)
     )
-    parts = pieces(why, 0)
+    parts = text_spans(why, 0)
     assert "".join(piece.text for piece in parts) == text
-    assert sorted([*apart(why), *(i for piece in parts for i in piece.members)]) == list(range(len(spans)))
+    assert sorted([*tokens_without_text(why), *(i for piece in parts for i in piece.members)]) == list(
+        range(len(spans))
+    )
     assert all(piece.text for piece in parts)
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_words_keep_text_and_sum_too(kind):
     why = made(HOSTILE[kind]).words()
-    parts = pieces(why, 0)
+    parts = text_spans(why, 0)
     assert "".join(piece.text for piece in parts) == HOSTILE[kind]
-    total = math.fsum([*(piece.score for piece in parts), *(why.scores[i] for i in apart(why))])
+    total = math.fsum([*(piece.score for piece in parts), *(why.scores[i] for i in tokens_without_text(why))])
     assert total == pytest.approx(math.fsum(why.scores), abs=1e-12)
 
 
 def test_ranks_and_the_strongest():
     why = made("a b c", [9.0, 1.0, -3.0, 0.0, 0.0])
     assert ranks(why.scores) == [1, 3, 2, 4, 5]
-    assert strongest(why) == [2, 1]  # neither [CLS] nor zeros
-    assert strongest(why, 1) == [2]
+    assert strongest_words(why) == [2, 1]  # neither [CLS] nor zeros
+    assert strongest_words(why, 1) == [2]
+    assert strongest(why.scores) == [0, 2, 1]
+    assert strongest(why.scores, 2) == [0, 2]

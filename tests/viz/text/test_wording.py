@@ -1,111 +1,178 @@
-"""What is said about an explanation: numbers, the question, the facts."""
+"""An explanation in words: the sentence, the question, names, outputs and the residual."""
 
 import pytest
 
-from tests.viz.samples import made
-from xai_nlp.viz.text.number_format import percent, signed, unsigned
+from tests.viz.images import small
+from tests.viz.samples import answered, made
+from xai_nlp.viz.page.html import page
 from xai_nlp.viz.text.wording import (
     are_probabilities,
     explained_fact,
+    explained_labels,
     headline,
-    labels_of,
+    integer_parameter,
     output_text,
     segment_names,
-    steps_used,
-    target_name,
+    sentence,
+    shortened,
+    target_text,
     unexplained,
 )
 
-
-@pytest.mark.parametrize(
-    ("number", "peak", "shown"),
-    [
-        (1.0, None, "+1.00"),
-        (-0.5, 1.0, "−0.50"),
-        (0.0, 5.0, "0"),
-        (0.004, 2.31, "+0.00"),
-        (0.0213, None, "+0.0213"),
-        (12.34, None, "+12.3"),
-        (478.2, None, "+478.2"),
-        (-123456.7, None, "−123457"),
-        (3e-9, None, "+3.00e−9"),
-        (2e7, None, "+2.00e7"),
-    ],
-)
-def test_numbers_have_a_sign_and_three_digits(number, peak, shown):
-    assert signed(number, peak) == shown
-    assert unsigned(abs(number), peak) == shown.lstrip("+−")
+SCORES = [0.0, 1.0, -0.5, 0.375, 0.0]
 
 
-@pytest.mark.parametrize(
-    ("share", "shown"),
-    [(0, "0"), (1, "100"), (0.5, "50"), (0.998, "99.8"), (0.99996, ">99.9"), (0.062, "6.2"), (0.0004, "0.04"),
-     (0.00004, "<0.01"), (3.4, "340")],
-)  # fmt: skip
-def test_shares_are_never_falsely_0_or_100(share, shown):
-    assert percent(share) == f"{shown}\u00a0%"
+def said(*explanations):
+    return "".join(text for text, _ in sentence([why.words() for why in explanations])).replace("\u00a0", " ")
+
+
+# The sentence --------------------------------------------------------------------------------------------------------
+
+
+def test_it_names_the_words_for_and_against():
+    assert said(made(scores=SCORES)) == (
+        "The model says POSITIVE (75 %). “a” and “film” speak for it most; “fine” speaks against it."
+    )
+    parts = sentence([made(scores=SCORES)])
+    assert [part for part in parts if part[1]] == [("POSITIVE", "em"), ("“a”", "p"), ("“film”", "p"), ("“fine”", "n")]
+
+
+def test_a_target_that_the_model_does_not_say():
+    assert said(made(scores=SCORES, target="NEGATIVE")).startswith(
+        "The model says POSITIVE (75 %). Explained is NEGATIVE (25 %). “a” and “film” speak for it most;"
+    )
+    contrast = made(scores=SCORES, target="POSITIVE-NEGATIVE")
+    assert said(contrast).startswith(
+        "The model says POSITIVE (75 %). Explained is POSITIVE rather than NEGATIVE. “a” and “film” speak for it most;"
+    )
+
+
+def test_weak_words_are_not_named_and_repeated_ones_once():
+    scores = [0.0, 1.0, 0.24, 0.9, -0.1, 1.0, 0.95, 0.9, 0.0]
+    why = made("good x old y good new last", scores=scores)
+    assert said(why) == "The model says POSITIVE (75 %). “good”, “new” and “old” speak for it most."
+
+
+def test_one_sign_only_and_none():
+    assert said(made(scores=[0.0, -1.0, 0.0, 0.0, 0.0])).endswith("Nothing speaks for it; “a” speaks against it.")
+    assert said(made(scores=[0.0] * 5)).endswith("Nothing counts for or against it.")
+
+
+def test_methods_without_a_sign_say_what_matters():
+    why = made(scores=[0.5, 1.0, 0.5, 0.1, 0.0], unit="", complete=False, method="attention_rollout")
+    assert said(why).endswith("“a” and “fine” matter most for it.")
+
+
+def test_raw_outputs_and_unknown_ones():
+    assert said(made(outputs={"stars": 4.25}, target="stars", scores=SCORES)).startswith(
+        "The model says stars (+4.25)."
+    )
+    assert said(made(outputs={})).startswith("The score of POSITIVE is +1.50 logit.")
+
+
+def test_answers_from_a_text():
+    assert said(answered("span")) == (
+        "The model answers “Ada Lovelace” (75 %) to “Who wrote it?” “Lovelace”, “it” and “wrote” speak for it most."
+    )
+    both = said(answered("end"), answered("start"))
+    assert both.endswith("speak for its start most. “Lovelace”, “it” and “wrote” speak for its end most.")
+    silent = answered("span", answer=None, outputs={"": 0.8, "Ada": 0.2})
+    assert said(silent).startswith("The model gives no answer (80 %) to “Who wrote it?” ")
+
+
+def test_answers_about_an_image_name_the_strongest_region():
+    assert said(small()) == (
+        "The model answers “red” (93 %) to “what colour is the star?” "
+        "“star”, “colour” and row 2 column 2 of the image speak for it most."
+    )
+    against = said(small((0.0, -1.0, 0.0, 0.0)))
+    assert against.endswith("“star” and “colour” speak for it most; row 1 column 2 of the image speaks against it.")
+
+
+def test_a_word_of_a_written_answer():
+    why = small(target="red", outputs={"two red": 0.25})
+    assert "Explained is “red”." in said(why)
+    assert explained_labels(why) == ("two red",)
+
+
+def test_several_ways_are_counted():
+    assert said(made(), made(method="occlusion")) == "The model says POSITIVE (75 %). Explained in 2 ways:"
+
+
+# The question --------------------------------------------------------------------------------------------------------
 
 
 def test_the_question_is_about_the_target():
     assert headline(made()) == "Why POSITIVE?"
-    assert headline(made(target=label("NEGATIVE"))) == "Why NEGATIVE?"
-    assert headline(made(target=label("POSITIVE", "NEGATIVE"))) == "Why POSITIVE rather than NEGATIVE?"
-
-
-def test_a_hyphen_in_a_label_is_no_contrast():
-    assert headline(made(target=label("non-toxic"))) == "Why non-toxic?"
-    assert headline(made(target=label("non-toxic", "toxic"))) == "Why non-toxic rather than toxic?"
-    assert labels_of(label("toxic", "non-toxic")) == ("toxic", "non-toxic")
-    assert labels_of(label("a-b")) == ("a-b",)
-    assert labels_of(label("red", kind="token", answer="two red")) == ("two red",)
+    assert headline(made(target="NEGATIVE")) == "Why NEGATIVE?"
+    assert headline(made(target="POSITIVE-NEGATIVE")) == "Why POSITIVE rather than NEGATIVE?"
+    assert headline(answered()) == "Why “Ada Lovelace”?"
+    assert headline(answered(answer=None, outputs={"": 0.8, "Ada": 0.2})) == "Why no answer?"
+    assert headline(answered(answer=(1, (19, 21)))) == "Why “it”?"
+    assert headline(small(target="red", outputs={"two red": 0.25})) == "Why “red” in “two red”?"
 
 
 @pytest.mark.parametrize(
-    ("target", "name"),
+    ("target", "question", "label"),
     [
-        (label("POSITIVE"), "POSITIVE"),
-        (label("POSITIVE", "NEGATIVE"), "POSITIVE-NEGATIVE"),
-        (label("Ada", kind="start"), "start"),
-        (label("Ada", "it", "span"), "span of “Ada” rather than “it”"),
-        (label("", "it", "span"), "span of no answer rather than “it”"),
-        (label("red", kind="token", answer="two red", position=1), "red"),
+        ("red", "Why “red”?", "red"),
+        ("blue", "Why “blue”?", "blue"),  # not what the model says
+        ("red rather than blue", "Why “red” rather than “blue”?", "red"),
+        ("blue-red", "Why “blue” rather than “red”?", "blue"),
+        ("red-teal", "Why “red” rather than “teal”?", "red"),  # a written answer: the other one has no probability
     ],
 )
-def test_a_target_has_a_short_name(target, name):
-    assert target_name(target) == name
+def test_the_question_names_the_answer_that_is_explained(target, question, label):
+    why = small(target=target)
+    assert headline(why) == question
+    assert explained_labels(why)[0] == label
+    assert segment_names(why) == ("Question",)
 
 
-def test_an_answer_is_asked_about_in_its_own_words():
-    why = made(
-        "Who?", pair="Ada", task="question-answering", target=label("Ada", kind="span"), outputs={"Ada": 0.9, "": 0.1}
-    )
-    assert headline(why) == "Why “Ada”?"
-    assert segment_names(why) == ("Question", "Context")
+def test_targets_of_one_input_are_told_apart_in_a_few_words():
+    assert [target_text(answered(kind)) for kind in ("start", "end")] == ["start", "end"]
+    assert target_text(made(target="POSITIVE-NEGATIVE")) == "POSITIVE rather than NEGATIVE"
+
+
+def test_a_long_text_is_shortened():
+    assert shortened("short") == "short"
+    assert shortened("word " * 40).endswith("…")
+    assert len(shortened("word " * 40)) <= 80
+    question = "word " * 40
+    assert f"to “{shortened(question)}”" in said(answered("span", segments=(question, "Ada Lovelace wrote it")))
+
+
+def test_the_documents_title_is_the_question():
+    assert "<title>Why POSITIVE rather than NEGATIVE? · xai_nlp</title>" in page([made(target="POSITIVE-NEGATIVE")])
+
+
+# Names and numbers ---------------------------------------------------------------------------------------------------
 
 
 def test_pairs_are_named_by_what_they_are():
     labels = {"ENTAILMENT": 0.7, "contradiction": 0.3}
     assert segment_names(made("a", pair="b", outputs=labels)) == ("Premise", "Hypothesis")
     assert segment_names(made("a", pair="b")) == ("Text 1", "Text 2")
+    assert segment_names(made("a", pair="b", task="question-answering")) == ("Question", "Context")
     assert segment_names(made("a")) == ("",)
 
 
 def test_what_is_left_is_a_share_of_what_was_to_be_explained():
     fact = unexplained(made(scores=[0.0, 1.0, -0.5, 0.375, 0.0]))  # 1 to explain, 0.875 explained
-    assert (fact.value, fact.mood) == ("12\u00a0%", "poor")
+    assert (fact.value, fact.verdict) == ("12\u00a0%", "poor")
     fact = unexplained(made(scores=[0.0, 1.0, 0.0, 0.0, 0.0]))
-    assert (fact.value, fact.mood) == ("0\u00a0%", "good")
+    assert (fact.value, fact.verdict) == ("0\u00a0%", "good")
     fact = unexplained(made(scores=[0.0, 1.0, 0.03, 0.0, 0.0]))  # too much explained is as bad as too little
-    assert (fact.value, fact.mood) == ("3.0\u00a0%", "fair")
+    assert (fact.value, fact.verdict) == ("3.0\u00a0%", "fair")
 
 
 def test_a_share_of_nothing_is_given_as_a_number():
     fact = unexplained(made(scores=[0.0, 0.25, 0.0, 0.0, 0.0], value=2.0, baseline_value=2.0))
-    assert (fact.value, fact.mood) == ("0.250\u00a0logit", "poor")
+    assert (fact.value, fact.verdict) == ("0.250\u00a0logit", "poor")
     fact = unexplained(made(scores=[0.0] * 5, value=2.0, baseline_value=2 - 2**-10))  # 100 % of next to nothing
-    assert (fact.value, fact.mood) == ("0.000977\u00a0logit", "good")
+    assert (fact.value, fact.verdict) == ("0.000977\u00a0logit", "good")
     fact = unexplained(made(scores=[0.0] * 5, value=0.0, baseline_value=0.0))
-    assert (fact.value, fact.mood) == ("0\u00a0logit", "good")
+    assert (fact.value, fact.verdict) == ("0\u00a0logit", "good")
 
 
 def test_nothing_is_said_to_be_left_where_nothing_was_promised():
@@ -115,7 +182,7 @@ def test_nothing_is_said_to_be_left_where_nothing_was_promised():
 def test_without_a_baseline_the_number_itself_is_shown():
     assert explained_fact(made()).value == "+1.00\u00a0logit"
     fact = explained_fact(made(baseline="none", unit=""))
-    assert (fact.value, fact.label) == ("+1.50", "f(x), the number looked at")
+    assert (fact.value, fact.label) == ("+1.50", "f(x)")
 
 
 def test_only_probabilities_are_percentages():
@@ -124,9 +191,11 @@ def test_only_probabilities_are_percentages():
     assert not are_probabilities({"a": 1.2, "b": -0.2})
     assert output_text(made(outputs={"stars": 4.25}), "stars") == "+4.25"
     assert output_text(made(), "POSITIVE") == "75\u00a0%"
+    assert output_text(small(target="red", outputs={"two red": 0.25}), "two red") == "25\u00a0%"
+    assert output_text(made(outputs={"score": 0.25}), "score") == "+0.250"  # a regression's
 
 
 def test_steps_are_whole_numbers_or_not_known():
-    assert steps_used(made()) == 17
-    assert steps_used(made(params={"steps_used": True})) is None
-    assert steps_used(made(params={})) is None
+    assert integer_parameter(made(), "steps_used") == 17
+    assert integer_parameter(made(params={"steps_used": True}), "steps_used") is None
+    assert integer_parameter(made(params={}), "steps_used") is None
