@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from xai_nlp.core.arrays import Array, AttentionAttribution
+from xai_nlp.core.files import write_whole
+from xai_nlp.core.image import ImageAttribution
 from xai_nlp.core.reductions import Span
-from xai_nlp.core.result import Explanation
-from xai_nlp.core.result_adapter import image_of, plain_explanation, plain_image
+from xai_nlp.core.result import Explanation, TargetSpec
 from xai_nlp.errors import InvalidInput
 
 LARGEST = 1024  # pixels of an image's longer side in a drawing; a larger image is scaled down
@@ -43,13 +44,11 @@ class Drawing:
     @cached_property
     def png(self) -> bytes:
         """A PNG file: the text or the image, or the attention summed over layers and heads."""
-        from xai_nlp.viz.figure.canvas import write_figure
+        from xai_nlp.viz.figure.canvas import figure_file
         from xai_nlp.viz.figure.plots import attention_figure, tokens_figure
 
-        buffer = io.BytesIO()
         draw = attention_figure if self.explanation.attention else tokens_figure
-        write_figure(draw(self.explanation), buffer, ".png")
-        return buffer.getvalue()
+        return figure_file(draw(self.explanation), ".png")
 
     @cached_property
     def ansi(self) -> str:
@@ -65,7 +64,7 @@ class Drawing:
         kinds = {".html": lambda: self.html.encode(), ".png": lambda: self.png, ".txt": lambda: self.ansi.encode()}
         if path.suffix.lower() not in kinds:
             raise InvalidInput(f"a drawing is saved as {', '.join(kinds)}; got the suffix {path.suffix!r}.")
-        path.write_bytes(kinds[path.suffix.lower()]())
+        write_whole(path, kinds[path.suffix.lower()]())
 
     def _repr_html_(self) -> str:
         from xai_nlp.viz.page.html import fragment
@@ -76,7 +75,7 @@ class Drawing:
         item = self.explanation
         if item.attention:
             return f"<Drawing: attention {' × '.join(map(str, item.attention['self'].scores.shape))}>"
-        image = image_of(item)
+        image = item.image
         names, scores, kind = (image.names, image.scores, "regions") if image else (item.tokens, item.scores, "tokens")
         order = sorted(range(len(scores)), key=lambda i: -abs(scores[i]))[:3]
         return f"<Drawing: {len(scores)} {kind}; {', '.join(f'{names[i][:20]!r} {scores[i]:+.3g}' for i in order)}>"
@@ -104,7 +103,7 @@ def tokens(
     if offsets is not None and len(offsets) != len(names):
         raise InvalidInput(f"tokens need one pair of offsets each; got {len(names)} tokens, {len(offsets)} offsets.")
     text, spans = _text_of(names, offsets)
-    return Drawing(plain_explanation(text, names, spans, numbers, unit, title), title)
+    return _drawing(title, unit, segments=(text,), tokens=names, offsets=spans, scores=numbers)
 
 
 def image(
@@ -140,8 +139,8 @@ def image(
             f"{raster.shape or regions!r} with {np.size(scores)} scores."
         )
     numbers = _scores(np.ravel(scores), len(boxes), "regions")
-    regions_image = plain_image(data, size, boxes, numbers, grid, shapes)
-    return Drawing(plain_explanation("", [], [], (), unit, title, image=regions_image), title)
+    regions_image = ImageAttribution(data=data, size=size, boxes=tuple(boxes), scores=numbers, grid=grid, shapes=shapes)
+    return _drawing(title, unit, image=regions_image)
 
 
 def attention(
@@ -170,13 +169,27 @@ def attention(
         layers=tuple(f"layer {n}" for n in range(len(numbers))),
         method="attention",
         unit=unit,
-        weights=rows,
+        row_stochastic=rows,
         queries=None if key_tokens is None else tuple(queries),
         keys=None if key_tokens is None else tuple(keys),
     )
     text, spans = _text_of(keys)
     received = tuple(numbers.mean((0, 1)).sum(0).tolist())
-    return Drawing(plain_explanation(text, keys, spans, received, unit, title, attention=stack), title)
+    return _drawing(
+        title, unit, segments=(text,), tokens=keys, offsets=spans, scores=received, attention={"self": stack}
+    )
+
+
+def _drawing(
+    title: str, unit: str, *, tokens: Sequence[str] = (), offsets: Sequence[Span] = (), **more: Any
+) -> Drawing:
+    """A drawing of an explanation of no model: no outputs, no method."""
+    nothing: dict[str, Any] = dict(
+        segments=(), scores=(), value=0.0, baseline_value=0.0, outputs={}, method="", baseline="none", complete=False,
+        task="", target=TargetSpec(kind="output", label=title),
+    )  # fmt: skip
+    places = dict(tokens=tuple(tokens), offsets=tuple(offsets), segment=(0,) * len(tokens))
+    return Drawing(Explanation(unit=unit, **{**nothing, **places, **more}), title)
 
 
 def _scores(scores: Any, count: int, kind: str) -> tuple[float, ...]:

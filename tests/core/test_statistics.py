@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.viz.images import asked
-from tests.viz.samples import answered, made, matrices
+from tests.viz.samples import answered, label, made, matrices
 from xai_nlp.core.arrays import Array, AttentionAttribution
 from xai_nlp.core.statistics import (
     Estimate,

@@ -142,5 +142,5 @@ def small(region_scores=(0.5, -0.25, 0.0, 1.0), **more):
     """Two by two regions of an image of 40 × 20."""
     size, grid = (40, 20), (2, 2)
     image = written(scene()[0].resize(size))
-    picture = ImageAttribution(image=image, size=size, boxes=grid_boxes(size, *grid), scores=region_scores, grid=grid)
+    picture = ImageAttribution(data=image, size=size, boxes=grid_boxes(size, *grid), scores=region_scores, grid=grid)
     return asked(picture, **more)

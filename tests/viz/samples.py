@@ -77,4 +77,4 @@ def answered(kind="start", contrast=None, answer_text="Ada Lovelace", **more):
 
 def with_gold(item, *labels):
     """The explanation with these right answers."""
-    return replace(item, params={**item.params, "gold": " / ".join(labels)})
+    return replace(item, gold=labels)

@@ -74,15 +74,15 @@ def test_hostile_tokens_are_text(kind):
 
 
 def test_image_regions_in_all_three_ways():
-    boxes, labels, grid = (DRAWINGS[kind]().explanation.picture for kind in ("boxes", "labels", "grid"))
+    boxes, labels, grid = (DRAWINGS[kind]().explanation.image for kind in ("boxes", "labels", "grid"))
     assert boxes.boxes == ((0, 0, 10, 10), (5, 5, 30, 20))
     assert boxes.size == labels.size == grid.size == (30, 20)
     assert labels.shapes.shape == (2, 3)
     assert (grid.grid, grid.boxes[5]) == ((2, 3), (20, 10, 30, 20))
-    floats = viz.image(np.full((4, 4, 3), 0.5), (1, 1), [1.0]).explanation.picture
-    assert Image.open(io.BytesIO(floats.image)).getpixel((0, 0)) == (127, 127, 127)
-    large = viz.image(np.zeros((10, 3000)), (1, 2), [1, 2]).explanation.picture
-    assert (large.size, Image.open(io.BytesIO(large.image)).size[0]) == ((3000, 10), 1024)
+    floats = viz.image(np.full((4, 4, 3), 0.5), (1, 1), [1.0]).explanation.image
+    assert Image.open(io.BytesIO(floats.data)).getpixel((0, 0)) == (127, 127, 127)
+    large = viz.image(np.zeros((10, 3000)), (1, 2), [1, 2]).explanation.image
+    assert (large.size, Image.open(io.BytesIO(large.data)).size[0]) == ((3000, 10), 1024)
 
 
 def test_the_image_alone_is_on_its_own_scale():

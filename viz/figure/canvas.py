@@ -46,18 +46,19 @@ def save_figure(draw: Callable[[], Figure], path: str | os.PathLike[str]) -> Non
             f"cannot tell the image's format from {str(path)!r}: the suffix is {suffix or 'missing'}. "
             f"Allowed are {' and '.join(SUFFIXES)}. For a page, use `to_html`."
         )
-    write_figure(draw(), path, suffix)
+    write_whole(Path(path), figure_file(draw(), suffix))
 
 
-def write_figure(figure: Figure, file: Any, suffix: str) -> None:
-    """Write a figure into a file or a buffer, in the format of `suffix`."""
+def figure_file(figure: Figure, suffix: str) -> bytes:
+    """The contents of a file with the figure, in the format of `suffix`."""
     from matplotlib import rc_context
 
     dpi = min(DPI, PIXELS / figure.get_size_inches().max())
     stamp: dict[str, Any] = {"Date": None, "Creator": None} if suffix == ".svg" else {"Software": None}
     # The user's own settings, such as a cropped bounding box, would change the file.
     with rc_context({"svg.hashsalt": "xai_nlp", "svg.fonttype": "path", "savefig.bbox": None}):
-        figure.savefig(file, format=suffix[1:], dpi=dpi, metadata=stamp, facecolor="white")
+        figure.savefig(content := io.BytesIO(), format=suffix[1:], dpi=dpi, metadata=stamp, facecolor="white")
+    return content.getvalue()
 
 
 def colour_map() -> Colormap:

@@ -10,7 +10,6 @@ import numpy as np
 
 from xai_nlp.core.image import ImageAttribution
 from xai_nlp.core.result import Explanation
-from xai_nlp.core.result_adapter import data_of, image_of
 from xai_nlp.errors import InvalidInput, UnknownName, UnreadableFile
 from xai_nlp.viz.figure.canvas import colour_map, drawable, figure_of, fraction, text_options
 from xai_nlp.viz.figure.image_views import SIGNS, UNSIGNED, VIEWS, bar_under, draw_view
@@ -83,7 +82,7 @@ def decoded(image: ImageAttribution) -> np.ndarray:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(data_of(image))) as file:
+        with Image.open(io.BytesIO(image.data)) as file:
             return np.asarray(file.convert("RGB"))
     except (OSError, ValueError, SyntaxError) as error:
         raise UnreadableFile(f"the image of this explanation cannot be drawn: {error}.") from None
@@ -107,7 +106,7 @@ def region_map(image: ImageAttribution, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _image(explanation: Explanation) -> ImageAttribution:
-    image: ImageAttribution | None = image_of(explanation)
+    image: ImageAttribution | None = explanation.image
     if image is None:
         raise InvalidInput("this explanation has no image; explain a question about one with image=….")
     return image

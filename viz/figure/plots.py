@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from xai_nlp.core.result import Explanation
-from xai_nlp.core.result_adapter import row_stochastic
 from xai_nlp.core.statistics import head_numbers
 from xai_nlp.errors import InvalidInput
 from xai_nlp.viz.figure.canvas import (
@@ -115,7 +114,7 @@ def draw_attention(
         if number is not None and not 0 <= number < count:
             raise InvalidInput(f"{name} {number} does not exist; there are {count}, counted from 0.")
     chosen = scores[slice(None) if layer is None else [layer]][:, slice(None) if head is None else [head]]
-    _draw_map(ax, chosen.mean((0, 1)) if row_stochastic(attention) else chosen.sum((0, 1)), attention.unit)
+    _draw_map(ax, chosen.mean((0, 1)) if attention.row_stochastic else chosen.sum((0, 1)), attention.unit)
     _name_axes(ax, attention.keys or explanation.tokens, attention.queries or explanation.tokens)
     where = "all layers" if layer is None else attention.layers[layer]
     _set_title(ax, f"{where}, {'all heads' if head is None else f'head {head}'}")

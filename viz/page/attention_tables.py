@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from xai_nlp.core.arrays import AttentionAttribution
 from xai_nlp.core.result import Explanation
-from xai_nlp.core.result_adapter import row_stochastic
 from xai_nlp.core.statistics import head_numbers, strongest_entries
 from xai_nlp.viz.page.score_tables import Cell, Line, Table, cell
 from xai_nlp.viz.text.number_format import brief, unsigned, with_unit
@@ -44,7 +43,7 @@ class AttentionTable:
 
 def attention_table(name: str, stack: AttentionAttribution, words: Explanation) -> AttentionTable:
     """The tables of a stack; words: the explanation it belongs to, whose tokens are its queries and keys."""
-    numbers, sums = head_numbers(stack), not row_stochastic(stack)
+    numbers, sums = head_numbers(stack), not stack.row_stochastic
     pairs = strongest_pairs(stack, words)
     strongest = peak(pair.score for pair in pairs)
     worst = max(map(abs, stack.residuals), default=None)

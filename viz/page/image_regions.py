@@ -12,7 +12,6 @@ import numpy as np
 
 from xai_nlp.core.image import Box, ImageAttribution
 from xai_nlp.core.result import SPECIAL, Explanation
-from xai_nlp.core.result_adapter import data_of, image_of, row_stochastic
 from xai_nlp.viz.page.contours import svg_path, thinned
 from xai_nlp.viz.page.score_tables import Cell, cell
 from xai_nlp.viz.text.number_format import percent, signed, unsigned, with_unit
@@ -74,7 +73,7 @@ class ImageView:
 
 def image_view(item: Explanation, words: Explanation, shared: float) -> ImageView | None:
     """The view of the image; None without one. shared: peak of the shared scale."""
-    image = image_of(item)
+    image = item.image
     if image is None:
         return None
     places, own = ranks(image.scores), peak(image.scores)
@@ -117,7 +116,7 @@ def image_view(item: Explanation, words: Explanation, shared: float) -> ImageVie
 
 def data_url(image: ImageAttribution) -> str:
     """The image file as a data URL."""
-    data = data_of(image)
+    data = image.data
     kind = next((name for start, name in FORMATS.items() if data.startswith(start)), "png")
     return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
@@ -204,24 +203,24 @@ def _shares(item: Explanation) -> tuple[Share, ...]:
 
 def _links(item: Explanation) -> np.ndarray | None:
     """Attention from tokens to regions, (tokens, regions): summed over layers and heads; weights averaged."""
-    stack, image = item.attention.get("image"), image_of(item)
+    stack, image = item.attention.get("image"), item.image
     if stack is None or stack.queries is not None or image is None:
         return None
     scores = stack.scores.numpy()
     if scores.shape[2:] != (len(item.tokens), len(image.scores)):
         return None
-    return scores.mean((0, 1), dtype=np.float64) if row_stochastic(stack) else scores.sum((0, 1), dtype=np.float64)
+    return scores.mean((0, 1), dtype=np.float64) if stack.row_stochastic else scores.sum((0, 1), dtype=np.float64)
 
 
 def _links_about(item: Explanation) -> str:
     stack = item.attention["image"]
-    if row_stochastic(stack):
+    if stack.row_stochastic:
         return f"{plain(stack.method)}, mean over layers and heads"
     return f"{with_unit(plain(stack.method) + ',', stack.unit)}, summed over layers and heads".replace(",,", ",")
 
 
 def _linked(words: Explanation) -> tuple[tuple[str, tuple[tuple[str, Cell], ...]], ...]:
-    links, image = _links(words), image_of(words)
+    links, image = _links(words), words.image
     assert links is not None
     largest = peak(links.flat)
     lines = []
@@ -235,4 +234,4 @@ def _linked(words: Explanation) -> tuple[tuple[str, tuple[tuple[str, Cell], ...]
 def _script_links(item: Explanation, links: np.ndarray) -> dict[str, Any]:
     stack = item.attention["image"]
     rows = [[float(f"{n:.3g}") for n in row] for row in links.tolist()]
-    return {"unit": stack.unit, "weights": row_stochastic(stack), "rows": rows}
+    return {"unit": stack.unit, "weights": stack.row_stochastic, "rows": rows}

@@ -11,7 +11,6 @@ import numpy as np
 
 from xai_nlp.core.arrays import AttentionAttribution
 from xai_nlp.core.result import Explanation
-from xai_nlp.core.result_adapter import row_stochastic
 from xai_nlp.viz.text.wording import segment_names
 
 LEVELS = (127, 63, 31)  # on each side of zero; the most that keep a stack within BUDGET
@@ -50,7 +49,7 @@ def quantized_stack(stack: AttentionAttribution, levels: int) -> dict[str, Any]:
     The sum over a layer's heads comes first in its stream, and the sum over layers has a stream of its own, because
     rounded numbers do not add up. Of attention weights the first is the mean, and there is none over layers.
     """
-    scores, weights = stack.scores.numpy(), row_stochastic(stack)
+    scores, weights = stack.scores.numpy(), stack.row_stochastic
     count, heads = scores.shape[:2]
     total = np.zeros(scores.shape[2:])
     peaks, streams = [], []
@@ -83,7 +82,7 @@ def script_data(item: Explanation, words: Explanation) -> dict[str, Any] | None:
             "layers": stack.layers,
             "heads": stack.scores.shape[1],
             "unit": stack.unit,
-            "weights": row_stochastic(stack),
+            "weights": stack.row_stochastic,
             "queries": stack.queries,
             "keys": stack.keys,
             **quantized_stack(stack, levels_for(stack)),

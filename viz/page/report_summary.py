@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from xai_nlp.core.result import Explanation
-from xai_nlp.core.result_adapter import correct_of, gold_of
 from xai_nlp.core.statistics import (
     Confusion,
     Estimate,
@@ -61,16 +60,14 @@ def report_summary(items: Sequence[Explanation], examples: int) -> ReportSummary
     models = list(dict.fromkeys(item.model for item in items))
     confusions = []
     for model in models:
-        judged = {input_key(i): i for i in reversed(items) if i.model == model and correct_of(i) is not None}.values()
+        judged = {input_key(i): i for i in reversed(items) if i.model == model and i.correct is not None}.values()
         if not judged:
             continue
         of_model = f" of {model}" if len(models) > 1 else ""
-        right = proportion(sum(map(bool, map(correct_of, judged))), len(judged))
+        right = proportion(sum(map(bool, (item.correct for item in judged))), len(judged))
         interval = interval_text(right, percent)
         facts.append(Fact(percent(right.mean), f"right{of_model}: {interval} of {right.count:,} judged"))
-        if items[0].task == "text-classification" and (
-            table := confusion((gold_of(i)[0], i.prediction) for i in judged)
-        ):
+        if items[0].task == "text-classification" and (table := confusion((i.gold[0], i.prediction) for i in judged)):
             confusions.append((model if len(models) > 1 else "", table))
     good, complete, verdict = completeness(items)
     if complete:

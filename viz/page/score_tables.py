@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from xai_nlp.core.result import SPECIAL, Explanation
-from xai_nlp.core.result_adapter import image_of
 from xai_nlp.viz.text.number_format import signed
 from xai_nlp.viz.text.scale import peak, sign_class, step
 from xai_nlp.viz.text.text_spans import strongest, strongest_words
@@ -85,7 +84,7 @@ def token_column(item: Explanation, name: str, shared: float) -> ScoreColumn:
 
 def region_column(item: Explanation, name: str, shared: float) -> ScoreColumn | None:
     """The scores of the image's regions; None without an image."""
-    image = image_of(item)
+    image = item.image
     if image is None:
         return None
     places = tuple(f"x {a:.0f}–{c:.0f}, y {b:.0f}–{d:.0f}" for a, b, c, d in image.boxes)
@@ -129,7 +128,7 @@ def balance_table(words: Explanation) -> Table | None:
     """
     if not words.complete or words.baseline == "none":
         return None
-    image = image_of(words)
+    image = words.image
     plain = [score for score, s in zip(words.scores, words.segment, strict=True) if s != SPECIAL]
     sums = {}
     for name, scores in (("words", plain), ("regions", image.scores if image else None)):

@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import Any
 
 from xai_nlp.core.result import SPECIAL, Explanation
-from xai_nlp.core.result_adapter import data_of, image_of, target_of
 from xai_nlp.core.statistics import completeness
 from xai_nlp.viz.page.attention_tables import AttentionTable, attention_table
 from xai_nlp.viz.page.image_regions import ImageView, image_view
@@ -84,7 +83,7 @@ class Row:
     @cached_property
     def kind(self) -> str:
         """ "start" or "end" of an answer, which have colours of their own; "" for all else."""
-        kind = target_of(self.item).kind
+        kind = self.item.target.kind
         return kind if kind in ("start", "end") else ""
 
     @cached_property
@@ -230,7 +229,7 @@ class View:
 
     @cached_property
     def pictured(self) -> bool:
-        return any(image_of(item) for item in self.items)
+        return any(item.image for item in self.items)
 
     @cached_property
     def two_views(self) -> bool:
@@ -270,7 +269,7 @@ class View:
     def noun(self) -> str:
         """The word for an example: “text”, “question” about an image, or “example” of any kind."""
         asked = {"visual-question-answering", "text-generation"}
-        nouns = {"text" if not image_of(i) else "question" if i.task in asked else "example" for i in self.items}
+        nouns = {"text" if not i.image else "question" if i.task in asked else "example" for i in self.items}
         return nouns.pop() if len(nouns) == 1 else "text" if nouns == {"text", "question"} else "example"
 
     @cached_property
@@ -336,8 +335,8 @@ def view(explanations: Sequence[Explanation]) -> View:
 
 def input_key(item: Explanation) -> object:
     """Explanations with the same key are of the same input."""
-    image = image_of(item)
-    return item.segments, image and data_of(image)
+    image = item.image
+    return item.segments, image and image.data
 
 
 def names_of(items: Sequence[Explanation]) -> list[str]:

@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from xai_nlp.core.result import Explanation
-from xai_nlp.core.result_adapter import image_of
 from xai_nlp.viz.text.number_format import MINUS, percent, signed, unsigned
 from xai_nlp.viz.text.scale import DARK, hexadecimal, strength
 from xai_nlp.viz.text.text_marks import own_peaks
@@ -115,7 +114,7 @@ def _lines(words: Explanation) -> Iterator[RenderableType]:
     if order := strongest_words(words, TOP):
         yield Text()
         yield bars([(words.scores[i], words.tokens[i]) for i in order], largest)
-    if image := image_of(words):
+    if image := words.image:
         yield Text()
         if words.shares and words.tokens:
             yield Text(f"{percent(words.shares['image'])} of all that counts lies in the image", style="bold")
@@ -137,7 +136,7 @@ def _legend(words: Explanation, largest: float) -> Text:
     for n in range(-RAMP, RAMP + 1):
         text.append(" ", style=background(n, RAMP))
     text.append(f" +{unsigned(largest)}", style=hexadecimal(DARK.ink))
-    image = "; the image has a scale of its own" if image_of(words) and words.tokens else ""
+    image = "; the image has a scale of its own" if words.image and words.tokens else ""
     return text.append(f" for · {'unit: ' + harmless(words.unit) if words.unit else 'no unit'}{image}")
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xai_nlp.core.result import Explanation
-from xai_nlp.core.result_adapter import correct_of, gold_of
 from xai_nlp.viz.text.number_format import unsigned, with_unit
 from xai_nlp.viz.text.text_marks import own_peaks
 from xai_nlp.viz.text.text_spans import strongest_words
@@ -44,8 +43,8 @@ def index_row(number: int, items: Sequence[Explanation], words: Sequence[Explana
         prediction=first.prediction,
         output=output_text(first, first.prediction) if first.outputs else "",
         output_value=first.outputs.get(first.prediction, 0.0),
-        gold=" / ".join(label or "no answer" for label in gold_of(first)),
-        correct=correct_of(first),
+        gold=" / ".join(label or "no answer" for label in first.gold),
+        correct=first.correct,
         largest=with_unit(unsigned(size), first.unit),
         size=size,
         strongest=words[0].tokens[top[0]] if top else "",

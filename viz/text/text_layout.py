@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from xai_nlp.core.result import Explanation
-from xai_nlp.core.result_adapter import image_of
 from xai_nlp.viz.text.number_format import MINUS, percent, signed, unsigned
 from xai_nlp.viz.text.scale import LIGHT, RGB
 from xai_nlp.viz.text.text_marks import own_peaks
@@ -146,7 +145,7 @@ class TextLayout:
 
     def _image(self) -> None:
         """The image and its regions side by side, as large as fits."""
-        image = image_of(self.words)
+        image = self.words.image
         if image is None:
             return
         across, down = image.size

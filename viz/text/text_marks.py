@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from xai_nlp.core.result import Explanation
-from xai_nlp.core.result_adapter import image_of
 from xai_nlp.viz.text.number_format import MINUS, signed, with_unit
 from xai_nlp.viz.text.scale import peak, sign_class, step
 from xai_nlp.viz.text.text_spans import TextSpan, in_answer, ranks, text_spans, tokens_without_text
@@ -72,7 +71,7 @@ def scale_key(explanation: Explanation) -> str:
 
 def own_peaks(explanation: Explanation) -> tuple[float, float]:
     """The largest |score| of its tokens and of its image's regions: text and image have a scale each."""
-    image = image_of(explanation)
+    image = explanation.image
     return peak(explanation.scores), peak(image.scores) if image else 0.0
 
 

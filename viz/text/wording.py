@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from xai_nlp.core.result import Explanation
-from xai_nlp.core.result_adapter import image_of, target_of
 from xai_nlp.core.statistics import completeness_verdict, residual_share
 from xai_nlp.viz.text.number_format import percent, signed, unsigned, with_unit
 from xai_nlp.viz.text.text_spans import strongest, strongest_words
@@ -57,18 +56,18 @@ def sentence(words: Sequence[Explanation]) -> Sentence:
     if not first.task:
         return _plain_sentence(first)
     lead = _model_says(first)
-    kinds = [target_of(item).kind for item in words]
+    kinds = [item.target.kind for item in words]
     if len(words) == 1:
         return [*lead, *clause(first)]
     if sorted(kinds) == ["end", "start"]:
-        start, end = sorted(words, key=lambda item: target_of(item).kind, reverse=True)
+        start, end = sorted(words, key=lambda item: item.target.kind, reverse=True)
         return [*lead, *clause(start, "its start"), (" ", ""), *clause(end, "its end")]
     return [*lead, (f"Explained in {len(words)} ways:", "")]
 
 
 def _plain_sentence(item: Explanation) -> Sentence:
     """The strongest of plain scores, which no model is known of."""
-    title: Sentence = [(item_title, "em"), (": ", "")] if (item_title := target_of(item).label) else []
+    title: Sentence = [(item_title, "em"), (": ", "")] if (item_title := item.target.label) else []
     names = _names(item)
     pro, contra = ([name for name, score in names if sign * score > 0] for sign in (1, -1))
     if not names:
@@ -84,7 +83,7 @@ def _plain_sentence(item: Explanation) -> Sentence:
 
 def _model_says(item: Explanation) -> Sentence:
     """“The model says NEGATIVE (90 %).”, and the target where that is another label."""
-    target, answers = target_of(item), target_of(item).kind in ANSWERS
+    target, answers = item.target, item.target.kind in ANSWERS
     quote = quoted if answers else str
     if not item.outputs:
         return [("The score of ", ""), (quote(shortened(target.label)), "em"), (f" is {value_text(item)}. ", "")]
@@ -126,7 +125,7 @@ def _names(words: Explanation) -> list[tuple[str, float]]:
     """
     tokens = [quoted(shortened(" ".join(token.split()), 24)) for token in words.tokens]
     names = _strongest_names(tokens, words.scores, strongest_words(words))
-    image = image_of(words)
+    image = words.image
     if image is None:
         return names
     order = strongest(image.scores)
@@ -155,7 +154,7 @@ def _listed(names: Sequence[str], kind: str) -> Sentence:
 
 def headline(explanation: Explanation) -> str:
     """The question that the explanation answers: “Why POSITIVE rather than NEGATIVE?”."""
-    target = target_of(explanation)
+    target = explanation.target
     if not explanation.task:
         return target.label or "Scores"
     quote = quoted if target.kind in ANSWERS else str
@@ -166,16 +165,16 @@ def headline(explanation: Explanation) -> str:
 
 def target_text(explanation: Explanation) -> str:
     """The target in a few words, which tells explanations of one input apart."""
-    target = target_of(explanation)
+    target = explanation.target
     if target.kind in ("start", "end"):
-        return str(target.kind) + (f" rather than {target.contrast}" if target.contrast else "")
+        return target.kind + (f" rather than {target.contrast}" if target.contrast else "")
     versus = "" if target.contrast is None else f" rather than {target.contrast or 'no answer'}"
     return f"{target.label or 'no answer'}{versus}"
 
 
 def explained_labels(explanation: Explanation) -> tuple[str, ...]:
     """The outputs that the target reads."""
-    target = target_of(explanation)
+    target = explanation.target
     return (target.answer or target.label,) if target.contrast is None else (target.label, target.contrast)
 
 
@@ -218,7 +217,7 @@ def segment_names(explanation: Explanation) -> tuple[str, ...]:
     if isinstance(names, (tuple, list)) and len(names) == count:
         return tuple(map(str, names))
     if count == 1 and explanation.task in GENERATING:
-        return ("Question" if image_of(explanation) else "Prompt",)
+        return ("Question" if explanation.image else "Prompt",)
     if count < 2:
         return ("",) * count
     infers = any("entail" in label.lower() for label in explanation.outputs)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
-from xai_nlp.viz.figure.series_views import SERIES, checked, draw_series
 from xai_nlp.viz.figure.image_views import draw_border, draw_label, draw_view, panels, show
+from xai_nlp.viz.figure.series_views import SERIES, checked, draw_series
 
 if TYPE_CHECKING:
     from xai_nlp.viz.figure.image_views import Axes, Colormap, Figure

@@ -54,9 +54,9 @@ def report(
         files = files_of(inputs)
         items = [item for file in files for item in read_explanations(file)]
         if labels:
-            items = _with_gold(items, read_labels(labels))
+            items = _judged(items, read_labels(labels))
         page = written(items, title=title, data=data, date=date or _newest(files))
-        _write(output, page.encode("utf-8"))
+        write_whole(output, page.encode("utf-8"))
         if pdf:
             _print(browser, output, pdf)
         Console(stderr=True).print(
@@ -149,15 +149,11 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield n, row
 
 
-def _with_gold(items: Sequence[Explanation], labels: dict[str, tuple[str, ...]]) -> list[Explanation]:
-    """The explanations with the right answers of their texts. Raises InvalidInput if no text has one."""
-    known = [labels.get(item.segments[0]) for item in items]
-    if not any(known):
+def _judged(items: Sequence[Explanation], labels: dict[str, tuple[str, ...]]) -> list[Explanation]:
+    """The explanations with their right labels. Raises InvalidInput where there is none for any text."""
+    if not any(item.segments[0] in labels for item in items):
         raise InvalidInput("no label is about a text that is explained; labels go by the text, letter for letter.")
-    return [
-        item if gold is None else replace(item, params={**item.params, "gold": " / ".join(gold)})
-        for item, gold in zip(items, known, strict=True)
-    ]
+    return [replace(item, gold=labels.get(item.segments[0], item.gold)) for item in items]
 
 
 def _newest(files: Sequence[Path]) -> str:

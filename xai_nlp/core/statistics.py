@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal
 
 from xai_nlp.core.arrays import AttentionAttribution
 from xai_nlp.core.result import SPECIAL, Explanation
-from xai_nlp.core.result_adapter import row_stochastic, target_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,10 +134,7 @@ def label_of(item: Explanation) -> str:
 
     Answers from a text differ in every example, so they share one heading: "start", "end" or "the answer".
     """
-    target = target_of(item)
-    if item.task == "question-answering" and target.kind != "label":
-        return target.kind if target.kind in ("start", "end") else "the answer"
-    return str(target)
+    return {"start": "start", "end": "end", "span": "the answer"}.get(item.target.kind) or str(item.target)
 
 
 def word_effects(items: Sequence[Explanation], least: int = 2) -> dict[str, LabelWords]:
@@ -199,7 +195,7 @@ def head_numbers(stack: AttentionAttribution) -> np.ndarray:
     Rows of attention weights always sum to 1, so for those it is the largest weight of each query, averaged: 1 where
     every query attends to one key, 1/K where attention is uniform.
     """
-    return stack.scores.numpy().max(3).mean(2, dtype="float64") if row_stochastic(stack) else stack.heads()
+    return stack.scores.numpy().max(3).mean(2, dtype="float64") if stack.row_stochastic else stack.heads()
 
 
 def head_sizes(items: Sequence[Explanation]) -> dict[tuple[str, str, tuple[str, ...]], np.ndarray]:

@@ -61,8 +61,8 @@ def test_regions_are_outlined_on_a_scale_of_their_own(kind):
     ax = Figure().subplots()
     draw_image(why, ax)
     fills = ax.patches[::2]
-    largest = max(map(abs, why.picture.scores))
-    scores = [score for score in why.picture.scores if score]
+    largest = max(map(abs, why.image.scores))
+    scores = [score for score in why.image.scores if score]
     assert len(fills) == len(scores)
     found = sorted((to_hex(patch.get_facecolor()), round(patch.get_facecolor()[3], 6)) for patch in fills)
     share = 0.85 * (0.6 if kind == "boxes" else 1)

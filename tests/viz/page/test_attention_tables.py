@@ -20,7 +20,6 @@ from xai_nlp.viz.page.score_tables import layers_table, parts_table
 from xai_nlp.viz.page.view_model import view
 from xai_nlp.viz.terminal.ansi import tokens_ansi
 from xai_nlp.viz.terminal.heads import render_attention
-from xai_nlp.viz.text.wording import headline
 
 
 def test_the_answer_is_framed_and_asked_about():
@@ -30,14 +29,6 @@ def test_the_answer_is_framed_and_asked_about():
     assert "<title>Why “Ada Lovelace”? · xai_nlp</title>" in html
     assert "The model answers <em><bdi>“Ada Lovelace”</bdi></em> (75\u00a0%)" in html
     assert "no answer" in html
-
-
-def test_headlines_of_answers():
-    assert headline(answered()) == "Why “Ada Lovelace”?"
-    assert headline(answered("span", "it")) == "Why “Ada Lovelace” rather than “it”?"
-    assert headline(answered("span", "")) == "Why “Ada Lovelace” rather than no answer?"
-    assert headline(answered(answer_text="", answer=None, outputs={"": 0.8, "Ada": 0.2})) == "Why no answer?"
-    assert headline(answered(answer_text="it", answer=(1, (19, 21)))) == "Why “it”?"
 
 
 def test_heads_are_sums_of_their_matrices():

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from tests.viz.html_reader import Reader
-from tests.viz.samples import HOSTILE, made
+from tests.viz.samples import HOSTILE, label, made
 from xai_nlp.viz.page.html import fragment, markup, page
 
 
@@ -168,7 +168,7 @@ def test_pairs_contrasts_and_special_tokens():
     read = Reader(page([made("a premise", pair="a hypothesis", target=label("POSITIVE", "NEGATIVE"))]))
     assert read.paragraphs == ["a premise", "a hypothesis"]
     assert "Explained is POSITIVE rather than NEGATIVE." in read.text
-    assert "Why POSITIVE rather than NEGATIVE?" in page([made(target="POSITIVE-NEGATIVE")])
+    assert "Why POSITIVE rather than NEGATIVE?" in page([made(target=label("POSITIVE", "NEGATIVE"))])
     assert [m["data-n"] for m in read.marks() if "chip" in m["class"]] == ["0", "0", "0"]
 
 

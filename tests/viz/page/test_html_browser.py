@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.viz.images import small
-from tests.viz.samples import HOSTILE, made
+from tests.viz.samples import HOSTILE, label, made
 from xai_nlp.viz.page.html import fragment
 from xai_nlp.viz.text.scale import DARK, LIGHT, contrast
 
@@ -38,7 +38,7 @@ def test_hostile_pages_are_quiet_and_fit(opened, width, scheme):
 
 def test_words_and_names_without_a_break_fit_a_phone(opened):
     name = "LABEL_" + "x" * 120
-    why = made("y" * 300, target=name, outputs={name: 0.9, "other": 0.1}, model="z" * 90)
+    why = made("y" * 300, target=label(name), outputs={name: 0.9, "other": 0.1}, model="z" * 90)
     for shown in ([why], [why, made("y" * 300, method="m" * 80)], [why, made()]):
         tab = opened(shown, 360)
         tab.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")

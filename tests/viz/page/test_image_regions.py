@@ -20,7 +20,7 @@ from tests.viz.images import (
     small,
     written,
 )
-from tests.viz.samples import HOSTILE, made
+from tests.viz.samples import HOSTILE, label, made
 from xai_nlp.core.arrays import Array
 from xai_nlp.core.image import ImageAttribution
 from xai_nlp.viz.page.html import fragment, page
@@ -93,8 +93,8 @@ def test_several_share_the_scale_of_the_strongest():
 
 
 def test_the_page_counts_questions():
-    assert "1\u00a0question explained" in page([small(), small(target="blue")])
-    assert "Explained in 2 ways:" in Reader(page([small(), small(target="blue")])).text
+    assert "1\u00a0question explained" in page([small(), small(target=label("blue", kind="answer"))])
+    assert "Explained in 2 ways:" in Reader(page([small(), small(target=label("blue", kind="answer"))])).text
     assert "2\u00a0questions explained" in Reader(page([small(), asked()])).text
     assert "2\u00a0texts explained" in Reader(page([small(), made()])).text
 
@@ -195,7 +195,7 @@ def test_the_parts_add_up_to_the_whole():
 
 
 def test_the_strongest_regions_come_first_and_zeros_not_at_all():
-    picture = small((0.5, -0.75, 0.0, 0.25)).picture
+    picture = small((0.5, -0.75, 0.0, 0.25)).image
     assert strongest(picture.scores) == [1, 0, 3]
     assert strongest(picture.scores, 1) == [1]
 
@@ -227,7 +227,7 @@ def test_links_are_sums_over_layers_and_heads_of_each_token():
     expected = why.attention["image"].scores.numpy().astype(float).sum((0, 1))
     np.testing.assert_allclose(links["rows"], expected, rtol=5e-3)
     assert (links["unit"], links["weights"]) == ("logit", False)
-    weights = replace(why, attention={"image": looked(why.picture, weights=True)})
+    weights = replace(why, attention={"image": looked(why.image, row_stochastic=True)})
     links = shown(weights).links
     np.testing.assert_allclose(
         links["rows"], weights.attention["image"].scores.numpy().astype(float).mean((0, 1)), rtol=5e-3

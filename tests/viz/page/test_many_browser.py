@@ -7,7 +7,6 @@ import pytest
 from tests.viz.images import asked
 from tests.viz.page.test_report import reviews
 from tests.viz.samples import answered, made, with_gold
-from xai_nlp.core.result_adapter import gold_of
 
 pytestmark = pytest.mark.browser
 METHODS = ("integrated_gradients", "occlusion", "saliency")
@@ -58,7 +57,7 @@ def test_signs_are_chosen_without_an_image_too(opened):
 
 
 def test_a_table_of_texts_opens_one_with_its_details(opened):
-    tab = opened([with_gold(made(why.segments[0]), *gold_of(why)) for why in reviews(12)])
+    tab = opened([with_gold(made(why.segments[0]), *why.gold) for why in reviews(12)])
     tab.locator(".index summary").click()
     tab.get_by_label("answers").select_option("wrong")
     lines = tab.locator(".index tbody tr:visible")

@@ -45,7 +45,7 @@ def test_each_layer_holds_its_sum_and_its_heads():
 
 
 def test_weights_are_averaged_and_a_single_head_stands_alone():
-    stack = replace(matrices(), weights=True, scores=Array(np.abs(matrices().scores.numpy())))
+    stack = replace(matrices(), row_stochastic=True, scores=Array(np.abs(matrices().scores.numpy())))
     data = quantized_stack(stack, 127)
     mean = planes(data["streams"][0], data["peaks"][0], 127, (L, L))[0]
     expected = stack.scores.numpy()[0].mean(0)

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.viz.images import asked
-from tests.viz.samples import HOSTILE, made, with_gold
+from tests.viz.samples import HOSTILE, label, made, with_gold
 from xai_nlp.errors import InvalidInput
 from xai_nlp.viz.page.report import report
 
@@ -21,8 +21,8 @@ def reviews(count, length=12):
         text = " ".join(draws.choices(WORDS, k=length))
         name, other = ("POSITIVE", "NEGATIVE") if n % 3 else ("NEGATIVE", "POSITIVE")
         scores = [0.0, *(draws.gauss(0, 0.4) for _ in range(length)), 0.0]
-        why = made(text, scores=scores, target=label, outputs={label: 0.6 + 0.001 * n, other: 0.4 - 0.001 * n})
-        items.append(with_gold(why, label if n % 2 else other))
+        why = made(text, scores=scores, target=label(name), outputs={name: 0.6 + 0.001 * n, other: 0.4 - 0.001 * n})
+        items.append(with_gold(why, name if n % 2 else other))
     return items
 
 

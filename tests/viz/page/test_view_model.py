@@ -1,6 +1,6 @@
 """The view model: examples and rows, their names and settings, the facts of an example."""
 
-from tests.viz.samples import made, with_gold
+from tests.viz.samples import label, made, with_gold
 from xai_nlp.viz.page.view_model import view
 
 OCCLUSION = {"scores": [0.0, 2.0, -1.0, 0.0, 0.0], "method": "occlusion", "complete": False}
@@ -63,7 +63,7 @@ def test_words_and_tokens_are_both_there_only_where_they_differ():
 
 def test_the_label_that_is_explained_is_listed_however_unlikely():
     outputs = {f"label {i}": (20 - i) / 210 for i in range(20)}
-    (example,) = view([made(target="label 19", outputs=outputs)]).examples
+    (example,) = view([made(target=label("label 19"), outputs=outputs)]).examples
     assert [o.label for o in example.outputs if o.explained] == ["label 19"]
     assert len(example.outputs) == 9
     assert example.outputs[0].label == "label 0"

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from tests.viz.images import small
-from tests.viz.samples import HOSTILE, made
+from tests.viz.samples import HOSTILE, label, made
 from xai_nlp.viz.terminal.ansi import harmless, render, tokens_ansi
 from xai_nlp.viz.text.scale import DARK
 

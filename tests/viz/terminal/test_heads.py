@@ -30,7 +30,7 @@ def test_each_head_has_its_sum_and_the_strongest_pair_its_place():
 
 
 def test_weights_and_single_heads():
-    one = replace(matrices(1, 1), scores=Array(np.eye(L)[None, None]), weights=True, unit="")
+    one = replace(matrices(1, 1), scores=Array(np.eye(L)[None, None]), row_stochastic=True, unit="")
     text = printed(answered(attention={"cross": one}))
     assert "cross: what each head carries (attention conductance)" in text
     assert "how peaked each head is" in text

@@ -60,7 +60,7 @@ def test_nothing_is_said_to_be_left_where_nothing_was_promised():
 
 @pytest.mark.parametrize("size", [(40, 400), (400, 40), (96, 96)])
 def test_frames_stay_on_the_sheet(size):
-    picture = ImageAttribution(image=b"", size=size, boxes=((0, 0, 1, 1),), scores=(1.0,))
+    picture = ImageAttribution(data=b"", size=size, boxes=((0, 0, 1, 1),), scores=(1.0,))
     sheet = TextLayout(asked(picture, links=False), lambda text, *_: 0.1 * len(text), lambda text: text)
     words = [mark for mark in sheet.items if isinstance(mark, TextRun)]
     for frame in sheet.frames:

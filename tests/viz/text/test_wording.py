@@ -3,7 +3,7 @@
 import pytest
 
 from tests.viz.images import small
-from tests.viz.samples import answered, made
+from tests.viz.samples import answered, label, made
 from xai_nlp.viz.page.html import page
 from xai_nlp.viz.text.wording import (
     are_probabilities,
@@ -26,6 +26,10 @@ def said(*explanations):
     return "".join(text for text, _ in sentence([why.words() for why in explanations])).replace("\u00a0", " ")
 
 
+def written_word():
+    return small(target=label("red", kind="token", answer="two red"), outputs={"two red": 0.25})
+
+
 # The sentence --------------------------------------------------------------------------------------------------------
 
 
@@ -38,10 +42,10 @@ def test_it_names_the_words_for_and_against():
 
 
 def test_a_target_that_the_model_does_not_say():
-    assert said(made(scores=SCORES, target="NEGATIVE")).startswith(
+    assert said(made(scores=SCORES, target=label("NEGATIVE"))).startswith(
         "The model says POSITIVE (75 %). Explained is NEGATIVE (25 %). “a” and “film” speak for it most;"
     )
-    contrast = made(scores=SCORES, target="POSITIVE-NEGATIVE")
+    contrast = made(scores=SCORES, target=label("POSITIVE", "NEGATIVE"))
     assert said(contrast).startswith(
         "The model says POSITIVE (75 %). Explained is POSITIVE rather than NEGATIVE. “a” and “film” speak for it most;"
     )
@@ -64,7 +68,7 @@ def test_methods_without_a_sign_say_what_matters():
 
 
 def test_raw_outputs_and_unknown_ones():
-    assert said(made(outputs={"stars": 4.25}, target="stars", scores=SCORES)).startswith(
+    assert said(made(outputs={"stars": 4.25}, target=label("stars"), scores=SCORES)).startswith(
         "The model says stars (+4.25)."
     )
     assert said(made(outputs={})).startswith("The score of POSITIVE is +1.50 logit.")
@@ -76,7 +80,7 @@ def test_answers_from_a_text():
     )
     both = said(answered("end"), answered("start"))
     assert both.endswith("speak for its start most. “Lovelace”, “it” and “wrote” speak for its end most.")
-    silent = answered("span", answer=None, outputs={"": 0.8, "Ada": 0.2})
+    silent = answered("span", answer_text="", answer=None, outputs={"": 0.8, "Ada": 0.2})
     assert said(silent).startswith("The model gives no answer (80 %) to “Who wrote it?” ")
 
 
@@ -90,7 +94,7 @@ def test_answers_about_an_image_name_the_strongest_region():
 
 
 def test_a_word_of_a_written_answer():
-    why = small(target="red", outputs={"two red": 0.25})
+    why = written_word()
     assert "Explained is “red”." in said(why)
     assert explained_labels(why) == ("two red",)
 
@@ -104,34 +108,41 @@ def test_several_ways_are_counted():
 
 def test_the_question_is_about_the_target():
     assert headline(made()) == "Why POSITIVE?"
-    assert headline(made(target="NEGATIVE")) == "Why NEGATIVE?"
-    assert headline(made(target="POSITIVE-NEGATIVE")) == "Why POSITIVE rather than NEGATIVE?"
+    assert headline(made(target=label("NEGATIVE"))) == "Why NEGATIVE?"
+    assert headline(made(target=label("POSITIVE", "NEGATIVE"))) == "Why POSITIVE rather than NEGATIVE?"
     assert headline(answered()) == "Why “Ada Lovelace”?"
-    assert headline(answered(answer=None, outputs={"": 0.8, "Ada": 0.2})) == "Why no answer?"
-    assert headline(answered(answer=(1, (19, 21)))) == "Why “it”?"
-    assert headline(small(target="red", outputs={"two red": 0.25})) == "Why “red” in “two red”?"
+    assert headline(answered(answer_text="", answer=None, outputs={"": 0.8, "Ada": 0.2})) == "Why no answer?"
+    assert headline(answered(answer_text="it", answer=(1, (19, 21)))) == "Why “it”?"
+    assert headline(written_word()) == "Why “red” in “two red”?"
 
 
 @pytest.mark.parametrize(
-    ("target", "question", "label"),
+    ("sides", "question", "labels"),
     [
-        ("red", "Why “red”?", "red"),
-        ("blue", "Why “blue”?", "blue"),  # not what the model says
-        ("red rather than blue", "Why “red” rather than “blue”?", "red"),
-        ("blue-red", "Why “blue” rather than “red”?", "blue"),
-        ("red-teal", "Why “red” rather than “teal”?", "red"),  # a written answer: the other one has no probability
+        (("red", None), "Why “red”?", ("red",)),
+        (("blue", None), "Why “blue”?", ("blue",)),  # not the answer that the model gives
+        (("red", "blue"), "Why “red” rather than “blue”?", ("red", "blue")),
+        (("blue", "red"), "Why “blue” rather than “red”?", ("blue", "red")),
+        (("red", "teal"), "Why “red” rather than “teal”?", ("red", "teal")),  # written: “teal” has no probability
     ],
 )
-def test_the_question_names_the_answer_that_is_explained(target, question, label):
-    why = small(target=target)
+def test_the_question_names_the_answer_that_is_explained(sides, question, labels):
+    why = small(target=label(*sides, kind="answer"))
     assert headline(why) == question
-    assert explained_labels(why)[0] == label
+    assert explained_labels(why) == labels
     assert segment_names(why) == ("Question",)
 
 
+def test_labels_may_hold_a_hyphen():
+    assert headline(made(target=label("non-toxic"))) == "Why non-toxic?"
+    assert headline(made(target=label("non-toxic", "toxic"))) == "Why non-toxic rather than toxic?"
+    assert headline(answered("span", "it")) == "Why “Ada Lovelace” rather than “it”?"
+    assert headline(answered("span", "")) == "Why “Ada Lovelace” rather than no answer?"
+
+
 def test_targets_of_one_input_are_told_apart_in_a_few_words():
-    assert [target_text(answered(kind)) for kind in ("start", "end")] == ["start", "end"]
-    assert target_text(made(target="POSITIVE-NEGATIVE")) == "POSITIVE rather than NEGATIVE"
+    assert [target_text(answered(*spec)) for spec in (("start",), ("end", "it"))] == ["start", "end rather than it"]
+    assert target_text(made(target=label("POSITIVE", "NEGATIVE"))) == "POSITIVE rather than NEGATIVE"
 
 
 def test_a_long_text_is_shortened():
@@ -143,7 +154,9 @@ def test_a_long_text_is_shortened():
 
 
 def test_the_documents_title_is_the_question():
-    assert "<title>Why POSITIVE rather than NEGATIVE? · xai_nlp</title>" in page([made(target="POSITIVE-NEGATIVE")])
+    assert "<title>Why POSITIVE rather than NEGATIVE? · xai_nlp</title>" in page(
+        [made(target=label("POSITIVE", "NEGATIVE"))]
+    )
 
 
 # Names and numbers ---------------------------------------------------------------------------------------------------
@@ -191,7 +204,7 @@ def test_only_probabilities_are_percentages():
     assert not are_probabilities({"a": 1.2, "b": -0.2})
     assert output_text(made(outputs={"stars": 4.25}), "stars") == "+4.25"
     assert output_text(made(), "POSITIVE") == "75\u00a0%"
-    assert output_text(small(target="red", outputs={"two red": 0.25}), "two red") == "25\u00a0%"
+    assert output_text(written_word(), "two red") == "25\u00a0%"
     assert output_text(made(outputs={"score": 0.25}), "score") == "+0.250"  # a regression's
 
 
