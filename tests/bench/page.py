@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.viz.page.test_report import reviews
 from tests.viz.samples import made, matrices
-from tests.viz.test_report import reviews
 from xai_nlp.core.result import Explanation
-from xai_nlp.viz.html import page, sealed
-from xai_nlp.viz.report import report
+from xai_nlp.viz.page.html import page, sealed
+from xai_nlp.viz.page.report import report
 
 ROUNDS = 7
 FIRST = """() => new Promise((done) => {

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from tests.viz.pictures import asked
+from tests.viz.images import asked
 from tests.viz.samples import answered, made
 from xai_nlp.cli import app
 from xai_nlp.cli.report import read_explanations, read_labels

@@ -31,7 +31,7 @@ def test_examples(name):
 
 
 def test_packages_in_packages_are_seen():
-    assert {"xai_nlp.methods.propagation.rules", "xai_nlp.viz.html", "xai_nlp.hooks.scope"} <= set(MODULES)
+    assert {"xai_nlp.methods.propagation.rules", "xai_nlp.viz.page.html", "xai_nlp.hooks.scope"} <= set(MODULES)
 
 
 def test_there_are_examples():

@@ -22,7 +22,7 @@ HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
 UPWARD = {("xai_nlp/core/result.py", "viz")}  # inside functions that draw
 ONLY_IN = {
     "transformers": ("xai_nlp/models/", "hooks/attention.py", "xai_nlp/tasks/explainer.py"),  # its version, there
-    "matplotlib": ("viz/canvas.py", "viz/plots.py", "viz/figures.py", "viz/views.py", "viz/series.py"),
+    "matplotlib": ("viz/figure/",),
     "captum": (),
 }
 FILES = sorted(p for folder in ("xai_nlp", "hooks", "viz") for p in (ROOT / folder).rglob("*.py"))

@@ -50,7 +50,7 @@ def test_folders_refuse_another_name(name):
 def test_data_files_are_installed():
     for name in ("config.json", "model.safetensors", "tokenizer.json", "README.md"):
         assert (files("xai_nlp.zoo") / "sentiment" / name).is_file()
-    assert any(p.name.endswith(".html") for p in (files("xai_nlp.viz") / "templates").iterdir())
+    assert any(p.name.endswith(".html") for p in (files("xai_nlp.viz.page") / "templates").iterdir())
     assert (files("xai_nlp") / "py.typed").is_file()
 
 

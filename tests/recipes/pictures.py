@@ -20,8 +20,8 @@ import xai_nlp
 from tests.web.conftest import running
 from xai_nlp.cli.demo import CONTEXT, QUESTION, SCENE, TEXTS
 from xai_nlp.data.scenes import scenes
-from xai_nlp.viz.ansi import render
-from xai_nlp.viz.html import page
+from xai_nlp.viz.page.html import page
+from xai_nlp.viz.terminal.ansi import render
 from xai_nlp.web.history import History
 from xai_nlp.web.model_registry import ModelRegistry
 from xai_nlp.web.server_state import State

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from xai_nlp.viz.html import page
+from xai_nlp.viz.page.html import page
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +22,13 @@ def browser():
 
 @pytest.fixture
 def opened(browser, tmp_path):
-    """Opens a page and, when the test is over, finds that it was quiet: no error, violation, dialog or request."""
+    """Opens a page; after the test it must have been quiet: no error, violation, dialog or request.
+
+    display: unfold the controls.
+    """
     tabs = []
 
-    def open_(why, width=1280, html=None, **options):
+    def open_(why, width=1280, html=None, display=True, **options):
         file = tmp_path / f"page{len(tabs)}.html"
         file.write_text(html or page(why), encoding="utf-8")
         tab = browser.new_context(viewport={"width": width, "height": 800}, **options).new_page()
@@ -35,6 +38,8 @@ def opened(browser, tmp_path):
         tab.on("dialog", lambda dialog: (tab.troubles.append("dialog"), dialog.dismiss()))
         tab.on("request", lambda r: r.url.startswith(("file:", "data:", "blob:")) or tab.troubles.append(r.url))
         tab.goto(file.as_uri())
+        if display:  # the controls are folded at first
+            tab.evaluate("document.querySelectorAll('details.display').forEach(one => { one.open = true; })")
         tabs.append(tab)
         return tab
 

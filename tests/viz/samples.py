@@ -1,5 +1,7 @@
 """Explanations made by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from xai_nlp.core.arrays import Array, AttentionAttribution
@@ -71,3 +73,8 @@ def answered(kind="start", contrast=None, answer_text="Ada Lovelace", **more):
         parts={"word": (0.05,) * L, "position": tuple(0.1 * i - 0.05 for i in range(L))},
     )  # fmt: skip
     return made(QUESTION, **{**values, **more})
+
+
+def with_gold(item, *labels):
+    """The explanation with these right answers."""
+    return replace(item, gold=labels)

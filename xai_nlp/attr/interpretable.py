@@ -18,7 +18,7 @@ from xai_nlp.core.captum_types import CaptumAssertion
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from xai_nlp.viz.views import Axes, Figure
+    from xai_nlp.viz.figure.image_views import Axes, Figure
 
 Texts = list[str] | dict[str, str]
 
@@ -206,7 +206,7 @@ class ImageMaskInput(InterpretableInput):
         import numpy as np
 
         from xai_nlp.attr.visualization import draw_mask_border, draw_mask_legend
-        from xai_nlp.viz import views
+        from xai_nlp.viz.figure import image_views as views
 
         figure, (ax,) = views.panels(1, fig_size=(6.4, 4.8), pyplot=True)
         figure.set_facecolor("white")

@@ -12,12 +12,12 @@ from torch import Tensor
 from xai_nlp.attr.interpretable import ImageMaskInput, InterpretableInput
 from xai_nlp.attr.visualization import draw_mask_border, draw_mask_legend
 from xai_nlp.core.captum_types import CaptumAssertion
-from xai_nlp.viz import views
+from xai_nlp.viz.figure import image_views as views
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from xai_nlp.viz.views import Axes, Figure
+    from xai_nlp.viz.figure.image_views import Axes, Figure
 
 FOR, AGAINST = "#4772b3", "#d0365b"  # bars of a whole answer's scores
 SEE_THROUGH = 0.8  # how much of the image scores hide

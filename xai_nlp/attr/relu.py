@@ -16,7 +16,7 @@ from xai_nlp.methods import propagation
 class GuidedBackprop(ModelAttribution, InputGradientAttribution):
     """`methods.propagation.GuidedBackpropMethod` of the inputs."""
 
-    _method = propagation.GuidedBackpropMethod()
+    _method: propagation.DeconvolutionMethod | propagation.GuidedBackpropMethod = propagation.GuidedBackpropMethod()
 
 
 class Deconvolution(ModelAttribution, InputGradientAttribution):
@@ -29,7 +29,7 @@ class NeuronGuidedBackprop(NeuronGradientAttribution):
     """`methods.propagation.GuidedBackpropMethod` of a neuron."""
 
     _needs_module = True
-    _method = propagation.GuidedBackpropMethod()
+    _method: propagation.DeconvolutionMethod | propagation.GuidedBackpropMethod = propagation.GuidedBackpropMethod()
 
     def __init__(self, model: nn.Module, layer: nn.Module, device_ids: list[int] | None = None) -> None:
         super().__init__(model, layer, device_ids)

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
-from xai_nlp.viz.series import SERIES, checked, draw_series
-from xai_nlp.viz.views import draw_border, draw_label, draw_view, panels, show
+from xai_nlp.viz.figure.image_views import draw_border, draw_label, draw_view, panels, show
+from xai_nlp.viz.figure.series_views import SERIES, checked, draw_series
 
 if TYPE_CHECKING:
-    from xai_nlp.viz.views import Axes, Colormap, Figure
+    from xai_nlp.viz.figure.image_views import Axes, Colormap, Figure
 
 __all__ = [
     "ImageVisualizationMethod",
@@ -92,7 +92,7 @@ def visualize_image_attr(
     without it none is shown or kept.
     Raises InvalidInput where a view needs the image, or cannot show both signs; UnknownName for another view or sign.
     """
-    figure, (ax, *_) = panels(1, fig_size=fig_size, pyplot=use_pyplot, given=plt_fig_axis)
+    figure, (ax, *_) = panels(1, fig_size=fig_size, pyplot=use_pyplot, axes=plt_fig_axis)
     draw_view(
         ax, attr, original_image, method=method, sign=sign, outlier_perc=outlier_perc, cmap=cmap, alpha=alpha_overlay,
         colour_bar=show_colorbar, title=title,
@@ -187,7 +187,7 @@ def visualize_timeseries_attr(
             f"{series.shape[0]} channels of {series.shape[1]} values each: is `channels_last` right?", stacklevel=2
         )
     count = 1 if method == "overlay_combined" else len(series)
-    figure, axes = panels(count, fig_size=fig_size, pyplot=use_pyplot, upright=True, given=plt_fig_axis)
+    figure, axes = panels(count, fig_size=fig_size, pyplot=use_pyplot, upright=True, axes=plt_fig_axis)
     if len(axes) < count:
         raise InvalidInput(f"{count} channels need as many axes; got {len(axes)}.")
     draw_series(

@@ -28,7 +28,7 @@ def demo(html: Annotated[Path, typer.Option(help="Where the page goes.")] = Path
     """The main jobs on the embedded models: coloured tokens here, and a page to open."""
     from xai_nlp import Explanations, explain, load
     from xai_nlp.data.scenes import scenes
-    from xai_nlp.viz.ansi import render
+    from xai_nlp.viz.terminal.ansi import render
 
     with errors_to_stderr():
         explainer, out = load("sentiment"), Console()

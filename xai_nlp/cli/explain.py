@@ -84,17 +84,15 @@ def explain_values(task: Task, values: dict[str, Any]) -> Explanations:
         labels = getattr(getattr(explainer, "labels", None), "names", ())
         records = list(table.records(task.inputs, task.gold, columns, labels))
     with progress_bar("explaining") as progress:
-        results = explainer.explain(*explainer_inputs(task, records), progress=progress, **options)
+        results = explainer.explain(**explainer_inputs(task, records), progress=progress, **options)
     return with_gold(as_explanations(results), records)
 
 
-def explainer_inputs(task: Task, records: Sequence[Record]) -> list[Any]:
-    """The inputs in the order of the table: values for one record, lists for several."""
-    required = [[record.inputs.get(name) for record in records] for name in task.required]
-    optional = [[record.inputs.get(one.name) for record in records] for one in task.inputs if not one.required]
-    for column in optional:  # the second text of a pair
-        required[0] = [(text, pair) if pair else text for text, pair in zip(required[0], column, strict=True)]
-    return [column[0] for column in required] if len(records) == 1 else required
+def explainer_inputs(task: Task, records: Sequence[Record]) -> dict[str, Any]:
+    """The inputs by name: values for one record, lists for several."""
+    columns = {one.name: [record.inputs.get(one.name) for record in records] for one in task.inputs}
+    given = {name: column for name, column in columns.items() if any(value is not None for value in column)}
+    return {name: column[0] for name, column in given.items()} if len(records) == 1 else given
 
 
 def with_gold(results: Explanations, records: Sequence[Record]) -> Explanations:
@@ -127,7 +125,7 @@ def check_attention_methods(methods: Sequence[str]) -> None:
 
 def print_heads(results: Explanations, *, tokens: bool) -> None:
     """Print how much each head carries, and the strongest pairs of words or tokens."""
-    from xai_nlp.viz.heads import render_attention
+    from xai_nlp.viz.terminal.heads import render_attention
 
     for why in results:
         Console().print(render_attention(why if tokens else why.words()))

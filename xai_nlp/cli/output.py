@@ -36,7 +36,7 @@ def as_explanations(result: Explanation | Explanations) -> Explanations:
 
 def write_results(results: Explanations, *, html: Path | None, json_to: Path | None, tokens: bool) -> None:
     """Write the results to the files asked for, and to the terminal unless JSON goes to stdout."""
-    from xai_nlp.viz.ansi import render
+    from xai_nlp.viz.terminal.ansi import render
 
     if html:
         results.to_html(html)

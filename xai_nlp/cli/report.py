@@ -49,7 +49,7 @@ def report(
     pdf: Pdf = None,
 ) -> None:
     """Many explanations in one file: a summary with uncertainty, then each of them; it opens offline."""
-    from xai_nlp.viz.report import report as report_page
+    from xai_nlp.viz.page.report import report as report_page
 
     with errors_to_stderr():
         browser = _browser() if pdf else ""

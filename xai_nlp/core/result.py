@@ -318,13 +318,13 @@ class Explanation:
 
     def to_png(self, path: str | os.PathLike[str]) -> None:
         """Write a picture of the coloured tokens; `.svg` gives a vector one."""
-        from xai_nlp.viz.plots import save_tokens
+        from xai_nlp.viz.figure.plots import save_tokens
 
         save_tokens(self, path)
 
     def to_ansi(self) -> str:
         """Coloured text for a terminal."""
-        from xai_nlp.viz.ansi import tokens_ansi
+        from xai_nlp.viz.terminal.ansi import tokens_ansi
 
         return tokens_ansi(self)
 
@@ -401,13 +401,13 @@ class Explanations(Sequence[Explanation]):
         return sum(heads[1:], heads[0]) / len(heads)
 
     def _repr_html_(self) -> str:
-        from xai_nlp.viz.html import fragment
+        from xai_nlp.viz.page.html import fragment
 
         return fragment(self)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write one page with all of them."""
-        from xai_nlp.viz.html import page
+        from xai_nlp.viz.page.html import page
 
         write_whole(path, page(self).encode())
 

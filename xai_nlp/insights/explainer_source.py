@@ -13,9 +13,8 @@ from xai_nlp.errors import InvalidInput
 from xai_nlp.insights.config import NumberConfig, StrEnumConfig
 from xai_nlp.insights.settings import AS_PREDICTED, Settings, form_of
 from xai_nlp.methods import METHODS
-from xai_nlp.tasks.api import explain, load
+from xai_nlp.tasks.api import load
 from xai_nlp.tasks.explainer import Explainer
-from xai_nlp.tasks.table import find_task
 
 FIRST = "integrated_gradients"
 LOOKED = 1_000
@@ -29,7 +28,7 @@ class ExplainerSource:
         self.explainers = [one if isinstance(one, Explainer) else load(one) for one in several]
         if not self.explainers:
             raise InvalidInput("Insights needs a model.")
-        task, labels = find_task(self.explainers[0].task), _labels(self.explainers[0])
+        task, labels = self.explainers[0].task, _labels(self.explainers[0])
         self.data = list(read_table(data).records(task.inputs, task.gold, labels=labels))
         self.settings = Settings(method=FIRST, examples=min(examples, len(self.data)))
         self._place = 0
@@ -68,14 +67,11 @@ class ExplainerSource:
 
     def _explained(self, example: Record, keeps: Callable[[str, bool | None], bool]) -> list[Explanation]:
         settings, results, gold = self.settings, [], example.gold
-        inputs = dict(example.inputs)
-        if pair := inputs.pop("pair", None):
-            inputs["text"] = (inputs["text"], pair)
         options = dict(settings.arguments)
         if settings.target != AS_PREDICTED:
-            options["target" if "text" in inputs else "answer"] = settings.target
+            options["target" if "text" in example.inputs else "answer"] = settings.target
         for explainer in self.explainers:
-            why = explain(**inputs, model=explainer, method=settings.method, **options)
+            why = explainer.explain(**example.inputs, method=settings.method, **options)
             assert isinstance(why, Explanation)
             why = replace(why, gold=gold)
             if keeps(why.prediction, why.correct):

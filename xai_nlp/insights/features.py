@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from xai_nlp.errors import InvalidInput
-from xai_nlp.viz.scale import LIGHT, peak
+from xai_nlp.viz.text.scale import LIGHT, peak
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib.resources import files
 
-from xai_nlp.viz.html import script, style
+from xai_nlp.viz.page.html import script, style
 
 
 @lru_cache(maxsize=1)

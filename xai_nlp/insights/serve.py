@@ -12,7 +12,7 @@ from typing import Any
 from xai_nlp.errors import InvalidInput
 from xai_nlp.insights.frontend import asset, module, sheet
 from xai_nlp.insights.settings import FAILURES, Source, answer, told
-from xai_nlp.viz.html import markup, page_style
+from xai_nlp.viz.page.html import markup, page_style
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; "

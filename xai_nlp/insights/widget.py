@@ -8,7 +8,7 @@ from typing import Any
 from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.insights.frontend import module, sheet
 from xai_nlp.insights.settings import FAILURES, Source, answer, told
-from xai_nlp.viz.html import fragment, markup
+from xai_nlp.viz.page.html import fragment, markup
 
 try:
     import anywidget

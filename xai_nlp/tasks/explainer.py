@@ -81,7 +81,7 @@ class Explainer:
     def texts(self, request: Request) -> list[Text]:
         """The text, or the pair of texts, of each example."""
         names = [one.name for one in self.task.inputs]
-        columns = [[example[name] for name in names if name in example] for example in request.examples]
+        columns = [[example[name] for name in names if example.get(name) is not None] for example in request.examples]
         return [texts[0] if len(texts) == 1 else tuple(texts) for texts in columns]
 
     def encode(self, request: Request) -> list[TokenWindow]:

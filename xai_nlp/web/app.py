@@ -16,7 +16,8 @@ from starlette.exceptions import HTTPException
 
 from xai_nlp._version import __version__
 from xai_nlp.errors import UnknownName, XaiError
-from xai_nlp.viz import html, scale
+from xai_nlp.viz.page import html
+from xai_nlp.viz.text import scale
 from xai_nlp.web.routes import router
 from xai_nlp.web.server_state import State
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from xai_nlp.core.result import Explanation, Explanations
 from xai_nlp.errors import UnreadableFile, XaiError
-from xai_nlp.viz.html import markup, page
-from xai_nlp.viz.plots import save_tokens
+from xai_nlp.viz.figure.plots import save_tokens
+from xai_nlp.viz.page.html import markup, page
 from xai_nlp.web.limits import Limits
 
 LIMITS = Limits()

@@ -45,14 +45,14 @@ class ModelRegistry:
 
     def first(self, task: str) -> str | None:
         """The first model for a task."""
-        return next((name for name, explainer in self.explainers.items() if explainer.task == task), None)
+        return next((name for name, explainer in self.explainers.items() if explainer.task.name == task), None)
 
     def listed(self) -> list[dict[str, Any]]:
         """Each model: its name, task and labels."""
         return [
             {
                 "name": name,
-                "task": explainer.task,
+                "task": explainer.task.name,
                 "about": EMBEDDED_MODELS.get(name, repr(explainer)),
                 "labels": labels(explainer),
             }
@@ -68,7 +68,9 @@ class ModelRegistry:
         """
         explainer = self.explainer(ask.model)
         with watched(explainer, passed):
-            found = explainer.explain(*ask.inputs(explainer.task), progress=progress, **ask.options(explainer.task))
+            found = explainer.explain(
+                *ask.inputs(explainer.task.name), progress=progress, **ask.options(explainer.task.name)
+            )
         return Explanations([found]) if isinstance(found, Explanation) else Explanations(found)
 
 
@@ -76,7 +78,7 @@ def labels(explainer: Explainer) -> list[str]:
     """The labels or answers that a classifier chooses from; none of a model that writes or points."""
     config = explainer.model.config
     known = getattr(config, "id2label", None) or {}
-    listed = explainer.task in WITH_LABELS and not hasattr(config, "vision_config")
+    listed = explainer.task.name in WITH_LABELS and not hasattr(config, "vision_config")
     return [str(name) for name in known.values()][:LABELS] if listed else []
 
 

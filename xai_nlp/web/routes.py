@@ -18,7 +18,7 @@ from xai_nlp.core.baselines import BASELINES
 from xai_nlp.core.result import Explanations
 from xai_nlp.errors import InvalidInput
 from xai_nlp.methods import METHODS
-from xai_nlp.viz.html import markup
+from xai_nlp.viz.page.html import markup
 from xai_nlp.web.dataset_view import Filter
 from xai_nlp.web.examples import examples
 from xai_nlp.web.explain_request import ExplainRequest, Short

@@ -30,10 +30,10 @@ function renderInsights({ model, el }) {
   const form = document.createElement("form");
   form.className = "controls ask";
   form.setAttribute("aria-label", "What is explained");
-  const told = Object.assign(document.createElement("p"), { className: "told" });
-  told.setAttribute("role", "status");
+  const readout = Object.assign(document.createElement("p"), { className: "readout" });
+  readout.setAttribute("role", "status");
   const drawn = document.createElement("div");
-  root.append(form, told);
+  root.append(form, readout);
   el.append(root, drawn);
   const key = model.get("key");
   if (key) {                                               // where this runs, what is kept for where it does not is hidden
@@ -100,8 +100,8 @@ function renderInsights({ model, el }) {
     const busy = model.get("busy");
     root.toggleAttribute("aria-busy", Boolean(busy));
     for (const button of [go, more]) button.disabled = Boolean(busy);
-    told.textContent = model.get("problem") || (busy ? "Explaining …" : "");
-    told.classList.toggle("problem", Boolean(model.get("problem")));
+    readout.textContent = model.get("problem") || (busy ? "Explaining …" : "");
+    readout.classList.toggle("problem", Boolean(model.get("problem")));
   };
   fill();
   draw();

@@ -1,0 +1,113 @@
+"""The view model: examples and rows, their names and settings, the facts of an example."""
+
+from tests.viz.samples import label, made, with_gold
+from xai_nlp.viz.page.view_model import view
+
+OCCLUSION = {"scores": [0.0, 2.0, -1.0, 0.0, 0.0], "method": "occlusion", "complete": False}
+
+
+def text_of(sentence):
+    return "".join(text for text, _ in sentence)
+
+
+def marks(text):
+    return [mark for _, paragraph in text.paragraphs for mark in paragraph if mark.kind]
+
+
+def test_rows_are_named_by_what_tells_them_apart():
+    def names(*items):
+        (example,) = view(items).examples
+        return [row.name for row in example.rows]
+
+    assert names(made()) == ["integrated gradients"]
+    assert names(made(), made(**OCCLUSION, baseline="mask")) == ["integrated gradients", "occlusion"]
+    assert names(made(), made(target=label("NEGATIVE"))) == ["POSITIVE", "NEGATIVE"]
+    assert names(made(), made(baseline="mask"), made(**OCCLUSION)) == [
+        "integrated gradients · baseline pad", "integrated gradients · baseline mask", "occlusion · baseline pad",
+    ]  # fmt: skip
+    assert names(made(), made()) == ["integrated gradients (1)", "integrated gradients (2)"]
+
+
+def test_inputs_are_grouped_and_keep_their_order():
+    page = view([made("b"), made("a"), made("b", method="occlusion")])
+    assert [len(example.rows) for example in page.examples] == [2, 1]
+    assert page.title == "2\u00a0texts explained"
+    assert "3\u00a0explanations" in page.summary
+    assert view([made()]).title == "Why POSITIVE?"
+
+
+def test_settings_stand_on_every_card_where_all_rows_agree():
+    both, one = view([made("b"), made("b", method="occlusion"), made("a")]).examples
+    assert both.settings == [("model", "zoo/sentiment"), ("compared with", "padding")]
+    assert one.settings == [
+        ("method", "integrated gradients"), ("model", "zoo/sentiment"), ("compared with", "padding"),
+    ]  # fmt: skip
+    assert ("layer", "5") in view([made(params={"layer": 5})]).examples[0].settings
+    assert view([made(baseline="none", model="", method="")]).examples[0].settings == []
+
+
+def test_at_most_three_terms_are_used_and_each_is_explained():
+    terms = view([made(), made("b", method="occlusion")]).terms
+    assert list(terms) == ["integrated gradients", "tokenizer", "logit"]
+    assert all(len(meaning) > 20 for meaning in terms.values())
+
+
+def test_words_and_tokens_are_both_there_only_where_they_differ():
+    merged = made("bad", tokens=("ba", "d"), offsets=((0, 2), (2, 3)), segment=(0, 0), scores=(0.25, 0.5))
+    (one, other) = view([merged, made()]).examples
+    assert [m.number for m in marks(one.rows[0].words)] == ["+0.750"]
+    assert [m.number for m in marks(one.rows[0].tokens)] == ["+0.250", "+0.500"]
+    assert other.rows[0].tokens is None
+    assert not view([made()]).two_views
+
+
+def test_the_label_that_is_explained_is_listed_however_unlikely():
+    outputs = {f"label {i}": (20 - i) / 210 for i in range(20)}
+    (example,) = view([made(target=label("label 19"), outputs=outputs)]).examples
+    assert [o.label for o in example.outputs if o.explained] == ["label 19"]
+    assert len(example.outputs) == 9
+    assert example.outputs[0].label == "label 0"
+
+
+def test_facts_of_windows_and_steps():
+    (example,) = view([made(params={"steps_used": 17, "windows": 3})]).examples
+    facts = {fact.label: fact.value for fact in example.facts}
+    assert facts["steps along the path"] == "17"
+    assert facts["windows, because the text is long"] == "3"
+    assert facts["f(x) − f(x₀)"] == "+1.00\u00a0logit"
+    assert facts["tokens, 2 of them special"] == "5"
+    assert facts["target"] == "POSITIVE"
+    several = [fact.label for fact in view([made(), made(method="b")]).examples[0].facts]
+    assert several == ["task", "tokens, 2 of them special"]
+    assert view([made("a"), made("b")]).summary.endswith("leave at most 1\u00a0% unexplained")
+
+
+def test_an_explanation_without_outputs_can_be_shown():
+    (example,) = view([made(outputs={})]).examples
+    assert example.outputs == []
+    assert text_of(example.sentence).startswith("The score of POSITIVE is +1.50\u00a0logit. “fine” speaks for it most;")
+
+
+def test_in_what_explanations_of_a_text_differ():
+    pair = [made(), made(method="occlusion"), made("another", model="other")]
+    page = view(pair)
+    assert page.differences == (("method", ("integrated gradients", "occlusion")),)  # no text has two models
+    assert [row.differences for row in page.examples[0].rows] == [
+        (("method", "integrated gradients"),), (("method", "occlusion"),),
+    ]  # fmt: skip
+    assert view([made(), made("another")]).differences == ()
+
+
+def test_right_answers_make_a_page_judged():
+    page = view([with_gold(made(), "POSITIVE"), made("b")])
+    assert page.judged
+    assert [row.correct for row in page.index_rows] == [True, None]
+    assert not view([made()]).judged
+    assert page.labels == ["POSITIVE"]
+
+
+def test_values_are_made_when_they_are_read():
+    (row,) = view([made()]).examples[0].rows
+    assert "words" not in vars(row)
+    assert row.words is row.words
+    assert "tokens" not in vars(row) and "image" not in vars(row)

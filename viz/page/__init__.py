@@ -1,0 +1,1 @@
+"""HTML: pages, notebook fragments and reports, with their templates, styles and scripts."""

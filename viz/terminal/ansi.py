@@ -1,0 +1,153 @@
+"""Explanations in a terminal: one sentence, the text in colour, the numbers of the strongest words, through rich."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from xai_nlp.core.result import Explanation
+from xai_nlp.viz.text.number_format import MINUS, percent, signed, unsigned
+from xai_nlp.viz.text.scale import DARK, hexadecimal, strength
+from xai_nlp.viz.text.text_marks import own_peaks
+from xai_nlp.viz.text.text_spans import in_answer, strongest, strongest_words, text_spans, tokens_without_text
+from xai_nlp.viz.text.wording import (
+    NOT_COMPLETE,
+    baseline_name,
+    explained_fact,
+    headline,
+    method_name,
+    segment_names,
+    sentence,
+    unexplained,
+)
+
+TOP = 5
+WIDTH = 80
+BAR = 12  # cells of the longest bar
+RAMP = 8  # cells of the legend on each side of zero
+INK = f"{hexadecimal(DARK.ink)} on {hexadecimal(DARK.card)}"
+SOFT = hexadecimal(DARK.soft)
+KINDS = {"em": DARK.accent, "p": DARK.positive_line, "n": DARK.negative_line}
+
+# Control characters except newline and tab, and the marks that reorder text: a terminal might obey them.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def tokens_ansi(explanation: Explanation, *, colour: bool = True, width: int = WIDTH) -> str:
+    """The explanation as text for a terminal, with 24-bit colours unless `colour` is False.
+
+    It depends on its arguments only; print `render` by a rich console to respect NO_COLOR and the terminal.
+    """
+    return printed(render(explanation), colour=colour, width=width)
+
+
+def printed(drawing: RenderableType, *, colour: bool = True, width: int = WIDTH) -> str:
+    """The text that a console of this width prints."""
+    console = Console(
+        file=io.StringIO(), width=width, force_terminal=colour, color_system="truecolor" if colour else None,
+        legacy_windows=False, highlight=False, _environ={},
+    )  # fmt: skip
+    with console.capture() as capture:
+        console.print(drawing)
+    # Without colours the panel is blanks, which would be in the way of a copy.
+    return capture.get() if colour else "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def render(explanation: Explanation) -> RenderableType:
+    """The explanation for rich: sentence, text in colour, legend, residual, strongest words and regions.
+
+    It stands on a panel of its own, because a terminal does not say whether it is light or dark.
+    """
+    return Padding(Group(*_lines(explanation.words())), (1, 2), style=INK)
+
+
+def harmless(text: str) -> str:
+    """The text with control characters made visible: ESC becomes ␛.
+
+    >>> harmless("a\\x1b[31mb")
+    'a␛[31mb'
+    """
+    return _CONTROL.sub(_symbol, text)
+
+
+def _symbol(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    return chr(0x2400 + code) if code < 0x20 else "␡" if code == 0x7F else "\ufffd"
+
+
+def background(score: float, largest: float) -> str:
+    """The style of a score's background; "" for 0."""
+    return f"on {hexadecimal(DARK.colour(score, largest))}" if score else ""
+
+
+def _lines(words: Explanation) -> Iterator[RenderableType]:
+    largest, image_peak = own_peaks(words)
+    parts = ((harmless(t), f"bold {hexadecimal(KINDS[kind])}" if kind else "bold") for t, kind in sentence([words]))
+    yield Text.assemble(*parts)
+    baseline = baseline_name(words)
+    about = [headline(words), method_name(words), words.model, baseline and f"compared with {baseline}"]
+    yield Text(harmless(" · ".join(filter(None, about))), style=SOFT)
+    for segment, name in enumerate(segment_names(words)):
+        yield Text(f"\n{name}" if name else "", style=SOFT)
+        yield _coloured(words, segment, largest)
+    yield Text()
+    specials = tokens_without_text(words)
+    if specials:
+        text = Text("added by the tokenizer:", style=SOFT)
+        for i in specials:
+            text.append("  ")
+            style = f"{hexadecimal(DARK.ink)} {background(words.scores[i], largest)}"
+            text.append(harmless(words.tokens[i]), style=style)
+            text.append(f" {signed(words.scores[i], largest or None)}")
+        yield text
+    yield _legend(words, largest or image_peak)
+    if words.method:
+        fact, residual = explained_fact(words), unexplained(words)
+        promise = f"{residual.label} {residual.value}" if residual else NOT_COMPLETE
+        yield Text(harmless(f"{fact.label} {fact.value} · {promise}"))
+    if order := strongest_words(words, TOP):
+        yield Text()
+        yield bars([(words.scores[i], words.tokens[i]) for i in order], largest)
+    if image := words.image:
+        yield Text()
+        if words.shares and words.tokens:
+            yield Text(f"{percent(words.shares['image'])} of all that counts lies in the image", style="bold")
+        yield bars([(image.scores[r], image.names[r]) for r in strongest(image.scores, TOP)], image_peak)
+
+
+def _coloured(words: Explanation, segment: int, largest: float) -> Text:
+    text, spans = Text(), text_spans(words, segment)
+    for span, inside in zip(spans, in_answer(words, segment, spans), strict=True):
+        text.append(harmless(span.text), style=f"{background(span.score, largest)} {'bold underline' * inside}".strip())
+    return text
+
+
+def _legend(words: Explanation, largest: float) -> Text:
+    if not largest:
+        return Text("every score is 0: nothing counts for or against", style=SOFT)
+    text = Text("against ", style=SOFT)
+    text.append(f"{MINUS}{unsigned(largest)} ", style=hexadecimal(DARK.ink))
+    for n in range(-RAMP, RAMP + 1):
+        text.append(" ", style=background(n, RAMP))
+    text.append(f" +{unsigned(largest)}", style=hexadecimal(DARK.ink))
+    image = "; the image has a scale of its own" if words.image and words.tokens else ""
+    return text.append(f" for · {'unit: ' + harmless(words.unit) if words.unit else 'no unit'}{image}")
+
+
+def bars(scores: Sequence[tuple[float, str]], largest: float) -> Table:
+    """A line for each (score, name): number, bar and name."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right")
+    table.add_column(width=BAR)
+    table.add_column(overflow="ellipsis", no_wrap=True)
+    for score, name in scores:
+        line = hexadecimal(DARK.line(score))
+        bar = Text("━" * max(1, round(BAR * strength(score, largest))), style=line)
+        table.add_row(Text(signed(score, largest), style=line), bar, Text(harmless(name.replace("\n", "␊"))))
+    return table

@@ -1,0 +1,131 @@
+"""A text as marks: stretches with a number and a strength on each scale; and the legends of those scales."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from xai_nlp.core.result import Explanation
+from xai_nlp.viz.text.number_format import MINUS, signed, with_unit
+from xai_nlp.viz.text.scale import peak, sign_class, step
+from xai_nlp.viz.text.text_spans import TextSpan, in_answer, ranks, text_spans, tokens_without_text
+from xai_nlp.viz.text.wording import method_name, segment_names
+
+TAB_STOPS = 120  # marks that the tab key reaches where no script runs: the strongest
+LONG = 1_500  # characters; a longer text scrolls in a box until it is opened
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A stretch of text and its score; text between tokens has no `kind`."""
+
+    text: str
+    kind: str = ""  # "p" for, "n" against, "z" exactly zero
+    own: int = 0  # strength in hundredths of this explanation's peak
+    shared: int = 0  # strength in hundredths of the peak of all explanations in this unit
+    number: str = ""
+    description: str = ""  # the number with its unit, and how many tokens it sums
+    rank: int = 0
+    edges: str = ""  # "l", "r", "lr": sides with white space or the end of the text next to them
+    tokens: str = ""  # "3 4": its tokens, for the attention view
+    answer: str = ""  # "o": the answer opens before it; "c": the answer closes after it
+
+    @property
+    def tab_stop(self) -> bool:
+        """Can the tab key reach it where no script runs?"""
+        return self.rank <= TAB_STOPS
+
+
+@dataclass(frozen=True)
+class Legend:
+    """The ends of a colour scale."""
+
+    peak: float
+    unit: str
+    methods: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MarkedText:
+    """One explanation over tokens or over words."""
+
+    paragraphs: tuple[tuple[str, tuple[Mark, ...]], ...]  # (name of the segment, its marks)
+    specials: tuple[Mark, ...]  # tokens without text
+    legend: Legend  # of its own scale
+    shared: float  # peak of the shared scale
+    long: bool
+
+    @property
+    def numbers(self) -> list[str]:
+        """The numbers of each paragraph's marks, written short: a report's script hands them to the marks."""
+        return [
+            " ".join(mark.number.removeprefix("+").replace(MINUS, "-") for mark in marks if mark.kind)
+            for _, marks in self.paragraphs
+        ]
+
+
+def scale_key(explanation: Explanation) -> str:
+    """Explanations with the same key can share a scale: the same unit; without a unit, the same method."""
+    return explanation.unit or f"method {explanation.method}"
+
+
+def own_peaks(explanation: Explanation) -> tuple[float, float]:
+    """The largest |score| of its tokens and of its image's regions: text and image have a scale each."""
+    image = explanation.image
+    return peak(explanation.scores), peak(image.scores) if image else 0.0
+
+
+def shared_legends(explanations: Iterable[Explanation]) -> dict[str, Legend]:
+    """Scale key → the scale that all explanations with this key can share: words and regions alike."""
+    legends: dict[str, Legend] = {}
+    for item in explanations:
+        known = legends.get(scale_key(item), Legend(0.0, item.unit))
+        methods = tuple(dict.fromkeys((*known.methods, method_name(item))))
+        legends[scale_key(item)] = Legend(max(known.peak, *own_peaks(item)), item.unit, methods)
+    return legends
+
+
+def marked_text(explanation: Explanation, shared: float, groups: Sequence[Sequence[int]] | None = None) -> MarkedText:
+    """The marks of an explanation, in text order.
+
+    shared: peak of the shared scale. groups: the model's tokens behind each token of `explanation`, for words.
+    """
+    own, of_regions = own_peaks(explanation)
+    places = ranks(explanation.scores)
+    groups = groups or [[i] for i in range(len(places))]
+
+    def mark(span: TextSpan, answer: str = "") -> Mark:
+        if not span.members:
+            return Mark(span.text, answer=answer)
+        number = signed(span.score, own or None)
+        several = f", sum of {len(span.members)} tokens" if len(span.members) > 1 else ""
+        tokens = [i for member in span.members for i in groups[member]] if explanation.attention else []
+        return Mark(
+            text=span.text,
+            kind=sign_class(span.score),
+            own=step(span.score, own),
+            shared=step(span.score, shared),
+            number=number,
+            description=with_unit(number, explanation.unit) + several,
+            rank=min(places[i] for i in span.members),
+            edges="l" * span.starts + "r" * span.ends,
+            tokens=" ".join(map(str, tokens)),
+            answer=answer,
+        )
+
+    def paragraph(segment: int) -> tuple[Mark, ...]:
+        spans = text_spans(explanation, segment)
+        inside = [False, *in_answer(explanation, segment, spans), False]
+        return tuple(
+            mark(span, "o" * (now and not before) + "c" * (now and not after))
+            for span, before, now, after in zip(spans, inside, inside[1:], inside[2:], strict=False)
+        )
+
+    specials = [TextSpan(explanation.tokens[i], (i,), explanation.scores[i]) for i in tokens_without_text(explanation)]
+    return MarkedText(
+        paragraphs=tuple((name, paragraph(s)) for s, name in enumerate(segment_names(explanation))),
+        specials=tuple(map(mark, specials)),
+        legend=Legend(own if explanation.tokens else of_regions, explanation.unit),
+        shared=shared,
+        long=sum(map(len, explanation.segments)) > LONG,
+    )

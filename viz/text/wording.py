@@ -1,0 +1,274 @@
+"""An explanation in words: one sentence, the question it answers, and the facts that qualify it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from xai_nlp.core.result import Explanation
+from xai_nlp.core.statistics import completeness_verdict, residual_share
+from xai_nlp.viz.text.number_format import percent, signed, unsigned, with_unit
+from xai_nlp.viz.text.text_spans import strongest, strongest_words
+
+#: Names of the two texts of a pair, by task; inference is recognised by its labels.
+PAIRS = {
+    "question-answering": ("Question", "Context"),
+    "natural-language-inference": ("Premise", "Hypothesis"),
+}
+GENERATING = ("visual-question-answering", "text-generation")  # tasks whose answer stands in no input text
+ANSWERS = ("answer", "start", "end", "span", "token")  # kinds of target whose label is an answer
+NOT_COMPLETE = "this method does not promise that scores add up"
+NAMED = 0.25  # share of the largest |score| from which the sentence names a word
+BASELINES = {"pad": "padding", "mask": "mask tokens", "unk": "unknown words", "zero": "zeros"}
+TERMS = {
+    "logit": "the model’s raw score for a label, before it becomes a probability",
+    "log-probability": "the natural logarithm of a probability",
+    "probability": "between 0 and 1",
+    "tokenizer": "it cuts the text for the model, and adds marks such as a start and an end",
+}
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number and its label."""
+
+    value: str
+    label: str
+    verdict: str = ""  # "good", "fair" or "poor"
+
+
+Sentence = list[tuple[str, str]]  # (text, "em" for the answer, "p" for, "n" against, "" else)
+
+
+# One sentence --------------------------------------------------------------------------------------------------------
+
+
+def sentence(words: Sequence[Explanation]) -> Sentence:
+    """What the model says, and the words that count most, for explanations of one input over words.
+
+    >>> why = Explanation(segments=("too long",), tokens=("too", "long"), offsets=((0, 3), (4, 8)), segment=(0, 0),
+    ...     scores=(2.0, -1.0), unit="logit", target="NEGATIVE", value=1.0, baseline_value=0.0,
+    ...     outputs={"NEGATIVE": 0.9}, method="occlusion", baseline="pad", complete=False)
+    >>> "".join(text for text, _ in sentence([why]))
+    'The model says NEGATIVE (+0.900). “too” speaks for it most; “long” speaks against it.'
+    """
+    first = words[0]
+    if not first.task:
+        return _plain_sentence(first)
+    lead = _model_says(first)
+    kinds = [item.target.kind for item in words]
+    if len(words) == 1:
+        return [*lead, *clause(first)]
+    if sorted(kinds) == ["end", "start"]:
+        start, end = sorted(words, key=lambda item: item.target.kind, reverse=True)
+        return [*lead, *clause(start, "its start"), (" ", ""), *clause(end, "its end")]
+    return [*lead, (f"Explained in {len(words)} ways:", "")]
+
+
+def _plain_sentence(item: Explanation) -> Sentence:
+    """The strongest of plain scores, which no model is known of."""
+    title: Sentence = [(item_title, "em"), (": ", "")] if (item_title := item.target.label) else []
+    names = _names(item)
+    pro, contra = ([name for name, score in names if sign * score > 0] for sign in (1, -1))
+    if not names:
+        return [*title, ("every score is 0.", "")]
+    if item.attention:
+        return [*title, *_listed(pro + contra, "p"), (" receive" + "s" * (len(names) == 1) + " most attention.", "")]
+    parts = [*_listed(pro, "p"), (f" count{'s' * (len(pro) == 1)} most", "")] if pro else [("Nothing counts for", "")]
+    if contra:
+        parts += [("; ", ""), *_listed(contra, "n"), (f" count{'s' * (len(contra) == 1)} against", "")]
+    first, kind = parts[0]
+    return [*title, (first if title else first[0].upper() + first[1:], kind), *parts[1:], (".", "")]
+
+
+def _model_says(item: Explanation) -> Sentence:
+    """“The model says NEGATIVE (90 %).”, and the target where that is another label."""
+    target, answers = item.target, item.target.kind in ANSWERS
+    quote = quoted if answers else str
+    if not item.outputs:
+        return [("The score of ", ""), (quote(shortened(target.label)), "em"), (f" is {value_text(item)}. ", "")]
+    says = "writes" if item.task == "text-generation" else "answers" if answers else "says"
+    lead: Sentence = [(f"The model {says if item.prediction or not answers else 'gives'} ", "")]
+    lead += [(quote(shortened(item.prediction)), "em"), (f" ({output_text(item, item.prediction)})", "")]
+    if answers and item.task.endswith("question-answering") and item.segments:
+        lead.append((f" to {quoted(shortened(item.segments[0]))}", ""))
+    explained = target.answer or target.label
+    if explained != item.prediction or target.contrast is not None or target.kind == "token":
+        end = " " if lead[-1][0].endswith("?”") else ". "
+        lead += [(f"{end}Explained is ", ""), (quote(shortened(target.label)), "em")]
+        if explained != item.prediction and explained in item.outputs:
+            lead.append((f" ({output_text(item, explained)})", ""))
+        if target.contrast is not None:
+            lead += [(" rather than ", ""), (quote(shortened(target.contrast)), "em")]
+    return [*lead, (" " if lead[-1][0].endswith("?”") else ". ", "")]
+
+
+def clause(words: Explanation, about: str = "it") -> Sentence:
+    """The words, and the region of an image, that speak for and against the target."""
+    names = _names(words)
+    pro, contra = ([name for name, score in names if sign * score > 0] for sign in (1, -1))
+    if not names:
+        return [(f"Nothing counts for or against {about}.", "")]
+    if not words.unit and not contra:
+        return [*_listed(pro, "p"), (f" matter{'s' * (len(pro) == 1)} most for {about}.", "")]
+    text = _listed(pro, "p") if pro else [("Nothing", "")]
+    text.append((f" speak{'s' * (len(pro) < 2)} for {about}{' most' * bool(pro)}", ""))
+    if contra:
+        text += [("; ", ""), *_listed(contra, "n"), (f" speak{'s' * (len(contra) == 1)} against {about}", "")]
+    return [*text, (".", "")]
+
+
+def _names(words: Explanation) -> list[tuple[str, float]]:
+    """The strongest words, up to three for and two against, with their scores; then the strongest region of an image.
+
+    Without words, the strongest regions.
+    """
+    tokens = [quoted(shortened(" ".join(token.split()), 24)) for token in words.tokens]
+    names = _strongest_names(tokens, words.scores, strongest_words(words))
+    image = words.image
+    if image is None:
+        return names
+    order = strongest(image.scores)
+    if not tokens:
+        return _strongest_names([name.replace(",", "") for name in image.names], image.scores, order)
+    return [*names, *((f"{image.names[r].replace(',', '')} of the image", image.scores[r]) for r in order[:1])]
+
+
+def _strongest_names(names: Sequence[str], scores: Sequence[float], order: Sequence[int]) -> list[tuple[str, float]]:
+    chosen: dict[str, float] = {}
+    for i in order:
+        same_sign = sum(scores[i] * other > 0 for other in chosen.values())
+        if abs(scores[i]) >= NAMED * abs(scores[order[0]]) and same_sign < (3 if scores[i] > 0 else 2):
+            chosen.setdefault(names[i], scores[i])
+    return list(chosen.items())
+
+
+def _listed(names: Sequence[str], kind: str) -> Sentence:
+    """“a”, “b” and “c”, each with its kind."""
+    joints = [""] + [", "] * (len(names) - 2) + [" and "] * (len(names) > 1)
+    return [part for joint, name in zip(joints, names, strict=True) for part in ((joint, ""), (name, kind)) if part[0]]
+
+
+# The question --------------------------------------------------------------------------------------------------------
+
+
+def headline(explanation: Explanation) -> str:
+    """The question that the explanation answers: “Why POSITIVE rather than NEGATIVE?”."""
+    target = explanation.target
+    if not explanation.task:
+        return target.label or "Scores"
+    quote = quoted if target.kind in ANSWERS else str
+    of_answer = f" in {quoted(target.answer)}" if target.answer else ""
+    versus = "" if target.contrast is None else f" rather than {quote(target.contrast)}"
+    return f"Why {quote(target.label)}{of_answer}{versus}?"
+
+
+def target_text(explanation: Explanation) -> str:
+    """The target in a few words, which tells explanations of one input apart."""
+    target = explanation.target
+    if target.kind in ("start", "end"):
+        return target.kind + (f" rather than {target.contrast}" if target.contrast else "")
+    versus = "" if target.contrast is None else f" rather than {target.contrast or 'no answer'}"
+    return f"{target.label or 'no answer'}{versus}"
+
+
+def explained_labels(explanation: Explanation) -> tuple[str, ...]:
+    """The outputs that the target reads."""
+    target = explanation.target
+    return (target.answer or target.label,) if target.contrast is None else (target.label, target.contrast)
+
+
+def quoted(answer: str) -> str:
+    """An answer in quotation marks; “no answer”, without them, for an empty one."""
+    return f"“{answer}”" if answer else "no answer"
+
+
+def shortened(text: str, limit: int = 80) -> str:
+    """The text, cut to `limit` characters.
+
+    >>> shortened("what colour is the star?", 12)
+    'what colour…'
+    """
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+# Names ---------------------------------------------------------------------------------------------------------------
+
+
+def plain(name: str) -> str:
+    """A registry name as prose: `integrated_gradients` is “integrated gradients”."""
+    return name.replace("_", " ").replace("-", " ")
+
+
+def method_name(explanation: Explanation) -> str:
+    """The method as prose."""
+    return explanation.method.replace("_", " ")
+
+
+def baseline_name(explanation: Explanation) -> str:
+    """The baseline in plain words; "" for a method that needs none."""
+    return "" if explanation.baseline == "none" else BASELINES.get(explanation.baseline, explanation.baseline)
+
+
+def segment_names(explanation: Explanation) -> tuple[str, ...]:
+    """The name of each input text; "" for a single one."""
+    count = len(explanation.segments)
+    names = explanation.params.get("names")
+    if isinstance(names, (tuple, list)) and len(names) == count:
+        return tuple(map(str, names))
+    if count == 1 and explanation.task in GENERATING:
+        return ("Question" if explanation.image else "Prompt",)
+    if count < 2:
+        return ("",) * count
+    infers = any("entail" in label.lower() for label in explanation.outputs)
+    pair = PAIRS.get("natural-language-inference" if infers else explanation.task, ())
+    return pair if len(pair) == count else tuple(f"Text {n}" for n in range(1, count + 1))
+
+
+# Numbers -------------------------------------------------------------------------------------------------------------
+
+
+def are_probabilities(outputs: Mapping[str, float]) -> bool:
+    """Can the outputs be shown as percentages? A regression's single number between 0 and 1 cannot."""
+    inside = all(0 <= p <= 1 for p in outputs.values())
+    return inside and (len(outputs) > 1 or sum(outputs.values()) == 1)
+
+
+def gives_probabilities(explanation: Explanation) -> bool:
+    """Are the outputs probabilities? Those of answers always are, also a single one."""
+    outputs = explanation.outputs
+    answering = explanation.task in (*GENERATING, "question-answering")
+    return (answering and all(0 <= p <= 1 for p in outputs.values())) or are_probabilities(outputs)
+
+
+def output_text(explanation: Explanation, label: str) -> str:
+    """An output as a percentage, or as a raw number."""
+    number = explanation.outputs[label]
+    return percent(number) if gives_probabilities(explanation) else signed(number)
+
+
+def value_text(explanation: Explanation) -> str:
+    """f(x) with its unit."""
+    return with_unit(signed(explanation.value), explanation.unit)
+
+
+def unexplained(explanation: Explanation) -> Fact | None:
+    """The residual as a share of f(x) − f(x₀), with its verdict; None for a method that is not complete."""
+    if not explanation.complete:
+        return None
+    share, relative = residual_share(explanation)
+    text = percent(share) if relative else with_unit(unsigned(abs(explanation.residual)), explanation.unit)
+    return Fact(text, "left unexplained", completeness_verdict(share))
+
+
+def explained_fact(explanation: Explanation) -> Fact:
+    """f(x) − f(x₀), or f(x) for a method without a baseline."""
+    if explanation.baseline == "none":
+        return Fact(value_text(explanation), "f(x)")
+    return Fact(with_unit(signed(explanation.explained), explanation.unit), "f(x) − f(x₀)")
+
+
+def integer_parameter(explanation: Explanation, name: str) -> int | None:
+    """An entry of `params` such as "steps_used" or "windows", if it is a whole number."""
+    number = explanation.params.get(name)
+    return number if isinstance(number, int) and not isinstance(number, bool) else None
