@@ -15,7 +15,7 @@ from torch import nn
 
 import xai_nlp.attr as ours
 from tests.models.tiny_generation import WRITERS, writing
-from xai_nlp.attr.llm import readable
+from xai_nlp.attr.llm import token_texts
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.model_state import fingerprint
 
@@ -481,8 +481,8 @@ def test_the_model_and_the_method_come_back_as_they_were(kind, fails):
 
 def test_tokens_read_as_they_stand_in_the_text():
     _, tokenizer = writing("gpt2")
-    assert readable(tokenizer.encode("the\nfilm"), tokenizer)[-1] != ""
+    assert token_texts(tokenizer.encode("the\nfilm"), tokenizer)[-1] != ""
     ids = tokenizer.encode("ï")
-    assert len(ids) == 2 and readable(ids, tokenizer) == ["ï", "ï [OVERLAP]"]
-    assert readable(ids[::-1], tokenizer) == ["�", "�"]
-    assert readable([*ids, *ids[:1]], tokenizer) == ["ï", "ï [OVERLAP]", "�"]  # no text is split into these
+    assert len(ids) == 2 and token_texts(ids, tokenizer) == ["ï", "ï [OVERLAP]"]
+    assert token_texts(ids[::-1], tokenizer) == ["�", "�"]
+    assert token_texts([*ids, *ids[:1]], tokenizer) == ["ï", "ï [OVERLAP]", "�"]  # no text is split into these

@@ -1,8 +1,8 @@
-"""Captum's names for what in a prompt drove the answer of a language model, by any of the other methods here.
+"""Captum's names for what in a prompt drove a language model's answer, by any of the other methods here.
 
-The answer is forced: the model reads it after the prompt, and what is scored is the log-probability of its tokens.
-Several perturbed prompts of one length are read at once. The numbers are Captum's but where Captum 0.9 is wrong: with a
-cache it hands models of transformers 5 the whole prompt again at every token; and several samples of LayerGradientShap
+Teacher forcing: the model reads the answer after the prompt, and the log-probabilities of its tokens are explained.
+Perturbed prompts of one length are read together. The numbers are Captum's, except where Captum 0.9 is wrong: with a
+cache it gives models of transformers 5 the whole prompt again at every token; and several samples of LayerGradientShap
 repeat the answer's tokens too, so that all but the first are scored for another token than their own.
 """
 
@@ -29,22 +29,16 @@ from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of
 from xai_nlp.hooks.onednn import onednn_products
+from xai_nlp.models import teacher_forcing
 from xai_nlp.models.layout import text_config
-from xai_nlp.models.teacher_forcing import (
-    answer_log_probs,
-    answer_log_probs_stepwise,
-    append_answer,
-    last_logits,
-    token_log_probs,
-)
 
 DEFAULT_GEN_ARGS: dict[str, Any] = {"max_new_tokens": 25, "do_sample": False, "temperature": None, "top_p": None}
-AT_ONCE = 64  # prompts that are made ready, and read if there is room; images among them take some
-WIDTH = 1024  # entries of a token, in a model that does not tell
-BROKEN = "\ufffd"  # what bytes are decoded to that are not a whole character
+PROMPTS_AT_ONCE = 64  # prompts that are made together; images among them take memory
+TOKEN_WIDTH = 1024  # entries of a token, for a model whose config does not name its width
+INCOMPLETE = "\ufffd"  # the decoded form of bytes that are not a whole character
 
-Inputs = dict[str, Any]  # arguments of a model
-Inspect = Callable[[str, str, list[float]], None]  # prompt, answer, and the probabilities of it and of its tokens
+ModelInputs = dict[str, Any]  # arguments of a model
+InspectForward = Callable[[str, str, list[float]], None]  # prompt, answer, probabilities of it and of its tokens
 
 
 class WrongType(InvalidInput, TypeError):
@@ -52,7 +46,7 @@ class WrongType(InvalidInput, TypeError):
 
 
 class BaseLLMAttribution(Attribution):
-    """What both kinds share: a method of a model, the model's tokenizer, and an answer that is given or generated."""
+    """An attribution method of a language model, its tokenizer, and an answer that is given or generated."""
 
     SUPPORTED_METHODS: ClassVar[tuple[type[Attribution], ...]]
     SUPPORTED_INPUTS: ClassVar[tuple[type[InterpretableInput], ...]]
@@ -60,7 +54,7 @@ class BaseLLMAttribution(Attribution):
     def __init__(self, attr_method: Attribution, tokenizer: Any) -> None:
         if not isinstance(attr_method, self.SUPPORTED_METHODS):
             raise CaptumAssertion(
-                f"{type(self).__name__} goes with {_listed(self.SUPPORTED_METHODS)}; got {attr_method!r}."
+                f"{type(self).__name__} goes with {_names(self.SUPPORTED_METHODS)}; got {attr_method!r}."
             )
         super().__init__(attr_method.forward_func)
         self.attr_method = copy(attr_method)
@@ -68,18 +62,18 @@ class BaseLLMAttribution(Attribution):
         self.tokenizer = tokenizer
         self.device = device_of(self.model) if isinstance(self.model, nn.Module) else self.model.device
 
-    def _target(self, inp: InterpretableInput, target: str | Tensor | None, gen_args: dict[str, Any] | None) -> Tensor:
-        """The tokens of the answer, given or generated: (n,)."""
+    def _answer(self, inp: InterpretableInput, target: str | Tensor | None, gen_args: dict[str, Any] | None) -> Tensor:
+        """The token ids of the answer: (n,)."""
         if not isinstance(inp, self.SUPPORTED_INPUTS):
             raise CaptumAssertion(
-                f"{type(self).__name__} takes {_listed(self.SUPPORTED_INPUTS)}; got {type(inp).__name__}."
+                f"{type(self).__name__} explains {_names(self.SUPPORTED_INPUTS)}; got {type(inp).__name__}."
             )
         if target is not None and gen_args is not None:
             raise CaptumAssertion(
                 "gen_args say how to generate an answer, and one is given as the target; leave out either."
             )
         if target is None:
-            tokens = self._generated(inp, gen_args or DEFAULT_GEN_ARGS)
+            tokens = self._generate(inp, gen_args or DEFAULT_GEN_ARGS)
         elif isinstance(target, str):
             tokens = torch.tensor(self.tokenizer.encode(target, add_special_tokens=False), dtype=torch.long)
         elif isinstance(target, Tensor):
@@ -90,23 +84,34 @@ class BaseLLMAttribution(Attribution):
             raise CaptumAssertion("there is no token in the answer to explain.")
         return tokens.to(self.device)
 
-    def _generated(self, inp: InterpretableInput, gen_args: dict[str, Any]) -> Tensor:
+    def _generate(self, inp: InterpretableInput, gen_args: dict[str, Any]) -> Tensor:
         if not callable(getattr(self.model, "generate", None)):
             raise CaptumAssertion(f"{type(self.model).__name__} cannot generate; give the answer: target='…'.")
-        inputs = self._inputs(inp.to_model_input())
+        inputs = self._model_inputs(inp.to_model_input())
         return self.model.generate(**inputs, **gen_args)[0][inputs["input_ids"].shape[1] :]
 
-    def _inputs(self, given: str | Tensor | Mapping[str, Any]) -> Inputs:
-        """A text, token ids, or what a processor made, as arguments of the model."""
-        if isinstance(given, str):
-            given = self.tokenizer.encode(given, return_tensors="pt")
-        if isinstance(given, Tensor):
-            given = {"input_ids": given}
-        if not isinstance(given, Mapping):
+    def _model_inputs(self, prompt: str | Tensor | Mapping[str, Any]) -> ModelInputs:
+        """A text, token ids, or the output of a processor, as arguments of the model."""
+        if isinstance(prompt, str):
+            prompt = self.tokenizer.encode(prompt, return_tensors="pt")
+        if isinstance(prompt, Tensor):
+            prompt = {"input_ids": prompt}
+        if not isinstance(prompt, Mapping):
             raise CaptumAssertion(
-                f"a prompt is a text, token ids, or what a processor gives; got {type(given).__name__}."
+                f"a prompt is a text, token ids, or the output of a processor; got {type(prompt).__name__}."
             )
-        return {name: t.to(self.device) if isinstance(t, Tensor) else t for name, t in given.items()}
+        return {name: t.to(self.device) if isinstance(t, Tensor) else t for name, t in prompt.items()}
+
+    def _result(
+        self, inp: InterpretableInput, tokens: Tensor, seq_attr: Tensor, token_attr: Tensor | None
+    ) -> LLMAttributionResult:
+        return LLMAttributionResult(
+            seq_attr=seq_attr,
+            token_attr=token_attr,
+            input_tokens=inp.values,
+            output_tokens=token_texts(tokens.tolist(), self.tokenizer),
+            inp=inp,
+        )
 
     def attribute_future(self) -> Callable[[], LLMAttributionResult]:
         """Raises Unsupported: there is no asynchronous form."""
@@ -114,9 +119,9 @@ class BaseLLMAttribution(Attribution):
 
 
 class LLMAttribution(BaseLLMAttribution):
-    """What the answer loses when features of the prompt are absent: ablation, Shapley values, LIME or kernel SHAP.
+    """Scores of a prompt's features by ablation, Shapley values, LIME or kernel SHAP.
 
-    attr_target: "log_prob", or "prob" for probabilities. LIME and kernel SHAP score the answer as a whole alone.
+    attr_target: "log_prob", or "prob" for probabilities. LIME and kernel SHAP only score the answer as a whole.
     Raises CaptumAssertion for another method, UnknownChoice for another attr_target.
     """
 
@@ -128,7 +133,7 @@ class LLMAttribution(BaseLLMAttribution):
         super().__init__(attr_method, tokenizer)
         if isinstance(attr_method, InternalAttribution):
             raise CaptumAssertion(
-                f"features of a prompt are taken away at the input, not at a layer; got {attr_method!r}."
+                f"features of a prompt are ablated at the input, not at a layer; got {attr_method!r}."
             )
         if attr_target not in ("log_prob", "prob"):
             raise UnknownChoice("attr_target", attr_target, ("log_prob", "prob"))
@@ -142,20 +147,27 @@ class LLMAttribution(BaseLLMAttribution):
         num_trials: int = 1,
         gen_args: dict[str, Any] | None = None,
         use_cached_outputs: bool = True,
-        _inspect_forward: Inspect | None = None,
+        _inspect_forward: InspectForward | None = None,
         forward_in_tokens: bool = True,
         **kwargs: Any,
     ) -> LLMAttributionResult:
-        """Scores of the prompt's features, the mean of `num_trials`.
+        """Scores of the prompt's M features, in nats or as probabilities: seq_attr (M,) and token_attr (n, M) or None.
 
-        target: the answer, as a text or as token ids (n,); None lets the model generate one by `gen_args`.
-        forward_in_tokens: the answer is read token by token, as it would be written; without, in one pass.
-        use_cached_outputs: token by token, what was read is not read again, where the model keeps it.
+        inp: the prompt and its features.
+        target: the answer, a text or token ids (n,); None lets the model generate one.
+        num_trials: the number of calls of the method, whose mean is returned.
+        gen_args: options of the model's `generate`; by default up to 25 tokens, without sampling.
+        use_cached_outputs: keep the model's cache from one token of the answer to the next, if it has one.
+        _inspect_forward: called with each prompt, the answer, and the probabilities of it and of its tokens.
+        forward_in_tokens: read the answer token by token, as the model would write it; False reads it in one pass.
         kwargs: options of the method's `attribute`.
+
         Raises CaptumAssertion for another kind of input or an empty answer, TypeError for a target of another type.
         """
-        tokens = self._target(inp, target, gen_args)
-        read = partial(answer_log_probs_stepwise, cached=use_cached_outputs) if forward_in_tokens else answer_log_probs
+        tokens = self._answer(inp, target, gen_args)
+        read = teacher_forcing.answer_log_probs
+        if forward_in_tokens:
+            read = partial(teacher_forcing.answer_log_probs_stepwise, cached=use_cached_outputs)
         method = copy(self.attr_method)
         method.forward_func = partial(self._values, inp=inp, tokens=tokens, read=read, inspect=_inspect_forward)
         count = 1 + len(tokens) if self.include_per_token_attr else 1
@@ -165,13 +177,7 @@ class LLMAttribution(BaseLLMAttribution):
                 for _ in range(num_trials)
             ]
         scores = inp.format_attr(torch.stack(trials).mean(0))
-        return LLMAttributionResult(
-            seq_attr=scores[0],
-            token_attr=scores[1:] if self.include_per_token_attr else None,
-            input_tokens=inp.values,
-            output_tokens=readable(tokens.tolist(), self.tokenizer),
-            inp=inp,
-        )
+        return self._result(inp, tokens, scores[0], scores[1:] if self.include_per_token_attr else None)
 
     @torch.no_grad()
     def _values(
@@ -181,45 +187,44 @@ class LLMAttribution(BaseLLMAttribution):
         inp: InterpretableInput,
         tokens: Tensor,
         read: Callable[..., Tensor],
-        inspect: Inspect | None,
+        inspect: InspectForward | None,
     ) -> Tensor:
-        """What is scored where these features (R, M) are present: (R, 1 + n), the answer as a whole first; or (R,)."""
+        """The target for rows of features (R, M): of the whole answer and of its tokens (R, 1 + n), or only (R,)."""
         parts = []
-        for part in features.split(AT_ONCE):
+        for part in features.split(PROMPTS_AT_ONCE):
             prompts = [inp.to_model_input(row[None]) for row in part]
-            each = self._read(prompts, tokens, read)
-            parts.append(torch.cat([each.sum(1, keepdim=True), each], 1))
+            of_tokens = self._log_probs(prompts, tokens, read)
+            parts.append(torch.cat([of_tokens.sum(1, keepdim=True), of_tokens], 1))
             for prompt, probabilities in zip(prompts, parts[-1].exp().tolist(), strict=True):
                 if inspect:
                     inspect(self._as_text(prompt), self.tokenizer.decode(tokens), probabilities)
-        told = torch.cat(parts)
-        told = told if self.include_per_token_attr else told[:, 0]
-        return told if self.attr_target == "log_prob" else told.exp()
+        values = torch.cat(parts)
+        values = values if self.include_per_token_attr else values[:, 0]
+        return values if self.attr_target == "log_prob" else values.exp()
 
     def _as_text(self, prompt: Any) -> Any:
-        """Token ids as the text they are; a text is one."""
+        """A prompt's text, decoded from token ids if it has any."""
         ids = prompt["input_ids"] if isinstance(prompt, Mapping) else prompt
         return self.tokenizer.decode(ids.flatten()) if isinstance(ids, Tensor) else ids
 
-    def _read(self, prompts: Sequence[Any], tokens: Tensor, read: Callable[..., Tensor]) -> Tensor:
+    def _log_probs(self, prompts: Sequence[Any], tokens: Tensor, read: Callable[..., Tensor]) -> Tensor:
         """The log-probability of each token of the answer, after each prompt: (R, n)."""
-        found: dict[int, Tensor] = {}
-        for where, inputs in _together([self._inputs(prompt) for prompt in prompts]):
-            width = getattr(text_config(self.model), "hidden_size", WIDTH)
+        by_prompt: dict[int, Tensor] = {}
+        width = getattr(text_config(self.model), "hidden_size", TOKEN_WIDTH)
+        for numbers, inputs in _batches([self._model_inputs(prompt) for prompt in prompts]):
+
+            def work(part: slice, inputs: ModelInputs = inputs) -> Tensor:
+                several = len(inputs["input_ids"]) > 1
+                return read(self.model, {n: t[part] for n, t in inputs.items()} if several else inputs, tokens)
+
             entries = (inputs["input_ids"].shape[1] + len(tokens)) * width
-
-            def work(part: slice, inputs: Inputs = inputs) -> Tensor:
-                many = len(inputs["input_ids"]) > 1
-                return read(self.model, {n: t[part] for n, t in inputs.items()} if many else inputs, tokens)
-
-            for part, each in Batching().chunks(len(where), entries, self.device, work):
-                found.update(zip(where[part], each, strict=True))
-        return torch.stack([found[i] for i in range(len(prompts))])
+            for part, log_probs in Batching().chunks(len(numbers), entries, self.device, work):
+                by_prompt.update(zip(numbers[part], log_probs, strict=True))
+        return torch.stack([by_prompt[i] for i in range(len(prompts))])
 
 
 class LLMGradientAttribution(BaseLLMAttribution):
-    """Scores of the prompt's tokens by gradients at a layer, as a rule the embedding layer: for each token of the
-    answer, and their sum for the answer.
+    """Scores of a prompt's tokens by gradients at a layer, as a rule the embedding layer.
 
     One sweep over prompt and answer gives the log-probabilities of all of the answer's tokens, and a backward pass each
     the scores, if the model is causal. A model whose log-probabilities depend on later tokens gets a sweep for each.
@@ -239,8 +244,16 @@ class LLMGradientAttribution(BaseLLMAttribution):
         gen_args: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> LLMAttributionResult:
-        """Scores of the prompt's tokens; arguments and errors are those of `LLMAttribution.attribute`."""
-        tokens = self._target(inp, target, gen_args)
+        """Scores of the prompt's M tokens, in nats: token_attr (n, M) for each token of the answer, seq_attr their sum.
+
+        inp: the prompt.
+        target: the answer, a text or token ids (n,); None lets the model generate one.
+        gen_args: options of the model's `generate`; by default up to 25 tokens, without sampling.
+        kwargs: options of the method's `attribute`.
+
+        Raises CaptumAssertion for another kind of input or an empty answer, TypeError for a target of another type.
+        """
+        tokens = self._answer(inp, target, gen_args)
         assert isinstance(inp, TextTokenInput)
         with frozen_model(self.model):
             if self._is_causal(inp, tokens):
@@ -250,84 +263,81 @@ class LLMGradientAttribution(BaseLLMAttribution):
                 scores = torch.cat([self._token_scores(inp, prefix, 1, **kwargs) for prefix in prefixes])
         if inp.itp_mask is not None:
             scores = scores[:, inp.itp_mask[0].to(scores.device)]
-        return LLMAttributionResult(
-            seq_attr=scores.sum(0),
-            token_attr=scores,
-            input_tokens=inp.values,
-            output_tokens=readable(tokens.tolist(), self.tokenizer),
-            inp=inp,
-        )
+        return self._result(inp, tokens, scores.sum(0), scores)
 
     def _token_scores(self, inp: TextTokenInput, tokens: Tensor, count: int, **kwargs: Any) -> Tensor:
         """Scores of the prompt's positions for the last `count` of the tokens, from one sweep: (count, L)."""
         method, features = copy(self.attr_method), inp.to_tensor().to(self.device)
-        method.forward_func = partial(self._log_probs, inp=inp, tokens=tokens, count=count)
+        method.forward_func = partial(self._answer_log_probs, inp=inp, tokens=tokens, count=count)
         if isinstance(method, LayerGradientShap):  # each token has random points of its own, so it is an example
             method._draws_by_example = True
             scores = method.attribute(features.expand(count, -1), target=list(range(count)), **kwargs)
         else:
             method._several_targets = True
             scores = method.attribute(features, **kwargs)[0]
-        earlier = len(tokens) - 1  # positions of the answer
-        return scores[:, : scores.shape[1] - earlier].detach().sum(-1)
+        in_answer = len(tokens) - 1  # the last positions
+        return scores[:, : scores.shape[1] - in_answer].detach().sum(-1)
 
-    def _log_probs(self, features: Tensor, inp: TextTokenInput, tokens: Tensor, count: int) -> Tensor:
+    def _answer_log_probs(self, features: Tensor, inp: TextTokenInput, tokens: Tensor, count: int) -> Tensor:
         """The log-probabilities of the last `count` of the tokens, after the prompt with these features: (R, count)."""
-        inputs = append_answer(self._inputs(inp.to_model_input(features)), tokens[:-1])
-        return token_log_probs(last_logits(self.model, inputs, count)[0], tokens[-count:])
+        inputs = teacher_forcing.append_answer(self._model_inputs(inp.to_model_input(features)), tokens[:-1])
+        logits, _ = teacher_forcing.last_logits(self.model, inputs, count)
+        return teacher_forcing.token_log_probs(logits, tokens[-count:])
 
     @torch.no_grad()
     def _is_causal(self, inp: TextTokenInput, tokens: Tensor) -> bool:
-        """Are the first tokens' log-probabilities the same whether or not later tokens follow? Costs two passes."""
+        """True if the first tokens' log-probabilities are the same when later tokens follow. It takes two passes."""
         if len(tokens) == 1:
             return True
         features, first = inp.to_tensor().to(self.device), len(tokens) // 2
-        alone = self._log_probs(features, inp, tokens[:first], first)
-        followed = self._log_probs(features, inp, tokens, len(tokens))[:, :first]
+        alone = self._answer_log_probs(features, inp, tokens[:first], first)
+        followed = self._answer_log_probs(features, inp, tokens, len(tokens))[:, :first]
         dtype = next((p.dtype for p in self.model.parameters() if p.is_floating_point()), alone.dtype)
         return torch.allclose(alone, followed, rtol=0, atol=torch.finfo(dtype).eps ** 0.5 * float(alone.abs().max()))
 
 
-def _together(prompts: Sequence[Inputs]) -> Iterator[tuple[list[int], Inputs]]:
-    """Which prompts go into one pass, and their inputs: token ids of one length do, anything else goes alone."""
+def _batches(prompts: Sequence[ModelInputs]) -> Iterator[tuple[list[int], ModelInputs]]:
+    """The numbers and the inputs of prompts that are read together: token ids of one length; others go alone."""
     groups: dict[Any, list[int]] = {}
     for i, inputs in enumerate(prompts):
         groups.setdefault(inputs["input_ids"].shape if inputs.keys() == {"input_ids"} else i, []).append(i)
-    for where in groups.values():
-        alone = prompts[where[0]]
-        yield where, {"input_ids": torch.cat([prompts[i]["input_ids"] for i in where])} if len(where) > 1 else alone
+    for numbers in groups.values():
+        if len(numbers) == 1:
+            yield numbers, prompts[numbers[0]]
+        else:
+            yield numbers, {"input_ids": torch.cat([prompts[i]["input_ids"] for i in numbers])}
 
 
-def readable(ids: Sequence[int], tokenizer: Any) -> list[str]:
-    """What each token says, cut from the text they make together; parts of one character are marked as an overlap."""
+def token_texts(ids: Sequence[int], tokenizer: Any) -> list[str]:
+    """The text of each token, cut from their joint text; parts of one character are marked as an overlap."""
     text = tokenizer.decode(ids)
     again = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)
     spans = [*again["offset_mapping"], (len(text), len(text))]
-    names: list[str] = []
+    texts: list[str] = []
     last = -1
     for i, token in enumerate(again["input_ids"]):
         start, end = spans[i]
         end = spans[i + 1][0] if start == end else end
-        if len(names) < len(ids) and token == ids[len(names)]:  # a tokenizer may begin with a space of its own
-            names.append(_tidy(text[start:end]) + " [OVERLAP]" * (last > start))
+        if len(texts) < len(ids) and token == ids[len(texts)]:  # a tokenizer may begin with a space of its own
+            texts.append(_one_line(text[start:end]) + " [OVERLAP]" * (last > start))
             last = end
-    return names if len(names) == len(ids) else _one_by_one(ids, tokenizer)
+    return texts if len(texts) == len(ids) else _decoded_alone(ids, tokenizer)
 
 
-def _one_by_one(ids: Sequence[int], tokenizer: Any) -> list[str]:
-    """The same for tokens that the text they make is not split into again."""
-    names: list[str] = []
-    while len(names) < len(ids):
-        at = len(names)
-        pieces = [tokenizer.decode(ids[at : at + n]) for n in range(1, min(4, len(ids) - at) + 1)]
-        whole = next((n for n, piece in enumerate(pieces) if BROKEN not in piece), 0)
-        names += [_tidy(pieces[whole]), *[f"{_tidy(pieces[whole])} [OVERLAP]"] * whole]
-    return names
+def _decoded_alone(ids: Sequence[int], tokenizer: Any) -> list[str]:
+    """The text of each token, for tokens that their joint text is not split into again."""
+    texts: list[str] = []
+    while len(texts) < len(ids):
+        start = len(texts)
+        joint = [tokenizer.decode(ids[start : start + n]) for n in range(1, min(4, len(ids) - start) + 1)]
+        more = next((n for n, text in enumerate(joint) if INCOMPLETE not in text), 0)
+        texts += [_one_line(joint[more]), *[f"{_one_line(joint[more])} [OVERLAP]"] * more]
+    return texts
 
 
-def _tidy(token: str) -> str:
+def _one_line(token: str) -> str:
     return token.replace("\n", "\\n").strip()
 
 
-def _listed(kinds: Sequence[type]) -> str:
+def _names(kinds: Sequence[type]) -> str:
     return ", ".join(kind.__name__ for kind in kinds)
