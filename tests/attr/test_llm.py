@@ -2,9 +2,8 @@
 
 import random
 from collections import namedtuple
-from functools import cache, partial
+from functools import cache
 
-import captum.attr as captum
 import numpy as np
 import pytest
 import torch
@@ -14,17 +13,27 @@ from PIL import Image
 from torch import nn
 
 import xai_nlp.attr as ours
+from tests.attr.llm_cases import BOTH, alike
 from tests.models.tiny_generation import WRITERS, writing
 from xai_nlp.attr.llm import token_texts
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.model_state import fingerprint
 
 quick = settings(max_examples=35, deadline=None, suppress_health_check=list(HealthCheck))
+
+
 seeds = st.integers(0, 10_000)
-BOTH = (captum, ours)
+
+
 TEXTS = ("The plot is thin", "Who wrote the book?", "A great day", "dull, lifeless food")
+
+
 ANSWERS = (" great movie", "!", " near the lake", " the film was dull")
+
+
 PERTURBING = ("FeatureAblation", "ShapleyValueSampling", "ShapleyValues", "Lime", "KernelShap")
+
+
 plain = pytest.mark.filterwarnings("ignore")  # Captum warns of its own ways
 
 
@@ -349,80 +358,6 @@ def test_images(mask):
     ):
         theirs, mine = (result.plot_image_heatmap(**options)[1] for result in found)
         alike(mine, theirs)
-
-
-def alike(mine, theirs):
-    """Two axes: what is drawn, in which colours, on which scale, under which names."""
-    for here, there in zip(mine.images, theirs.images, strict=True):
-        np.testing.assert_allclose(np.asarray(here.get_array(), float), np.asarray(there.get_array(), float), atol=1e-5)
-        assert here.get_cmap()(0.3) == there.get_cmap()(0.3) and here.get_alpha() == there.get_alpha()
-        np.testing.assert_allclose(here.get_clim(), there.get_clim(), atol=1e-5)
-    told = [[(t.get_text(), t.get_position(), t.get_color()) for t in ax.texts] for ax in (mine, theirs)]
-    assert [(text, at) for text, at, _ in told[0]] == [(text, at) for text, at, _ in told[1]]
-    assert told[0] == told[1]
-    assert mine.axison == theirs.axison
-    for axis in ("x", "y") if mine.axison else ():
-        labels = [
-            [label.get_text() for label in getattr(ax, f"get_{axis}ticklabels")() if label.get_visible()]
-            for ax in (mine, theirs)
-        ]
-        assert labels[0] == labels[1]
-    bars = [[(p.get_x(), p.get_height(), p.get_facecolor()) for p in ax.patches] for ax in (mine, theirs)]
-    np.testing.assert_allclose([b[:2] for b in bars[0]], [b[:2] for b in bars[1]])
-    assert [b[2] for b in bars[0]] == [b[2] for b in bars[1]]
-    assert mine.get_ylabel() == theirs.get_ylabel()
-    np.testing.assert_allclose(mine.figure.get_size_inches(), theirs.figure.get_size_inches())
-    beside = [[ax.get_ylabel() for ax in which.figure.axes] for which in (mine, theirs)]
-    assert beside[0] == beside[1]
-
-
-GIVEN = {
-    "input_tokens": ["not", "bad\n", "at all " * 12],
-    "output_tokens": ["ok", " so"],
-    "seq_attr": [2.0, -1.0, 0.25],
-    "token_attr": [[1.0, -0.5, 0.5], [1.0, -0.5, -0.25]],
-    "output_probs": [0.5, 0.25],
-}
-
-
-@pytest.mark.parametrize("plot", ["plot_token_attr", "plot_seq_attr"])
-def test_plots_are_captums(plot):
-    theirs, mine = (getattr(lib.LLMAttributionResult(**GIVEN), plot)()[1] for lib in BOTH)
-    alike(mine, theirs)
-
-
-def test_plots_are_shown(monkeypatch):
-    import matplotlib.pyplot as plt
-
-    shown = []
-    monkeypatch.setattr(plt, "show", lambda: shown.append(1))
-    result = ours.LLMAttributionResult(**GIVEN)
-    assert result.plot_token_attr(show=True) is None and result.plot_seq_attr(True) is None
-    assert len(shown) == 2
-    plt.close("all")
-
-
-@pytest.mark.parametrize("lib", BOTH)
-def test_a_result_checks_its_shapes(lib):
-    make = partial(lib.LLMAttributionResult)
-    result = make(**GIVEN)
-    assert result.seq_attr_dict == dict(zip(GIVEN["input_tokens"], GIVEN["seq_attr"], strict=True))
-    assert result.token_attr.shape == (2, 3) and result.output_probs.tolist() == [0.5, 0.25]
-    for wrong in (
-        {"seq_attr": [1.0]},
-        {"seq_attr": [[1.0, 2.0, 3.0]]},
-        {"token_attr": [[1.0, 2.0, 3.0]]},
-        {"output_probs": [1.0]},
-    ):
-        with pytest.raises(AssertionError):
-            make(**{**GIVEN, **wrong})
-    with pytest.raises(AssertionError):
-        result.seq_attr = torch.zeros(2)
-    result.token_attr = None
-    with pytest.raises(ValueError, match="plot_seq_attr"):
-        result.plot_token_attr()
-    with pytest.raises(ValueError, match="ImageMaskInput"):
-        result.plot_image_heatmap()
 
 
 @pytest.mark.parametrize("lib", BOTH)

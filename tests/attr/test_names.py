@@ -10,9 +10,7 @@ import captum.attr as captum
 import pytest
 
 import xai_nlp.attr as ours
-
-SHARED = sorted(set(captum.__all__) & set(ours.__all__))
-CLASSES = [name for name in SHARED if inspect.isclass(getattr(captum, name))]
+from tests.attr.shared_names import CLASSES, SHARED
 
 
 def parameters(function: Any) -> list[tuple[str, Any, Any]]:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import xai_nlp.attr as ours
+from tests.attr.gradient_cases import LAYERS, SELECTORS, SINGLE, Case, cases, quick, same
 from tests.attr.networks import Net
-from tests.attr.test_against_captum import LAYERS, SELECTORS, SINGLE, Case, cases, quick, same
 from xai_nlp.hooks.model_state import fingerprint
 
 TYPES = ["smoothgrad", "smoothgrad_sq", "vargrad"]

@@ -1,168 +1,19 @@
-"""Perturbation and surrogates under Captum's names, against Captum: networks, inputs, masks and options at random."""
+"""Ablation, occlusion, permutation and Shapley values against Captum's, at inputs, layers and neurons."""
 
 import itertools
-import warnings
 from typing import Any
 
 import captum.attr as captum
 import pytest
 import torch
-from captum._utils.models.linear_model import SkLearnLasso, SkLearnLinearRegression, SkLearnRidge
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import xai_nlp.attr as ours
 from tests.attr.networks import Net
+from tests.attr.perturbation_cases import Case, Grid, both, cases, quick, same
 from xai_nlp.hooks.model_state import fingerprint
-
-quick = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-class Conv(nn.Module):
-    """An image in, three numbers out, with an activation in place."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.act = nn.Conv2d(1, 2, 2), nn.ReLU(inplace=True)
-        self.out = nn.Linear(8, 3)
-
-    def forward(self, x: Tensor, scale: Any = 1.0) -> Tensor:
-        return self.out(self.act(self.first(x)).flatten(1)) * (scale[:, None] if isinstance(scale, Tensor) else scale)
-
-
-class Words(nn.Module):
-    """Token ids in, three numbers out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.act, self.out = nn.Embedding(9, 4), nn.Tanh(), nn.Linear(4, 3)
-
-    def forward(self, ids: Tensor, scale: Any = 1.0) -> Tensor:
-        hidden = self.act(self.first(ids).cumsum(1)).mean(1)
-        return self.out(hidden) * (scale[:, None] if isinstance(scale, Tensor) else scale)
-
-
-class Grid(nn.Module):
-    """Several numbers for each example: (B, 2, 3)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.act = nn.Linear(4, 6), nn.Tanh()
-
-    def forward(self, x: Tensor, scale: Any = 1.0) -> Tensor:
-        factor = scale[:, None, None] if isinstance(scale, Tensor) else scale
-        return self.act(self.first(x)).unflatten(1, (2, 3)) * factor
-
-
-class Case:
-    """A network, inputs and arguments, drawn once and given to both."""
-
-    def __init__(self, draw: Any, kinds: str = "linear pair conv words grid", batch: int = 1) -> None:
-        self.kind = draw(st.sampled_from(kinds.split()))
-        self.seed = draw(st.integers(0, 10_000))
-        torch.manual_seed(self.seed)
-        self.dtype = draw(st.sampled_from([torch.float32, torch.float64]))
-        B = self.batch = draw(st.integers(batch, 4))
-        number: Any = 0.5
-        if self.kind in ("linear", "pair"):
-            self.net: Any = Net(draw(st.integers(1, 5)), 3, smooth=draw(st.booleans()))
-        else:
-            self.net = {"conv": Conv, "words": Words, "grid": Grid}[self.kind]()
-        self.net.to(self.dtype)
-        if self.kind == "words":
-            self.inputs: Any = torch.randint(9, (B, 5))
-            number = 3
-        elif self.kind == "conv":
-            self.inputs = torch.randn(B, 1, 3, 3, dtype=self.dtype)
-        else:
-            self.inputs = torch.randn(B, 4, dtype=self.dtype)
-        if self.kind == "pair":
-            self.inputs = (self.inputs, torch.randn(B, 3, dtype=self.dtype))
-        elif draw(st.booleans()):
-            self.inputs = (self.inputs,)
-        self.tuple_in = isinstance(self.inputs, tuple)
-        every = self.inputs if self.tuple_in else (self.inputs,)
-        columns = [(self.seed + b) % 3 for b in range(B)]
-        self.target = draw(
-            st.sampled_from(
-                [(1, 2), (0,), [(b % 2, c) for b, c in enumerate(columns)], None]
-                if self.kind == "grid"
-                else [1, (2,), columns, torch.tensor(columns), torch.tensor(0), [(c,) for c in columns], None]
-            )
-        )
-        self.one_number = self.target is not None and not (self.kind == "grid" and self.target == (0,))
-        self.baselines = self.shaped(
-            {
-                "none": None,
-                "number": [number] * len(every),
-                "tensor": [x.flip(0) if x.ndim > 1 else x for x in every],
-                "one row": [x[:1] for x in every],
-            }[draw(st.sampled_from(["none", "number", "tensor", "one row"]))]
-        )
-        masks = {
-            "none": None,
-            "groups": [(torch.arange(x[0].numel()) % 3 + i).view(1, *x.shape[1:]) for i, x in enumerate(every)],
-            "gaps": [(torch.arange(x[0].numel()) % 3 * 2).view(1, *x.shape[1:]) for x in every],
-            "few dimensions": [torch.arange(x.shape[-1]) % 3 for x in every],
-            "per example": [(torch.arange(x.numel()) // 2 % 4).view(x.shape) for x in every],
-        }
-        # With several numbers an example and a mask of its own for each, Captum mixes up its axes.
-        names = [n for n in masks if self.one_number or n != "per example"]
-        self.mask_kind = draw(st.sampled_from(names))
-        self.mask = self.shaped(masks[self.mask_kind])
-        none = (None,) if self.kind == "linear" else ()
-        scale = torch.rand(B, dtype=self.dtype) + 0.5
-        self.extra = draw(st.sampled_from([None, (*none, scale), (*none, 2.0)]))
-        self.per_eval = draw(st.integers(1, 5))
-        if self.mask_kind == "few dimensions":
-            self.per_eval = 1  # Captum takes the mask's last axes for perturbations otherwise
-
-    def __repr__(self) -> str:
-        return repr({k: v for k, v in vars(self).items() if k not in ("net", "inputs")})
-
-    def shaped(self, tensors: Any) -> Any:
-        return tensors if tensors is None else tuple(tensors) if self.tuple_in else tensors[0]
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        return dict(
-            target=self.target, additional_forward_args=self.extra, feature_mask=self.mask,
-            perturbations_per_eval=self.per_eval,
-        )  # fmt: skip
-
-
-def cases(*args: Any, **kwargs: Any) -> Any:
-    return st.composite(lambda draw: Case(draw, *args, **kwargs))()
-
-
-def same(got: Any, expected: Any, tolerance: float = 1e-5) -> None:
-    """Equal structure, shapes and values; relative to the largest score where that is above 1."""
-    assert type(got) is type(expected), (type(got), type(expected))
-    if isinstance(expected, tuple):
-        for mine, theirs in zip(got, expected, strict=True):
-            same(mine, theirs, tolerance)
-        return
-    assert got.shape == expected.shape
-    assert not got.requires_grad
-    assert got.dtype.is_floating_point
-    scale = max(1.0, float(expected.abs().max())) if expected.numel() else 1.0
-    torch.testing.assert_close(got.double(), expected.double(), atol=tolerance * scale, rtol=0)
-
-
-def both(name: str, func: Any, *make: Any, inputs: Any, tolerance: float = 1e-5, **call: Any) -> None:
-    """The same call of both, from the same state of torch's generator, which they leave in the same state."""
-    torch.manual_seed(7)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        expected = getattr(captum, name)(func, *make).attribute(inputs, **call)
-        state = torch.get_rng_state()
-        torch.manual_seed(7)
-        before = fingerprint(func) if isinstance(func, nn.Module) else None
-        got = getattr(ours, name)(func, *make).attribute(inputs, **call)
-    assert torch.equal(torch.get_rng_state(), state)
-    assert before is None or fingerprint(func) == before
-    same(got, expected, tolerance)
 
 
 @given(cases())
@@ -207,126 +58,6 @@ def test_shapley_values(case):
         every = case.inputs if case.tuple_in else (case.inputs,)
         arguments["feature_mask"] = case.shaped([torch.arange(x.shape[-1]) % 4 for x in every])
     both("ShapleyValues", case.net, inputs=case.inputs, baselines=case.baselines, **arguments)
-
-
-@pytest.mark.parametrize("output", ["number", "tensor of none", "one", "some", "as many as examples"])
-@pytest.mark.parametrize("mask", [None, torch.tensor([[0, 0, 1, 2]])])
-@pytest.mark.parametrize("batch", [1, 3])
-def test_a_function_of_the_whole_batch(output, mask, batch):
-    torch.manual_seed(batch)
-    x, weights = torch.randn(batch, 4), torch.randn(4, 3)
-
-    def loss(x: Tensor) -> Any:
-        found = (torch.tanh(x) @ weights).sum(0)
-        return {
-            "number": float(found.sum()), "tensor of none": found.sum(), "one": found.sum(0, keepdim=True),
-            "some": found[:2], "as many as examples": found[:batch],
-        }[output]  # fmt: skip
-
-    for name in ("FeatureAblation", "ShapleyValues", "ShapleyValueSampling"):
-        both(name, loss, inputs=x, feature_mask=mask, baselines=0.5)
-    both("Occlusion", loss, inputs=x, sliding_window_shapes=(2,), strides=2)
-    if batch > 1:
-        both("FeaturePermutation", loss, inputs=x, feature_mask=mask)
-    if output in ("number", "tensor of none", "one"):
-        both("Lime", loss, inputs=x, feature_mask=mask, n_samples=12)
-        both("KernelShap", loss, inputs=x, feature_mask=mask, n_samples=12, tolerance=1e-4)
-        for name in ("FeatureAblation", "ShapleyValues", "Lime"):
-            with pytest.raises(AssertionError):
-                getattr(ours, name)(loss).attribute(x, feature_mask=mask, perturbations_per_eval=2)
-
-
-def one_number(case: Case) -> None:
-    """What a surrogate can be fitted to; and no tensor of a single number, which Captum cannot cut into examples."""
-    if not case.one_number or (isinstance(case.target, Tensor) and not case.target.ndim):
-        case.target = (0, 0) if case.kind == "grid" else 0
-    if case.mask_kind == "few dimensions" and case.batch > 1:
-        case.mask = None  # Captum takes the first axis for the examples' where it is as long
-
-
-@given(cases("linear pair conv words grid"), st.integers(2, 25), st.booleans())
-@quick
-def test_lime(case, samples, shaped):
-    one_number(case)
-    both(
-        "Lime", case.net, inputs=case.inputs, baselines=case.baselines, n_samples=samples, return_input_shape=shaped,
-        tolerance=1e-4 if case.dtype == torch.float32 else 1e-5, **{**case.arguments, "target": case.target},
-    )  # fmt: skip
-
-
-@given(cases("linear pair conv words grid"), st.integers(3, 60), st.booleans())
-@quick
-def test_kernel_shap(case, samples, shaped):
-    """Captum fits in single precision with weights of a million, so a function in single precision shows its noise."""
-    case.net.double()
-    double = lambda t: t.double() if isinstance(t, Tensor) and t.is_floating_point() else t  # noqa: E731
-    every = lambda given: tuple(map(double, given)) if isinstance(given, tuple) else double(given)  # noqa: E731
-    one_number(case)
-    arguments = {**case.arguments, "target": case.target, "additional_forward_args": every(case.extra)}
-    both(
-        "KernelShap", case.net, inputs=every(case.inputs), baselines=every(case.baselines), n_samples=samples,
-        return_input_shape=shaped, **arguments,
-    )  # fmt: skip
-
-
-def far(original: Any, sample: Any, known: Tensor, **kwargs: Any) -> Tensor:
-    assert known.shape == (1, kwargs["num_interp_features"])
-    assert {"baselines", "feature_mask"} <= set(kwargs)
-    first = (lambda t: t[0] if isinstance(t, tuple) else t)(original)
-    return torch.exp(-known.float().mean()) * float(first.shape[0])
-
-
-def coins(original: Any, **kwargs: Any) -> Any:
-    while True:
-        yield (torch.rand(1, kwargs["num_interp_features"]) > 0.3).long()
-
-
-def thrown(original: Any, **kwargs: Any) -> Tensor:
-    return (torch.rand(1, kwargs["num_interp_features"]) > 0.6).long()
-
-
-@given(cases("linear pair conv"), st.sampled_from([coins, thrown]), st.sampled_from([SkLearnRidge, SkLearnLasso]))
-@quick
-def test_lime_with_parts_of_the_users_own(case, perturb, model):
-    one_number(case)
-    both(
-        "Lime", case.net, model(alpha=0.1), far, perturb, inputs=case.inputs, baselines=case.baselines, n_samples=9,
-        tolerance=1e-4, **{**case.arguments, "target": case.target},
-    )  # fmt: skip
-
-
-@given(cases("linear pair"), st.booleans(), st.integers(2, 20), st.booleans())
-@quick
-def test_lime_base(case, interpretable, samples, whole):
-    """Samples in either space, of one example, or of a batch that the function says one thing of."""
-    if not case.tuple_in:
-        case.inputs = (case.inputs,)
-    net, extra = case.net, (None,) * (case.kind == "linear")
-    x = case.inputs if whole else tuple(t[:1] for t in case.inputs)
-
-    def func(*given: Any) -> Tensor:
-        return net(*given)[:, 0].sum() if whole else net(*given)[:, 0]
-
-    def perturb(inputs: Any, *, width: float) -> Any:
-        if interpretable:
-            return torch.randn(1, 2) * width
-        return tuple(t + torch.randn_like(t) * width for t in inputs)
-
-    def similarity(inputs: Any, sample: Any, known: Tensor, *, width: float) -> float:
-        return float(torch.exp(-((inputs[0] - sample[0]) ** 2).sum() / width))
-
-    def into(known: Tensor, inputs: Any, *, width: float) -> Any:
-        return tuple(t * known[0, 0].to(t) + known[0, 1].to(t) for t in inputs)
-
-    def back(sample: Any, inputs: Any, *, width: float) -> Tensor:
-        return torch.stack([t.mean() for t in sample])[None]
-
-    make = (SkLearnLinearRegression(), similarity, perturb, interpretable, into, back)
-    call = dict(
-        additional_forward_args=extra or None, n_samples=samples, width=0.7,
-        perturbations_per_eval=1 if whole else case.per_eval,
-    )  # fmt: skip
-    both("LimeBase", func, *make, inputs=x, tolerance=1e-3 if case.dtype == torch.float32 else 1e-5, **call)
 
 
 LAYERS = {"linear": ["first", "pair", "out"], "pair": ["first", "pair"], "conv": ["first"], "words": ["first"]}
@@ -427,23 +158,6 @@ def test_neuron_feature_ablation(case, selector, neuron_input):
     )  # fmt: skip
 
 
-# Where Captum documents something that a random network does not show. -----------------------------------------------
-
-
-@pytest.mark.parametrize("baseline", [torch.tensor(0.5), torch.randn(4), torch.randn(3, 1), torch.randn(1, 4)])
-def test_a_baseline_that_broadcasts(baseline):
-    torch.manual_seed(0)
-    x, weights = torch.randn(3, 4), torch.randn(4)
-    both("FeatureAblation", lambda x: torch.tanh(x @ weights), inputs=x, baselines=baseline)
-
-
-def test_negative_numbers_are_features_too():
-    torch.manual_seed(0)
-    x, weights, mask = torch.randn(3, 4), torch.randn(4), torch.tensor([[-2, 0, -1, -2]])
-    for name, more in (("FeatureAblation", {}), ("FeaturePermutation", {}), ("Lime", {"n_samples": 20})):
-        both(name, lambda x: torch.tanh(x @ weights), inputs=x, feature_mask=mask, **more)
-
-
 def test_a_permutation_of_the_users_own():
     turned = lambda x, mask: torch.where(mask, x.roll(1, 0), x)  # noqa: E731
     x, weights = torch.randn(4, 3), torch.randn(3)
@@ -452,16 +166,6 @@ def test_a_permutation_of_the_users_own():
 
 def test_one_example_has_none_to_exchange_with():
     both("FeaturePermutation", lambda x: x.sum(1), inputs=torch.randn(1, 3))
-
-
-def test_inputs_with_other_numbers_of_rows():
-    """Tensors with few rows, or none, beside a batch, where the output belongs to all of them."""
-    torch.manual_seed(0)
-    inputs = (torch.randn(3, 2), torch.randn(1, 2), torch.randn(0, 2))
-    func = lambda a, b, c: (torch.tanh(a) * (1 + b)).sum() + c.sum()  # noqa: E731
-    for masks in (None, (torch.tensor([[0, 1]]), torch.tensor([[1, 2]]), torch.tensor([[0, 3]]))):
-        both("FeatureAblation", func, inputs=inputs, feature_mask=masks)
-        both("FeaturePermutation", func, inputs=inputs, feature_mask=masks)
 
 
 def test_features_with_too_few_rows_are_left_out():
@@ -497,16 +201,6 @@ def test_a_forward_function_of_promises():
             getattr(ours, name)(later).attribute_future()
 
 
-@pytest.mark.parametrize("name", ["FeatureAblation", "FeaturePermutation", "ShapleyValueSampling", "Lime"])
-def test_progress_goes_to_standard_error(name, capsys):
-    net, x = nn.Linear(4, 1), torch.randn(3, 4)
-    torch.manual_seed(0)
-    silent = getattr(ours, name)(net).attribute(x)
-    torch.manual_seed(0)
-    same(getattr(ours, name)(net).attribute(x, show_progress=True), silent)
-    assert capsys.readouterr().out == ""
-
-
 REFUSED = {
     "no perturbations": ("FeatureAblation", {"perturbations_per_eval": 0}),
     "half a perturbation": ("ShapleyValues", {"perturbations_per_eval": 1.5}),
@@ -534,20 +228,6 @@ def test_what_captum_refuses_is_refused_alike(case):
     assert isinstance(errors[1], type(errors[0]))
     assert isinstance(errors[1], ValueError)
     assert fingerprint(net) == before
-
-
-def test_a_surrogate_without_a_way_between_its_spaces():
-    for interpretable in (True, False):
-        with pytest.raises(AssertionError):
-            ours.LimeBase(sum, None, max, max, interpretable, None, None)
-
-
-def test_a_generator_that_ends_early():
-    def few(inputs: Any, **_: Any) -> Any:
-        yield from (torch.ones(1, 4), torch.zeros(1, 4))
-
-    with pytest.warns(UserWarning, match="2 of 25"):
-        ours.Lime(nn.Linear(4, 1), None, None, few).attribute(torch.randn(1, 4))
 
 
 def test_more_features_than_subsets_can_be_counted_for():
@@ -586,10 +266,3 @@ def test_sampled_values_are_within_three_standard_errors_of_exact_ones():
     assert ((runs.mean(0) - exact).abs() <= 3 * error + 1e-12).double().mean() > 0.95
     kernel = torch.stack([ours.KernelShap(func).attribute(x, n_samples=100) for _ in range(30)]).double()
     assert ((kernel.mean(0) - exact).abs() <= 3 * kernel.std(0) / 30**0.5).double().mean() > 0.9
-
-
-def test_lime_finds_the_weights_of_a_linear_model():
-    torch.manual_seed(0)
-    x, weights = torch.randn(3, 5), torch.randn(5)
-    got = ours.Lime(lambda x: x @ weights, SkLearnLinearRegression()).attribute(x, n_samples=40)
-    torch.testing.assert_close(got, x * weights, atol=1e-5, rtol=0)

@@ -1,0 +1,116 @@
+"""Kinds of attribution, convergence deltas, and refusals that all methods by gradients share."""
+
+import inspect
+import warnings
+from typing import Any
+
+import captum.attr as captum
+import pytest
+import torch
+from hypothesis import given
+
+import xai_nlp.attr as ours
+from tests.attr.gradient_cases import cases, quick, same
+from tests.attr.helper_cases import BOTH, drawn, seeds
+from tests.attr.networks import Net
+
+
+@given(cases)
+@quick
+def test_convergence_delta(case):
+    scores = torch.randn_like(case.inputs[0] if case.tuple_in else case.inputs)
+    scores = (scores, torch.randn_like(case.inputs[1])) if case.tuple_in else scores
+    found = [
+        lib.GradientAttribution(case.net).compute_convergence_delta(
+            scores, case.baselines, case.inputs, case.target, case.extra
+        )
+        for lib in BOTH
+    ]
+    same(found[1], found[0], case.dtype)
+
+
+@given(seeds)
+@quick
+def test_interpolate(seed):
+    dice = drawn(seed)
+    dims = dice.choice([1, 2, 3])
+    scores = torch.randn(2, 3, *(dice.randint(1, 5) for _ in range(dims)))
+    size = dice.choice([dice.randint(1, 9), tuple(dice.randint(1, 9) for _ in range(dims))])
+    mode = dice.choice(["nearest", "area", {1: "linear", 2: "bilinear", 3: "trilinear"}[dims]])
+    found = [lib.LayerAttribution.interpolate(scores, size, mode) for lib in BOTH]
+    assert torch.equal(*found)
+
+
+KINDS = sorted(
+    name
+    for name in set(captum.__all__) & set(ours.__all__)
+    if inspect.isclass(getattr(captum, name)) and issubclass(getattr(captum, name), captum.Attribution)
+)
+
+
+ABOVE = ["Attribution", "GradientAttribution", "PerturbationAttribution", "LayerAttribution", "NeuronAttribution"]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_kinds(name):
+    mine, theirs = getattr(ours, name), getattr(captum, name)
+    assert mine.get_name() == theirs.get_name()
+    for kind in ABOVE:
+        if issubclass(theirs, getattr(captum, kind)):
+            assert issubclass(mine, getattr(ours, kind)), kind
+
+
+def made(lib: Any, name: str, net: Net) -> Any:
+    """An attribution of that name."""
+    if name in ("NoiseTunnel", "DataLoaderAttribution"):
+        return getattr(lib, name)(lib.FeatureAblation(net))
+    layer = "layer" in inspect.signature(getattr(lib, name).__init__).parameters
+    return getattr(lib, name)(net, net.first) if layer else getattr(lib, name)(net)
+
+
+@pytest.mark.parametrize("name", [n for n in KINDS if "Grad" in n or "Conductance" in n or n.endswith("Attribution")])
+def test_kinds_say_what_captums_say(name):
+    if name == "GuidedGradCam" or name.startswith(("LLM", "RemoteLLM")):
+        return  # need more than a layer
+    net = Net(3, 2, smooth=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs, mine = (made(lib, name, net) for lib in BOTH)
+    assert mine.has_convergence_delta() == theirs.has_convergence_delta()
+    assert mine.multiplies_by_inputs == theirs.multiplies_by_inputs
+
+
+@pytest.mark.parametrize("name", ["Saliency", "InputXGradient", "IntegratedGradients", "GradientShap", "NoiseTunnel"])
+def test_there_is_no_future(name):
+    for lib in BOTH:
+        with pytest.raises(NotImplementedError):
+            made(lib, name, Net(3, 2, smooth=True)).attribute_future()
+
+
+X, Y = torch.ones(2, 4), torch.ones(2, 3)
+
+
+REFUSED_ARGUMENTS = {
+    "integration": lambda lib, net: lib.IntegratedGradients(net).attribute(X, target=0, method="simpson"),
+    "rows of baselines": lambda lib, net: lib.IntegratedGradients(net).attribute(X, torch.ones(3, 4), target=0),
+    "number of baselines": lambda lib, net: lib.IntegratedGradients(net).attribute((X, Y), X, target=0),
+    "list of inputs": lambda lib, net: lib.Saliency(net).attribute([X], target=0),
+    "targets": lambda lib, net: lib.Saliency(net).attribute(X, target=[0, 1, 0]),
+    "no target": lambda lib, net: lib.InputXGradient(net).attribute(X),
+    "target of too many axes": lambda lib, net: lib.Saliency(net).attribute(X, target=(0, 0)),
+    "kind of target": lambda lib, net: lib.Saliency(net).attribute(X, target="0"),
+    "neuron of several tensors": lambda lib, net: lib.NeuronGradient(net, net.pair).attribute(X, 0),
+    "axes of a neuron": lambda lib, net: lib.NeuronGradient(net, net.first).attribute(X, (0, 0)),
+    "rows of scores": lambda lib, net: lib.IntegratedGradients(net).compute_convergence_delta(X[:1], X, X, 0),
+    "layer's integration": lambda lib, net: lib.LayerConductance(net, net.first).attribute(X, target=0, method="?"),
+    "layer's baselines": lambda lib, net: lib.LayerIntegratedGradients(net, net.first).attribute(X, Y, target=0),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Input Tensor")
+@pytest.mark.parametrize("why", sorted(REFUSED_ARGUMENTS))
+def test_gradients_refuse_what_captum_refuses_with_an_error_of_its_type(why):
+    net = Net(3, 2, smooth=True)
+    for lib in BOTH:
+        with pytest.raises(AssertionError):
+            REFUSED_ARGUMENTS[why](lib, net)

@@ -1,0 +1,31 @@
+"""Tests mirror the source: each file of these packages has a test file of its name, or is covered by name elsewhere."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("xai_nlp/attr",)
+#: Files that the contract suite covers, and by which of its tests.
+COVERED = {"xai_nlp/attr/__init__.py": "tests/attr/test_names.py"}
+SOURCES = sorted(
+    str(path.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("*.py")
+)  # fmt: skip
+
+
+def file_of_tests(source: str) -> Path:
+    """Where the tests of a source file are."""
+    folder, name = Path(source).parent, Path(source).name
+    return ROOT / COVERED.get(source, Path("tests", *folder.parts[folder.parts[0] == "xai_nlp" :], f"test_{name}"))
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_each_source_file_has_a_test_file_of_its_name(source):
+    path = file_of_tests(source)
+    assert path.is_file(), f"{source} has no {path.relative_to(ROOT)}"
+    assert "def test_" in path.read_text(encoding="utf-8")
+
+
+def test_what_is_covered_elsewhere_exists():
+    assert set(COVERED) <= set(SOURCES)
+    assert len(SOURCES) > 20
