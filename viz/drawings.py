@@ -17,8 +17,8 @@ import numpy as np
 from xai_nlp.core.arrays import Array, AttentionAttribution
 from xai_nlp.core.files import write_whole
 from xai_nlp.core.image import ImageAttribution
-from xai_nlp.core.spans import Span
 from xai_nlp.core.result import Explanation, TargetSpec
+from xai_nlp.core.spans import Span
 from xai_nlp.errors import InvalidInput
 
 LARGEST = 1024  # pixels of an image's longer side in a drawing; a larger image is scaled down

@@ -221,7 +221,7 @@ def _links_about(item: Explanation) -> str:
 
 def _linked(words: Explanation) -> tuple[tuple[str, tuple[tuple[str, Cell], ...]], ...]:
     links, image = _links(words), words.image
-    assert links is not None
+    assert links is not None and image is not None
     largest = peak(links.flat)
     lines = []
     for word, line, segment in zip(words.tokens, links.tolist(), words.segment, strict=True):

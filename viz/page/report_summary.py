@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from xai_nlp.core.result import Explanation
 from xai_nlp.core.statistics import (
@@ -108,7 +109,7 @@ def _word_table(label: str, name: str, unit: str, words: LabelWords) -> WordTabl
     lines = []
     for effect in effects:
         spread = peak((effect.present.mean, *(effect.present.interval or ()))) or None
-        interval = interval_text(effect.present, lambda number, spread=spread: signed(number, spread))
+        interval = interval_text(effect.present, partial(signed, peak=spread))
         bar, mean = cell(effect.overall, largest), signed(effect.present.mean, spread)
         lines.append((effect.word, bar, effect.present.count, mean, interval))
     return WordTable(label, name, unit, words.examples, tuple(lines))

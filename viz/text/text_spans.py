@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from xai_nlp.core.spans import Span
 from xai_nlp.core.result import SPECIAL, Explanation
+from xai_nlp.core.spans import Span
 
 
 @dataclass(frozen=True)
