@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from tests.attr.networks import Net
-from xai_nlp.attr.problems import at_inputs, at_layers, at_neuron, from_layer, layer_points, select_neuron, site_tensors
+from xai_nlp.attr.problems import flow_subject, from_layer, layer_points, neuron_subject, select_neuron, subject_of
 from xai_nlp.core.captum_types import CaptumAssertion, TargetOutOfRange
 from xai_nlp.core.forward import Forward
 
@@ -22,14 +22,14 @@ def forward(net):
 
 
 def test_inputs_give_the_functions_own_values(net, forward):
-    problem = at_inputs(forward, 0.5)
+    problem = subject_of(forward, 0.5).problem()
     torch.testing.assert_close(problem.values(problem.x, problem.everyone)[:, 0], net(*forward.inputs)[:, 1])
     assert torch.equal(problem.baseline[0], torch.full((2, 4), 0.5).double())
 
 
 def test_a_layer_is_entered_with_its_own_tensors(net, forward):
-    problem, counts = at_layers(forward, None, layer_points(net.first), None)
-    assert counts == [len(problem.x)] == [1]
+    problem = subject_of(forward).at(layer_points(net.first)).problem()
+    assert len(problem.x) == 1
     torch.testing.assert_close(problem.x[0], net.first(*forward.inputs))
     torch.testing.assert_close(problem.values(problem.x, problem.everyone)[:, 0], net(*forward.inputs)[:, 1])
     start = net(torch.zeros_like(forward.inputs[0]))[:, 1]
@@ -38,7 +38,7 @@ def test_a_layer_is_entered_with_its_own_tensors(net, forward):
 
 def test_a_layers_tensors_are_the_inputs_of_the_same_function(net, forward):
     inner = from_layer(forward, net.first)
-    (tensors,) = site_tensors(forward, forward.inputs, layer_points(net.first))
+    (tensors,) = subject_of(forward).tensors(layer_points(net.first))
     torch.testing.assert_close(inner.inputs, tensors)
     torch.testing.assert_close(inner.value(tensors, forward.everyone), forward.value(forward.inputs, forward.everyone))
     torch.testing.assert_close(inner.value((tensors[0][:1],), torch.tensor([0])), forward.value(
@@ -48,8 +48,18 @@ def test_a_layers_tensors_are_the_inputs_of_the_same_function(net, forward):
 
 def test_a_neurons_flow_has_the_gradient_of_the_target_through_it(net, forward):
     (site,) = layer_points(net.first)
-    gradients = [at_neuron(forward, None, site, i, through=True).slope_at_x().gradients[0] for i in range(3)]
-    torch.testing.assert_close(sum(gradients), at_inputs(forward, None).slope_at_x().gradients[0])
+    subject = subject_of(forward)
+
+    def slope(subject):
+        return subject.problem().slope_at_x().gradients[0]
+
+    torch.testing.assert_close(sum(slope(flow_subject(subject, forward, site, i)) for i in range(3)), slope(subject))
+
+
+def test_a_neuron_is_read_where_the_pass_stops(net, forward):
+    (site,) = layer_points(net.first)
+    problem = neuron_subject(subject_of(forward), forward, site, 1).problem()
+    torch.testing.assert_close(problem.values(problem.x, problem.everyone)[:, 0], net.first(*forward.inputs)[:, 1])
 
 
 def test_neurons_are_selected_by_index_slice_or_function():
