@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from xai_nlp.core.result import SPECIAL
-from xai_nlp.core.spans import Span
 from xai_nlp.errors import InvalidInput
 
 if TYPE_CHECKING:
