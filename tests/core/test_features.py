@@ -47,6 +47,14 @@ def test_windows_that_do_not_fit(window, stride):
         SlidingWindows.over((torch.zeros(1, 5),), [window], [stride])
 
 
+def test_features_of_some_examples():
+    features = FeatureMask((torch.tensor([[0, 0], [1, -1]]), torch.tensor([[2]])), 3)
+    chosen = features.select(torch.tensor([1, 0, 1]))
+    assert chosen.present(3).tolist() == [[False, True, True], [True, False, True], [False, True, True]]
+    windows = SlidingWindows.over((torch.zeros(3, 5),), [(3,)], [2])
+    assert windows.select(torch.tensor([0])).count == 2
+
+
 def test_entries_of_several_tensors_are_numbered_through():
     features = FeatureMask.entries((torch.zeros(3, 2), torch.zeros(3, 2, 2)))
     assert [ids.tolist() for ids in features.ids] == [[[0, 1]], [[[2, 3], [4, 5]]]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -23,6 +23,9 @@ class Features(Protocol):
     @property
     def count(self) -> int:
         """M."""
+
+    def select(self, examples: Tensor) -> Features:
+        """The features of these examples (E,), in this order."""
 
     def present(self, examples: int) -> Tensor:
         """Which features each example has: (B, M) bool."""
@@ -69,6 +72,9 @@ class FeatureMask:
     def _columns(self, ids: Tensor, owner: Tensor) -> Tensor:
         """The number of each entry's feature plus one, 0 for none, of the examples `owner`: (R, entries)."""
         return (ids[owner] if len(ids) > 1 else ids.expand(len(owner), *ids.shape[1:])).flatten(1) + 1
+
+    def select(self, examples: Tensor) -> FeatureMask:
+        return replace(self, ids=tuple(t if len(t) == 1 else t[examples.to(t.device)] for t in self.ids))
 
     def present(self, examples: int) -> Tensor:
         present = torch.zeros(examples, self.count + 1, dtype=torch.bool, device=self.ids[0].device)
@@ -130,6 +136,9 @@ class SlidingWindows:
             axes = zip(shape, window, steps, strict=True)
             tables.append(tuple(_coverage(n, w, s, x[0].device) for n, w, s in axes))
         return cls(tuple(tables))
+
+    def select(self, examples: Tensor) -> SlidingWindows:
+        return self
 
     @property
     def _counts(self) -> list[int]:

@@ -150,10 +150,11 @@ class Problem:
         return replace(self.part(examples), x=self.at(examples, ends), baseline=self.at(examples, starts))
 
     def part(self, examples: Tensor) -> Problem:
-        """The same problem for some of the examples only: (E,) of their numbers. Features are dropped."""
+        """The same problem for some of the examples: (E,) their numbers, which may repeat."""
 
         def value(z: Tensors, owner: Tensor) -> Tensor:
             return self.value(z, examples[owner])
 
         x, x0 = (tuple(t[examples.to(t.device)] for t in tensors) for tensors in (self.x, self.baseline))
-        return replace(self, value=value, x=x, baseline=x0, features=None)
+        features = None if self.features is None else self.features.select(examples)
+        return replace(self, value=value, x=x, baseline=x0, features=features)

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xai_nlp.core.features import Features
 from xai_nlp.core.moments import Moments, moments_of
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.registry import Method, Scores, find_method, method
@@ -67,36 +66,10 @@ def site_values(problem: Problem, z: Tensors) -> Tensors:
     return tuple(map(torch.cat, zip(*chunks, strict=True)))
 
 
-@dataclass(frozen=True, eq=False)
-class _RepeatedFeatures:
-    """The features of B examples, for copies of them: all examples for the first sample, then for the next one."""
-
-    features: Features
-    examples: int
-
-    @property
-    def count(self) -> int:
-        return self.features.count
-
-    def present(self, examples: int) -> Tensor:
-        return self.features.present(self.examples).repeat(examples // self.examples, 1)
-
-    def ablation_mask(self, owner: Tensor, removed: Tensor) -> Tensors:
-        return self.features.ablation_mask(owner % self.examples, removed)
-
-    def touched(self, owner: Tensor, entries: Tensors) -> Tensor:
-        return self.features.touched(owner % self.examples, entries)
-
-    def to_entries(self, scores: Tensor) -> Tensors:
-        samples = (self.features.to_entries(sample) for sample in scores.split(self.examples))
-        return tuple(map(torch.cat, zip(*samples, strict=True)))
-
-
 def repeat_examples(problem: Problem, samples: int) -> Problem:
     """The problem with copies of its B examples: all examples for the first sample, then for the next one."""
-    features = None if problem.features is None else _RepeatedFeatures(problem.features, problem.examples)
     copies = problem.part(problem.everyone.repeat(samples))
-    return replace(copies, features=features, rows=replace(problem.rows, progress=None))
+    return replace(copies, rows=replace(problem.rows, progress=None))
 
 
 def sample_moments(

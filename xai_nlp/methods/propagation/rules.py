@@ -157,7 +157,7 @@ class PropagationRule:
             return z
         changed = z
         if affine is not None:
-            outputs = [affine.run(*part) for part in self.parts(affine.x, affine.weight, affine.bias)]
+            outputs = [affine.run(*part) for part in self.parts(*affine.operands)]
             changed = sum(outputs[1:], outputs[0])
         constant = changed.detach()
         stable = constant + torch.where(constant < 0, -self.stability, self.stability)
@@ -224,15 +224,17 @@ class SharedBias(PropagationRule):
     def __call__(self, call: Call) -> Any:
         affine = _AffineCall.of(call)
         z = call.run()
-        if affine is None or affine.weight is None:
+        if affine is None:
             return z
-        x, weight = affine.x, affine.weight
+        x, weight, bias = affine.operands
+        if weight is None:
+            return z
+        sizes = affine.run(x * x.detach().sign(), weight.abs(), _zero(bias), centre=False)
         with torch.no_grad():
-            bias = affine.run(torch.zeros_like(x), weight, affine.bias)
-        sizes = affine.run(x * x.detach().sign(), weight.abs(), _zero(affine.bias), centre=False)
+            constant = affine.run(torch.zeros_like(x), weight, bias)
         if call.name == "batch_norm":  # weighs each entry alone, so the bias is shared among the channels of a place
             sizes = sizes.sum(1, keepdim=True)
-        return with_gradient_of(z, z + _by_size(sizes, bias))
+        return with_gradient_of(z, z + _by_size(sizes, constant))
 
 
 def _zero(bias: Tensor | None) -> Tensor | None:
@@ -256,16 +258,8 @@ class _AffineCall:
         return cls(call, names, arguments) if names and constant else None
 
     @property
-    def x(self) -> Tensor:
-        return self.arguments["input"]
-
-    @property
-    def weight(self) -> Tensor | None:
-        return self.arguments.get("weight")
-
-    @property
-    def bias(self) -> Tensor | None:
-        return self.arguments.get("bias")
+    def operands(self) -> AffinePart:
+        return self.arguments["input"], self.arguments.get("weight"), self.arguments.get("bias")
 
     def run(self, x: Tensor, weight: Any, bias: Any, *, centre: bool = True) -> Tensor:
         """Runs the operation with another input, weight and bias; without `centre`, batch norm subtracts no mean."""
