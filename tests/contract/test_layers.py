@@ -13,15 +13,18 @@ LAYERS = [
     {"core"},
     {"viz", "data"},
     {"methods", "models"},
-    {"tasks", "attr", "metrics", "robust", "concept", "influence"},
-    {"runs", "insights"},
+    {"attr", "metrics", "module"},
+    {"robust", "concept", "influence"},
+    {"tasks"},
+    {"runs"},
     {"web"},
+    {"insights"},
     {"cli"},
 ]
 HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
 UPWARD = {("xai_nlp/core/result.py", "viz")}  # inside functions that draw
 ONLY_IN = {
-    "transformers": ("xai_nlp/models/", "hooks/attention.py", "xai_nlp/tasks/explainer.py"),  # its version, there
+    "transformers": ("xai_nlp/models/", "hooks/attention.py", "xai_nlp/tasks/run.py"),  # its version, there
     "matplotlib": ("viz/figure/",),
     "captum": (),
 }

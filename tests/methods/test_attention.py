@@ -218,7 +218,7 @@ def test_norms_of_every_family(name):
 def test_norms_that_cannot_be_had_are_refused():
     with pytest.raises(Unsupported, match="norm after attention"):
         posed("gpt2").explained("attention_norms", what="normalised")
-    with pytest.raises(Unsupported, match="projection after attention of opt"):
+    with pytest.raises(Unsupported, match="projection after attention of OPT"):
         posed("opt").explained("attention_norms")
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import xai_nlp
+from tests.attr.gradient_cases import quick
 from tests.attr.networks import Net
-from tests.attr.test_against_captum import quick
 from tests.models.tiny import tiny
 from xai_nlp.core.batching import Batching
 from xai_nlp.core.features import FeatureMask

@@ -1,28 +1,24 @@
 """Attention of every architecture: complete, untouched by padding and skipping, and handed back."""
 
-from contextlib import suppress
-
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from transformers import FNetConfig, FNetForSequenceClassification
 
 import xai_nlp
 from tests.models.tiny import ARCHITECTURES, tiny
 from tests.tasks.test_explainer import FLOAT32_INSIDE
+from xai_nlp.core.subject import Subject
 from xai_nlp.errors import InvalidInput, Unsupported
-from xai_nlp.hooks import attention as hooked
-from xai_nlp.hooks.attention import AttentionSite, Below, attention_site, below
+from xai_nlp.hooks.attention import attention_points
 from xai_nlp.hooks.model_state import fingerprint
-from xai_nlp.hooks.replace import outermost_blocks, replaced, skipped
-from xai_nlp.hooks.scope import attached, tensors_at
+from xai_nlp.hooks.prefix_cache import CachedPrefix, cached_prefixes, use_cached
+from xai_nlp.hooks.scope import attached, replaced, tensors_at
 from xai_nlp.methods import METHODS
-from xai_nlp.tasks import pose
 
 TEXT = "A dull film."
 TEXTS = [TEXT, "great", "The plot is thin and the ending is a mess, so"]
-OVER_ATTENTION = sorted(name for name, cls in METHODS.items() if cls.operates_on not in ("inputs", "layer"))
+OVER_ATTENTION = sorted(name for name, cls in METHODS.items() if cls.operates_on == "attention")
 MOVED = "attention_integrated_gradients"
 KINKED = {"opt", "distilbert"}  # ReLU
 
@@ -73,13 +69,12 @@ def test_probabilities_replaced_by_themselves_change_no_logit(name):
     model, tokenizer = tiny(name, fresh=True)
     batch = dict(tokenizer(TEXTS, padding=True, return_tensors="pt"))
     plain, before = model(**batch).logits, fingerprint(model)
-    site = attention_site(model, lambda: model(**batch))
-    (own,) = tensors_at([site], lambda: model(**batch))
-    assert len(own) == len(site.matrices)
-    with replaced([(site, own)]):
+    points = attention_points(model, lambda: model(**batch))
+    matrices = tensors_at(points, lambda: model(**batch))
+    with replaced(list(zip(points, matrices, strict=True))):
         close = 5e-6 if name == "t5" else 1e-6  # whose scores are not scaled: sdpa itself is that far from eager
         torch.testing.assert_close(model(**batch).logits, plain, atol=close, rtol=close)
-    with pytest.raises(InvalidInput, match="were given"), replaced([(site, own[:-1])]):
+    with pytest.raises(InvalidInput, match="were given"), replaced([(points[0], [])]):
         model(**batch)
     assert fingerprint(model) == before
     assert torch.equal(model(**batch).logits, plain)
@@ -94,38 +89,24 @@ def test_layers_below_a_matrix_are_computed_once(name):
     owner, before = torch.tensor([1, 0, 1]), fingerprint(model)
     rows = {key: t[owner] for key, t in batch.items()}
     plain = model(**rows).logits
-    prefix_of = below(model, lambda: model(**batch))
-    for part in prefix_of:
-        with skipped(part.passed, owner, 2):
+    points = attention_points(model, lambda: model(**batch))
+    prefixes = cached_prefixes(
+        points, lambda owner: model(**{key: t[owner] for key, t in batch.items()}).logits, torch.arange(2)
+    )
+    for prefix in prefixes:
+        with use_cached(prefix, owner, 2):
             torch.testing.assert_close(model(**rows).logits, plain, atol=1e-5, rtol=1e-5)
-    assert [part.matrices for part in prefix_of] == sorted(part.matrices for part in prefix_of)
-    assert len(prefix_of[-1].passed) >= 1
+    assert len(prefixes) == len(points)
+    assert prefixes[-1]
     assert fingerprint(model) == before
 
 
-def test_scores_do_not_depend_on_what_is_skipped(monkeypatch):
+def test_scores_do_not_depend_on_what_is_cached(monkeypatch):
     explainer = xai_nlp.load(*tiny("bart"))
     expected = explainer.explain(TEXT, method=MOVED, steps=9)
-    monkeypatch.setattr(pose, "below", lambda model, run: tuple(Below((), 0) for _ in below(model, run)))
-    found = explainer.explain(TEXT, method=MOVED, steps=9)
-    assert found.scores == pytest.approx(expected.scores, abs=1e-6)
-
-
-def test_skipped_blocks_do_not_run_and_come_back_after_an_error():
-    torch.manual_seed(0)
-    first, second = nn.Linear(3, 3), nn.Linear(3, 3)
-    net, calls = nn.Sequential(nn.ModuleList([first]), second), []
-    x = torch.randn(2, 3)
-    given, own = first(x).detach(), lambda z: calls.append(1)
-    first.forward = own  # patched before, as accelerate does
-    with suppress(ZeroDivisionError), skipped([(first, given)], torch.tensor([1, 1, 0]), 2):
-        torch.testing.assert_close(second(first(x)), second(given[[1, 1, 0]]))
-        assert not calls
-        first(x)  # what is known is used up
-        raise ZeroDivisionError
-    assert calls == [1]
-    assert first.forward is own
-    assert outermost_blocks(net) == [first]
+    monkeypatch.setattr(Subject, "_prefixes", lambda self, points: [CachedPrefix()] * len(points))
+    why = explainer.explain(TEXT, method=MOVED, steps=9)
+    assert why.scores == pytest.approx(expected.scores, abs=1e-6)
 
 
 @pytest.mark.parametrize("method", OVER_ATTENTION)
@@ -182,15 +163,3 @@ def test_an_architecture_without_reachable_attention_says_why():
 def test_a_long_text_has_no_one_matrix(sentiment):
     with pytest.raises(InvalidInput, match="several windows"):
         sentiment.explain("good film " * 300, method="attention_rollout")
-
-
-def test_stacks_are_told_by_the_modules_path():
-    def stack(path, paired=True):
-        return hooked.Matrix(path, 1, 2, 2, paired).stack
-
-    assert stack("bert.encoder.layer.0.attention.self", paired=False) == "self"
-    assert stack("model.encoder.layers.0.self_attn") == "encoder"
-    assert stack("model.decoder.layers.0.self_attn") == "decoder"
-    assert stack("decoder.block.0.layer.1.EncDecAttention") == "cross"
-    site = AttentionSite(nn.Identity(), (), (0, 2))
-    assert site.visits == 2

@@ -300,7 +300,7 @@ def test_mistakes_are_told_early(sentiment, options, error, said):
 def test_wrong_number_of_targets_and_empty_lists(sentiment):
     with pytest.raises(InvalidInput, match="as many targets"):
         sentiment.explain(["a", "b"], target=["POSITIVE"])
-    with pytest.raises(InvalidInput, match="no texts"):
+    with pytest.raises(InvalidInput, match="the list of text is empty"):
         sentiment.explain([])
 
 

@@ -12,7 +12,7 @@ from xai_nlp.core.result import Explanations, TargetSpec
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.models.tokenization import TokenWindow
-from xai_nlp.tasks.qa_decoding import Reading
+from xai_nlp.tasks.qa_decoding import QAOutput
 
 QUESTION = "Who wrote the first published algorithm?"
 CONTEXT = (
@@ -41,7 +41,7 @@ def row_of(words, question=2):
 
 
 def read(context, *windows):
-    return Reading("a question", context, *zip(*windows, strict=True))
+    return QAOutput("a question", context, *zip(*windows, strict=True))
 
 
 @pytest.mark.parametrize("longest", [1, 3, 30])
@@ -221,7 +221,7 @@ def test_mistakes_are_told(qa, options, error, said):
 
 
 def test_the_front_door_tells_text_from_question():
-    with pytest.raises(InvalidInput, match="a text, a question"):
+    with pytest.raises(InvalidInput, match=r"Known: explain\(text=…\), explain\(question=…, context=…\)"):
         xai_nlp.explain()
     with pytest.raises(InvalidInput, match="got question"):
         xai_nlp.explain(question="who?")

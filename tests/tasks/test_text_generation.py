@@ -229,7 +229,7 @@ def test_loaded_by_what_its_files_say(name, tmp_path):
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     explainer = xai_nlp.load(tmp_path)
-    assert isinstance(explainer, TextGenerationExplainer) and explainer.task == "text-generation"
+    assert isinstance(explainer, TextGenerationExplainer) and explainer.task.name == "text-generation"
     assert explainer.predict(PROMPT, longest=3) == pytest.approx(explainer_of(name).predict(PROMPT, longest=3))
 
 

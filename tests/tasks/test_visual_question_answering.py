@@ -145,10 +145,10 @@ def test_positions_of_patches_are_those_of_vilt_itself(image):
     """The model's own order, read from its embeddings, against the order that we hold still."""
     found = loaded("vilt")
     explainer = VisualQuestionAnsweringExplainer(found)
-    inputs = explainer.looking.image_inputs(Image.fromarray(image))
+    inputs = explainer.family.image_inputs(Image.fromarray(image))
     embed = found.model.vilt.embeddings.visual_embed
     own, _, (index, (rows, columns)) = embed(inputs["pixel_values"], inputs["pixel_mask"], -1)
-    from xai_nlp.hooks.argument_point import deterministic_multinomial
+    from xai_nlp.hooks.deterministic import deterministic_multinomial
 
     with deterministic_multinomial():
         held, _, (order, _) = embed(inputs["pixel_values"], inputs["pixel_mask"], -1)
@@ -242,7 +242,7 @@ def test_forced_answers_have_the_probability_that_generate_gives(family, image):
     explainer = VisualQuestionAnsweringExplainer(found)
     with frozen_model(found.model, evaluate=True):
         made = found.processor(
-            text=[explainer.looking.chat_text(QUESTION)], images=[Image.fromarray(image)], return_tensors="pt"
+            text=[explainer.family.chat_text(QUESTION)], images=[Image.fromarray(image)], return_tensors="pt"
         )
         made = {name: value for name, value in made.items() if isinstance(value, torch.Tensor)}
         out = found.model.generate(

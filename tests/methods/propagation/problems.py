@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from tests.models.tiny import ARCHITECTURES, tiny
 from xai_nlp.core.problem import Problem
-from xai_nlp.hooks.replace import replaced
-from xai_nlp.hooks.scope import ModulePoint
+from xai_nlp.hooks.scope import ModulePoint, replaced
 
 TEXT = "A gripping, beautifully acted film"
 
