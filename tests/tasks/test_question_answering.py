@@ -221,7 +221,7 @@ def test_mistakes_are_told(qa, options, error, said):
 
 
 def test_the_front_door_tells_text_from_question():
-    with pytest.raises(InvalidInput, match=r"Known: explain\(text=…\), explain\(question=…, context=…\)"):
+    with pytest.raises(InvalidInput, match=r"one task: explain\(text=…\), explain\(question=…, context=…\)"):
         xai_nlp.explain()
     with pytest.raises(InvalidInput, match="got question"):
         xai_nlp.explain(question="who?")

@@ -46,6 +46,7 @@ Sentence = list[tuple[str, str]]  # (text, "em" for the answer, "p" for, "n" aga
 def sentence(words: Sequence[Explanation]) -> Sentence:
     """What the model says, and the words that count most, for explanations of one input over words.
 
+    >>> from xai_nlp.core.result import TargetSpec
     >>> why = Explanation(segments=("too long",), tokens=("too", "long"), offsets=((0, 3), (4, 8)), segment=(0, 0),
     ...     scores=(2.0, -1.0), unit="logit", target="NEGATIVE", value=1.0, baseline_value=0.0,
     ...     outputs={"NEGATIVE": 0.9}, method="occlusion", baseline="pad", complete=False)

@@ -127,7 +127,7 @@ def task_for_inputs(names: Iterable[str]) -> Task:
         if set(task.required) <= present <= {one.name for one in task.inputs}:
             return task
     calls = ", ".join(f"explain({', '.join(f'{name}=…' for name in task.required)})" for task in TASKS.values())
-    raise InvalidInput(f"no task reads {' and '.join(sorted(present)) or 'nothing'}. Known: {calls}.")
+    raise InvalidInput(f"give the inputs of one task: {calls}; got {' and '.join(sorted(present)) or 'none'}.")
 
 
 register_task(
