@@ -124,14 +124,19 @@ def image(
     shapes, grid = None, None
     boxes: list[tuple[float, float, float, float]]
     raster = np.asarray(regions)
-    if isinstance(regions, tuple) and raster.shape == (2,) and raster.dtype.kind == "i" and min(regions) > 0:
-        rows, columns = grid = (int(regions[0]), int(regions[1]))
+    if raster.shape == (2,) and raster.dtype.kind in "iu" and raster.min() > 0:
+        rows, columns = grid = (int(raster[0]), int(raster[1]))
         width, height = size[0] / columns, size[1] / rows
         cells = [(r, c) for r in range(rows) for c in range(columns)]
         boxes = [(c * width, r * height, (c + 1) * width, (r + 1) * height) for r, c in cells]
     elif raster.ndim == 2 and raster.shape[1] == 4 and len(raster) == np.size(scores):
         boxes = [(float(a), float(b), float(c), float(d)) for a, b, c, d in raster]
-    elif raster.ndim == 2 and raster.size and raster.dtype.kind in "iu" and raster.max() < np.size(scores):
+    elif (
+        raster.ndim == 2
+        and raster.size
+        and raster.dtype.kind in "iu"
+        and -1 <= raster.min() <= raster.max() < np.size(scores)
+    ):
         shapes, boxes = Array(raster), [(0.0, 0.0, float(size[0]), float(size[1]))] * np.size(scores)
     else:
         raise InvalidInput(
@@ -207,6 +212,8 @@ def _text_of(names: Sequence[str], offsets: Sequence[Span] | None = None) -> tup
         ends = list(accumulate(len(name) + 1 for name in names))
         return " ".join(names), [(end - 1 - len(name), end - 1) for name, end in zip(names, ends, strict=True)]
     spans = [(int(start), int(end)) for start, end in offsets]
+    if not all(0 <= start <= end for start, end in spans):
+        raise InvalidInput("offsets are pairs 0 ≤ start ≤ end of characters; one pair is not.")
     text = [" "] * max(end for _, end in spans)
     for name, (start, end) in zip(names, spans, strict=True):
         text[start:end] = name[max(0, len(name) - end + start) :].ljust(end - start)  # without a marker such as "##"

@@ -113,6 +113,8 @@ def test_attention_is_shown_as_weights_where_rows_add_up_to_one():
         (lambda: viz.tokens(["a"], [1, 2]), "got 1 tokens, 2 scores"),
         (lambda: viz.tokens(["a"], [float("nan")]), "finite"),
         (lambda: viz.tokens(["a", "b"], [1, 2], offsets=[(0, 1)]), "2 tokens, 1 offsets"),
+        (lambda: viz.tokens(["a"], [1], offsets=[(3, 1)]), "start ≤ end"),
+        (lambda: viz.image(np.zeros((2, 2)), np.array([[0, -2]]), [1]), "regions are"),
         (lambda: viz.image(np.zeros((2, 2)), (1, 2), [1]), "got 2 regions, 1 scores"),
         (lambda: viz.image(np.zeros((2, 2)), [[0, 0, 1]], [1]), "boxes"),
         (lambda: viz.image(np.zeros((2, 2)), (1, 1), [float("inf")]), "finite"),

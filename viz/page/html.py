@@ -23,7 +23,7 @@ from markupsafe import Markup, escape
 from xai_nlp.core.result import Explanation
 from xai_nlp.viz.page.report_summary import interval_text
 from xai_nlp.viz.page.view_model import View, view
-from xai_nlp.viz.text import scale
+from xai_nlp.viz.text import scale, wording
 from xai_nlp.viz.text.number_format import percent, signed, unsigned, with_unit
 
 SCOPE = "xai-nlp"
@@ -103,6 +103,7 @@ def _environment() -> Environment:
         "verbatim": _verbatim, "percent": percent, "signed": signed, "unsigned": unsigned, "with_unit": with_unit,
         "saved_data": saved_data, "interval": lambda share: interval_text(share, percent),
     }  # fmt: skip
+    environment.globals["wording"] = wording
     return environment
 
 

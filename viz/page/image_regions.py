@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from xai_nlp.core.arrays import AttentionAttribution
 from xai_nlp.core.image import Box, ImageAttribution
 from xai_nlp.core.result import SPECIAL, Explanation
 from xai_nlp.viz.page.contours import svg_path, thinned
@@ -44,15 +45,6 @@ class Region:
 
 
 @dataclass(frozen=True)
-class Share:
-    """One modality's share of Σ|score|."""
-
-    name: str
-    text: str
-    hundredths: int
-
-
-@dataclass(frozen=True)
 class ImageView:
     """The image of one explanation."""
 
@@ -65,7 +57,7 @@ class ImageView:
     peak: str  # the largest |score| of a region, with its unit
     letter: str  # height of a badge, in pixels of the image
     regions: tuple[Region, ...]  # in drawing order: small ones last, on top
-    shares: tuple[Share, ...]
+    shares: tuple[tuple[str, str, int], ...]  # (modality, its share of Σ|score|, in hundredths)
     linked: tuple[tuple[str, tuple[tuple[str, Cell], ...]], ...]  # (word, its strongest (region, score))
     links_about: str  # meaning of the numbers in `linked`
     links: dict[str, Any] | None  # for the script: scores of each token and region
@@ -109,7 +101,7 @@ def image_view(item: Explanation, words: Explanation, shared: float) -> ImageVie
         regions=tuple(regions),
         shares=_shares(item),
         linked=() if links is None else _linked(words),
-        links_about="" if links is None else _links_about(item),
+        links_about="" if links is None else _links_about(item.attention["image"]),
         links=None if links is None else _script_links(item, links),
     )
 
@@ -189,16 +181,14 @@ def _number(value: float) -> str:
 # Shares and links ----------------------------------------------------------------------------------------------------
 
 
-def _shares(item: Explanation) -> tuple[Share, ...]:
+def _shares(item: Explanation) -> tuple[tuple[str, str, int], ...]:
     """The shares of text and image; their hundredths add up to 100."""
     shares = item.shares
     if not shares or not item.tokens:
         return ()
     text = round(100 * shares["text"])
-    return (
-        Share("question" if "question" in item.task else "text", percent(shares["text"]), text),
-        Share("image", percent(shares["image"]), 100 - text),
-    )
+    name = "question" if "question" in item.task else "text"
+    return (name, percent(shares["text"]), text), ("image", percent(shares["image"]), 100 - text)
 
 
 def _links(item: Explanation) -> np.ndarray | None:
@@ -212,11 +202,9 @@ def _links(item: Explanation) -> np.ndarray | None:
     return scores.mean((0, 1), dtype=np.float64) if stack.row_stochastic else scores.sum((0, 1), dtype=np.float64)
 
 
-def _links_about(item: Explanation) -> str:
-    stack = item.attention["image"]
-    if stack.row_stochastic:
-        return f"{plain(stack.method)}, mean over layers and heads"
-    return f"{with_unit(plain(stack.method) + ',', stack.unit)}, summed over layers and heads".replace(",,", ",")
+def _links_about(stack: AttentionAttribution) -> str:
+    sums = "mean" if stack.row_stochastic else "summed"
+    return ", ".join(filter(None, (plain(stack.method), stack.unit, f"{sums} over layers and heads")))
 
 
 def _linked(words: Explanation) -> tuple[tuple[str, tuple[tuple[str, Cell], ...]], ...]:

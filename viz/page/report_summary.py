@@ -6,18 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from xai_nlp.core import statistics
 from xai_nlp.core.result import Explanation
-from xai_nlp.core.statistics import (
-    Confusion,
-    Estimate,
-    LabelWords,
-    completeness,
-    confusion,
-    head_sizes,
-    modality_shares,
-    proportion,
-    word_effects,
-)
 from xai_nlp.viz.page.attention_tables import head_table
 from xai_nlp.viz.page.score_tables import Cell, Table, cell
 from xai_nlp.viz.page.view_model import input_key, names_of
@@ -49,9 +39,11 @@ class ReportSummary:
     """Statistics over the explanations of a report."""
 
     facts: tuple[Fact, ...]
-    confusions: tuple[tuple[str, Confusion], ...]  # (model, counts)
+    confusions: tuple[tuple[str, statistics.Confusion], ...]  # (model, counts)
     words: tuple[WordTable, ...]
-    modalities: tuple[tuple[str, dict[str, Estimate]], ...]  # (name of the explanations, share of each modality)
+    modalities: tuple[
+        tuple[str, dict[str, statistics.Estimate]], ...
+    ]  # (name of the explanations, share of each modality)
     heads: tuple[tuple[str, Table], ...]  # (title, sizes)
 
 
@@ -65,25 +57,27 @@ def report_summary(items: Sequence[Explanation], examples: int) -> ReportSummary
         if not judged:
             continue
         of_model = f" of {model}" if len(models) > 1 else ""
-        right = proportion(sum(map(bool, (item.correct for item in judged))), len(judged))
+        right = statistics.proportion(sum(map(bool, (item.correct for item in judged))), len(judged))
         interval = interval_text(right, percent)
         facts.append(Fact(percent(right.mean), f"right{of_model}: {interval} of {right.count:,} judged"))
-        if items[0].task == "text-classification" and (table := confusion((i.gold[0], i.prediction) for i in judged)):
+        if items[0].task == "text-classification" and (
+            table := statistics.confusion((i.gold[0], i.prediction) for i in judged)
+        ):
             confusions.append((model if len(models) > 1 else "", table))
-    good, complete, verdict = completeness(items)
+    good, complete, verdict = statistics.completeness(items)
     if complete:
         facts.append(Fact(f"{good:,} of {complete:,}", "explanations leave at most 1 % unexplained", verdict))
     kinds = _kinds(items)
-    sizes = head_sizes(items).items()
+    sizes = statistics.head_sizes(items).items()
     return ReportSummary(
         facts=tuple(facts),
         confusions=tuple(confusions),
         words=tuple(
             _word_table(label, name, same[0].unit, words)
             for name, same in kinds
-            for label, words in word_effects(same).items()
+            for label, words in statistics.word_effects(same).items()
         ),
-        modalities=tuple((name, shares) for name, same in kinds if (shares := modality_shares(same))),
+        modalities=tuple((name, shares) for name, same in kinds if (shares := statistics.modality_shares(same))),
         heads=tuple(
             (plain(method) if stack == "self" else f"{stack}, {plain(method)}", head_table(layers, numbers))
             for (stack, method, layers), numbers in sizes
@@ -103,7 +97,7 @@ def _kinds(items: Sequence[Explanation]) -> list[tuple[str, list[Explanation]]]:
     return list(zip(names, kinds.values(), strict=True))
 
 
-def _word_table(label: str, name: str, unit: str, words: LabelWords) -> WordTable:
+def _word_table(label: str, name: str, unit: str, words: statistics.LabelWords) -> WordTable:
     effects = words.effects[:WORDS]
     largest = peak(effect.overall for effect in effects)
     lines = []
@@ -115,7 +109,7 @@ def _word_table(label: str, name: str, unit: str, words: LabelWords) -> WordTabl
     return WordTable(label, name, unit, words.examples, tuple(lines))
 
 
-def interval_text(estimate: Estimate, text: Callable[[float], str]) -> str:
+def interval_text(estimate: statistics.Estimate, text: Callable[[float], str]) -> str:
     """The confidence interval in words."""
     if estimate.interval is None:
         return "one observation"

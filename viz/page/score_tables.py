@@ -41,6 +41,7 @@ class Table:
 
     heads: tuple[str, ...]
     lines: tuple[Line, ...]
+    of: str = ""  # kind of its lines, "token" or "region"
 
     @property
     def both(self) -> bool:
@@ -58,6 +59,7 @@ class ScoreColumn:
     names: tuple[str, ...]
     places: tuple[str, ...]
     order: tuple[int, ...]  # indices of the strongest, strongest first
+    of: str  # "token" or "region"
 
     def cell(self, index: int) -> Cell:
         """The score of one token or region."""
@@ -71,15 +73,19 @@ def cell(score: float, own: float, shared: float | None = None) -> Cell:
     )
 
 
-def token_column(item: Explanation, name: str, shared: float) -> ScoreColumn:
-    """The scores of the tokens."""
+def token_column(item: Explanation, name: str, shared: float) -> ScoreColumn | None:
+    """The scores of the tokens; None without any."""
+    if not item.tokens:
+        return None
     several = len(item.segments) > 1
 
     def place(segment: int, span: tuple[int, int]) -> str:
         return "special" if segment == SPECIAL else f"text {segment + 1}, " * several + f"{span[0]}–{span[1]}"
 
     places = tuple(map(place, item.segment, item.offsets))
-    return ScoreColumn(_head(name, item), item.scores, shared, item.tokens, places, tuple(strongest_words(item)))
+    return ScoreColumn(
+        _head(name, item), item.scores, shared, item.tokens, places, tuple(strongest_words(item)), "token"
+    )
 
 
 def region_column(item: Explanation, name: str, shared: float) -> ScoreColumn | None:
@@ -88,14 +94,16 @@ def region_column(item: Explanation, name: str, shared: float) -> ScoreColumn | 
     if image is None:
         return None
     places = tuple(f"x {a:.0f}–{c:.0f}, y {b:.0f}–{d:.0f}" for a, b, c, d in image.boxes)
-    return ScoreColumn(_head(name, item), image.scores, shared, image.names, places, tuple(strongest(image.scores)))
+    return ScoreColumn(
+        _head(name, item), image.scores, shared, image.names, places, tuple(strongest(image.scores)), "region"
+    )
 
 
 def _head(name: str, item: Explanation) -> str:
     return f"{name}, {item.unit}" if item.unit else name
 
 
-def score_tables(columns: Iterable[ScoreColumn | None], top: int | None = None) -> tuple[Table, ...]:
+def tables_of_columns(columns: Iterable[ScoreColumn | None], top: int | None = None) -> tuple[Table, ...]:
     """One table for all columns with the same lines; with `top`, only the strongest lines of any column."""
     alike: dict[object, list[ScoreColumn]] = {}
     for column in columns:
@@ -103,7 +111,7 @@ def score_tables(columns: Iterable[ScoreColumn | None], top: int | None = None) 
             alike.setdefault((column.names, column.places), []).append(column)
     tables = []
     for same in alike.values():
-        lines: Iterable[int] = range(len(same[0].names))
+        first, lines = same[0], range(len(same[0].names))
         if top is not None:
             strengths = {
                 i: max(abs(column.scores[i]) / (peak(column.scores) or 1) for column in same)
@@ -111,13 +119,8 @@ def score_tables(columns: Iterable[ScoreColumn | None], top: int | None = None) 
                 for i in column.order[:top]
             }
             lines = sorted(strengths, key=lambda i: (-strengths[i], i))[:top]
-        first = same[0]
-        tables.append(
-            Table(
-                tuple(column.head for column in same),
-                tuple(Line(first.names[i], tuple(c.cell(i) for c in same), first.places[i], i) for i in lines),
-            )
-        )
+        rows = tuple(Line(first.names[i], tuple(c.cell(i) for c in same), first.places[i], i) for i in lines)
+        tables.append(Table(tuple(column.head for column in same), rows, first.of))
     return tuple(tables)
 
 

@@ -17,35 +17,20 @@ from xai_nlp.viz.page.attention_tables import AttentionTable, attention_table
 from xai_nlp.viz.page.image_regions import ImageView, image_view
 from xai_nlp.viz.page.quantize import script_data
 from xai_nlp.viz.page.score_tables import (
+    ScoreColumn,
     Table,
     balance_table,
     layers_table,
     parts_table,
     region_column,
-    score_tables,
+    tables_of_columns,
     token_column,
 )
+from xai_nlp.viz.text import wording
 from xai_nlp.viz.text.index_rows import IndexRow, index_row
 from xai_nlp.viz.text.number_format import count, with_unit
 from xai_nlp.viz.text.text_marks import Legend, MarkedText, marked_text, scale_key, shared_legends
-from xai_nlp.viz.text.wording import (
-    TERMS,
-    Fact,
-    Sentence,
-    baseline_name,
-    clause,
-    explained_fact,
-    explained_labels,
-    gives_probabilities,
-    headline,
-    integer_parameter,
-    method_name,
-    output_text,
-    plain,
-    sentence,
-    target_text,
-    unexplained,
-)
+from xai_nlp.viz.text.wording import Fact
 
 TOP = 10  # words in “strongest words”
 METHOD_COMPLETE = "the method that shares out the change of the model’s output among the words"
@@ -55,18 +40,20 @@ SEARCHABLE = 5  # with more examples than this, a page gets a table of them, a s
 
 #: Name → how explanations of one input can differ.
 DIFFERENCES: dict[str, Callable[[Explanation], str]] = {
-    "method": method_name,
-    "target": target_text,
+    "method": wording.method_name,
+    "target": wording.target_text,
     "model": lambda item: item.model,
     "baseline": lambda item: f"baseline {item.baseline}",
     "seed": lambda item: f"seed {item.seed}",
 }
+#: Entry of `params` → its label in the facts.
+COUNTS = {"steps_used": "steps along the path", "windows": "windows, because the text is long"}
 #: Name → settings in the last line of a card.
 SETTINGS: dict[str, Callable[[Explanation], str]] = {
-    "method": method_name,
+    "method": wording.method_name,
     "model": lambda item: item.model,
-    "compared with": baseline_name,
-    "layer": lambda item: str(item.params.get("layer") or ""),
+    "compared with": wording.baseline_name,
+    "layer": lambda item: "" if item.params.get("layer") is None else str(item.params["layer"]),
 }
 
 
@@ -81,12 +68,6 @@ class Row:
     differences: tuple[tuple[str, str], ...]  # (“method”, its method), where the page has several
 
     @cached_property
-    def kind(self) -> str:
-        """ "start" or "end" of an answer, which have colours of their own; "" for all else."""
-        kind = self.item.target.kind
-        return kind if kind in ("start", "end") else ""
-
-    @cached_property
     def words(self) -> MarkedText:
         return marked_text(self.merged, self.shared, self.item.word_groups())
 
@@ -98,10 +79,6 @@ class Row:
     @cached_property
     def image(self) -> ImageView | None:
         return image_view(self.item, self.merged, self.shared)
-
-    @cached_property
-    def clause(self) -> Sentence:
-        return clause(self.merged)
 
     @cached_property
     def layers(self) -> Table | None:
@@ -119,20 +96,6 @@ class Row:
     def parts(self) -> Table | None:
         return parts_table(self.merged, TOP)
 
-    @cached_property
-    def unexplained(self) -> Fact | None:
-        return unexplained(self.item)
-
-
-@dataclass(frozen=True)
-class Output:
-    """A label and the model's output for it."""
-
-    label: str
-    text: str
-    hundredths: int | None  # None for a raw number, which has no bar
-    explained: bool
-
 
 @dataclass(frozen=True)
 class Example:
@@ -147,11 +110,12 @@ class Example:
 
     @cached_property
     def index_row(self) -> IndexRow:
-        return index_row(self.number, [row.item for row in self.rows], [row.merged for row in self.rows])
+        return index_row(self.number, [row.item for row in self.rows], self.words)
 
-    @cached_property
-    def sentence(self) -> Sentence:
-        return sentence([row.merged for row in self.rows])
+    @property
+    def words(self) -> list[Explanation]:
+        """Its explanations over words."""
+        return [row.merged for row in self.rows]
 
     @cached_property
     def settings(self) -> list[tuple[str, str]]:
@@ -162,55 +126,45 @@ class Example:
     @cached_property
     def facts(self) -> list[Fact]:
         """Exact numbers behind the example, for its details."""
-        item, facts = self.first, [Fact(plain(self.first.task), "task")]
-        if not item.task:
-            return [Fact(str(len(item.tokens)), "tokens")]
-        facts += [Fact(target_text(row.item), "target") for row in self.rows[:1] if len(self.rows) == 1]
-        if len(self.rows) == 1:
-            facts.append(explained_fact(item))
-            facts += [fact for fact in [unexplained(item)] if fact]
-            names = {"steps_used": "steps along the path", "windows": "windows, because the text is long"}
-            numbers = ((integer_parameter(item, name), label) for name, label in names.items())
-            facts += [Fact(str(number), label) for number, label in numbers if number]
+        item, alone = self.first, len(self.rows) == 1
         special = item.segment.count(SPECIAL)
-        tokens = f"tokens, {special} of them special" if special else "tokens"
-        return [*facts, Fact(str(len(item.tokens)), tokens)]
+        facts = [Fact(str(len(item.tokens)), f"tokens, {special} of them special" if special else "tokens")]
+        if not item.task:
+            return facts
+        if alone:
+            facts += [Fact(wording.target_text(item), "target"), wording.explained_fact(item)]
+            facts += [Fact(str(item.params[name]), label) for name, label in COUNTS.items() if item.params.get(name)]
+        return [Fact(wording.plain(item.task), "task"), *facts]
+
+    def _columns(self, make: Callable[..., ScoreColumn | None], *, words: bool = False) -> list[ScoreColumn | None]:
+        return [make(row.merged if words else row.item, row.name, row.shared) for row in self.rows]
 
     @cached_property
     def strongest(self) -> tuple[Table, ...]:
-        return score_tables((token_column(r.merged, r.name, r.shared) for r in self.rows if r.item.tokens), TOP)
+        return tables_of_columns(self._columns(token_column, words=True), TOP)
 
     @cached_property
     def regions(self) -> tuple[Table, ...]:
-        return score_tables((region_column(r.item, r.name, r.shared) for r in self.rows), TOP)
+        return tables_of_columns(self._columns(region_column), TOP)
 
-    @cached_property
+    @property
     def numbers(self) -> tuple[Table, ...]:
-        return score_tables(token_column(r.item, r.name, r.shared) for r in self.rows if r.item.tokens)
-
-    @cached_property
-    def region_numbers(self) -> tuple[Table, ...]:
-        return score_tables(region_column(r.item, r.name, r.shared) for r in self.rows)
+        return (*tables_of_columns(self._columns(token_column)), *tables_of_columns(self._columns(region_column)))
 
     @cached_property
     def balance(self) -> Table | None:
-        return balance_table(self.rows[0].merged) if len(self.rows) == 1 else None
+        return balance_table(self.words[0]) if len(self.rows) == 1 else None
 
-    @cached_property
-    def outputs(self) -> list[Output]:
-        """The largest outputs, and those that are explained."""
-        item, explained = self.first, explained_labels(self.first)
-        ranked = sorted(item.outputs, key=lambda label: -item.outputs[label])
-        return [
-            Output(
-                label=label or "no answer",
-                text=output_text(item, label),
-                hundredths=round(100 * item.outputs[label]) if gives_probabilities(item) else None,
-                explained=label in explained,
-            )
-            for place, label in enumerate(ranked)
-            if place < LABELS or label in explained
-        ]
+    @property
+    def explained_labels(self) -> tuple[str, ...]:
+        return wording.explained_labels(self.first)
+
+    @property
+    def outputs(self) -> list[str]:
+        """The labels with the largest outputs, and those that are explained."""
+        outputs = self.first.outputs
+        ranked = sorted(outputs, key=lambda label: -outputs[label])
+        return [label for place, label in enumerate(ranked) if place < LABELS or label in self.explained_labels]
 
 
 @dataclass(frozen=True)
@@ -260,7 +214,7 @@ class View:
     @cached_property
     def title(self) -> str:
         """The document's title: a question of one explanation, a number of several."""
-        questions = {headline(item) for item in self.items}
+        questions = {wording.headline(item) for item in self.items}
         if len(self.examples) == 1 and len(questions) == 1:
             return questions.pop()
         return f"{count(len(self.examples), self.noun)} explained" if self.examples else "Nothing explained yet"
@@ -268,8 +222,9 @@ class View:
     @cached_property
     def noun(self) -> str:
         """The word for an example: “text”, “question” about an image, or “example” of any kind."""
-        asked = {"visual-question-answering", "text-generation"}
-        nouns = {"text" if not i.image else "question" if i.task in asked else "example" for i in self.items}
+        nouns = {
+            "text" if not i.image else "question" if i.task in wording.GENERATING else "example" for i in self.items
+        }
         return nouns.pop() if len(nouns) == 1 else "text" if nouns == {"text", "question"} else "example"
 
     @cached_property
@@ -288,10 +243,10 @@ class View:
         """The jargon of the first screen with its explanations: a method, a unit, and “tokenizer”."""
         terms = {}
         if (item := next(iter(self.items))).method:
-            terms[method_name(item)] = METHOD_COMPLETE if item.complete else METHOD
+            terms[wording.method_name(item)] = METHOD_COMPLETE if item.complete else METHOD
         if any(SPECIAL in item.segment for item in self.items):
-            terms["tokenizer"] = TERMS["tokenizer"]
-        return terms | {item.unit: TERMS[item.unit] for item in self.items[:1] if item.unit in TERMS}
+            terms["tokenizer"] = wording.TERMS["tokenizer"]
+        return terms | {item.unit: wording.TERMS[item.unit] for item in self.items[:1] if item.unit in wording.TERMS}
 
     @cached_property
     def footer(self) -> list[str]:
@@ -346,5 +301,5 @@ def names_of(items: Sequence[Explanation]) -> list[str]:
         longer = [f"{name} · {read(item)}".removeprefix(" · ") for name, item in zip(names, items, strict=True)]
         if len(set(names)) < len(set(longer)):  # the difference tells some of them apart that were the same so far
             names = longer
-    names = [name or method_name(item) for name, item in zip(names, items, strict=True)]
+    names = [name or wording.method_name(item) for name, item in zip(names, items, strict=True)]
     return [name if names.count(name) == 1 else f"{name} ({n})" for n, name in enumerate(names, start=1)]

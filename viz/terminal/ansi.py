@@ -12,20 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from xai_nlp.core.result import Explanation
+from xai_nlp.viz.text import wording
 from xai_nlp.viz.text.number_format import MINUS, percent, signed, unsigned
 from xai_nlp.viz.text.scale import DARK, hexadecimal, strength
 from xai_nlp.viz.text.text_marks import own_peaks
 from xai_nlp.viz.text.text_spans import in_answer, strongest, strongest_words, text_spans, tokens_without_text
-from xai_nlp.viz.text.wording import (
-    NOT_COMPLETE,
-    baseline_name,
-    explained_fact,
-    headline,
-    method_name,
-    segment_names,
-    sentence,
-    unexplained,
-)
 
 TOP = 5
 WIDTH = 80
@@ -88,12 +79,14 @@ def background(score: float, largest: float) -> str:
 
 def _lines(words: Explanation) -> Iterator[RenderableType]:
     largest, image_peak = own_peaks(words)
-    parts = ((harmless(t), f"bold {hexadecimal(KINDS[kind])}" if kind else "bold") for t, kind in sentence([words]))
+    parts = (
+        (harmless(t), f"bold {hexadecimal(KINDS[kind])}" if kind else "bold") for t, kind in wording.sentence([words])
+    )
     yield Text.assemble(*parts)
-    baseline = baseline_name(words)
-    about = [headline(words), method_name(words), words.model, baseline and f"compared with {baseline}"]
+    baseline = wording.baseline_name(words)
+    about = [wording.headline(words), wording.method_name(words), words.model, baseline and f"compared with {baseline}"]
     yield Text(harmless(" · ".join(filter(None, about))), style=SOFT)
-    for segment, name in enumerate(segment_names(words)):
+    for segment, name in enumerate(wording.segment_names(words)):
         yield Text(f"\n{name}" if name else "", style=SOFT)
         yield _coloured(words, segment, largest)
     yield Text()
@@ -108,8 +101,8 @@ def _lines(words: Explanation) -> Iterator[RenderableType]:
         yield text
     yield _legend(words, largest or image_peak)
     if words.method:
-        fact, residual = explained_fact(words), unexplained(words)
-        promise = f"{residual.label} {residual.value}" if residual else NOT_COMPLETE
+        fact, residual = wording.explained_fact(words), wording.unexplained(words)
+        promise = f"{residual.label} {residual.value}" if residual else wording.NOT_COMPLETE
         yield Text(harmless(f"{fact.label} {fact.value} · {promise}"))
     if order := strongest_words(words, TOP):
         yield Text()

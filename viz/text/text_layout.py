@@ -9,18 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from xai_nlp.core.result import Explanation
+from xai_nlp.viz.text import wording
 from xai_nlp.viz.text.number_format import MINUS, percent, signed, unsigned
 from xai_nlp.viz.text.scale import LIGHT, RGB
 from xai_nlp.viz.text.text_marks import own_peaks
 from xai_nlp.viz.text.text_spans import TextSpan, in_answer, text_spans, tokens_without_text
-from xai_nlp.viz.text.wording import (
-    NOT_COMPLETE,
-    baseline_name,
-    method_name,
-    segment_names,
-    sentence,
-    unexplained,
-)
 
 WIDTH = 8.0  # inches, as all lengths here but font sizes
 MARGIN = 0.4
@@ -91,7 +84,7 @@ class TextLayout:
         self.items: list[TextRun | FilledBox | Stroke] = []
         self.frames: list[ImageFrame] = []
         self._head()
-        for segment, name in enumerate(segment_names(words)):
+        for segment, name in enumerate(wording.segment_names(words)):
             if name:
                 self._line(name, SMALL, LIGHT.soft)
             spans = text_spans(words, segment)
@@ -106,15 +99,15 @@ class TextLayout:
     def _head(self) -> None:
         colours = {"em": LIGHT.accent, "p": LIGHT.positive_line, "n": LIGHT.negative_line}
         blank, gap = BLANK * LARGE / SIZE, False
-        for text, kind in sentence([self.words]):
+        for text, kind in wording.sentence([self.words]):
             gap = gap or text[:1].isspace()
             for n, word in enumerate(self.drawable(text).split()):
                 self.x += blank * (self.x > MARGIN and (gap or n > 0))
                 self._word(word, LARGE, colour=colours.get(kind, LIGHT.ink), bold=True)
             gap = text[-1:].isspace()
         self._break(0.32)
-        baseline = baseline_name(self.words)
-        about = [method_name(self.words), self.words.model, baseline and f"compared with {baseline}"]
+        baseline = wording.baseline_name(self.words)
+        about = [wording.method_name(self.words), self.words.model, baseline and f"compared with {baseline}"]
         self._line(" · ".join(filter(None, about)), SMALL, LIGHT.soft)
         self.y += 0.1
 
@@ -174,9 +167,9 @@ class TextLayout:
             self._line(per, SMALL, LIGHT.soft)
         else:
             self._line("every score is 0: nothing counts for or against", SMALL, LIGHT.soft)
-        residual = unexplained(self.words)
+        residual = wording.unexplained(self.words)
         if self.words.method:
-            self._line(f"{residual.value} {residual.label}" if residual else NOT_COMPLETE, SMALL, LIGHT.soft)
+            self._line(f"{residual.value} {residual.label}" if residual else wording.NOT_COMPLETE, SMALL, LIGHT.soft)
         self._break(-0.28)
 
     def _line(self, text: str, size: float, colour: RGB) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from xai_nlp.core.result import Explanation
-from xai_nlp.viz.text.number_format import MINUS, signed, with_unit
+from xai_nlp.viz.text.number_format import signed, with_unit
 from xai_nlp.viz.text.scale import peak, sign_class, step
 from xai_nlp.viz.text.text_spans import TextSpan, in_answer, ranks, text_spans, tokens_without_text
 from xai_nlp.viz.text.wording import method_name, segment_names
@@ -54,14 +54,6 @@ class MarkedText:
     legend: Legend  # of its own scale
     shared: float  # peak of the shared scale
     long: bool
-
-    @property
-    def numbers(self) -> list[str]:
-        """The numbers of each paragraph's marks, written short: a report's script hands them to the marks."""
-        return [
-            " ".join(mark.number.removeprefix("+").replace(MINUS, "-") for mark in marks if mark.kind)
-            for _, marks in self.paragraphs
-        ]
 
 
 def scale_key(explanation: Explanation) -> str:

@@ -266,9 +266,3 @@ def explained_fact(explanation: Explanation) -> Fact:
     if explanation.baseline == "none":
         return Fact(value_text(explanation), "f(x)")
     return Fact(with_unit(signed(explanation.explained), explanation.unit), "f(x) − f(x₀)")
-
-
-def integer_parameter(explanation: Explanation, name: str) -> int | None:
-    """An entry of `params` such as "steps_used" or "windows", if it is a whole number."""
-    number = explanation.params.get(name)
-    return number if isinstance(number, int) and not isinstance(number, bool) else None

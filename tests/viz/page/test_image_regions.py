@@ -25,7 +25,7 @@ from xai_nlp.core.arrays import Array
 from xai_nlp.core.image import ImageAttribution
 from xai_nlp.viz.page.html import fragment, page
 from xai_nlp.viz.page.image_regions import data_url, image_view, middle
-from xai_nlp.viz.page.score_tables import balance_table, region_column, score_tables
+from xai_nlp.viz.page.score_tables import balance_table, region_column, tables_of_columns
 from xai_nlp.viz.page.view_model import view
 from xai_nlp.viz.text.text_marks import own_peaks
 from xai_nlp.viz.text.text_spans import strongest
@@ -102,7 +102,7 @@ def test_the_page_counts_questions():
 def test_another_image_is_another_text():
     other = small(links=False)
     assert len(view([small(), other, photographed(2, 2)]).examples) == 2
-    assert len(score_tables(region_column(why, "a", 1.0) for why in (small(), asked()))) == 2
+    assert len(tables_of_columns(region_column(why, "a", 1.0) for why in (small(), asked()))) == 2
 
 
 # Where regions are ---------------------------------------------------------------------------------------------------
@@ -214,8 +214,8 @@ def test_zero_scores_are_no_trouble():
 def test_shares_in_the_bar_add_up():
     for scores in ((0.001, 0, 0, 0), (900.0, 0, 0, 0), (0.5, 0.5, 0.5, -0.5)):
         shares = shown(small(scores)).shares
-        assert sum(share.hundredths for share in shares) == 100
-    assert "100" not in shown(small((90000.0, 0, 0, 0))).shares[1].text  # never a false 100 %
+        assert sum(hundredths for _, _, hundredths in shares) == 100
+    assert "100" not in shown(small((90000.0, 0, 0, 0))).shares[1][1]  # never a false 100 %
 
 
 # Words and regions ---------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Tables of scores: strongest lines once, explanations cut alike together, sums that add up."""
 
 from tests.viz.samples import made
-from xai_nlp.viz.page.score_tables import balance_table, cell, score_tables, token_column
+from xai_nlp.viz.page.score_tables import balance_table, cell, tables_of_columns, token_column
 
 IG = {"scores": [0.0, 1.0, -0.5, 0.25, 0.0]}
 OCCLUSION = {"scores": [0.0, 2.0, -1.0, 0.0, 0.0], "method": "occlusion", "complete": False}
@@ -12,7 +12,7 @@ def columns(*items, shared=2.0):
 
 
 def test_the_strongest_words_come_first_and_once():
-    (table,) = score_tables(columns(made(**IG), made(**OCCLUSION)), top=2)
+    (table,) = tables_of_columns(columns(made(**IG), made(**OCCLUSION)), top=2)
     assert table.heads == ("ig, logit", "occlusion, logit")
     assert [(line.name, [c.number for c in line.cells]) for line in table.lines] == [
         ("a", ["+1.00", "+2.00"]),
@@ -22,13 +22,13 @@ def test_the_strongest_words_come_first_and_once():
 
 
 def test_strength_comes_before_place():
-    (table,) = score_tables(columns(made(scores=[0.0, 0.25, -0.5, 1.0, 2.0])), top=10)
+    (table,) = tables_of_columns(columns(made(scores=[0.0, 0.25, -0.5, 1.0, 2.0])), top=10)
     assert [line.name for line in table.lines] == ["film", "fine", "a"]  # without [SEP], whatever its score
 
 
 def test_explanations_cut_differently_get_tables_of_their_own():
     other = made(tokens=("a", "fine film"), offsets=((0, 1), (2, 11)), segment=(0, 0), scores=(1.0, 2.0))
-    assert [len(table.lines) for table in score_tables(columns(made(**IG), other))] == [5, 2]
+    assert [len(table.lines) for table in tables_of_columns(columns(made(**IG), other))] == [5, 2]
 
 
 def test_the_parts_add_up_to_the_whole():

@@ -2,12 +2,13 @@
 
 from tests.viz.samples import label, made, with_gold
 from xai_nlp.viz.page.view_model import view
+from xai_nlp.viz.text.wording import sentence
 
 OCCLUSION = {"scores": [0.0, 2.0, -1.0, 0.0, 0.0], "method": "occlusion", "complete": False}
 
 
-def text_of(sentence):
-    return "".join(text for text, _ in sentence)
+def text_of(parts):
+    return "".join(text for text, _ in parts)
 
 
 def marks(text):
@@ -64,9 +65,9 @@ def test_words_and_tokens_are_both_there_only_where_they_differ():
 def test_the_label_that_is_explained_is_listed_however_unlikely():
     outputs = {f"label {i}": (20 - i) / 210 for i in range(20)}
     (example,) = view([made(target=label("label 19"), outputs=outputs)]).examples
-    assert [o.label for o in example.outputs if o.explained] == ["label 19"]
+    assert example.explained_labels == ("label 19",)
     assert len(example.outputs) == 9
-    assert example.outputs[0].label == "label 0"
+    assert (example.outputs[0], example.outputs[-1]) == ("label 0", "label 19")
 
 
 def test_facts_of_windows_and_steps():
@@ -85,7 +86,9 @@ def test_facts_of_windows_and_steps():
 def test_an_explanation_without_outputs_can_be_shown():
     (example,) = view([made(outputs={})]).examples
     assert example.outputs == []
-    assert text_of(example.sentence).startswith("The score of POSITIVE is +1.50\u00a0logit. “fine” speaks for it most;")
+    assert text_of(sentence(example.words)).startswith(
+        "The score of POSITIVE is +1.50\u00a0logit. “fine” speaks for it most;"
+    )
 
 
 def test_in_what_explanations_of_a_text_differ():

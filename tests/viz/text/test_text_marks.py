@@ -23,7 +23,6 @@ def test_strengths_on_both_scales():
     assert [(m.text, m.kind, m.number) for m in text.specials] == [("[CLS]", "z", "0"), ("[SEP]", "z", "0")]
     assert [m.rank for m in marks(text)] == [1, 2, 3]
     assert marks(text)[0].description == "+1.00\u00a0logit"
-    assert text.numbers == ["1.00 -0.50 0.25"]
 
 
 def test_only_equal_units_share_a_scale():

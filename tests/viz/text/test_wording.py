@@ -10,7 +10,6 @@ from xai_nlp.viz.text.wording import (
     explained_fact,
     explained_labels,
     headline,
-    integer_parameter,
     output_text,
     segment_names,
     sentence,
@@ -206,9 +205,3 @@ def test_only_probabilities_are_percentages():
     assert output_text(made(), "POSITIVE") == "75\u00a0%"
     assert output_text(written_word(), "two red") == "25\u00a0%"
     assert output_text(made(outputs={"score": 0.25}), "score") == "+0.250"  # a regression's
-
-
-def test_steps_are_whole_numbers_or_not_known():
-    assert integer_parameter(made(), "steps_used") == 17
-    assert integer_parameter(made(params={"steps_used": True}), "steps_used") is None
-    assert integer_parameter(made(params={}), "steps_used") is None
