@@ -133,14 +133,16 @@ def test_the_page_redraws_when_another_method_is_chosen(serve, browser):
     tab.on("pageerror", lambda error: troubles.append(str(error)))
     tab.on("request", lambda r: r.url.startswith((server.url, "data:", "blob:")) or troubles.append(r.url))
     tab.goto(server.url)
-    assert tab.locator(".meta").inner_text().count("integrated gradients") == 1
+    tab.locator(".text > .meta").first.wait_for()
+    assert all("integrated gradients" in card.text_content() for card in tab.locator(".text > .meta").all())
     assert tab.locator("article").count() == 4
     tab.get_by_label("method", exact=True).first.select_option("Saliency")
-    tab.locator(".meta", has_text="saliency").wait_for()
+    tab.locator(".text > .meta", has_text="saliency").first.wait_for()
     tab.get_by_label("n steps").wait_for(state="detached")
+    tab.locator(".display summary").first.click()
     tab.locator("[name=least]").first.fill("50")  # the page's own controls work on what was drawn anew
     tab.get_by_label("method", exact=True).first.select_option("Occlusion")
-    tab.locator(".meta", has_text="occlusion").wait_for()
+    tab.locator(".text > .meta", has_text="occlusion").first.wait_for()
     tab.get_by_label("sliding window shapes").fill("nonsense")
     tab.get_by_role("button", name="Explain").click()
     tab.locator(".problem").wait_for()

@@ -75,7 +75,7 @@ def test_questions_and_two_models():
     asked = [{"question": "Who wrote it?", "context": "Ada Lovelace wrote it.", "answer": "Ada Lovelace"}]
     shown = Insights(["qa", "qa"], asked)
     assert [why.prediction for why in shown.explanations] == ["Ada Lovelace"] * 2
-    assert "is right" in shown.html
+    assert 'data-right="right"' in shown.html and '<span class="pill good">right</span>' in shown.html
     assert shown.choices["classes"] == []
 
 

@@ -61,7 +61,7 @@ def test_two_on_one_page_and_scale(served):
     both = served.client.get(f"api/shown/{','.join(ids)}").text
     assert "superb" in both
     assert "terrible" in both
-    assert 'data-scale="shared"' in both
+    assert 'data-scale="own"' in both
     found = read_back(served.client.get(f"api/files/{','.join(ids)}.json").content)
     assert [why.segments for why in found] == [("a superb film",), ("a terrible film",)]
     assert served.client.get(f"api/shown/{','.join(ids * 5)}").status_code == 422  # more than fit

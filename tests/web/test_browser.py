@@ -9,7 +9,7 @@ import time
 import pytest
 from PIL import Image
 
-from tests.viz.samples import HOSTILE, made
+from tests.viz.samples import HOSTILE, label, made
 from tests.web.conftest import running
 from tests.web.test_api import LONG
 from xai_nlp.web.examples import examples
@@ -75,7 +75,7 @@ def test_a_sentiment_from_the_keyboard_alone(opened):
     tab.keyboard.type("a gripping, beautifully acted film")
     tab.keyboard.press("Control+Enter")
     tab.locator(".result:visible .xai-nlp[data-live]").wait_for()
-    assert headline(tab) == "Why POSITIVE?"
+    assert headline(tab).startswith("The model says POSITIVE (")
     tab.locator("span.t", has_text="gripping").first.focus()
     assert tab.locator(".tip:visible").inner_text().startswith("+")
     tab.keyboard.press("ArrowRight")
@@ -90,12 +90,13 @@ def test_target_method_view_and_theme_are_switched(opened):
     tab.locator("span.t:visible", has_text="gripping").hover()
     assert "logit" in tab.locator(".tip:visible").inner_text()
     assert tab.locator("p.tokens:visible span.t").count() == 5
+    tab.locator(".display summary").click()
     tab.get_by_role("button", name="tokens").click()
     assert tab.locator("p.tokens:visible span.t").count() > 5
     tab.locator("#ask [name=target]").fill("NEGATIVE")
     choose(tab, "occlusion", "lrp")
     send(tab)
-    assert headline(tab) == "Why NEGATIVE?"
+    assert ". Explained is NEGATIVE (" in headline(tab)
     assert tab.locator(".row.named h3").all_inner_texts() == ["occlusion", "lrp"]
     for theme, dark in (("dark", True), ("light", False)):
         tab.get_by_role("button", name=theme).click()
@@ -115,13 +116,13 @@ def test_a_question_and_its_target(opened):
     tab.locator("#ask [name=question]").fill(EXAMPLES[2]["question"])
     tab.get_by_label("Context").fill(EXAMPLES[2]["context"])
     send(tab)
-    assert headline(tab) == "Why “Ada Lovelace”?"
+    assert headline(tab).startswith("The model answers “Ada Lovelace” (")
     assert tab.locator("mark.answer:visible").inner_text().strip() == "Ada Lovelace"
     tab.locator("#ask [name=target]").fill("start")
     tab.locator(".more-options").evaluate("one => { one.open = true; }")
     tab.get_by_label("through every attention matrix").check()
     send(tab)
-    assert "start" in tab.locator(".drawn .meta").inner_text()
+    assert "for its start" in headline(tab)
     assert tab.locator(".drawn canvas:visible").count() > 0
 
 
@@ -134,7 +135,7 @@ def test_an_image_is_chosen_or_dropped(opened, tmp_path):
     assert "<img src=x" in tab.locator(".drop-text").inner_text()
     tab.locator("#ask [name=question]").fill(EXAMPLES[3]["question"])
     send(tab)
-    assert headline(tab) == "Why “yellow”?"
+    assert headline(tab).startswith("The model answers “yellow” (")
     assert tab.locator(".drawn .pics img:visible, .drawn .pics image").count() > 0
     tab.goto(tab.url.split("#")[0] + "#")
     tab.reload()
@@ -149,7 +150,7 @@ def test_an_image_is_chosen_or_dropped(opened, tmp_path):
     tab.locator(".drop img:visible").wait_for()
     tab.locator("#ask [name=question]").fill(EXAMPLES[3]["question"])
     send(tab)
-    assert headline(tab) == "Why “yellow”?"
+    assert headline(tab).startswith("The model answers “yellow” (")
 
 
 @pytest.mark.parametrize("number", [2, 3])
@@ -157,7 +158,7 @@ def test_examples_are_explained_by_a_click(opened, number):
     tab = opened(width=390)
     tab.locator(".example").nth(number).click()
     tab.locator(".result:visible .xai-nlp[data-live]").wait_for()
-    assert headline(tab).startswith("Why ")
+    assert headline(tab).startswith("The model answers ")
     assert fits(tab)
 
 
@@ -205,7 +206,7 @@ def test_two_are_compared(opened):
     boxes.nth(1).check()
     tab.get_by_role("button", name="Compare 2").click()
     until(tab, "document.querySelectorAll('.drawn article.group').length === 2")
-    assert tab.locator(".drawn .shared-legend").is_visible()
+    assert tab.locator(".drawn .legend:visible").count() == 2  # a scale each
     assert tab.locator(".entries [aria-current]").count() == 2
     tab.go_back()
     until(tab, "document.querySelectorAll('.drawn article.group').length === 1")
@@ -225,7 +226,7 @@ def test_each_format_is_saved_and_opens_again(opened, served, tmp_path):
     page.on("console", lambda message: tab.troubles.append(message.text))
     page.on("request", lambda r: r.url.startswith(("file:", "data:", "blob:")) or tab.troubles.append(r.url))
     page.goto(files["HTML"].as_uri())
-    assert page.locator("h1").inner_text() == "Why POSITIVE?"
+    assert page.locator("h1").inner_text().startswith("The model says POSITIVE (")
     with Image.open(files["PNG"]) as picture:
         assert picture.width > 500
     lines = list(csv.DictReader(io.StringIO(files["CSV"].read_text(encoding="utf-8"))))
@@ -246,8 +247,10 @@ def test_hostile_files_are_told_or_shown_as_text(opened, tmp_path):
         until(tab, "told => document.querySelector('#history-error').textContent.includes(told)", arg=told)
     for name, text in HOSTILE.items():
         said = text[:300]
-        names = dict.fromkeys(("target", "model", "method", "baseline", "unit"), said)
-        bad.write_text(made(said, **names, outputs={said: 0.9, "no": 0.1}, versions={said: said}).to_json())
+        names = dict.fromkeys(("model", "method", "baseline", "unit"), said)
+        bad.write_text(
+            made(said, **names, target=label(said), outputs={said: 0.9, "no": 0.1}, versions={said: said}).to_json()
+        )
         before = tab.evaluate("location.hash")
         tab.locator("[name=saved]").set_input_files(bad)
         until(tab, "before => location.hash !== before", arg=before)
@@ -308,7 +311,7 @@ def test_rows_are_filtered_and_explained_by_a_click(opened):
     until(tab, "document.querySelectorAll('.rows tbody tr').length === 1")
     rows.first.get_by_role("button").click()
     tab.locator(".result:visible .xai-nlp[data-live]").wait_for()
-    assert headline(tab) == "Why POSITIVE?"
+    assert headline(tab).startswith("The model says POSITIVE (")
     tab.go_back()
     tab.locator(".data:visible").wait_for()
 
@@ -370,7 +373,7 @@ def test_with_a_token_every_request_stays_under_it(opened, offer):
         port, token = one.url.split(":")[2].split("/")[:2]
         tab = opened(url=f"http://127.0.0.1:{port}/{token}/")  # a request outside it would be a trouble
         explain(tab, "a fine film", method="occlusion")
-        assert headline(tab) == "Why POSITIVE?"
+        assert headline(tab).startswith("The model says POSITIVE (")
         answer = tab.request.get(f"http://127.0.0.1:{port}/api/history")
         assert answer.status == 403
         assert token not in json.dumps(answer.json())

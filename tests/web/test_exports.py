@@ -9,7 +9,7 @@ import math
 import pytest
 from PIL import Image
 
-from tests.viz.pictures import written
+from tests.viz.images import written
 from tests.viz.samples import HOSTILE, label, made
 from xai_nlp.core.result import Explanations
 from xai_nlp.errors import UnreadableFile

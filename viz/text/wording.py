@@ -16,6 +16,7 @@ PAIRS = {
     "natural-language-inference": ("Premise", "Hypothesis"),
 }
 GENERATING = ("visual-question-answering", "text-generation")  # tasks whose answer stands in no input text
+PLACES = {"start": "its start", "end": "its end"}  # what a sentence calls them
 ANSWERS = ("answer", "start", "end", "span", "token")  # kinds of target whose label is an answer
 NOT_COMPLETE = "this method does not promise that scores add up"
 NAMED = 0.25  # share of the largest |score| from which the sentence names a word
@@ -48,8 +49,8 @@ def sentence(words: Sequence[Explanation]) -> Sentence:
 
     >>> from xai_nlp.core.result import TargetSpec
     >>> why = Explanation(segments=("too long",), tokens=("too", "long"), offsets=((0, 3), (4, 8)), segment=(0, 0),
-    ...     scores=(2.0, -1.0), unit="logit", target="NEGATIVE", value=1.0, baseline_value=0.0,
-    ...     outputs={"NEGATIVE": 0.9}, method="occlusion", baseline="pad", complete=False)
+    ...     scores=(2.0, -1.0), unit="logit", target=TargetSpec(kind="label", label="NEGATIVE"), value=1.0,
+    ...     baseline_value=0.0, outputs={"NEGATIVE": 0.9}, method="occlusion", baseline="pad", complete=False)
     >>> "".join(text for text, _ in sentence([why]))
     'The model says NEGATIVE (+0.900). “too” speaks for it most; “long” speaks against it.'
     """
@@ -62,8 +63,8 @@ def sentence(words: Sequence[Explanation]) -> Sentence:
         return [*lead, *clause(first)]
     if sorted(kinds) == ["end", "start"]:
         start, end = sorted(words, key=lambda item: item.target.kind, reverse=True)
-        return [*lead, *clause(start, "its start"), (" ", ""), *clause(end, "its end")]
-    return [*lead, (f"Explained in {len(words)} ways:", "")]
+        return [*lead, *clause(start), (" ", ""), *clause(end)]
+    return [*lead, (f"{len(words)} explanations:", "")]
 
 
 def _plain_sentence(item: Explanation) -> Sentence:
@@ -104,8 +105,9 @@ def _model_says(item: Explanation) -> Sentence:
     return [*lead, (" " if lead[-1][0].endswith("?”") else ". ", "")]
 
 
-def clause(words: Explanation, about: str = "it") -> Sentence:
+def clause(words: Explanation) -> Sentence:
     """The words, and the region of an image, that speak for and against the target."""
+    about = PLACES.get(words.target.kind, "it")
     names = _names(words)
     pro, contra = ([name for name, score in names if sign * score > 0] for sign in (1, -1))
     if not names:

@@ -136,7 +136,7 @@ def test_scales_and_the_least_strength_shown(opened):
 
 
 def test_search_filter_and_sort(opened):
-    negative = {"outputs": {"NEGATIVE": 0.9, "POSITIVE": 0.1}, "target": "NEGATIVE"}
+    negative = {"outputs": {"NEGATIVE": 0.9, "POSITIVE": 0.1}, "target": label("NEGATIVE")}
     tab = opened([made(f"Film {n}", [0.0, float(n), 0.1, 0.0], **(negative if n % 2 else {})) for n in range(6)])
     texts = tab.locator("p.tokens:visible")
     assert texts.all_text_contents() == [f"Film {n}" for n in range(6)]

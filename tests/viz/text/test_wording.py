@@ -99,7 +99,7 @@ def test_a_word_of_a_written_answer():
 
 
 def test_several_ways_are_counted():
-    assert said(made(), made(method="occlusion")) == "The model says POSITIVE (75 %). Explained in 2 ways:"
+    assert said(made(), made(method="occlusion")) == "The model says POSITIVE (75 %). 2 explanations:"
 
 
 # The question --------------------------------------------------------------------------------------------------------
