@@ -1,0 +1,97 @@
+"""What a list of short texts costs beside the model: a stub of four numbers a token, 1,000 texts of 16 tokens.
+
+`python -m tests.bench.overhead` prints milliseconds for each explanation: the model's, the tokenizer's, and the rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from transformers import BertConfig, BertForSequenceClassification
+
+import xai_nlp
+from tests.bench.sentiment import WORDS
+
+TOKENS = 16
+
+
+def stub() -> Any:
+    """The embedded tokenizer with a model that computes next to nothing."""
+    torch.manual_seed(0)
+    tokenizer = xai_nlp.load("sentiment").tokenizer
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=4, num_hidden_layers=1, num_attention_heads=1, intermediate_size=4
+    )
+    return xai_nlp.load(BertForSequenceClassification(config).eval(), tokenizer)
+
+
+def best_of(runs: int, work: Callable[[], Any]) -> float:
+    """Seconds of the fastest run."""
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def seconds_in_the_model(explainer: Any, work: Callable[[], Any]) -> float:
+    """Seconds that the model's forward passes and autograd take during `work`."""
+    spent, starts = 0.0, []
+
+    def begin(*_: Any) -> None:
+        starts.append(time.perf_counter())
+
+    def end(*_: Any) -> None:
+        nonlocal spent
+        spent += time.perf_counter() - starts.pop()
+
+    def timed_grad(*args: Any, grad: Callable[..., Any] = torch.autograd.grad, **kwargs: Any) -> Any:
+        begin()
+        result = grad(*args, **kwargs)
+        end()
+        return result
+
+    hooks = explainer.model.register_forward_pre_hook(begin), explainer.model.register_forward_hook(end)
+    with patch("torch.autograd.grad", timed_grad):
+        work()
+    for hook in hooks:
+        hook.remove()
+    return spent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--texts", type=int, default=1_000)
+    parser.add_argument("--runs", type=int, default=5)
+    arguments = parser.parse_args()
+    explainer, generator = stub(), random.Random(0)
+    texts = [" ".join(generator.choice(WORDS) for _ in range(TOKENS - 2)) for _ in range(arguments.texts)]
+    table = Table("method", "ms an explanation", "model and autograd", "tokenizer", "the rest", box=None)
+    tokenizer = best_of(arguments.runs, lambda: explainer.tokenizer(texts, return_offsets_mapping=True))
+    for method, options in (("saliency", {}), ("integrated_gradients", {"steps": 8}), ("integrated_gradients", {})):
+
+        def work(method: str = method, options: dict[str, Any] = options) -> None:
+            for why in explainer.explain(texts, method=method, **options):
+                why.scores  # noqa: B018 — an explanation is made when it is read
+
+        work()
+        whole = best_of(arguments.runs, work)
+        model = min(seconds_in_the_model(explainer, work) for _ in range(arguments.runs))
+        label = " ".join([method, *(f"{name}={value}" for name, value in options.items())])
+        table.add_row(
+            label, *(f"{1000 * t / len(texts):.3f}" for t in (whole, model, tokenizer, whole - model - tokenizer))
+        )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
