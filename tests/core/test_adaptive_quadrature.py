@@ -18,23 +18,23 @@ from xai_nlp.methods import find_method
 
 def test_the_ladder_nests():
     nodes, weights, places = nested_rules((9, 17, 33, 65))
-    seen = set()
+    observed = set()
     for level, n in enumerate((9, 17, 33, 65)):
         fresh = places[level].tolist()
-        assert not seen & set(fresh)
-        seen |= set(fresh)
-        assert len(seen) == n
-        own = sorted(seen)
+        assert not observed & set(fresh)
+        observed |= set(fresh)
+        assert len(observed) == n
+        own = sorted(observed)
         torch.testing.assert_close(nodes[own], quadrature("clenshaw_curtis", n).nodes, atol=1e-15, rtol=0)
         assert weights[level].nonzero()[:, 0].tolist() == own
 
 
-def wave(frequency, seen=None):
+def wave(frequency, observed=None):
     """f = sin(k x): needs more steps the larger k is."""
 
     def value(z, owner):
-        if seen is not None:
-            seen.append(len(owner))
+        if observed is not None:
+            observed.append(len(owner))
         return torch.sin(frequency[owner] * z[0][:, 0])[:, None]
 
     x = torch.ones(len(frequency), 1, dtype=torch.float64)
@@ -42,11 +42,11 @@ def wave(frequency, seen=None):
 
 
 def test_refinement_stops_for_each_example_by_itself_and_reuses_its_points():
-    seen = []
+    observed = []
     frequency = torch.tensor([0.5, 12.3, 20.5], dtype=torch.float64)
-    integral = adaptive_quadrature(wave(frequency, seen), Tolerance(tolerance=1e-6))
+    integral = adaptive_quadrature(wave(frequency, observed), Tolerance(tolerance=1e-6))
     assert integral.steps.tolist() == list(PATH_LEVELS)
-    assert sum(seen) == int(integral.steps.sum())  # each point once, the ends among them
+    assert sum(observed) == int(integral.steps.sum())  # each point once, the ends among them
     torch.testing.assert_close(integral.value[:, 0], torch.sin(frequency), atol=1e-12, rtol=0)
     torch.testing.assert_close(integral.sites[0][:, 0, 0], torch.sin(frequency), atol=1e-5, rtol=0)
 

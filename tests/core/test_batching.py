@@ -31,16 +31,16 @@ def test_small_rows_do_not_go_all_at_once():
 
 
 def test_ids_count_for_what_they_are_embedded_in():
-    seen = []
+    observed = []
 
     def value(z, owner):
-        seen.append(len(owner))
+        observed.append(len(owner))
         return z[0].sum(1, keepdim=True).float()
 
     ids = torch.ones(40, 128, dtype=torch.long)
     problem = Problem(value=value, x=(ids, torch.ones_like(ids)), baseline=(ids, ids))
     problem.values(problem.x, problem.everyone)
-    assert seen == [14, 14, 12]  # as vectors of 128 for each of the 128 tokens would
+    assert observed == [14, 14, 12]  # as vectors of 128 for each of the 128 tokens would
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_other_errors_pass():
 
 
 def test_progress_and_limits():
-    told = []
-    parts(Batching(limit=4, progress=lambda done, total: told.append((done, total))))
-    assert told == [(4, 10), (8, 10), (10, 10)]
+    reports = []
+    parts(Batching(limit=4, progress=lambda done, total: reports.append((done, total))))
+    assert reports == [(4, 10), (8, 10), (10, 10)]
     with pytest.raises(InvalidInput, match="at least 1"):
         Batching(limit=0)

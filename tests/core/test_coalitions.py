@@ -38,8 +38,8 @@ def by_hand(problem, b, kept):
     f, z = Counted(), []
     for x, x0, ids in zip(problem.x, problem.baseline, problem.features.ids, strict=True):
         row = x[b].clone()
-        mine = ids[b if len(ids) > 1 else 0]
-        for i, feature in enumerate(mine.tolist()):
+        ours = ids[b if len(ids) > 1 else 0]
+        for i, feature in enumerate(ours.tolist()):
             if feature >= 0 and not kept[feature]:
                 row[i] = x0[b][i]
         z.append(row[None])

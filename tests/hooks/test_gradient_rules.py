@@ -118,13 +118,13 @@ def test_functions_made_of_operations_are_looked_into():
 
 
 def test_unknown_operations_are_told_of_with_the_module_that_runs_them():
-    told = []
+    reports = []
     layer = nn.Sequential(nn.Linear(3, 3), nn.Tanh())
     with gradient_rules(
-        {"linear": Call.run}, on_unknown=lambda call, output: told.append((call.name, type(call.module)))
+        {"linear": Call.run}, on_unknown=lambda call, output: reports.append((call.name, type(call.module)))
     ):
         layer(X.clone().requires_grad_())
-    assert told == [("tanh", nn.Tanh)]
+    assert reports == [("tanh", nn.Tanh)]
 
 
 def test_a_module_may_count_as_one_operation():
@@ -189,7 +189,7 @@ def test_a_forward_pass_that_was_left_half_way_does_not_mix_up_the_next():
     class Stop(BaseException):
         pass
 
-    seen: list[nn.Module | None] = []
+    observed: list[nn.Module | None] = []
     stop = True
 
     class Leaves(nn.Module):
@@ -199,7 +199,7 @@ def test_a_forward_pass_that_was_left_half_way_does_not_mix_up_the_next():
             return torch.relu(x)
 
     def note(call: Call) -> Any:
-        seen.append(call.module)
+        observed.append(call.module)
         return call.run()
 
     net = nn.Sequential(Leaves(), nn.Tanh())
@@ -208,7 +208,7 @@ def test_a_forward_pass_that_was_left_half_way_does_not_mix_up_the_next():
             net(X.clone().requires_grad_())
         stop = False
         net(X.clone().requires_grad_())
-    assert seen == list(net)
+    assert observed == list(net)
 
 
 def test_an_error_that_the_model_catches_does_not_mix_up_modules():
@@ -235,16 +235,16 @@ def test_an_error_that_the_model_catches_does_not_mix_up_modules():
         def forward(self, x: Tensor) -> Tensor:
             return torch.relu(self.careful(x))
 
-    seen: list[nn.Module | None] = []
+    observed: list[nn.Module | None] = []
 
     def note(call: Call) -> Any:
-        seen.append(call.module)
+        observed.append(call.module)
         return call.run()
 
     net = Outer()
     with gradient_rules({"relu": note}):
         net(X.clone().requires_grad_())
-    assert seen == [net]
+    assert observed == [net]
 
 
 def test_another_thread_goes_on_as_before():

@@ -53,13 +53,13 @@ VIEWS = {
 def test_the_product_and_its_gradient(name, bias, handed):
     weight, b = x(OUT, IN), x(OUT) if bias else None
     given = VIEWS[name].detach().requires_grad_()
-    wanted = torch.nn.functional.linear(given.double(), weight.double(), None if b is None else b.double())
+    expected = torch.nn.functional.linear(given.double(), weight.double(), None if b is None else b.double())
     got = onednn_linear(given, weight, b)
-    torch.testing.assert_close(got.double(), wanted, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(got.double(), expected, atol=1e-4, rtol=1e-5)
     for seed in (x(*got.shape), torch.ones(()).expand_as(got)):
-        (mine,) = torch.autograd.grad(got, given, seed, retain_graph=True)
-        (theirs,) = torch.autograd.grad(wanted, given, seed.double(), retain_graph=True)
-        torch.testing.assert_close(mine, theirs.to(mine), atol=1e-4, rtol=1e-5)
+        (ours,) = torch.autograd.grad(got, given, seed, retain_graph=True)
+        (theirs,) = torch.autograd.grad(expected, given, seed.double(), retain_graph=True)
+        torch.testing.assert_close(ours, theirs.to(ours), atol=1e-4, rtol=1e-5)
     assert len(handed) == 3
 
 
@@ -70,30 +70,30 @@ def test_gradients_of_gradients(layer):
         (first,) = torch.autograd.grad(run(given).sin().sum(), given, create_graph=True)
         return torch.autograd.grad(first.square().sum(), given)[0]
 
-    wanted = second(layer)
+    expected = second(layer)
     with frozen_model(layer):
-        torch.testing.assert_close(second(layer), wanted, atol=1e-3, rtol=1e-4)
+        torch.testing.assert_close(second(layer), expected, atol=1e-3, rtol=1e-4)
 
 
 def test_layers_of_a_borrowed_model(layer, handed):
     gpt = Conv1D(OUT, IN)
     model = nn.Sequential(layer, nn.ReLU(), Conv1D(IN, OUT), gpt)
     with torch.no_grad():
-        wanted = model(x(ROWS, IN))
+        expected = model(x(ROWS, IN))
         with frozen_model(model):
             got = model(x(ROWS, IN))
     assert len(handed) == 3
-    torch.testing.assert_close(got, wanted, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-5)
 
 
 def test_weights_that_are_being_trained_are_constants(layer, handed):
     given = x(ROWS, IN).requires_grad_()
-    (wanted,) = torch.autograd.grad(layer(given).sum(), given)
+    (expected,) = torch.autograd.grad(layer(given).sum(), given)
     with onednn_products():
         assert not layer(x(ROWS, IN)).requires_grad
         (got,) = torch.autograd.grad(layer(given).sum(), given)
     assert len(handed) == 3
-    torch.testing.assert_close(got, wanted, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-5)
     assert layer.weight.requires_grad
     assert layer.weight.grad is None
 
@@ -174,7 +174,7 @@ def test_what_oneDNN_is_not_handed(run, layer, handed):
 
 
 @pytest.mark.parametrize(
-    ("about", "wanted"),
+    ("about", "expected"),
     [
         ({"cpu_name": "AMD EPYC", "avx512_f": True}, torch.backends.mkl.is_available()),
         ({"cpu_name": "AMD EPYC", "avx512_f": False}, False),
@@ -182,7 +182,7 @@ def test_what_oneDNN_is_not_handed(run, layer, handed):
         ({}, False),
     ],
 )
-def test_by_the_name_of_the_processor(about, wanted, monkeypatch):
+def test_by_the_name_of_the_processor(about, expected, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: about)
-    assert onednn.onednn_is_faster.__wrapped__() is wanted
+    assert onednn.onednn_is_faster.__wrapped__() is expected

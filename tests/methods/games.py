@@ -25,8 +25,8 @@ def game(
     x, x0 = torch.randn(2, examples, m, generator=generator, dtype=torch.float64)
 
     def valued(z: tuple[Tensor, ...], owner: Tensor) -> Tensor:
-        found = value(z[0])
-        return found if found.ndim == 2 else found[:, None]
+        result = value(z[0])
+        return result if result.ndim == 2 else result[:, None]
 
     return Problem(value=valued, x=(x,), baseline=(x0,), features=features, rows=Batching(limit=rows))
 

@@ -46,11 +46,11 @@ def test_of_a_linear_function(seed):
     torch.manual_seed(seed)
     w, x, x0 = torch.randn(5).double(), torch.randn(3, 5).double(), torch.randn(3, 5).double()
     problem = problem_of(lambda x: x @ w[:, None], x, x0)
-    found = {name: find_method(name, {"samples": 4, "seed": seed}).scores(problem).tensors[0][:, 0] for name in NAMES}
-    torch.testing.assert_close(found["smoothgrad"], w.expand(3, 5))
-    torch.testing.assert_close(found["smoothgrad_squared"], w.square().expand(3, 5))
-    assert not found["vargrad"].any()
-    torch.testing.assert_close(found["gradient_shap"], (x - x0) * w)
+    result = {name: find_method(name, {"samples": 4, "seed": seed}).scores(problem).tensors[0][:, 0] for name in NAMES}
+    torch.testing.assert_close(result["smoothgrad"], w.expand(3, 5))
+    torch.testing.assert_close(result["smoothgrad_squared"], w.square().expand(3, 5))
+    assert not result["vargrad"].any()
+    torch.testing.assert_close(result["gradient_shap"], (x - x0) * w)
 
 
 @given(seeds)
@@ -125,9 +125,9 @@ def test_copies_together_are_copies_one_by_one(of, limit):
         "vargrad": lambda samples: samples.var(0, correction=0),
     }
     for name, combine in combined.items():
-        found = find_method(name, options).scores(problem).tensors
-        for mine, samples in zip(found, expected, strict=True):
-            torch.testing.assert_close(mine, combine(samples), atol=1e-12, rtol=1e-9)
+        result = find_method(name, options).scores(problem).tensors
+        for ours, samples in zip(result, expected, strict=True):
+            torch.testing.assert_close(ours, combine(samples), atol=1e-12, rtol=1e-9)
 
 
 @pytest.mark.parametrize("inside", [False, True])
@@ -137,7 +137,7 @@ def test_gradient_shap_is_the_gradient_at_its_points(inside):
     net.requires_grad_(False)
     where = torch.tensor([0.1, 0.6, 0.9]).double()
     sites = (ModulePoint(net.first), ModulePoint(net.pair)) if inside else ()
-    found = GradientAtPathPoint(t=where).scores(replace(problem, sites=sites)).tensors
+    result = GradientAtPathPoint(t=where).scores(replace(problem, sites=sites)).tensors
 
     def values(t):
         at = [x0 + t[:, None] * (x - x0) for x, x0 in zip(problem.x, problem.baseline, strict=True)]
@@ -150,23 +150,23 @@ def test_gradient_shap_is_the_gradient_at_its_points(inside):
     ends = [values(torch.full((3,), t).double())[0] for t in (1.0, 0.0)]
     for k in range(2):
         gradients = torch.autograd.grad(outputs[:, k].sum(), nodes, retain_graph=True)
-        for mine, gradient, end, start in zip(found, gradients, *ends, strict=True):
-            torch.testing.assert_close(mine[:, k], (gradient * (end - start)).detach(), atol=1e-12, rtol=1e-9)
+        for ours, gradient, end, start in zip(result, gradients, *ends, strict=True):
+            torch.testing.assert_close(ours[:, k], (gradient * (end - start)).detach(), atol=1e-12, rtol=1e-9)
 
 
 def test_there_is_one_point_in_each_part_of_the_way(monkeypatch):
-    seen = []
-    monkeypatch.setattr(GradientAtPathPoint, "scores", spied(GradientAtPathPoint.scores, seen))
+    observed = []
+    monkeypatch.setattr(GradientAtPathPoint, "scores", spied(GradientAtPathPoint.scores, observed))
     _, problem = deep()
     find_method("gradient_shap", {"samples": 8}).scores(problem)
-    where = torch.cat(seen).view(8, 3)
+    where = torch.cat(observed).view(8, 3)
     assert (where == where[:, :1]).all()
     assert (where[:, 0] * 8).floor().tolist() == list(range(8))
 
 
-def spied(scores, seen):
+def spied(scores, observed):
     def scores_and_tell(self, problem):
-        seen.append(self.t)
+        observed.append(self.t)
         return scores(self, problem)
 
     return scores_and_tell
@@ -178,9 +178,9 @@ def spied(scores, seen):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_seed_decides(name):
     _, problem = deep()
-    found = [find_method(name, {"seed": seed}).scores(problem).tensors[0] for seed in (3, 3, 4)]
-    assert torch.equal(found[0], found[1])
-    assert not torch.allclose(found[0], found[2])
+    result = [find_method(name, {"seed": seed}).scores(problem).tensors[0] for seed in (3, 3, 4)]
+    assert torch.equal(result[0], result[1])
+    assert not torch.allclose(result[0], result[2])
 
 
 def test_noise_of_a_place_does_not_depend_on_what_follows():
@@ -248,8 +248,8 @@ def test_copies_and_points_from_outside():
 
 
 def test_smoothgrad_is_read_as_the_method_that_it_smooths():
-    found = find_method("smoothgrad", {"of": "integrated_gradients"})
-    assert (found.reduction, found.unit, found.supports_layers) == ("sum", "f", False)
+    result = find_method("smoothgrad", {"of": "integrated_gradients"})
+    assert (result.reduction, result.unit, result.supports_layers) == ("sum", "f", False)
     assert (find_method("smoothgrad").reduction, find_method("smoothgrad").unit) == ("l2", "")
     assert find_method("vargrad", {"of": "integrated_gradients"}).unit == ""
 
@@ -287,7 +287,7 @@ def test_smoothed_integrated_gradients_by_name():
 
 
 def test_progress_counts_samples_once():
-    told = []
-    _, problem = deep(rows=Batching(limit=2, progress=lambda done, total: told.append((done, total))))
+    reports = []
+    _, problem = deep(rows=Batching(limit=2, progress=lambda done, total: reports.append((done, total))))
     find_method("smoothgrad", {"samples": 4}).scores(problem)
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert reports == [(1, 4), (2, 4), (3, 4), (4, 4)]

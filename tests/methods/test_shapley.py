@@ -68,10 +68,10 @@ def test_of_a_game_of_pairs_sampled_values_are_exact():
 @settings(max_examples=30, deadline=None)
 def test_scores_add_up_however_few_the_samples(m, samples, seed):
     problem = game(tangled, m)
-    found = scores(problem, samples=samples, seed=seed)
+    result = scores(problem, samples=samples, seed=seed)
     difference = worth(problem, set(range(m))) - worth(problem, set())
-    torch.testing.assert_close(found.tensors[0].sum(2), difference, atol=1e-12, rtol=0)
-    torch.testing.assert_close(found.value - found.baseline_value, difference, atol=1e-12, rtol=0)
+    torch.testing.assert_close(result.tensors[0].sum(2), difference, atol=1e-12, rtol=0)
+    torch.testing.assert_close(result.value - result.baseline_value, difference, atol=1e-12, rtol=0)
 
 
 def test_samples_come_within_three_standard_errors():
@@ -97,12 +97,12 @@ def test_features_are_what_the_problem_says():
     """Three groups and an entry in none, which stays as it is; the second example has two groups only."""
     ids = torch.tensor([[0, 1, 1, 2, NO_FEATURE], [0, 1, 1, 0, NO_FEATURE]])
     problem = game(tangled, 5, features=FeatureMask((ids,), 3))
-    found = scores(problem)
+    result = scores(problem)
     by_group = by_orders(problem, 3)
     for b in range(2):
         for i, group in enumerate(ids[b].tolist()):
             expected = by_group[b, :, group] if group >= 0 else torch.zeros(2, dtype=torch.float64)
-            torch.testing.assert_close(found.tensors[0][b, :, i], expected, atol=1e-12, rtol=0)
+            torch.testing.assert_close(result.tensors[0][b, :, i], expected, atol=1e-12, rtol=0)
 
 
 def test_draws_do_not_depend_on_who_else_is_in_the_batch():
@@ -122,10 +122,10 @@ def test_an_example_without_features():
     ids = torch.tensor([[NO_FEATURE] * 3, [0, 1, NO_FEATURE]])
     for name in ("shapley", "lime", "kernel_shap"):
         problem = game(tangled, 3, features=FeatureMask((ids,), 2))
-        found = find_method(name).scores(problem)
-        assert (found.tensors[0][0] == 0).all()
-        torch.testing.assert_close(found.value[0], found.baseline_value[0])
-        torch.testing.assert_close(found.value, problem.value(problem.x, problem.everyone))
+        result = find_method(name).scores(problem)
+        assert (result.tensors[0][0] == 0).all()
+        torch.testing.assert_close(result.value[0], result.baseline_value[0])
+        torch.testing.assert_close(result.value, problem.value(problem.x, problem.everyone))
 
 
 def test_passes_are_as_few_as_said():

@@ -94,9 +94,9 @@ def test_a_feature_of_one_example_has_no_part_in_another():
     ids = torch.tensor([[0, 1, 2, 3], [0, 1, NO_FEATURE, NO_FEATURE]])
     problem = game(tangled, 4, features=FeatureMask((ids,), 4))
     for name in ("lime", "kernel_shap"):
-        found = scores(name, problem).tensors[0]
-        assert (found[1, :, 2:] == 0).all()
-        assert (found[0] != 0).all()
+        result = scores(name, problem).tensors[0]
+        assert (result[1, :, 2:] == 0).all()
+        assert (result[0] != 0).all()
 
 
 @pytest.mark.parametrize("name", ["lime", "kernel_shap"])

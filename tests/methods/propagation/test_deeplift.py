@@ -19,10 +19,10 @@ from xai_nlp.methods.propagation import (
 def test_differences_add_up_on_every_architecture(name):
     model, problem = of_words(name)
     with frozen_model(model, evaluate=True):
-        found = DeepLiftMethod().scores(problem)
-    assert found.value is not None and found.baseline_value is not None
-    total, size = found.tensors[0].flatten(2).sum(2), found.tensors[0].abs().flatten(2).sum(2)
-    assert ((total - (found.value - found.baseline_value)).abs() < 1e-5 * size + 1e-5).all()
+        result = DeepLiftMethod().scores(problem)
+    assert result.value is not None and result.baseline_value is not None
+    total, size = result.tensors[0].flatten(2).sum(2), result.tensors[0].abs().flatten(2).sum(2)
+    assert ((total - (result.value - result.baseline_value)).abs() < 1e-5 * size + 1e-5).all()
 
 
 @pytest.mark.parametrize(
@@ -44,10 +44,10 @@ def test_differences_add_up_through_functions(function):
     torch.manual_seed(0)
     x, x0 = (tuple(torch.randn(5, 4).double() for _ in range(2)) for _ in range(2))
     problem = Problem(value=lambda z, owner: function(*z).sum(1, keepdim=True), x=x, baseline=x0)
-    found = DeepLiftMethod().scores(problem)
-    total = sum(t.flatten(2).sum(2) for t in found.tensors)
-    torch.testing.assert_close(total, found.value - found.baseline_value, atol=1e-10, rtol=1e-10)
-    torch.testing.assert_close(found.value, function(*x).sum(1, keepdim=True), atol=1e-12, rtol=1e-12)
+    result = DeepLiftMethod().scores(problem)
+    total = sum(t.flatten(2).sum(2) for t in result.tensors)
+    torch.testing.assert_close(total, result.value - result.baseline_value, atol=1e-10, rtol=1e-10)
+    torch.testing.assert_close(result.value, function(*x).sum(1, keepdim=True), atol=1e-12, rtol=1e-12)
 
 
 @pytest.mark.parametrize("function", [torch.softmax, torch.log_softmax])
@@ -68,18 +68,18 @@ def test_a_shift_of_all_logits_changes_nothing(function):
 def test_a_product_goes_by_its_shapley_value():
     a, b, a0, b0 = 3.0, 5.0, 1.0, -1.0
     x, x0 = (tuple(torch.tensor([[t]]) for t in pair) for pair in ((a, b), (a0, b0)))
-    found = DeepLiftMethod().scores(Problem(value=lambda z, owner: z[0] * z[1], x=x, baseline=x0))
+    result = DeepLiftMethod().scores(Problem(value=lambda z, owner: z[0] * z[1], x=x, baseline=x0))
     shapley = ((a * b0 - a0 * b0 + a * b - a0 * b) / 2, (a0 * b - a0 * b0 + a * b - a * b0) / 2)
-    assert [t.item() for t in found.tensors] == pytest.approx(shapley)
+    assert [t.item() for t in result.tensors] == pytest.approx(shapley)
 
 
 def test_what_does_not_change_goes_by_its_slope():
     x = torch.tensor([[0.5, -0.5]])
-    found = DeepLiftMethod(multiply=False).scores(
+    result = DeepLiftMethod(multiply=False).scores(
         Problem(value=lambda z, owner: torch.tanh(z[0]), x=(x,), baseline=(x,))
     )
     slope = torch.diag_embed(1 - torch.tanh(x) ** 2)
-    torch.testing.assert_close(found.tensors[0], slope)
+    torch.testing.assert_close(result.tensors[0], slope)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 8])
@@ -92,7 +92,7 @@ def test_an_example_and_its_baseline_count_as_two_rows(limit):
 
     x = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)).double()
     problem = Problem(value=value, x=(x,), baseline=(x.roll(1, 0),), rows=Batching(limit=limit))
-    found = DeepLiftMethod().scores(problem)
-    torch.testing.assert_close(found.tensors[0].sum(2), found.value - found.baseline_value, atol=1e-12, rtol=0)
+    result = DeepLiftMethod().scores(problem)
+    torch.testing.assert_close(result.tensors[0].sum(2), result.value - result.baseline_value, atol=1e-12, rtol=0)
     assert max(sizes) == max(2, limit - limit % 2)
     assert sum(sizes) == 10

@@ -27,11 +27,13 @@ def test_lrp_conserves_on_every_architecture(name, attends):
     model, problem = of_words(name)
     before = fingerprint(model)
     with frozen_model(model, evaluate=True):
-        found = LRPMethod(attends=attends).scores(problem)
-    assert found.value is not None
-    largest = found.tensors[0].abs().flatten(2).sum(2)
-    assert ((found.value - found.tensors[0].flatten(2).sum(2)).abs() < 1e-4 * found.value.abs() + 1e-6 * largest).all()
-    assert largest.max() < 100 * found.value.abs().max()  # nothing blows up to cancel out again
+        result = LRPMethod(attends=attends).scores(problem)
+    assert result.value is not None
+    largest = result.tensors[0].abs().flatten(2).sum(2)
+    assert (
+        (result.value - result.tensors[0].flatten(2).sum(2)).abs() < 1e-4 * result.value.abs() + 1e-6 * largest
+    ).all()
+    assert largest.max() < 100 * result.value.abs().max()  # nothing blows up to cancel out again
     assert fingerprint(model) == before
 
 
@@ -114,9 +116,9 @@ def test_lrp_conserves_on_torchs_own_transformer():
     x, x0 = torch.randn(2, 3, 8), torch.randn(2, 3, 8)
     with frozen_model(net):
         assert conservation_error(problem_of(net, x)).abs().max() < 1e-4
-        found = DeepLiftMethod().scores(problem_of(net, x, x0=(x0,)))
+        result = DeepLiftMethod().scores(problem_of(net, x, x0=(x0,)))
     torch.testing.assert_close(
-        found.tensors[0].flatten(2).sum(2), found.value - found.baseline_value, atol=1e-4, rtol=1e-4
+        result.tensors[0].flatten(2).sum(2), result.value - result.baseline_value, atol=1e-4, rtol=1e-4
     )
 
 
@@ -179,6 +181,6 @@ def test_as_published_it_is_attnlrp(seed):
     net, x = Block().double(), torch.randn(2, 4, 6).double()
     nn.init.normal_(net.norm.bias)
     with frozen_model(net), torch.no_grad():
-        found = LRPMethod(biases="absorb").scores(problem_of(net, x))
+        result = LRPMethod(biases="absorb").scores(problem_of(net, x))
         expected = attnlrp_by_hand(net, x)
-    torch.testing.assert_close(found.tensors[0][:, 0], expected, atol=1e-9, rtol=1e-6)
+    torch.testing.assert_close(result.tensors[0][:, 0], expected, atol=1e-9, rtol=1e-6)

@@ -38,11 +38,11 @@ def test_products_in_whatever_operation(function):
     torch.manual_seed(0)
     x, x0 = (tuple(torch.randn(2, 4) for _ in range(2)) for _ in range(2))
     problem = Problem(value=lambda z, owner: function(*z).sum(1, keepdim=True), x=x, baseline=x0)
-    found = LRPMethod().scores(problem)
-    torch.testing.assert_close(sum(t.sum(2) for t in found.tensors), found.value)
-    found = DeepLiftMethod().scores(problem)
-    total = sum(t.sum(2) for t in found.tensors)
-    torch.testing.assert_close(total, found.value - found.baseline_value, atol=1e-5, rtol=1e-5)
+    result = LRPMethod().scores(problem)
+    torch.testing.assert_close(sum(t.sum(2) for t in result.tensors), result.value)
+    result = DeepLiftMethod().scores(problem)
+    total = sum(t.sum(2) for t in result.tensors)
+    torch.testing.assert_close(total, result.value - result.baseline_value, atol=1e-5, rtol=1e-5)
 
 
 def test_torchs_attention_with_a_mask_and_its_weights():
@@ -57,6 +57,6 @@ def test_torchs_attention_with_a_mask_and_its_weights():
     x, x0 = torch.randn(2, 3, 8), torch.randn(2, 3, 8)
     with frozen_model(layer):
         assert conservation_error(problem_of(Masked(), x)).abs().max() < 1e-4
-        found = DeepLiftMethod().scores(problem_of(Masked(), x, x0=(x0,)))
-    total = found.tensors[0].flatten(2).sum(2)
-    torch.testing.assert_close(total, found.value - found.baseline_value, atol=1e-5, rtol=1e-4)
+        result = DeepLiftMethod().scores(problem_of(Masked(), x, x0=(x0,)))
+    total = result.tensors[0].flatten(2).sum(2)
+    torch.testing.assert_close(total, result.value - result.baseline_value, atol=1e-5, rtol=1e-4)

@@ -29,8 +29,8 @@ def test_shared_biases_by_hand():
     with torch.no_grad():
         layer.weight[:], layer.bias[:] = torch.tensor([[2.0, -3.0]]), 4.0
     with frozen_model(layer):
-        found = LRPMethod().scores(problem_of(layer, torch.ones(1, 2)))
-    torch.testing.assert_close(found.tensors[0], torch.tensor([[[2 + 1.6, -3 + 2.4]]]))
+        result = LRPMethod().scores(problem_of(layer, torch.ones(1, 2)))
+    torch.testing.assert_close(result.tensors[0], torch.tensor([[[2 + 1.6, -3 + 2.4]]]))
 
 
 def test_operations_without_a_rule_are_refused():
