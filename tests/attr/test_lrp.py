@@ -14,7 +14,7 @@ import xai_nlp.attr as ours
 from tests.attr.propagation_cases import TOLERANCE, Case, quick, same
 from tests.models.tiny import tiny
 from xai_nlp.hooks.model_state import fingerprint
-from xai_nlp.methods.propagation import IdentityRule, ZPlusRule
+from xai_nlp.methods.propagation.rules import IdentityRule, ZPlusRule
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Captum's
 

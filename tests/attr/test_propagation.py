@@ -11,7 +11,7 @@ import xai_nlp.attr as ours
 from tests.attr.propagation_cases import Convolving, Dense, same
 from xai_nlp.hooks.model_state import fingerprint, frozen_model
 from xai_nlp.hooks.scope import attached
-from xai_nlp.methods.propagation import GammaRule, NoRule
+from xai_nlp.methods.propagation.rules import GammaRule, NoRule
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Captum's
 

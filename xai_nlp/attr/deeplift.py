@@ -33,7 +33,7 @@ from xai_nlp.core.batching import Batching
 from xai_nlp.core.captum_types import BaselineDistribution, Baselines, CaptumAssertion, TargetType, TensorOrTuple
 from xai_nlp.core.forward import baseline_distribution
 from xai_nlp.core.problem import Problem, Tensors
-from xai_nlp.methods import propagation
+from xai_nlp.methods.propagation.deeplift import DeepLiftMethod
 
 CustomScores: TypeAlias = Callable[..., tuple[Tensor, ...]] | None
 
@@ -83,7 +83,7 @@ class DeepLiftAttribution(GradientAttribution):
             problem, count = pose(baselines), 1
         rows = Batching(limit=2 * problem.examples)  # one chunk: Captum's rule for softmax needs all rows
         problem = replace(problem, rows=rows)
-        result = propagation.DeepLiftMethod(epsilon=self.eps, as_captum=True).multipliers(problem)
+        result = DeepLiftMethod(epsilon=self.eps, as_captum=True).multipliers(problem)
         tensors = squeezed(result.tensors)
         if custom is not None:
             tensors = _custom_scores(custom, tensors, result.x, result.baseline)
@@ -95,7 +95,7 @@ class DeepLiftAttribution(GradientAttribution):
 
 
 class DeepLift(DeepLiftAttribution, ModelAttribution):
-    """`methods.propagation.DeepLiftMethod` of the inputs, with Captum's rule for `nn.Softmax`."""
+    """`methods.propagation.deeplift.DeepLiftMethod` of the inputs, with Captum's rule for `nn.Softmax`."""
 
     def __init__(self, model: nn.Module, multiply_by_inputs: bool = True, eps: float = 1e-10) -> None:
         super().__init__(model)

@@ -21,9 +21,10 @@ from xai_nlp.core.forward import Forward, as_tuple
 from xai_nlp.core.problem import Tensors
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.scope import HookPoint
-from xai_nlp.methods import propagation
 from xai_nlp.methods.gradient import InputXGradientMethod
-from xai_nlp.methods.propagation import PropagationRule, lrp_problem
+from xai_nlp.methods.propagation import rules as propagation_rules
+from xai_nlp.methods.propagation.lrp import lrp_problem
+from xai_nlp.methods.propagation.rules import PropagationRule
 
 #: The modules that Captum's LRP takes. On a model of these alone our numbers are Captum's: biases absorb relevance.
 CAPTUM_MODULES = {
@@ -104,11 +105,11 @@ class LRP(ModelAttribution):
 
 def _our_rule(rule: Any, module: nn.Module) -> PropagationRule:
     """A rule of ours; for one of Captum's, ours of the same name and options."""
-    same_name = getattr(propagation, type(rule).__name__, None)
+    same_name = getattr(propagation_rules, type(rule).__name__, None)
     if isinstance(rule, PropagationRule):
         return rule
     if not (isinstance(same_name, type) and issubclass(same_name, PropagationRule)):
-        raise NotARule(f"the rule of {module} must be one of xai_nlp.methods.propagation; got {rule!r}.")
+        raise NotARule(f"the rule of {module} must be one of xai_nlp.methods.propagation.rules; got {rule!r}.")
     captum_names = {"epsilon": "STABILITY_FACTOR"}
     return same_name(**{f.name: getattr(rule, captum_names.get(f.name, f.name)) for f in fields(same_name)})
 

@@ -10,32 +10,32 @@ from torch import nn
 from xai_nlp.attr.base import ModelAttribution
 from xai_nlp.attr.inputs import InputGradientAttribution
 from xai_nlp.attr.neurons import NeuronGradientAttribution
-from xai_nlp.methods import propagation
+from xai_nlp.methods.propagation.relu import DeconvolutionMethod, GuidedBackpropMethod
 
 
 class GuidedBackprop(ModelAttribution, InputGradientAttribution):
-    """`methods.propagation.GuidedBackpropMethod` of the inputs."""
+    """`methods.propagation.relu.GuidedBackpropMethod` of the inputs."""
 
-    _method: propagation.DeconvolutionMethod | propagation.GuidedBackpropMethod = propagation.GuidedBackpropMethod()
+    _method: DeconvolutionMethod | GuidedBackpropMethod = GuidedBackpropMethod()
 
 
 class Deconvolution(ModelAttribution, InputGradientAttribution):
-    """`methods.propagation.DeconvolutionMethod` of the inputs."""
+    """`methods.propagation.relu.DeconvolutionMethod` of the inputs."""
 
-    _method = propagation.DeconvolutionMethod()
+    _method = DeconvolutionMethod()
 
 
 class NeuronGuidedBackprop(NeuronGradientAttribution):
-    """`methods.propagation.GuidedBackpropMethod` of a neuron."""
+    """`methods.propagation.relu.GuidedBackpropMethod` of a neuron."""
 
     _needs_module = True
-    _method: propagation.DeconvolutionMethod | propagation.GuidedBackpropMethod = propagation.GuidedBackpropMethod()
+    _method: DeconvolutionMethod | GuidedBackpropMethod = GuidedBackpropMethod()
 
     def __init__(self, model: nn.Module, layer: nn.Module, device_ids: list[int] | None = None) -> None:
         super().__init__(model, layer, device_ids)
 
 
 class NeuronDeconvolution(NeuronGuidedBackprop):
-    """`methods.propagation.DeconvolutionMethod` of a neuron."""
+    """`methods.propagation.relu.DeconvolutionMethod` of a neuron."""
 
-    _method = propagation.DeconvolutionMethod()
+    _method = DeconvolutionMethod()

@@ -10,9 +10,7 @@ from xai_nlp.core.batching import Batching
 from xai_nlp.core.problem import Problem
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.methods import find_method
-from xai_nlp.methods.propagation import (
-    DeepLiftMethod,
-)
+from xai_nlp.methods.propagation.deeplift import DeepLiftMethod
 
 
 @pytest.mark.parametrize("name", WORDS_ONCE)

@@ -13,11 +13,8 @@ from tests.models.tiny import tiny
 from xai_nlp.core.problem import Problem
 from xai_nlp.hooks.model_state import fingerprint, frozen_model
 from xai_nlp.hooks.scope import ModulePoint
-from xai_nlp.methods.propagation import (
-    DeepLiftMethod,
-    LRPMethod,
-    conservation_error,
-)
+from xai_nlp.methods.propagation.deeplift import DeepLiftMethod
+from xai_nlp.methods.propagation.lrp import LRPMethod, conservation_error
 
 
 @pytest.mark.parametrize("attends", ["both", "values"])

@@ -8,11 +8,8 @@ from transformers.activations import NewGELUActivation
 from tests.methods.propagation.problems import problem_of
 from xai_nlp.core.problem import Problem
 from xai_nlp.hooks.model_state import frozen_model
-from xai_nlp.methods.propagation import (
-    DeepLiftMethod,
-    LRPMethod,
-    conservation_error,
-)
+from xai_nlp.methods.propagation.deeplift import DeepLiftMethod
+from xai_nlp.methods.propagation.lrp import LRPMethod, conservation_error
 
 
 @pytest.mark.parametrize("method", [LRPMethod(), LRPMethod(biases="absorb"), DeepLiftMethod()])

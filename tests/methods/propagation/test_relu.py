@@ -9,10 +9,7 @@ from tests.methods.propagation.problems import TEXT
 from tests.models.tiny import tiny
 from xai_nlp.core.problem import Problem
 from xai_nlp.methods import find_method
-from xai_nlp.methods.propagation import (
-    DeconvolutionMethod,
-    GuidedBackpropMethod,
-)
+from xai_nlp.methods.propagation.relu import DeconvolutionMethod, GuidedBackpropMethod
 
 
 def test_guided_and_deconvolved_by_hand():

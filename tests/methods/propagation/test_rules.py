@@ -7,10 +7,8 @@ from torch import Tensor, nn
 from tests.methods.propagation.problems import problem_of
 from xai_nlp.core.problem import Problem
 from xai_nlp.hooks.model_state import frozen_model
-from xai_nlp.methods.propagation import (
-    LRPMethod,
-    NoRule,
-)
+from xai_nlp.methods.propagation.lrp import LRPMethod
+from xai_nlp.methods.propagation.rules import NoRule
 
 
 @pytest.mark.parametrize("lowest", [-torch.inf, torch.finfo(torch.float32).min])

@@ -1,31 +1,5 @@
-"""Methods that change how gradients flow: a table from operation to rule (`xai_nlp.hooks.gradient_rules`) for each."""
+"""Methods that change how gradients flow, each by a table from operation to rule (`xai_nlp.hooks.gradient_rules`)."""
 
-from xai_nlp.methods.propagation.deeplift import DeepLiftMethod, Multipliers
-from xai_nlp.methods.propagation.lrp import LRPMethod, conservation_error, lrp_problem
-from xai_nlp.methods.propagation.relu import DeconvolutionMethod, GuidedBackpropMethod
-from xai_nlp.methods.propagation.rules import (
-    Alpha1_Beta0_Rule,
-    EpsilonRule,
-    GammaRule,
-    IdentityRule,
-    NoRule,
-    PropagationRule,
-    ZPlusRule,
-)
+from xai_nlp.methods.propagation import deeplift, lrp, relu
 
-__all__ = [
-    "Alpha1_Beta0_Rule",
-    "DeconvolutionMethod",
-    "DeepLiftMethod",
-    "EpsilonRule",
-    "GammaRule",
-    "GuidedBackpropMethod",
-    "IdentityRule",
-    "LRPMethod",
-    "Multipliers",
-    "NoRule",
-    "PropagationRule",
-    "ZPlusRule",
-    "conservation_error",
-    "lrp_problem",
-]
+__all__ = ["deeplift", "lrp", "relu"]
