@@ -40,7 +40,7 @@ def imported(*folders: str) -> Iterator[tuple[str, str, bool]]:
             )  # fmt: skip
             for package in {module.split(".")[0] for module in modules} - OURS - set(sys.stdlib_module_names):
                 (distribution, *_) = DISTRIBUTIONS.get(package, [package])
-                yield distribution.lower(), str(file.relative_to(ROOT)), id(node) in top
+                yield distribution.lower().replace("_", "-"), str(file.relative_to(ROOT)), id(node) in top
 
 
 SOURCE = list(imported("xai_nlp", "hooks", "viz"))

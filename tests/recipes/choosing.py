@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tests.contract.test_methods import model_for, problem_of
+from tests.contract.test_methods import OVER, model_for, problem_of
 from xai_nlp.core.problem import Problem
 from xai_nlp.core.registry import Method
 from xai_nlp.hooks.model_state import frozen_model
@@ -22,13 +22,7 @@ from xai_nlp.methods import METHODS, find_method
 PAGE = Path(__file__).parents[2] / "tutorials" / "choosing_a_method.md"
 BEGIN, END = "<!-- table: python -m tests.recipes.choosing -->\n", "<!-- end of table -->\n"
 HEAD = ("method", "what it says", "needs", "cost", "adds up", "dummy", "linear", "invariant", "misleads")
-OVER = {
-    "inputs": "",
-    "attention": "attention",
-    "moved attention": "attention",
-    "attended values": "attention",
-    "layer": "a layer",
-}
+NEEDS = {"inputs": "", "attention": "attention", "layer": "a layer"}
 
 
 def said(cls: type[Method], field: str | None = None) -> str:
@@ -61,8 +55,8 @@ def dummy(name: str) -> bool:
 def linear(name: str) -> bool:
     """Are scores of a sum of two targets the sum of their scores?"""
     model = model_for(name)
-    problem = problem_of(model, over=METHODS[name].operates_on)
-    if METHODS[name].operates_on == "inputs":  # through ReLU, which the models of the contract are without
+    problem = problem_of(model, over=OVER[name])
+    if OVER[name] == "inputs":  # through ReLU, which the models of the contract are without
         model = nn.Sequential(nn.Linear(9, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2)).double()
         problem = replace(problem, value=lambda z, owner: model(torch.cat(z, 1)))
 
@@ -102,7 +96,7 @@ def invariant(name: str) -> bool:
 def row(name: str) -> tuple[str, ...]:
     cls = METHODS[name]
     plain = cls.operates_on == "inputs"
-    needs = [OVER[cls.operates_on], "a baseline" if cls.needs_baseline else ""]
+    needs = [NEEDS[cls.operates_on], "a baseline" if cls.needs_baseline else ""]
     marks = [cls.complete, dummy(name) if plain else None, linear(name), invariant(name) if plain else None]
     return (
         f"`{name}`",
