@@ -26,7 +26,7 @@ LARGEST = 1024  # pixels of an image's longer side in a drawing; a larger image 
 
 @dataclass(frozen=True)
 class Drawing:
-    """Scores of tokens, regions or attention, drawn as a page, a picture and terminal text.
+    """Scores of tokens, regions or attention, as a page, a picture and terminal text.
 
     A notebook shows it by itself. `explanation` holds the numbers.
     """

@@ -123,7 +123,7 @@ def test_binary_files_are_refused(tmp_path):
 def test_explains_an_answer_to_stdout_json_and_html(tmp_path):
     done = run("explain", "qa", *ASKED)
     assert done.exit_code == 0, done.stderr
-    assert "Why “Mary Shelley”?" in done.stdout
+    assert "The model answers “Mary Shelley” (" in done.stdout
     page = tmp_path / "why.html"
     done = run("explain", "qa", *ASKED, "--target", "start", "--target", "end", "--layers", "--attention",
                "--json", "-", "--html", str(page))  # fmt: skip
@@ -196,7 +196,7 @@ def test_explains_what_a_model_writes(tmp_path):
 def test_explains_an_answer_in_the_terminal_json_and_html(image, tmp_path):
     done = run("explain", "vqa", "--image", str(image), "--question", SCENE_QUESTION)
     assert done.exit_code == 0, done.stderr
-    assert f"Why “{EXAMPLE.question.answer}”?" in done.stdout
+    assert f"The model answers “{EXAMPLE.question.answer}” (" in done.stdout
     assert "lies in the image" in done.stdout
     page = tmp_path / "why.html"
     done = run("explain", "vqa", "--image", str(image), "--question", SCENE_QUESTION, "--attention",

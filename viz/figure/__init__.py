@@ -1,1 +1,1 @@
-"""Figures by matplotlib, which is imported when the first one is drawn."""
+"""Figures by matplotlib, which is imported with the first figure."""

@@ -38,7 +38,7 @@ _INVISIBLE = frozenset("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\ufe0e\ufe0f")
 def save_figure(draw: Callable[[], Figure], path: str | os.PathLike[str]) -> None:
     """Write a figure as PNG or SVG, by the suffix of `path`; the same figure gives the same bytes.
 
-    Raises InvalidInput for another suffix, before anything is drawn.
+    Raises InvalidInput for another suffix, before it calls `draw`.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:

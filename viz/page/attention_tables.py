@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from xai_nlp.core.arrays import AttentionAttribution
 from xai_nlp.core.result import Explanation
@@ -12,19 +13,12 @@ from xai_nlp.viz.text.number_format import brief, unsigned, with_unit
 from xai_nlp.viz.text.scale import peak, sign_class, step
 from xai_nlp.viz.text.wording import plain
 
+if TYPE_CHECKING:
+    import numpy as np
+
 PAIRS = 8  # strongest pairs that are listed
 HEAD_SUMS = "the sum of each head’s matrix"
 HEAD_PEAKS = "how peaked each head is: the largest weight of each query, averaged"
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A query and a key, the layer and head between them, and the score."""
-
-    query: str
-    key: str
-    where: str
-    score: float
 
 
 @dataclass(frozen=True)
@@ -37,15 +31,16 @@ class AttentionTable:
     about: str  # meaning of the heads' numbers
     heads: Table  # a line for each layer: all heads, then each; one cell where there is one head
     total: str  # the sum over all layers; "" where layers do not add up
-    pairs: tuple[tuple[Pair, Cell], ...]
+    pairs: tuple[tuple[str, str, str, Cell], ...]  # (query, key, layer and head, score)
     residual: str  # the largest |residual| of a layer; "" where scores need not add up
 
 
 def attention_table(name: str, stack: AttentionAttribution, words: Explanation) -> AttentionTable:
     """The tables of a stack; words: the explanation it belongs to, whose tokens are its queries and keys."""
     numbers, sums = head_numbers(stack), not stack.row_stochastic
-    pairs = strongest_pairs(stack, words)
-    strongest = peak(pair.score for pair in pairs)
+    many, queries, keys = numbers.shape[1] > 1, stack.queries or words.tokens, stack.keys or words.tokens
+    entries = strongest_entries(stack, PAIRS)
+    strongest = peak(score for *_, score in entries)
     worst = max(map(abs, stack.residuals), default=None)
     table = head_table(stack.layers, numbers, totals=sums)
     return AttentionTable(
@@ -55,12 +50,15 @@ def attention_table(name: str, stack: AttentionAttribution, words: Explanation) 
         about=HEAD_SUMS if sums else HEAD_PEAKS,
         heads=table,
         total=brief(float(numbers.sum()), peak(numbers.flat)) if sums and len(numbers) > 1 else "",
-        pairs=tuple((pair, cell(pair.score, strongest)) for pair in pairs),
+        pairs=tuple(
+            (queries[query], keys[key], stack.layers[layer] + f", head {head}" * many, cell(score, strongest))
+            for layer, head, query, key, score in entries
+        ),
         residual="" if worst is None else with_unit(unsigned(worst), stack.unit),
     )
 
 
-def head_table(layers: tuple[str, ...], numbers, *, totals: bool | None = None) -> Table:  # type: ignore[no-untyped-def]
+def head_table(layers: tuple[str, ...], numbers: np.ndarray, *, totals: bool | None = None) -> Table:
     """A line for each layer, a cell for each head; `totals` adds a first cell, with the layer's sum or “all”."""
     largest, many = peak(numbers.flat), numbers.shape[1] > 1
 
@@ -72,12 +70,3 @@ def head_table(layers: tuple[str, ...], numbers, *, totals: bool | None = None) 
     heads = tuple(map(str, range(numbers.shape[1]))) if many else ("matrix",)
     first = ("all",) if many and totals is not None else ()
     return Table((*first, *heads), tuple(map(line, layers, numbers.tolist())))
-
-
-def strongest_pairs(stack: AttentionAttribution, words: Explanation) -> list[Pair]:
-    """The pairs of tokens with the largest |score|, in any layer and head."""
-    queries, keys, many = stack.queries or words.tokens, stack.keys or words.tokens, stack.scores.shape[1] > 1
-    return [
-        Pair(queries[query], keys[key], stack.layers[layer] + f", head {head}" * many, score)
-        for layer, head, query, key, score in strongest_entries(stack, PAIRS)
-    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-LARGEST = 256  # rows or columns of a raster that is drawn; a finer one is thinned
+LARGEST = 256  # rows or columns of a raster; a finer one is thinned
 
 Point = tuple[int, int]  # column, row
 

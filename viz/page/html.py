@@ -1,8 +1,8 @@
 """Explanations as HTML: a fragment for a notebook, or a page of its own that needs no network.
 
-The content policy of a page allows one stylesheet and one script, by hash: no inline style, no inline handler. Ids are
-given only to examples that a table links to, so that two fragments in one notebook do not clash. The same input gives
-the same bytes.
+The content policy of a page allows one stylesheet and one script, by hash: no inline style, no inline handler. Only
+examples that a table links to have ids, so that two fragments in one notebook do not clash. The same input gives the
+same bytes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A report of many explanations in one HTML file: cover, summary, then each example, drawn as light as possible."""
+"""A report of many explanations in one HTML file: cover, summary, then each example in a light form."""
 
 from __future__ import annotations
 

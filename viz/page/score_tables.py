@@ -111,7 +111,8 @@ def tables_of_columns(columns: Iterable[ScoreColumn | None], top: int | None = N
             alike.setdefault((column.names, column.places), []).append(column)
     tables = []
     for same in alike.values():
-        first, lines = same[0], range(len(same[0].names))
+        first = same[0]
+        lines: Iterable[int] = range(len(first.names))
         if top is not None:
             strengths = {
                 i: max(abs(column.scores[i]) / (peak(column.scores) or 1) for column in same)

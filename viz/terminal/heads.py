@@ -42,10 +42,10 @@ def _lines(name: str, stack: AttentionAttribution, explanation: Explanation) -> 
     yield Text(f"{prefix}strongest pairs", style="bold")
     pairs = Table.grid(padding=(0, 2))
     pairs.add_column(justify="right")
-    for pair, c in table.pairs:
-        tokens = harmless(f"{pair.query} ← {pair.key}".replace("\n", "␊"))
-        number = Text(c.number, style=hexadecimal(DARK.line(pair.score)))
-        pairs.add_row(number, Text(tokens), Text(pair.where, style=SOFT))
+    for query, key, where, c in table.pairs:
+        tokens = harmless(f"{query} ← {key}".replace("\n", "␊"))
+        number = Text(c.number, style=hexadecimal(DARK.line(-1 if c.kind == "n" else 1)))
+        pairs.add_row(number, Text(tokens), Text(where, style=SOFT))
     yield pairs
 
 

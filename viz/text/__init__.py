@@ -1,1 +1,1 @@
-"""Text that is drawn: spans, marks, layout, wording, numbers and the colour scale."""
+"""Texts for every kind of drawing: spans, marks, layout, wording, numbers and the colour scale."""

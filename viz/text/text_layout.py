@@ -196,7 +196,7 @@ class TextLayout:
             self._word(text[middle:], size, score, (True, edges[1]), colour, bold)
             return
         if self.x + width > WIDTH - MARGIN and self.x > MARGIN:
-            self._break(LINE * size / SIZE)
+            self._break(LINE if size == SIZE else 0.022 * size)
         if score:
             self._colour(width, size / SIZE, score, edges)
         self.items.append(TextRun(self.x, self.y, text, size, colour, bold))

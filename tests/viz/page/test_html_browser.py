@@ -5,10 +5,11 @@ import re
 
 import pytest
 
+from tests.viz.contrast import contrast
 from tests.viz.images import small
 from tests.viz.samples import HOSTILE, label, made
 from xai_nlp.viz.page.html import fragment
-from xai_nlp.viz.text.scale import DARK, LIGHT, contrast
+from xai_nlp.viz.text.scale import DARK, LIGHT
 
 pytestmark = pytest.mark.browser
 SCORES = [0.0, 1.0, -0.5, 0.375, 0.0]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from xai_nlp.viz.text.scale import DARK, LIGHT, STEPS, THEMES, contrast, css, hexadecimal, peak, step, strength
+from tests.viz.contrast import contrast
+from xai_nlp.viz.text.scale import DARK, LIGHT, STEPS, THEMES, css, hexadecimal, peak, step, strength
 
 
 def test_contrast_of_black_on_white_by_definition():
