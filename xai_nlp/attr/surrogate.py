@@ -254,20 +254,19 @@ class Lime(LimeBase):
             tuple(t if batch or len(t) == 1 else t[example : example + 1] for t in tensors)
             for tensors in (forward.inputs, x0, features.ids)
         )
-        inputs, baselines, mask = map(forward.like_inputs, (x, start, ids))
-        context = {"baselines": baselines, "feature_mask": mask, "num_interp_features": features.count}
+        inputs, baselines, feature_mask = map(forward.like_inputs, (x, start, ids))
+        context = {"baselines": baselines, "feature_mask": feature_mask, "num_interp_features": features.count}
         samples = torch.cat(self._draw_samples(inputs, n_samples, context)).bool().to(x0[0].device)
 
         def fit(problem: Problem, batch: bool) -> Any:
-            own = problem if batch else problem.part(problem.everyone[example : example + 1])
-            own = replace(own, features=DenseMask(tuple(t[None] for t in ids) if batch else ids, features.count))
-            (values,) = coalition_values(
-                own, own.everyone, torch.arange(features.count, device=samples.device)[None], samples
-            )
+            mask = DenseMask(tuple(t[None] for t in ids), features.count) if batch else features
+            own = replace(problem, features=mask).part(problem.everyone[example : example + 1])
+            numbers = torch.arange(features.count, device=samples.device)[None]
+            (values,) = coalition_values(own, own.everyone, numbers, samples)
 
             def similarity(point: Sequence[Tensor], sample: Tensor) -> Any:
-                point = forward.like_inputs(point if batch else [t[None] for t in point])
-                return self.similarity_func(inputs, point, sample[None].long(), **context)
+                shaped = forward.like_inputs(point if batch else [t[None] for t in point])
+                return self.similarity_func(inputs, shaped, sample[None].long(), **context)
 
             silent = replace(own, rows=replace(own.rows, progress=None))
             weights = silent.chunks(len(samples), lambda part: self._weights(own, samples[part], similarity))
