@@ -114,3 +114,17 @@ def test_gradients_refuse_what_captum_refuses_with_an_error_of_its_type(why):
     for lib in BOTH:
         with pytest.raises(AssertionError):
             REFUSED_ARGUMENTS[why](lib, net)
+
+
+def test_internal_batch_size_bounds_the_rows_of_a_convergence_delta_too():
+    rows = []
+
+    def forward(x):
+        rows.append(len(x))
+        return (x**3).sum(1)
+
+    x = torch.randn(5, 4).double()
+    options = {"n_steps": 3, "internal_batch_size": 2, "return_convergence_delta": True}
+    scores, delta = ours.IntegratedGradients(forward).attribute(x, **options)
+    assert max(rows) <= 2
+    torch.testing.assert_close(delta, scores.sum(1) - (x**3).sum(1))

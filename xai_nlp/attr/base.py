@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from xai_nlp.attr.arguments import document
@@ -147,8 +148,9 @@ class GradientAttribution(Attribution):
                 raise CaptumAssertion(f"{forward.examples} examples need as many rows of scores; got {len(tensor)}.")
         x, x0 = forward.inputs, baseline_tensors(forward.inputs, baselines)
         problem = Problem(value=forward.value, x=x, baseline=x0, rows=Batching(limit=rows))
+        both_ends = tuple(map(torch.cat, zip(x, x0, strict=True)))
         with forward.frozen():
-            end, start = (problem.values(z, forward.everyone).sum(1) for z in (x, x0))
+            end, start = problem.values(both_ends, forward.everyone.repeat(2)).sum(1).chunk(2)
         return sum(tensor.flatten(1).sum(1).to(end.device) for tensor in scores) - (end - start)
 
     def _with_delta(
@@ -255,19 +257,10 @@ class LayerAttribution(InternalAttribution, GradientAttribution):
 class NeuronAttribution(InternalAttribution):
     """Scores of the inputs, for one neuron of a layer instead of the function's output."""
 
-    def _neuron_scores(
-        self,
-        method: Method,
-        forward: Forward,
-        selector: Selector,
-        neuron_input: bool,
-        baselines: Baselines = None,
-        rows: int | None = None,
-        *,
-        through: bool = False,
-    ) -> TensorOrTuple:
+    def _neuron_scores(self, method: Method, forward: Forward, *arguments: Any, **options: Any) -> TensorOrTuple:
+        """Scores by the method; the other arguments are those of `_neuron_problem`."""
         with forward.frozen():
-            problem = self._neuron_problem(forward, selector, neuron_input, baselines, rows, through=through)
+            problem = self._neuron_problem(forward, *arguments, **options)
             return forward.like_inputs(squeezed(method.scores(problem).tensors))
 
     def _neuron_problem(
@@ -275,7 +268,7 @@ class NeuronAttribution(InternalAttribution):
         forward: Forward,
         selector: Selector,
         neuron_input: bool,
-        baselines: Baselines,
+        baselines: Baselines = None,
         rows: int | None = None,
         *,
         through: bool = False,

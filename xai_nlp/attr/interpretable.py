@@ -90,7 +90,7 @@ class TextTemplateInput(InterpretableInput):
         if perturbed_tensor is not None:
             present = perturbed_tensor[0].tolist()
             baselines = self.baselines
-            others = self._in_order(baselines(), "drawn baselines") if callable(baselines) else baselines
+            others = self._in_order(baselines(), "its baselines") if callable(baselines) else baselines
             values = [
                 value if present[feature] else other
                 for value, other, feature in zip(values, others, self.formatted_mask, strict=True)

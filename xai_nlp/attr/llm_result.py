@@ -1,8 +1,7 @@
-"""What a language model's attribution gives: scores of a prompt's features for an answer and for each of its tokens."""
+"""The result of explaining a language model: scores of a prompt's features for an answer and for its tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,12 +18,12 @@ if TYPE_CHECKING:
 
     from xai_nlp.viz.figure.image_views import Axes, Figure
 
-FOR, AGAINST = "#4772b3", "#d0365b"  # bars of a whole answer's scores
-SEE_THROUGH = 0.8  # how much of the image scores hide
+POSITIVE, NEGATIVE = "#4772b3", "#d0365b"  # colours of bars
+OPACITY = 0.8  # of the scores over the image
 
 
-class Along:
-    """An attribute that holds a tensor, with an axis for each of the lists of tokens named; or None."""
+class TokenTensor:
+    """An attribute that holds a tensor with a dimension for each of these lists of tokens, or None."""
 
     def __init__(self, *lists: str) -> None:
         self.lists = lists
@@ -38,25 +37,25 @@ class Along:
     def __set__(self, result: Any, value: Any) -> None:
         if value is not None:
             value = value if isinstance(value, Tensor) else torch.tensor(value)
-            wanted = tuple(len(getattr(result, tokens)) for tokens in self.lists)
-            if value.shape != wanted:
+            expected = tuple(len(getattr(result, tokens)) for tokens in self.lists)
+            if value.shape != expected:
                 raise CaptumAssertion(
-                    f"{self.name} goes with {' × '.join(self.lists)}: {wanted}; got {tuple(value.shape)}."
+                    f"{self.name} goes with {' × '.join(self.lists)}: {expected}; got {tuple(value.shape)}."
                 )
         result.__dict__[self.name] = value
 
 
 class LLMAttributionResult:
-    """Scores of a prompt's features for a whole answer, and for each of its tokens where the method tells them apart.
+    """Scores of a prompt's features for an answer (M,), and for each of its tokens (n, M) if the method scores them.
 
     >>> result = LLMAttributionResult(input_tokens=["not", "bad"], output_tokens=["ok"], seq_attr=[2.0, -1.0])
     >>> result.seq_attr_dict
     {'not': 2.0, 'bad': -1.0}
     """
 
-    seq_attr = Along("input_tokens")  # for the answer
-    token_attr = Along("output_tokens", "input_tokens")  # for each of its tokens
-    output_probs = Along("output_tokens")
+    seq_attr = TokenTensor("input_tokens")  # for the answer
+    token_attr = TokenTensor("output_tokens", "input_tokens")  # for each of its tokens
+    output_probs = TokenTensor("output_tokens")
     inp: InterpretableInput | None = None
 
     def __init__(
@@ -81,37 +80,39 @@ class LLMAttributionResult:
 
     @property
     def seq_attr_dict(self) -> dict[str, float]:
-        """The answer's scores by name; of features with the same name the last one's."""
+        """The answer's scores by the features' names; the last one's for features of the same name."""
         return dict(zip(self.input_tokens, self.seq_attr.tolist(), strict=True))
 
     def plot_token_attr(self, show: bool = False) -> tuple[Figure, Axes] | None:
-        """The matrix of the answer's tokens by the input's features: figure and axes, or None once it was shown.
+        """Draw the scores of the answer's tokens by the input's features: figure and axes, or None after `show`.
 
-        Raises InvalidInput where the method does not tell tokens apart.
+        Raises InvalidInput if the method does not score tokens.
         """
+        import numpy as np
+
         scores = self._per_token().cpu().numpy()
         rows, columns = scores.shape
         figure, (ax,) = views.panels(1, fig_size=(max(columns * 1.3, 6.4), max(rows / 2.5, 4.8)), pyplot=True)
-        drawn = _heat(ax, scores, aspect="auto")
-        _bar(figure, ax, drawn, "Token Attribution")
+        heat_map = _draw_heat_map(ax, scores, aspect="auto")
+        _add_colour_bar(figure, ax, heat_map, "Token Attribution")
         self._name_features(ax)
         ax.set_yticks(range(rows), labels=[repr(token)[1:-1] for token in self.output_tokens])
         ax.tick_params(left=True)
-        for (row, column), score in ((at, scores[at]) for at in _places(rows, columns)):
-            dark = not 0.2 < drawn.norm(score) < 0.8
+        for (row, column), score in np.ndenumerate(scores):
+            dark = not 0.2 < heat_map.norm(score) < 0.8
             ax.text(column, row, f"{score:.4f}", ha="center", va="center", color="white" if dark else "black")
-        return _given(figure, ax, show)
+        return _finish(figure, ax, show)
 
     def plot_seq_attr(self, show: bool = False) -> tuple[Figure, Axes] | None:
-        """A bar for each of the input's features: figure and axes, or None once it was shown."""
+        """Draw a bar for each of the input's features: figure and axes, or None after `show`."""
         scores = self.seq_attr.cpu().numpy()
         count = len(scores)
         figure, (ax,) = views.panels(1, fig_size=(max(count / 2, 6.4), max(count / 4, 4.8)), pyplot=True)
         self._name_features(ax)
-        for side, colour in ((scores.clip(min=0), FOR), (scores.clip(max=0), AGAINST)):
+        for side, colour in ((scores.clip(min=0), POSITIVE), (scores.clip(max=0), NEGATIVE)):
             ax.bar(range(count), side, align="center", color=colour)
         ax.set_ylabel("Sequence Attribution", rotation=90, va="bottom")
-        return _given(figure, ax, show)
+        return _finish(figure, ax, show)
 
     def plot_image_heatmap(
         self,
@@ -120,16 +121,16 @@ class LLMAttributionResult:
         border_width: int = 2,
         show_legends: bool = True,
     ) -> tuple[Figure, Axes] | None:
-        """The image under its regions' scores: figure and axes, or None once it was shown.
+        """Draw the image under its regions' scores: figure and axes, or None after `show`.
 
-        target_token_pos: for which token of the answer, or for the sum from one up to another; None is all of it.
-        Raises InvalidInput for another input than an image, or where the method does not tell tokens apart.
+        target_token_pos: a token of the answer, or the range of tokens whose scores are summed; None is all of it.
+        Raises InvalidInput for another input than an image, or if the method does not score tokens.
         """
         import numpy as np
 
         image = self.inp
         if not isinstance(image, ImageMaskInput):
-            raise CaptumAssertion(f"an ImageMaskInput can be drawn so; the input was {type(image).__name__}.")
+            raise CaptumAssertion(f"the heat map needs an ImageMaskInput; the input was {type(image).__name__}.")
         if target_token_pos is None:
             scores = self.seq_attr
         elif isinstance(target_token_pos, int):
@@ -138,18 +139,18 @@ class LLMAttributionResult:
             scores = self._per_token()[slice(*target_token_pos)].sum(0)
         figure, (ax,) = views.panels(1, fig_size=(6.4, 4.8), pyplot=True)
         ax.imshow(np.array(image.image).mean(axis=2), cmap="gray")
-        drawn = _heat(ax, image.format_pixel_attr(scores).cpu().numpy(), alpha=SEE_THROUGH)
-        _bar(figure, ax, drawn, "Attribution")
+        heat_map = _draw_heat_map(ax, image.format_pixel_attr(scores).cpu().numpy(), alpha=OPACITY)
+        _add_colour_bar(figure, ax, heat_map, "Attribution")
         for name, mask, score in zip(image.mask_id_to_idx, image.get_mask_list(), scores.tolist(), strict=True):
             region = mask.bool().cpu().numpy()
             if border_width > 0:
-                red, green, blue, _ = drawn.cmap(drawn.norm(score))
-                darker = np.array([0.7 * red, 0.7 * green, 0.7 * blue, SEE_THROUGH])
+                red, green, blue, _ = heat_map.cmap(heat_map.norm(score))
+                darker = np.array([0.7 * red, 0.7 * green, 0.7 * blue, OPACITY])
                 draw_mask_border(ax, region, border_width, darker)
             if show_legends:
                 draw_mask_legend(ax, region, str(name))
         ax.axis("off")
-        return _given(figure, ax, show)
+        return _finish(figure, ax, show)
 
     def _per_token(self) -> Tensor:
         if self.token_attr is None:
@@ -159,31 +160,29 @@ class LLMAttributionResult:
         return self.token_attr
 
     def _name_features(self, ax: Axes) -> None:
-        """Along the top, slanted."""
+        """Names of the features along the top, slanted."""
         names = [shorten(repr(token)[1:-1], width=50, placeholder="...") for token in self.input_tokens]
         ax.set_xticks(range(len(names)), labels=names, rotation=-30, ha="right", rotation_mode="anchor")
         ax.tick_params(top=True, bottom=False, labeltop=True, labelbottom=False)
 
 
-def _places(rows: int, columns: int) -> Sequence[tuple[int, int]]:
-    return [(row, column) for row in range(rows) for column in range(columns)]
-
-
-def _heat(ax: Axes, scores: np.ndarray, aspect: Literal["equal", "auto"] = "equal", alpha: float | None = None) -> Any:
-    """Scores on the scale of the other pictures, in their own numbers, centred on zero."""
+def _draw_heat_map(
+    ax: Axes, scores: np.ndarray, aspect: Literal["equal", "auto"] = "equal", alpha: float | None = None
+) -> Any:
+    """Scores in the colours of the other figures, on their own scale, centred on zero."""
     views.draw_view(ax, scores, sign="all", outlier_perc=0)
-    drawn = ax.images[-1]
+    heat_map = ax.images[-1]
     most = abs(scores).max() or 1.0
-    drawn.set(data=scores, clim=(-most, most), alpha=alpha)
+    heat_map.set(data=scores, clim=(-most, most), alpha=alpha)
     ax.set_aspect(aspect)
-    return drawn
+    return heat_map
 
 
-def _bar(figure: Figure, ax: Axes, drawn: Any, name: str) -> None:
-    figure.colorbar(drawn, ax=ax).ax.set_ylabel(name, rotation=-90, va="bottom")
+def _add_colour_bar(figure: Figure, ax: Axes, heat_map: Any, name: str) -> None:
+    figure.colorbar(heat_map, ax=ax).ax.set_ylabel(name, rotation=-90, va="bottom")
 
 
-def _given(figure: Figure, ax: Axes, show: bool) -> tuple[Figure, Axes] | None:
+def _finish(figure: Figure, ax: Axes, show: bool) -> tuple[Figure, Axes] | None:
     figure.set_facecolor("white")
     if not show:
         return figure, ax

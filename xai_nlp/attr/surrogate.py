@@ -6,13 +6,12 @@ Random numbers come from torch's global generator in Captum's order.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
 from inspect import isgeneratorfunction
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,13 +21,13 @@ from xai_nlp.attr.ablation import DenseMask, batch_problem, batch_target, featur
 from xai_nlp.attr.base import PerturbationAttribution, check_count
 from xai_nlp.core.batching import Batching, progress_bar
 from xai_nlp.core.captum_types import Baselines, CaptumAssertion, NotRowwise, TargetType, TensorOrTuple
-from xai_nlp.core.coalitions import ablate
+from xai_nlp.core.coalitions import ablate, coalition_values
 from xai_nlp.core.forward import Forward, as_tuple, baseline_tensors
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.methods.surrogate import coefficients
 
-SurrogateData = tuple[Tensor, Tensor, Tensor]  # of R samples: features (R, M), values (R, T), weights (R,)
-EvaluateSamples = Callable[[Problem, bool, slice], SurrogateData]  # bool: each sample is a whole batch
+Result = TypeVar("Result")
+Similarity = Callable[[Sequence[Tensor], Tensor], Any]  # of a point (*S) each and its sample (M,)
 
 
 class LinearSurrogate:
@@ -130,17 +129,22 @@ class LimeBase(PerturbationAttribution):
         forward = self._bind(inputs, additional_forward_args, target)
         samples = self._draw_samples(inputs, n_samples, kwargs)
 
-        def evaluate(problem: Problem, batch: bool, part: slice) -> SurrogateData:
-            pairs = [self._in_both_spaces(sample, inputs, kwargs) for sample in samples[part]]
+        def fit(problem: Problem, batch: bool) -> Any:
             join = torch.stack if batch else torch.cat
-            z = tuple(join(tensors) for tensors in zip(*(as_tuple(point) for _, point in pairs), strict=True))
-            values = problem.value(z, torch.zeros(len(pairs), dtype=torch.long, device=z[0].device))
-            weights = [self.similarity_func(inputs, point, features, **kwargs) for features, point in pairs]
-            return torch.cat([features for features, _ in pairs]), values, joined(weights, z[0])
+
+            def evaluate(part: slice) -> tuple[Tensor, Tensor, Tensor]:
+                pairs = [self._in_both_spaces(sample, inputs, kwargs) for sample in samples[part]]
+                z = tuple(join(tensors) for tensors in zip(*(as_tuple(point) for _, point in pairs), strict=True))
+                values = problem.value(z, torch.zeros(len(pairs), dtype=torch.long, device=z[0].device))
+                weights = [self.similarity_func(inputs, point, features, **kwargs) for features, point in pairs]
+                return torch.cat([features for features, _ in pairs]), values, joined(weights, z[0])
+
+            data = zip(*(data for _, data in problem.chunks(len(samples), evaluate)), strict=True)
+            return self._fitted(forward, *map(torch.cat, data))
 
         options = (forward.examples > 1, perturbations_per_eval, show_progress)
         with torch.no_grad(), forward.frozen():
-            return self._fitted(*self._evaluated(evaluate, len(samples), forward, forward.inputs, *options))
+            return self._run(fit, forward, forward.inputs, *options)
 
     def _draw_samples(self, inputs: TensorOrTuple, count: int, kwargs: dict[str, Any]) -> list[Any]:
         """Samples from `perturb_func`, a function or a generator."""
@@ -162,44 +166,38 @@ class LimeBase(PerturbationAttribution):
         assert self.to_interp_rep_transform is not None
         return self.to_interp_rep_transform(sample, inputs, **kwargs), sample
 
-    def _evaluated(
+    def _run(
         self,
-        evaluate: EvaluateSamples,
-        count: int,
+        fit: Callable[[Problem, bool], Result],
         forward: Forward,
         x0: Tensors,
         batch: bool,
         per_eval: int,
         show_progress: bool,
-    ) -> SurrogateData:
-        """The data of `count` samples. batch: each is a whole batch, for which the function gives one number."""
+    ) -> Result:
+        """`fit` of the problem; with True, of the whole batch as one example, if the function gives it one number."""
         limit = row_limit(per_eval, 1)
-
-        def run(problem: Problem, batch: bool) -> SurrogateData:
-            parts = [data for _, data in problem.chunks(count, partial(evaluate, problem, batch))]
-            features, values, weights = map(torch.cat, zip(*parts, strict=True))
-            return features.float(), forward.one_number(values)[:, 0].float(), weights.float()
-
         with progress_bar(self.get_name()) if show_progress else nullcontext() as progress:
             if not batch:
                 rows = Batching(limit=limit, progress=progress)
                 try:
-                    return run(Problem(value=forward.value, x=forward.inputs, baseline=x0, rows=rows), False)
+                    return fit(Problem(value=forward.value, x=forward.inputs, baseline=x0, rows=rows), False)
                 except NotRowwise:
                     if forward.examples > 1:
                         raise
             if per_eval > 1:
                 raise CaptumAssertion("a function with one output for the whole batch takes perturbations_per_eval=1.")
-            return run(replace(batch_problem(forward, x0), rows=Batching(progress=progress)), True)
+            return fit(replace(batch_problem(forward, x0), rows=Batching(progress=progress)), True)
 
-    def _fitted(self, features: Tensor, values: Tensor, weights: Tensor) -> Any:
-        data = TensorDataset(features, values, weights)
+    def _fitted(self, forward: Forward, features: Tensor, values: Tensor, weights: Tensor) -> Any:
+        """The representation of the surrogate, fitted to features (N, M), values (N, 1) and weights (N,)."""
+        data = TensorDataset(features.float(), forward.one_number(values)[:, 0].float(), weights.float())
         self.interpretable_model.fit(DataLoader(data, batch_size=len(features)))
         return self.interpretable_model.representation()
 
 
 class Lime(LimeBase):
-    """A linear model of which features are present: `methods.surrogate.LimeMethod`, with Captum's samples and lasso."""
+    """A linear model of which features are present: `methods.surrogate.LimeMethod` with Captum's samples and lasso."""
 
     def __init__(
         self,
@@ -236,11 +234,11 @@ class Lime(LimeBase):
         forward = self._bind(inputs, additional_forward_args, target)
         x0, masks = baseline_tensors(forward.inputs, baselines), feature_masks(forward.inputs, feature_mask)
         features = DenseMask.of([mask - min(int(m.min()) for m in masks) for mask in masks])
-        options = (n_samples, perturbations_per_eval, show_progress)
+        options = (perturbations_per_eval, show_progress)
         with torch.no_grad(), forward.frozen():
             batch = has_batch_output(forward)
             examples = range(1 if batch else forward.examples)
-            models = [self._fit_example(e, forward, x0, features, batch, *options) for e in examples]
+            models = [self._fit_example(e, forward, x0, features, n_samples, batch, *options) for e in examples]
         if not return_input_shape:
             return models[0] if len(models) == 1 else torch.cat([c.reshape(1, -1) for c in models])
         to_entries = features.to_entries(torch.stack([c.flatten() for c in models])[:, None].to(x0[0].device))
@@ -248,57 +246,53 @@ class Lime(LimeBase):
         return forward.like_inputs(scores)
 
     def _fit_example(
-        self,
-        example: int,
-        forward: Forward,
-        x0: Tensors,
-        features: DenseMask,
-        batch: bool,
-        n_samples: int,
-        *options: Any,
+        self, example: int, forward: Forward, x0: Tensors, features: DenseMask, n_samples: int, *options: Any
     ) -> Any:
-        """The representation of the surrogate fitted to one example, or to a batch taken as one."""
+        """The representation of the surrogate of one example, or of the batch as one."""
+        batch = options[0]
+        x, start, ids = (
+            tuple(t if batch or len(t) == 1 else t[example : example + 1] for t in tensors)
+            for tensors in (forward.inputs, x0, features.ids)
+        )
+        inputs, baselines, feature_mask = map(forward.like_inputs, (x, start, ids))
+        context = {"baselines": baselines, "feature_mask": feature_mask, "num_interp_features": features.count}
+        samples = torch.cat(self._draw_samples(inputs, n_samples, context)).bool().to(x0[0].device)
 
-        def own(tensors: Tensors) -> TensorOrTuple:
-            return forward.like_inputs([t if batch or len(t) == 1 else t[example : example + 1] for t in tensors])
+        def fit(problem: Problem, batch: bool) -> Any:
+            mask = DenseMask(tuple(t[None] for t in ids), features.count) if batch else features
+            own = replace(problem, features=mask).part(problem.everyone[example : example + 1])
+            numbers = torch.arange(features.count, device=samples.device)[None]
+            (values,) = coalition_values(own, own.everyone, numbers, samples)
 
-        x = own(forward.inputs)
-        context = {
-            "baselines": own(x0),
-            "feature_mask": own(features.ids),
-            "num_interp_features": features.count,
-        }
-        samples = torch.cat(self._draw_samples(x, n_samples, context)).bool().to(x0[0].device)
-        distinct, index = samples.unique(dim=0, return_inverse=True)  # a sample drawn twice is evaluated once
+            def similarity(point: Sequence[Tensor], sample: Tensor) -> Any:
+                shaped = forward.like_inputs(point if batch else [t[None] for t in point])
+                return self.similarity_func(inputs, shaped, sample[None].long(), **context)
 
-        def evaluate(problem: Problem, batch: bool, part: slice) -> SurrogateData:
-            present = distinct[part]
-            owner = torch.full((len(present),), example, device=present.device)
-            mask = DenseMask(tuple(ids[None] for ids in features.ids), features.count) if batch else features
-            z = ablate(replace(problem, features=mask), owner, ~present)
-            values = problem.value(z, owner)
-            if self.similarity_func is None:
-                return present, values, self._weights(tuple(t[owner] for t in problem.x), z, present)
-            points = [forward.like_inputs([t[r] if batch else t[r : r + 1] for t in z]) for r in range(len(present))]
-            weights = [
-                self.similarity_func(x, point, sample[None].long(), **context)
-                for point, sample in zip(points, present, strict=True)
-            ]
-            return present, values, joined(weights, z[0])
+            silent = replace(own, rows=replace(own.rows, progress=None))
+            weights = silent.chunks(len(samples), lambda part: self._weights(own, samples[part], similarity))
+            return self._fitted(forward, samples, values, torch.cat([part for _, part in weights]))
 
-        return self._fitted(*(t[index] for t in self._evaluated(evaluate, len(distinct), forward, x0, batch, *options)))
+        return self._run(fit, forward, x0, *options)
 
-    def _weights(self, x: Tensors, z: Tensors, present: Tensor) -> Tensor:
-        """exp(−d²/2), of the cosine distance d of each sample from its example, all tensors taken together: (R,)."""
+    def _weights(self, problem: Problem, samples: Tensor, similarity: Similarity) -> Tensor:
+        """The weights of samples (R, M): by the user's function of a point and its sample, if there is one.
+
+        By default exp(−d²/2), of the cosine distance d of each point from its example, all tensors taken together.
+        """
+        owner = torch.zeros(len(samples), dtype=torch.long, device=samples.device)
+        z = ablate(problem, owner, ~samples)
+        if self.similarity_func is not None:
+            return joined([similarity([t[r] for t in z], sample) for r, sample in enumerate(samples)], z[0])
+        x = tuple(t[owner] for t in problem.x)
         one, other = (torch.cat([t.flatten(1).float() for t in tensors], 1) for tensors in (x, z))
         return torch.exp(-((1 - torch.cosine_similarity(one, other)) ** 2) / 2)
 
 
 class KernelShap(Lime):
-    """`methods.surrogate.KernelShapMethod`, with Captum's samples, and its million for the two infinite weights."""
+    """`methods.surrogate.KernelShapMethod` with Captum's samples, and its million for the two infinite weights."""
 
     def __init__(self, forward_func: Callable[..., Any]) -> None:
         super().__init__(forward_func, LinearSurrogate("LinearRegression"), None, kernel_shap_subsets)
 
-    def _weights(self, x: Tensors, z: Tensors, present: Tensor) -> Tensor:
-        return torch.where(present.all(1) | ~present.any(1), 1e6, 1.0)
+    def _weights(self, problem: Problem, samples: Tensor, similarity: Similarity) -> Tensor:
+        return torch.where(samples.all(1) | ~samples.any(1), 1e6, 1.0)

@@ -1,7 +1,7 @@
-"""Captum's pictures under Captum's names: images, time series, and records of texts as a table.
+"""Captum's names for figures of images and time series, and for a table of texts.
 
-Pictures are drawn by `xai_nlp.viz`; matplotlib is imported when the first one is. Texts are escaped, as Captum's are
-not: a token `<script>` is shown, and not run. `xai_nlp.explain` gives pages with more in them.
+`xai_nlp.viz` draws the figures; matplotlib is imported with the first one. Texts are escaped, which Captum's are not: a
+token `<script>` is shown, and not run. `xai_nlp.explain` makes pages that show more.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class TimeseriesVisualizationMethod(Enum):
 
 
 class VisualizeSign(Enum):
-    """Which scores are drawn."""
+    """The signs of the scores in a figure."""
 
     positive = 1
     absolute_value = 2
@@ -88,9 +88,9 @@ def visualize_image_attr(
 
     attr: (H, W, C) or (H, W); None for the original image alone, as in Captum's tutorials. original_image: (H, W, C),
     values 0–1 or 0–255. method: a name of `ImageVisualizationMethod`; sign: of `VisualizeSign`. outlier_perc: the
-    largest scores that make up this share of the whole, in percent, are drawn alike. use_pyplot: show the figure;
-    without it none is shown or kept.
-    Raises InvalidInput where a view needs the image, or cannot show both signs; UnknownName for another view or sign.
+    largest scores that make up this percentage of their sum have one colour. use_pyplot: show the figure; otherwise it
+    is neither shown nor kept by pyplot.
+    Raises InvalidInput if a view needs the image, or cannot show both signs; UnknownName for another view or sign.
     """
     figure, (ax, *_) = panels(1, fig_size=fig_size, pyplot=use_pyplot, axes=plt_fig_axis)
     draw_view(
@@ -112,7 +112,7 @@ def visualize_image_attr_multiple(
     use_pyplot: bool = True,
     **kwargs: Any,
 ) -> tuple[Figure, Axes | list[Axes]]:
-    """Several views beside each other: the figure and its axes, a list of them where there are several.
+    """Several views beside each other: the figure and its axes, a list of them for several.
 
     kwargs: options of `visualize_image_attr` for all of them.
     """
@@ -134,7 +134,7 @@ def visualize_image_attr_multiple(
 def draw_mask_border(
     ax: Axes, mask: np.ndarray, border_width: int = 1, border_color: str | np.ndarray = "black"
 ) -> None:
-    """A border inside a region: `mask` is (H, W), true in it."""
+    """Draw a border inside a region: `mask` is (H, W), true in it."""
     draw_border(ax, mask, border_width, border_color)
 
 
@@ -147,7 +147,7 @@ def draw_mask_legend(
     bbox_facecolor: str = "black",
     bbox_alpha: float = 0.6,
 ) -> None:
-    """A name in the middle of a region."""
+    """Write a name in the middle of a region: `mask` is (H, W), true in it."""
     draw_label(ax, mask, label, fontsize, text_color, bbox_facecolor, bbox_alpha)
 
 
@@ -172,7 +172,7 @@ def visualize_timeseries_attr(
     use_pyplot: bool = True,
     **pyplot_kwargs: Any,
 ) -> tuple[Figure, Axes | list[Axes] | np.ndarray]:
-    """A time series with its attributions: the figure and its axes, an array of them where there are several.
+    """A time series with its attributions: the figure and its axes, an array of them for several.
 
     attr, data: (N, C), or (C, N) without `channels_last`. method: a name of `TimeseriesVisualizationMethod`.
     pyplot_kwargs: of the lines. Only the figure's own axes are touched; Captum moves those of the last figure too.
@@ -206,7 +206,7 @@ def visualize_timeseries_attr(
 
 @dataclass(slots=True, eq=False)
 class VisualizationDataRecord:
-    """What a line of `visualize_text` shows."""
+    """A row of the table that `visualize_text` shows."""
 
     word_attributions: Any  # a number for each token: a tensor, an array, a list
     pred_prob: float
@@ -233,12 +233,12 @@ def format_special_tokens(token: str) -> str:
 
 
 def format_tooltip(item: str, text: str) -> str:
-    """Something with a text that shows when it is pointed at, where the page has a style for `tooltiptext`."""
+    """An item with a text that appears under the pointer, if the page has a style for `tooltiptext`."""
     return f'<div class="tooltip">{escape(item)}        <span class="tooltiptext">{escape(text)}</span>        </div>'
 
 
 def format_word_importances(words: Sequence[str], importances: Any) -> str:
-    """A cell with each word on its colour: green for, red against, for scores between −1 and 1."""
+    """A cell with each word on its colour: green for positive scores, red for negative ones, between −1 and 1."""
     if importances is None or len(importances) == 0:
         return "<td></td>"
     if getattr(importances, "ndim", 1) != 1 or len(words) > len(importances):
@@ -254,9 +254,9 @@ def format_word_importances(words: Sequence[str], importances: Any) -> str:
 
 
 def visualize_text(datarecords: Iterable[VisualizationDataRecord], legend: bool = True) -> Any:
-    """The records as a table, displayed in the notebook and given back as IPython's `HTML`.
+    """The records as a table, displayed in the notebook and returned as IPython's `HTML`.
 
-    Raises Unsupported where IPython is not installed.
+    Raises Unsupported if IPython is not installed.
     """
     try:
         from IPython.display import HTML, display
@@ -292,7 +292,7 @@ def _legend() -> str:
 
 
 def _colour(score: float) -> str:
-    """Green for, red against, the darker the further from 0."""
+    """Green for positive scores, red for negative ones, darker further from 0."""
     score = max(-1.0, min(1.0, score))
     hue, light = (120, 100 - int(50 * score)) if score > 0 else (0, 100 - int(-40 * score))
     return f"hsl({hue}, 75%, {light}%)"
