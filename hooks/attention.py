@@ -303,13 +303,13 @@ def _configs(model: nn.Module) -> tuple[Any, ...]:
     from transformers import PreTrainedConfig, PreTrainedModel
 
     looking = {module for module in model.modules() if _lookup(module) is not None}
-    found = {}
+    configs = {}
     for module in model.modules():
         config = getattr(module, "config", None)
         above = isinstance(module, PreTrainedModel) and any(inner in looking for inner in module.modules())
         if isinstance(config, PreTrainedConfig) and (above or module in looking):
-            found[id(config)] = config
-    return tuple(found.values())
+            configs[id(config)] = config
+    return tuple(configs.values())
 
 
 class _Loan:

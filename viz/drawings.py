@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from xai_nlp.core.arrays import Array, AttentionAttribution
-from xai_nlp.core.files import write_whole
+from xai_nlp.core.files import write_file
 from xai_nlp.core.image import ImageAttribution
 from xai_nlp.core.result import Explanation, TargetSpec
 from xai_nlp.core.spans import Span
@@ -64,7 +64,7 @@ class Drawing:
         kinds = {".html": lambda: self.html.encode(), ".png": lambda: self.png, ".txt": lambda: self.ansi.encode()}
         if path.suffix.lower() not in kinds:
             raise InvalidInput(f"a drawing is saved as {', '.join(kinds)}; got the suffix {path.suffix!r}.")
-        write_whole(path, kinds[path.suffix.lower()]())
+        write_file(path, kinds[path.suffix.lower()]())
 
     def _repr_html_(self) -> str:
         from xai_nlp.viz.page.html import fragment

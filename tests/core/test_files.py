@@ -6,13 +6,13 @@ import threading
 
 import pytest
 
-from xai_nlp.core.files import write_whole
+from xai_nlp.core.files import write_file
 
 
 def test_it_replaces_the_content_and_leaves_nothing_beside(tmp_path):
     file = tmp_path / "a.json"
-    write_whole(file, b"one")
-    write_whole(str(file), b"two")
+    write_file(file, b"one")
+    write_file(str(file), b"two")
     assert file.read_bytes() == b"two"
     assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
 
@@ -26,7 +26,7 @@ def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left") as caught:
-        write_whole(file, b"new")
+        write_file(file, b"new")
     assert str(file) in str(caught.value)
     assert file.read_bytes() == b"old"
     assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
@@ -38,16 +38,16 @@ def test_an_interruption_leaves_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", stop)
     with pytest.raises(KeyboardInterrupt):
-        write_whole(tmp_path / "a.json", b"new")
+        write_file(tmp_path / "a.json", b"new")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_not_there_is_named_with_the_file(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
-        write_whole(tmp_path / "no" / "a.json", b"")
+        write_file(tmp_path / "no" / "a.json", b"")
     assert str(tmp_path / "no" / "a.json") in str(caught.value)
     with pytest.raises(IsADirectoryError):
-        write_whole(tmp_path, b"")
+        write_file(tmp_path, b"")
 
 
 def test_links_and_permissions_stay(tmp_path):
@@ -55,12 +55,12 @@ def test_links_and_permissions_stay(tmp_path):
     file.write_bytes(b"old")
     file.chmod(0o640)
     link.symlink_to(file)
-    write_whole(link, b"new")
+    write_file(link, b"new")
     assert link.is_symlink() and file.read_bytes() == b"new"
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
     plain = tmp_path / "plain"
     plain.write_bytes(b"")
-    write_whole(tmp_path / "fresh", b"")
+    write_file(tmp_path / "fresh", b"")
     assert (tmp_path / "fresh").stat().st_mode == plain.stat().st_mode  # as the user's mask has it
 
 
@@ -70,6 +70,6 @@ def test_a_pipe_is_written_to(tmp_path):
     read = []
     reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
     reader.start()
-    write_whole(pipe, b"content")
+    write_file(pipe, b"content")
     reader.join(10)
     assert read == [b"content"]

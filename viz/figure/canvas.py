@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from xai_nlp.core.files import write_whole
+from xai_nlp.core.files import write_file
 from xai_nlp.errors import InvalidInput
 from xai_nlp.viz.text.scale import LIGHT, RGB
 from xai_nlp.viz.text.text_layout import WIDTH
@@ -46,7 +46,7 @@ def save_figure(draw: Callable[[], Figure], path: str | os.PathLike[str]) -> Non
             f"cannot tell the image's format from {str(path)!r}: the suffix is {suffix or 'missing'}. "
             f"Allowed are {' and '.join(SUFFIXES)}. For a page, use `to_html`."
         )
-    write_whole(Path(path), figure_file(draw(), suffix))
+    write_file(Path(path), figure_file(draw(), suffix))
 
 
 def figure_file(figure: Figure, suffix: str) -> bytes:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from xai_nlp.cli.options import Model
 from xai_nlp.cli.output import errors_to_stderr
-from xai_nlp.core.files import write_whole
+from xai_nlp.core.files import write_file
 from xai_nlp.errors import InvalidInput
 
 evaluate_app = typer.Typer(help="Measure a model on a file of examples.", no_args_is_help=True)
@@ -44,7 +44,7 @@ def qa(
                 answers.update({one.id: best[0].text for one, best in zip(batch, ranked, strict=True)})
                 progress(start + len(batch), len(questions))
         if predictions:
-            write_whole(predictions, json.dumps(answers, ensure_ascii=False, indent=1).encode())
+            write_file(predictions, json.dumps(answers, ensure_ascii=False, indent=1).encode())
         scores = squad_scores(questions, answers)
         count = f"{scores.questions:,} question{'s' * (scores.questions != 1)}"
         Console().print(f"{count}: exact match {scores.exact_match:.2f}, F1 {scores.f1:.2f}", highlight=False)

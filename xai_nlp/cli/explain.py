@@ -91,8 +91,8 @@ def explain_values(task: Task, values: dict[str, Any]) -> Explanations:
 def explainer_inputs(task: Task, records: Sequence[Record]) -> dict[str, Any]:
     """The inputs by name: values for one record, lists for several."""
     columns = {one.name: [record.inputs.get(one.name) for record in records] for one in task.inputs}
-    given = {name: column for name, column in columns.items() if any(value is not None for value in column)}
-    return {name: column[0] for name, column in given.items()} if len(records) == 1 else given
+    filled = {name: column for name, column in columns.items() if any(value is not None for value in column)}
+    return {name: column[0] for name, column in filled.items()} if len(records) == 1 else filled
 
 
 def with_gold(results: Explanations, records: Sequence[Record]) -> Explanations:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from xai_nlp.core.files import write_whole
+from xai_nlp.core.files import write_file
 from xai_nlp.errors import XaiError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def write_results(results: Explanations, *, html: Path | None, json_to: Path | N
     if html:
         results.to_html(html)
     if json_to and str(json_to) != "-":
-        write_whole(json_to, "".join(why.to_json() + "\n" for why in results).encode())
+        write_file(json_to, "".join(why.to_json() + "\n" for why in results).encode())
     if json_to and str(json_to) == "-":
         for why in results:
             print(why.to_json())

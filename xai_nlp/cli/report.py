@@ -18,7 +18,7 @@ from rich.console import Console
 
 from xai_nlp.cli.output import errors_to_stderr
 from xai_nlp.cli.records import read_text
-from xai_nlp.core.files import write_whole
+from xai_nlp.core.files import write_file
 from xai_nlp.data.table import read_table
 from xai_nlp.errors import InvalidInput, UnreadableFile, Unsupported
 from xai_nlp.tasks.table import Task, find_task
@@ -58,7 +58,7 @@ def report(
         if labels:
             items = _with_gold(items, read_labels(labels, find_task(items[0].task)))
         page = report_page(items, title=title, data=data, date=date or _newest(files))
-        write_whole(output, page.encode("utf-8"))
+        write_file(output, page.encode("utf-8"))
         if pdf:
             _print(browser, output, pdf)
         Console(stderr=True).print(
@@ -180,4 +180,4 @@ def _print(browser: str, page: Path, pdf: Path) -> None:
             raise Unsupported(f"{browser} did not print within {PRINTING} s; the report itself is in {page}.") from None
         if not draft.is_file():
             raise Unsupported(f"{browser} printed nothing; the report itself is in {page}.")
-        write_whole(pdf, draft.read_bytes())
+        write_file(pdf, draft.read_bytes())

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+def write_file(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file whole or not at all: an old file stays until the new one is complete and on the disk.
 
     path: a link is followed, and an old file's permissions stay; a device or a pipe is written to directly.

@@ -96,9 +96,9 @@ class Problem:
 
         Touches no parameter's `.grad` and no caller's tensor. With `inputs_too` the inputs follow the sites.
         """
-        asked = inputs_too or not self.sites  # else what lies before the sites needs no graph
+        needs_graph = inputs_too or not self.sites  # else what lies before the sites needs no graph
         with torch.enable_grad(), ExitStack() as done:
-            z = tuple(t.detach().requires_grad_(asked) if t.is_floating_point() else t for t in z)
+            z = tuple(t.detach().requires_grad_(needs_graph) if t.is_floating_point() else t for t in z)
             if self.sites:
                 with captured(self.sites, differentiable=True, rows=len(owner), until=done) as result:
                     values = self.value(z, owner)
@@ -113,8 +113,8 @@ class Problem:
                     )
             if not values.requires_grad:
                 raise InvalidInput(
-                    f"the target does not depend on {'the inputs' if asked else 'the layer'} through differentiable "
-                    "operations. "
+                    f"the target does not depend on {'the inputs' if needs_graph else 'the layer'} through "
+                    "differentiable operations. "
                     "Is the model's forward wrapped in `torch.no_grad()`, or does it return numbers instead of tensors?"
                 )
             targets = values.sum(0).unbind()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from xai_nlp.core.answers import exact_match
 from xai_nlp.core.arrays import MARK, Array, AttentionAttribution, arrays_file, metadata_of
-from xai_nlp.core.files import write_whole
+from xai_nlp.core.files import write_file
 from xai_nlp.core.image import ImageAttribution
 from xai_nlp.core.serialization import from_data, to_data
 from xai_nlp.core.spans import Span, assign, word_spans
@@ -279,14 +279,14 @@ class Explanation:
         path = Path(path)
         arrays = self._arrays()
         if sum(4 * math.prod(array.shape) for array in arrays.values()) <= BESIDE:
-            write_whole(path, self.to_json(indent=1).encode())
+            write_file(path, self.to_json(indent=1).encode())
             return
         file = path.with_name(f"{path.name}.safetensors")
         if file.exists() and not _replaceable(file):
             raise InvalidInput(f"{file} is not the array file of an explanation; save under another name.")
         text = _json(to_data(self, {id(array): name for name, array in arrays.items()}, file.name), 1)
-        write_whole(file, arrays_file(arrays))
-        write_whole(path, text.encode())
+        write_file(file, arrays_file(arrays))
+        write_file(path, text.encode())
 
     def _arrays(self) -> dict[str, Array]:
         arrays = {f"attention.{name}": stack.scores for name, stack in self.attention.items()}
@@ -409,7 +409,7 @@ class Explanations(Sequence[Explanation]):
         """Write one page with all of them."""
         from xai_nlp.viz.page.html import page
 
-        write_whole(path, page(self).encode())
+        write_file(path, page(self).encode())
 
 
 def _json(data: Any, indent: int | None) -> str:

@@ -48,13 +48,13 @@ def steps(streams: Sequence[tuple[Stream, Stream]]) -> list[list[int]]:
     >>> steps([("text", "text"), ("text", "image"), ("image", "text"), ("text", "text")])
     [[0], [1, 2], [3]]
     """
-    found: list[list[int]] = []
+    groups: list[list[int]] = []
     for n, (query, key) in enumerate(streams):
-        if n and query != key and streams[n - 1] == (key, query) and len(found[-1]) == 1:
-            found[-1].append(n)
+        if n and query != key and streams[n - 1] == (key, query) and len(groups[-1]) == 1:
+            groups[-1].append(n)
         else:
-            found.append([n])
-    return found
+            groups.append([n])
+    return groups
 
 
 def last_matrix_read(slope: Slope) -> int:
@@ -231,11 +231,11 @@ def _max_flows(capacities: Tensor, readers: Sequence[int]) -> Tensor:
     from scipy.sparse.csgraph import maximum_flow
 
     layers, L, _ = capacities.shape
-    whole = (capacities * FLOW_UNIT).round().to(torch.int32).numpy()
-    layer, query, key = whole.nonzero()
+    integers = (capacities * FLOW_UNIT).round().to(torch.int32).numpy()
+    layer, query, key = integers.nonzero()
     edges = ((layer + 1) * L + query, layer * L + key)
     size = (layers + 1) * L
-    graph = csr_array(coo_array((whole[layer, query, key], edges), shape=(size, size)))
+    graph = csr_array(coo_array((integers[layer, query, key], edges), shape=(size, size)))
     graph.indices, graph.indptr = graph.indices.astype(np.int32), graph.indptr.astype(np.int32)
     flows = [[maximum_flow(graph, layers * L + q, k).flow_value / FLOW_UNIT for k in range(L)] for q in readers]
     return torch.tensor(flows, dtype=torch.float64)
@@ -258,14 +258,16 @@ class AttentionRelevance(AttentionMethod):
     def read(
         self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
     ) -> tuple[tuple[Tensor, ...], SequenceScores]:
-        kept = tuple((m[:, None] * g).clamp_min(0) for m, g in zip(slope.sites, slope.gradients, strict=True))
+        positive = tuple((m[:, None] * g).clamp_min(0) for m, g in zip(slope.sites, slope.gradients, strict=True))
         held = _Streams(slope.sites, streams, _targets(slope))
         for step in steps(streams):
-            added = {pair: more for n in step for pair, more in _carried(held, kept[n].mean(2), *streams[n]).items()}
+            added = {
+                pair: more for n in step for pair, more in _carried(held, positive[n].mean(2), *streams[n]).items()
+            }
             held.of.update({pair: held.of[pair] + more for pair, more in added.items()})
         last = streams[last_matrix_read(slope)][0]
         held.of[last, last] = held.of[last, last] - torch.eye(held.of[last, last].shape[-1]).to(read)
-        return kept, held.read(last, read)
+        return positive, held.read(last, read)
 
 
 def _carried(held: _Streams, mean: Tensor, query: Stream, key: Stream) -> dict[tuple[Stream, Stream], Tensor]:

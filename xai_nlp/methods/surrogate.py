@@ -137,8 +137,8 @@ class KernelShapMethod(CoalitionMethod):
         generator = torch.Generator().manual_seed(self.seed)
         sizes = torch.arange(1, m)
         chances = 1 / (sizes * (m - sizes)).double()
-        drawn_sizes = sizes[torch.multinomial(chances, (self.samples + 1) // 2, replacement=True, generator=generator)]
-        coalitions = subsets_of_size(drawn_sizes, m, generator)
+        random_sizes = sizes[torch.multinomial(chances, (self.samples + 1) // 2, replacement=True, generator=generator)]
+        coalitions = subsets_of_size(random_sizes, m, generator)
         return torch.stack([coalitions, ~coalitions], 1).flatten(0, 1)[: self.samples]
 
     def weights(self, coalitions: Tensor) -> Tensor:

@@ -35,13 +35,13 @@ class VisionLanguageModel:
     """A classifier that takes the image as pixels: ViLT. Its sequence is words, one position of the image, patches.
 
     image_argument: the model's argument for the image.
-    whole_image: number of positions of the image as a whole, between words and patches; None if words and patches are
+    image_slots: number of positions of the image as a whole, between words and patches; None if words and patches are
         in different sequences.
     logits: the field of the model's output.
     """
 
     image_argument: ClassVar[str] = "pixel_values"
-    whole_image: ClassVar[int | None] = 1
+    image_slots: ClassVar[int | None] = 1
     logits: ClassVar[str] = "logits"
 
     def __init__(self, model: Any, processor: Any) -> None:
@@ -78,9 +78,9 @@ class VisionLanguageModel:
 
     def sequence_positions(self, row: TokenWindow, length: int, regions: Regions) -> SequencePositions | None:
         """Positions of words and patches in a batch of `length` tokens; None if they are in different sequences."""
-        if self.whole_image is None:
+        if self.image_slots is None:
             return None
-        each, first = torch.arange(len(regions.patch_regions)), length + self.whole_image
+        each, first = torch.arange(len(regions.patch_regions)), length + self.image_slots
         return SequencePositions(torch.arange(length), first + each, each[:, None], tuple(range(length, first)))
 
     def answer_logits(self, inputs: Mapping[str, Tensor], answer_ids: Sequence[int]) -> Tensor:
@@ -92,7 +92,7 @@ class RegionFeatureModel(VisionLanguageModel):
     """A classifier that takes features of detected regions: VisualBERT. Their positions follow the words."""
 
     image_argument = "visual_embeds"
-    whole_image: ClassVar[int | None] = 0
+    image_slots: ClassVar[int | None] = 0
 
     def region_inputs(self, features: Tensor, boxes: Tensor) -> dict[str, Tensor]:
         """The model's arguments for features (1, N, F) and boxes (1, N, 4) in shares of width and height."""
@@ -108,7 +108,7 @@ class Lxmert(RegionFeatureModel):
     """LXMERT: words and regions have encoders of their own, with cross attention in both directions."""
 
     image_argument = "visual_feats"
-    whole_image = None
+    image_slots = None
     logits = "question_answering_score"
 
     def region_inputs(self, features: Tensor, boxes: Tensor) -> dict[str, Tensor]:

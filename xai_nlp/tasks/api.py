@@ -140,14 +140,14 @@ def explain(
     >>> why.prediction
     'Mary Shelley'
     """
-    given = {
+    named = {
         "text": text, "pair": pair, "question": question, "context": context, "image": image, "prompt": prompt,
         "target": target, "baseline": baseline, "unit": unit, "answer": answer, "rather_than": rather_than,
         "layer": layer, "unanswerable": unanswerable, "longest": longest, "rank": rank, "regions": regions,
         "image_baseline": image_baseline, "moves": moves, "features": features, "boxes": boxes, "chat": chat,
         "max_length": max_length, "stride": stride, "rows": rows, "progress": progress,
     }  # fmt: skip
-    keywords = {name: value for name, value in given.items() if value is not None} | options
+    keywords = {name: value for name, value in named.items() if value is not None} | options
     switches = {"layers": layers, "attention": attention, "parts": parts}
     keywords |= {name: True for name, on in switches.items() if on}
     if long != "windows":

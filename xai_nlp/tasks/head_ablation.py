@@ -85,11 +85,11 @@ def _window_losses(explainer: Explainer, window: TokenWindow, target: ExampleTar
         with intercept(explainer.model, without):
             return number(explainer.run(batch, {}, owner), owner)[:, 0]
 
-    whole = number(explainer.run(batch, {}, batch.everyone), batch.everyone)[0, 0].double()
+    unchanged = number(explainer.run(batch, {}, batch.everyone), batch.everyone)[0, 0].double()
     entries = batch.movable.shape[1] * explainer.width
     device = batch.movable.device
     batching = run.Batching()
     parts = [v for _, v in batching.chunks(len(heads), entries, device, lambda part: values(heads[part]))]
     losses = torch.zeros(len(points), max(point.heads for point in points), dtype=torch.float64)
-    losses[tuple(zip(*heads, strict=True))] = (whole - torch.cat(parts).double()).cpu()
+    losses[tuple(zip(*heads, strict=True))] = (unchanged - torch.cat(parts).double()).cpu()
     return losses.numpy()

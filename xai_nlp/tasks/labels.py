@@ -81,17 +81,17 @@ class Labels:
         other = None if contrast is None else self.names[contrast]
         return TargetSpec(kind=kind, label=self.names[index], contrast=other, position=index, unit=unit)
 
-    def _contrast(self, wanted: str) -> tuple[int, int] | None:
+    def _contrast(self, text: str) -> tuple[int, int] | None:
         """The two labels of "A-B", whose names may hold hyphens themselves; None if it is a label, or no contrast."""
-        if wanted.removeprefix("label:").casefold() in {name.casefold() for name in self.names}:
+        if text.removeprefix("label:").casefold() in {name.casefold() for name in self.names}:
             return None
-        for at in [i for i, c in enumerate(wanted) if c == "-"]:
+        for at in [i for i, c in enumerate(text) if c == "-"]:
             try:
-                sides = self.index(wanted[:at].strip()), self.index(wanted[at + 1 :].strip())
+                sides = self.index(text[:at].strip()), self.index(text[at + 1 :].strip())
             except UnknownName:
                 continue
             if sides[0] == sides[1]:
-                raise InvalidInput(f"the contrast {wanted!r} compares a label with itself.")
+                raise InvalidInput(f"the contrast {text!r} compares a label with itself.")
             return sides
         return None
 

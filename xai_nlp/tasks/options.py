@@ -150,7 +150,7 @@ def _check_places(method: Method, options: ExplainOptions) -> None:
     """Refuse places that a method does not score, by what the method declares."""
     extras = options.layers or options.attention
     if options.layer is not None and (extras or options.parts or method.operates_on == "attention"):
-        raise InvalidInput("layer=… asks for the scores of one layer's output; leave out what else was asked.")
+        raise InvalidInput("layer=… asks for the scores of one layer's output; leave out the other options.")
     if options.parts and method.operates_on != "inputs":
         raise InvalidInput(f"parts=True goes with methods that score the embeddings; got {method.name!r}.")
 
@@ -161,14 +161,14 @@ def examples_of(task: Task, inputs: Mapping[str, Any]) -> tuple[list[dict[str, A
     One value serves every example, as one context serves many questions.
     Raises InvalidInput for lists of different lengths, or nothing.
     """
-    given = {one.name: inputs[one.name] for one in task.inputs if inputs.get(one.name) is not None}
+    by_name = {one.name: inputs[one.name] for one in task.inputs if inputs.get(one.name) is not None}
     for one in task.inputs:
-        if one.required and one.name not in given:
+        if one.required and one.name not in by_name:
             raise InvalidInput(f"{one.name} is missing: {task.title.lower()} needs {' and '.join(task.required)}.")
     many = {
-        one.name: list(given[one.name])
+        one.name: list(by_name[one.name])
         for one in task.inputs
-        if one.name in given and _is_list(one.kind, given[one.name])
+        if one.name in by_name and _is_list(one.kind, by_name[one.name])
     }
     counts = {name: len(values) for name, values in many.items()}
     if any(count == 0 for count in counts.values()):
@@ -177,7 +177,7 @@ def examples_of(task: Task, inputs: Mapping[str, Any]) -> tuple[list[dict[str, A
         listed = " and ".join(f"{count} of {name}" for name, count in counts.items())
         raise InvalidInput(f"each example needs one of each input; got {listed}.")
     count = next(iter(counts.values()), 1)
-    columns = {name: many.get(name, [value] * count) for name, value in given.items()}
+    columns = {name: many.get(name, [value] * count) for name, value in by_name.items()}
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)], not many
 
 

@@ -94,10 +94,10 @@ def attribute(
 ) -> list[list[WindowAttribution]]:
     """For each example, the scores of its windows by one method."""
     options = request.options
-    wanted = {
+    by_window = {
         w: (weights, target) for target in targets for w, weights in zip(target.windows, target.weights, strict=True)
     }
-    order = list(wanted)
+    order = list(by_window)
     results: dict[int, WindowAttribution] = {}
     keeps_matrices = options.attention or method.operates_on == "attention"
     for group in explainer.groups([windows[w] for w in order], matrices=keeps_matrices):
@@ -106,7 +106,7 @@ def attribute(
         subject = TextSubject(
             explainer=explainer,
             batch=batch,
-            target=Target(weights=_padded([wanted[w][0] for w in members]), unit=wanted[members[0]][1].link),
+            target=Target(weights=_padded([by_window[w][0] for w in members]), unit=by_window[members[0]][1].link),
             baseline=baseline_name(explainer, request),
             batching=options.batching,
             parts=options.parts,

@@ -152,9 +152,9 @@ class TextGenerationExplainer(Explainer):
         """The values of `read_answers` for each token of the answers: (R, n, 3)."""
         longest, n = batch.movable.shape[1], len(batch.windows[0].answer_ids)
         ends = [len(window) for window in batch.windows]  # windows are filled up after their answers
-        kept = longest - min(ends) + n + 1
-        logits, _ = last_logits(self.model, {name: t[owner] for name, t in batch.inputs.items()}, kept)
-        before = torch.tensor([[end - longest + kept - n - 1 + k for k in range(n)] for end in ends])
+        tail = longest - min(ends) + n + 1
+        logits, _ = last_logits(self.model, {name: t[owner] for name, t in batch.inputs.items()}, tail)
+        before = torch.tensor([[end - longest + tail - n - 1 + k for k in range(n)] for end in ends])
         places = before.to(logits.device)[owner.to(logits.device)]
         logits = logits.gather(1, places[:, :, None].expand(-1, -1, logits.shape[2]))
         return read_answers(logits, batch.windows, owner)

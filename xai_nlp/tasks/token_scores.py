@@ -179,8 +179,8 @@ class WindowAttribution:
         self, method: Method, unit: str, target: int, stack: str, numbers: Sequence[int]
     ) -> AttentionAttribution:
         """Matrices of one stack without padding, and names for positions that are not the explanation's tokens."""
-        whole = torch.stack([self.of_batch.matrices[n][self.index, target] for n in numbers])  # (layers, H, Q, K)
-        scores, (queries, keys) = self._named(stack, whole)
+        matrices = torch.stack([self.of_batch.matrices[n][self.index, target] for n in numbers])  # (layers, H, Q, K)
+        scores, (queries, keys) = self._named(stack, matrices)
         residuals = self.of_batch.residuals
         return AttentionAttribution(
             scores=Array(scores.numpy()),
@@ -195,27 +195,27 @@ class WindowAttribution:
             keys=keys,
         )
 
-    def _named(self, stack: str, whole: Tensor) -> tuple[Tensor, tuple[Names, Names]]:
+    def _named(self, stack: str, matrices: Tensor) -> tuple[Tensor, tuple[Names, Names]]:
         """The part of the matrices that an explanation keeps; the names of queries and keys, None for its tokens."""
         words = self.window.positions
-        outputs = tuple(f"output {i}" for i in range(whole.shape[2]))
+        outputs = tuple(f"output {i}" for i in range(matrices.shape[2]))
         if stack == "decoder":
-            return whole, (outputs, outputs)
+            return matrices, (outputs, outputs)
         if stack == "cross":
-            return whole[..., words], (outputs, None)
+            return matrices[..., words], (outputs, None)
         if stack in ("joint", "image"):  # words look at regions
             regions = self.window.image.regions.names
-            return self._by_region(whole[:, :, words], joint=stack == "joint"), (None, regions)
+            return self._by_region(matrices[:, :, words], joint=stack == "joint"), (None, regions)
         if stack == "words":  # regions look at words
-            of_regions = self._by_region(whole[..., words].transpose(2, 3), joint=False).transpose(2, 3)
+            of_regions = self._by_region(matrices[..., words].transpose(2, 3), joint=False).transpose(2, 3)
             return of_regions, (self.window.image.regions.names, None)
-        return whole[:, :, words][..., words], (None, None)
+        return matrices[:, :, words][..., words], (None, None)
 
-    def _by_region(self, whole: Tensor, *, joint: bool) -> Tensor:
+    def _by_region(self, matrices: Tensor, *, joint: bool) -> Tensor:
         """Keys that are patches of the image (layers, H, Q, K) as its regions: (layers, H, Q, M)."""
         images = self._images
         assert images is not None
-        flat = whole.flatten(1, 2).to(images.patch_regions.device)
+        flat = matrices.flatten(1, 2).to(images.patch_regions.device)
         positions = images.positions if joint and images.positions else images.alone(flat.shape[-1])
         summed = images.by_patch(flat[:, :, positions.patches], positions.patch_ids, self.index)
-        return summed.unflatten(1, whole.shape[1:3]).cpu()
+        return summed.unflatten(1, matrices.shape[1:3]).cpu()
