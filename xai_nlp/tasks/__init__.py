@@ -1,1 +1,1 @@
-"""An example in, an Explanation out. `explainer.py` is the whole story; the other files are its words."""
+"""An example in, an Explanation out. `run.py` is the order of a call; the other files are its steps."""
