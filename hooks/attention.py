@@ -25,63 +25,52 @@ from xai_nlp.hooks.scope import CallCounter, attached
 
 AttentionEdit = Callable[[int, Tensor], Tensor | None]
 
-#: Families that compute attention by themselves: class of the module -> its child that takes what leaves softmax.
-AFTER_SOFTMAX = {
-    "BlipAttention": "dropout",
-    "BlipTextSelfAttention": "dropout",
-    "BloomAttention": "attention_dropout",
-    "BrosSelfAttention": "dropout",
-    "CodeGenAttention": "attn_dropout",
-    "DisentangledSelfAttention": "dropout",  # DeBERTa, DeBERTa-v2
-    "FlavaSelfAttention": "dropout",
-    "FunnelRelMultiheadAttention": "attention_dropout",
-    "GPTJAttention": "attn_dropout",
-    "GPTNeoSelfAttention": "attn_dropout",
-    "LayoutLMv2SelfAttention": "dropout",
-    "LayoutLMv3SelfAttention": "dropout",
-    "LukeSelfAttention": "dropout",
-    "LxmertAttention": "dropout",
-    "MPNetSelfAttention": "dropout",
-    "MegatronBertSelfAttention": "dropout",
-    "RemBertSelfAttention": "dropout",
-    "RoFormerSelfAttention": "dropout",
-    "TapasSelfAttention": "dropout",
-    "ViltSelfAttention": "dropout",
-    "VisualBertSelfAttention": "dropout",
-}
 
-#: What attention over another sequence is called in a module's path.
-CROSS = ("encoder_attn", "EncDecAttention", "crossattention", "cross_attn", "visual_attention")
-#: What the side that looks at an image is called in a module's path.
-VISION = {"vision_model", "vision_tower", "visual", "r_layers", "visn_self_att"}
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AttentionFamilies:
+    """How families of models name their attention modules. `xai_nlp.models.attention_families` holds the tables.
+
+    probability_child: class of a module that computes attention itself -> its child that takes the probabilities.
+    stack: path of a module, whether the model is an encoder–decoder, number of the call -> which tokens look at which.
+    """
+
+    probability_child: Mapping[str, str] = field(default_factory=dict)
+    stack: Callable[[str, bool, int], str] = lambda path, paired, call: "self"
 
 
 @dataclass(frozen=True, eq=False)
 class AttentionReach:
     """How the attention probabilities of a model are reached, read off the model once.
 
-    configs: name the attention function that modules look up. probability_children: the child that takes what leaves
-    softmax, in families that compute attention by themselves.
+    configs: name the attention function that modules look up.
+    probability_children: the child that takes the probabilities, in families that compute attention themselves.
     """
 
     model: nn.Module
+    families: AttentionFamilies
     configs: tuple[Any, ...]
     probability_children: Mapping[nn.Module, nn.Module]
     config_ids: frozenset[int]
     module_ids: frozenset[int]
 
     @classmethod
-    def of(cls, model: nn.Module) -> AttentionReach:
+    def of(cls, model: nn.Module, families: AttentionFamilies) -> AttentionReach:
         """Raises Unsupported for a model whose attention cannot be reached."""
-        configs, children = _configs(model), _probability_children(model)
+        configs, children = _configs(model), _probability_children(model, families)
         if not configs and not children:
+            known = ", ".join(sorted(families.probability_child))
             raise Unsupported(
                 f"the attention of {type(model).__name__} cannot be reached: it neither looks its attention function "
                 "up with transformers' AttentionInterface, nor is it one of the families whose dropout after softmax "
-                f"is known ({', '.join(sorted(AFTER_SOFTMAX))}). Methods that do not ask for attention work on it."
+                f"is known ({known}). Methods that do not ask for attention work on it."
             )
         config_ids = frozenset(id(getattr(module, "config", None)) for module in model.modules()) - {id(None)}
-        return cls(model, configs, children, config_ids, frozenset(map(id, model.modules())))
+        return cls(model, families, configs, children, config_ids, frozenset(map(id, model.modules())))
+
+    @property
+    def paired(self) -> bool:
+        """Is the model an encoder–decoder?"""
+        return bool(getattr(getattr(self.model, "config", None), "is_encoder_decoder", False))
 
     @contextmanager
     def open(self, visitor: _Visitor, modules: Iterable[nn.Module]) -> Iterator[None]:
@@ -116,7 +105,6 @@ class AttentionPoint:
     reach: AttentionReach = field(compare=False, repr=False, kw_only=True)
     path: str = field(default="", compare=False)
     heads: int = field(default=0, compare=False)
-    paired: bool = field(default=False, compare=False)  # in an encoder–decoder
 
     def __str__(self) -> str:
         return f"the attention of {self.path}" + (f", call {self.call}" if self.call else "")
@@ -141,21 +129,11 @@ class AttentionPoint:
         Where the image has a side of its own: "vision" there, "image" where words look at it, "words" where it looks at
         words.
         """
-        parts = self.path.split(".")
-        if VISION & set(parts):
-            return "vision"
-        if any(name in self.path for name in CROSS):
-            if "visual_attention" in parts:  # LXMERT: one module for both directions, words first
-                return "words" if self.call else "image"
-            return "image" if "text_encoder" in parts else "cross"
-        if "text_decoder" in parts:
-            return "decoder"
-        named = (part for part in parts if self.paired and part in ("encoder", "decoder"))
-        return next(named, "self")  # the outer name, where a decoder calls its layers an encoder's
+        return self.reach.families.stack(self.path, self.reach.paired, self.call)
 
 
 @contextmanager
-def intercept(model: nn.Module, edit: AttentionEdit) -> Iterator[None]:
+def intercept(reach: AttentionReach, edit: AttentionEdit) -> Iterator[None]:
     """Hand each attention matrix to `edit(number, probabilities)` as the model runs; what it returns, if any, is used.
 
     Matrices are those of `AttentionPoint`. `number` counts them from 0 in each forward pass of `model`: the layers of
@@ -165,14 +143,14 @@ def intercept(model: nn.Module, edit: AttentionEdit) -> Iterator[None]:
     what the outer ones returned. Raises Unsupported for a model whose attention cannot be reached, when opened or at
     its first forward pass.
     """
-    with _numbered(model, lambda number, _module, probabilities: edit(number, probabilities)):
+    with _numbered(reach, lambda number, _module, probabilities: edit(number, probabilities)):
         yield
 
 
 @contextmanager
-def _numbered(model: nn.Module, edit: Callable[[int, nn.Module, Tensor], Tensor | None]) -> Iterator[None]:
+def _numbered(reach: AttentionReach, edit: Callable[[int, nn.Module, Tensor], Tensor | None]) -> Iterator[None]:
     """`intercept`, with the module that computes each matrix."""
-    reach, number = AttentionReach.of(model), -1
+    model, number = reach.model, -1
 
     def visit(module: nn.Module, probabilities: Tensor) -> Tensor | None:
         nonlocal number
@@ -197,33 +175,27 @@ def _numbered(model: nn.Module, edit: Callable[[int, nn.Module, Tensor], Tensor 
         yield
 
 
-def attention_points(model: nn.Module, run: Callable[[], Any]) -> tuple[AttentionPoint, ...]:
-    """The attention matrices that `run` makes `model` compute, in their order. Raises Unsupported if there are none."""
-    paths = {module: path for path, module in model.named_modules()}
-    paired = bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
-    reach, calls = AttentionReach.of(model), Counter[nn.Module]()
+def attention_points(reach: AttentionReach, run: Callable[[], Any]) -> tuple[AttentionPoint, ...]:
+    """The attention matrices that a model computes in `run`, in their order. Raises Unsupported if there are none."""
+    paths = {module: path for path, module in reach.model.named_modules()}
+    calls = Counter[nn.Module]()
     points: list[AttentionPoint] = []
 
     def note(number: int, module: nn.Module, probabilities: Tensor) -> None:
-        points.append(
-            AttentionPoint(
-                module, calls[module], reach=reach, path=paths[module], heads=probabilities.shape[1], paired=paired
-            )
-        )
+        heads = probabilities.shape[1]
+        points.append(AttentionPoint(module, calls[module], reach=reach, path=paths[module], heads=heads))
         calls[module] += 1
 
-    with _numbered(model, note), torch.no_grad():
+    with _numbered(reach, note), torch.no_grad():
         run()
     return tuple(points)
 
 
-def attention_modules(model: nn.Module) -> dict[str, AttentionPoint]:
+def attention_modules(reach: AttentionReach) -> dict[str, AttentionPoint]:
     """The modules of a model that compute attention, by path, in the order of the model's modules; no pass is run."""
-    reach = AttentionReach.of(model)
-    paired = bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
     return {
-        path: AttentionPoint(module, reach=reach, path=path, paired=paired)
-        for path, module in model.named_modules()
+        path: AttentionPoint(module, reach=reach, path=path)
+        for path, module in reach.model.named_modules()
         if module in reach.probability_children or _looks_up_attention(module)
     }
 
@@ -278,9 +250,9 @@ _here = _Here()
 # Families that compute attention by themselves ----------------------------------------------------------------------
 
 
-def _probability_children(model: nn.Module) -> dict[nn.Module, nn.Module]:
-    """Each attention module of these families, with its child that takes what leaves softmax."""
-    named = [(module, AFTER_SOFTMAX.get(type(module).__name__)) for module in model.modules()]
+def _probability_children(model: nn.Module, families: AttentionFamilies) -> dict[nn.Module, nn.Module]:
+    """Each attention module of these families, with its child that takes the probabilities."""
+    named = [(module, families.probability_child.get(type(module).__name__)) for module in model.modules()]
     return {module: module.get_submodule(name) for module, name in named if name and hasattr(module, name)}
 
 

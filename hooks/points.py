@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
 from torch import Tensor, nn
 
 from xai_nlp.errors import InvalidInput, UnknownName
-from xai_nlp.hooks.attention import AttentionPoint, attention_modules
+from xai_nlp.hooks.attention import AttentionFamilies, AttentionPoint, AttentionReach, attention_modules
 from xai_nlp.hooks.scope import HookPoint, ModulePoint, captured, hooked, tensors_of, with_tensors
 
 
@@ -24,6 +24,7 @@ class Points:
 
     model: nn.Module
     base: nn.Module  # the model without its head: paths may also count from here
+    families: AttentionFamilies = field(default_factory=AttentionFamilies)
     word: ModulePoint | None = None  # vectors of the words (B, L, D)
     position: ModulePoint | None = None  # vectors of the positions
     types: ModulePoint | None = None  # vectors of the token types
@@ -52,7 +53,7 @@ class Points:
 
     @cached_property
     def _attention(self) -> dict[str, AttentionPoint]:
-        return attention_modules(self.model)
+        return attention_modules(AttentionReach.of(self.model, self.families))
 
     def _stack(self, *stacks: str) -> tuple[AttentionPoint, ...]:
         points = [point for point in self._attention.values() if point.stack in stacks]

@@ -10,6 +10,7 @@ from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 from xai_nlp.hooks.points import Points
 from xai_nlp.hooks.scope import ModulePoint
 from xai_nlp.models.adapter import Adapter
+from xai_nlp.models.attention_families import FAMILIES
 from xai_nlp.models.layout import base_of
 
 
@@ -32,7 +33,7 @@ def points(model: Any) -> Points:
         adapter = Adapter.of(model)
         return points_of(adapter)
     except (Unsupported, UnknownName):
-        return Points(model=model, base=base_of(model))
+        return Points(model=model, base=base_of(model), families=FAMILIES)
 
 
 def points_of(adapter: Adapter) -> Points:
@@ -44,6 +45,7 @@ def points_of(adapter: Adapter) -> Points:
     return Points(
         model=adapter.model,
         base=base_of(adapter.model),
+        families=FAMILIES,
         word=adapter.word,
         position=adapter.position,
         types=adapter.types,
