@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.hooks.attention_function import by_probabilities
+from xai_nlp.hooks.deterministic import deterministic_multinomial
 from xai_nlp.hooks.scope import CallCounter, attached
 
 AttentionEdit = Callable[[int, Tensor], Tensor | None]
@@ -32,10 +33,12 @@ class AttentionFamilies:
 
     probability_child: class of a module that computes attention itself -> its child that takes the probabilities.
     stack: path of a module, whether the model is an encoder–decoder, number of the call -> which tokens look at which.
+    random_order: classes of modules that put tokens in an order which `torch.multinomial` draws, also in eval mode.
     """
 
     probability_child: Mapping[str, str] = field(default_factory=dict)
     stack: Callable[[str, bool, int], str] = lambda path, paired, call: "self"
+    random_order: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +75,17 @@ class AttentionReach:
         """Is the model an encoder–decoder?"""
         return bool(getattr(getattr(self.model, "config", None), "is_encoder_decoder", False))
 
+    @cached_property
+    def random_order(self) -> bool:
+        """Does the model draw the order of its tokens at every forward pass?"""
+        return any(type(module).__name__ in self.families.random_order for module in self.model.modules())
+
     @contextmanager
     def open(self, visitor: _Visitor, modules: Iterable[nn.Module]) -> Iterator[None]:
-        """While open, `visitor` gets the probabilities that these modules compute."""
+        """While open, `visitor` gets the probabilities that these modules compute.
+
+        A model that draws the order of its tokens leaves them in order, so that two passes give matrices that agree.
+        """
 
         def hook(module: nn.Module, _child: nn.Module, args: tuple[Any, ...]) -> Any:
             if threading.get_ident() != visitor.thread:
@@ -83,6 +94,8 @@ class AttentionReach:
 
         children = [(m, self.probability_children[m]) for m in modules if m in self.probability_children]
         with ExitStack() as stack:
+            if self.random_order:
+                stack.enter_context(deterministic_multinomial())
             for config in self.configs:
                 stack.enter_context(_lent(config))
             stack.enter_context(attached(partial(c.register_forward_pre_hook, partial(hook, m)) for m, c in children))

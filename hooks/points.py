@@ -71,7 +71,7 @@ class Points:
                 module = start.get_submodule(path)
             except AttributeError:
                 continue
-            return ModulePoint(module, name=path, root=self.model)
+            return ModulePoint(module, name=path, root=self.base)
         raise UnknownName("module", path, [name for name, _ in self.model.named_modules() if name])
 
     def __repr__(self) -> str:

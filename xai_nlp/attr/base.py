@@ -145,11 +145,15 @@ class GradientAttribution(Attribution):
         for tensor in scores:
             if len(tensor) != forward.examples:
                 raise CaptumAssertion(f"{forward.examples} examples need as many rows of scores; got {len(tensor)}.")
-        x, x0 = forward.inputs, baseline_tensors(forward.inputs, baselines)
-        problem = Problem(value=forward.value, x=x, baseline=x0, rows=Batching(limit=rows))
         with forward.frozen():
-            end, start = (problem.values(z, forward.everyone).sum(1) for z in (x, x0))
+            problem = self._ends(forward, baselines, rows)
+            end, start = (problem.values(z, forward.everyone).sum(1) for z in (problem.x, problem.baseline))
         return sum(tensor.flatten(1).sum(1).to(end.device) for tensor in scores) - (end - start)
+
+    def _ends(self, forward: Forward, baselines: Baselines, rows: int | None) -> Problem:
+        """The problem whose f(x) − f(x₀) the scores should add up to."""
+        x0 = baseline_tensors(forward.inputs, baselines)
+        return Problem(value=forward.value, x=forward.inputs, baseline=x0, rows=Batching(limit=rows))
 
     def _with_delta(
         self, requested: bool, shaped: Any, forward: Forward, baselines: Baselines, rows: int | None = None

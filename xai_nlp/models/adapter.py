@@ -144,7 +144,7 @@ class Adapter:
             raise UnknownName("module", path, known, "Pass a Layout that fits this model.") from None
 
     def _point(self, path: str, call: int = 0) -> ModulePoint:
-        return ModulePoint(self._module(path), call=call, name=path)
+        return ModulePoint(self._module(path), call=call, name=path, root=base_of(self.model))
 
     def _optional(self, path: str | None) -> ModulePoint | None:
         """The hook point if the model has the module: a config may switch position or type embeddings off."""

@@ -33,6 +33,9 @@ CROSS_ATTENTION_NAMES = ("encoder_attn", "EncDecAttention", "crossattention", "c
 #: Components of the path of a module that encodes the image alone.
 VISION_NAMES = frozenset({"vision_model", "vision_tower", "visual", "r_layers", "visn_self_att"})
 
+#: Classes of modules that put image patches in a random order at every forward pass.
+RANDOM_ORDER = frozenset({"ViltEmbeddings"})
+
 
 def attention_stack(path: str, paired: bool, call: int = 0) -> str:
     """Which tokens look at which in a module: "self"; in an encoder–decoder "encoder", "decoder" or "cross".
@@ -54,7 +57,7 @@ def attention_stack(path: str, paired: bool, call: int = 0) -> str:
     return next(named, "self")  # the outer name, where a decoder calls its layers an encoder's
 
 
-FAMILIES = AttentionFamilies(probability_child=PROBABILITY_CHILD, stack=attention_stack)
+FAMILIES = AttentionFamilies(probability_child=PROBABILITY_CHILD, stack=attention_stack, random_order=RANDOM_ORDER)
 
 
 def attention_reach(model: nn.Module) -> AttentionReach:
