@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
 from torch import Tensor, nn
 
-from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 from xai_nlp.hooks.attention import AttentionFamilies, AttentionPoint, AttentionReach, attention_modules
 from xai_nlp.hooks.scope import HookPoint, ModulePoint, captured, hooked, tensors_of, with_tensors
 
@@ -76,7 +76,9 @@ class Points:
 
     def __repr__(self) -> str:
         names = [name for name in ("word", "position", "types", "embeddings") if getattr(self, name) is not None]
-        names += [f"{name}[0..{len(getattr(self, name)) - 1}]" for name in ("layers", "vision") if getattr(self, name)]
+        for name in ("layers", "attention", "cross_attention", "decoder_attention", "vision"):
+            with suppress(Unsupported):
+                names += [f"{name}[0..{len(points) - 1}]" for points in [getattr(self, name)] if points]
         return f"<Points of {type(self.model).__name__}: {', '.join(names) or 'modules by path'}>"
 
 

@@ -162,18 +162,20 @@ def test_names_hold_what_they_say(name):
         torch.testing.assert_close(captured[points.embeddings], states[0], **CLOSE)
     torch.testing.assert_close(captured[points.layers[0]], states[1], **CLOSE)
     parts = [point for point in (points.word, points.position, points.types) if point is not None]
-    assert len(parts) == {"bert": 3, "distilbert": 2, "gpt2": 2, "bart": 1, "vilt": 3, "llama": 1}[name]
+    assert len(parts) == {"bert": 3, "distilbert": 2, "gpt2": 2, "bart": 2, "vilt": 3, "llama": 1}[name]
     with xai_nlp.hooks.capture(*parts) as captured:
         model(**inputs)
     total = sum(captured[part] for part in parts)
-    if name in ("bert", "distilbert", "vilt"):
-        base = model.base_model.embeddings
-        norm = base.text_embeddings.LayerNorm if name == "vilt" else base.LayerNorm
-        total = norm(total)
-    if name != "bart":  # its positions are counted inside the encoder
-        with xai_nlp.hooks.capture(points.embeddings) as captured:
-            model(**inputs)
-        torch.testing.assert_close(total, captured[points.embeddings], **CLOSE)
+    norm = {
+        "bert": "embeddings.LayerNorm",
+        "distilbert": "embeddings.LayerNorm",
+        "vilt": "embeddings.text_embeddings.LayerNorm",
+        "bart": "encoder.layernorm_embedding",
+    }
+    total = model.base_model.get_submodule(norm[name])(total) if name in norm else total
+    with xai_nlp.hooks.capture(points.embeddings) as captured:
+        model(**inputs)
+    torch.testing.assert_close(total, captured[points.embeddings], **CLOSE)
     assert points.vision == ()
     assert (points.cross_attention != ()) == (points.decoder_attention != ()) == (name == "bart")
 
@@ -225,7 +227,7 @@ def test_an_explainer_has_the_points_of_its_model(sentiment):
     points = xai_nlp.points(sentiment)
     assert points.model is sentiment.model
     assert points.layers == xai_nlp.points(sentiment.model).layers
-    assert repr(points).endswith("word, position, types, embeddings, layers[0..2]>")
+    assert repr(points).endswith("word, position, types, embeddings, layers[0..2], attention[0..2]>")
 
 
 @pytest.mark.parametrize("value", [None, "bert", lambda x: x])
