@@ -1,4 +1,4 @@
-"""A model whose attention was intercept: handed back whatever happens, shared between threads, nested."""
+"""The attention implementation of a model that was intercepted: restored whatever happens, threads, nesting."""
 
 import threading
 
@@ -8,7 +8,7 @@ from torch import nn
 
 from tests.models.tiny import tiny
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks import attention
+from xai_nlp.hooks import attention_interface
 from xai_nlp.hooks.attention import intercept
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.models.attention_families import attention_reach
@@ -42,15 +42,15 @@ def test_nothing_is_left_behind_when_something_raises(name, failure):
     with pytest.raises(ZeroDivisionError), intercept(attention_reach(model), visit):
         run(**batch)
     assert fingerprint(model) == before
-    assert not attention._here.visitors
-    assert not attention._loans
+    assert not attention_interface._current.visitors
+    assert not attention_interface._originals
 
 
 @pytest.mark.parametrize("interface", ["AttentionInterface", "AttentionMaskInterface"])
 def test_nothing_is_left_behind_when_registration_fails(monkeypatch, interface):
     model, _ = tiny("bert", fresh=True)
     before = fingerprint(model)
-    monkeypatch.setattr(attention, "_names", {})
+    monkeypatch.setattr(attention_interface, "_names", {})
     monkeypatch.setattr(f"transformers.{interface}.register", explode)
     with pytest.raises(ZeroDivisionError), intercept(attention_reach(model), lambda layer, p: None):
         pass
