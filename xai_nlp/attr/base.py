@@ -190,7 +190,10 @@ class PerturbationAttribution(Attribution):
 
 
 class InternalAttribution(Attribution):
-    """Scores that concern a layer of the model, or several."""
+    """Scores that concern a layer of the model, or several.
+
+    layer: a torch module, a hook point such as `xai_nlp.points(model).attention[3]`, or a list of them.
+    """
 
     def __init__(self, forward_func: Callable[..., Any], layer: Layers, device_ids: list[int] | None = None) -> None:
         super().__init__(forward_func)

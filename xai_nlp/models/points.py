@@ -19,7 +19,8 @@ def points(model: Any) -> Points:
 
     model: a torch module, a HuggingFace model of any architecture, or an explainer of `xai_nlp.load`. A module whose
     embeddings are not known has points by path only: `points(net)["encoder.layer.3"]`.
-    Raises InvalidInput for anything else.
+    The points are for `xai_nlp.hooks.capture` and `edit`, and for Captum's layer and neuron names in `xai_nlp.attr`.
+    Raises InvalidInput if `model` is neither a module nor an explainer; `points(net)[path]` raises UnknownName.
 
     >>> import xai_nlp
     >>> named = points(xai_nlp.load("sentiment"))
