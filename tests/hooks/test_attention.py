@@ -4,13 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig, BertModel, FNetConfig, FNetModel
 
 from tests.models.tiny import ARCHITECTURES, tiny
 from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.hooks.attention import attention_modules, attention_points, intercept
-from xai_nlp.hooks.attention_function import by_probabilities
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.hooks.scope import replaced, tensors_at
 from xai_nlp.models.attention_families import attention_reach
@@ -255,21 +253,3 @@ def test_what_cannot_be_intercept_says_why():
     with pytest.raises(Unsupported, match="without computing attention"), intercept(attention_reach(bert), explode):
         bert(torch.tensor([[1, 2]]))
     assert fingerprint(model) == before
-
-
-def test_requests_that_have_no_probabilities_are_refused():
-    q = torch.ones(1, 1, 2, 4)
-    with pytest.raises(Unsupported, match="packed sequences"):
-        by_probabilities((), "sdpa", nn.Identity(), q, q, q, None, cu_seq_lens_q=torch.tensor([0, 2]))
-
-
-@torch.no_grad()
-def test_without_a_mask_sdpa_is_causal_where_the_module_is_and_eager_is_not():
-    module, q = nn.Identity(), torch.randn(1, 1, 3, 4, generator=torch.manual_seed(0))
-    module.is_causal = True
-    _, causal = by_probabilities((), "sdpa", module, q, q, q, None)
-    _, full = by_probabilities((), "eager", module, q, q, q, None)
-    assert (causal[0, 0].triu(1) == 0).all()
-    assert (full > 0).all()
-    expected = nn.functional.scaled_dot_product_attention(q, q, q, is_causal=True)
-    torch.testing.assert_close(causal @ q, expected)
