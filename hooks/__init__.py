@@ -1,4 +1,4 @@
-"""Lend a model's internals and give them back: hook points, capture, edit, and nothing left behind."""
+"""Read and replace the tensors inside a model: hook points, `capture` and `edit`. Every hook comes off at the end."""
 
 if __name__ != "xai_nlp.hooks":
     raise ImportError("this package is `xai_nlp.hooks`; the folder `hooks` is not importable by itself.")

@@ -1,105 +1,117 @@
 """Attention probabilities, read and replaced in a model as it was loaded.
 
-Most families look their attention function up by name; while a point is open, they find one that goes by way of the
-probabilities. The others compute attention by themselves, and a hook stands where the probabilities leave softmax.
+Most families look their attention function up by name (`hooks.attention_interface`): while a point is open, the model's
+config names a function that computes the probabilities. The others compute attention themselves, and a hook stands
+where the probabilities leave softmax.
 """
 
 from __future__ import annotations
 
 import inspect
-import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from xai_nlp.errors import InvalidInput, Unsupported
-from xai_nlp.hooks.attention_function import by_probabilities
+from xai_nlp.errors import Unsupported
+from xai_nlp.hooks.attention_interface import Visitor, configs_of, substituted, visited_by
+from xai_nlp.hooks.deterministic import deterministic_multinomial
 from xai_nlp.hooks.scope import CallCounter, attached
 
 AttentionEdit = Callable[[int, Tensor], Tensor | None]
 
-#: Families that compute attention by themselves: class of the module -> its child that takes what leaves softmax.
-AFTER_SOFTMAX = {
-    "BlipAttention": "dropout",
-    "BlipTextSelfAttention": "dropout",
-    "BloomAttention": "attention_dropout",
-    "BrosSelfAttention": "dropout",
-    "CodeGenAttention": "attn_dropout",
-    "DisentangledSelfAttention": "dropout",  # DeBERTa, DeBERTa-v2
-    "FlavaSelfAttention": "dropout",
-    "FunnelRelMultiheadAttention": "attention_dropout",
-    "GPTJAttention": "attn_dropout",
-    "GPTNeoSelfAttention": "attn_dropout",
-    "LayoutLMv2SelfAttention": "dropout",
-    "LayoutLMv3SelfAttention": "dropout",
-    "LukeSelfAttention": "dropout",
-    "LxmertAttention": "dropout",
-    "MPNetSelfAttention": "dropout",
-    "MegatronBertSelfAttention": "dropout",
-    "RemBertSelfAttention": "dropout",
-    "RoFormerSelfAttention": "dropout",
-    "TapasSelfAttention": "dropout",
-    "ViltSelfAttention": "dropout",
-    "VisualBertSelfAttention": "dropout",
-}
 
-#: What attention over another sequence is called in a module's path.
-CROSS = ("encoder_attn", "EncDecAttention", "crossattention", "cross_attn", "visual_attention")
-#: What the side that looks at an image is called in a module's path.
-VISION = {"vision_model", "vision_tower", "visual", "r_layers", "visn_self_att"}
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AttentionFamilies:
+    """How families of models name their attention modules. `xai_nlp.models.attention_families` holds the tables.
+
+    probability_child: class of a module that computes attention itself -> its child that takes the probabilities.
+    stack: path of a module, whether the model is an encoder–decoder, number of the call -> which tokens look at which.
+    random_order: classes of modules that put tokens in an order which `torch.multinomial` draws, also in eval mode.
+    """
+
+    probability_child: Mapping[str, str] = field(default_factory=dict)
+    stack: Callable[[str, bool, int], str] = lambda path, paired, call: "self"
+    random_order: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
 class AttentionReach:
     """How the attention probabilities of a model are reached, read off the model once.
 
-    configs: name the attention function that modules look up. probability_children: the child that takes what leaves
-    softmax, in families that compute attention by themselves.
+    configs: name the attention function that modules look up.
+    probability_children: the child that takes the probabilities, in families that compute attention themselves.
     """
 
     model: nn.Module
+    families: AttentionFamilies
     configs: tuple[Any, ...]
     probability_children: Mapping[nn.Module, nn.Module]
     config_ids: frozenset[int]
     module_ids: frozenset[int]
 
     @classmethod
-    def of(cls, model: nn.Module) -> AttentionReach:
+    def of(cls, model: nn.Module, families: AttentionFamilies) -> AttentionReach:
         """Raises Unsupported for a model whose attention cannot be reached."""
-        configs, children = _configs(model), _probability_children(model)
+        configs, children = configs_of(model), _probability_children(model, families)
         if not configs and not children:
+            known = ", ".join(sorted(families.probability_child))
             raise Unsupported(
                 f"the attention of {type(model).__name__} cannot be reached: it neither looks its attention function "
                 "up with transformers' AttentionInterface, nor is it one of the families whose dropout after softmax "
-                f"is known ({', '.join(sorted(AFTER_SOFTMAX))}). Methods that do not ask for attention work on it."
+                f"is known ({known}). Methods that do not ask for attention work on it."
             )
         config_ids = frozenset(id(getattr(module, "config", None)) for module in model.modules()) - {id(None)}
-        return cls(model, configs, children, config_ids, frozenset(map(id, model.modules())))
+        return cls(model, families, configs, children, config_ids, frozenset(map(id, model.modules())))
+
+    @property
+    def paired(self) -> bool:
+        """Is the model an encoder–decoder?"""
+        return bool(getattr(getattr(self.model, "config", None), "is_encoder_decoder", False))
+
+    @cached_property
+    def random_order(self) -> bool:
+        """Does the model draw the order of its tokens at every forward pass?"""
+        return any(type(module).__name__ in self.families.random_order for module in self.model.modules())
 
     @contextmanager
-    def open(self, visitor: _Visitor, modules: Iterable[nn.Module]) -> Iterator[None]:
-        """While open, `visitor` gets the probabilities that these modules compute."""
+    def open(
+        self,
+        visit: Callable[[nn.Module, Tensor], Tensor | None],
+        reset: Callable[[], None],
+        module: nn.Module | None = None,
+    ) -> Iterator[None]:
+        """While open, `visit` gets the probabilities that a module computes, or every module, in this thread.
 
-        def hook(module: nn.Module, _child: nn.Module, args: tuple[Any, ...]) -> Any:
-            if threading.get_ident() != visitor.thread:
-                return None
-            return (visitor(module, args[0]), *args[1:])
+        reset: called when a forward pass of the model begins. A model that draws the order of its tokens leaves them in
+        order, so that the matrices of two passes agree.
+        """
+        visitor = Visitor(visit, self.module_ids if module is None else frozenset({id(module)}), self.config_ids)
 
-        children = [(m, self.probability_children[m]) for m in modules if m in self.probability_children]
+        def visit_child(module: nn.Module, _child: nn.Module, args: tuple[Any, ...]) -> Any:
+            return (visitor(module, args[0]), *args[1:]) if threading.get_ident() == visitor.thread else None
+
+        def begin(*_: Any) -> None:
+            if threading.get_ident() == visitor.thread:
+                reset()
+
+        children = [(m, child) for m, child in self.probability_children.items() if id(m) in visitor.modules]
         with ExitStack() as stack:
+            if self.random_order:
+                stack.enter_context(deterministic_multinomial())
             for config in self.configs:
-                stack.enter_context(_lent(config))
-            stack.enter_context(attached(partial(c.register_forward_pre_hook, partial(hook, m)) for m, c in children))
-            stack.enter_context(attached(visitor.reset_hooks()))
-            _here.visitors.append(visitor)
-            stack.callback(_here.visitors.remove, visitor)
+                stack.enter_context(substituted(config))
+            stack.enter_context(
+                attached(partial(c.register_forward_pre_hook, partial(visit_child, m)) for m, c in children)
+            )
+            stack.enter_context(attached(partial(root.register_forward_pre_hook, begin) for root in _roots(self.model)))
+            stack.enter_context(visited_by(visitor))
             yield
 
 
@@ -116,7 +128,6 @@ class AttentionPoint:
     reach: AttentionReach = field(compare=False, repr=False, kw_only=True)
     path: str = field(default="", compare=False)
     heads: int = field(default=0, compare=False)
-    paired: bool = field(default=False, compare=False)  # in an encoder–decoder
 
     def __str__(self) -> str:
         return f"the attention of {self.path}" + (f", call {self.call}" if self.call else "")
@@ -131,8 +142,7 @@ class AttentionPoint:
         def visit(module: nn.Module, probabilities: Tensor) -> Tensor | None:
             return edit(probabilities) if module is self.module and counter.matches() else None
 
-        visitor = _Visitor(self.reach, visit, counter.reset, frozenset({id(self.module)}))
-        return self.reach.open(visitor, [self.module])
+        return self.reach.open(visit, counter.reset, self.module)
 
     @property
     def stack(self) -> str:
@@ -141,89 +151,70 @@ class AttentionPoint:
         Where the image has a side of its own: "vision" there, "image" where words look at it, "words" where it looks at
         words.
         """
-        parts = self.path.split(".")
-        if VISION & set(parts):
-            return "vision"
-        if any(name in self.path for name in CROSS):
-            if "visual_attention" in parts:  # LXMERT: one module for both directions, words first
-                return "words" if self.call else "image"
-            return "image" if "text_encoder" in parts else "cross"
-        if "text_decoder" in parts:
-            return "decoder"
-        named = (part for part in parts if self.paired and part in ("encoder", "decoder"))
-        return next(named, "self")  # the outer name, where a decoder calls its layers an encoder's
+        return self.reach.families.stack(self.path, self.reach.paired, self.call)
 
 
 @contextmanager
-def intercept(model: nn.Module, edit: AttentionEdit) -> Iterator[None]:
-    """Hand each attention matrix to `edit(number, probabilities)` as the model runs; what it returns, if any, is used.
+def intercept(reach: AttentionReach, edit: AttentionEdit) -> Iterator[None]:
+    """While open, `edit(number, probabilities)` gets each attention matrix; what it returns, if not None, goes on.
 
-    Matrices are those of `AttentionPoint`. `number` counts them from 0 in each forward pass of `model`: the layers of
+    Matrices are those of `AttentionPoint`. `number` counts them from 0 in each forward pass of the model: the layers of
     an encoder or a decoder; in an encoder–decoder the encoder's first, then self and cross attention in turn.
 
-    Only this thread's passes are edited; another thread that runs the model gets what it always got. Nested edits see
-    what the outer ones returned. Raises Unsupported for a model whose attention cannot be reached, when opened or at
-    its first forward pass.
+    Passes in other threads are left alone. A nested edit gets what the outer one returned. Raises Unsupported in a
+    forward pass that computes no attention probabilities where they can be reached.
     """
-    with _numbered(model, lambda number, _module, probabilities: edit(number, probabilities)):
+    with _numbered(reach, lambda number, _module, probabilities: edit(number, probabilities)):
         yield
 
 
 @contextmanager
-def _numbered(model: nn.Module, edit: Callable[[int, nn.Module, Tensor], Tensor | None]) -> Iterator[None]:
+def _numbered(reach: AttentionReach, edit: Callable[[int, nn.Module, Tensor], Tensor | None]) -> Iterator[None]:
     """`intercept`, with the module that computes each matrix."""
-    reach, number = AttentionReach.of(model), -1
+    thread, number = threading.get_ident(), -1
 
     def visit(module: nn.Module, probabilities: Tensor) -> Tensor | None:
         nonlocal number
         number += 1
         return edit(number, module, probabilities)
 
-    def reset(*_: Any) -> None:
+    def reset() -> None:
         nonlocal number
-        if threading.get_ident() == visitor.thread:
-            number = -1
+        number = -1
 
     def check(*_: Any) -> None:
-        if threading.get_ident() == visitor.thread and number < 0:
+        if threading.get_ident() == thread and number < 0:
             raise Unsupported(
-                f"{type(model).__name__} went through a forward pass without computing attention probabilities "
+                f"{type(reach.model).__name__} went through a forward pass without computing attention probabilities "
                 "where they can be reached. Methods that do not ask for attention work on it."
             )
 
-    visitor = _Visitor(reach, visit, reset, reach.module_ids)
-    checks = [partial(root.register_forward_hook, check) for root in _roots(model)]
-    with reach.open(visitor, reach.probability_children), attached(checks):
+    checks = [partial(root.register_forward_hook, check) for root in _roots(reach.model)]
+    with reach.open(visit, reset), attached(checks):
         yield
 
 
-def attention_points(model: nn.Module, run: Callable[[], Any]) -> tuple[AttentionPoint, ...]:
-    """The attention matrices that `run` makes `model` compute, in their order. Raises Unsupported if there are none."""
-    paths = {module: path for path, module in model.named_modules()}
-    paired = bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
-    reach, calls = AttentionReach.of(model), Counter[nn.Module]()
+def attention_points(reach: AttentionReach, run: Callable[[], Any]) -> tuple[AttentionPoint, ...]:
+    """The attention matrices that a model computes in `run`, in their order. Raises Unsupported if there are none."""
+    paths = {module: path for path, module in reach.model.named_modules()}
+    calls = Counter[nn.Module]()
     points: list[AttentionPoint] = []
 
     def note(number: int, module: nn.Module, probabilities: Tensor) -> None:
-        points.append(
-            AttentionPoint(
-                module, calls[module], reach=reach, path=paths[module], heads=probabilities.shape[1], paired=paired
-            )
-        )
+        heads = probabilities.shape[1]
+        points.append(AttentionPoint(module, calls[module], reach=reach, path=paths[module], heads=heads))
         calls[module] += 1
 
-    with _numbered(model, note), torch.no_grad():
+    with _numbered(reach, note), torch.no_grad():
         run()
     return tuple(points)
 
 
-def attention_modules(model: nn.Module) -> dict[str, AttentionPoint]:
+def attention_modules(reach: AttentionReach) -> dict[str, AttentionPoint]:
     """The modules of a model that compute attention, by path, in the order of the model's modules; no pass is run."""
-    reach = AttentionReach.of(model)
-    paired = bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
     return {
-        path: AttentionPoint(module, reach=reach, path=path, paired=paired)
-        for path, module in model.named_modules()
+        path: AttentionPoint(module, reach=reach, path=path)
+        for path, module in reach.model.named_modules()
         if module in reach.probability_children or _looks_up_attention(module)
     }
 
@@ -234,154 +225,12 @@ def _looks_up_attention(module: nn.Module) -> bool:
     return code is not None and "ALL_ATTENTION_FUNCTIONS" in code.co_names
 
 
-# The visitors of this thread ------------------------------------------------------------------------------------------
-
-
 def _roots(model: nn.Module) -> set[nn.Module]:
     """The modules whose forward pass begins a pass of the model: some run a model without its head."""
     return {model, getattr(model, "base_model", model)}
 
 
-@dataclass(eq=False)
-class _Visitor:
-    """An edit of the probabilities that some modules compute. Belongs to the thread that made it."""
-
-    reach: AttentionReach
-    visit: Callable[[nn.Module, Tensor], Tensor | None]
-    reset: Callable[..., None]  # called before each forward pass of the model
-    modules: frozenset[int]
-    thread: int = field(default_factory=threading.get_ident)
-
-    def __call__(self, module: nn.Module, probabilities: Tensor) -> Tensor:
-        new = self.visit(module, probabilities)
-        if new is None:
-            return probabilities
-        if new.shape != probabilities.shape:
-            raise InvalidInput(
-                f"an attention matrix has shape {tuple(probabilities.shape)}, the one to replace it "
-                f"{tuple(new.shape)}; they must agree."
-            )
-        return new
-
-    def reset_hooks(self) -> list[Callable[[], Any]]:
-        return [partial(root.register_forward_pre_hook, self.reset) for root in _roots(self.reach.model)]
-
-
-class _Here(threading.local):
-    def __init__(self) -> None:
-        self.visitors: list[_Visitor] = []
-
-
-_here = _Here()
-
-
-# Families that compute attention by themselves ----------------------------------------------------------------------
-
-
-def _probability_children(model: nn.Module) -> dict[nn.Module, nn.Module]:
-    """Each attention module of these families, with its child that takes what leaves softmax."""
-    named = [(module, AFTER_SOFTMAX.get(type(module).__name__)) for module in model.modules()]
+def _probability_children(model: nn.Module, families: AttentionFamilies) -> dict[nn.Module, nn.Module]:
+    """Each attention module of these families, with its child that takes the probabilities."""
+    named = [(module, families.probability_child.get(type(module).__name__)) for module in model.modules()]
     return {module: module.get_submodule(name) for module, name in named if name and hasattr(module, name)}
-
-
-# Families that look their attention function up by name --------------------------------------------------------------
-
-
-def _lookup(module: nn.Module) -> dict[str, Any] | None:
-    """The names of the file the module's class was written in, if it looks attention functions up."""
-    for cls in type(module).__mro__:
-        if cls.__module__ == "transformers.modeling_utils":  # where the table lives; every model descends from it
-            return None
-        names = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
-        if "ALL_ATTENTION_FUNCTIONS" in names:
-            return names
-    return None
-
-
-def _configs(model: nn.Module) -> tuple[Any, ...]:
-    """The configs that tell these modules which attention to use, and their models which masks to make; each once."""
-    from transformers import PreTrainedConfig, PreTrainedModel
-
-    looking = {module for module in model.modules() if _lookup(module) is not None}
-    configs = {}
-    for module in model.modules():
-        config = getattr(module, "config", None)
-        above = isinstance(module, PreTrainedModel) and any(inner in looking for inner in module.modules())
-        if isinstance(config, PreTrainedConfig) and (above or module in looking):
-            configs[id(config)] = config
-    return tuple(configs.values())
-
-
-class _Loan:
-    """How often a config is on loan, and the implementation it named before the first."""
-
-    def __init__(self, config: Any) -> None:
-        self.config, self.holders = config, 0
-        self.original: str | None = config._attn_implementation
-
-
-_loans: dict[int, _Loan] = {}
-_names: dict[str | None, str] = {}  # a model's own implementation -> the name of ours, which stands in for it
-_lock = threading.RLock()
-
-
-@contextmanager
-def _lent(config: Any) -> Iterator[None]:
-    """While open, the config names our implementation. Loans are counted; the last to end restores what was found.
-
-    The attribute is set as `set_attn_implementation` sets it, but config by config, so that each comes back as it was:
-    a model may run its parts in different implementations, and that method knows only one for all.
-    """
-    with _lock:
-        loan = _loans.get(id(config))
-        if loan is None:
-            loan = _Loan(config)
-            name = _registered(loan.original)
-            _loans[id(config)] = loan
-            config._attn_implementation_internal = name
-        loan.holders += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            loan.holders -= 1
-            if not loan.holders:
-                del _loans[id(config)]
-                config._attn_implementation_internal = loan.original
-
-
-def _registered(original: str | None) -> str:
-    """The name of our implementation that stands in for `original`.
-
-    It stays registered: a thread that has read the name from a config may look it up after the loan has ended.
-    The name says nothing about the original, for transformers searches names for "flash", "flex" and "sdpa".
-    """
-    from transformers import AttentionInterface, AttentionMaskInterface
-
-    if original not in _names:
-        name = f"xai_nlp_{len(_names)}"
-        AttentionMaskInterface.register(name, partial(_mask, original))
-        AttentionInterface.register(name, partial(_attention, original))
-        _names[original] = name
-    return _names[original]
-
-
-def _mask(original: str | None, *args: Any, config: Any = None, **kwargs: Any) -> Any:
-    """The mask that this thread's attention function needs: ours adds it to the scores, and never infers causality."""
-    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS as MASKS
-
-    ours = any(id(config) in visitor.reach.config_ids for visitor in _here.visitors)
-    name = "eager" if ours or original is None else original
-    return MASKS[name](*args, config=config, **kwargs) if name in MASKS else None
-
-
-def _attention(original: str | None, module: nn.Module, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
-    """The attention function that stands in for `original`: the same to all but the threads that look in."""
-    visitors = [visitor for visitor in _here.visitors if id(module) in visitor.modules]
-    if visitors:
-        return by_probabilities(visitors, original, module, *args, **kwargs)
-    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-
-    names = {"ALL_ATTENTION_FUNCTIONS": ALL_ATTENTION_FUNCTIONS} | (_lookup(module) or {})  # a family may have its own
-    own = names["ALL_ATTENTION_FUNCTIONS"].get_interface(original or "eager", names.get("eager_attention_forward"))
-    return (own or partial(by_probabilities, (), original))(module, *args, **kwargs)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from xai_nlp.errors import Unsupported
 
-#: What an attention function may be asked for that cannot be had by way of the probabilities.
+#: Arguments of an attention function that `by_probabilities` cannot honour: name -> what a message calls it.
 REFUSED = {
     "block_indices": "block-sparse attention",
     "cache": "a paged cache",

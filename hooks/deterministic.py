@@ -23,6 +23,7 @@ class deterministic_multinomial(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _in_order(weights: Tensor, count: Any, replacement: bool = False, **_: Any) -> Tensor:
-    """The first `count` places, around and around where there are fewer."""
-    return torch.arange(int(count), device=weights.device) % weights.shape[-1]
+def _in_order(input: Tensor, num_samples: Any, replacement: bool = False, **_: Any) -> Tensor:
+    """The first `num_samples` places of each row, around and around where there are fewer."""
+    places = torch.arange(int(num_samples), device=input.device) % input.shape[-1]
+    return places.expand(*input.shape[:-1], -1)

@@ -76,7 +76,7 @@ def frozen_model(model: nn.Module, *, evaluate: bool = False) -> Iterator[None]:
     """While open, no parameter of the model requires grad, so that no gradient is computed for it.
 
     Its large products with weights go to oneDNN where that is faster. Nested and concurrent contexts of one model are
-    counted: the last one to close restores the state that the first one found.
+    counted: the last one to close restores the original state.
 
     evaluate: also put all its modules into evaluation mode, without dropout.
 

@@ -29,7 +29,7 @@ def device_of(model: nn.Module) -> torch.device:
 
 
 def weight_of(module: nn.Module, run: Callable[[], Any]) -> Tensor:
-    """A module's weight; if it is offloaded, the weight that is there while `run` runs the whole model.
+    """A module's weight; if it is offloaded, the weight that is loaded while `run` runs the model.
 
     Raises InvalidInput if there is none even then.
 

@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
 from torch import Tensor, nn
 
-from xai_nlp.errors import InvalidInput, UnknownName
-from xai_nlp.hooks.attention import AttentionPoint, attention_modules
-from xai_nlp.hooks.scope import HookPoint, ModulePoint, captured, hooked, tensors_of, with_tensors
+from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
+from xai_nlp.hooks.attention import AttentionFamilies, AttentionPoint, AttentionReach, attention_modules
+from xai_nlp.hooks.scope import CapturedTensors, HookPoint, ModulePoint, captured, hooked, tensors_of, with_tensors
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Points:
-    """The named hook points of a model. `points["encoder.layer.3"]` is the output of the module at a path.
+    """The named hook points of a model, as `xai_nlp.points(model)` gives them.
 
-    A name is None, or empty, where the architecture has no such place.
+    word, position, types: vectors that make up an embedding, (B, L, D) each, or (1, L, D) where a batch shares them.
+    embeddings: their sum, normalised where the architecture does it there, (B, L, D).
+    layers: hidden states after each layer, (B, L, D). vision: the layers of an image's own encoder.
+    attention, cross_attention, decoder_attention: probabilities after softmax, (B, H, Q, K).
+    A name is None, or empty, where the architecture has no such place. `points["encoder.layer.3"]` is the output of any
+    module, by its path; `dataclasses.replace(point, side="input")` is what enters it.
+
+    >>> import xai_nlp
+    >>> points = xai_nlp.points(xai_nlp.load("sentiment"))
+    >>> points
+    <Points of BertForSequenceClassification: word, position, types, embeddings, layers[0..2], attention[0..2]>
+    >>> print(points.layers[2])
+    the output of encoder.layer.2
     """
 
     model: nn.Module
     base: nn.Module  # the model without its head: paths may also count from here
-    word: ModulePoint | None = None  # vectors of the words (B, L, D)
-    position: ModulePoint | None = None  # vectors of the positions
-    types: ModulePoint | None = None  # vectors of the token types
-    embeddings: ModulePoint | None = None  # the sum of them, normalised where the architecture does it there
-    layers: tuple[ModulePoint, ...] = ()  # hidden states after each layer (B, L, D)
-    vision: tuple[ModulePoint, ...] = ()  # the layers of the side that looks at an image
+    families: AttentionFamilies = field(default_factory=AttentionFamilies)
+    word: ModulePoint | None = None
+    position: ModulePoint | None = None
+    types: ModulePoint | None = None
+    embeddings: ModulePoint | None = None
+    layers: tuple[ModulePoint, ...] = ()
+    vision: tuple[ModulePoint, ...] = ()
     inside: tuple[Mapping[str, ModulePoint], ...] = ()  # of each layer: its "projection" and "norm" after attention
 
     @cached_property
@@ -52,7 +65,7 @@ class Points:
 
     @cached_property
     def _attention(self) -> dict[str, AttentionPoint]:
-        return attention_modules(self.model)
+        return attention_modules(AttentionReach.of(self.model, self.families))
 
     def _stack(self, *stacks: str) -> tuple[AttentionPoint, ...]:
         points = [point for point in self._attention.values() if point.stack in stacks]
@@ -70,30 +83,33 @@ class Points:
                 module = start.get_submodule(path)
             except AttributeError:
                 continue
-            return ModulePoint(module, name=path, root=self.model)
+            return ModulePoint(module, name=path, root=self.base)
         raise UnknownName("module", path, [name for name, _ in self.model.named_modules() if name])
 
     def __repr__(self) -> str:
         names = [name for name in ("word", "position", "types", "embeddings") if getattr(self, name) is not None]
-        names += [f"{name}[0..{len(getattr(self, name)) - 1}]" for name in ("layers", "vision") if getattr(self, name)]
+        for name in ("layers", "attention", "cross_attention", "decoder_attention", "vision"):
+            with suppress(Unsupported):
+                names += [f"{name}[0..{len(points) - 1}]" for points in [getattr(self, name)] if points]
         return f"<Points of {type(self.model).__name__}: {', '.join(names) or 'modules by path'}>"
 
 
-def capture(*points: HookPoint) -> Any:
-    """While open, keep the tensors that pass at the points: `captured[point]` after the forward pass.
+def capture(*points: HookPoint) -> AbstractContextManager[CapturedTensors]:
+    """While open, keep the tensors that pass at hook points; read `captured[point]` after the forward pass.
 
-    points: `xai_nlp.points(model).layers[3]`, `.attention[3]`, `["encoder.layer.3"]`, …
-    The tensor of a module that takes or gives several is a tuple of them. Tensors carry gradients where gradients are
-    enabled. After several passes the last one's are there. Hooks come off when the context closes.
-    Raises InvalidInput for what is no hook point, and on reading for a point that the pass did not reach.
+    points: `xai_nlp.points(model).layers[3]`, `.attention[3]`, `["encoder.layer.3"]` and the like.
+    `captured[point]` has the shape of the tensor in the model: hidden states (B, L, D), attention (B, H, Q, K). It is a
+    tuple where a module takes or gives out several tensors. It carries gradients where gradients are enabled, and is
+    that of the last forward pass in this thread. The hooks come off when the context closes.
+    Raises InvalidInput for a point that is no hook point, and on reading for one that the forward pass did not reach.
 
     >>> import torch, xai_nlp
-    >>> net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
-    >>> first = xai_nlp.points(net)["0"]
-    >>> with capture(first) as captured:
-    ...     output = net(torch.ones(1, 2))
-    >>> torch.equal(captured[first].relu(), output)
-    True
+    >>> explainer = xai_nlp.load("sentiment")
+    >>> points = xai_nlp.points(explainer)
+    >>> with capture(points.embeddings, points.attention[1]) as captured:
+    ...     output = explainer.model(**explainer.tokenizer("a gripping film", return_tensors="pt"))
+    >>> captured[points.embeddings].shape[:2], captured[points.attention[1]].shape
+    (torch.Size([1, 5]), torch.Size([1, 12, 5, 5]))
     """
     for point in points:
         _check(point)
@@ -102,10 +118,11 @@ def capture(*points: HookPoint) -> Any:
 
 @contextmanager
 def edit(edits: Mapping[HookPoint, Callable[[Any], Any]]) -> Iterator[None]:
-    """While open, each function gets the tensor at its point, and what it returns goes on instead.
+    """While open, functions replace the tensors at hook points, in every forward pass of this thread.
 
-    edits: hook point -> function of the tensor (a tuple where the module has several); None leaves it unchanged.
-    Raises InvalidInput in the forward pass if a function returns another shape or number of tensors.
+    edits: hook point -> function of the tensor there, or of a tuple where a module takes or gives out several. The
+    model goes on with what the function returns: the same shape and number of tensors, or None for no change.
+    Raises InvalidInput for a point that is no hook point, and in the forward pass for a tensor of another shape.
 
     >>> import torch, xai_nlp
     >>> net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())

@@ -147,8 +147,8 @@ class _Recorder:
         if sum(one.entries for one in self.finished) + entries > MOST_ENTRIES:
             self.finished, self.full = [], True
             return
-        copy = with_tensors(output, [t.clone() for t in tensors])  # a later operation may be in place
-        self.finished.append(_Finished(module, copy, tuple(self.ran[entered.ran + 1 :]), entries))
+        copied = with_tensors(output, [t.clone() for t in tensors])  # a later operation may be in place
+        self.finished.append(_Finished(module, copied, tuple(self.ran[entered.ran + 1 :]), entries))
 
     def _cacheable(self, module: nn.Module, output: Any) -> bool:
         """Does the output hold a row for each example? Beside it there may be one for all of them (T5's biases)."""

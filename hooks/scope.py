@@ -55,7 +55,8 @@ class ModulePoint:
     """The input or output of a module, at its n-th call of a forward pass.
 
     call: counts from 0; it matters where layers share one module (ALBERT).
-    root: calls are counted anew in each forward pass of this module; without it, from where the point was opened.
+    root: calls are counted from 0 in each forward pass of this module; without it, from when the point was opened, so
+        that an edit changes one pass alone.
     """
 
     module: nn.Module
@@ -188,12 +189,12 @@ def captured(
 ) -> Iterator[CapturedTensors]:
     """Keep the tensors at the points; they are there once the forward pass has gone by.
 
-    differentiable: a gradient can be asked of each tensor. The model goes on with a copy, so a later operation in place
-        does not change the captured tensor. None decides by whether gradients are enabled during the pass.
+    differentiable: each tensor is part of the graph of what follows. The model goes on with a copy, so a later
+        operation in place does not change the captured tensor. None: if gradients are enabled during the pass.
     rows: a tensor that passes once for the whole batch (position embeddings) is expanded to one row for each.
     until: if the captured tensor is not part of a graph, it becomes a leaf. By default the leaf is a detached copy;
-        with `until`, the original tensor itself is marked `requires_grad` until that stack closes, so whoever else
-        holds it (transformers records what its layers give out) holds the leaf too.
+        with `until`, the original tensor itself is marked `requires_grad` until that stack closes, so other holders
+        of it (transformers records the outputs of its layers) hold the leaf too.
     """
     result = CapturedTensors(points)
 
@@ -224,10 +225,10 @@ def captured(
 
 
 def replaced(replacements: Sequence[tuple[HookPoint, Sequence[Tensor]]]) -> AbstractContextManager[None]:
-    """During the next forward pass each point carries the given tensors instead of its own.
+    """During the next forward pass each point carries these tensors instead of its own.
 
     The modules before it still run, so positions, masks and types stay right. Raises InvalidInput if a point carries
-    another number of tensors than given.
+    another number of tensors.
     """
 
     def put(point: HookPoint, tensors: Sequence[Tensor], value: Any) -> Any:
@@ -253,9 +254,9 @@ def tensors_at(
 ) -> list[tuple[Tensor, ...]]:
     """The tensors at some points when `run` runs the model: one tuple for each point.
 
-    The model stops once all are there. Replacements come first where they share a module with a point, so the sum of
-    embeddings can be had for other words, with positions and types unchanged. Tensors carry gradients if gradients are
-    enabled. Raises InvalidInput for a point that the model does not reach.
+    The model stops once all are captured. Replacements come first where they share a module with a point, so the sum of
+    embeddings can be computed for other words, with positions and types unchanged. Tensors carry gradients if gradients
+    are enabled. Raises InvalidInput for a point that the model does not reach.
     """
 
     def stop(result: CapturedTensors, value: Any) -> None:

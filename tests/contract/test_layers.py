@@ -24,7 +24,7 @@ LAYERS = [
 HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
 UPWARD = {("xai_nlp/core/result.py", "viz")}  # inside functions that draw
 ONLY_IN = {
-    "transformers": ("xai_nlp/models/", "hooks/attention.py", "xai_nlp/tasks/run.py"),  # its version, there
+    "transformers": ("xai_nlp/models/", "hooks/attention_interface.py", "xai_nlp/tasks/run.py"),  # its version, there
     "matplotlib": ("viz/figure/",),
     "captum": (),
 }

@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("xai_nlp/attr",)
+PACKAGES = ("hooks", "xai_nlp/attr")
 #: Files that the contract suite covers, and by which of its tests.
-COVERED = {"xai_nlp/attr/__init__.py": "tests/attr/test_names.py"}
+COVERED = {
+    "hooks/__init__.py": "tests/hooks/test_points.py",
+    "xai_nlp/attr/__init__.py": "tests/attr/test_names.py",
+}
 SOURCES = sorted(
     str(path.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("*.py")
 )  # fmt: skip

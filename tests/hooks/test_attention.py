@@ -4,15 +4,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig, BertModel, FNetConfig, FNetModel
 
 from tests.models.tiny import ARCHITECTURES, tiny
 from xai_nlp.errors import InvalidInput, Unsupported
-from xai_nlp.hooks.attention import AttentionPoint, AttentionReach, attention_modules, attention_points, intercept
-from xai_nlp.hooks.attention_function import by_probabilities
+from xai_nlp.hooks.attention import attention_modules, attention_points, intercept
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.hooks.scope import replaced, tensors_at
+from xai_nlp.models.attention_families import attention_reach
 
 TEXTS = ["A gripping, beautifully acted film about two sisters.", "dull"]
 BY_THEMSELVES = ("deberta", "deberta-v2", "mpnet")  # compute attention without looking a function up
@@ -68,7 +67,7 @@ def test_probabilities_replaced_by_themselves_change_nothing(name):
         assert probabilities.shape[:2] == (2, 4)
         return probabilities.clone()
 
-    with intercept(model, visit):
+    with intercept(attention_reach(model), visit):
         for _ in range(2):  # layers are counted anew in each pass
             torch.testing.assert_close(model(**batch).logits, plain, atol=1e-6, rtol=1e-6)
     assert layers == [*range(SPECIAL[name][1] if name in SPECIAL else model.config.num_hidden_layers)] * 2
@@ -85,7 +84,7 @@ def test_rows_sum_to_one_and_padding_gets_nothing(name, side):
     batch = dict(tokenizer(TEXTS, padding=True, return_tensors="pt"))
     real = batch["attention_mask"].bool()
     seen = []
-    with intercept(model, lambda layer, p: seen.append(p)):
+    with intercept(attention_reach(model), lambda layer, p: seen.append(p)):
         model(**batch)
     assert len(seen) == model.config.num_hidden_layers * (3 if model.config.is_encoder_decoder else 1)
     for p in seen[: model.config.num_hidden_layers]:  # a decoder reads what it is given, padding included
@@ -104,7 +103,7 @@ def test_probabilities_are_those_of_the_models_own_eager_attention(name):
         model, tokenizer = tiny(name, fresh=True)
         batch = dict(tokenizer(TEXTS, padding=True, return_tensors="pt"))
     seen = {}
-    with intercept(model, lambda layer, p: seen.update({layer: p})):
+    with intercept(attention_reach(model), lambda layer, p: seen.update({layer: p})):
         model(**batch)
     model.set_attn_implementation("eager")
     out = model(**batch, output_attentions=True)
@@ -125,7 +124,7 @@ def test_probabilities_are_those_of_the_models_own_eager_attention(name):
 def test_probabilities_are_what_these_families_report(name):
     model, batch = padded(name)
     seen = []
-    with intercept(model, lambda layer, p: seen.append(p)):
+    with intercept(attention_reach(model), lambda layer, p: seen.append(p)):
         own = model(**batch, output_attentions=True).attentions
     for p, expected in zip(seen, own, strict=True):
         assert torch.equal(p, expected)
@@ -135,7 +134,7 @@ def test_probabilities_are_what_these_families_report(name):
 def test_local_attention_is_local():
     model, batch = padded("modernbert")
     seen = []
-    with intercept(model, lambda layer, p: seen.append(p)):
+    with intercept(attention_reach(model), lambda layer, p: seen.append(p)):
         model(**batch)
     for p, kind in zip(seen, model.config.layer_types, strict=True):
         distance = torch.arange(p.shape[-1])[:, None] - torch.arange(p.shape[-1])
@@ -155,13 +154,13 @@ def test_gradient_of_the_probabilities_is_the_finite_difference(name):
         first.setdefault(layer, p.detach().requires_grad_())
         return first[0] if layer == 0 else None
 
-    with intercept(model, leaf):
+    with intercept(attention_reach(model), leaf):
         (gradient,) = torch.autograd.grad(model(**batch).logits[0, 1], first[0])
     direction = torch.rand(gradient.shape, generator=torch.manual_seed(0), dtype=gradient.dtype) * first[0].detach()
 
     @torch.no_grad()
     def moved(step):
-        with intercept(model, lambda layer, p: first[0] + step * direction if layer == 0 else None):
+        with intercept(attention_reach(model), lambda layer, p: first[0] + step * direction if layer == 0 else None):
             return float(model(**batch).logits[0, 1])
 
     step, tolerance = (1e-3, 1e-2) if name in FLOAT32_INSIDE else (1e-6, 1e-6)
@@ -174,7 +173,7 @@ def test_gradient_of_the_probabilities_is_the_finite_difference(name):
 def test_what_is_visited_is_a_node_of_the_graph(name):
     model, batch = padded(name)
     seen = []
-    with intercept(model, lambda layer, p: seen.append(p)):
+    with intercept(attention_reach(model), lambda layer, p: seen.append(p)):
         loss = model(**batch).logits[:, 1].sum()
     for gradient in torch.autograd.grad(loss, seen):
         assert gradient.abs().max() > 1e-6
@@ -188,7 +187,7 @@ def test_attention_replaced_by_hand(weight):
     config = BertConfig(**sizes, intermediate_size=8)
     model = AutoModelForSequenceClassification.from_config(config).eval()
     ids = torch.tensor([[3, 4, 5]])
-    with intercept(model, lambda layer, p: torch.full_like(p, weight)):
+    with intercept(attention_reach(model), lambda layer, p: torch.full_like(p, weight)):
         got = model(ids).logits
     bert, block = model.bert, model.bert.encoder.layer[0]
     x = bert.embeddings(ids)
@@ -208,13 +207,13 @@ def explode(*_, **__):
 def test_points_are_named_and_in_the_order_of_the_pass():
     model, batch = padded("llama")
     before = fingerprint(model)
-    points = attention_points(model, lambda: model(**batch))
+    points = attention_points(attention_reach(model), lambda: model(**batch))
     assert [(point.path, point.call, point.heads) for point in points] == [
         (f"model.layers.{k}.self_attn", 0, 4) for k in range(2)
     ]
     assert fingerprint(model) == before
     model, batch = special("bart")
-    points = attention_points(model, lambda: model(**batch))
+    points = attention_points(attention_reach(model), lambda: model(**batch))
     assert [point.path for point in points] == [f"model.encoder.layers.{k}.self_attn" for k in range(2)] + [
         f"model.decoder.layers.{k}.{kind}" for k in range(2) for kind in ("self_attn", "encoder_attn")
     ]
@@ -223,15 +222,17 @@ def test_points_are_named_and_in_the_order_of_the_pass():
 @pytest.mark.parametrize("name", [*ARCHITECTURES, *SPECIAL])
 def test_the_modules_that_compute_attention_are_known_without_a_pass(name):
     model, batch = special(name) if name in SPECIAL else padded(name)
-    points = attention_points(model, lambda: model(**batch))
-    assert list(attention_modules(model).values()) == list(dict.fromkeys(replace(point, call=0) for point in points))
+    points = attention_points(attention_reach(model), lambda: model(**batch))
+    assert list(attention_modules(attention_reach(model)).values()) == list(
+        dict.fromkeys(replace(point, call=0) for point in points)
+    )
 
 
 @pytest.mark.parametrize("name", ["bert", "albert", "bart", "t5"])
 @torch.no_grad()
 def test_a_point_gives_and_takes_its_matrix_in_every_pass(name):
     model, batch = padded(name) if name in ARCHITECTURES else special(name)
-    points = attention_points(model, lambda: model(**batch))
+    points = attention_points(attention_reach(model), lambda: model(**batch))
     every = tensors_at(points, lambda: model(**batch))
     zeros = [(point, [torch.zeros_like(every[k][0])]) for k, point in enumerate(points) if k in (0, len(points) - 1)]
     with replaced(zeros):
@@ -246,46 +247,9 @@ def test_a_point_gives_and_takes_its_matrix_in_every_pass(name):
 def test_what_cannot_be_intercept_says_why():
     model = FNetModel(FNetConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, intermediate_size=8))
     before = fingerprint(model)
-    with pytest.raises(Unsupported, match="FNetModel cannot be reached"), intercept(model, explode):
+    with pytest.raises(Unsupported, match="FNetModel cannot be reached"), intercept(attention_reach(model), explode):
         pass
     bert = BertModel(BertConfig(vocab_size=20, hidden_size=8, num_hidden_layers=0, num_attention_heads=2)).eval()
-    with pytest.raises(Unsupported, match="without computing attention"), intercept(bert, explode):
+    with pytest.raises(Unsupported, match="without computing attention"), intercept(attention_reach(bert), explode):
         bert(torch.tensor([[1, 2]]))
     assert fingerprint(model) == before
-
-
-def test_requests_that_have_no_probabilities_are_refused():
-    q = torch.ones(1, 1, 2, 4)
-    with pytest.raises(Unsupported, match="packed sequences"):
-        by_probabilities((), "sdpa", nn.Identity(), q, q, q, None, cu_seq_lens_q=torch.tensor([0, 2]))
-
-
-@torch.no_grad()
-def test_without_a_mask_sdpa_is_causal_where_the_module_is_and_eager_is_not():
-    module, q = nn.Identity(), torch.randn(1, 1, 3, 4, generator=torch.manual_seed(0))
-    module.is_causal = True
-    _, causal = by_probabilities((), "sdpa", module, q, q, q, None)
-    _, full = by_probabilities((), "eager", module, q, q, q, None)
-    assert (causal[0, 0].triu(1) == 0).all()
-    assert (full > 0).all()
-    expected = nn.functional.scaled_dot_product_attention(q, q, q, is_causal=True)
-    torch.testing.assert_close(causal @ q, expected)
-
-
-@pytest.mark.parametrize(
-    ("path", "paired", "stack"),
-    [
-        ("bert.encoder.layer.0.attention.self", False, "self"),
-        ("model.encoder.layers.0.self_attn", True, "encoder"),
-        ("model.decoder.layers.0.self_attn", True, "decoder"),
-        ("model.decoder.layers.0.encoder_attn", True, "cross"),
-        ("decoder.block.0.layer.0.SelfAttention", True, "decoder"),
-        ("decoder.block.0.layer.1.EncDecAttention", True, "cross"),
-        ("encoder.encoder.layer.0.attention.self", True, "encoder"),  # a pair of BERTs
-        ("decoder.bert.encoder.layer.0.attention.self", True, "decoder"),
-        ("decoder.bert.encoder.layer.0.crossattention.self", True, "cross"),
-    ],
-)
-def test_stacks_are_told_by_the_modules_path(path, paired, stack):
-    reach = AttentionReach.of(tiny("bert")[0])
-    assert AttentionPoint(nn.Identity(), reach=reach, path=path, paired=paired).stack == stack

@@ -15,6 +15,7 @@ from xai_nlp.hooks.attention import attention_points
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.hooks.prefix_cache import CachedPrefix, cached_prefixes, use_cached
 from xai_nlp.hooks.scope import ModulePoint, replaced, tensors_at
+from xai_nlp.models.attention_families import attention_reach
 
 TEXTS = ["A dull film.", "great", "The plot is thin and the ending is a mess, so"]
 OWNER = torch.tensor([2, 0, 2, 1, 0])
@@ -57,7 +58,7 @@ def counted(model):
 
 def prefixes_of(model, batch):
     """The attention points of a pass, each with its prefix."""
-    points = attention_points(model, lambda: model(**batch))
+    points = attention_points(attention_reach(model), lambda: model(**batch))
     everyone = torch.arange(len(batch["input_ids"]))
     return list(
         zip(points, cached_prefixes(points, lambda owner: model(**rows_of(batch, owner)).logits, everyone), strict=True)

@@ -18,7 +18,7 @@ NAMED = (
 
 # As the families' papers and configs say; the tiny DeBERTa-v2 has relative positions only, as published.
 WITH_TYPES = ["bert", "roberta", "xlm-roberta", "albert", "electra", "deberta", "camembert"]
-WITH_POSITIONS = [*WITH_TYPES, "distilbert", "mpnet", "gpt2"]
+WITH_POSITIONS = [*WITH_TYPES, "distilbert", "mpnet", "gpt2", "bart"]
 WITHOUT_END = ["deberta-v2", "modernbert", "llama", "qwen2", "t5"]
 
 

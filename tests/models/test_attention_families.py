@@ -7,7 +7,12 @@ from tests.models.tiny import ARCHITECTURES, tiny
 from tests.models.tiny_vision_language import FAMILIES, loaded
 from xai_nlp.hooks.scope import attached
 from xai_nlp.models.adapter import Adapter
-from xai_nlp.models.attention_families import CROSS_ATTENTION_NAMES, PROBABILITY_CHILD, VISION_NAMES
+from xai_nlp.models.attention_families import (
+    CROSS_ATTENTION_NAMES,
+    PROBABILITY_CHILD,
+    VISION_NAMES,
+    attention_stack,
+)
 
 TEXT = {"input_ids": torch.tensor([[5, 6, 7, 8, 9]]), "attention_mask": torch.ones(1, 5, dtype=torch.long)}
 REGIONS = {
@@ -57,3 +62,21 @@ def test_names_of_cross_attention_and_of_vision():
         adapter = Adapter.of(loaded(family).model)
         assert all(VISION_NAMES & set(point.name.split(".")) for point in adapter.vision)
         assert not any(VISION_NAMES & set(point.name.split(".")) for point in adapter.layers)
+
+
+@pytest.mark.parametrize(
+    ("path", "paired", "stack"),
+    [
+        ("bert.encoder.layer.0.attention.self", False, "self"),
+        ("model.encoder.layers.0.self_attn", True, "encoder"),
+        ("model.decoder.layers.0.self_attn", True, "decoder"),
+        ("model.decoder.layers.0.encoder_attn", True, "cross"),
+        ("decoder.block.0.layer.0.SelfAttention", True, "decoder"),
+        ("decoder.block.0.layer.1.EncDecAttention", True, "cross"),
+        ("encoder.encoder.layer.0.attention.self", True, "encoder"),  # a pair of BERTs
+        ("decoder.bert.encoder.layer.0.attention.self", True, "decoder"),
+        ("decoder.bert.encoder.layer.0.crossattention.self", True, "cross"),
+    ],
+)
+def test_the_path_of_a_module_says_which_tokens_look_at_which(path, paired, stack):
+    assert attention_stack(path, paired) == stack

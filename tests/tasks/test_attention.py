@@ -15,6 +15,7 @@ from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.hooks.prefix_cache import CachedPrefix, cached_prefixes, use_cached
 from xai_nlp.hooks.scope import attached, replaced, tensors_at
 from xai_nlp.methods import METHODS
+from xai_nlp.models.attention_families import attention_reach
 
 TEXT = "A dull film."
 TEXTS = [TEXT, "great", "The plot is thin and the ending is a mess, so"]
@@ -69,7 +70,7 @@ def test_probabilities_replaced_by_themselves_change_no_logit(name):
     model, tokenizer = tiny(name, fresh=True)
     batch = dict(tokenizer(TEXTS, padding=True, return_tensors="pt"))
     plain, before = model(**batch).logits, fingerprint(model)
-    points = attention_points(model, lambda: model(**batch))
+    points = attention_points(attention_reach(model), lambda: model(**batch))
     matrices = tensors_at(points, lambda: model(**batch))
     with replaced(list(zip(points, matrices, strict=True))):
         close = 5e-6 if name == "t5" else 1e-6  # whose scores are not scaled: sdpa itself is that far from eager
@@ -89,7 +90,7 @@ def test_layers_below_a_matrix_are_computed_once(name):
     owner, before = torch.tensor([1, 0, 1]), fingerprint(model)
     rows = {key: t[owner] for key, t in batch.items()}
     plain = model(**rows).logits
-    points = attention_points(model, lambda: model(**batch))
+    points = attention_points(attention_reach(model), lambda: model(**batch))
     prefixes = cached_prefixes(
         points, lambda owner: model(**{key: t[owner] for key, t in batch.items()}).logits, torch.arange(2)
     )

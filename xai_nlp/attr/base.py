@@ -146,12 +146,16 @@ class GradientAttribution(Attribution):
         for tensor in scores:
             if len(tensor) != forward.examples:
                 raise CaptumAssertion(f"{forward.examples} examples need as many rows of scores; got {len(tensor)}.")
-        x, x0 = forward.inputs, baseline_tensors(forward.inputs, baselines)
-        problem = Problem(value=forward.value, x=x, baseline=x0, rows=Batching(limit=rows))
-        both_ends = tuple(map(torch.cat, zip(x, x0, strict=True)))
         with forward.frozen():
+            problem = self._ends(forward, baselines, rows)
+            both_ends = tuple(map(torch.cat, zip(problem.x, problem.baseline, strict=True)))
             end, start = problem.values(both_ends, forward.everyone.repeat(2)).sum(1).chunk(2)
         return sum(tensor.flatten(1).sum(1).to(end.device) for tensor in scores) - (end - start)
+
+    def _ends(self, forward: Forward, baselines: Baselines, rows: int | None) -> Problem:
+        """The problem whose f(x) − f(x₀) the scores should add up to."""
+        x0 = baseline_tensors(forward.inputs, baselines)
+        return Problem(value=forward.value, x=forward.inputs, baseline=x0, rows=Batching(limit=rows))
 
     def _with_delta(
         self, requested: bool, shaped: Any, forward: Forward, baselines: Baselines, rows: int | None = None
@@ -188,7 +192,10 @@ class PerturbationAttribution(Attribution):
 
 
 class InternalAttribution(Attribution):
-    """Scores that concern a layer of the model, or several."""
+    """Scores that concern a layer of the model, or several.
+
+    layer: a torch module, a hook point such as `xai_nlp.points(model).attention[3]`, or a list of them.
+    """
 
     def __init__(self, forward_func: Callable[..., Any], layer: Layers, device_ids: list[int] | None = None) -> None:
         super().__init__(forward_func)

@@ -10,7 +10,10 @@ from torch import Tensor
 from xai_nlp.attr.base import InternalContributions, LayerAttribution, check_grad_kwargs, like_layers, path_options
 from xai_nlp.attr.problems import Layers, layer_points, subject_of
 from xai_nlp.core.captum_types import Baselines, TargetType, TensorOrTuple
+from xai_nlp.core.forward import Forward
+from xai_nlp.core.problem import Problem
 from xai_nlp.core.registry import Method
+from xai_nlp.hooks.attention import AttentionPoint
 from xai_nlp.methods import gradient, path
 
 
@@ -69,10 +72,18 @@ class LayerPathAttribution(LayerAttribution):
 class LayerIntegratedGradients(InternalContributions, LayerPathAttribution):
     """`methods.path.IntegratedGradientsMethod`, with the layer's tensors moving from baseline to input.
 
-    Several layers move together; none should depend on another's output.
+    Several layers move together; none should depend on another's output. Attention matrices (`points.attention[k]`)
+    move from A₀, what they are for the baselines, to A: their scores add up to F(A) − F(A₀), the model run on the
+    inputs with A₀ in their place, and the convergence delta compares with that.
     """
 
     _layer_moves = True
+
+    def _ends(self, forward: Forward, baselines: Baselines, rows: int | None) -> Problem:
+        points = layer_points(self.layer)
+        if not any(isinstance(point, AttentionPoint) for point in points):
+            return super()._ends(forward, baselines, rows)
+        return subject_of(forward, baselines, rows).at(points).problem()
 
     def _method(self, **options: Any) -> Method:
         return path.IntegratedGradientsMethod(**options, multiply=self.multiplies_by_inputs)

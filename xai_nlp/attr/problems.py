@@ -14,6 +14,7 @@ from xai_nlp.core.captum_types import Baselines, CaptumAssertion, TargetOutOfRan
 from xai_nlp.core.forward import Forward, as_tuple, baseline_tensors, select
 from xai_nlp.core.problem import Tensors
 from xai_nlp.core.subject import MovableInput, Run, Subject
+from xai_nlp.hooks.attention import AttentionPoint
 from xai_nlp.hooks.prefix_cache import use_cached
 from xai_nlp.hooks.scope import HookPoint, ModulePoint, captured, replaced, tensors_at
 
@@ -115,7 +116,7 @@ def select_neuron(tensors: Tensors, selector: Selector, rows: int) -> Tensor:
 def layer_points(layer: Layers, *, layer_input: bool = False) -> list[HookPoint]:
     """The hook point of each layer; a hook point stands for itself.
 
-    Raises CaptumAssertion for anything that is neither a module nor a hook point.
+    Raises CaptumAssertion for anything that is neither a module nor a hook point, and for the input of attention.
     """
     layers = list(layer) if isinstance(layer, (list, tuple, nn.ModuleList)) else [layer]
     side: Literal["input", "output"] = "input" if layer_input else "output"
@@ -125,6 +126,8 @@ def layer_points(layer: Layers, *, layer_input: bool = False) -> list[HookPoint]
             points.append(ModulePoint(one, side))
         elif isinstance(one, ModulePoint) and layer_input:
             points.append(replace(one, side="input"))
+        elif isinstance(one, AttentionPoint) and layer_input:
+            raise CaptumAssertion(f"{one} is one tensor, without an input side; leave attribute_to_layer_input out.")
         elif hasattr(one, "open") and hasattr(one, "module"):
             points.append(one)
         else:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from xai_nlp.core.batching import Batching, Result
 from xai_nlp.core.features import FeatureMask
 from xai_nlp.core.problem import Problem, Tensors, row_entries
-from xai_nlp.hooks.attention import AttentionPoint, attention_points
+from xai_nlp.hooks.attention import AttentionPoint, AttentionReach, attention_points
 from xai_nlp.hooks.points import Points
 from xai_nlp.hooks.prefix_cache import CachedPrefix, cached_prefixes, use_cached
 from xai_nlp.hooks.scope import HookPoint, replaced, tensors_at, tensors_of
@@ -161,8 +161,9 @@ class Subject:
     @cached_property
     def attention(self) -> tuple[AttentionPoint, ...]:
         """The attention matrices of a forward pass, in their order. Raises Unsupported if they cannot be reached."""
-        assert self.attention_root is not None, "this subject has no attention"
-        return attention_points(self.attention_root, lambda: self.run(self.everyone[:1]))
+        assert self.attention_root is not None and self.points is not None, "this subject has no attention"
+        reach = AttentionReach.of(self.attention_root, self.points.families)
+        return attention_points(reach, lambda: self.run(self.everyone[:1]))
 
     def run(self, owner: Tensor) -> Any:
         """A forward pass with every input at x: the raw output of the rows of examples `owner` (R,)."""

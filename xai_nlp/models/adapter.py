@@ -128,9 +128,11 @@ class Adapter:
         """The largest number of tokens that the model takes; None without a limit."""
         table = self.position
         if table is not None:
-            # Families that reserve a row of the table for padding count positions from the row after it.
+            # Families that reserve a row of the table for padding count positions from the row after it, BART from its
+            # `offset`.
             padding = getattr(table.module, "padding_idx", None)
-            return table.module.num_embeddings - (0 if padding is None else padding + 1)  # type: ignore[operator, return-value]
+            reserved = getattr(table.module, "offset", 0 if padding is None else padding + 1)
+            return table.module.num_embeddings - reserved  # type: ignore[operator, return-value]
         if self.layout.unbounded:
             return None
         return getattr(text_config(self.model), "max_position_embeddings", None)
@@ -144,7 +146,7 @@ class Adapter:
             raise UnknownName("module", path, known, "Pass a Layout that fits this model.") from None
 
     def _point(self, path: str, call: int = 0) -> ModulePoint:
-        return ModulePoint(self._module(path), call=call, name=path)
+        return ModulePoint(self._module(path), call=call, name=path, root=base_of(self.model))
 
     def _optional(self, path: str | None) -> ModulePoint | None:
         """The hook point if the model has the module: a config may switch position or type embeddings off."""

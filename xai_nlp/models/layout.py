@@ -102,6 +102,7 @@ LAYOUTS: dict[str, Layout] = {
     "bart": Layout(
         embeddings="encoder.layernorm_embedding",
         word="encoder.embed_tokens",
+        position="encoder.embed_positions",
         blocks="encoder.layers",
         attention="self_attn",
         projection="self_attn.out_proj",

@@ -10,6 +10,7 @@ from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 from xai_nlp.hooks.points import Points
 from xai_nlp.hooks.scope import ModulePoint
 from xai_nlp.models.adapter import Adapter
+from xai_nlp.models.attention_families import FAMILIES
 from xai_nlp.models.layout import base_of
 
 
@@ -18,7 +19,8 @@ def points(model: Any) -> Points:
 
     model: a torch module, a HuggingFace model of any architecture, or an explainer of `xai_nlp.load`. A module whose
     embeddings are not known has points by path only: `points(net)["encoder.layer.3"]`.
-    Raises InvalidInput for anything else.
+    The points are for `xai_nlp.hooks.capture` and `edit`, and for Captum's layer and neuron names in `xai_nlp.attr`.
+    Raises InvalidInput if `model` is neither a module nor an explainer; `points(net)[path]` raises UnknownName.
 
     >>> import xai_nlp
     >>> named = points(xai_nlp.load("sentiment"))
@@ -32,7 +34,7 @@ def points(model: Any) -> Points:
         adapter = Adapter.of(model)
         return points_of(adapter)
     except (Unsupported, UnknownName):
-        return Points(model=model, base=base_of(model))
+        return Points(model=model, base=base_of(model), families=FAMILIES)
 
 
 def points_of(adapter: Adapter) -> Points:
@@ -44,6 +46,7 @@ def points_of(adapter: Adapter) -> Points:
     return Points(
         model=adapter.model,
         base=base_of(adapter.model),
+        families=FAMILIES,
         word=adapter.word,
         position=adapter.position,
         types=adapter.types,

@@ -14,6 +14,7 @@ from xai_nlp.core.targets import Target
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.attention import attention_points, intercept
 from xai_nlp.hooks.model_state import frozen_model
+from xai_nlp.models.attention_families import attention_reach
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks import run
 from xai_nlp.tasks.explainer import Explainer
@@ -39,7 +40,7 @@ def ablated(explainer: Explainer, heads: Iterable[Head]) -> Iterator[None]:
         changed[:, by_layer[layer]] = 0
         return changed
 
-    with intercept(explainer.model, without):
+    with intercept(attention_reach(explainer.model), without):
         yield
 
 
@@ -67,7 +68,7 @@ def head_ablation(explainer: Explainer, *inputs: Any, **options: Any) -> np.ndar
 
 def _window_losses(explainer: Explainer, window: TokenWindow, target: ExampleTarget, k: int) -> np.ndarray:
     batch = explainer.batch([window])
-    points = attention_points(explainer.model, lambda: explainer.run(batch, {}, batch.everyone))
+    points = attention_points(attention_reach(explainer.model), lambda: explainer.run(batch, {}, batch.everyone))
     heads = [(layer, head) for layer, point in enumerate(points) for head in range(point.heads)]
     number = Target(weights=target.weights[k][None], unit=target.link)
 
@@ -82,7 +83,7 @@ def _window_losses(explainer: Explainer, window: TokenWindow, target: ExampleTar
             changed[rows, [part[r][1] for r in rows]] = 0
             return changed
 
-        with intercept(explainer.model, without):
+        with intercept(attention_reach(explainer.model), without):
             return number(explainer.run(batch, {}, owner), owner)[:, 0]
 
     unchanged = number(explainer.run(batch, {}, batch.everyone), batch.everyone)[0, 0].double()
