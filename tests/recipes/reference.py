@@ -90,6 +90,7 @@ def build(folder: Path) -> None:
     env.globals["below"] = lambda package: [name for name in names if name.rpartition(".")[0] == package]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "Cannot determine where .*Keywords")  # a TypedDict keeps no base class
         pdoc.pdoc(*specifications(names), output_directory=folder)
 
 

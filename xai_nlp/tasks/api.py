@@ -20,7 +20,7 @@ from xai_nlp.tasks.table import TASKS, Task, find_task, task_for_inputs
 _embedded: dict[str, Explainer] = {}
 
 
-class Keywords(ExplainKeywords, total=False):
+class _Keywords(ExplainKeywords, total=False):
     """Every keyword of `explain`, for type checkers and editors."""
 
     question: str | Sequence[str] | None
@@ -76,11 +76,11 @@ def load(
 
 
 @overload
-def explain(text: Text, *, method: str = ..., **options: Unpack[Keywords]) -> Explanation: ...  # type: ignore[misc]
+def explain(text: Text, *, method: str = ..., **options: Unpack[_Keywords]) -> Explanation: ...  # type: ignore[misc]
 @overload
-def explain(text: list[Text] | list[str], **options: Unpack[Keywords]) -> Explanations: ...
+def explain(text: list[Text] | list[str], **options: Unpack[_Keywords]) -> Explanations: ...
 @overload
-def explain(text: None = None, **options: Unpack[Keywords]) -> Any: ...
+def explain(text: None = None, **options: Unpack[_Keywords]) -> Any: ...
 def explain(
     text: Text | Sequence[Text] | None = None,
     *,
