@@ -29,7 +29,7 @@ def test_the_inputs_tell_the_task(names, task):
 
 @pytest.mark.parametrize("names", [set(), {"question"}, {"text", "image"}])
 def test_inputs_of_no_task_are_refused_with_what_each_task_reads(names):
-    with pytest.raises(InvalidInput, match=r"Known: explain\(text=…\), explain\(question=…, context=…\)"):
+    with pytest.raises(InvalidInput, match=r"one task: explain\(text=…\), explain\(question=…, context=…\)"):
         task_for_inputs(names)
 
 
