@@ -53,7 +53,7 @@ def test_every_public_name_is_there(reference):
 
 def test_fields_stand_on_lines_of_their_own(reference):
     page = (reference / "xai_nlp/core/registry.html").read_text(encoding="utf-8")
-    assert "<p><strong>unit</strong>: scores are in the unit of f ("f") or in none ("").</p>" in page
+    assert "<p><strong>needs_baseline</strong>: it compares the input with a baseline;" in page
 
 
 def test_pages_need_nothing_from_afar(reference):
