@@ -85,7 +85,7 @@ async def _client(client: httpx.AsyncClient, number: int, end: float, tally: Tal
 
 
 async def _asked(client: httpx.AsyncClient, said: str, tally: Tally) -> None:
-    ask = {"model": "sentiment", "text": said, "methods": [METHOD]}
+    ask = {"model": "sentiment", "text": said, "method": [METHOD]}
     while True:
         posted = await client.post("api/jobs", json=ask)
         tally.answered[posted.status_code] += 1

@@ -44,7 +44,7 @@ def test_killed_in_the_middle_of_a_job_all_that_was_done_is_there(one):
     with httpx.Client(base_url=url, timeout=30) as client:
         done = []
         for n in range(3):
-            job = client.post("api/jobs", json={"model": "sentiment", "text": f"film {n}", "methods": ["lrp"]}).json()
+            job = client.post("api/jobs", json={"model": "sentiment", "text": f"film {n}", "method": ["lrp"]}).json()
             until(client, job["id"], lambda told: told["state"] == "done")
             done.append(job["id"])
         running = client.post("api/jobs", json={"model": "sentiment", **LONG}).json()["id"]
