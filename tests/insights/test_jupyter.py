@@ -76,7 +76,7 @@ def test_another_method_redraws_and_what_was_saved_stays_readable(browser, tmp_p
         assert mark.get_attribute("data-n") != before
         mark.hover()
         assert "logit" in tab.locator(".tip:visible").inner_text()
-        kept = tab.locator("[data-xai-nlp-kept]")
+        kept = tab.locator("[data-xai-nlp-static]")
         assert kept.count() == 1
         assert kept.is_hidden()
         tab.keyboard.press("Control+s")

@@ -87,11 +87,13 @@ def read_file(folder: str, name: str, package: str = "xai_nlp.web") -> str:
     return (files(package) / folder / name).read_text(encoding="utf-8")
 
 
-def render_page(name: str) -> str:
-    """The HTML of a template."""
-    environment = Environment(
-        loader=FunctionLoader(lambda name: read_file("templates", name)), autoescape=True, undefined=StrictUndefined
-    )
+def render_page(name: str, package: str = "xai_nlp.web") -> str:
+    """The HTML of a template of a package, which may extend our own templates."""
+
+    def load(template: str) -> str:
+        return read_file("templates", template, package if template == name else "xai_nlp.web")
+
+    environment = Environment(loader=FunctionLoader(load), autoescape=True, undefined=StrictUndefined)
     return environment.get_template(name).render(version=__version__)
 
 

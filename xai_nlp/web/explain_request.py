@@ -17,10 +17,10 @@ from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.methods import find_method
 from xai_nlp.tasks.options import ExplainOptions
 from xai_nlp.tasks.table import TASKS, Task
+from xai_nlp.web.forms import OMITTED
 from xai_nlp.web.limits import Limits
 
 LIMITS = Limits()
-OMITTED = ("rows",)  # options that the server does not let a request set
 IMAGE_KINDS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # images that are opened; nothing that could hold a script
 
 Short = Annotated[str, Field(max_length=LIMITS.words)]

@@ -10,7 +10,8 @@ from xai_nlp.core.fields import InputField, OptionField
 from xai_nlp.core.registry import method_options
 from xai_nlp.methods import METHODS
 from xai_nlp.tasks.table import Task
-from xai_nlp.web.explain_request import OMITTED
+
+OMITTED = ("rows",)  # options that a form or a request does not set
 
 
 def form_fields(fields: Iterable[InputField | OptionField]) -> list[dict[str, Any]]:
@@ -18,26 +19,19 @@ def form_fields(fields: Iterable[InputField | OptionField]) -> list[dict[str, An
     return [asdict(one) | ({"type": one.type.__name__} if isinstance(one, OptionField) else {}) for one in fields]
 
 
+def task_options(task: Task) -> list[OptionField]:
+    """The options of an explanation, without the method."""
+    return [one for one in task.every_option if one.name not in (*OMITTED, "method")]
+
+
 def task_form(task: Task) -> dict[str, Any]:
-    """A task: its inputs, and the options of an explanation beside those of the method."""
-    options = [one for one in task.every_option if one.name not in (*OMITTED, "method")]
-    return {
-        "name": task.name,
-        "title": task.title,
-        "help": task.help,
-        "inputs": form_fields(task.inputs),
-        "options": form_fields(options),
-    }
+    """A task: its inputs and options."""
+    fields = {"inputs": form_fields(task.inputs), "options": form_fields(task_options(task))}
+    return {"name": task.name, "title": task.title, "help": task.help, **fields}
 
 
 def method_form(name: str) -> dict[str, Any]:
-    """A method: what it is, and its options."""
+    """A method: its description, whether its scores add up, and its options."""
     cls = METHODS[name]
-    return {
-        "name": name,
-        "help": " ".join((cls.__doc__ or "").split("\n\n")[0].split()),
-        "complete": cls.complete,
-        "needs_baseline": cls.needs_baseline,
-        "operates_on": cls.operates_on,
-        "options": form_fields(method_options(name)),
-    }
+    text = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
+    return {"name": name, "help": text, "complete": cls.complete, "options": form_fields(method_options(name))}
