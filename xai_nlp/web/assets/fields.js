@@ -8,14 +8,14 @@ function element(tag, properties, ...children) {
 }
 
 // The control of a field. An empty one stands for the default.
-function controlOf({ kind, type, choices = [], default: usual, least, most }, suggestions) {
+function controlOf({ kind, required, help, type, choices = [], default: usual, least, most }, suggestions) {
   if (type === "bool") return element("input", { type: "checkbox", checked: usual === true });
   if (type === "str" && choices.length) {
     const others = choices.filter((choice) => choice !== usual);
     return element("select", {}, new Option(usual ? words(usual) : "as usual", ""), ...others.map((one) => new Option(words(one), one)));
   }
-  if (kind === "long text") return element("textarea", { rows: 4 });
-  const placeholder = type === "dict" ? '{"steps": 8}' : String(usual ?? "");
+  if (kind === "long text") return element("textarea", { rows: required ? 4 : 2, placeholder: help });
+  const placeholder = kind ? help : type === "dict" ? '{"steps": 8}' : String(usual ?? "");
   const number = ["int", "float"].includes(type) && !choices.length;
   const input = element("input", { type: number ? "number" : "text", autocomplete: "off", placeholder });
   if (number) Object.assign(input, { step: type === "int" ? 1 : "any", min: least ?? "", max: most ?? "" });
@@ -34,8 +34,10 @@ export function makeField(field, { suggestions = [], prefix = "" } = {}) {
   const title = name[0].toUpperCase() + name.slice(1);
   control.name = prefix + field.name;
   control.setAttribute("aria-label", title);
-  const hint = element("small", { className: "hint", id: `hint-${Math.random().toString(36).slice(2)}` }, field.help ?? "");
-  if (field.help) control.setAttribute("aria-describedby", hint.id);
+  const help = field.kind ? "" : field.help.replaceAll("`", "");    // the placeholder of an input says it
+  const hint = element("small", { className: "hint", id: `hint-${Math.random().toString(36).slice(2)}` }, help);
+  hint.hidden = !help;
+  if (help) control.setAttribute("aria-describedby", hint.id);
   const box = control.type === "checkbox";
   const shown = box ? element("label", { className: "check" }, control, element("span", {}, title, hint))
     : element("label", { className: "field" }, element("span", {}, title), control, ...(control.suggestions ? [control.suggestions] : []), hint);
