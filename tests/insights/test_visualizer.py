@@ -13,14 +13,12 @@ from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.insights import (
     AttributionVisualizer,
-    BaseFeature,
     Batch,
     EmptyFeature,
     GeneralFeature,
     ImageFeature,
     TextFeature,
 )
-from xai_nlp.insights.calculation import windows
 from xai_nlp.insights.config import METHODS
 
 ROWS = [[3.0, 1.0], [1.0, 2.0], [5.0, 4.0], [0.0, 1.0], [2.0, 1.0]]  # predicted a, b, a, b, a
@@ -33,20 +31,6 @@ def labels_of(results):
 
 def bases(results):
     return [example[0].feature_outputs[0].base[0] for example in results]
-
-
-def test_the_names_are_where_captum_has_them():
-    from xai_nlp import insights
-    from xai_nlp.insights.attr_vis import AttributionVisualizer as same
-    from xai_nlp.insights.attr_vis import features
-
-    assert same is insights.AttributionVisualizer
-    for name in ("ImageFeature", "TextFeature", "GeneralFeature", "EmptyFeature", "BaseFeature", "FeatureOutput"):
-        assert getattr(features, name) is getattr(insights, name)
-    for name in insights.__all__:
-        assert getattr(insights, name) is not None
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = insights.nothing
 
 
 def test_an_example_is_told_as_captum_tells_it():
@@ -97,22 +81,6 @@ def test_without_labels_nothing_is_wrong_and_all_are_kept():
     results = shown.visualize()
     assert len(results) == 5
     assert all(example[0].actual is None for example in results)
-
-
-def test_a_generator_that_runs_dry_the_old_way_is_at_its_end():
-    def endless():
-        rows = iter(ROWS[:3])
-        while True:
-            yield Batch(torch.tensor([next(rows)]), torch.tensor([0]))
-
-    assert len(numbers(ROWS, LABELS, dataset=endless()).visualize()) == 3
-
-    def broken():
-        yield Batch(torch.tensor([ROWS[0]]), torch.tensor([0]))
-        raise RuntimeError("disc full")
-
-    with pytest.raises(RuntimeError, match="disc full"):
-        numbers(ROWS, LABELS, dataset=broken()).visualize()
 
 
 def test_another_target_explains_the_same_examples_again():
@@ -190,17 +158,6 @@ def test_scores_add_up_in_the_drawing():
     assert why.gold == ("a",)
 
 
-def test_large_images_are_shown_in_regions_whose_scores_add_up():
-    feature = ImageFeature("Photo", None, None)
-    model = Weighed(torch.linspace(-1, 1, 3 * 40 * 50).reshape(1, -1).repeat(2, 1).tolist())
-    data = [Batch(torch.rand(1, 3, 40, 50), torch.tensor([0]))]
-    [why] = AttributionVisualizer(model, ["a", "b"], feature, data).fetch()
-    assert why.image.grid == (16, 16)
-    assert why.residual == pytest.approx(0, abs=1e-3)  # of 6,000 pixels in float32
-    left, top, right, bottom = zip(*why.image.boxes, strict=True)
-    assert (min(left), min(top), max(right), max(bottom)) == (0, 0, *why.image.size)
-
-
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_runs_and_hands_the_model_back(name):
     torch.manual_seed(0)
@@ -215,15 +172,6 @@ def test_every_method_runs_and_hands_the_model_back(name):
     assert fingerprint(model) == before
     if METHODS[name].complete:
         assert abs(results[0].residual) < 0.02
-
-
-def test_windows_fit_each_input():
-    inputs = [torch.zeros(1, 3, 32, 16), torch.zeros(1, 5, 7), torch.zeros(1, 4)]
-    own = ((3, 4, 2), (1, 7), (1,))
-    assert windows(inputs) == {"sliding_window_shapes": own, "strides": own}
-    given = windows(inputs, (3, 5, 5))
-    assert given == {"sliding_window_shapes": ((3, 5, 5), *own[1:]), "strides": ((1, 1, 1), *own[1:])}
-    assert windows(inputs, (3, 5, 5), (3, 2, 2))["strides"] == ((3, 2, 2), *own[1:])
 
 
 def test_occlusion_takes_several_inputs():
@@ -280,11 +228,3 @@ def test_settings_that_cannot_be(values, error, message):
 def test_data_that_does_not_fit(make, message):
     with pytest.raises(InvalidInput, match=message):
         make()
-
-
-def test_features_of_ones_own_have_to_say_what_they_are():
-    own = BaseFeature("x", None, None, None)
-    with pytest.raises(NotImplementedError):
-        own.visualization_type()
-    with pytest.raises(NotImplementedError):
-        own.visualize(torch.ones(1), torch.ones(1), 0.5)

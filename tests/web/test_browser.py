@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.viz.samples import HOSTILE, label, made
 from tests.web.conftest import running
-from tests.web.test_api import LONG
+from tests.web.test_routes import LONG
 from xai_nlp.web.examples import examples
 from xai_nlp.web.history import History
 from xai_nlp.web.server_state import State

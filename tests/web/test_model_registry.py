@@ -67,8 +67,9 @@ def test_progress_counts_methods(models):
 
 
 def test_options_reach_the_explainer(models):
-    request = request_schema()(model="sentiment", text="a fine film", target="NEGATIVE", baseline="mask", unit="probability",
-              layers=True, attention=True)  # fmt: skip
+    flows = {"layers": True, "attention": True}
+    options = {"target": "NEGATIVE", "baseline": "mask", "unit": "probability", **flows}
+    request = request_schema()(model="sentiment", text="a fine film", **options)
     (why,) = models.explain(request, on_pass=nothing, progress=nothing)
     assert why.target == TargetSpec(kind="label", label="NEGATIVE", position=0, unit="probability")
     assert (why.baseline, why.unit) == ("mask", "probability")

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.bench.serve import load, server
-from tests.web.test_api import LONG
+from tests.web.test_routes import LONG
 from xai_nlp.errors import InvalidInput
 from xai_nlp.web.history import History
 from xai_nlp.web.serve import bind
