@@ -107,7 +107,7 @@ def test_labels_that_the_model_does_not_know_stay(tmp_path, models):
 def test_pages(tmp_path, models):
     (tmp_path / "rows.csv").write_text("text\n" + "".join(f"film {n}\n" for n in range(60)))
     one = DatasetView(tmp_path / "rows.csv", models)
-    pages = [one.page(Filter(), n) for n in range(4)]
+    pages = [one.page(Filter(page=n)) for n in range(4)]
     assert [len(page["rows"]) for page in pages] == [25, 25, 10, 0]
     assert pages[1]["rows"][0]["inputs"]["text"] == "film 25"
     assert {page["pages"] for page in pages} == {3}

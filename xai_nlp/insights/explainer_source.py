@@ -15,7 +15,7 @@ from xai_nlp.insights.source import Source
 from xai_nlp.tasks.api import load
 from xai_nlp.tasks.explainer import Explainer
 from xai_nlp.tasks.options import ExplainOptions
-from xai_nlp.web.forms import form_fields, task_options
+from xai_nlp.web.forms import form_fields, labels_of, task_options
 
 
 class ExplainerSource(Source[Record, Explanation]):
@@ -30,9 +30,9 @@ class ExplainerSource(Source[Record, Explanation]):
         if not self.explainers:
             raise InvalidInput("Insights needs a model.")
         self.task = self.explainers[0].task
-        self.labels = list(dict.fromkeys(label for one in self.explainers for label in _labels(one)))
-        labels = _labels(self.explainers[0])
-        records = list(read_table(data).records(self.task.inputs, self.task.gold, labels=labels))
+        self.labels = list(dict.fromkeys(label for one in self.explainers for label in labels_of(one)))
+        table = read_table(data)
+        records = list(table.records(self.task.inputs, self.task.gold, labels=labels_of(self.explainers[0])))
         self.judged = any(record.gold for record in records)
         settings = Settings(
             method=str(ExplainOptions.method), examples=min(examples, len(records)), target=self._targets()[0]
@@ -78,8 +78,3 @@ class ExplainerSource(Source[Record, Explanation]):
         if self.settings.target != PREDICTED:
             values["target"] = self.settings.target
         return {name: fields[name].parse(value) if name in fields else value for name, value in values.items()}
-
-
-def _labels(explainer: Explainer) -> tuple[str, ...]:
-    labels = getattr(explainer, "labels", None)
-    return tuple(labels.names) if labels is not None else ()

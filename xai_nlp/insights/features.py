@@ -45,9 +45,9 @@ class BaseFeature:
     def __init__(
         self,
         name: str,
-        baseline_transforms: Transforms,
-        input_transforms: Transforms,
-        visualization_transform: Callable[[Tensor], Any] | None,
+        baseline_transforms: Transforms = None,
+        input_transforms: Transforms = None,
+        visualization_transform: Callable[[Tensor], Any] | None = None,
     ) -> None:
         self.name = name
         self.baseline_transforms = listed(baseline_transforms)
@@ -70,15 +70,6 @@ class BaseFeature:
 
 class ImageFeature(BaseFeature):
     """An image, (N, C, H, W) with one channel (grey) or three (red, green, blue)."""
-
-    def __init__(
-        self,
-        name: str,
-        baseline_transforms: Transforms,
-        input_transforms: Transforms,
-        visualization_transform: Callable[[Tensor], Any] | None = None,
-    ) -> None:
-        super().__init__(name, baseline_transforms, input_transforms, visualization_transform)
 
     @staticmethod
     def visualization_type() -> str:
@@ -173,14 +164,8 @@ class GeneralFeature(BaseFeature):
 class EmptyFeature(BaseFeature):
     """An input that is not shown; its contribution is reported."""
 
-    def __init__(
-        self,
-        name: str = "empty",
-        baseline_transforms: Transforms = None,
-        input_transforms: Transforms = None,
-        visualization_transform: Callable[[Tensor], Any] | None = None,
-    ) -> None:
-        super().__init__(name, baseline_transforms, input_transforms, visualization_transform)
+    def __init__(self, name: str = "empty", *transforms: Any, **named_transforms: Any) -> None:
+        super().__init__(name, *transforms, **named_transforms)
 
     @staticmethod
     def visualization_type() -> str:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
 
 from xai_nlp.core.answers import exact_match
 from xai_nlp.data.table import DataTable, read_table
 from xai_nlp.errors import XaiError
 from xai_nlp.tasks.table import TASKS, Task
+from xai_nlp.web.explain_request import Short
+from xai_nlp.web.forms import labels_of
 from xai_nlp.web.limits import Limits
-from xai_nlp.web.model_registry import ModelRegistry, labels_of
+from xai_nlp.web.model_registry import ModelRegistry
 
 LIMITS = Limits()
 ROWS_AT_ONCE = 32  # predicted between two looks at the queue
@@ -51,16 +55,16 @@ class Row:
         return {**{name: getattr(self, name) for name in names}, "label": " · ".join(self.gold)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Filter:
+class Filter(BaseModel):
     """Conditions on rows; None allows any value."""
 
-    label: str | None = None
-    prediction: str | None = None
+    label: Short | None = None
+    prediction: Short | None = None
     right: bool | None = None
-    least: float | None = None
-    most: float | None = None
-    text: str = ""
+    least: Annotated[float, Field(ge=0, le=1)] | None = None
+    most: Annotated[float, Field(ge=0, le=1)] | None = None
+    text: Short = ""
+    page: Annotated[int, Field(ge=0, le=100_000)] = 0
 
     def passes(self, row: Row) -> bool:
         """Does the row meet all conditions?"""
@@ -122,11 +126,11 @@ class DatasetView:
             else:  # answers, the best first
                 yield {"prediction": output[0].text, "score": output[0].probability}
 
-    def page(self, conditions: Filter, number: int = 0) -> dict[str, Any]:
+    def page(self, conditions: Filter) -> dict[str, Any]:
         """One page of the rows that meet the conditions, and the number of these rows."""
         rows = [row for row in self.rows if conditions.passes(row)]
         return {
-            "rows": [row.to_dict() for row in rows[number * PAGE : (number + 1) * PAGE]],
+            "rows": [row.to_dict() for row in rows[conditions.page * PAGE : (conditions.page + 1) * PAGE]],
             "matches": len(rows),
             "pages": -(-len(rows) // PAGE),
             "predicted": self.predicted,

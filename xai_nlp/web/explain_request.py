@@ -7,6 +7,8 @@ import binascii
 import io
 import warnings
 from collections.abc import Mapping
+from functools import reduce
+from operator import or_
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model, model_validator
@@ -102,10 +104,9 @@ class ExplainRequest(BaseModel):
         for name in task.required:
             if not values.get(name, "").strip():
                 raise InvalidInput(f"{name} is empty: {title} needs {' and '.join(task.required)}.")
-        keywords = {
-            name: _input_value(inputs[name], value, limits) if name in inputs else _option_value(options[name], value)
-            for name, value in values.items()
-        }
+        keywords = {name: _option_value(options[name], value) for name, value in values.items() if name in options}
+        keywords |= {name: values[name] for name in inputs if name in values}
+        keywords |= {name: image_bytes(data, limits) for name, data in self.images.items()}
         return {**keywords, "method": self.methods, **self._method_options()}
 
     def _method_options(self) -> dict[str, Any]:
@@ -120,8 +121,8 @@ class ExplainRequest(BaseModel):
             for name, value in self.options.items():
                 if name not in fields:
                     raise UnknownName(f"option of {method}", name, fields)
-                _check_numbers(name, value)
                 options[name] = fields[name].parse(value)
+                _check_size(name, options[name])
             find_method(method, options)
         return options
 
@@ -144,20 +145,10 @@ def input_fields() -> dict[str, InputField]:
 
 def _annotation(rows: list[InputField | OptionField]) -> Any:
     """The type of a field that these rows of the table share."""
-    types: list[Any] = []
-    for one in rows:
-        if isinstance(one, InputField):
-            types.append(TYPES[one.kind])
-        else:
-            types += [TYPES[one.type], *([Short] if one.choices else []), *([Several] if one.repeatable else [])]
-    union = types[0]
-    for one_type in types[1:]:
-        union = union | one_type
-    return Annotated[union, Field(description=" ".join(dict.fromkeys(one.help for one in rows)))]
-
-
-def _input_value(field: InputField, value: str, limits: Limits) -> Any:
-    return image_bytes(value, limits) if field.kind == "image" else value
+    types = [TYPES[one.kind if isinstance(one, InputField) else one.type] for one in rows]
+    options = [one for one in rows if isinstance(one, OptionField)]
+    types += [Short] * any(one.choices for one in options) + [Several] * any(one.repeatable for one in options)
+    return Annotated[reduce(or_, types), Field(description=" ".join(dict.fromkeys(one.help for one in rows)))]
 
 
 def _option_value(field: OptionField, value: Any) -> Any:
@@ -171,15 +162,13 @@ def _option_value(field: OptionField, value: Any) -> Any:
     return [field.parse(item) for item in value]
 
 
-def _check_numbers(name: str, value: Any) -> None:
+def _check_size(name: str, value: Any) -> None:
     """Raises InvalidInput for a number that would keep the server busy for ever."""
-    for one in value.values() if isinstance(value, dict) else [value]:
-        try:
-            size = abs(float(one))
-        except (TypeError, ValueError):
-            continue  # a word, or nothing
-        if not size <= LIMITS.number:
-            raise InvalidInput(f"{name} is at most {LIMITS.number:,} here; got {str(one)[:40]}.")
+    if isinstance(value, Mapping):  # options of a method that this one calls
+        for inner, one in value.items():
+            _check_size(f"{name}.{inner}", one)
+    elif isinstance(value, (int, float)) and not abs(value) <= LIMITS.number:
+        raise InvalidInput(f"{name} is at most {LIMITS.number:,} here; got {value}.")
 
 
 def image_bytes(encoded: str, limits: Limits = LIMITS) -> bytes:

@@ -9,7 +9,6 @@ import re
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from xai_nlp.core.result import Explanation, Explanations
@@ -87,19 +86,12 @@ def inert(cell: str) -> str:
     return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
-@dataclass(frozen=True)
-class FileKind:
-    """A kind of file: the function that writes it, and its media type."""
-
-    write: Callable[[Explanations], bytes]
-    media: str
-
-
-FILE_KINDS = {
-    "html": FileKind(to_html, "text/html; charset=utf-8"),
-    "json": FileKind(to_json, "application/json"),
-    "png": FileKind(to_png, "image/png"),
-    "csv": FileKind(to_csv, "text/csv; charset=utf-8"),
+#: kind of file -> (the function that writes it, its media type)
+FILE_KINDS: dict[str, tuple[Callable[[Explanations], bytes], str]] = {
+    "html": (to_html, "text/html; charset=utf-8"),
+    "json": (to_json, "application/json"),
+    "png": (to_png, "image/png"),
+    "csv": (to_csv, "text/csv; charset=utf-8"),
 }
 
 

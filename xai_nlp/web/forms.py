@@ -9,8 +9,10 @@ from typing import Any
 from xai_nlp.core.fields import InputField, OptionField
 from xai_nlp.core.registry import method_options
 from xai_nlp.methods import METHODS
+from xai_nlp.tasks.explainer import Explainer
 from xai_nlp.tasks.table import Task
 
+MAX_LABELS = 200  # labels of a model that are listed
 OMITTED = ("rows",)  # options that a form or a request does not set
 
 
@@ -35,3 +37,9 @@ def method_form(name: str) -> dict[str, Any]:
     cls = METHODS[name]
     text = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
     return {"name": name, "help": text, "complete": cls.complete, "options": form_fields(method_options(name))}
+
+
+def labels_of(explainer: Explainer) -> list[str]:
+    """The labels or answers that a classifier chooses from; none of a model that writes or points."""
+    labels = getattr(explainer, "labels", None)
+    return list(labels.names)[:MAX_LABELS] if labels is not None else []

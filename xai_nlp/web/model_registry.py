@@ -18,8 +18,7 @@ from xai_nlp.tasks.api import load
 from xai_nlp.tasks.explainer import Explainer
 from xai_nlp.tasks.table import TASKS
 from xai_nlp.web.explain_request import ExplainRequest
-
-MAX_LABELS = 200  # labels of a model that are listed
+from xai_nlp.web.forms import labels_of
 
 
 @dataclass(frozen=True)
@@ -76,12 +75,6 @@ class ModelRegistry:
         with watched(explainer, on_pass):
             results = explainer.explain(progress=progress, **request.keywords(explainer.task))
         return Explanations([results]) if isinstance(results, Explanation) else results
-
-
-def labels_of(explainer: Explainer) -> list[str]:
-    """The labels or answers that a classifier chooses from; none of a model that writes or points."""
-    labels = getattr(explainer, "labels", None)
-    return list(labels.names)[:MAX_LABELS] if labels is not None else []
 
 
 @contextmanager

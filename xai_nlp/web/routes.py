@@ -190,26 +190,16 @@ def shown(ids: Ids, here: Here) -> HTMLResponse:
 def file(ids: Ids, kind: Literal["html", "json", "png", "csv"], here: Here) -> Response:
     """Entries as a file: a page that opens offline, JSON that can be opened again, a picture, a table."""
     headers = {"Content-Disposition": f'attachment; filename="explanation.{kind}"'}
-    file_kind = FILE_KINDS[kind]
-    return Response(file_kind.write(_explanations(ids, here)), media_type=file_kind.media, headers=headers)
+    write, media_type = FILE_KINDS[kind]
+    return Response(write(_explanations(ids, here)), media_type=media_type, headers=headers)
 
 
 # Data ----------------------------------------------------------------------------------------------------------------
 
 
 @router.get("/data")
-def data(
-    here: Here,
-    label: Annotated[Short | None, Query()] = None,
-    prediction: Annotated[Short | None, Query()] = None,
-    right: bool | None = None,
-    least: Annotated[float | None, Query(ge=0, le=1)] = None,
-    most: Annotated[float | None, Query(ge=0, le=1)] = None,
-    text: Annotated[Short, Query()] = "",
-    page: Annotated[int, Query(ge=0, le=100_000)] = 0,
-) -> dict[str, Any]:
+def data(here: Here, conditions: Annotated[Filter, Query()]) -> dict[str, Any]:
     """Rows of the data set: by label, prediction, right or wrong, score and text."""
     if here.dataset is None:
         raise HTTPException(404, "no data set was given; start the server with --data FILE.")
-    conditions = Filter(label=label, prediction=prediction, right=right, least=least, most=most, text=text)
-    return here.dataset.page(conditions, page)
+    return here.dataset.page(conditions)

@@ -87,6 +87,7 @@ def bind(host: str | None = None, port: int = 0, *, token: bool = False) -> Boun
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen()  # requests wait until the server takes them
     except (OSError, OverflowError) as error:
         listening.close()
         raise InvalidInput(f"cannot listen on {host}, port {port}: {error}. Leave out --port for a free one.") from None
@@ -94,10 +95,8 @@ def bind(host: str | None = None, port: int = 0, *, token: bool = False) -> Boun
     return Bound(listening, address, secrets.token_urlsafe(24) if token or not address.local else "")
 
 
-def server_of(
-    app: FastAPI, bound: Bound, started: Callable[[], None] = lambda: None, limits: Limits = LIMITS
-) -> uvicorn.Server:
-    """A server of that application behind a guard; `started` is called once it answers."""
+def server_of(app: FastAPI, bound: Bound, limits: Limits = LIMITS) -> uvicorn.Server:
+    """A server of that application behind a guard."""
     config = uvicorn.Config(
         Guard(app, bound.address, bound.token, limits),
         http=PatientProtocol,
@@ -111,14 +110,7 @@ def server_of(
         timeout_keep_alive=75,  # a connection that is closed while its next request is on the way loses that request
         timeout_graceful_shutdown=2,
     )
-
-    class NotifyingServer(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if self.started:
-                started()
-
-    return NotifyingServer(config)
+    return uvicorn.Server(config)
 
 
 def serve(
@@ -135,20 +127,16 @@ def serve(
     bound, entries = bind(host, port), History(history)
     registry = ModelRegistry.of(models)
     state = State.of(registry, entries, dataset=DatasetView(data, registry) if data else None)
-
-    def started() -> None:
-        say(bound.url)
-        if browser:
-            webbrowser.open(bound.url)
-
-    server_of(application(state), bound, started).run(sockets=[bound.socket])
+    server = server_of(application(state), bound)
+    say(bound.url)
+    if browser:
+        webbrowser.open(bound.url)
+    server.run(sockets=[bound.socket])
 
 
 def serve_in_thread(app: FastAPI, bound: Bound) -> threading.Thread:
-    """Serve an application from a thread that ends with the process; comes back once it answers."""
-    answers = threading.Event()
-    server = server_of(app, bound, answers.set)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound.socket]}, name="xai_nlp server", daemon=True)
+    """Serve an application from a thread that ends with the process."""
+    run = server_of(app, bound).run
+    thread = threading.Thread(target=run, kwargs={"sockets": [bound.socket]}, name="xai_nlp server", daemon=True)
     thread.start()
-    answers.wait(30)
     return thread
