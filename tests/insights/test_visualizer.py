@@ -198,7 +198,7 @@ def test_one_output_whose_class_is_read_from_it():
         ({"target": "Nope"}, UnknownName, "Nope"),
         ({"prediction": "Nope"}, UnknownName, "Nope"),
         ({"examples": 0}, InvalidInput, "from 1 to 100"),
-        ({"examples": "many"}, InvalidInput, "whole number"),
+        ({"examples": "many"}, InvalidInput, "an integer"),
         ({"arguments": {"n_steps": 1}}, InvalidInput, "from 2 on"),
         ({"arguments": {"nope": 1}}, UnknownName, "nope"),
         ({"nope": 1}, UnknownName, "nope"),

@@ -62,7 +62,7 @@ def whole_numbers(name: str, text: str) -> tuple[int, ...]:
     try:
         return tuple(map(int, text.split()))
     except ValueError:
-        raise InvalidInput(f"{name} is whole numbers with spaces between, such as 3 5 5; got {text!r}.") from None
+        raise InvalidInput(f"{name} is a list of integers with spaces between, such as 3 5 5; got {text!r}.") from None
 
 
 SHAPES = ("sliding_window_shapes", "strides")
@@ -89,7 +89,7 @@ METHODS: dict[str, CaptumMethod] = {
     "Occlusion": CaptumMethod(
         Occlusion,
         (
-            *(OptionField(name=name, type=str, help="Whole numbers, such as 3 5 5.") for name in SHAPES),
+            *(OptionField(name=name, type=str, help="Integers with spaces between, such as 3 5 5.") for name in SHAPES),
             PER_PASS,
         ),
     ),

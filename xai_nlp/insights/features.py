@@ -37,7 +37,7 @@ class FeatureOutput(NamedTuple):
 class BaseFeature:
     """One input tensor of a model: its transforms, its baseline, and how it is shown.
 
-    baseline_transforms: makes the baseline out of the transformed input; zeros if not given. One is used.
+    baseline_transforms: makes the baseline out of the transformed input; zeros by default. One is used.
     input_transforms: applied in order to the tensor of the data set, without its batch dimension.
     visualization_transform: turns the tensor of the data set into what is shown.
     """

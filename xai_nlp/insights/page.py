@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def application(source: Source[Any, Any]) -> FastAPI:
-    """The web application with one page: the widget's module, whose model asks two routes. One request at a time."""
+    """The web application with one page: the widget's module, whose model calls two routes. One request at a time."""
     from fastapi import APIRouter
 
     from xai_nlp.web.app import make_app, render_page
@@ -46,7 +46,7 @@ def application(source: Source[Any, Any]) -> FastAPI:
 def serve(source: Source[Any, Any], *, port: int | None = None, blocking: bool = False, bind_all: bool = False) -> int:
     """Serve on this machine, print the address with its token, and return the port.
 
-    port: a free one if not given. blocking: return only when it is interrupted. bind_all: for other machines too.
+    port: a free one by default. blocking: return only when it is interrupted. bind_all: for other machines too.
     Raises Unsupported without the libraries of the web page.
     """
     try:

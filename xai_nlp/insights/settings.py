@@ -46,7 +46,7 @@ class Settings:
         try:
             new["examples"] = int(new.get("examples", self.examples))
         except (TypeError, ValueError):
-            raise InvalidInput(f"the number of examples is a whole number; got {values['examples']!r}.") from None
+            raise InvalidInput(f"the number of examples is an integer; got {values['examples']!r}.") from None
         return replace(self, **new)
 
     def accept(self, predicted: str, right: bool | None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -51,9 +51,9 @@ def explanation_parts(
             names.append(feature.name)
         elif isinstance(feature, ImageFeature) and image is None:
             image = image_attribution(feature, attribution, x)
-    texts, offsets, segment, scores = zip(*tokens, strict=True) if tokens else ((), (), (), ())
-    parts = {"tokens": texts, "offsets": offsets, "segment": segment, "scores": scores, "image": image}
-    return {"segments": tuple(segments), **parts}, names
+    columns: Iterable[tuple[Any, ...]] = zip(*tokens, strict=True) if tokens else [()] * 4
+    parts = dict(zip(("tokens", "offsets", "segment", "scores"), columns, strict=True))
+    return {"segments": tuple(segments), "image": image, **parts}, names
 
 
 def all_have_parts(features: Sequence[BaseFeature]) -> bool:

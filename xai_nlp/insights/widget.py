@@ -59,7 +59,7 @@ class Insights(anywidget.AnyWidget):
     def serve(self, *, port: int | None = None, blocking: bool = False, bind_all: bool = False) -> int:
         """Show the same on a page of its own, print its address, and return its port.
 
-        port: a free one if not given. blocking: return only when it is interrupted. bind_all: for other machines too.
+        port: a free one by default. blocking: return only when it is interrupted. bind_all: for other machines too.
         Raises Unsupported without the libraries of the web page.
         """
         from xai_nlp.insights.page import serve
@@ -93,7 +93,7 @@ class Insights(anywidget.AnyWidget):
         """Display twice: as HTML, which stays in the saved notebook, and as the widget, which hides the HTML."""
         from IPython.display import display
 
-        # The widget's bundle first asks for a kernel; the HTML is shown where there is none.
+        # The widget's bundle first looks for a kernel; the HTML is shown where there is none.
         self._display = display(self._static_bundle(), raw=True, display_id=True)
         display(self._repr_mimebundle_()[0], raw=True)  # type: ignore[index]
 
@@ -102,7 +102,7 @@ class Insights(anywidget.AnyWidget):
 
 
 def source_of(models: Any, data: Any, examples: int) -> Source[Any, Any]:
-    """The source of models and data. Raises InvalidInput if the data is missing, or given twice."""
+    """The source of models and data. Raises InvalidInput if the data is missing, or named twice."""
     if isinstance(models, Source):
         if data is not None:
             raise InvalidInput("an AttributionVisualizer has its data set already; leave `data` out.")

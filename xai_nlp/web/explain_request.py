@@ -73,7 +73,7 @@ class ExplainRequest(BaseModel):
 
     @property
     def title(self) -> str:
-        """The first text, shortened: the name in the history until somebody gives another."""
+        """The first text, shortened: the name of the entry in the history."""
         fields = input_fields()
         texts = (text for name, text in self.values.items() if name in fields and fields[name].kind != "image")
         text = " ".join(next(texts, "").split())
@@ -131,7 +131,8 @@ def request_schema() -> type[ExplainRequest]:
     """ExplainRequest with the inputs and options of all tasks that are in the table now."""
     rows: dict[str, list[InputField | OptionField]] = {}
     for task in TASKS.values():
-        for one in (*task.inputs, *task.every_option):
+        of_task: list[InputField | OptionField] = [*task.inputs, *task.every_option]
+        for one in of_task:
             if one.name not in OMITTED:
                 rows.setdefault(one.name, []).append(one)
     fields: dict[str, Any] = {name: (_annotation(of_name) | None, None) for name, of_name in rows.items()}

@@ -102,7 +102,7 @@ def read_back(body: bytes) -> Explanations:
     """Explanations from a file that `to_json` or `Explanation.save` wrote, one or a list of them.
 
     Raises UnreadableFile for anything else: other types, positions outside the text, an image that is none, or
-    explanations that cannot be drawn.
+    explanations that cannot be rendered.
     """
     try:
         data = json.loads(body.decode("utf-8"))
@@ -116,9 +116,9 @@ def read_back(body: bytes) -> Explanations:
         if why.image is not None:
             _check_image(why.image.data)
     try:
-        markup(explanations)  # those that cannot be drawn are refused
+        markup(explanations)  # raises for explanations that cannot be rendered
     except (XaiError, TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError, RecursionError):
-        raise UnreadableFile("this explanation cannot be drawn: the file was changed by hand.") from None
+        raise UnreadableFile("this explanation cannot be shown: the file was changed by hand.") from None
     return explanations
 
 

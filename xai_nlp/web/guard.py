@@ -17,6 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+
 from xai_nlp.web.limits import Limits
 
 Message = MutableMapping[str, Any]
@@ -50,7 +53,7 @@ class Address:
 
     >>> Address("127.0.0.1", 8000).allows("localhost:8000"), Address("127.0.0.1", 8000).allows("evil.example:8000")
     (True, False)
-    >>> Address("0.0.0.0", 8000).allows("192.168.1.7:8000")  # a name could be anybody's; a number is nobody else's
+    >>> Address("0.0.0.0", 8000).allows("192.168.1.7:8000")  # a page cannot take over a number as it can a name
     True
     """
 
@@ -86,16 +89,8 @@ def _is_number(host: str) -> bool:
     return True
 
 
-class Refusal(Exception):
-    """A request that is not let in: a status, and why."""
-
-    def __init__(self, status: int, why: str, *headers: tuple[bytes, bytes]) -> None:
-        super().__init__(why)
-        self.status, self.why, self.headers = status, why, headers
-
-
-BUSY = (b"retry-after", b"1")
-CLOSE = (b"connection", b"close")
+BUSY = {"retry-after": "1"}
+CLOSE = {"connection": "close"}
 GONE = (400, 408)  # the client has gone, or sends no more
 LINGER = 10.0  # seconds that a refused body may take to run out
 
@@ -134,7 +129,7 @@ class Guard:
             size = len(body)
             self.held += size
             await self.app(self._located(scope), _replayed(body, receive), headed)
-        except Refusal as refusal:
+        except HTTPException as refusal:
             assert not answered
             await self._refuse(refusal, receive, headed)
         finally:
@@ -143,20 +138,20 @@ class Guard:
     # The request's head ---------------------------------------------------------------------------------------------
 
     def _admit(self, scope: Message) -> None:
-        headers = _headers(scope)
+        headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not self.address.allows(host):
-            raise Refusal(421, f"this server does not answer for the host {host[:100]!r}.")
+            raise HTTPException(421, f"this server does not answer for the host {host[:100]!r}.")
         origin = headers.get("origin")
         if origin is not None and origin.lower() != f"http://{host.lower()}":
-            raise Refusal(403, f"requests from the page {origin[:100]!r} are not answered.")
+            raise HTTPException(403, f"requests from the page {origin[:100]!r} are not answered.")
         if headers.get("sec-fetch-site", "none") not in ("same-origin", "none") and not _navigates(scope, headers):
-            raise Refusal(403, "requests from pages of other sites are not answered.")
+            raise HTTPException(403, "requests from pages of other sites are not answered.")
         if self.token and not self._knows(scope["path"]):
-            raise Refusal(403, "this address needs the token: open the whole address that the server printed.")
+            raise HTTPException(403, "this address needs the token: open the complete address that the server printed.")
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if scope["method"] in CHANGING and kind != "application/json":
-            raise Refusal(415, "send JSON, with the content type application/json.")
+            raise HTTPException(415, "send JSON, with the content type application/json.")
 
     def _knows(self, path: str) -> bool:
         first = path.split("/", 2)[1] if path.startswith("/") else ""
@@ -170,34 +165,37 @@ class Guard:
     async def _body(self, scope: Message, receive: Receive) -> bytes:
         """The body, refused as soon as it is known to be too long or too slow."""
         most = self._most(scope)
-        length = _headers(scope).get("content-length", "0")
+        length = Headers(scope=scope).get("content-length", "0")
         if not length.isascii() or not length.isdigit() or int(length[:20]) > most:
-            raise Refusal(413, f"the body is too long: at most {most:,} bytes are read here.", CLOSE)
+            raise HTTPException(413, f"the body is too long: at most {most:,} bytes are read here.", CLOSE)
         if self.held + int(length) > self.limits.held:
-            raise Refusal(503, "too much is being sent at once; try again in a moment.", BUSY, CLOSE)
+            raise HTTPException(503, "too much is being sent at once; try again in a moment.", BUSY | CLOSE)
         loop = asyncio.get_running_loop()
         end, body = loop.time() + self.limits.body_time, bytearray()
         while True:
             try:
                 message = await asyncio.wait_for(receive(), max(0.001, end - loop.time()))
             except (asyncio.TimeoutError, TimeoutError):
-                raise Refusal(408, f"the body took longer than {self.limits.body_time:g} seconds.", CLOSE) from None
+                raise HTTPException(
+                    408, f"the body took longer than {self.limits.body_time:g} seconds.", CLOSE
+                ) from None
             if message["type"] == "http.disconnect":
-                raise Refusal(400, "the body ended too early.", CLOSE)
+                raise HTTPException(400, "the body ended too early.", CLOSE)
             body += message.get("body", b"")
             if len(body) > most:
-                raise Refusal(413, f"the body is too long: at most {most:,} bytes are read here.", CLOSE)
+                raise HTTPException(413, f"the body is too long: at most {most:,} bytes are read here.", CLOSE)
             if not message.get("more_body"):
                 return bytes(body)
 
-    async def _refuse(self, refusal: Refusal, receive: Receive, send: Send) -> None:
+    async def _refuse(self, refusal: HTTPException, receive: Receive, send: Send) -> None:
         """Answer with the refusal, and read on: a client that sends into a closed connection never reads the answer."""
-        body = json.dumps({"error": refusal.why}).encode()
-        length = (b"content-length", str(len(body)).encode())
-        headers = [(b"content-type", b"application/json"), length, *refusal.headers]
-        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        body = json.dumps({"error": refusal.detail}).encode()
+        headers = Headers(
+            {**(refusal.headers or {}), "content-type": "application/json", "content-length": str(len(body))}
+        )
+        await send({"type": "http.response.start", "status": refusal.status_code, "headers": headers.raw})
         await send({"type": "http.response.body", "body": body, "more_body": True})
-        if refusal.status not in GONE:
+        if refusal.status_code not in GONE:
             with suppress(asyncio.TimeoutError, TimeoutError):
                 await asyncio.wait_for(_run_out(receive, self.limits.upload), LINGER)
         await send({"type": "http.response.body", "body": b""})
@@ -209,11 +207,7 @@ class Guard:
         return self.limits.body
 
 
-def _headers(scope: Message) -> dict[str, str]:
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-
-
-def _navigates(scope: Message, headers: dict[str, str]) -> bool:
+def _navigates(scope: Message, headers: Headers) -> bool:
     """Does the browser follow a link here? No other site's page can read the page that opens then."""
     top = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
     return scope["method"] in READING and top

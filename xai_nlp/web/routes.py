@@ -201,5 +201,5 @@ def file(ids: Ids, kind: Literal["html", "json", "png", "csv"], here: Here) -> R
 def data(here: Here, conditions: Annotated[Filter, Query()]) -> dict[str, Any]:
     """Rows of the data set: by label, prediction, right or wrong, score and text."""
     if here.dataset is None:
-        raise HTTPException(404, "no data set was given; start the server with --data FILE.")
+        raise HTTPException(404, "there is no data set; start the server with --data FILE.")
     return here.dataset.page(conditions)

@@ -1,4 +1,4 @@
-// Results, drawn by the frontend of the exported pages; and the history.
+// Results, rendered by the frontend of the exported pages; and the history.
 import { enrich } from "./enrich.js";
 import { words } from "./fields.js";
 import { address, call, fail, make } from "./server.js";
