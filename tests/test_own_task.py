@@ -43,7 +43,7 @@ def test_a_registered_task_is_on_every_face():
         command = ["explain", "rank", "--query", "a fine film", "--passage", "it is gripping", "-o", "steps=4"]
         done = CliRunner().invoke(make_app(), [*command, "--json", "-"])
         assert xai_nlp.Explanation.from_json(done.stdout).scores == pytest.approx(first.scores, abs=1e-5), done.output
-        state = State.of(ModelRegistry.of(), History(":memory:"))
+        state = State(ModelRegistry.of(), History(":memory:"))
         with TestClient(application(state)) as client:
             form = next(one for one in client.get("/api/about").json()["tasks"] if one["name"] == "ranking")
             assert [one["name"] for one in form["inputs"]] == ["query", "passage"]

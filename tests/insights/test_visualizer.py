@@ -19,6 +19,7 @@ from xai_nlp.insights import (
     ImageFeature,
     TextFeature,
 )
+from xai_nlp.insights.calculation import transform
 from xai_nlp.insights.config import METHODS
 
 ROWS = [[3.0, 1.0], [1.0, 2.0], [5.0, 4.0], [0.0, 1.0], [2.0, 1.0]]  # predicted a, b, a, b, a
@@ -222,7 +223,7 @@ def test_settings_that_cannot_be(values, error, message):
         (lambda: numbers(ROWS, LABELS, dataset=[]).visualize(), "gives no example"),
         (lambda: GeneralFeature("x", ["p"]).words(torch.ones(1, 2)), "1 categories and 2 columns"),
         (lambda: ImageFeature("x", None, None).image(torch.ones(1, 4, 2, 2)), "one or three channels"),
-        (lambda: several().calculation.transform(next(Batch(torch.ones(1, 2), None).examples())), "as many features"),
+        (lambda: transform(several().features, next(Batch(torch.ones(1, 2), None).examples())), "as many features"),
     ],
 )
 def test_data_that_does_not_fit(make, message):

@@ -97,7 +97,7 @@ class HeldModels(ModelRegistry):
 def held(models, **limits):
     """A server whose worker is held; yields it, and the function that releases the worker."""
     registry = HeldModels(models.explainers)
-    with running(State.of(registry, History(":memory:"), limits=Limits(**limits))) as one:
+    with running(State(registry, History(":memory:"), limits=Limits(**limits))) as one:
         try:
             yield one, registry.released.set
         finally:
@@ -115,7 +115,7 @@ def served(models, tmp_path_factory):
     folder = tmp_path_factory.mktemp("served")
     (folder / "reviews.csv").write_text(ROWS, encoding="utf-8")
     dataset = DatasetView(folder / "reviews.csv", models)
-    state = State.of(models, History(folder / "history.sqlite3"), dataset=dataset)
+    state = State(models, History(folder / "history.sqlite3"), dataset=dataset)
     with running(state) as one:
         yield one
 

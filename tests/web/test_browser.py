@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.viz.samples import HOSTILE, label, made
-from tests.web.conftest import running
-from tests.web.test_routes import LONG
+from tests.web.conftest import held, running
 from xai_nlp.web.examples import examples
 from xai_nlp.web.history import History
 from xai_nlp.web.server_state import State
@@ -191,19 +190,19 @@ def test_examples_are_explained_by_a_click(opened, number):
 # Jobs ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_job_is_followed_and_cancelled(opened):
-    tab = opened()
-    tab.locator("#ask [name=text]").fill(LONG["text"])
-    choose(tab, *LONG["method"])
-    tab.get_by_role("button", name="Explain").click()
-    progress = tab.locator(".job .progress")
-    until(tab, "/[1-9]\\d* passes/.test(document.querySelector('.job .progress')?.textContent)")
-    tab.get_by_role("button", name="Cancel").click()
-    tab.locator(".job.cancelled").wait_for()
-    assert progress.inner_text() == "cancelled"
-    tab.get_by_role("button", name="Dismiss").click()
-    assert tab.locator(".job").count() == 0
-    assert tab.locator(".welcome").is_visible()
+def test_a_job_is_followed_and_cancelled(opened, models):
+    with held(models) as (one, _):
+        tab = opened(url=one.url)
+        tab.locator("#ask [name=text]").fill("fine")
+        tab.get_by_role("button", name="Explain").click()
+        progress = tab.locator(".job .progress")
+        until(tab, "/[1-9]\\d* passes/.test(document.querySelector('.job .progress')?.textContent)")
+        tab.get_by_role("button", name="Cancel").click()
+        tab.locator(".job.cancelled").wait_for()
+        assert progress.inner_text() == "cancelled"
+        tab.get_by_role("button", name="Dismiss").click()
+        assert tab.locator(".job").count() == 0
+        assert tab.locator(".welcome").is_visible()
 
 
 def test_failures_are_shown_as_text(opened):
@@ -397,7 +396,7 @@ def test_the_api_is_listed_without_help_from_elsewhere(opened, served):
 
 
 def test_with_a_token_every_request_stays_under_it(opened, models):
-    with running(State.of(models, History(":memory:")), host="0.0.0.0") as one:
+    with running(State(models, History(":memory:")), host="0.0.0.0") as one:
         port, token = one.url.split(":")[2].split("/")[:2]
         tab = opened(url=f"http://127.0.0.1:{port}/{token}/")  # a request outside it would be a trouble
         explain(tab, "a fine film", method="occlusion")

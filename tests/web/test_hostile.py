@@ -266,7 +266,7 @@ def test_a_length_that_is_too_long_is_refused_before_anything_comes(served):
 def test_slow_heads_and_bodies_do_not_hold_a_place(served, monkeypatch):
     monkeypatch.setattr(serve, "LIMITS", Limits(header_time=1.0))
     limits = Limits(header_time=1.0, body_time=1.0)
-    with running(State.of(served.state.models, History(":memory:"), limits=limits)) as one:
+    with running(State(served.state.models, History(":memory:"), limits=limits)) as one:
         start = time.monotonic()
         got, closed = raw(one, b"GET / HTTP/1.1\r\n", *[b"X-A: b\r\n"] * 12, pause=0.2)
         assert (got, closed) == (b"", True)

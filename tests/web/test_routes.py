@@ -10,8 +10,6 @@ from tests.web.conftest import held
 from tests.web.test_model_registry import png
 from xai_nlp.web.exports import read_back
 
-LONG = {"text": "It was a long and winding film with no end in sight. " * 30, "method": ["shapley"]}
-
 
 def events(served, job):
     """What a job's server-sent events say."""

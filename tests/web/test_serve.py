@@ -11,12 +11,12 @@ import httpx
 import pytest
 
 from tests.bench.serve import load, server
-from tests.web.test_routes import LONG
 from xai_nlp.errors import InvalidInput
 from xai_nlp.web.history import History
 from xai_nlp.web.serve import bind
 
 pytestmark = pytest.mark.slow
+LONG = {"text": "It was a long and winding film with no end in sight. " * 30, "method": ["shapley"]}
 
 
 @pytest.fixture(scope="module")

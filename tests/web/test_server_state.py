@@ -11,9 +11,9 @@ from xai_nlp.web.server_state import State
 
 
 def test_a_job_is_explained_and_written(models):
-    state = State.of(models, History(":memory:"))
+    state = State(models, History(":memory:"))
     job = Job(request=request_schema()(model="sentiment", text="a fine film", method=["occlusion"]))
-    state.jobs._work(job)
+    state.explain(job)
     assert state.history.entry(job.id).name == "a fine film"
     expected = {"model": "sentiment", "text": "a fine film", "method": ["occlusion"]}
     assert state.history.request(job.id) == expected
@@ -21,7 +21,7 @@ def test_a_job_is_explained_and_written(models):
 
 
 def test_ids_are_counted(models):
-    state = State.of(models, History(":memory:"), limits=Limits(compared=2))
+    state = State(models, History(":memory:"), limits=Limits(compared=2))
     assert state.ids("a,b") == ["a", "b"]
     for joined in ("", "a,b,c"):
         with pytest.raises(InvalidInput, match="1 to 2 entries"):

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from xai_nlp.attr import Occlusion
 from xai_nlp.core.forward import as_tuple, output_tensor
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.model_state import frozen_model
-from xai_nlp.insights.config import find_captum_method
+from xai_nlp.insights.config import CaptumMethod
 from xai_nlp.insights.features import BaseFeature
 
 TOP = 4  # classes with the highest scores
@@ -72,72 +73,52 @@ class TransformedSample:
 
     inputs: tuple[Tensor, ...]
     baselines: tuple[Tensor, ...]
+    extra: tuple[Any, ...]
 
 
-@dataclass(frozen=True)
-class Calculation:
-    """The calculations of an `AttributionVisualizer`.
+def transform(features: Sequence[BaseFeature], sample: Sample) -> TransformedSample:
+    """An example through its features' transforms. Raises InvalidInput if features and inputs differ in number."""
+    if len(sample.inputs) != len(features):
+        raise InvalidInput(f"{len(sample.inputs)} inputs need as many features; got {len(features)}.")
+    inputs, baselines = [], []
+    for feature, tensor in zip(features, sample.inputs, strict=True):
+        x = transformed(feature.input_transforms, tensor)
+        inputs.append(x)
+        first = feature.baseline_transforms[:1]
+        baselines.append(transformed(first, x) if first else torch.zeros_like(x))
+    return TransformedSample(tuple(inputs), tuple(baselines), sample.extra)
 
-    score_func: makes scores of classes out of a model's output; the output itself is explained.
-    use_label_for_attr: False where the output is one number, from which the class is read.
-    """
 
-    classes: Sequence[str]
-    features: Sequence[BaseFeature]
-    score_func: Callable[[Tensor], Tensor] | None = None
-    use_label_for_attr: bool = True
+def model_output(model: nn.Module, inputs: tuple[Tensor, ...], extra: tuple[Any, ...]) -> Tensor:
+    """The model's output for one example: (1, classes), or (1,)."""
+    with frozen_model(model, evaluate=True), torch.no_grad():
+        return output_tensor(model(*inputs, *extra))
 
-    def transform(self, sample: Sample) -> TransformedSample:
-        """An example transformed, and its baselines. Raises InvalidInput if features and inputs differ in number."""
-        if len(sample.inputs) != len(self.features):
-            raise InvalidInput(f"{len(sample.inputs)} inputs need as many features; got {len(self.features)}.")
-        inputs, baselines = [], []
-        for feature, tensor in zip(self.features, sample.inputs, strict=True):
-            x = transformed(feature.input_transforms, tensor)
-            inputs.append(x)
-            first = feature.baseline_transforms[:1]
-            baselines.append(transformed(first, x) if first else torch.zeros_like(x))
-        return TransformedSample(tuple(inputs), tuple(baselines))
 
-    def output(self, model: nn.Module, inputs: tuple[Tensor, ...], sample: Sample) -> Tensor:
-        """The model's output for one example: (1, classes), or (1,)."""
-        with frozen_model(model, evaluate=True), torch.no_grad():
-            return output_tensor(model(*inputs, *sample.extra))
+def top_classes(scores: Tensor, classes: Sequence[str]) -> list[OutputScore]:
+    """The classes with the highest scores, highest first; of a single number, the class that it rounds to."""
+    scores = scores.detach().cpu().double()
+    if scores.numel() == 1:
+        index = min(max(round(float(scores)), 0), len(classes) - 1)
+        return [OutputScore(float(scores), index, classes[index])]
+    best = scores.flatten().topk(min(TOP, scores.numel()))
+    pairs = zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    return [OutputScore(score, index, classes[index]) for score, index in pairs]
 
-    def predict(self, output: Tensor) -> list[OutputScore]:
-        """The classes with the highest scores, highest first."""
-        scores = (self.score_func(output) if self.score_func else output).detach().cpu().double()
-        if scores.numel() == 1:
-            index = min(max(round(float(scores)), 0), len(self.classes) - 1)
-            return [OutputScore(float(scores), index, self.classes[index])]
-        best = scores.flatten().topk(min(TOP, scores.numel()))
-        pairs = zip(best.values.tolist(), best.indices.tolist(), strict=True)
-        return [OutputScore(score, index, self.classes[index]) for score, index in pairs]
 
-    def attribute(
-        self,
-        model: nn.Module,
-        example: TransformedSample,
-        sample: Sample,
-        target: int,
-        method: str,
-        values: Mapping[str, Any],
-    ) -> tuple[Tensor, ...]:
-        """The scores of each entry of each input for the target's output."""
-        captum_method = find_captum_method(method)
-        options = captum_method.parse(values)
-        if captum_method.needs_baseline:
-            options["baselines"] = example.baselines
-        if method == "Occlusion":
-            options |= windows(example.inputs, options.get("sliding_window_shapes"), options.get("strides"))
-        with frozen_model(model, evaluate=True):
-            attributions = captum_method.cls(model).attribute(
-                example.inputs,
-                additional_forward_args=sample.extra or None,
-                target=target if self.use_label_for_attr else None,
-                **options,
-            )
-        return tuple(one.detach() for one in as_tuple(attributions))
+def attribute(
+    model: nn.Module, example: TransformedSample, target: int | None, method: CaptumMethod, options: dict[str, Any]
+) -> tuple[Tensor, ...]:
+    """The scores of each entry of each input for the target's output."""
+    if method.needs_baseline:
+        options = {**options, "baselines": example.baselines}
+    if method.cls is Occlusion:
+        options |= windows(example.inputs, options.get("sliding_window_shapes"), options.get("strides"))
+    extra = example.extra or None
+    with frozen_model(model, evaluate=True):
+        attribution = method.cls(model)
+        scores = attribution.attribute(example.inputs, additional_forward_args=extra, target=target, **options)
+    return tuple(one.detach() for one in as_tuple(scores))
 
 
 def windows(

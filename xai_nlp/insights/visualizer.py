@@ -12,11 +12,14 @@ from xai_nlp.core.result import Explanation, TargetSpec
 from xai_nlp.errors import UnknownName
 from xai_nlp.insights.calculation import (
     Batch,
-    Calculation,
     OutputScore,
     Sample,
     TransformedSample,
+    attribute,
+    model_output,
     net_contributions,
+    top_classes,
+    transform,
 )
 from xai_nlp.insights.config import METHODS, find_captum_method
 from xai_nlp.insights.features import BaseFeature, FeatureOutput
@@ -82,7 +85,7 @@ class AttributionVisualizer(Source[Sample, VisualizedExample]):
         self.features = list(features) if isinstance(features, (list, tuple)) else [features]
         self.classes = list(classes)
         self.dataset = dataset
-        self.calculation = Calculation(self.classes, self.features, score_func, use_label_for_attr)
+        self.score_func, self.use_label_for_attr = score_func, use_label_for_attr
         super().__init__(Settings(method=FIRST, examples=num_examples), _samples(dataset))
 
     # Captum's names -------------------------------------------------------------------------------------------------
@@ -123,11 +126,11 @@ class AttributionVisualizer(Source[Sample, VisualizedExample]):
         return result.explanation
 
     def explain_example(self, example: Sample, *, filtered: bool) -> list[VisualizedExample]:
-        transformed = self.calculation.transform(example)
+        transformed = transform(self.features, example)
         results = []
         for index, model in enumerate(self.models):
-            output = self.calculation.output(model, transformed.inputs, example)
-            predicted = self.calculation.predict(output)
+            output = model_output(model, transformed.inputs, transformed.extra)
+            predicted = top_classes(self.score_func(output) if self.score_func else output, self.classes)
             right = None if example.label is None else predicted[0].index == example.label
             if not filtered or self.settings.accept(predicted[0].label, right):
                 results.append(self._explain(example, transformed, index, output, predicted))
@@ -141,7 +144,8 @@ class AttributionVisualizer(Source[Sample, VisualizedExample]):
             raise UnknownName("class", settings.target, self.classes)
         target = predicted[0].index if settings.target == PREDICTED else self.classes.index(settings.target)
         method = find_captum_method(settings.method)
-        scores = self.calculation.attribute(model, transformed, sample, target, settings.method, settings.arguments)
+        options = method.parse(settings.arguments)
+        scores = attribute(model, transformed, target if self.use_label_for_attr else None, method, options)
         shares = net_contributions(scores)
         features = [
             feature.visualize(score, data, share)
@@ -150,7 +154,7 @@ class AttributionVisualizer(Source[Sample, VisualizedExample]):
         actual = None if sample.label is None else OutputScore(100.0, sample.label, self.classes[sample.label])
         baseline_value = 0.0
         if method.needs_baseline:
-            baseline_value = _at(self.calculation.output(model, transformed.baselines, sample), target)
+            baseline_value = _at(model_output(model, transformed.baselines, transformed.extra), target)
         parts, names = explanation_parts(self.features, scores, sample.inputs)
         contributions = {feature.name: share for feature, share in zip(self.features, shares, strict=True)}
         why = Explanation(
@@ -165,7 +169,7 @@ class AttributionVisualizer(Source[Sample, VisualizedExample]):
             complete=method.complete and all_have_parts(self.features),
             task="feature attribution",
             model=_names(self.models)[index],
-            params={**method.parse(settings.arguments), "contributions": contributions, "names": names},
+            params={**options, "contributions": contributions, "names": names},
             gold=(actual.label,) if actual else (),
             versions={"xai_nlp": __version__},
         )

@@ -173,22 +173,27 @@ def _check_size(name: str, value: Any) -> None:
 
 
 def image_bytes(encoded: str, limits: Limits = LIMITS) -> bytes:
-    """The bytes of an image, after its kind and size were checked. Raises InvalidInput."""
-    from PIL import Image, UnidentifiedImageError
-
+    """The bytes of an image in base64, after its kind and size were checked. Raises InvalidInput."""
     try:
         content = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         raise InvalidInput("the image is not base64; send the file's bytes as base64.") from None
     if len(content) > limits.image:
         raise InvalidInput(f"the image has {len(content):,} bytes; at most {limits.image:,} are read.")
+    check_image(content, IMAGE_KINDS, limits)
+    return content
+
+
+def check_image(content: bytes, kinds: tuple[str, ...], limits: Limits = LIMITS) -> None:
+    """Raises InvalidInput for an image of another kind, or of too many pixels. Only its head is read."""
+    from PIL import Image
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
-            with Image.open(io.BytesIO(content), formats=IMAGE_KINDS) as opened:
+            with Image.open(io.BytesIO(content), formats=kinds) as opened:
                 width, height = opened.size
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise InvalidInput(f"this is no image of a kind that is opened here: {', '.join(IMAGE_KINDS)}.") from None
+    except Exception:  # Pillow has many errors for bytes that are no image
+        raise InvalidInput(f"this is no image of a kind that is opened here: {', '.join(kinds)}.") from None
     if width * height > limits.pixels:
         raise InvalidInput(f"the image has {width} × {height} pixels; at most {limits.pixels:,} are read.")
-    return content

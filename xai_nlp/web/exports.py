@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from xai_nlp.core.result import Explanation, Explanations
-from xai_nlp.errors import UnreadableFile, XaiError
+from xai_nlp.errors import InvalidInput, UnreadableFile, XaiError
 from xai_nlp.viz.figure.plots import save_tokens
 from xai_nlp.viz.page.html import markup, page
-from xai_nlp.web.limits import Limits
+from xai_nlp.web.explain_request import check_image
 
-LIMITS = Limits()
 MAX_EXPLANATIONS = 100  # of one file
 COLUMNS = ("explanation", "method", "target", "model", "unit", "kind", "text", "segment", "start", "end", "score")
 _FORMULA = re.compile(r"^[=+\-@\t\r]")
@@ -112,23 +111,13 @@ def read_back(body: bytes) -> Explanations:
     if not 1 <= len(items) <= MAX_EXPLANATIONS:
         raise UnreadableFile(f"a file holds 1 to {MAX_EXPLANATIONS} explanations; this one {len(items)}.")
     explanations = Explanations(map(Explanation.from_data, items))
-    for why in explanations:
-        if why.image is not None:
-            _check_image(why.image.data)
     try:
+        for why in explanations:
+            if why.image is not None:
+                check_image(why.image.data, ("PNG", "JPEG"))
         markup(explanations)  # raises for explanations that cannot be rendered
+    except InvalidInput as error:
+        raise UnreadableFile(str(error)) from None
     except (XaiError, TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError, RecursionError):
         raise UnreadableFile("this explanation cannot be shown: the file was changed by hand.") from None
     return explanations
-
-
-def _check_image(data: bytes) -> None:
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as opened:
-            width, height = opened.size
-    except Exception:  # Pillow has many errors for bytes that are no image
-        raise UnreadableFile("the image of this explanation is neither PNG nor JPEG.") from None
-    if width * height > LIMITS.pixels:
-        raise UnreadableFile(f"the image has {width} × {height} pixels; at most {LIMITS.pixels:,} are shown.")

@@ -126,7 +126,7 @@ def serve(
     """Serve until interrupted: the page's address is passed to `say`, and opened in the browser."""
     bound, entries = bind(host, port), History(history)
     registry = ModelRegistry.of(models)
-    state = State.of(registry, entries, dataset=DatasetView(data, registry) if data else None)
+    state = State(registry, entries, dataset=DatasetView(data, registry) if data else None)
     server = server_of(application(state), bound)
     say(bound.url)
     if browser:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from xai_nlp.errors import InvalidInput
 from xai_nlp.web.dataset_view import DatasetView
@@ -13,39 +12,31 @@ from xai_nlp.web.limits import Limits
 from xai_nlp.web.model_registry import ModelRegistry
 
 
-@dataclass(frozen=True)
 class State:
-    """The server's state. Make one with `State.of`."""
+    """The models, the jobs that they explain, the history that the results are written to, and a data set.
 
-    limits: Limits
-    models: ModelRegistry
-    history: History
-    jobs: JobQueue
-    dataset: DatasetView | None
+    dataset: its rows are predicted while no job waits.
+    """
 
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         models: ModelRegistry,
         history: History,
         *,
         dataset: DatasetView | None = None,
         limits: Limits | None = None,
-    ) -> State:
-        """Jobs are explained by `models` and written to `history`.
-
-        dataset: its rows are predicted while no job waits.
-        """
-        limits = limits or Limits()
-
-        def work(job: Job) -> None:
-            request = job.request
-            why = models.explain(request, on_pass=job.on_pass, progress=job.on_progress)
-            as_json = request.model_dump_json(exclude_defaults=True)
-            history.add(request.title, why, id=job.id, request=as_json, model=request.model)
-
+    ) -> None:
+        self.models, self.history, self.dataset = models, history, dataset
+        self.limits = limits or Limits()
         idle = dataset.predict_more if dataset else lambda: False
-        return cls(limits, models, history, JobQueue(work, room=limits.queue, idle=idle), dataset)
+        self.jobs = JobQueue(self.explain, room=self.limits.queue, idle=idle)
+
+    def explain(self, job: Job) -> None:
+        """Explain a job's request, and write the results to the history."""
+        request = job.request
+        why = self.models.explain(request, on_pass=job.on_pass, progress=job.on_progress)
+        as_json = request.model_dump_json(exclude_defaults=True)
+        self.history.add(request.title, why, id=job.id, request=as_json, model=request.model)
 
     def ids(self, joined: str) -> Sequence[str]:
         """Ids that an address joins by commas. Raises InvalidInput for none or too many."""
