@@ -11,8 +11,8 @@ def test_windows_fit_each_input():
     inputs = [torch.zeros(1, 3, 32, 16), torch.zeros(1, 5, 7), torch.zeros(1, 4)]
     own = ((3, 4, 2), (1, 7), (1,))
     assert windows(inputs) == {"sliding_window_shapes": own, "strides": own}
-    given = windows(inputs, (3, 5, 5))
-    assert given == {"sliding_window_shapes": ((3, 5, 5), *own[1:]), "strides": ((1, 1, 1), *own[1:])}
+    arguments = windows(inputs, (3, 5, 5))
+    assert arguments == {"sliding_window_shapes": ((3, 5, 5), *own[1:]), "strides": ((1, 1, 1), *own[1:])}
     assert windows(inputs, (3, 5, 5), (3, 2, 2))["strides"] == ((3, 2, 2), *own[1:])
 
 

@@ -139,7 +139,7 @@ def test_the_page_redraws_when_another_method_is_chosen(browser):
         tab.locator(".text > .meta", has_text="saliency").first.wait_for()
         tab.get_by_label("N steps").wait_for(state="detached")
         tab.locator(".display summary").first.click()
-        tab.locator("[name=least]").first.fill("50")  # the page's own controls work on what was drawn anew
+        tab.locator("[name=least]").first.fill("50")  # the page's own controls work on the new HTML
         tab.get_by_label("method", exact=True).first.select_option("Occlusion")
         tab.locator(".text > .meta", has_text="occlusion").first.wait_for()
         tab.get_by_label("Sliding window shapes").fill("nonsense")

@@ -1,4 +1,4 @@
-"""Captum Insights' names: what is predicted, kept, attributed and shown, against values worked out by hand."""
+"""Captum Insights' names: predictions, filters, scores and features, against values worked out by hand."""
 
 import base64
 import io
@@ -165,8 +165,8 @@ def test_every_method_runs_and_hands_the_model_back(name):
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Dropout(), nn.Linear(2 * 16, 3)).train()
     feature = ImageFeature("Photo", lambda x: x * 0, None)
     shown = AttributionVisualizer(model, ["a", "b", "c"], feature, [Batch(torch.rand(2, 1, 6, 6), [0, 1])])
-    given = {"sliding_window_shapes": "1 2 2", "strides": "1 2 2"} if name == "Occlusion" else {}
-    shown.settings = shown.settings.changed({"method": name, "arguments": given})
+    arguments = {"sliding_window_shapes": "1 2 2", "strides": "1 2 2"} if name == "Occlusion" else {}
+    shown.settings = shown.settings.changed({"method": name, "arguments": arguments})
     before = fingerprint(model)
     results = shown.fetch()
     assert len(results) == 2

@@ -105,7 +105,7 @@ def test_target_method_view_and_theme_are_switched(opened):
         assert [int(back.split("(")[1].split(",")[0]) < 60 for back in backs] == [dark, dark]
     tab.get_by_role("button", name="dark").click()
     tab.reload()
-    tab.locator(".result:visible .xai-nlp[data-live]").wait_for()  # the address has kept what is shown
+    tab.locator(".result:visible .xai-nlp[data-live]").wait_for()  # the address names the results
     assert tab.evaluate("document.documentElement.getAttribute('theme')") == "dark"
 
 
@@ -350,10 +350,10 @@ def serious(tab):
     """What axe-core finds that is serious or critical."""
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(tab, options={"resultTypes": ["violations"]}).response["violations"]
+    violations = Axe().run(tab, options={"resultTypes": ["violations"]}).response["violations"]
     return {
         one["id"]: [node["target"] for node in one["nodes"]]
-        for one in found
+        for one in violations
         if one["impact"] in ("serious", "critical")
     }
 

@@ -64,10 +64,10 @@ def test_no_cell_of_the_table_is_a_formula():
 
 
 def test_the_picture_has_all_of_them_one_under_the_other(results):
-    with Image.open(io.BytesIO(to_png(results))) as whole, Image.open(io.BytesIO(to_png(results[:1]))) as first:
-        assert whole.format == "PNG"
-        assert whole.height > first.height
-        assert whole.crop((0, 0, *first.size)).tobytes() == first.convert("RGB").tobytes()
+    with Image.open(io.BytesIO(to_png(results))) as column, Image.open(io.BytesIO(to_png(results[:1]))) as first:
+        assert column.format == "PNG"
+        assert column.height > first.height
+        assert column.crop((0, 0, *first.size)).tobytes() == first.convert("RGB").tobytes()
 
 
 def test_the_page_is_the_exported_one(results, tmp_path):

@@ -141,14 +141,14 @@ class Tags(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
-        given = dict(attrs)
-        if tag == "script" and given.get("type") != "application/json":
+        attributes = dict(attrs)
+        if tag == "script" and attributes.get("type") != "application/json":
             self.scripts += 1
         if tag in ("iframe", "object", "embed", "link", "base", "meta", "style"):
             self.strange.append(tag)
-        self.handlers += [name for name in given if name.startswith("on") or name == "style"]
+        self.handlers += [name for name in attributes if name.startswith("on") or name == "style"]
         self.fetched += [
-            v for k, v in given.items() if k in ("src", "href") and not (v or "").startswith("data:image/")
+            v for k, v in attributes.items() if k in ("src", "href") and not (v or "").startswith("data:image/")
         ]
 
 

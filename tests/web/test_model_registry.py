@@ -24,7 +24,7 @@ def png(width=4, height=4, kind="PNG"):
     return base64.b64encode(held.getvalue()).decode()
 
 
-def nothing(*given):
+def nothing(*arguments):
     pass
 
 
