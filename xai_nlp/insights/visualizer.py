@@ -61,6 +61,7 @@ class AttributionVisualizer(Source[Sample, VisualizedExample]):
     use_label_for_attr: False where the output is one number, from which the class is read.
     Source: the class of this name in Captum 0.7 (captum.insights), which later versions no longer have.
 
+    >>> import torch
     >>> from xai_nlp.insights import GeneralFeature
     >>> model = nn.Linear(2, 2)
     >>> with torch.no_grad(): _ = model.weight.copy_(torch.eye(2)), model.bias.zero_()
