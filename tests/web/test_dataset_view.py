@@ -7,7 +7,7 @@ import pytest
 
 from xai_nlp.errors import InvalidInput, UnreadableFile
 from xai_nlp.web import dataset_view
-from xai_nlp.web.dataset_view import DatasetView, Filter, Row
+from xai_nlp.web.dataset_view import DatasetView, Filter, DatasetRow
 from xai_nlp.web.limits import Limits
 
 ROWS = [("a gripping film", 1), ("a dull film", 0), ("a superb film", 0), ("Straße is a mess", 0)]
@@ -145,5 +145,5 @@ def test_a_file_that_is_not_there(tmp_path, models):
 
 
 def test_regressions_and_empty_answers_are_compared_as_texts():
-    assert Row(number=0, answers=True, gold=("",), prediction="").right is True
-    assert Row(number=0, gold=("a",), prediction=None).right is None
+    assert DatasetRow(number=0, answers=True, gold=("",), prediction="").right is True
+    assert DatasetRow(number=0, gold=("a",), prediction=None).right is None

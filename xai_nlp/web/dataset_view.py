@@ -24,7 +24,7 @@ PAGE = 25  # rows of a page
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class DatasetRow:
     """One example: its inputs, the right label or answers, and the model's prediction."""
 
     number: int
@@ -66,7 +66,7 @@ class Filter(BaseModel):
     text: Short = ""
     page: Annotated[int, Field(ge=0, le=100_000)] = 0
 
-    def passes(self, row: Row) -> bool:
+    def passes(self, row: DatasetRow) -> bool:
         """Does the row meet all conditions?"""
         return (
             (self.label is None or self.label in row.gold)
@@ -90,7 +90,7 @@ class DatasetView:
         self.labels = labels_of(self._explainer)
         records = table.records(self.task.inputs, self.task.gold, labels=self.labels)
         self.rows = [
-            Row(
+            DatasetRow(
                 number=record.index,
                 inputs={name: text[: LIMITS.letters] for name, text in record.inputs.items()},
                 gold=record.gold,
@@ -108,7 +108,7 @@ class DatasetView:
             self.predicted = end
         return end < len(self.rows)
 
-    def _with_predictions(self, rows: Sequence[Row]) -> list[Row]:
+    def _with_predictions(self, rows: Sequence[DatasetRow]) -> list[DatasetRow]:
         try:
             return [replace(row, **output) for row, output in zip(rows, self._predictions(rows), strict=True)]
         except (XaiError, RuntimeError, ValueError) as error:
@@ -116,7 +116,7 @@ class DatasetView:
                 return [one for row in rows for one in self._with_predictions([row])]
             return [replace(rows[0], error=str(error).splitlines()[0][:200])]
 
-    def _predictions(self, rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
+    def _predictions(self, rows: Sequence[DatasetRow]) -> Iterator[dict[str, Any]]:
         """The prediction and its probability for each row."""
         names = dict.fromkeys(name for row in rows for name in row.inputs)
         for output in self._explainer.predict(**{name: [row.inputs.get(name) for row in rows] for name in names}):
