@@ -7,7 +7,7 @@ import pytest
 
 from xai_nlp.errors import InvalidInput, UnreadableFile
 from xai_nlp.web import dataset_view
-from xai_nlp.web.dataset_view import DatasetView, Filter, DatasetRow
+from xai_nlp.web.dataset_view import DatasetRow, DatasetView, Filter
 from xai_nlp.web.limits import Limits
 
 ROWS = [("a gripping film", 1), ("a dull film", 0), ("a superb film", 0), ("Straße is a mess", 0)]
