@@ -50,8 +50,8 @@ def server(history: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[st
 
 def memory_of(process: subprocess.Popen[str]) -> float:
     """MiB that a process holds."""
-    told = Path(f"/proc/{process.pid}/status").read_text()
-    return int(re.findall(r"VmRSS:\s+(\d+)", told)[0]) / 1024
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) / 1024
 
 
 async def load(url: str, process: subprocess.Popen[str], *, clients: int, seconds: float) -> Tally:
@@ -77,15 +77,15 @@ async def _client(client: httpx.AsyncClient, number: int, end: float, tally: Tal
         turn += 1
         said = f"client {number} says for the time {turn} that the film is good"
         try:
-            await _asked(client, said, tally)
+            await _explained(client, said, tally)
             read = await client.get(READS[(number + turn) % len(READS)])
             tally.answered[read.status_code] += 1
         except (httpx.HTTPError, KeyError, ValueError) as error:
             tally.lost.append(f"{said}: {type(error).__name__} {error}")
 
 
-async def _asked(client: httpx.AsyncClient, said: str, tally: Tally) -> None:
-    ask = {"model": "sentiment", "text": said, "methods": [METHOD]}
+async def _explained(client: httpx.AsyncClient, said: str, tally: Tally) -> None:
+    ask = {"model": "sentiment", "text": said, "method": [METHOD]}
     while True:
         posted = await client.post("api/jobs", json=ask)
         tally.answered[posted.status_code] += 1
@@ -96,15 +96,15 @@ async def _asked(client: httpx.AsyncClient, said: str, tally: Tally) -> None:
     tally.jobs += 1
     while job["state"] in ("queued", "running"):
         await asyncio.sleep(0.25)
-        told = await client.get(f"api/jobs/{job['id']}")
-        tally.answered[told.status_code] += 1
-        job = told.json()
-    found = await client.get(f"api/files/{job['id']}.json")
-    tally.answered[found.status_code] += 1
-    if job["state"] != "done" or found.status_code != 200:
-        tally.lost.append(f"{said}: {job['state']} {job['error']} {found.status_code}")
-    elif found.json()[0]["segments"] != [said]:
-        tally.mixed.append(f"{said}: {found.json()[0]['segments']}")
+        answer = await client.get(f"api/jobs/{job['id']}")
+        tally.answered[answer.status_code] += 1
+        job = answer.json()
+    saved = await client.get(f"api/files/{job['id']}.json")
+    tally.answered[saved.status_code] += 1
+    if job["state"] != "done" or saved.status_code != 200:
+        tally.lost.append(f"{said}: {job['state']} {job['error']} {saved.status_code}")
+    elif saved.json()[0]["segments"] != [said]:
+        tally.mixed.append(f"{said}: {saved.json()[0]['segments']}")
 
 
 def growth(memory: list[float]) -> float:
@@ -114,14 +114,14 @@ def growth(memory: list[float]) -> float:
     return sum(late) / len(late) - sum(early) / len(early)
 
 
-def run(given: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder, server(Path(folder) / "history.sqlite3") as (process, url):
         start = time.monotonic()
-        tally = asyncio.run(load(url, process, clients=given.clients, seconds=given.seconds))
+        tally = asyncio.run(load(url, process, clients=options.clients, seconds=options.seconds))
         took = time.monotonic() - start
     answers = sum(tally.answered.values())
     rate = f"{answers / took:.0f} a second"
-    print(f"{given.clients} clients for {took:.0f} s: {answers:,} answers ({rate}), {tally.jobs:,} jobs")
+    print(f"{options.clients} clients for {took:.0f} s: {answers:,} answers ({rate}), {tally.jobs:,} jobs")
     print("statuses: " + ", ".join(f"{status}: {count:,}" for status, count in sorted(tally.answered.items())))
     print(f"lost {len(tally.lost)}, mixed up {len(tally.mixed)}")
     print(f"memory {tally.memory[0]:.0f} MiB at first, {max(tally.memory):.0f} at most, "

@@ -4,18 +4,14 @@ import json
 from inspect import signature
 
 import pytest
-from typer.testing import CliRunner
 
 import xai_nlp
 from tests.cli.command import run
 from tests.models.tiny_generation import writing
-from tests.viz.samples import made
-from xai_nlp.cli import make_app
 from xai_nlp.cli.explain import task_command
 from xai_nlp.cli.options import SHARED
-from xai_nlp.core.fields import InputField, OptionField
 from xai_nlp.data.scenes import scenes
-from xai_nlp.tasks.table import COMMON_OPTIONS, TASKS, Task
+from xai_nlp.tasks.table import COMMON_OPTIONS, TASKS
 
 QUESTION, CONTEXT = "Who wrote Frankenstein?", "Frankenstein was written by Mary Shelley in 1818."
 ASKED = ("--question", QUESTION, "--context", CONTEXT)
@@ -298,47 +294,3 @@ def test_wrong_files_and_columns(tmp_path, monkeypatch, arguments, code, message
 def test_every_task_has_all_common_options(task, attention):
     names = set(signature(task_command(task, attention=attention)).parameters)
     assert names >= {one.name for one in (*task.inputs, *task.options, *COMMON_OPTIONS)} | set(SHARED) | {"model"}
-
-
-def test_a_task_of_ones_own_is_on_the_command_line(monkeypatch, tmp_path):
-    """The stub echoes the call, so that the test sees what reaches an explainer."""
-    calls = []
-
-    class Echo:
-        def explain(self, *inputs, **options):
-            calls.append((inputs, {name: value for name, value in options.items() if name != "progress"}))
-            return xai_nlp.Explanations(map(made, [inputs[0]] if isinstance(inputs[0], str) else inputs[0]))
-
-    task = Task(
-        name="ranking",
-        title="Ranking",
-        command="rank",
-        help="Which words of a query drove the rank of a passage.",
-        inputs=(
-            InputField(name="query", kind="text", help="The query.", columns=("query", "search")),
-            InputField(name="passage", kind="long text", help="The passage.", columns=("passage", "doc")),
-        ),
-        options=(OptionField(name="rank_by", type=str, choices=("score", "margin"), help="What ranks."),),
-        auto_class="AutoModelForSequenceClassification",
-        embedded="sentiment",
-        explainer=Echo,
-    )
-    monkeypatch.setitem(TASKS, task.name, task)
-    monkeypatch.setattr("xai_nlp.tasks.api.load", lambda model, *, task: Echo())
-    app = make_app()
-
-    def rank(*arguments):
-        done = CliRunner().invoke(app, ["explain", "rank", *arguments])
-        assert done.exit_code == 0, done.output
-        return done.stdout
-
-    assert "--rank-by" in rank("--help")
-    rank("--query", "a fine film", "--passage", "b", "--rank-by", "margin", "--layers", "-o", "steps=4")
-    (tmp_path / "a.csv").write_text("search,doc\na fine film,b\na dull film,d\n")
-    rank("--data", str(tmp_path / "a.csv"), "--method", "occlusion")
-    flags = {"layers": False, "attention": False, "parts": False}
-    options = {"layers": True, "method": "integrated_gradients", "rank_by": "margin", "steps": 4}
-    assert calls == [
-        (("a fine film", "b"), flags | options),
-        ((["a fine film", "a dull film"], ["b", "d"]), flags | {"method": "occlusion"}),
-    ]

@@ -5,11 +5,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("hooks", "xai_nlp/attr")
+PACKAGES = ("hooks", "xai_nlp/attr", "xai_nlp/insights", "xai_nlp/web")
 #: Files that the contract suite covers, and by which of its tests.
 COVERED = {
     "hooks/__init__.py": "tests/hooks/test_points.py",
     "xai_nlp/attr/__init__.py": "tests/attr/test_names.py",
+    "xai_nlp/insights/__init__.py": "tests/insights/test_attr_vis.py",
+    "xai_nlp/insights/attr_vis/__init__.py": "tests/insights/test_attr_vis.py",
+    "xai_nlp/insights/attr_vis/features.py": "tests/insights/test_attr_vis.py",
+    "xai_nlp/web/__init__.py": "tests/web/test_app.py",
 }
 SOURCES = sorted(
     str(path.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("*.py")

@@ -39,14 +39,14 @@ def jupyter_lab(folder: Path):
         server = subprocess.Popen(command, stdout=out, stderr=out, cwd=folder, env=env)
     try:
         for _ in range(300):
-            found = re.search(r"http://127\.0\.0\.1:(\d+)/lab\?token=(\w+)", log.read_text())
-            if found:
+            match = re.search(r"http://127\.0\.0\.1:(\d+)/lab\?token=(\w+)", log.read_text())
+            if match:
                 break
             assert server.poll() is None, log.read_text()
             time.sleep(0.1)
         else:
             raise AssertionError(log.read_text())
-        yield f"http://127.0.0.1:{found.group(1)}", found.group(2)
+        yield f"http://127.0.0.1:{match.group(1)}", match.group(2)
     finally:
         server.terminate()
         server.wait(20)

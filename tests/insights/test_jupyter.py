@@ -23,17 +23,17 @@ def quiet(tab, origin):
     return troubles
 
 
-def saved(file, wanted):
-    """The notebook, when it has been saved with what is wanted in it."""
+def saved(file, text):
+    """The notebook, when it has been saved with this text in it."""
     for _ in range(200):
-        if wanted in file.read_text(encoding="utf-8"):
+        if text in file.read_text(encoding="utf-8"):
             return nbformat.read(file, as_version=4)
         time.sleep(0.1)
     raise AssertionError(f"{file} was not saved")
 
 
 def exported(browser, made, file):
-    """A static export is readable, with scripts and without, and it is what was seen last."""
+    """A static export is readable, with scripts and without, and shows the last explanations."""
     from nbconvert import HTMLExporter
 
     html, _ = HTMLExporter().from_notebook_node(made)
@@ -76,9 +76,9 @@ def test_another_method_redraws_and_what_was_saved_stays_readable(browser, tmp_p
         assert mark.get_attribute("data-n") != before
         mark.hover()
         assert "logit" in tab.locator(".tip:visible").inner_text()
-        kept = tab.locator("[data-xai-nlp-kept]")
-        assert kept.count() == 1
-        assert kept.is_hidden()
+        static = tab.locator("[data-xai-nlp-static]")
+        assert static.count() == 1
+        assert static.is_hidden()
         tab.keyboard.press("Control+s")
         made = saved(file, ">occlusion</bdi>")
         assert troubles == []

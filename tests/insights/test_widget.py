@@ -1,4 +1,4 @@
-"""The widget without a browser: what it computes, keeps, and says when something goes wrong."""
+"""The widget without a browser: its explanations, its settings, and its errors."""
 
 import subprocess
 import sys
@@ -44,7 +44,7 @@ def test_tables_of_every_kind_are_examples(sentiment, tmp_path):
 def test_another_method_explains_the_same_texts(sentiment):
     shown = Insights(sentiment, DATA, examples=2)
     before = shown.html
-    shown.asked = {"method": "occlusion", "target": "NEGATIVE", "arguments": {"baseline": "mask"}}
+    shown.request = {"method": "occlusion", "target": "NEGATIVE", "arguments": {"baseline": "mask"}}
     assert texts(shown) == ["a gripping, beautifully acted film", "a dull mess"]
     assert {why.method for why in shown.explanations} == {"occlusion"}
     assert {why.baseline for why in shown.explanations} == {"mask"}
@@ -55,25 +55,25 @@ def test_another_method_explains_the_same_texts(sentiment):
 
 def test_more_and_filters(sentiment):
     shown = Insights(sentiment, DATA, examples=2)
-    shown.asked = {"more": True}
+    shown.request = {"more": True}
     assert texts(shown) == ["a dull film", "too long"]
-    shown.asked = {"more": True, "prediction": "incorrect", "classes": ["NEGATIVE"], "examples": 1}
+    shown.request = {"more": True, "prediction": "incorrect", "classes": ["NEGATIVE"], "examples": 1}
     assert texts(shown) == ["a dull mess"]
 
 
-def test_what_goes_wrong_is_told_and_what_was_shown_stays(sentiment):
+def test_an_error_is_reported_and_the_explanations_stay(sentiment):
     shown = Insights(sentiment, DATA[:1])
     before, settings = shown.html, shown.source.settings
-    shown.asked = {"method": "nope"}
+    shown.request = {"method": "nope"}
     assert "unknown method 'nope'" in shown.problem
     assert (shown.html, shown.source.settings, shown.busy) == (before, settings, False)
-    shown.asked = {"method": "occlusion"}
+    shown.request = {"method": "occlusion"}
     assert shown.problem == ""
 
 
 def test_questions_and_two_models():
-    asked = [{"question": "Who wrote it?", "context": "Ada Lovelace wrote it.", "answer": "Ada Lovelace"}]
-    shown = Insights(["qa", "qa"], asked)
+    rows = [{"question": "Who wrote it?", "context": "Ada Lovelace wrote it.", "answer": "Ada Lovelace"}]
+    shown = Insights(["qa", "qa"], rows)
     assert [why.prediction for why in shown.explanations] == ["Ada Lovelace"] * 2
     assert 'data-right="right"' in shown.html and '<span class="pill good">right</span>' in shown.html
     assert shown.choices["classes"] == []
@@ -82,21 +82,20 @@ def test_questions_and_two_models():
 def test_any_model_through_a_visualizer():
     shown = Insights(numbers([[3.0, 1.0]], [0]))
     assert shown.explanations[0].scores == pytest.approx((3.0, 0.0))
-    shown.asked = {"method": "Saliency"}
+    shown.request = {"method": "Saliency"}
     assert shown.explanations[0].scores == pytest.approx((1.0, 0.0))
-    assert shown.choices["methods"]["Integrated Gradients"]["n_steps"]["limit"] == (2, None)
+    assert shown.choices["methods"]["Integrated Gradients"][0]["least"] == 2
 
 
-def test_what_is_kept_is_html_of_its_own(sentiment):
-    shown = Insights(sentiment, DATA[:1])
-    kept = shown.kept()
-    assert f'data-xai-nlp-kept="{shown.key}"' in kept
-    assert "<style>" in kept
-    assert "gripping" in kept
+def test_static_html_is_complete(sentiment):
+    html = Insights(sentiment, DATA[:1]).static_html()
+    assert 'data-xai-nlp-static="' in html
+    assert "<style>" in html
+    assert "gripping" in html
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda: Insights("sentiment"), "needs data"),
         (lambda: Insights("sentiment", []), "has no rows"),
@@ -106,8 +105,8 @@ def test_what_is_kept_is_html_of_its_own(sentiment):
         (lambda: Insights(numbers([[3.0, 1.0]], [0]), ["x"]), "leave `data` out"),
     ],
 )
-def test_what_cannot_be_shown(make, told):
-    with pytest.raises(InvalidInput, match=told):
+def test_what_cannot_be_shown(make, message):
+    with pytest.raises(InvalidInput, match=message):
         make()
 
 

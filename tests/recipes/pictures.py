@@ -67,7 +67,7 @@ def taken(browser: Any, html: str, selector: str, most: int) -> Image.Image:
 def web(browser: Any, most: int) -> Image.Image:
     """The page of `xai-nlp serve`, with a review explained."""
     with tempfile.TemporaryDirectory() as folder:
-        state = State.of(ModelRegistry.of(), History(Path(folder) / "history.sqlite3"))
+        state = State(ModelRegistry.of(), History(Path(folder) / "history.sqlite3"))
         with running(state) as served, tab_of(browser, served.url, most) as tab:
             tab.locator("textarea").first.fill(REVIEW)
             tab.get_by_role("button", name="Explain", exact=False).first.click()

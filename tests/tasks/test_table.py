@@ -66,5 +66,5 @@ def test_the_table_needs_no_torch():
 
 @pytest.mark.parametrize("name", METHODS)
 def test_the_options_of_each_method_come_from_its_fields(name):
-    defaults = {one.name: one.default for one in fields(METHODS[name]) if one.name != "of_options"}
+    defaults = {one.name: None if one.name == "of_options" else one.default for one in fields(METHODS[name])}
     assert {option.name: option.default for option in method_options(name)} == defaults

@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 import pytest
 
 from tests.viz.conftest import browser as browser
-from xai_nlp.web.dataset_view import Table
+from xai_nlp.web.app import application
+from xai_nlp.web.dataset_view import DatasetView
 from xai_nlp.web.history import History
+from xai_nlp.web.limits import Limits
 from xai_nlp.web.model_registry import ModelRegistry
 from xai_nlp.web.serve import bind, server_of
 from xai_nlp.web.server_state import State
@@ -35,28 +37,35 @@ class Served:
     state: State
     client: httpx.Client
 
-    def explained(self, seconds: float = 60, **ask) -> str:
-        """The id of an entry that was asked for."""
-        job = self.client.post("api/jobs", json={"model": "sentiment", **ask}).raise_for_status().json()
+    def explained(self, seconds: float = 60, **request) -> str:
+        """The id of the entry of a request."""
+        job = self.client.post("api/jobs", json={"model": "sentiment", **request}).raise_for_status().json()
         return self.ended(job["id"], "done", seconds)["id"]
+
+    def started(self, job: str, seconds: float = 60) -> None:
+        """Wait until a job has made a pass through the model."""
+        end = time.monotonic() + seconds
+        while not self.client.get(f"api/jobs/{job}").json()["passes"]:
+            assert time.monotonic() < end, "the job did not start"
+            time.sleep(0.01)
 
     def ended(self, job: str, state: str, seconds: float = 60) -> dict:
         """The job once it is over, as it should be."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            told = self.client.get(f"api/jobs/{job}").json()
-            if told["state"] in ("done", "failed", "cancelled"):
-                assert told["state"] == state, told
-                return told
+            now = self.client.get(f"api/jobs/{job}").json()
+            if now["state"] in ("done", "failed", "cancelled"):
+                assert now["state"] == state, now
+                return now
             time.sleep(0.02)
-        raise AssertionError(f"not over after {seconds} s: {told}")
+        raise AssertionError(f"not over after {seconds} s: {now}")
 
 
 @contextmanager
 def running(state: State, host: str | None = None):
     """A server of that state on a free port."""
     bound = bind(host)
-    server = server_of(state, bound)
+    server = server_of(application(state), bound, limits=state.limits)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound.socket]})
     thread.start()
     end = time.monotonic() + 20
@@ -72,17 +81,41 @@ def running(state: State, host: str | None = None):
         assert not thread.is_alive()
 
 
+@dataclass(frozen=True)
+class HeldModels(ModelRegistry):
+    """Models whose jobs run, pass by pass, until they are released."""
+
+    released: threading.Event = field(default_factory=threading.Event)
+
+    def explain(self, request, *, on_pass, progress):
+        while not self.released.wait(0.005):
+            on_pass()
+        return super().explain(request, on_pass=on_pass, progress=progress)
+
+
+@contextmanager
+def held(models, **limits):
+    """A server whose worker is held; yields it, and the function that releases the worker."""
+    registry = HeldModels(models.explainers)
+    with running(State(registry, History(":memory:"), limits=Limits(**limits))) as one:
+        try:
+            yield one, registry.released.set
+        finally:
+            registry.released.set()
+
+
 @pytest.fixture(scope="session")
-def offer():
+def models():
     return ModelRegistry.of()
 
 
 @pytest.fixture(scope="module")
-def served(offer, tmp_path_factory):
+def served(models, tmp_path_factory):
     """One server for a module, with a history and a data set."""
     folder = tmp_path_factory.mktemp("served")
     (folder / "reviews.csv").write_text(ROWS, encoding="utf-8")
-    state = State.of(offer, History(folder / "history.sqlite3"), table=Table(folder / "reviews.csv", offer))
+    dataset = DatasetView(folder / "reviews.csv", models)
+    state = State(models, History(folder / "history.sqlite3"), dataset=dataset)
     with running(state) as one:
         yield one
 

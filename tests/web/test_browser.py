@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.viz.samples import HOSTILE, label, made
-from tests.web.conftest import running
-from tests.web.test_api import LONG
+from tests.web.conftest import held, running
 from xai_nlp.web.examples import examples
 from xai_nlp.web.history import History
 from xai_nlp.web.server_state import State
@@ -32,7 +31,7 @@ def send(tab):
 
 
 def explain(tab, text, *, method=None):
-    tab.get_by_role("radio", name="Text").check(force=True)
+    tab.get_by_role("radio", name="Text classification").check(force=True)
     tab.locator("#ask [name=text]").fill(text)
     if method:
         choose(tab, method)
@@ -61,7 +60,7 @@ def fits(tab):
 
 
 def headline(tab):
-    return tab.locator(".drawn header h2").inner_text()
+    return tab.locator(".drawing header h2").inner_text()
 
 
 # End to end ----------------------------------------------------------------------------------------------------------
@@ -106,40 +105,66 @@ def test_target_method_view_and_theme_are_switched(opened):
         assert [int(back.split("(")[1].split(",")[0]) < 60 for back in backs] == [dark, dark]
     tab.get_by_role("button", name="dark").click()
     tab.reload()
-    tab.locator(".result:visible .xai-nlp[data-live]").wait_for()  # the address has kept what is shown
+    tab.locator(".result:visible .xai-nlp[data-live]").wait_for()  # the address names the results
     assert tab.evaluate("document.documentElement.getAttribute('theme')") == "dark"
 
 
 def test_a_question_and_its_target(opened):
     tab = opened(color_scheme="dark")
-    tab.get_by_role("radio", name="Question").check(force=True)
+    tab.get_by_role("radio", name="Question answering", exact=True).check(force=True)
     tab.locator("#ask [name=question]").fill(EXAMPLES[2]["question"])
     tab.get_by_label("Context").fill(EXAMPLES[2]["context"])
     send(tab)
     assert headline(tab).startswith("The model answers “Ada Lovelace” (")
     assert tab.locator("mark.answer:visible").inner_text().strip() == "Ada Lovelace"
-    tab.locator("#ask [name=target]").fill("start")
+    tab.locator("#ask [name=target]").select_option("start")
     tab.locator(".more-options").evaluate("one => { one.open = true; }")
-    tab.get_by_label("through every attention matrix").check()
+    tab.get_by_label("Attention", exact=True).check()
     send(tab)
     assert "for its start" in headline(tab)
-    assert tab.locator(".drawn canvas:visible").count() > 0
+    assert tab.locator(".drawing canvas:visible").count() > 0
+
+
+def test_options_of_the_method_are_set(opened, served):
+    tab = opened()
+    tab.locator("#ask [name=text]").fill("a fine film")
+    choose(tab, "integrated_gradients")
+    tab.locator(".method-options summary").click()
+    tab.locator("[name='options.steps']").fill("6")
+    tab.locator("[name='options.rule']").fill("trapezoid")
+    tab.locator("[name='options.multiply']").uncheck()
+    id = send(tab)
+    request = served.state.history.request(id)
+    assert request["options"] == {"steps": 6, "rule": "trapezoid", "multiply": False}
+    (why,) = served.state.history.explanations([id])
+    assert (why.params["rule"], why.params["steps"], why.params["multiply"]) == ("trapezoid", 6, False)
+    choose(tab, "occlusion")
+    assert tab.locator(".method-options").is_hidden()  # it has no options
+    tab.get_by_role("button", name="Ask again").click()
+    until(tab, "document.querySelector('[name=\"options.steps\"]')?.value === '6'")
+    choose(tab, "smoothgrad")
+    tab.locator("[name='options.of']").fill("integrated_gradients")
+    tab.locator("[name='options.of_options']").fill('{"steps": 3}')
+    tab.locator("[name='options.samples']").fill("2")
+    request = served.state.history.request(send(tab))
+    options = {"samples": 2, "of": "integrated_gradients", "of_options": '{"steps": 3}'}
+    assert (request["method"], request["options"]) == (["smoothgrad"], options)
 
 
 def test_an_image_is_chosen_or_dropped(opened, tmp_path):
     (tmp_path / "<img src=x onerror=alert(1)>.png").write_bytes(SCENE)
     tab = opened()
-    tab.get_by_role("radio", name="Image").check(force=True)
+    tab.get_by_role("radio", name="Visual question answering").check(force=True)
     tab.locator("[name=file]").set_input_files(tmp_path / "<img src=x onerror=alert(1)>.png")
     tab.locator(".drop img:visible").wait_for()
     assert "<img src=x" in tab.locator(".drop-text").inner_text()
     tab.locator("#ask [name=question]").fill(EXAMPLES[3]["question"])
     send(tab)
     assert headline(tab).startswith("The model answers “yellow” (")
-    assert tab.locator(".drawn .pics img:visible, .drawn .pics image").count() > 0
+    assert tab.locator(".drawing .pics img:visible, .drawing .pics image").count() > 0
     tab.goto(tab.url.split("#")[0] + "#")
     tab.reload()
-    tab.get_by_role("radio", name="Image").check(force=True)
+    tab.get_by_role("radio", name="Visual question answering").check(force=True)
     dropped = tab.evaluate_handle(
         """encoded => { const held = new DataTransfer();
         held.items.add(new File([Uint8Array.from(atob(encoded), c => c.charCodeAt(0))], 'a.png', {type: 'image/png'}));
@@ -165,28 +190,28 @@ def test_examples_are_explained_by_a_click(opened, number):
 # Jobs ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_job_is_followed_and_cancelled(opened):
-    tab = opened()
-    tab.locator("#ask [name=text]").fill(LONG["text"])
-    choose(tab, *LONG["methods"])
-    tab.get_by_role("button", name="Explain").click()
-    told = tab.locator(".job .told")
-    until(tab, "/[1-9]\\d* passes/.test(document.querySelector('.job .told')?.textContent)")
-    tab.get_by_role("button", name="Cancel").click()
-    tab.locator(".job.cancelled").wait_for()
-    assert told.inner_text() == "cancelled"
-    tab.get_by_role("button", name="Dismiss").click()
-    assert tab.locator(".job").count() == 0
-    assert tab.locator(".welcome").is_visible()
+def test_a_job_is_followed_and_cancelled(opened, models):
+    with held(models) as (one, _):
+        tab = opened(url=one.url)
+        tab.locator("#ask [name=text]").fill("fine")
+        tab.get_by_role("button", name="Explain").click()
+        progress = tab.locator(".job .progress")
+        until(tab, "/[1-9]\\d* passes/.test(document.querySelector('.job .progress')?.textContent)")
+        tab.get_by_role("button", name="Cancel").click()
+        tab.locator(".job.cancelled").wait_for()
+        assert progress.inner_text() == "cancelled"
+        tab.get_by_role("button", name="Dismiss").click()
+        assert tab.locator(".job").count() == 0
+        assert tab.locator(".welcome").is_visible()
 
 
-def test_what_fails_is_told_as_text(opened):
+def test_failures_are_shown_as_text(opened):
     tab = opened(refused=1)
     tab.locator("#ask [name=text]").fill("fine")
     tab.locator("#ask [name=target]").fill("<img src=x onerror=alert(1)>")
     tab.get_by_role("button", name="Explain").click()
     tab.locator(".job.failed").wait_for()
-    assert "unknown label '<img src=x onerror=alert(1)>'" in tab.locator(".job .told").inner_text()
+    assert "unknown label '<img src=x onerror=alert(1)>'" in tab.locator(".job .progress").inner_text()
     tab.locator("#ask [name=text]").fill(" ")
     tab.get_by_role("button", name="Explain").click()
     tab.locator("#ask-error:visible").wait_for()
@@ -205,11 +230,11 @@ def test_two_are_compared(opened):
     boxes.nth(0).check()
     boxes.nth(1).check()
     tab.get_by_role("button", name="Compare 2").click()
-    until(tab, "document.querySelectorAll('.drawn article.group').length === 2")
-    assert tab.locator(".drawn .legend:visible").count() == 2  # a scale each
+    until(tab, "document.querySelectorAll('.drawing article.group').length === 2")
+    assert tab.locator(".drawing .legend:visible").count() == 2  # a scale each
     assert tab.locator(".entries [aria-current]").count() == 2
     tab.go_back()
-    until(tab, "document.querySelectorAll('.drawn article.group').length === 1")
+    until(tab, "document.querySelectorAll('.drawing article.group').length === 1")
 
 
 def test_each_format_is_saved_and_opens_again(opened, served, tmp_path):
@@ -235,16 +260,16 @@ def test_each_format_is_saved_and_opens_again(opened, served, tmp_path):
     until(tab, "id => location.hash.length > 30 && location.hash.slice(1) !== id", arg=id)
     tab.locator(".entries [aria-current]", has_text="explanation").wait_for()
     assert served.state.history.explanations([tab.evaluate("location.hash.slice(1)")]) == why
-    assert tab.get_by_role("button", name="Ask again").is_hidden()  # nobody knows what was asked
+    assert tab.get_by_role("button", name="Ask again").is_hidden()  # the request is unknown
 
 
-def test_hostile_files_are_told_or_shown_as_text(opened, tmp_path):
+def test_hostile_files_are_refused_or_shown_as_text(opened, tmp_path):
     tab = opened(refused=3)
     bad = tmp_path / "bad.json"
-    for content, told in (("<html>", "not JSON"), ('{"format": 99}', "format 99"), ("[]", "1 to 100")):
+    for content, message in (("<html>", "not JSON"), ('{"format": 99}', "format 99"), ("[]", "1 to 100")):
         bad.write_text(content)
         tab.locator("[name=saved]").set_input_files(bad)
-        until(tab, "told => document.querySelector('#history-error').textContent.includes(told)", arg=told)
+        until(tab, "message => document.querySelector('#history-error').textContent.includes(message)", arg=message)
     for name, text in HOSTILE.items():
         said = text[:300]
         names = dict.fromkeys(("model", "method", "baseline", "unit"), said)
@@ -254,12 +279,14 @@ def test_hostile_files_are_told_or_shown_as_text(opened, tmp_path):
         before = tab.evaluate("location.hash")
         tab.locator("[name=saved]").set_input_files(bad)
         until(tab, "before => location.hash !== before", arg=before)
-        until(tab, "said => document.querySelector('.drawn p.tokens')?.textContent === said", arg=said, timeout=10_000)
+        until(
+            tab, "said => document.querySelector('.drawing p.tokens')?.textContent === said", arg=said, timeout=10_000
+        )
         assert fits(tab), name
     assert tab.locator("#history-error").is_hidden()
     svg = tmp_path / "x.png"
     svg.write_text("<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>")
-    tab.get_by_role("radio", name="Image").check(force=True)
+    tab.get_by_role("radio", name="Visual question answering").check(force=True)
     tab.locator("[name=file]").set_input_files(svg)
     tab.locator("#ask [name=question]").fill("what?")
     tab.refused += 1
@@ -272,11 +299,11 @@ def test_an_entry_is_renamed_found_asked_again_and_deleted(opened):
     tab = opened()
     explain(tab, "a needle of a film", method="occlusion")
     tab.get_by_role("button", name="Rename").click()
-    tab.locator("dialog [name=name]").fill("<i>mine</i>")
+    tab.locator("dialog [name=name]").fill("<i>own</i>")
     tab.keyboard.press("Enter")
-    tab.locator(".entries [aria-current]", has_text="<i>mine</i>").wait_for()
-    assert tab.locator(".result .name").inner_text() == "<i>mine</i>"
-    tab.get_by_placeholder("Search").fill("<i>mine")
+    tab.locator(".entries [aria-current]", has_text="<i>own</i>").wait_for()
+    assert tab.locator(".result .name").inner_text() == "<i>own</i>"
+    tab.get_by_placeholder("Search").fill("<i>own")
     until(tab, "document.querySelectorAll('.entries li').length === 1")
     tab.locator("#ask [name=text]").fill("")
     tab.get_by_role("button", name="Ask again").click()
@@ -297,7 +324,7 @@ def test_an_entry_is_renamed_found_asked_again_and_deleted(opened):
 def test_rows_are_filtered_and_explained_by_a_click(opened):
     tab = opened("#data")
     rows = tab.locator(".rows tbody tr")
-    until(tab, "document.querySelector('.looked').textContent.includes('looked at by')")
+    until(tab, "document.querySelector('.predicted').textContent.includes('predicted by')")
     assert rows.count() == 5
     tab.get_by_label("Right or wrong").select_option("wrong")
     until(tab, "[...document.querySelectorAll('.rows tbody tr')].every(r => r.querySelector('.wrong'))")
@@ -323,10 +350,10 @@ def serious(tab):
     """What axe-core finds that is serious or critical."""
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(tab, options={"resultTypes": ["violations"]}).response["violations"]
+    violations = Axe().run(tab, options={"resultTypes": ["violations"]}).response["violations"]
     return {
         one["id"]: [node["target"] for node in one["nodes"]]
-        for one in found
+        for one in violations
         if one["impact"] in ("serious", "critical")
     }
 
@@ -368,8 +395,8 @@ def test_the_api_is_listed_without_help_from_elsewhere(opened, served):
     assert any("POST" in one and "/api/jobs" in one for one in listed)
 
 
-def test_with_a_token_every_request_stays_under_it(opened, offer):
-    with running(State.of(offer, History(":memory:")), host="0.0.0.0") as one:
+def test_with_a_token_every_request_stays_under_it(opened, models):
+    with running(State(models, History(":memory:")), host="0.0.0.0") as one:
         port, token = one.url.split(":")[2].split("/")[:2]
         tab = opened(url=f"http://127.0.0.1:{port}/{token}/")  # a request outside it would be a trouble
         explain(tab, "a fine film", method="occlusion")

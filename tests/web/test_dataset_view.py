@@ -7,27 +7,27 @@ import pytest
 
 from xai_nlp.errors import InvalidInput, UnreadableFile
 from xai_nlp.web import dataset_view
-from xai_nlp.web.dataset_view import Filter, Row, Table
+from xai_nlp.web.dataset_view import DatasetRow, DatasetView, Filter
 from xai_nlp.web.limits import Limits
 
 ROWS = [("a gripping film", 1), ("a dull film", 0), ("a superb film", 0), ("Straße is a mess", 0)]
 
 
 @pytest.fixture
-def reviews(tmp_path, offer):
+def reviews(tmp_path, models):
     file = tmp_path / "reviews.csv"
     pandas.DataFrame(ROWS, columns=["Sentence", "label"]).to_csv(file, index=False)
-    one = Table(file, offer)
-    assert not one.look()
+    one = DatasetView(file, models)
+    assert not one.predict_more()
     return one
 
 
-def numbers(one, **wanted):
-    return [row["number"] for row in one.page(Filter(**wanted))["rows"]]
+def numbers(one, **conditions):
+    return [row["number"] for row in one.page(Filter(**conditions))["rows"]]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
-def test_each_kind_of_file_is_read_alike(tmp_path, offer, suffix):
+def test_each_kind_of_file_is_read_alike(tmp_path, models, suffix):
     frame, file = pandas.DataFrame(ROWS, columns=["text", "label"]), tmp_path / f"rows.{suffix}"
     write = {
         "csv": lambda: frame.to_csv(file, index=False),
@@ -36,9 +36,9 @@ def test_each_kind_of_file_is_read_alike(tmp_path, offer, suffix):
         "parquet": lambda: frame.to_parquet(file),
     }
     write[suffix]()
-    rows = Table(file, offer).rows
-    assert [row.text for row in rows] == [text for text, _ in ROWS]
-    assert [row.golds for row in rows] == [("POSITIVE",), ("NEGATIVE",), ("NEGATIVE",), ("NEGATIVE",)]
+    rows = DatasetView(file, models).rows
+    assert [row.inputs["text"] for row in rows] == [text for text, _ in ROWS]
+    assert [row.gold for row in rows] == [("POSITIVE",), ("NEGATIVE",), ("NEGATIVE",), ("NEGATIVE",)]
 
 
 def test_filters(reviews):
@@ -56,14 +56,14 @@ def test_filters(reviews):
     assert numbers(reviews, label="'; DROP TABLE") == []
 
 
-def test_what_the_model_has_not_seen_is_neither_right_nor_wrong(tmp_path, offer, monkeypatch):
-    monkeypatch.setattr(dataset_view, "AT_ONCE", 2)
+def test_a_row_without_prediction_is_neither_right_nor_wrong(tmp_path, models, monkeypatch):
+    monkeypatch.setattr(dataset_view, "ROWS_AT_ONCE", 2)
     (tmp_path / "rows.csv").write_text("text,label\n" + "a fine film,1\n" * 5)
-    one = Table(tmp_path / "rows.csv", offer)
-    assert (one.looked, numbers(one, right=True), numbers(one, right=False)) == (0, [], [])
-    assert [one.look(), one.looked, numbers(one, right=True)] == [True, 2, [0, 1]]
-    assert [one.look(), one.look(), one.look()] == [True, False, False]
-    assert one.looked == 5
+    one = DatasetView(tmp_path / "rows.csv", models)
+    assert (one.predicted, numbers(one, right=True), numbers(one, right=False)) == (0, [], [])
+    assert [one.predict_more(), one.predicted, numbers(one, right=True)] == [True, 2, [0, 1]]
+    assert [one.predict_more(), one.predict_more(), one.predict_more()] == [True, False, False]
+    assert one.predicted == 5
 
 
 def test_predictions_are_the_models_own(reviews, sentiment):
@@ -72,15 +72,15 @@ def test_predictions_are_the_models_own(reviews, sentiment):
         assert row.prediction == max(outputs, key=outputs.get)
 
 
-def test_a_row_without_text_does_not_take_its_neighbours_with_it(tmp_path, offer):
+def test_a_row_without_text_does_not_take_its_neighbours_with_it(tmp_path, models):
     (tmp_path / "rows.csv").write_text('text,label\na fine film,1\n"",0\na dull film,0\n')
-    one = Table(tmp_path / "rows.csv", offer)
-    one.look()
+    one = DatasetView(tmp_path / "rows.csv", models)
+    one.predict_more()
     assert [bool(row.error) for row in one.rows] == [False, True, False]
     assert [row.prediction for row in one.rows] == ["POSITIVE", None, "NEGATIVE"]
 
 
-def test_questions(tmp_path, offer):
+def test_questions(tmp_path, models):
     said = "Frankenstein was written by Mary Shelley in 1818."
     rows = [
         {"question": "Who wrote Frankenstein?", "context": said, "answers": {"text": ["the Mary Shelley"]}},
@@ -88,23 +88,28 @@ def test_questions(tmp_path, offer):
         {"question": "Who wrote Frankenstein?", "context": said},
     ]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    one = Table(tmp_path / "rows.jsonl", offer)
-    one.look()
+    one = DatasetView(tmp_path / "rows.jsonl", models)
+    one.predict_more()
     assert [row.right for row in one.rows] == [True, False, None]  # articles do not count, as SQuAD has it
-    assert (one.task, one.model) == ("question-answering", "qa")
+    assert (one.task.name, one.model) == ("question-answering", "qa")
 
 
-def test_labels_that_the_model_does_not_know_stay(tmp_path, offer):
+def test_labels_that_the_model_does_not_know_stay(tmp_path, models):
     (tmp_path / "rows.csv").write_text("text,label\nfine,negative\nfine,sports\nfine,\nfine,7\n")
-    assert [row.golds for row in Table(tmp_path / "rows.csv", offer).rows] == [("NEGATIVE",), ("sports",), (), ("7",)]
+    assert [row.gold for row in DatasetView(tmp_path / "rows.csv", models).rows] == [
+        ("NEGATIVE",),
+        ("sports",),
+        (),
+        ("7",),
+    ]
 
 
-def test_pages(tmp_path, offer):
+def test_pages(tmp_path, models):
     (tmp_path / "rows.csv").write_text("text\n" + "".join(f"film {n}\n" for n in range(60)))
-    one = Table(tmp_path / "rows.csv", offer)
-    pages = [one.page(Filter(), n) for n in range(4)]
+    one = DatasetView(tmp_path / "rows.csv", models)
+    pages = [one.page(Filter(page=n)) for n in range(4)]
     assert [len(page["rows"]) for page in pages] == [25, 25, 10, 0]
-    assert pages[1]["rows"][0]["text"] == "film 25"
+    assert pages[1]["rows"][0]["inputs"]["text"] == "film 25"
     assert {page["pages"] for page in pages} == {3}
 
 
@@ -121,24 +126,24 @@ def test_pages(tmp_path, offer):
         ("x", "text", "x is no table"),
     ],
 )
-def test_other_files_are_refused(tmp_path, offer, name, content, message):
+def test_other_files_are_refused(tmp_path, models, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises((InvalidInput, UnreadableFile), match=message):
-        Table(tmp_path / name, offer)
+        DatasetView(tmp_path / name, models)
 
 
-def test_more_rows_than_the_limit(tmp_path, offer):
+def test_more_rows_than_the_limit(tmp_path, models):
     (tmp_path / "rows.csv").write_text("text\na\nb\n")
-    assert len(Table(tmp_path / "rows.csv", offer, Limits(rows=2)).rows) == 2
+    assert len(DatasetView(tmp_path / "rows.csv", models, Limits(rows=2)).rows) == 2
     with pytest.raises(InvalidInput, match=r"rows\.csv has more than 1 rows"):
-        Table(tmp_path / "rows.csv", offer, Limits(rows=1))
+        DatasetView(tmp_path / "rows.csv", models, Limits(rows=1))
 
 
-def test_a_file_that_is_not_there(tmp_path, offer):
+def test_a_file_that_is_not_there(tmp_path, models):
     with pytest.raises(InvalidInput, match="no file"):
-        Table(tmp_path / "none.csv", offer)
+        DatasetView(tmp_path / "none.csv", models)
 
 
 def test_regressions_and_empty_answers_are_compared_as_texts():
-    assert Row(number=0, question="q", golds=("",), prediction="").right is True
-    assert Row(number=0, golds=("a",), prediction=None).right is None
+    assert DatasetRow(number=0, answers=True, gold=("",), prediction="").right is True
+    assert DatasetRow(number=0, gold=("a",), prediction=None).right is None

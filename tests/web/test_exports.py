@@ -13,39 +13,38 @@ from tests.viz.images import written
 from tests.viz.samples import HOSTILE, label, made
 from xai_nlp.core.result import Explanations
 from xai_nlp.errors import UnreadableFile
+from xai_nlp.web.examples import examples
+from xai_nlp.web.explain_request import request_schema
 from xai_nlp.web.exports import COLUMNS, read_back, to_csv, to_html, to_json, to_png
 
 WHY = Explanations([made(text) for text in HOSTILE.values()])
 
 
 @pytest.fixture(scope="module")
-def looked(offer):
+def results(models):
     """Explanations of each task, with layers, attention and a picture."""
-    from xai_nlp.web.examples import examples
-    from xai_nlp.web.explain_request import ExplainRequest
-
-    found = []
+    explanations = []
     for example in examples():
-        ask = ExplainRequest(**example, attention=example["model"] != "vqa")
-        found += offer.explain(ask, passed=lambda: None, progress=lambda done, total: None)
-    return Explanations(found)
+        request = request_schema()(**example, attention=example["model"] != "vqa")
+        explanations += models.explain(request, on_pass=lambda: None, progress=lambda done, total: None)
+    return Explanations(explanations)
 
 
-def test_json_comes_back_equal(looked):
+def test_json_comes_back_equal(results):
     assert read_back(to_json(WHY)) == WHY
-    assert read_back(to_json(looked)) == looked
-    assert read_back(looked[0].to_json(indent=1).encode()) == looked[:1]
+    assert read_back(to_json(results)) == results
+    assert read_back(results[0].to_json(indent=1).encode()) == results[:1]
 
 
-def test_the_table_has_every_number_in_full(looked):
-    lines = list(csv.DictReader(io.StringIO(to_csv(looked).decode())))
+def test_the_table_has_every_number_in_full(results):
+    lines = list(csv.DictReader(io.StringIO(to_csv(results).decode())))
     assert tuple(lines[0]) == COLUMNS
-    for number, item in enumerate(looked, 1):
-        mine = [line for line in lines if line["explanation"] == str(number)]
+    for number, item in enumerate(results, 1):
+        own = [line for line in lines if line["explanation"] == str(number)]
         regions = item.image.scores if item.image else ()
-        assert [float(line["score"]) for line in mine] == [*item.scores, *regions]
+        assert [float(line["score"]) for line in own] == [*item.scores, *regions]
         cut = [item.segments[int(line["segment"])][int(line["start"]) : int(line["end"])]
-               for line in mine if line["kind"] == "token" and line["segment"] != "-1"]  # fmt: skip
+               for line in own if line["kind"] == "token" and line["segment"] != "-1"]  # fmt: skip
         tokens = [token for token, segment in zip(item.tokens, item.segment, strict=True) if segment >= 0]
         assert cut == tokens
 
@@ -64,16 +63,16 @@ def test_no_cell_of_the_table_is_a_formula():
     assert not [value for name, value in cells if name != "score" and value[:1] in ("=", "+", "@")]
 
 
-def test_the_picture_has_all_of_them_one_under_the_other(looked):
-    with Image.open(io.BytesIO(to_png(looked))) as whole, Image.open(io.BytesIO(to_png(looked[:1]))) as first:
-        assert whole.format == "PNG"
-        assert whole.height > first.height
-        assert whole.crop((0, 0, *first.size)).tobytes() == first.convert("RGB").tobytes()
+def test_the_picture_has_all_of_them_one_under_the_other(results):
+    with Image.open(io.BytesIO(to_png(results))) as column, Image.open(io.BytesIO(to_png(results[:1]))) as first:
+        assert column.format == "PNG"
+        assert column.height > first.height
+        assert column.crop((0, 0, *first.size)).tobytes() == first.convert("RGB").tobytes()
 
 
-def test_the_page_is_the_exported_one(looked, tmp_path):
-    looked.to_html(tmp_path / "why.html")
-    assert to_html(looked) == (tmp_path / "why.html").read_bytes()
+def test_the_page_is_the_exported_one(results, tmp_path):
+    results.to_html(tmp_path / "why.html")
+    assert to_html(results) == (tmp_path / "why.html").read_bytes()
 
 
 def changed(**values):

@@ -57,8 +57,8 @@ def request(guard, path="/", method="GET", headers=(), parts=((b"", False),), de
     async def send(message):
         sent.append(message)
 
-    given = [(b"host", b"127.0.0.1:8000"), *((k.encode(), v.encode()) for k, v in headers)]
-    scope = {"type": "http", "method": method, "path": path, "headers": given}
+    pairs = [(b"host", b"127.0.0.1:8000"), *((k.encode(), v.encode()) for k, v in headers)]
+    scope = {"type": "http", "method": method, "path": path, "headers": pairs}
     asyncio.run(guard(scope, receive, send))
     return sent[0]["status"], dict(sent[0]["headers"]), b"".join(m.get("body", b"") for m in sent[1:])
 
@@ -125,8 +125,8 @@ def test_bodies_are_bounded_whatever_they_say_of_themselves():
     assert request(guard, "/x", "POST", [JSON], fine)[2] == b"|/x|1234567890"
     assert request(guard, "/x", "POST", [JSON], [(b"12345", True), (b"678901", False)])[0] == 413
     assert request(guard, "/x", "POST", [JSON, ("content-length", "11")], [])[0] == 413  # before any of it came
-    for told in ("-1", "1e3", "²", "9" * 5000):
-        assert request(guard, "/x", "POST", [JSON, ("content-length", told)])[0] == 413
+    for length in ("-1", "1e3", "²", "9" * 5000):
+        assert request(guard, "/x", "POST", [JSON, ("content-length", length)])[0] == 413
     assert request(guard, "/x", "POST", [JSON], [(b"1", True)] * 9, delay=0.05)[0] == 408
     assert request(guard, "/x", "POST", [JSON], [(b"1", True)])[0] == 400  # it went away
     assert guard.held == 0
@@ -163,5 +163,5 @@ def test_a_refused_body_runs_out_before_the_connection_closes():
     headers = [(b"host", b"127.0.0.1:8000"), (b"content-type", b"text/plain")]
     scope = {"type": "http", "method": "POST", "path": "/api/jobs", "headers": headers}
     asyncio.run(Guard(echo, HERE)(scope, receive, send))
-    # told at once, ended when all has come
+    # answered at once, ended when the body has come
     assert sent == [("http.response.start", 0, None), ("http.response.body", 0, True), ("http.response.body", 6, None)]

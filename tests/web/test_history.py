@@ -19,7 +19,7 @@ def history(tmp_path):
 
 
 def add(history, name, id, text="a fine film"):
-    return history.add(name, Explanations([made(text)]), id=id, ask='{"model": "sentiment"}')
+    return history.add(name, Explanations([made(text)]), id=id, request='{"model": "sentiment"}')
 
 
 def test_what_is_added_comes_back_equal(history):
@@ -27,7 +27,7 @@ def test_what_is_added_comes_back_equal(history):
     history.add("all", why, id="a")
     assert history.explanations(["a"]) == why
     assert history.explanations(["a", "a"]) == Explanations([*why, *why])
-    assert history.ask("a") is None
+    assert history.request("a") is None
 
 
 def test_the_newest_comes_first_and_search_takes_letters_as_they_are(history):
@@ -43,9 +43,9 @@ def test_the_newest_comes_first_and_search_takes_letters_as_they_are(history):
 def test_entries_are_renamed_and_deleted(history):
     add(history, "one", "a")
     assert history.rename("a", "'; DROP TABLE entries; --").name == "'; DROP TABLE entries; --"
-    assert history.ask("a") == {"model": "sentiment"}
+    assert history.request("a") == {"model": "sentiment"}
     history.delete("a")
-    for missing in (history.entry, history.ask, history.delete):
+    for missing in (history.entry, history.request, history.delete):
         with pytest.raises(UnknownName):
             missing("a")
     with pytest.raises(UnknownName):
@@ -78,3 +78,18 @@ def test_other_files_are_refused_with_a_hint(tmp_path):
         History(tmp_path / "newer.sqlite3")
     with pytest.raises(UnreadableFile, match="--history"):
         History(tmp_path)
+
+
+def test_a_history_of_the_first_format_is_read(tmp_path):
+    file = tmp_path / "history.sqlite3"
+    first = History(file)
+    add(first, "one", "a")
+    first.close()
+    base = sqlite3.connect(file)
+    base.execute("ALTER TABLE entries RENAME COLUMN request TO ask")
+    base.execute("PRAGMA user_version = 1")
+    base.commit()
+    base.close()
+    again = History(file)
+    assert again.request("a") == {"model": "sentiment"}
+    again.close()

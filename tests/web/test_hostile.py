@@ -91,18 +91,18 @@ TABLE = {
     "a list": (post(body=[1, 2]), 422),
     "nothing": (post(body=b""), 422),
     "a text too long": (post(body={**FINE, "text": "x" * 20_001}), 422),
-    "a body too long": (post(body=b"x" * (Limits().ask + 1)), 413),
+    "a body too long": (post(body=b"x" * (Limits().request + 1)), 413),
     "a name too long": (("PATCH", f"api/history/{ID}", json.dumps({"name": "x" * 70_000}).encode(), JSON), 413),
     "a query too long": (get("api/history?search=" + "x" * 5_000), 422),
     # Values
     "a text that is a number": (post(body={**FINE, "text": 5}), 422),
     "a text that is an object": (post(body={**FINE, "text": {"$gt": ""}}), 422),
-    "methods without end": (post(body={**FINE, "methods": ["lime"] * 100}), 422),
+    "methods without end": (post(body={**FINE, "method": ["lime"] * 100}), 422),
     "a field of nobody": (post(body={**FINE, "__class__": "x"}), 422),
     "trust_remote_code": (post(body={**FINE, "trust_remote_code": True}), 422),
     "a model that is a folder": (post(body={**FINE, "model": "../../tmp"}), 422),
     "a model of the hub": (post(body={**FINE, "model": "evil/pickled"}), 422),
-    "a method that is code": (post(body={**FINE, "methods": ["__import__('os').system('id')"]}), 422),
+    "a method that is code": (post(body={**FINE, "method": ["__import__('os').system('id')"]}), 422),
     "a table's page that is none": (get("api/data?page=-1"), 422),
     "a score that is no number": (get("api/data?least=nan"), 422),
     # Images
@@ -141,14 +141,14 @@ class Tags(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
-        given = dict(attrs)
-        if tag == "script" and given.get("type") != "application/json":
+        attributes = dict(attrs)
+        if tag == "script" and attributes.get("type") != "application/json":
             self.scripts += 1
         if tag in ("iframe", "object", "embed", "link", "base", "meta", "style"):
             self.strange.append(tag)
-        self.handlers += [name for name in given if name.startswith("on") or name == "style"]
+        self.handlers += [name for name in attributes if name.startswith("on") or name == "style"]
         self.fetched += [
-            v for k, v in given.items() if k in ("src", "href") and not (v or "").startswith("data:image/")
+            v for k, v in attributes.items() if k in ("src", "href") and not (v or "").startswith("data:image/")
         ]
 
 
@@ -179,10 +179,10 @@ def test_refused(served, name):
 @pytest.mark.parametrize("name", SHOWN)
 def test_inert_as_a_text(served, name):
     said = SHOWN[name]
-    id = served.explained(text=said, methods=["occlusion"])
+    id = served.explained(text=said, method=["occlusion"])
     shown = served.client.get(f"api/shown/{id}").text
     assert harmless(shown)
-    assert served.client.get(f"api/history/{id}").json()["ask"]["text"] == said
+    assert served.client.get(f"api/history/{id}").json()["request"]["text"] == said
     page = served.client.get(f"api/files/{id}.html").text
     assert Tags(page).scripts == 1  # its own
     assert not Tags(page).handlers
@@ -204,7 +204,7 @@ def test_inert_in_a_file_that_is_opened(served, name):
 
 
 def test_what_nobody_checked_is_not_repeated(served):
-    for body in ({**FINE, "<script>": 1}, {**FINE, "methods": ["<script>"]}, {**FINE, "model": "<script>"}):
+    for body in ({**FINE, "<script>": 1}, {**FINE, "method": ["<script>"]}, {**FINE, "model": "<script>"}):
         answer = served.client.post("api/jobs", json=body)
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["content-type"] == "application/json"  # never shown as a page
@@ -266,7 +266,7 @@ def test_a_length_that_is_too_long_is_refused_before_anything_comes(served):
 def test_slow_heads_and_bodies_do_not_hold_a_place(served, monkeypatch):
     monkeypatch.setattr(serve, "LIMITS", Limits(header_time=1.0))
     limits = Limits(header_time=1.0, body_time=1.0)
-    with running(State.of(served.state.offer, History(":memory:"), limits=limits)) as one:
+    with running(State(served.state.models, History(":memory:"), limits=limits)) as one:
         start = time.monotonic()
         got, closed = raw(one, b"GET / HTTP/1.1\r\n", *[b"X-A: b\r\n"] * 12, pause=0.2)
         assert (got, closed) == (b"", True)

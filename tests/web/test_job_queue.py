@@ -1,4 +1,4 @@
-"""The desk: order, bounds, cancelling, failing alone."""
+"""The queue: order, bounds, cancelling, failing alone."""
 
 import threading
 import time
@@ -7,10 +7,10 @@ import pytest
 
 from xai_nlp.errors import InvalidInput
 from xai_nlp.web import job_queue
-from xai_nlp.web.explain_request import ExplainRequest
+from xai_nlp.web.explain_request import request_schema
 from xai_nlp.web.job_queue import Full, JobQueue
 
-ASK = ExplainRequest(model="sentiment", text="fine")
+REQUEST = request_schema()(model="sentiment", text="fine")
 
 
 def until(true, seconds=10.0):
@@ -21,17 +21,17 @@ def until(true, seconds=10.0):
 
 
 @pytest.fixture
-def desk_of():
-    desks = []
+def queue_of():
+    queues = []
 
     def make(work, room=3, **options):
-        desks.append(JobQueue(work, room=room, **options))
-        desks[-1].start()
-        return desks[-1]
+        queues.append(JobQueue(work, room=room, **options))
+        queues[-1].start()
+        return queues[-1]
 
     yield make
-    for desk in desks:
-        desk.stop()
+    for queue in queues:
+        queue.stop()
 
 
 @pytest.fixture
@@ -41,88 +41,88 @@ def gate():
 
     def work(job):
         while not opened.wait(0.005):
-            job.passed()
+            job.on_pass()
 
     work.open = opened.set
     yield work
     opened.set()
 
 
-def test_jobs_are_done_in_order(desk_of):
-    seen = []
-    desk = desk_of(lambda job: seen.append(job.id))
-    ids = [desk.submit(ASK).id for _ in range(3)]
-    until(lambda: len(seen) == 3)
-    assert seen == ids
+def test_jobs_are_done_in_order(queue_of):
+    order = []
+    queue = queue_of(lambda job: order.append(job.id))
+    ids = [queue.submit(REQUEST).id for _ in range(3)]
+    until(lambda: len(order) == 3)
+    assert order == ids
 
 
-def test_the_queue_is_bounded_and_says_where_one_stands(desk_of, gate):
-    desk = desk_of(gate)
-    first = desk.submit(ASK)
+def test_the_queue_is_bounded_and_says_where_one_stands(queue_of, gate):
+    queue = queue_of(gate)
+    first = queue.submit(REQUEST)
     until(lambda: first.state == "running")
-    waiting = [desk.submit(ASK) for _ in range(3)]
-    assert [desk.told(job)["position"] for job in (first, *waiting)] == [0, 1, 2, 3]
+    waiting = [queue.submit(REQUEST) for _ in range(3)]
+    assert [queue.to_dict(job)["position"] for job in (first, *waiting)] == [0, 1, 2, 3]
     with pytest.raises(Full):
-        desk.submit(ASK)
+        queue.submit(REQUEST)
     gate.open()
     until(lambda: waiting[-1].state == "done")
-    desk.submit(ASK)  # there is room again
+    queue.submit(REQUEST)  # there is room again
 
 
-def test_images_that_wait_are_bounded(desk_of, gate, monkeypatch):
-    monkeypatch.setattr(job_queue, "HELD", 10)
-    desk = desk_of(gate)
-    first = desk.submit(ASK)
+def test_images_that_wait_are_bounded(queue_of, gate, monkeypatch):
+    monkeypatch.setattr(job_queue, "MAX_IMAGES", 10)
+    queue = queue_of(gate)
+    first = queue.submit(REQUEST)
     until(lambda: first.state == "running")
-    desk.submit(ASK.model_copy(update={"image": "x" * 11}))
+    queue.submit(REQUEST.model_copy(update={"image": "x" * 11}))
     with pytest.raises(Full):
-        desk.submit(ASK)
+        queue.submit(REQUEST)
 
 
-def test_one_that_waits_is_cancelled_at_once(desk_of, gate):
-    desk = desk_of(gate)
-    first, second = desk.submit(ASK), desk.submit(ASK)
+def test_one_that_waits_is_cancelled_at_once(queue_of, gate):
+    queue = queue_of(gate)
+    first, second = queue.submit(REQUEST), queue.submit(REQUEST)
     until(lambda: first.state == "running")
-    desk.cancel(second)
+    queue.cancel(second)
     assert second.state == "cancelled"
     gate.open()
     until(lambda: first.state == "done")
     assert second.started == 0  # it never ran
 
 
-def test_one_that_runs_is_cancelled_at_its_next_pass(desk_of, gate):
-    desk = desk_of(gate)
-    job = desk.submit(ASK)
+def test_one_that_runs_is_cancelled_at_its_next_pass(queue_of, gate):
+    queue = queue_of(gate)
+    job = queue.submit(REQUEST)
     until(lambda: job.passes > 1)
-    desk.cancel(job)
+    queue.cancel(job)
     until(lambda: job.final)
     assert job.state == "cancelled"
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (InvalidInput("no such label.\nmore"), "no such label."),
         (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero The server's log says more."),
         (MemoryError(), "MemoryError: no message. The server's log says more."),
     ],
 )
-def test_a_failure_is_told_and_the_next_one_runs(desk_of, error, told):
+def test_a_failure_is_reported_and_the_next_one_runs(queue_of, error, message):
     def work(job):
         if job is failing:
             raise error
 
     failing = None
-    desk = desk_of(work)
-    with desk._changed:  # so that it does not start before we know it
-        failing = desk.submit(ASK)
-    after = desk.submit(ASK)
+    queue = queue_of(work)
+    with queue._changed:  # so that it does not start before we know it
+        failing = queue.submit(REQUEST)
+    after = queue.submit(REQUEST)
     until(lambda: after.final)
-    assert (failing.state, failing.error) == ("failed", told)
+    assert (failing.state, failing.error) == ("failed", message)
     assert after.state == "done"
 
 
-def test_idle_work_gives_way_and_survives_its_own_failure(desk_of):
+def test_idle_work_gives_way_and_survives_its_own_failure(queue_of):
     turns = []
 
     def idle():
@@ -131,31 +131,31 @@ def test_idle_work_gives_way_and_survives_its_own_failure(desk_of):
             raise RuntimeError("broken row")
         return len(turns) < 6
 
-    desk = desk_of(lambda job: None, idle=idle)
+    queue = queue_of(lambda job: None, idle=idle)
     until(lambda: len(turns) >= 3)
-    job = desk.submit(ASK)
+    job = queue.submit(REQUEST)
     until(lambda: job.state == "done")
     until(lambda: len(turns) == 6)
 
 
-def test_what_is_over_is_remembered_without_its_image_and_not_for_ever(desk_of, monkeypatch):
-    monkeypatch.setattr(job_queue, "KEPT", 5)
-    desk = desk_of(lambda job: None, room=50)
-    done = [desk.submit(ASK.model_copy(update={"image": "x"})) for _ in range(20)]
+def test_what_is_over_is_remembered_without_its_image_and_not_for_ever(queue_of, monkeypatch):
+    monkeypatch.setattr(job_queue, "MAX_JOBS", 5)
+    queue = queue_of(lambda job: None, room=50)
+    done = [queue.submit(REQUEST.model_copy(update={"image": "x"})) for _ in range(20)]
     until(lambda: done[-1].final)
-    assert done[-1].ask.image is None
+    assert done[-1].request.image is None
     for _ in range(10):
-        last = desk.submit(ASK)
+        last = queue.submit(REQUEST)
         until(lambda last=last: last.final)
-    assert desk.find(last.id) is last
-    assert len(desk._known) <= 20
-    assert desk.find(done[0].id) is None
+    assert queue.find(last.id) is last
+    assert len(queue._known) <= 20
+    assert queue.find(done[0].id) is None
 
 
-def test_stopping_ends_what_runs(desk_of, gate):
-    desk = desk_of(gate)
-    job = desk.submit(ASK)
+def test_stopping_ends_what_runs(queue_of, gate):
+    queue = queue_of(gate)
+    job = queue.submit(REQUEST)
     until(lambda: job.passes > 1)
-    desk.stop()
-    assert not desk._thread.is_alive()
+    queue.stop()
+    assert not queue._thread.is_alive()
     assert job.state == "cancelled"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import fields as dataclass_fields
 from inspect import Parameter
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from xai_nlp.core.fields import InputField, OptionField
-from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.errors import UnknownName
 
 Model = Annotated[str, typer.Option(help="An embedded model, a folder or a hub name.")]
 #: Options of every command that explains: where the inputs come from, a method's options, and the form of the results.
@@ -123,23 +121,14 @@ def read_method_options(items: list[str] | None, methods: Sequence[str], seed: i
     Raises UnknownName for a method or an option that does not exist, InvalidInput for a value of another type.
     """
     from xai_nlp.core.registry import method_options
-    from xai_nlp.methods import METHODS
 
     texts, options = pairs(items, "--option NAME=VALUE"), {}
     for method in methods:
         fields = {field.name: field for field in method_options(method)}
-        names = [field.name for field in dataclass_fields(METHODS[method])]  # type: ignore[arg-type]
         for name, text in texts.items():
-            if name not in names:
-                raise UnknownName(f"option of {method}", name, names, f"`xai-nlp methods {method}` explains them.")
-            options[name] = fields[name].parse(text) if name in fields else _json_value(name, text)
-        if "seed" in names and len(methods) == 1:
+            if name not in fields:
+                raise UnknownName(f"option of {method}", name, fields, f"`xai-nlp methods {method}` explains them.")
+            options[name] = fields[name].parse(text)
+        if "seed" in fields and len(methods) == 1:
             options.setdefault("seed", seed)
     return options
-
-
-def _json_value(name: str, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InvalidInput(f"{name} is written as JSON; got {text!r}: {error}.") from None

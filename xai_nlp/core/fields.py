@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -27,23 +29,28 @@ class OptionField:
     """One option of a task, of every task, or of a method.
 
     choices: a closed list for text; for a number, words that may stand in its place ("auto").
+    least, most: bounds of a number; None for none.
     """
 
     name: str
-    type: type  # str, int, float or bool
+    type: type  # str, int, float, bool, or dict
     help: str
     default: Any = None
     choices: tuple[str, ...] = ()  # () allows any value
     repeatable: bool = False  # several values may be given
     advanced: bool = False  # forms fold it away
+    least: float | None = None
+    most: float | None = None
 
     def parse(self, value: Any) -> Any:
         """The value as this option's type; None and values of the right type pass unchanged.
 
-        Raises InvalidInput for another type, UnknownName for a word that is not a choice.
+        Raises InvalidInput for another type or a number out of bounds, UnknownName for a word that is not a choice.
 
         >>> OptionField(name="steps", type=int, help="", choices=("auto",)).parse("17")
         17
+        >>> OptionField(name="of_options", type=dict, help="").parse('{"steps": 8}')
+        {'steps': 8}
         """
         if value is None or (isinstance(value, str) and value in self.choices):
             return value
@@ -57,13 +64,30 @@ class OptionField:
                 return value
             if str(value).lower() in ("true", "false"):
                 return str(value).lower() == "true"
+        elif self.type is dict:
+            try:
+                mapping = json.loads(value) if isinstance(value, str) else value
+                if isinstance(mapping, Mapping):
+                    return mapping
+            except ValueError:
+                pass
         elif not isinstance(value, bool):
             try:
                 number = self.type(value)
-                if number == float(value):
+                if number == float(value) and self._within_bounds(number):
                     return number
             except (TypeError, ValueError, OverflowError):
                 pass
-        kinds = {str: "text", bool: "true or false", int: "a whole number", float: "a number"}
+        kinds = {
+            str: "text",
+            bool: "true or false",
+            int: "a whole number",
+            float: "a number",
+            dict: 'written as JSON, such as {"steps": 8}',
+        }
         words = f", or {' or '.join(map(repr, self.choices))}" if self.choices else ""
-        raise InvalidInput(f"{self.name} is {kinds[self.type]}{words}; got {value!r}.")
+        bounds = "" if self.least is None else f" from {self.least:g}" + (f" to {self.most:g}" if self.most else " on")
+        raise InvalidInput(f"{self.name} is {kinds[self.type]}{bounds}{words}; got {value!r}.")
+
+    def _within_bounds(self, number: float) -> bool:
+        return (self.least is None or self.least <= number) and (self.most is None or number <= self.most)

@@ -150,7 +150,9 @@ def method_options(name: str) -> tuple[OptionField, ...]:
         kinds = [kind for kind in members if kind is not NoneType]
         words = tuple(word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind))
         plain = [kind for kind in kinds if kind in (str, int, float, bool)]
-        if (words or plain) and one.default is not MISSING:
+        if any(get_origin(kind) is Mapping for kind in (hint, *kinds)):
+            options.append(OptionField(name=one.name, type=dict, help=_described(cls, one.name)))
+        elif (words or plain) and one.default is not MISSING:
             kind = plain[0] if plain else str
             text = _described(cls, one.name)
             options.append(OptionField(name=one.name, type=kind, help=text, default=one.default, choices=words))

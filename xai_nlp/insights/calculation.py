@@ -1,23 +1,23 @@
-"""One example at a time: what a model says of it, and what its features brought to that."""
+"""The calculation of one example: the model's output, and the contributions of the features."""
 
 from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from inspect import signature
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from xai_nlp.attr import Occlusion
 from xai_nlp.core.forward import as_tuple, output_tensor
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.model_state import frozen_model
-from xai_nlp.insights.config import arguments, offered
+from xai_nlp.insights.config import CaptumMethod
 from xai_nlp.insights.features import BaseFeature
 
-SHOWN = 4  # classes with the highest scores
+TOP = 4  # classes with the highest scores
 
 
 #: A class and its score: (score, its place among the classes, its name).
@@ -68,77 +68,63 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Ready:
-    """One example as a model takes it, and what it is compared with."""
+class TransformedSample:
+    """One example as a model takes it, and its baselines."""
 
     inputs: tuple[Tensor, ...]
     baselines: tuple[Tensor, ...]
+    extra: tuple[Any, ...]
 
 
-@dataclass(frozen=True)
-class Calculation:
-    """What `AttributionVisualizer` computes.
+def transform(features: Sequence[BaseFeature], sample: Sample) -> TransformedSample:
+    """An example through its features' transforms. Raises InvalidInput if features and inputs differ in number."""
+    if len(sample.inputs) != len(features):
+        raise InvalidInput(f"{len(sample.inputs)} inputs need as many features; got {len(features)}.")
+    inputs, baselines = [], []
+    for feature, tensor in zip(features, sample.inputs, strict=True):
+        x = transformed(feature.input_transforms, tensor)
+        inputs.append(x)
+        first = feature.baseline_transforms[:1]
+        baselines.append(transformed(first, x) if first else torch.zeros_like(x))
+    return TransformedSample(tuple(inputs), tuple(baselines), sample.extra)
 
-    score_func: makes scores of classes out of a model's output; what is explained is the output itself.
-    use_label_for_attr: False where the output is one number, from which the class is read.
-    """
 
-    classes: Sequence[str]
-    features: Sequence[BaseFeature]
-    score_func: Callable[[Tensor], Tensor] | None = None
-    use_label_for_attr: bool = True
+def model_output(model: nn.Module, inputs: tuple[Tensor, ...], extra: tuple[Any, ...]) -> Tensor:
+    """The model's output for one example: (1, classes), or (1,)."""
+    with frozen_model(model, evaluate=True), torch.no_grad():
+        return output_tensor(model(*inputs, *extra))
 
-    def ready(self, sample: Sample) -> Ready:
-        """An example transformed, and its baselines. Raises InvalidInput if features and inputs differ in number."""
-        if len(sample.inputs) != len(self.features):
-            raise InvalidInput(f"{len(sample.inputs)} inputs need as many features; got {len(self.features)}.")
-        inputs, baselines = [], []
-        for feature, given in zip(self.features, sample.inputs, strict=True):
-            x = transformed(feature.input_transforms, given)
-            inputs.append(x)
-            first = feature.baseline_transforms[:1]
-            baselines.append(transformed(first, x) if first else torch.zeros_like(x))
-        return Ready(tuple(inputs), tuple(baselines))
 
-    def output(self, model: nn.Module, inputs: tuple[Tensor, ...], sample: Sample) -> Tensor:
-        """The model's output for one example: (1, classes), or (1,)."""
-        with frozen_model(model, evaluate=True), torch.no_grad():
-            return output_tensor(model(*inputs, *sample.extra))
+def top_classes(scores: Tensor, classes: Sequence[str]) -> list[OutputScore]:
+    """The classes with the highest scores, highest first; of a single number, the class that it rounds to."""
+    scores = scores.detach().cpu().double()
+    if scores.numel() == 1:
+        index = min(max(round(float(scores)), 0), len(classes) - 1)
+        return [OutputScore(float(scores), index, classes[index])]
+    best = scores.flatten().topk(min(TOP, scores.numel()))
+    pairs = zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    return [OutputScore(score, index, classes[index]) for score, index in pairs]
 
-    def predicted(self, output: Tensor) -> list[OutputScore]:
-        """The classes with the highest scores, highest first."""
-        scores = (self.score_func(output) if self.score_func else output).detach().cpu().double()
-        if scores.numel() == 1:
-            index = min(max(round(float(scores)), 0), len(self.classes) - 1)
-            return [OutputScore(float(scores), index, self.classes[index])]
-        best = scores.flatten().topk(min(SHOWN, scores.numel()))
-        pairs = zip(best.values.tolist(), best.indices.tolist(), strict=True)
-        return [OutputScore(score, index, self.classes[index]) for score, index in pairs]
 
-    def attributed(
-        self, model: nn.Module, ready: Ready, sample: Sample, target: int, method: str, given: dict[str, Any]
-    ) -> tuple[Tensor, ...]:
-        """What each entry of each input brought to the target's output."""
-        attribution = offered(method).method(model)
-        options = arguments(method, given)
-        if "baselines" in signature(attribution.attribute).parameters:
-            options["baselines"] = ready.baselines
-        if method == "Occlusion":
-            options |= windows(ready.inputs, options.get("sliding_window_shapes"), options.get("strides"))
-        with frozen_model(model, evaluate=True):
-            found = attribution.attribute(
-                ready.inputs,
-                additional_forward_args=sample.extra or None,
-                target=target if self.use_label_for_attr else None,
-                **options,
-            )
-        return tuple(one.detach() for one in as_tuple(found))
+def attribute(
+    model: nn.Module, example: TransformedSample, target: int | None, method: CaptumMethod, options: dict[str, Any]
+) -> tuple[Tensor, ...]:
+    """The scores of each entry of each input for the target's output."""
+    if method.needs_baseline:
+        options = {**options, "baselines": example.baselines}
+    if method.cls is Occlusion:
+        options |= windows(example.inputs, options.get("sliding_window_shapes"), options.get("strides"))
+    extra = example.extra or None
+    with frozen_model(model, evaluate=True):
+        attribution = method.cls(model)
+        scores = attribution.attribute(example.inputs, additional_forward_args=extra, target=target, **options)
+    return tuple(one.detach() for one in as_tuple(scores))
 
 
 def windows(
     inputs: Sequence[Tensor], shape: tuple[int, ...] | None = None, strides: tuple[int, ...] | None = None
 ) -> dict[str, tuple[tuple[int, ...], ...]]:
-    """What `Occlusion` takes: a window and its steps for each input, those given where they fit an input.
+    """The arguments of `Occlusion`: a window and its steps for each input; `shape` and `strides` where they fit it.
 
     Else an eighth of an image's sides through all channels, a word with all of its embedding, or one number, and steps
     as large as the window.
@@ -148,7 +134,7 @@ def windows(
     """
     shapes = [shape if shape and len(shape) == x.ndim - 1 else _window(x) for x in inputs]
     steps = [strides if strides and len(strides) == len(one) else one for one in shapes]
-    if shape and not strides:  # as Captum steps where nobody says how: one by one
+    if shape and not strides:  # as Captum steps by default: one by one
         steps = [(1,) * len(one) if one == shape else one for one in shapes]
     return {"sliding_window_shapes": tuple(shapes), "strides": tuple(steps)}
 

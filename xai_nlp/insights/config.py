@@ -1,10 +1,11 @@
-"""The methods that Insights offers, by Captum's names, with the arguments that can be set."""
+"""The methods that an `AttributionVisualizer` offers, by Captum's names, with the arguments that can be set."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any
 
 from xai_nlp.attr import (
     Deconvolution,
@@ -17,127 +18,86 @@ from xai_nlp.attr import (
     Saliency,
 )
 from xai_nlp.attr.base import RULES
+from xai_nlp.core.fields import OptionField
 from xai_nlp.errors import InvalidInput, UnknownName
 
 
-class NumberConfig(NamedTuple):
-    """A whole number between two limits, either of which may be None."""
-
-    value: int = 1
-    limit: tuple[int | None, int | None] = (None, None)
-    type: str = "number"
-
-
-class StrEnumConfig(NamedTuple):
-    """One of several names."""
-
-    value: str
-    limit: tuple[str, ...]
-    type: str = "enum"
-
-
-class StrConfig(NamedTuple):
-    """A text, such as "3 5 5" for a window's shape."""
-
-    value: str
-    type: str = "string"
-
-
-Config = NumberConfig | StrEnumConfig | StrConfig
-
-
 @dataclass(frozen=True)
-class Offered:
-    """A method: its class, its arguments, and whether its scores add up to f(x) − f(x₀)."""
+class CaptumMethod:
+    """A class of Captum's names, its arguments, and whether its scores add up to f(x) − f(x₀)."""
 
-    method: type
-    arguments: Mapping[str, Config] = field(default_factory=dict)
+    cls: type[Any]
+    arguments: tuple[OptionField, ...] = ()
     complete: bool = False
 
+    @property
+    def needs_baseline(self) -> bool:
+        """Does its `attribute` take a baseline?"""
+        return "baselines" in signature(self.cls.attribute).parameters
 
-PER_PASS = NumberConfig(value=1, limit=(1, 100))
-METHODS: dict[str, Offered] = {
-    "Deconvolution": Offered(Deconvolution),
-    "Deep Lift": Offered(DeepLift, complete=True),
-    "Guided Backprop": Offered(GuidedBackprop),
-    "Input X Gradient": Offered(InputXGradient),
-    "Integrated Gradients": Offered(
+    def parse(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of `attribute`, from the values of a form.
+
+        Raises UnknownName for an argument that does not exist, InvalidInput for a value that is out of its bounds.
+
+        >>> METHODS["Integrated Gradients"].parse({"n_steps": "10"})
+        {'n_steps': 10, 'method': 'gausslegendre'}
+        >>> METHODS["Occlusion"].parse({"sliding_window_shapes": "3 5 5"})
+        {'sliding_window_shapes': (3, 5, 5), 'perturbations_per_eval': 1}
+        """
+        known = {one.name: one for one in self.arguments}
+        for name in values:
+            if name not in known:
+                raise UnknownName(f"argument of {self.cls.__name__}", name, known)
+        parsed = {name: one.parse(values.get(name, one.default)) for name, one in known.items()}
+        return {
+            name: whole_numbers(name, value) if name in SHAPES else value
+            for name, value in parsed.items()
+            if value is not None
+        }
+
+
+def whole_numbers(name: str, text: str) -> tuple[int, ...]:
+    """Numbers with spaces between. Raises InvalidInput."""
+    try:
+        return tuple(map(int, text.split()))
+    except ValueError:
+        raise InvalidInput(f"{name} is a list of integers with spaces between, such as 3 5 5; got {text!r}.") from None
+
+
+SHAPES = ("sliding_window_shapes", "strides")
+PER_PASS = OptionField(
+    name="perturbations_per_eval", type=int, default=1, least=1, most=100, help="Perturbed inputs of a pass."
+)
+METHODS: dict[str, CaptumMethod] = {
+    "Deconvolution": CaptumMethod(Deconvolution),
+    "Deep Lift": CaptumMethod(DeepLift, complete=True),
+    "Guided Backprop": CaptumMethod(GuidedBackprop),
+    "Input X Gradient": CaptumMethod(InputXGradient),
+    "Integrated Gradients": CaptumMethod(
         IntegratedGradients,
-        {
-            "n_steps": NumberConfig(value=25, limit=(2, None)),
-            "method": StrEnumConfig(value="gausslegendre", limit=tuple(RULES)),
-        },
+        (
+            OptionField(name="n_steps", type=int, default=25, least=2, help="Points of the path."),
+            OptionField(
+                name="method", type=str, default="gausslegendre", choices=tuple(RULES), help="The quadrature rule."
+            ),
+        ),
         complete=True,
     ),
-    "Saliency": Offered(Saliency),
-    "Feature Ablation": Offered(FeatureAblation, {"perturbations_per_eval": PER_PASS}),
-    "Occlusion": Offered(
+    "Saliency": CaptumMethod(Saliency),
+    "Feature Ablation": CaptumMethod(FeatureAblation, (PER_PASS,)),
+    "Occlusion": CaptumMethod(
         Occlusion,
-        {
-            "sliding_window_shapes": StrConfig(value=""),
-            "strides": StrConfig(value=""),
-            "perturbations_per_eval": PER_PASS,
-        },
+        (
+            *(OptionField(name=name, type=str, help="Integers with spaces between, such as 3 5 5.") for name in SHAPES),
+            PER_PASS,
+        ),
     ),
 }
 
 
-def offered(name: str) -> Offered:
+def find_captum_method(name: str) -> CaptumMethod:
     """The method of that name. Raises UnknownName."""
     if name not in METHODS:
         raise UnknownName("method of Insights", name, METHODS)
     return METHODS[name]
-
-
-def defaults(name: str) -> dict[str, Any]:
-    """A method's arguments as they are if nobody sets them."""
-    return {argument: config.value for argument, config in offered(name).arguments.items()}
-
-
-def arguments(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """A method's arguments as it takes them, out of what a form gave.
-
-    Raises UnknownName for one that it does not have, InvalidInput for a value that is out of its limits.
-
-    >>> arguments("Integrated Gradients", {"n_steps": "10"})
-    {'n_steps': 10, 'method': 'gausslegendre'}
-    >>> arguments("Occlusion", {"sliding_window_shapes": "3 5 5"})["sliding_window_shapes"]
-    (3, 5, 5)
-    """
-    known = offered(name).arguments
-    for argument in given:
-        if argument not in known:
-            raise UnknownName(f"argument of {name}", argument, known)
-    values = {**defaults(name), **given}
-    read = {argument: READ[config.type](argument, values[argument], config) for argument, config in known.items()}
-    return {argument: value for argument, value in read.items() if value != ()}
-
-
-def _number(argument: str, value: Any, config: Any) -> int:
-    low, high = config.limit
-    try:
-        number = int(value)
-    except (TypeError, ValueError):
-        number = None
-    if number is None or (low is not None and number < low) or (high is not None and number > high):
-        between = f"from {low}" + (f" to {high}" if high is not None else " on")
-        raise InvalidInput(f"{argument} is a whole number {between}; got {value!r}.")
-    return number
-
-
-def _choice(argument: str, value: Any, config: Any) -> str:
-    if value not in config.limit:
-        raise UnknownName(argument, value, config.limit)
-    return str(value)
-
-
-def _whole_numbers(argument: str, value: Any, config: Any) -> tuple[int, ...]:
-    if isinstance(value, (tuple, list)):
-        return tuple(value)
-    try:
-        return tuple(int(part) for part in str(value).split())
-    except ValueError:
-        raise InvalidInput(f"{argument} is whole numbers with spaces between, such as 3 5 5; got {value!r}.") from None
-
-
-READ: dict[str, Callable[[str, Any, Any], Any]] = {"number": _number, "enum": _choice, "string": _whole_numbers}

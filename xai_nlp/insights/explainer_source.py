@@ -1,95 +1,80 @@
-"""Our own explainers and their data as a source for Insights: sentiment, questions and contexts, images."""
+"""Explainers of any registered task and their data, as a source for Insights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
-from xai_nlp.core.baselines import BASELINES
-from xai_nlp.core.result import Explanation, Explanations
+from xai_nlp.core.fields import OptionField
+from xai_nlp.core.registry import METHODS, method_options
+from xai_nlp.core.result import Explanation
 from xai_nlp.data.table import Record, read_table
 from xai_nlp.errors import InvalidInput
-from xai_nlp.insights.config import NumberConfig, StrEnumConfig
-from xai_nlp.insights.settings import AS_PREDICTED, Settings, form_of
-from xai_nlp.methods import METHODS
+from xai_nlp.insights.settings import PREDICTED, Settings
+from xai_nlp.insights.source import Source
 from xai_nlp.tasks.api import load
 from xai_nlp.tasks.explainer import Explainer
+from xai_nlp.tasks.options import ExplainOptions
+from xai_nlp.web.forms import form_fields, labels_of, task_options
 
-FIRST = "integrated_gradients"
-LOOKED = 1_000
 
+class ExplainerSource(Source[Record, Explanation]):
+    """Explainers of one task with examples.
 
-class ExplainerSource:
-    """Explainers of one task with examples: whatever `read_table` reads."""
+    models: explainers, or anything that `load` takes; one or a list. data: anything that `read_table` takes.
+    """
 
     def __init__(self, models: Any, data: Any, examples: int = 4) -> None:
         several = models if isinstance(models, (list, tuple)) else [models]
         self.explainers = [one if isinstance(one, Explainer) else load(one) for one in several]
         if not self.explainers:
             raise InvalidInput("Insights needs a model.")
-        task, labels = self.explainers[0].task, _labels(self.explainers[0])
-        self.data = list(read_table(data).records(task.inputs, task.gold, labels=labels))
-        self.settings = Settings(method=FIRST, examples=min(examples, len(self.data)))
-        self._place = 0
-        self._shown: list[Record] = []
+        self.task = self.explainers[0].task
+        self.labels = list(dict.fromkeys(label for one in self.explainers for label in labels_of(one)))
+        table = read_table(data)
+        records = list(table.records(self.task.inputs, self.task.gold, labels=labels_of(self.explainers[0])))
+        self.judged = any(record.gold for record in records)
+        settings = Settings(
+            method=str(ExplainOptions.method), examples=min(examples, len(records)), target=self._targets()[0]
+        )
+        super().__init__(settings, iter(records))
 
     def choices(self) -> dict[str, Any]:
-        """What can be chosen."""
-        labels = list(dict.fromkeys(label for one in self.explainers for label in _labels(one)))
-        methods = [name for name, cls in METHODS.items() if cls.operates_on == "inputs"]
+        methods = sorted(name for name, cls in METHODS.items() if cls.operates_on == "inputs")
         return {
-            "methods": {name: form_of(_arguments(name)) for name in sorted(methods)},
-            "targets": [AS_PREDICTED, *labels],
-            "classes": labels,
-            "judged": any(record.gold for record in self.data),
+            "methods": {name: form_fields(method_options(name)) for name in methods},
+            "options": form_fields(one for one in task_options(self.task) if one.name != "target"),
+            "targets": self._targets(),
+            "classes": self.labels,
+            "judged": self.judged,
         }
 
-    def fetch(self) -> Explanations:
-        """The next examples that the settings keep, explained."""
-        results: list[Explanation] = []
-        self._shown = []
-        for _ in range(min(LOOKED, len(self.data))):
-            example = self.data[self._place % len(self.data)]
-            self._place += 1
-            if explained := self._explained(example, self.settings.keeps):
-                results += explained
-                self._shown.append(example)
-            if len(self._shown) == self.settings.examples:
-                break
-        return Explanations(results)
-
-    def again(self) -> Explanations:
-        """The examples shown last, explained as the settings say now; the next ones where none were."""
-        if not self._shown:
-            return self.fetch()
-        return Explanations(one for example in self._shown for one in self._explained(example, lambda *_: True))
-
-    def _explained(self, example: Record, keeps: Callable[[str, bool | None], bool]) -> list[Explanation]:
-        settings, results, gold = self.settings, [], example.gold
-        options = dict(settings.arguments)
-        if settings.target != AS_PREDICTED:
-            options["target" if "text" in example.inputs else "answer"] = settings.target
+    def explain_example(self, example: Record, *, filtered: bool) -> list[Explanation]:
+        settings, results = self.settings, []
+        options = self._options()
         for explainer in self.explainers:
             why = explainer.explain(**example.inputs, method=settings.method, **options)
             assert isinstance(why, Explanation)
-            why = replace(why, gold=gold)
-            if keeps(why.prediction, why.correct):
+            why = replace(why, gold=example.gold)
+            if not filtered or settings.accept(why.prediction, why.correct):
                 results.append(why)
         return results
 
+    def explanation(self, result: Explanation) -> Explanation:
+        return result
 
-def _labels(explainer: Any) -> Sequence[str]:
-    labels = getattr(explainer, "labels", None)
-    return tuple(labels.names) if labels is not None else ()
+    def _targets(self) -> list[str]:
+        """The targets that can be chosen, the default first."""
+        target = next((one for one in self.task.options if one.name == "target"), None)
+        if target is None or not target.choices:
+            return [PREDICTED, *(self.labels if target else ())]
+        return sorted(target.choices, key=lambda choice: choice != target.default)
 
-
-def _arguments(name: str) -> dict[str, Any]:
-    """A method's numbers and the baseline, as a form sets them."""
-    arguments: dict[str, Any] = {}
-    if METHODS[name].needs_baseline:
-        arguments["baseline"] = StrEnumConfig(value=next(iter(BASELINES)), limit=tuple(BASELINES))
-    for one in fields(METHODS[name]):  # type: ignore[arg-type]
-        if isinstance(one.default, int) and not isinstance(one.default, bool):
-            arguments[one.name] = NumberConfig(value=one.default, limit=(1, None))
-    return arguments
+    def _options(self) -> dict[str, Any]:
+        """The options of a call, from the settings. An option that does not exist is left to `explain` to refuse."""
+        fields: dict[str, OptionField] = {one.name: one for one in method_options(self.settings.method)}
+        fields |= {one.name: one for one in task_options(self.task)}
+        values = dict(self.settings.arguments)
+        if self.settings.target != PREDICTED:
+            values["target"] = self.settings.target
+        return {name: fields[name].parse(value) if name in fields else value for name, value in values.items()}

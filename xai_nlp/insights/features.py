@@ -1,4 +1,4 @@
-"""What a model's inputs are to a reader: an image, a text, named numbers, or nothing to show."""
+"""The features of a model: images, texts, named numbers, and inputs that are not shown."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ class FeatureOutput(NamedTuple):
 
 
 class BaseFeature:
-    """One input tensor of a model: how it is made ready, what it is compared with, how it is shown.
+    """One input tensor of a model: its transforms, its baseline, and how it is shown.
 
-    baseline_transforms: makes the baseline out of the transformed input; zeros if not given. One is used.
-    input_transforms: applied in order to what the data set gives, without its batch dimension.
-    visualization_transform: makes what the data set gives fit to be shown.
+    baseline_transforms: makes the baseline out of the transformed input; zeros by default. One is used.
+    input_transforms: applied in order to the tensor of the data set, without its batch dimension.
+    visualization_transform: turns the tensor of the data set into what is shown.
     """
 
     def __init__(
         self,
         name: str,
-        baseline_transforms: Transforms,
-        input_transforms: Transforms,
-        visualization_transform: Callable[[Tensor], Any] | None,
+        baseline_transforms: Transforms = None,
+        input_transforms: Transforms = None,
+        visualization_transform: Callable[[Tensor], Any] | None = None,
     ) -> None:
         self.name = name
         self.baseline_transforms = listed(baseline_transforms)
@@ -56,7 +56,7 @@ class BaseFeature:
 
     @staticmethod
     def visualization_type() -> str:
-        """What kind of thing is shown: "image", "text", "general" or "empty"."""
+        """The kind of the feature: "image", "text", "general" or "empty"."""
         raise NotImplementedError
 
     def visualize(self, attribution: Tensor, data: Tensor, contribution_frac: float) -> FeatureOutput:
@@ -64,21 +64,12 @@ class BaseFeature:
         raise NotImplementedError
 
     def shown(self, data: Tensor) -> Any:
-        """What the data set gives, as it is shown."""
+        """The tensor of the data set, as it is shown."""
         return self.visualization_transform(data) if self.visualization_transform else data
 
 
 class ImageFeature(BaseFeature):
     """An image, (N, C, H, W) with one channel (grey) or three (red, green, blue)."""
-
-    def __init__(
-        self,
-        name: str,
-        baseline_transforms: Transforms,
-        input_transforms: Transforms,
-        visualization_transform: Callable[[Tensor], Any] | None = None,
-    ) -> None:
-        super().__init__(name, baseline_transforms, input_transforms, visualization_transform)
 
     @staticmethod
     def visualization_type() -> str:
@@ -101,8 +92,8 @@ class ImageFeature(BaseFeature):
         low, high = float(pixels.min()), float(pixels.max())
         if low < 0 or high > 1:  # bytes, or normalised: shown between its own extremes
             pixels = pixels / 255 if low >= 0 and high <= 255 and high > 2 else (pixels - low) / ((high - low) or 1)
-        drawn = (pixels * 255).round().to(torch.uint8).permute(1, 2, 0).expand(-1, -1, 3).contiguous()
-        return Image.fromarray(drawn.numpy())
+        bytes_ = (pixels * 255).round().to(torch.uint8).permute(1, 2, 0).expand(-1, -1, 3).contiguous()
+        return Image.fromarray(bytes_.numpy())
 
     def visualize(self, attribution: Tensor, data: Tensor, contribution_frac: float) -> FeatureOutput:
         from PIL import Image
@@ -171,16 +162,10 @@ class GeneralFeature(BaseFeature):
 
 
 class EmptyFeature(BaseFeature):
-    """An input that is not shown; its contribution is told."""
+    """An input that is not shown; its contribution is reported."""
 
-    def __init__(
-        self,
-        name: str = "empty",
-        baseline_transforms: Transforms = None,
-        input_transforms: Transforms = None,
-        visualization_transform: Callable[[Tensor], Any] | None = None,
-    ) -> None:
-        super().__init__(name, baseline_transforms, input_transforms, visualization_transform)
+    def __init__(self, name: str = "empty", *transforms: Any, **named_transforms: Any) -> None:
+        super().__init__(name, *transforms, **named_transforms)
 
     @staticmethod
     def visualization_type() -> str:
@@ -206,7 +191,7 @@ def image_scores(attribution: Tensor) -> Tensor:
 
 
 def text_scores(attribution: Tensor) -> list[float]:
-    """Scores of words, added up over what embeds them."""
+    """Scores of words, added up over their embedding."""
     scores = attribution.detach().cpu().double().squeeze(0)
     return (scores.flatten(1).sum(1) if scores.ndim > 1 else scores).tolist()
 

@@ -1,4 +1,4 @@
-"""The widget's module and style: the page's own, and a form."""
+"""The widget's module and style: those of the page and of the web form, and a form of its own."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from xai_nlp.viz.page.html import script, style
 @lru_cache(maxsize=1)
 def module() -> str:
     """The ES module: the page's, and `export default {render}` as anywidget calls it."""
-    return script() + asset("insights.js")
+    return script() + read_asset("fields.js", "xai_nlp.web") + read_asset("insights.js")
 
 
 @lru_cache(maxsize=1)
-def sheet() -> str:
+def style_sheet() -> str:
     """The style sheet."""
-    return style() + asset("insights.css")
+    return style() + read_asset("insights.css")
 
 
-def asset(name: str) -> str:
-    """A file of the widget's own."""
-    return (files("xai_nlp.insights") / "assets" / name).read_text(encoding="utf-8")
+def read_asset(name: str, package: str = "xai_nlp.insights") -> str:
+    """An asset of a package, as text."""
+    return (files(package) / "assets" / name).read_text(encoding="utf-8")

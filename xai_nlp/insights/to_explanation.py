@@ -1,19 +1,16 @@
-"""An explained example of any model as an `Explanation`, so that the page, the widget and the report draw it."""
+"""The features of an example as the parts of an `Explanation`, which the page, the widget and the report draw."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from xai_nlp._version import __version__
 from xai_nlp.core.image import Box, ImageAttribution
-from xai_nlp.core.result import Explanation, TargetSpec
 from xai_nlp.errors import InvalidInput
 from xai_nlp.insights.features import (
     BaseFeature,
@@ -24,41 +21,25 @@ from xai_nlp.insights.features import (
     text_scores,
 )
 
-TASK = "feature attribution"
-CELLS = 16  # an image is shown in at most so many rows and columns of regions
+CELLS = 16  # rows and columns of regions of an image, at most
 SMALLEST = 160  # pixels: smaller images are enlarged, so that their pixels show
 
 
-@dataclass(frozen=True)
-class Told:
-    """What is known of an explained example beside its scores."""
+def explanation_parts(
+    features: Sequence[BaseFeature], attributions: Sequence[Tensor], data: Sequence[Tensor]
+) -> tuple[dict[str, Any], list[str]]:
+    """Text and image of an `Explanation` as keywords, and the names of the text features.
 
-    target: TargetSpec
-    value: float
-    baseline_value: float
-    outputs: dict[str, float]
-    method: str
-    options: dict[str, Any]
-    complete: bool
-    needs_baseline: bool
-    model: str
-    gold: tuple[str, ...]
-
-
-def explanation(
-    features: Sequence[BaseFeature], attributions: Sequence[Tensor], data: Sequence[Tensor], told: Told
-) -> Explanation:
-    """Scores of an image's regions, of words and of named numbers on one scale; those of a region's pixels added up.
-
-    Empty features and a second image have no place in it: with them it does not claim to add up.
+    The scores of an image's regions, of words and of named numbers are on one scale; a region's score is the sum over
+    its pixels. Empty features and a second image are left out.
     """
     segments: list[str] = []
     tokens: list[tuple[str, tuple[int, int], int, float]] = []
     names: list[str] = []
-    picture: ImageAttribution | None = None
-    for feature, attribution, given in zip(features, attributions, data, strict=True):
+    image: ImageAttribution | None = None
+    for feature, attribution, x in zip(features, attributions, data, strict=True):
         if isinstance(feature, (TextFeature, GeneralFeature)):
-            words, scores = feature.words(given), text_scores(attribution)
+            words, scores = feature.words(x), text_scores(attribution)
             if len(words) != len(scores):
                 raise InvalidInput(f"the feature {feature.name!r} has {len(words)} words and {len(scores)} scores.")
             between = " " if isinstance(feature, TextFeature) else " · "
@@ -68,38 +49,20 @@ def explanation(
                 at += len(word) + len(between)
             segments.append(between.join(words))
             names.append(feature.name)
-        elif isinstance(feature, ImageFeature) and picture is None:
-            picture = pictured(feature, attribution, given)
-    return Explanation(
-        segments=tuple(segments),
-        tokens=tuple(word for word, *_ in tokens),
-        offsets=tuple(span for _, span, *_ in tokens),
-        segment=tuple(segment for _, _, segment, _ in tokens),
-        scores=tuple(score for *_, score in tokens),
-        unit="output",
-        target=told.target,
-        value=told.value,
-        baseline_value=told.baseline_value,
-        outputs=told.outputs,
-        method=told.method.lower().replace(" ", "_"),
-        baseline="given" if told.needs_baseline else "none",
-        complete=told.complete and _all_shown(features),
-        task=TASK,
-        model=told.model,
-        params={**told.options, "names": names},
-        gold=told.gold,
-        versions={"xai_nlp": __version__},
-        image=picture,
-    )
+        elif isinstance(feature, ImageFeature) and image is None:
+            image = image_attribution(feature, attribution, x)
+    columns: Iterable[tuple[Any, ...]] = zip(*tokens, strict=True) if tokens else [()] * 4
+    parts = dict(zip(("tokens", "offsets", "segment", "scores"), columns, strict=True))
+    return {"segments": tuple(segments), "image": image, **parts}, names
 
 
-def _all_shown(features: Sequence[BaseFeature]) -> bool:
-    """Does every score have its place? Empty features have none, nor has a second image."""
+def all_have_parts(features: Sequence[BaseFeature]) -> bool:
+    """Is every score part of the explanation? Those of empty features and of a second image are not."""
     kinds = [feature.visualization_type() for feature in features]
     return "empty" not in kinds and kinds.count("image") < 2
 
 
-def pictured(feature: ImageFeature, attribution: Tensor, data: Tensor) -> ImageAttribution:
+def image_attribution(feature: ImageFeature, attribution: Tensor, data: Tensor) -> ImageAttribution:
     """An image and its regions: blocks of pixels, with their scores added up."""
     image = feature.image(data)
     scale = max(1, -(-SMALLEST // max(image.size)))
@@ -126,6 +89,6 @@ def pictured(feature: ImageFeature, attribution: Tensor, data: Tensor) -> ImageA
 
 
 def _edges(size: int) -> list[int]:
-    """Where at most CELLS blocks of about the same size begin and end."""
+    """The edges of at most CELLS blocks of about the same size."""
     count = min(CELLS, size)
     return [round(k * size / count) for k in range(count + 1)]

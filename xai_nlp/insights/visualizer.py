@@ -1,25 +1,34 @@
-"""`AttributionVisualizer`: models of any kind, and what their features brought, by Captum Insights' names."""
+"""Captum Insights' names: examples of a data set, explained for models of any kind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from xai_nlp.core.result import Explanation, Explanations, TargetSpec
-from xai_nlp.errors import InvalidInput, UnknownName
-from xai_nlp.insights.calculation import Batch, Calculation, OutputScore, Ready, Sample, net_contributions
-from xai_nlp.insights.config import METHODS, defaults, offered
+from xai_nlp._version import __version__
+from xai_nlp.core.result import Explanation, TargetSpec
+from xai_nlp.errors import UnknownName
+from xai_nlp.insights.calculation import (
+    Batch,
+    OutputScore,
+    Sample,
+    TransformedSample,
+    attribute,
+    model_output,
+    net_contributions,
+    top_classes,
+    transform,
+)
+from xai_nlp.insights.config import METHODS, find_captum_method
 from xai_nlp.insights.features import BaseFeature, FeatureOutput
-from xai_nlp.insights.settings import AS_PREDICTED, Settings, form_of
-from xai_nlp.insights.to_explanation import Told, explanation
-
-if TYPE_CHECKING:
-    from xai_nlp.insights.widget import Insights
+from xai_nlp.insights.settings import PREDICTED, Settings
+from xai_nlp.insights.source import Source
+from xai_nlp.insights.to_explanation import all_have_parts, explanation_parts
+from xai_nlp.web.forms import form_fields
 
 FIRST = "Integrated Gradients"
-LOOKED = 1_000  # examples, before those that were found have to do
 
 
 class VisualizationOutput(NamedTuple):
@@ -36,12 +45,14 @@ class VisualizationOutput(NamedTuple):
     model_index: int
 
 
-class _Explained(NamedTuple):
+class VisualizedExample(NamedTuple):
+    """An example as Captum's names give it, and as an explanation."""
+
     output: VisualizationOutput
-    drawn: Explanation
+    explanation: Explanation
 
 
-class AttributionVisualizer:
+class AttributionVisualizer(Source[Sample, VisualizedExample]):
     """Explains examples of a data set for one or several models, and shows them: `render()` in a notebook.
 
     models: modules whose inputs are the features in order; features: what each input tensor is.
@@ -50,6 +61,7 @@ class AttributionVisualizer:
     use_label_for_attr: False where the output is one number, from which the class is read.
     Source: the class of this name in Captum 0.7 (captum.insights), which later versions no longer have.
 
+    >>> import torch
     >>> from xai_nlp.insights import GeneralFeature
     >>> model = nn.Linear(2, 2)
     >>> with torch.no_grad(): _ = model.weight.copy_(torch.eye(2)), model.bias.zero_()
@@ -74,138 +86,95 @@ class AttributionVisualizer:
         self.features = list(features) if isinstance(features, (list, tuple)) else [features]
         self.classes = list(classes)
         self.dataset = dataset
-        self.calculation = Calculation(self.classes, self.features, score_func, use_label_for_attr)
-        self.settings = Settings(method=FIRST, arguments=defaults(FIRST), examples=num_examples)
-        self._samples = _samples(dataset)
-        self._read: list[Sample] = []  # to begin again when the data is at its end
-        self._place = 0
-        self._shown: list[Sample] = []
+        self.score_func, self.use_label_for_attr = score_func, use_label_for_attr
+        super().__init__(Settings(method=FIRST, examples=num_examples), _samples(dataset))
 
     # Captum's names -------------------------------------------------------------------------------------------------
 
     def visualize(self) -> list[list[VisualizationOutput]]:
-        """The next examples that the settings keep: for each, one output a model."""
-        return [[one.output for one in example] for example in self._next()]
+        """The next examples that the settings accept: for each, one output a model."""
+        return [[one.output for one in example] for example in self.next_results()]
 
     def render(self, debug: bool = True) -> None:
         """Show the widget in a notebook. Raises Unsupported without anywidget. `debug` changes nothing."""
-        self._widget()._ipython_display_()
+        from xai_nlp.insights.widget import Insights
+
+        Insights(self)._ipython_display_()
 
     def serve(
         self, blocking: bool = False, debug: bool = False, port: int | None = None, bind_all: bool = False
     ) -> int:
-        """Show the same on a page of its own, and give its port.
+        """Show the same on a page of its own, print its address, and return its port.
 
-        blocking: come back only when it is interrupted. bind_all: for other machines too, who need the token that the
-        address printed has. `debug` changes nothing.
+        blocking: return only when it is interrupted. bind_all: for other machines too. `debug` changes nothing.
         """
-        from xai_nlp.insights.serve import serve
+        from xai_nlp.insights.page import serve
 
-        return serve(self, port=port, everywhere=bind_all, blocking=blocking)
+        return serve(self, port=port, blocking=blocking, bind_all=bind_all)
 
-    # What the widget asks -------------------------------------------------------------------------------------------
+    # Source ---------------------------------------------------------------------------------------------------------
 
     def choices(self) -> dict[str, Any]:
-        """What can be chosen."""
         return {
-            "methods": {name: form_of(one.arguments) for name, one in METHODS.items()},
-            "targets": [AS_PREDICTED, *self.classes],
+            "methods": {name: form_fields(one.arguments) for name, one in METHODS.items()},
+            "options": [],
+            "targets": [PREDICTED, *self.classes],
             "classes": self.classes,
             "judged": True,
         }
 
-    def fetch(self) -> Explanations:
-        """The next examples, explained as the settings say."""
-        return Explanations(one.drawn for example in self._next() for one in example)
+    def explanation(self, result: VisualizedExample) -> Explanation:
+        return result.explanation
 
-    def again(self) -> Explanations:
-        """The examples shown last, explained as the settings say now; the next ones where none were."""
-        if not self._shown:
-            return self.fetch()
-        return Explanations(one.drawn for sample in self._shown for one in self._explained(sample, keep=True))
-
-    # How it comes about ---------------------------------------------------------------------------------------------
-
-    def _widget(self) -> Insights:
-        from xai_nlp.insights.widget import Insights
-
-        return Insights(self)
-
-    def _next(self) -> list[list[_Explained]]:
-        """As many examples as the settings ask for; fewer where one round through the data finds fewer."""
-        found, self._shown = [], []
-        for sample in self._round():
-            if explained := self._explained(sample):
-                found.append(explained)
-                self._shown.append(sample)
-            if len(found) == self.settings.examples:
-                break
-        return found
-
-    def _round(self) -> Iterator[Sample]:
-        """What was not read yet, then what was, from the beginning; nothing twice, and at most LOOKED."""
-        given = 0
-        for sample in self._samples:
-            self._read.append(sample)
-            given += 1
-            yield sample
-            if given == LOOKED:
-                return
-        if not self._read:
-            raise InvalidInput("the data set gives no example.")
-        while given < len(self._read):
-            given, self._place = given + 1, self._place % len(self._read) + 1
-            yield self._read[self._place - 1]
-
-    def _explained(self, sample: Sample, keep: bool = False) -> list[_Explained]:
-        """The example for each model that the settings keep it for; `keep`: for every model."""
-        ready = self.calculation.ready(sample)
-        found = []
+    def explain_example(self, example: Sample, *, filtered: bool) -> list[VisualizedExample]:
+        transformed = transform(self.features, example)
+        results = []
         for index, model in enumerate(self.models):
-            output = self.calculation.output(model, ready.inputs, sample)
-            predicted = self.calculation.predicted(output)
-            right = None if sample.label is None else predicted[0].index == sample.label
-            if keep or self.settings.keeps(predicted[0].label, right):
-                found.append(self._one(sample, ready, index, output, predicted))
-        return found
+            output = model_output(model, transformed.inputs, transformed.extra)
+            predicted = top_classes(self.score_func(output) if self.score_func else output, self.classes)
+            right = None if example.label is None else predicted[0].index == example.label
+            if not filtered or self.settings.accept(predicted[0].label, right):
+                results.append(self._explain(example, transformed, index, output, predicted))
+        return results
 
-    def _one(
-        self, sample: Sample, ready: Ready, index: int, output: Tensor, predicted: list[OutputScore]
-    ) -> _Explained:
+    def _explain(
+        self, sample: Sample, transformed: TransformedSample, index: int, output: Tensor, predicted: list[OutputScore]
+    ) -> VisualizedExample:
         settings, model = self.settings, self.models[index]
-        asked = settings.target
-        if asked not in (AS_PREDICTED, *self.classes):
-            raise UnknownName("class", asked, self.classes)
-        target = predicted[0].index if asked == AS_PREDICTED else self.classes.index(asked)
-        method = offered(settings.method)
-        scores = self.calculation.attributed(model, ready, sample, target, settings.method, dict(settings.arguments))
+        if settings.target not in (PREDICTED, *self.classes):
+            raise UnknownName("class", settings.target, self.classes)
+        target = predicted[0].index if settings.target == PREDICTED else self.classes.index(settings.target)
+        method = find_captum_method(settings.method)
+        options = method.parse(settings.arguments)
+        scores = attribute(model, transformed, target if self.use_label_for_attr else None, method, options)
         shares = net_contributions(scores)
-        pairs = zip(self.features, scores, sample.inputs, shares, strict=True)
+        features = [
+            feature.visualize(score, data, share)
+            for feature, score, data, share in zip(self.features, scores, sample.inputs, shares, strict=True)
+        ]
         actual = None if sample.label is None else OutputScore(100.0, sample.label, self.classes[sample.label])
-        needs_baseline = settings.method not in ("Saliency", "Input X Gradient", "Guided Backprop", "Deconvolution")
-        start = self.calculation.output(model, ready.baselines, sample) if needs_baseline else None
-        told = Told(
+        baseline_value = 0.0
+        if method.needs_baseline:
+            baseline_value = _at(model_output(model, transformed.baselines, transformed.extra), target)
+        parts, names = explanation_parts(self.features, scores, sample.inputs)
+        contributions = {feature.name: share for feature, share in zip(self.features, shares, strict=True)}
+        why = Explanation(
+            **parts,
+            unit="output",
             target=TargetSpec(kind="label", label=self.classes[target], position=target, unit="output"),
             value=_at(output, target),
-            baseline_value=0.0 if start is None else _at(start, target),
+            baseline_value=baseline_value,
             outputs={one.label: one.score for one in predicted},
-            method=settings.method,
-            options={
-                **settings.arguments,
-                "contributions": dict(zip(map(_name, self.features), shares, strict=True)),
-            },
-            complete=method.complete,
-            needs_baseline=needs_baseline,
+            method=settings.method.lower().replace(" ", "_"),
+            baseline="given" if method.needs_baseline else "none",
+            complete=method.complete and all_have_parts(self.features),
+            task="feature attribution",
             model=_names(self.models)[index],
+            params={**options, "contributions": contributions, "names": names},
             gold=(actual.label,) if actual else (),
+            versions={"xai_nlp": __version__},
         )
-        return _Explained(
-            VisualizationOutput(
-                [feature.visualize(score, data, share) for feature, score, data, share in pairs],
-                actual, predicted, target, index,
-            ),
-            explanation(self.features, scores, sample.inputs, told),
-        )  # fmt: skip
+        return VisualizedExample(VisualizationOutput(features, actual, predicted, target, index), why)
 
 
 def _samples(dataset: Iterable[Batch]) -> Iterator[Sample]:
@@ -215,10 +184,6 @@ def _samples(dataset: Iterable[Batch]) -> Iterator[Sample]:
     except RuntimeError as error:  # a generator that calls `next` until nothing is left, as Captum's tutorials do
         if not isinstance(error.__cause__, StopIteration):
             raise
-
-
-def _name(feature: BaseFeature) -> str:
-    return feature.name
 
 
 def _at(output: Tensor, target: int) -> float:

@@ -24,7 +24,10 @@ class PathMethod(Method):
     """Options of the methods that follow a path.
 
     steps: points on the path, or "auto" to refine until the residual is within `tolerance`, with at most `max_steps`.
-    rule: a key of `core.quadrature.RULES`, for a fixed number of steps; "auto" has its own nested rules.
+    rule: the quadrature rule for a fixed number of steps: gauss_legendre, clenshaw_curtis, trapezoid, left, middle or
+        right; "auto" has its own nested rules.
+    tolerance: the residual that "auto" refines to, as a share of the change of the output.
+    max_steps: the points of the path at which "auto" stops.
     """
 
     steps: int | Literal["auto"] = "auto"
@@ -66,6 +69,7 @@ class PathMethod(Method):
 class IntegratedGradientsMethod(PathMethod):
     """Shares of f(x) − f(x₀): the gradient averaged along the line from the baseline, times the displacement.
 
+    multiply: times the displacement; without, the mean gradient itself.
     Units: those of f; Σ scores = f(x) − f(x₀) up to the residual, which is reported.
     Cost: a forward and a backward pass at each step: 9 to 513, by default as many as the tolerance asks for.
     Misleads: where the baseline is not neutral: scores explain the difference from it; and where the path leads

@@ -1,1 +1,1 @@
-"""The web page: ask a model, see why, keep and compare; served on this machine, for nobody else unless asked."""
+"""The web application: explain, compare, save; served on this machine alone, unless a host is named."""

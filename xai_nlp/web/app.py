@@ -1,14 +1,14 @@
-"""The application: pages, and what they ask for."""
+"""The application: pages, assets, routes, and errors as sentences."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -18,84 +18,95 @@ from xai_nlp._version import __version__
 from xai_nlp.errors import UnknownName, XaiError
 from xai_nlp.viz.page import html
 from xai_nlp.viz.text import scale
-from xai_nlp.web.routes import router
+from xai_nlp.web.routes import api_router
 from xai_nlp.web.server_state import State
 
 log = logging.getLogger("xai_nlp.web")
-MEDIA = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
-SCRIPTS = ("app.js", "form.js", "results.js", "data.js", "server.js", "theme.js", "docs.js")
+MEDIA_TYPES = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
+SCRIPTS = ("app.js", "docs.js", "data.js", "fields.js", "form.js", "results.js", "server.js", "theme.js")
 
 
 def application(state: State) -> FastAPI:
-    """The application over a state; a `Guard` goes around it."""
+    """The web application over a state; a `Guard` goes around it."""
 
     @asynccontextmanager
-    async def life(app: FastAPI) -> AsyncIterator[None]:
-        state.desk.start()
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        state.jobs.start()
         yield
-        state.desk.stop()
+        state.jobs.stop()
         state.history.close()
 
+    pages = {"": render_page("index.html"), "docs": render_page("docs.html")}
+    app = make_app(api_router(), pages, {}, lifespan)
+    app.state.xai = state
+    return app
+
+
+def make_app(router: APIRouter, pages: Mapping[str, str], assets: Mapping[str, str], lifespan: Any = None) -> FastAPI:
+    """An application of these pages, with the routes under /api and these assets beside our own.
+
+    pages: HTML by path. assets: text by file name.
+    """
     app = FastAPI(
         title="xai_nlp",
         version=__version__,
         summary="Why a model says what it says.",
         docs_url=None,
         redoc_url=None,
-        lifespan=life,
+        lifespan=lifespan,
         redirect_slashes=False,
     )
-    app.state.xai = state
     app.include_router(router, prefix="/api")
-    _pages(app)
-    _errors(app)
-    return app
-
-
-def _pages(app: FastAPI) -> None:
-    assets = _assets()
-    pages = {name: _template(f"{name}.html") for name in ("index", "docs")}
+    files_by_name = {**_assets(), **assets}
 
     @app.get("/", include_in_schema=False)
-    def index() -> HTMLResponse:
-        return HTMLResponse(pages["index"])
-
-    @app.get("/docs", include_in_schema=False)
-    def docs() -> HTMLResponse:
-        return HTMLResponse(pages["docs"])
+    @app.get("/{name}", include_in_schema=False)
+    def page(name: str = "") -> HTMLResponse:
+        if name not in pages:
+            raise HTTPException(404, "there is no such page.")
+        return HTMLResponse(pages[name])
 
     @app.get("/assets/{name}", include_in_schema=False)
     def asset(name: str) -> Response:
-        if name not in assets:  # looked up in a table: no path is ever made of a name
+        if name not in files_by_name:  # looked up in a table: no path is ever made of a name
             raise HTTPException(404, "there is no such asset.")
-        return Response(assets[name], media_type=MEDIA[name.rpartition(".")[2]])
+        return Response(files_by_name[name], media_type=MEDIA_TYPES[name.rpartition(".")[2]])
+
+    _handle_errors(app)
+    return app
 
 
 def _assets() -> dict[str, str]:
-    """Every file that a page may ask for: our own, and the frontend of the exported pages."""
-    own = {name: _read("assets", name) for name in (*SCRIPTS, "app.css", "icon.svg")}
+    """Our own assets, and the frontend of the exported pages."""
+    own = {name: read_file("assets", name) for name in (*SCRIPTS, "app.css", "icon.svg")}
     return {**own, "enrich.js": html.script(), "look.css": html.style(), "theme.css": scale.css("app")}
 
 
-def _read(folder: str, name: str) -> str:
-    return (files("xai_nlp.web") / folder / name).read_text(encoding="utf-8")
+def read_file(folder: str, name: str, package: str = "xai_nlp.web") -> str:
+    """A file of a package, as text."""
+    return (files(package) / folder / name).read_text(encoding="utf-8")
 
 
-def _template(name: str) -> str:
-    environment = Environment(
-        loader=FunctionLoader(lambda wanted: _read("templates", wanted)), autoescape=True, undefined=StrictUndefined
-    )
+def render_page(name: str, package: str = "xai_nlp.web") -> str:
+    """The HTML of a template of a package, which may extend our own templates."""
+
+    def load(template: str) -> str:
+        return read_file("templates", template, package if template == name else "xai_nlp.web")
+
+    environment = Environment(loader=FunctionLoader(load), autoescape=True, undefined=StrictUndefined)
     return environment.get_template(name).render(version=__version__)
 
 
-def _errors(app: FastAPI) -> None:
-    """Every error is {"error": what to read}; nothing of the request is repeated that was not checked."""
+def _handle_errors(app: FastAPI) -> None:
+    """Every error is {"error": a sentence}; nothing of the request is repeated that was not checked."""
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][1:]) or "the body"
-        return _error(422, f"{_plain(where)}: {first['msg']}.")
+        first, *others = error.errors()
+        field = first["loc"][1:2]
+        messages = [one["msg"] for one in (first, *others) if one["loc"][1:2] == field]  # one for each type of a union
+        name = ".".join(map(str, field)) or "the body"
+        return _error(422, f"{_cut(name)}: {', or '.join(dict.fromkeys(messages))}.")
 
     @app.exception_handler(XaiError)
     def ours(request: Request, error: XaiError) -> JSONResponse:
@@ -113,9 +124,9 @@ def _errors(app: FastAPI) -> None:
 
 
 def _error(status: int, message: str, headers: Any = None) -> JSONResponse:
-    return JSONResponse({"error": _plain(message)}, status, headers)
+    return JSONResponse({"error": _cut(message)}, status, headers)
 
 
-def _plain(text: str) -> str:
-    """What can be written as UTF-8, and not too much of it."""
+def _cut(text: str) -> str:
+    """The beginning of a text, without characters that UTF-8 cannot hold."""
     return text[:1000].encode("utf-8", "replace").decode("utf-8")

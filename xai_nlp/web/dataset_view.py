@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
 
 from xai_nlp.core.answers import exact_match
-from xai_nlp.data.table import Record, read_table
+from xai_nlp.data.table import DataTable, read_table
 from xai_nlp.errors import XaiError
-from xai_nlp.tasks.table import find_task
+from xai_nlp.tasks.table import TASKS, Task
+from xai_nlp.web.explain_request import Short
+from xai_nlp.web.forms import labels_of
 from xai_nlp.web.limits import Limits
-from xai_nlp.web.model_registry import ModelRegistry, labels
+from xai_nlp.web.model_registry import ModelRegistry
 
 LIMITS = Limits()
-AT_ONCE = 32  # rows predicted between two looks at the queue
+ROWS_AT_ONCE = 32  # predicted between two looks at the queue
 PAGE = 25  # rows of a page
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class DatasetRow:
     """One example: its inputs, the right label or answers, and the model's prediction."""
 
     number: int
-    text: str = ""
-    pair: str = ""
-    question: str = ""
-    context: str = ""
-    golds: tuple[str, ...] = ()  # () if nothing is known to be right
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    gold: tuple[str, ...] = ()  # () if the right label or answer is unknown
+    answers: bool = False  # an answer is compared as SQuAD compares, a label without regard to case
     prediction: str | None = None  # None until the model has predicted
     score: float | None = None  # the prediction's probability
     error: str = ""
@@ -36,38 +38,38 @@ class Row:
     @property
     def right(self) -> bool | None:
         """Is the prediction right? None before the model has predicted, and without a right label or answer."""
-        if self.prediction is None or not self.golds:
+        if self.prediction is None or not self.gold:
             return None
-        if self.question:
-            return bool(exact_match(self.prediction, self.golds))
-        return self.prediction.casefold() == self.golds[0].casefold()
+        if self.answers:
+            return bool(exact_match(self.prediction, self.gold))
+        return self.prediction.casefold() == self.gold[0].casefold()
 
     @property
     def searchable(self) -> str:
         """All texts of the row, in lower case."""
-        return "\n".join(filter(None, (self.text, self.pair, self.question, self.context))).casefold()
+        return "\n".join(self.inputs.values()).casefold()
 
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON can hold it."""
-        names = ("number", "text", "pair", "question", "context", "prediction", "score", "right", "error")
-        return {**{name: getattr(self, name) for name in names}, "label": " · ".join(self.golds)}
+        names = ("number", "inputs", "prediction", "score", "right", "error")
+        return {**{name: getattr(self, name) for name in names}, "label": " · ".join(self.gold)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Filter:
+class Filter(BaseModel):
     """Conditions on rows; None allows any value."""
 
-    label: str | None = None
-    prediction: str | None = None
+    label: Short | None = None
+    prediction: Short | None = None
     right: bool | None = None
-    least: float | None = None
-    most: float | None = None
-    text: str = ""
+    least: Annotated[float, Field(ge=0, le=1)] | None = None
+    most: Annotated[float, Field(ge=0, le=1)] | None = None
+    text: Short = ""
+    page: Annotated[int, Field(ge=0, le=100_000)] = 0
 
-    def passes(self, row: Row) -> bool:
+    def passes(self, row: DatasetRow) -> bool:
         """Does the row meet all conditions?"""
         return (
-            (self.label is None or self.label in row.golds)
+            (self.label is None or self.label in row.gold)
             and (self.prediction is None or row.prediction == self.prediction)
             and (self.right is None or row.right is self.right)
             and (self.least is None or (row.score is not None and row.score >= self.least))
@@ -76,64 +78,76 @@ class Filter:
         )
 
 
-class Table:
+class DatasetView:
     """The rows of one file, and the model that predicts them a few at a time."""
 
-    def __init__(self, file: str | os.PathLike[str], offer: ModelRegistry, limits: Limits = LIMITS) -> None:
+    def __init__(self, file: str | os.PathLike[str], models: ModelRegistry, limits: Limits = LIMITS) -> None:
         table = read_table(file, limit=limits.rows)
-        task = find_task("question-answering" if table.column("question") else "text-classification")
-        model = offer.first(task.name)
-        assert model is not None  # both tasks have an embedded model
-        self.name, self.task, self.model = table.name, task.name, model
-        self._explainer = offer.explainer(model)
-        self._labels = labels(self._explainer)
-        self.rows = [_row(record) for record in table.records(task.inputs, task.gold, labels=self._labels)]
-        self.looked = 0  # rows that the model has predicted
+        self.name, self.task = table.name, task_of_columns(table, models)
+        model = models.first(self.task.name)
+        assert model is not None  # the task is one that a model does
+        self.model, self._explainer = model, models.explainer(model)
+        self.labels = labels_of(self._explainer)
+        records = table.records(self.task.inputs, self.task.gold, labels=self.labels)
+        self.rows = [
+            DatasetRow(
+                number=record.index,
+                inputs={name: text[: LIMITS.letters] for name, text in record.inputs.items()},
+                gold=record.gold,
+                answers=not self.labels,
+            )
+            for record in records
+        ]
+        self.predicted = 0  # rows that the model has predicted
 
-    def look(self) -> bool:
+    def predict_more(self) -> bool:
         """Predict a few more rows. Are there more?"""
-        start, end = self.looked, min(self.looked + AT_ONCE, len(self.rows))
+        start, end = self.predicted, min(self.predicted + ROWS_AT_ONCE, len(self.rows))
         if start < end:
-            self.rows[start:end] = self._predicted(self.rows[start:end])
-            self.looked = end
+            self.rows[start:end] = self._with_predictions(self.rows[start:end])
+            self.predicted = end
         return end < len(self.rows)
 
-    def _predicted(self, rows: Sequence[Row]) -> list[Row]:
+    def _with_predictions(self, rows: Sequence[DatasetRow]) -> list[DatasetRow]:
         try:
-            return [replace(row, **output) for row, output in zip(rows, self._outputs(rows), strict=True)]
+            return [replace(row, **output) for row, output in zip(rows, self._predictions(rows), strict=True)]
         except (XaiError, RuntimeError, ValueError) as error:
             if len(rows) > 1:  # a row that fails does not spoil its neighbours
-                return [predicted for row in rows for predicted in self._predicted([row])]
+                return [one for row in rows for one in self._with_predictions([row])]
             return [replace(rows[0], error=str(error).splitlines()[0][:200])]
 
-    def _outputs(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    def _predictions(self, rows: Sequence[DatasetRow]) -> Iterator[dict[str, Any]]:
         """The prediction and its probability for each row."""
-        if self.task == "question-answering":
-            best = self._explainer.predict([r.question for r in rows], [r.context for r in rows], best=1)
-            return [{"prediction": of_row[0].text, "score": of_row[0].probability} for of_row in best]
-        outputs = self._explainer.predict([(r.text, r.pair) if r.pair else r.text for r in rows])
-        likeliest = [max(scores, key=scores.__getitem__) for scores in outputs]
-        return [{"prediction": name, "score": out[name]} for name, out in zip(likeliest, outputs, strict=True)]
+        names = dict.fromkeys(name for row in rows for name in row.inputs)
+        for output in self._explainer.predict(**{name: [row.inputs.get(name) for row in rows] for name in names}):
+            if isinstance(output, Mapping):
+                best = max(output, key=output.__getitem__)
+                yield {"prediction": best, "score": output[best]}
+            else:  # answers, the best first
+                yield {"prediction": output[0].text, "score": output[0].probability}
 
-    def page(self, conditions: Filter, number: int = 0) -> dict[str, Any]:
+    def page(self, conditions: Filter) -> dict[str, Any]:
         """One page of the rows that meet the conditions, and the number of these rows."""
         rows = [row for row in self.rows if conditions.passes(row)]
         return {
-            "rows": [row.to_dict() for row in rows[number * PAGE : (number + 1) * PAGE]],
-            "found": len(rows),
+            "rows": [row.to_dict() for row in rows[conditions.page * PAGE : (conditions.page + 1) * PAGE]],
+            "matches": len(rows),
             "pages": -(-len(rows) // PAGE),
-            "looked": self.looked,
+            "predicted": self.predicted,
             "all": len(self.rows),
         }
 
     def to_dict(self) -> dict[str, Any]:
         """The data set as the page describes it."""
-        classes = self.task == "text-classification"
-        golds = sorted({row.golds[0] for row in self.rows if row.golds}) if classes else []
-        names = {"name": self.name, "task": self.task, "model": self.model, "rows": len(self.rows)}
-        return {**names, "labels": golds[:200], "predictions": self._labels if classes else []}
+        golds = sorted({row.gold[0] for row in self.rows if row.gold}) if self.labels else []
+        names = {"name": self.name, "task": self.task.name, "model": self.model, "rows": len(self.rows)}
+        return {**names, "labels": golds[:200], "predictions": self.labels}
 
 
-def _row(record: Record) -> Row:
-    texts = {name: text[: LIMITS.letters] for name, text in record.inputs.items()}
-    return Row(number=record.index, golds=record.gold, **texts)
+def task_of_columns(table: DataTable, models: ModelRegistry) -> Task:
+    """The task of texts that finds most of its inputs among the columns, of those that a model does."""
+    tasks = [
+        task for task in TASKS.values() if models.first(task.name) and all(one.kind != "image" for one in task.inputs)
+    ]
+    required = {task.name: [one for one in task.inputs if one.required] for task in tasks}
+    return max(tasks, key=lambda task: sum(bool(table.column(one.name, *one.columns)) for one in required[task.name]))

@@ -1,4 +1,4 @@
-"""Something to try for everybody who opens the page and has no text at hand."""
+"""Examples to try on the first screen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCENE = 12  # seed of a scene with a question
 
 @lru_cache(maxsize=1)
 def examples() -> list[dict[str, Any]]:
-    """An input for each embedded model, as an ask without a method."""
+    """Inputs of the embedded models, as requests without options."""
     scene = next(scenes(1, seed=SCENE, types=["colour"]))
     image = io.BytesIO()
     scene.scene.image().save(image, "PNG")

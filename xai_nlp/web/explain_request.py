@@ -1,4 +1,4 @@
-"""What is asked of the server: one validated value, and how an explainer takes it."""
+"""A request to explain. Its fields come from the task table, so that a registered task needs no edit here."""
 
 from __future__ import annotations
 
@@ -6,118 +6,194 @@ import base64
 import binascii
 import io
 import warnings
+from collections.abc import Mapping
+from functools import reduce
+from operator import or_
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model, model_validator
 
-from xai_nlp.errors import InvalidInput
+from xai_nlp.core.fields import InputField, OptionField
+from xai_nlp.core.registry import method_options
+from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.methods import find_method
+from xai_nlp.tasks.options import ExplainOptions
+from xai_nlp.tasks.table import TASKS, Task
+from xai_nlp.web.forms import OMITTED
 from xai_nlp.web.limits import Limits
 
 LIMITS = Limits()
-KINDS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # images that are opened; nothing that could hold a script
+IMAGE_KINDS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # images that are opened; nothing that could hold a script
 
-Long = Annotated[str, Field(max_length=LIMITS.letters)]
 Short = Annotated[str, Field(max_length=LIMITS.words)]
-
-#: task -> (what it needs, what it may have)
-FIELDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "text-classification": (("text",), ("pair",)),
-    "question-answering": (("question", "context"), ("answer", "rather_than")),
-    "visual-question-answering": (
-        ("image", "question"),
-        ("answer", "rather_than", "regions", "image_baseline", "moves"),
-    ),
-    "text-generation": (("prompt",), ("answer", "rather_than")),
-}
-INPUTS = ("text", "pair", "question", "context", "image", "prompt", "answer", "rather_than")
-SETTINGS = ("regions", "image_baseline", "moves")
+Long = Annotated[str, Field(max_length=LIMITS.letters)]
+Encoded = Annotated[str, Field(max_length=2 * LIMITS.image, description="The image's bytes as base64.")]
+Whole = Annotated[int, Field(ge=-LIMITS.number, le=LIMITS.number)]
+Number = Annotated[float, Field(ge=-LIMITS.number, le=LIMITS.number)]
+Several = Annotated[list[Short], Field(min_length=1, max_length=LIMITS.methods)]
+TYPES: dict[Any, Any] = {
+    "text": Short, "long text": Long, "image": Encoded, str: Short, int: Whole, float: Number, bool: bool
+}  # fmt: skip
 
 
 class ExplainRequest(BaseModel):
-    """One thing to explain: an input for a model's task, and how.
+    """One thing to explain: a model, the inputs of its task, and options.
 
-    Which inputs are needed goes by the model's task: `text` (and `pair`); `question` and `context`; `image` (base64)
-    and `question`; `prompt`. Anything else is refused.
+    Which inputs are needed goes by the model's task; an input or option of another task is refused. `request_schema`
+    adds the fields of the tasks. `options` holds options of the method, such as {"steps": 64}.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     model: Short
-    text: Long | None = None
-    pair: Long | None = None
-    question: Short | None = None
-    context: Long | None = None
-    prompt: Long | None = None
-    image: Annotated[str, Field(max_length=2 * LIMITS.image)] | None = None
-    answer: Short | None = None
-    rather_than: Short | None = None
-    methods: Annotated[list[Short], Field(min_length=1, max_length=LIMITS.methods)] = ["integrated_gradients"]
-    target: Short | None = None
-    baseline: Short | None = None
-    unit: Short | None = None
-    layers: bool = False
-    attention: bool = False
-    regions: Annotated[str, Field(pattern=r"^(auto|patches|slic|grid:[1-9][0-9]?)$")] | None = None
-    image_baseline: Short | None = None
-    moves: Short | None = None
+    options: dict[Short, JsonValue] = Field(default={}, description="Options of the method, by name.")
 
-    def checked(self, task: str, limits: Limits = LIMITS) -> ExplainRequest:
-        """Itself, if it is one for that task. Raises InvalidInput or UnknownName before anything is computed."""
-        needed, allowed = FIELDS[task]
-        for name in needed:
-            if not (getattr(self, name) or "").strip():
-                raise InvalidInput(f"{name} is empty: {task.replace('-', ' ')} needs {' and '.join(needed)}.")
-        for name in (*INPUTS, *SETTINGS):
-            if getattr(self, name) is not None and name not in (*needed, *allowed):
-                raise InvalidInput(f"{name} does not belong to {task.replace('-', ' ')}; leave it out.")
-        if len(set(self.methods)) < len(self.methods):
-            raise InvalidInput("a method is named twice; name each once.")
-        for method in self.methods:
-            find_method(method)
-        if self.image is not None:
-            image_bytes(self.image, limits)
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _check_names(cls, data: Any) -> Any:
+        """Raises UnknownName for a field that no task has."""
+        if isinstance(data, Mapping):
+            for name in data:
+                if name not in cls.model_fields:
+                    raise UnknownName("field", str(name)[:100], cls.model_fields)
+        return data
 
-    def inputs(self, task: str) -> tuple[Any, ...]:
-        """What the task's explainer takes first."""
-        if task == "text-classification":
-            return ((self.text, self.pair) if self.pair else self.text,)
-        if task == "visual-question-answering":
-            return (image_bytes(self.image or ""), self.question)
-        return tuple(getattr(self, name) for name in FIELDS[task][0])
+    @property
+    def values(self) -> dict[str, Any]:
+        """The inputs and options that are set, by name."""
+        names = type(self).model_fields.keys() - ExplainRequest.model_fields.keys()
+        values = {name: getattr(self, name) for name in type(self).model_fields if name in names}
+        return {name: value for name, value in values.items() if value not in (None, "")}
 
-    def options(self, task: str) -> dict[str, Any]:
-        """What it takes by name; what was not chosen is left to the task."""
-        chosen = (*(name for name in FIELDS[task][1] if name != "pair"), "target", "baseline", "unit")
-        given = {name: value for name in chosen if (value := getattr(self, name))}
-        method = self.methods[0] if len(self.methods) == 1 else self.methods
-        return {**given, "method": method, "layers": self.layers, "attention": self.attention}
+    @property
+    def methods(self) -> list[str]:
+        """The methods, in order."""
+        method = self.values.get("method", ExplainOptions.method)
+        return [method] if isinstance(method, str) else list(method)
 
     @property
     def title(self) -> str:
-        """How it is called in the history until somebody names it."""
-        said = " ".join((self.text or self.question or self.prompt or "").split())
-        return said if len(said) <= 80 else said[:79] + "…"
+        """The first text, shortened: the name of the entry in the history."""
+        fields = input_fields()
+        texts = (text for name, text in self.values.items() if name in fields and fields[name].kind != "image")
+        text = " ".join(next(texts, "").split())
+        return text if len(text) <= 80 else text[:79] + "…"
+
+    @property
+    def images(self) -> dict[str, str]:
+        """The images, as base64."""
+        fields = input_fields()
+        return {name: data for name, data in self.values.items() if name in fields and fields[name].kind == "image"}
+
+    def without_images(self) -> ExplainRequest:
+        """The request without its images."""
+        return self.model_copy(update=dict.fromkeys(self.images))
+
+    def keywords(self, task: Task, limits: Limits = LIMITS) -> dict[str, Any]:
+        """The keywords of `Explainer.explain`, checked before anything is computed.
+
+        Raises InvalidInput for a missing input, an input or option of another task, and a value out of bounds;
+        UnknownName for a method, an option of a method or a choice that does not exist.
+        """
+        inputs = {one.name: one for one in task.inputs}
+        options = {one.name: one for one in task.every_option if one.name not in OMITTED}
+        title, values = task.title.lower(), self.values
+        for name in values:
+            if name not in inputs and name not in options:
+                raise InvalidInput(f"{name} does not belong to {title}; leave it out.")
+        for name in task.required:
+            if not values.get(name, "").strip():
+                raise InvalidInput(f"{name} is empty: {title} needs {' and '.join(task.required)}.")
+        keywords = {name: _option_value(options[name], value) for name, value in values.items() if name in options}
+        keywords |= {name: values[name] for name in inputs if name in values}
+        keywords |= {name: image_bytes(data, limits) for name, data in self.images.items()}
+        return {**keywords, "method": self.methods, **self._method_options()}
+
+    def _method_options(self) -> dict[str, Any]:
+        """The options of the one method, as its fields take them."""
+        if len(set(self.methods)) < len(self.methods):
+            raise InvalidInput("a method is named twice; name each once.")
+        if self.options and len(self.methods) > 1:
+            raise InvalidInput("options belong to one method; explain each method by a request of its own to set them.")
+        options: dict[str, Any] = {}
+        for method in self.methods:
+            fields = {one.name: one for one in method_options(method)}
+            for name, value in self.options.items():
+                if name not in fields:
+                    raise UnknownName(f"option of {method}", name, fields)
+                options[name] = fields[name].parse(value)
+                _check_size(name, options[name])
+            find_method(method, options)
+        return options
+
+
+def request_schema() -> type[ExplainRequest]:
+    """ExplainRequest with the inputs and options of all tasks that are in the table now."""
+    rows: dict[str, list[InputField | OptionField]] = {}
+    for task in TASKS.values():
+        of_task: list[InputField | OptionField] = [*task.inputs, *task.every_option]
+        for one in of_task:
+            if one.name not in OMITTED:
+                rows.setdefault(one.name, []).append(one)
+    fields: dict[str, Any] = {name: (_annotation(of_name) | None, None) for name, of_name in rows.items()}
+    return create_model("ExplainRequest", __base__=ExplainRequest, __doc__=ExplainRequest.__doc__, **fields)
+
+
+def input_fields() -> dict[str, InputField]:
+    """The inputs of all tasks, by name."""
+    return {one.name: one for task in TASKS.values() for one in task.inputs}
+
+
+def _annotation(rows: list[InputField | OptionField]) -> Any:
+    """The type of a field that these rows of the table share."""
+    types = [TYPES[one.kind if isinstance(one, InputField) else one.type] for one in rows]
+    options = [one for one in rows if isinstance(one, OptionField)]
+    types += [Short] * any(one.choices for one in options) + [Several] * any(one.repeatable for one in options)
+    return Annotated[reduce(or_, types), Field(description=" ".join(dict.fromkeys(one.help for one in rows)))]
+
+
+def _option_value(field: OptionField, value: Any) -> Any:
+    if not isinstance(value, list):
+        cells = str(value).partition(":")[2]  # of "grid:8"
+        if cells.isdecimal() and int(cells[:9]) > LIMITS.cells:
+            raise InvalidInput(f"{field.name} has at most {LIMITS.cells} cells along a side here; got {value!r}.")
+        return field.parse(value)
+    if not field.repeatable:
+        raise InvalidInput(f"{field.name} takes one value here; got {len(value)}.")
+    return [field.parse(item) for item in value]
+
+
+def _check_size(name: str, value: Any) -> None:
+    """Raises InvalidInput for a number that would keep the server busy for ever."""
+    if isinstance(value, Mapping):  # options of a method that this one calls
+        for inner, one in value.items():
+            _check_size(f"{name}.{inner}", one)
+    elif isinstance(value, (int, float)) and not abs(value) <= LIMITS.number:
+        raise InvalidInput(f"{name} is at most {LIMITS.number:,} here; got {value}.")
 
 
 def image_bytes(encoded: str, limits: Limits = LIMITS) -> bytes:
-    """An image as it was sent, once its kind and size are known to be fine. Raises InvalidInput."""
-    from PIL import Image, UnidentifiedImageError
-
+    """The bytes of an image in base64, after its kind and size were checked. Raises InvalidInput."""
     try:
         content = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         raise InvalidInput("the image is not base64; send the file's bytes as base64.") from None
     if len(content) > limits.image:
         raise InvalidInput(f"the image has {len(content):,} bytes; at most {limits.image:,} are read.")
+    check_image(content, IMAGE_KINDS, limits)
+    return content
+
+
+def check_image(content: bytes, kinds: tuple[str, ...], limits: Limits = LIMITS) -> None:
+    """Raises InvalidInput for an image of another kind, or of too many pixels. Only its head is read."""
+    from PIL import Image
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
-            with Image.open(io.BytesIO(content), formats=KINDS) as opened:
+            with Image.open(io.BytesIO(content), formats=kinds) as opened:
                 width, height = opened.size
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise InvalidInput(f"this is no image of a kind that is opened here: {', '.join(KINDS)}.") from None
+    except Exception:  # Pillow has many errors for bytes that are no image
+        raise InvalidInput(f"this is no image of a kind that is opened here: {', '.join(kinds)}.") from None
     if width * height > limits.pixels:
         raise InvalidInput(f"the image has {width} × {height} pixels; at most {limits.pixels:,} are read.")
-    return content

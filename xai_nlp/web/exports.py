@@ -1,4 +1,4 @@
-"""Explanations as files to take away, and such a file read again: everything in it is checked, none of it trusted."""
+"""Explanations as files to download, and such a file read again: everything in it is checked."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ import re
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from xai_nlp.core.result import Explanation, Explanations
-from xai_nlp.errors import UnreadableFile, XaiError
+from xai_nlp.errors import InvalidInput, UnreadableFile, XaiError
 from xai_nlp.viz.figure.plots import save_tokens
 from xai_nlp.viz.page.html import markup, page
-from xai_nlp.web.limits import Limits
+from xai_nlp.web.explain_request import check_image
 
-LIMITS = Limits()
-MOST = 100  # explanations of one file
+MAX_EXPLANATIONS = 100  # of one file
 COLUMNS = ("explanation", "method", "target", "model", "unit", "kind", "text", "segment", "start", "end", "score")
 _FORMULA = re.compile(r"^[=+\-@\t\r]")
-_drawing = threading.Lock()  # matplotlib is drawn with by one thread at a time
+_matplotlib_lock = threading.Lock()  # matplotlib serves one thread at a time
 
 
 def to_html(why: Explanations) -> bytes:
@@ -31,7 +29,7 @@ def to_html(why: Explanations) -> bytes:
 
 
 def to_json(why: Explanations) -> bytes:
-    """A list of what `Explanation.to_json` gives; `read_back` reads it."""
+    """A JSON list of explanations, which `read_back` reads."""
     return b"[" + ",\n".join(item.to_json() for item in why).encode() + b"]\n"
 
 
@@ -39,7 +37,7 @@ def to_png(why: Explanations) -> bytes:
     """The pictures of `Explanation.to_png`, one under the other."""
     from PIL import Image
 
-    with tempfile.TemporaryDirectory() as folder, _drawing:
+    with tempfile.TemporaryDirectory() as folder, _matplotlib_lock:
         pictures = []
         for number, item in enumerate(why):
             save_tokens(item, file := Path(folder) / f"{number}.png")
@@ -50,24 +48,24 @@ def to_png(why: Explanations) -> bytes:
     for one in pictures:
         column.paste(one, (0, top))
         top += one.height
-    written = io.BytesIO()
-    column.save(written, "PNG")
-    return written.getvalue()
+    buffer = io.BytesIO()
+    column.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def to_csv(why: Explanations) -> bytes:
-    """A line for each token and region: whose, what, where, and its score in full.
+    """A line for each token and region: its explanation, text, position, and score in full.
 
     A cell that a spreadsheet would take for a formula has an apostrophe before it.
     """
-    written = io.StringIO(newline="")
-    lines = csv.writer(written)
+    buffer = io.StringIO(newline="")
+    lines = csv.writer(buffer)
     lines.writerow(COLUMNS)
     for number, item in enumerate(why, 1):
         for kind, text, segment, start, end, score in _lines(item):
             about = (item.method, str(item.target), item.model, item.unit)
             lines.writerow([number, *map(inert, about), kind, inert(text), segment, start, end, repr(score)])
-    return written.getvalue().encode("utf-8", "replace")
+    return buffer.getvalue().encode("utf-8", "replace")
 
 
 def _lines(item: Explanation) -> Iterator[tuple[str, str, int | str, int | str, int | str, float]]:
@@ -87,19 +85,12 @@ def inert(cell: str) -> str:
     return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of file: what writes it, and how a browser is told of it."""
-
-    write: Callable[[Explanations], bytes]
-    media: str
-
-
-KINDS = {
-    "html": Kind(to_html, "text/html; charset=utf-8"),
-    "json": Kind(to_json, "application/json"),
-    "png": Kind(to_png, "image/png"),
-    "csv": Kind(to_csv, "text/csv; charset=utf-8"),
+#: kind of file -> (the function that writes it, its media type)
+FILE_KINDS: dict[str, tuple[Callable[[Explanations], bytes], str]] = {
+    "html": (to_html, "text/html; charset=utf-8"),
+    "json": (to_json, "application/json"),
+    "png": (to_png, "image/png"),
+    "csv": (to_csv, "text/csv; charset=utf-8"),
 }
 
 
@@ -110,33 +101,23 @@ def read_back(body: bytes) -> Explanations:
     """Explanations from a file that `to_json` or `Explanation.save` wrote, one or a list of them.
 
     Raises UnreadableFile for anything else: other types, positions outside the text, an image that is none, or
-    explanations that cannot be drawn.
+    explanations that cannot be rendered.
     """
     try:
         data = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError):
         raise UnreadableFile("this is not JSON; open a file that was saved as JSON here.") from None
     items = data if isinstance(data, list) else [data]
-    if not 1 <= len(items) <= MOST:
-        raise UnreadableFile(f"a file holds 1 to {MOST} explanations; this one {len(items)}.")
+    if not 1 <= len(items) <= MAX_EXPLANATIONS:
+        raise UnreadableFile(f"a file holds 1 to {MAX_EXPLANATIONS} explanations; this one {len(items)}.")
     explanations = Explanations(map(Explanation.from_data, items))
-    for why in explanations:
-        if why.image is not None:
-            _check_image(why.image.data)
     try:
-        markup(explanations)  # those that cannot be drawn are refused
+        for why in explanations:
+            if why.image is not None:
+                check_image(why.image.data, ("PNG", "JPEG"))
+        markup(explanations)  # raises for explanations that cannot be rendered
+    except InvalidInput as error:
+        raise UnreadableFile(str(error)) from None
     except (XaiError, TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError, RecursionError):
-        raise UnreadableFile("this explanation cannot be drawn: the file was changed by hand.") from None
+        raise UnreadableFile("this explanation cannot be shown: the file was changed by hand.") from None
     return explanations
-
-
-def _check_image(data: bytes) -> None:
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as opened:
-            width, height = opened.size
-    except Exception:  # Pillow has many errors for bytes that are no image
-        raise UnreadableFile("the image of this explanation is neither PNG nor JPEG.") from None
-    if width * height > LIMITS.pixels:
-        raise UnreadableFile(f"the image has {width} × {height} pixels; at most {LIMITS.pixels:,} are shown.")

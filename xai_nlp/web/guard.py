@@ -1,4 +1,4 @@
-"""What every request passes first: the right address, the right origin, the token, a body of bounded size and time.
+"""The guard of every request: the right address and origin, the token, a body of bounded size and time.
 
 A page of another site can make a browser send requests here, and can give its own name this machine's address (DNS
 rebinding). So the Host must be one that we are bound to, an Origin must be our own, and what changes anything must be
@@ -16,6 +16,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 
 from xai_nlp.web.limits import Limits
 
@@ -50,7 +53,7 @@ class Address:
 
     >>> Address("127.0.0.1", 8000).allows("localhost:8000"), Address("127.0.0.1", 8000).allows("evil.example:8000")
     (True, False)
-    >>> Address("0.0.0.0", 8000).allows("192.168.1.7:8000")  # a name could be anybody's; a number is nobody else's
+    >>> Address("0.0.0.0", 8000).allows("192.168.1.7:8000")  # a page cannot take over a number as it can a name
     True
     """
 
@@ -62,12 +65,12 @@ class Address:
         """Can it be reached from this machine only?"""
         return is_loopback(self.host)
 
-    def allows(self, given: str) -> bool:
+    def allows(self, name: str) -> bool:
         """May a request name this Host?"""
-        found = _HOST.match(given.strip().lower())
-        if not found or int(found[2] or 80) != self.port:
+        match = _HOST.match(name.strip().lower())
+        if not match or int(match[2] or 80) != self.port:
             return False
-        name = found[1]
+        name = match[1]
         if self.local:
             return name in LOOPBACK or name.strip("[]") == self.host
         return name.strip("[]") == self.host.lower() or _is_number(name.strip("[]")) or name == "localhost"
@@ -86,23 +89,15 @@ def _is_number(host: str) -> bool:
     return True
 
 
-class Refusal(Exception):
-    """A request that is not let in: a status, and why."""
-
-    def __init__(self, status: int, why: str, *headers: tuple[bytes, bytes]) -> None:
-        super().__init__(why)
-        self.status, self.why, self.headers = status, why, headers
-
-
-BUSY = (b"retry-after", b"1")
-CLOSE = (b"connection", b"close")
-GONE = (400, 408)  # whoever has gone, or does not go on, has nothing left to send
+BUSY = {"retry-after": "1"}
+CLOSE = {"connection": "close"}
+GONE = (400, 408)  # the client has gone, or sends no more
 LINGER = 10.0  # seconds that a refused body may take to run out
 
 
 @dataclass(eq=False)
 class Guard:
-    """Around an application: refuses what must not reach it, and adds the headers that every answer has."""
+    """Wraps an application: refuses requests that must not reach it, and adds headers to every answer."""
 
     app: App
     address: Address
@@ -123,81 +118,84 @@ class Guard:
             if message["type"] == "http.response.start":
                 answered = True
                 own = {name for name, _ in HEADERS}
-                kept = [pair for pair in message.get("headers", []) if pair[0].lower() not in own]
-                message = {**message, "headers": [*kept, *HEADERS]}
+                others = [pair for pair in message.get("headers", []) if pair[0].lower() not in own]
+                message = {**message, "headers": [*others, *HEADERS]}
             await send(message)
 
-        mine = 0
+        size = 0
         try:
             self._admit(scope)
             body = await self._body(scope, receive)
-            mine = len(body)
-            self.held += mine
+            size = len(body)
+            self.held += size
             await self.app(self._located(scope), _replayed(body, receive), headed)
-        except Refusal as refusal:
+        except HTTPException as refusal:
             assert not answered
             await self._refuse(refusal, receive, headed)
         finally:
-            self.held -= mine
+            self.held -= size
 
-    # Who asks, from where -------------------------------------------------------------------------------------------
+    # The request's head ---------------------------------------------------------------------------------------------
 
     def _admit(self, scope: Message) -> None:
-        headers = _headers(scope)
+        headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not self.address.allows(host):
-            raise Refusal(421, f"this server does not answer for the host {host[:100]!r}.")
+            raise HTTPException(421, f"this server does not answer for the host {host[:100]!r}.")
         origin = headers.get("origin")
         if origin is not None and origin.lower() != f"http://{host.lower()}":
-            raise Refusal(403, f"requests from the page {origin[:100]!r} are not answered.")
+            raise HTTPException(403, f"requests from the page {origin[:100]!r} are not answered.")
         if headers.get("sec-fetch-site", "none") not in ("same-origin", "none") and not _navigates(scope, headers):
-            raise Refusal(403, "requests from pages of other sites are not answered.")
+            raise HTTPException(403, "requests from pages of other sites are not answered.")
         if self.token and not self._knows(scope["path"]):
-            raise Refusal(403, "this address needs the token: open the whole address that the server printed.")
+            raise HTTPException(403, "this address needs the token: open the complete address that the server printed.")
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if scope["method"] in CHANGING and kind != "application/json":
-            raise Refusal(415, "send JSON, with the content type application/json.")
+            raise HTTPException(415, "send JSON, with the content type application/json.")
 
     def _knows(self, path: str) -> bool:
-        given = path.split("/", 2)[1] if path.startswith("/") else ""
-        return secrets.compare_digest(given.encode("utf-8", "surrogateescape"), self.token.encode())
+        first = path.split("/", 2)[1] if path.startswith("/") else ""
+        return secrets.compare_digest(first.encode("utf-8", "surrogateescape"), self.token.encode())
 
     def _located(self, scope: Message) -> Message:
         return {**scope, "root_path": f"/{self.token}"} if self.token else scope
 
-    # What is sent ---------------------------------------------------------------------------------------------------
+    # The body -------------------------------------------------------------------------------------------------------
 
     async def _body(self, scope: Message, receive: Receive) -> bytes:
-        """The whole body, refused as soon as it is known to be too long or too slow."""
+        """The body, refused as soon as it is known to be too long or too slow."""
         most = self._most(scope)
-        told = _headers(scope).get("content-length", "0")
-        if not told.isascii() or not told.isdigit() or int(told[:20]) > most:
-            raise Refusal(413, f"the body is too long: at most {most:,} bytes are read here.", CLOSE)
-        if self.held + int(told) > self.limits.held:
-            raise Refusal(503, "too much is being sent at once; try again in a moment.", BUSY, CLOSE)
+        length = Headers(scope=scope).get("content-length", "0")
+        if not length.isascii() or not length.isdigit() or int(length[:20]) > most:
+            raise HTTPException(413, f"the body is too long: at most {most:,} bytes are read here.", CLOSE)
+        if self.held + int(length) > self.limits.held:
+            raise HTTPException(503, "too much is being sent at once; try again in a moment.", BUSY | CLOSE)
         loop = asyncio.get_running_loop()
         end, body = loop.time() + self.limits.body_time, bytearray()
         while True:
             try:
                 message = await asyncio.wait_for(receive(), max(0.001, end - loop.time()))
             except (asyncio.TimeoutError, TimeoutError):
-                raise Refusal(408, f"the body took longer than {self.limits.body_time:g} seconds.", CLOSE) from None
+                raise HTTPException(
+                    408, f"the body took longer than {self.limits.body_time:g} seconds.", CLOSE
+                ) from None
             if message["type"] == "http.disconnect":
-                raise Refusal(400, "the body ended too early.", CLOSE)
+                raise HTTPException(400, "the body ended too early.", CLOSE)
             body += message.get("body", b"")
             if len(body) > most:
-                raise Refusal(413, f"the body is too long: at most {most:,} bytes are read here.", CLOSE)
+                raise HTTPException(413, f"the body is too long: at most {most:,} bytes are read here.", CLOSE)
             if not message.get("more_body"):
                 return bytes(body)
 
-    async def _refuse(self, refusal: Refusal, receive: Receive, send: Send) -> None:
-        """Say no, and let what is still being sent run out: whoever sends into a closed connection never reads why."""
-        body = json.dumps({"error": refusal.why}).encode()
-        length = (b"content-length", str(len(body)).encode())
-        headers = [(b"content-type", b"application/json"), length, *refusal.headers]
-        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    async def _refuse(self, refusal: HTTPException, receive: Receive, send: Send) -> None:
+        """Answer with the refusal, and read on: a client that sends into a closed connection never reads the answer."""
+        body = json.dumps({"error": refusal.detail}).encode()
+        headers = Headers(
+            {**(refusal.headers or {}), "content-type": "application/json", "content-length": str(len(body))}
+        )
+        await send({"type": "http.response.start", "status": refusal.status_code, "headers": headers.raw})
         await send({"type": "http.response.body", "body": body, "more_body": True})
-        if refusal.status not in GONE:
+        if refusal.status_code not in GONE:
             with suppress(asyncio.TimeoutError, TimeoutError):
                 await asyncio.wait_for(_run_out(receive, self.limits.upload), LINGER)
         await send({"type": "http.response.body", "body": b""})
@@ -205,22 +203,18 @@ class Guard:
     def _most(self, scope: Message) -> int:
         path = scope["path"].removeprefix(f"/{self.token}" if self.token else "")
         if scope["method"] == "POST":
-            return {"/api/jobs": self.limits.ask, "/api/history": self.limits.upload}.get(path, self.limits.body)
+            return {"/api/jobs": self.limits.request, "/api/history": self.limits.upload}.get(path, self.limits.body)
         return self.limits.body
 
 
-def _headers(scope: Message) -> dict[str, str]:
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-
-
-def _navigates(scope: Message, headers: dict[str, str]) -> bool:
-    """Does somebody follow a link here? What is shown then, no other site's page can read."""
+def _navigates(scope: Message, headers: Headers) -> bool:
+    """Does the browser follow a link here? No other site's page can read the page that opens then."""
     top = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
     return scope["method"] in READING and top
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """The body once more, then whatever comes: a disconnection."""
+    """The body once more, then the next message: a disconnection."""
     left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def again() -> Message:
@@ -230,7 +224,7 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 
 
 async def _run_out(receive: Receive, most: int) -> None:
-    """Receive what comes, up to so many bytes, and forget it."""
+    """Receive and drop messages, up to so many bytes."""
     more = True
     while more and most > 0:
         message = await receive()

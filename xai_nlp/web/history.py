@@ -1,4 +1,4 @@
-"""What was explained, kept in a file: only finished work, there after the worst of endings."""
+"""The history of explanations in an SQLite file. An entry is written in one transaction, when it is finished."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from typing import Any
 from xai_nlp.core.result import Explanation, Explanations
 from xai_nlp.errors import UnknownName, UnreadableFile
 
-VERSION = 1
+VERSION = 2
 TABLE = """
 CREATE TABLE IF NOT EXISTS entries (
     id TEXT PRIMARY KEY, number INTEGER NOT NULL UNIQUE, name TEXT NOT NULL, created REAL NOT NULL,
     model TEXT NOT NULL, task TEXT NOT NULL, methods TEXT NOT NULL, prediction TEXT NOT NULL,
-    ask TEXT NOT NULL, explanations TEXT NOT NULL
+    request TEXT NOT NULL, explanations TEXT NOT NULL
 )
 """
 LISTED = "id, name, created, model, task, methods, prediction"
-MOST = 500  # entries of a list
+MAX_ENTRIES = 500  # of a list
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +39,13 @@ class Entry:
     methods: str  # joined by commas
     prediction: str
 
-    def told(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+    def to_dict(self) -> dict[str, Any]:
+        """The entry as JSON can hold it."""
         return asdict(self)
 
 
 class History:
-    """Entries in an SQLite file with a write-ahead log: one is there whole, or not at all. Safe for threads."""
+    """Entries in an SQLite file with a write-ahead log. Several threads may use it."""
 
     def __init__(self, file: str | os.PathLike[str]) -> None:
         path = Path(file)
@@ -53,20 +53,22 @@ class History:
         try:
             if str(path) != ":memory:":
                 path.parent.mkdir(parents=True, exist_ok=True)
-                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # what people ask is theirs
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # for its owner alone
             self._base = sqlite3.connect(path, check_same_thread=False, timeout=10)
             (version,) = self._base.execute("PRAGMA user_version").fetchone()
-            if version not in (0, VERSION):
-                raise UnreadableFile(f"{path} is a history of format {version}; this version reads {VERSION}.")
+            if not 0 <= version <= VERSION:
+                raise UnreadableFile(f"{path} is a history of format {version}; this version reads up to {VERSION}.")
             self._base.execute("PRAGMA journal_mode = WAL")
             with self._base:
+                if version == 1:
+                    self._base.execute("ALTER TABLE entries RENAME COLUMN ask TO request")
                 self._base.execute(TABLE)
                 self._base.execute(f"PRAGMA user_version = {VERSION}")
         except (sqlite3.DatabaseError, OSError) as error:
             raise UnreadableFile(f"{path} cannot be used as a history: {error}. Name another with --history.") from None
 
-    def add(self, name: str, why: Explanations, *, id: str, ask: str = "null", model: str = "") -> Entry:
-        """Keep explanations under an id and a name; `ask` is what was asked, as JSON."""
+    def add(self, name: str, why: Explanations, *, id: str, request: str = "null", model: str = "") -> Entry:
+        """Write explanations under an id and a name. `request`: the request as JSON, or "null"."""
         entry = Entry(
             id=id,
             name=name,
@@ -76,18 +78,18 @@ class History:
             methods=", ".join(dict.fromkeys(item.method for item in why)),
             prediction=why[0].prediction,
         )
-        kept = "\n".join(item.to_json() for item in why)
-        values = (*asdict(entry).values(), ask, kept)
+        explanations = "\n".join(item.to_json() for item in why)
+        values = (*asdict(entry).values(), request, explanations)
         with self._lock, self._base:
             self._base.execute(
-                f"INSERT INTO entries ({LISTED}, ask, explanations, number) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, "
+                f"INSERT INTO entries ({LISTED}, request, explanations, number) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, "
                 "(SELECT COALESCE(MAX(number), 0) + 1 FROM entries))",
                 values,
             )
         return entry
 
-    def listed(self, search: str = "", *, most: int = MOST) -> list[Entry]:
-        """The newest first; with `search`, those whose name, model, methods or prediction hold it."""
+    def listed(self, search: str = "", *, most: int = MAX_ENTRIES) -> list[Entry]:
+        """The entries, the newest first; with `search`, those whose name, model, methods or prediction hold it."""
         like = "%" + "".join(f"\\{c}" if c in "\\%_" else c for c in search) + "%"
         with self._lock:
             rows = self._base.execute(
@@ -101,12 +103,12 @@ class History:
         """The entry of that id. Raises UnknownName."""
         return _entry(self._row(id, LISTED))
 
-    def ask(self, id: str) -> dict[str, Any] | None:
-        """What was asked; None for one that was brought as a file. Raises UnknownName."""
-        return json.loads(self._row(id, "ask")[0])
+    def request(self, id: str) -> dict[str, Any] | None:
+        """The request of an entry; None for an entry that was opened from a file. Raises UnknownName."""
+        return json.loads(self._row(id, "request")[0])
 
     def explanations(self, ids: Sequence[str]) -> Explanations:
-        """Those of all entries of these ids, in order. Raises UnknownName."""
+        """The explanations of these entries, in order. Raises UnknownName."""
         texts = [self._row(id, "explanations")[0] for id in ids]
         return Explanations(Explanation.from_json(line) for text in texts for line in text.split("\n"))
 
@@ -116,11 +118,11 @@ class History:
         return self.entry(id)
 
     def delete(self, id: str) -> None:
-        """Take an entry out. Raises UnknownName."""
+        """Delete an entry. Raises UnknownName."""
         self._change("DELETE FROM entries WHERE id = ?", (id,), id)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock:
             self._base.close()
 

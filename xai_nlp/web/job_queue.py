@@ -15,8 +15,8 @@ from xai_nlp.errors import XaiError
 from xai_nlp.web.explain_request import ExplainRequest
 
 log = logging.getLogger("xai_nlp.web")
-KEPT = 1000  # jobs that are remembered
-HELD = 2**27  # letters of images that wait
+MAX_JOBS = 1000  # that are remembered
+MAX_IMAGES = 2**27  # letters of images that wait
 FINAL = ("done", "failed", "cancelled")
 
 
@@ -25,14 +25,14 @@ class Full(Exception):
 
 
 class Cancelled(Exception):
-    """Somebody no longer wants to know."""
+    """The job was cancelled."""
 
 
 @dataclass(eq=False, kw_only=True)
 class Job:
-    """An ask on its way. The worker writes, everyone reads; `state` is written last."""
+    """A request in progress. The worker writes, other threads read; `state` is written last."""
 
-    ask: ExplainRequest
+    request: ExplainRequest
     id: str = field(default_factory=lambda: uuid4().hex)
     state: str = "queued"  # then "running", then one of FINAL
     passes: int = 0  # through the model
@@ -40,43 +40,43 @@ class Job:
     error: str = ""
     started: float = 0.0
     seconds: float = 0.0
-    unwanted: bool = False
+    cancelled: bool = False
 
     @property
     def final(self) -> bool:
         return self.state in FINAL
 
-    def passed(self) -> None:
-        """One more pass through the model. Raises Cancelled if the job is unwanted."""
+    def on_pass(self) -> None:
+        """Count a pass through the model. Raises Cancelled if the job was cancelled."""
         self.passes += 1
         self.seconds = time.monotonic() - self.started
-        if self.unwanted:
+        if self.cancelled:
             raise Cancelled
 
-    def progressed(self, done: int, total: int) -> None:
-        """Rows of a method that are explained."""
+    def on_progress(self, done: int, total: int) -> None:
+        """Count a method once all of its windows are explained."""
         self.done += done == total
 
-    def told(self, position: int = 0) -> dict[str, Any]:
-        """As the page is told of it; `position` in the queue, from 1."""
+    def to_dict(self, position: int = 0) -> dict[str, Any]:
+        """The job as JSON can hold it; `position` in the queue, from 1."""
         return {
             "id": self.id,
             "state": self.state,
             "position": position,
             "passes": self.passes,
             "done": self.done,
-            "of": len(self.ask.methods),
+            "of": len(self.request.methods),
             "seconds": round(self.seconds, 2),
             "error": self.error,
-            "title": self.ask.title,
+            "title": self.request.title,
         }
 
 
 class JobQueue:
-    """Takes jobs and has one thread work through them, in order.
+    """A bounded queue of jobs, which one thread works through in order.
 
-    work: does a job, its result with it; what it raises is the job's failure, not the desk's.
-    idle: called while nobody waits; does a little work of its own and says whether there is more.
+    work: does a job and stores its result; an error that it raises fails the job alone.
+    idle: called while no job waits; does a little work of its own and returns whether there is more.
     """
 
     def __init__(self, work: Callable[[Job], None], *, room: int, idle: Callable[[], bool] = lambda: False) -> None:
@@ -88,30 +88,30 @@ class JobQueue:
         self._thread = threading.Thread(target=self._run, name="xai_nlp worker", daemon=True)
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self, patience: float = 5.0) -> None:
-        """Cancel what runs and waits, and end the thread."""
+        """Cancel all jobs, and end the thread."""
         with self._changed:
             self._open = False
             for job in self._known.values():
-                job.unwanted = True
+                job.cancelled = True
             self._changed.notify_all()
         if self._thread.is_alive():
             self._thread.join(patience)
 
-    def submit(self, ask: ExplainRequest) -> Job:
-        """A job for the ask. Raises Full if too many wait."""
+    def submit(self, request: ExplainRequest) -> Job:
+        """A job for the request. Raises Full if too many wait."""
         with self._changed:
-            images = sum(len(one.ask.image or "") for one in self._waiting)
-            if len(self._waiting) >= self._room or images > HELD:
+            images = sum(len(data) for one in self._waiting for data in one.request.images.values())
+            if len(self._waiting) >= self._room or images > MAX_IMAGES:
                 raise Full
-            job = Job(ask=ask)
+            job = Job(request=request)
             self._waiting.append(job)
             self._known[job.id] = job
             oldest = next(iter(self._known.values()))
-            if len(self._known) > KEPT and oldest.final:
+            if len(self._known) > MAX_JOBS and oldest.final:
                 del self._known[oldest.id]
             self._changed.notify()
         return job
@@ -120,16 +120,16 @@ class JobQueue:
         """The job of that id, if it is still known."""
         return self._known.get(name)
 
-    def told(self, job: Job) -> dict[str, Any]:
-        """As the page is told of it, with its place in the queue."""
+    def to_dict(self, job: Job) -> dict[str, Any]:
+        """The job as JSON can hold it, with its place in the queue."""
         with self._changed:
             position = self._waiting.index(job) + 1 if job in self._waiting else 0
-        return job.told(position)
+        return job.to_dict(position)
 
     def cancel(self, job: Job) -> None:
-        """No longer wanted: one that waits is taken out, one that runs ends at its next pass."""
+        """Cancel a job: one that waits leaves the queue, one that runs ends at its next pass."""
         with self._changed:
-            job.unwanted = True
+            job.cancelled = True
             if job in self._waiting:
                 self._waiting.remove(job)
                 job.state = "cancelled"
@@ -147,7 +147,7 @@ class JobQueue:
             self._do(job)
 
     def _more(self) -> bool:
-        """A little idle work, without holding anybody up."""
+        """Do a little idle work, while the lock is free."""
         self._changed.release()
         try:
             return self._idle()
@@ -169,7 +169,7 @@ class JobQueue:
             log.exception("job %s failed", job.id)
             state, job.error = "failed", f"{type(error).__name__}: {_first_line(error)} The server's log says more."
         job.seconds = time.monotonic() - job.started
-        job.ask = job.ask.model_copy(update={"image": None})  # what is over is remembered, not its image
+        job.request = job.request.without_images()  # a finished job is remembered without them
         job.state = state
 
 

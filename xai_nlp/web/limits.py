@@ -17,6 +17,8 @@ class Limits:
     letters: int = 20_000  # of a text
     words: int = 500  # letters of a question, an answer, a baseline, a name
     methods: int = 6  # side by side
+    number: int = 4096  # the size of an option: steps, samples, a seed
+    cells: int = 99  # of a grid of regions, along a side
     image: int = 8 * MIB
     pixels: int = 20_000_000
     upload: int = 32 * MIB  # a saved explanation that is opened again
@@ -30,6 +32,6 @@ class Limits:
     body_time: float = 30.0
 
     @property
-    def ask(self) -> int:
-        """A request with texts and an image, which travels as base64."""
+    def request(self) -> int:
+        """A request to explain, with texts and an image, which travels as base64."""
         return 2 * self.image + 8 * self.letters

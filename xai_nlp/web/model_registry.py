@@ -1,4 +1,4 @@
-"""The models that the server offers, by name: loaded once, and nothing else is ever loaded for a request."""
+"""The models that the server offers, by name: each is loaded once, and a request never loads another."""
 
 from __future__ import annotations
 
@@ -16,79 +16,74 @@ from xai_nlp.hooks.scope import attached
 from xai_nlp.models.loading import EMBEDDED_MODELS
 from xai_nlp.tasks.api import load
 from xai_nlp.tasks.explainer import Explainer
+from xai_nlp.tasks.table import TASKS
 from xai_nlp.web.explain_request import ExplainRequest
-
-LABELS = 200  # labels of a model that are listed
-WITH_LABELS = ("text-classification", "visual-question-answering")
+from xai_nlp.web.forms import labels_of
 
 
 @dataclass(frozen=True)
 class ModelRegistry:
     """Explainers by the names under which they are offered."""
 
-    explainers: dict[str, Any]
+    explainers: dict[str, Explainer]
 
     @classmethod
     def of(cls, names: Sequence[str] = ()) -> ModelRegistry:
-        """The models named, then the embedded ones. Raises UnknownName for one that is not found."""
-        return cls({name: load(name) for name in dict.fromkeys([*names, *EMBEDDED_MODELS])})
+        """These models, then the embedded model of each task. Raises UnknownName for a model that does not exist."""
+        explainers = {name: load(name) for name in dict.fromkeys(names)}
+        for task in TASKS.values():
+            taken = explainers.get(task.embedded)
+            if task.embedded and (taken is None or taken.task.name != task.name):
+                explainers[task.name if taken else task.embedded] = load(task.embedded, task=task.name)
+        return cls(explainers)
 
-    def explainer(self, name: str) -> Any:
+    def explainer(self, name: str) -> Explainer:
         """The explainer of that name. Raises UnknownName: a request cannot have another model loaded."""
         if name not in self.explainers:
             raise UnknownName("model", name, self.explainers, "Offer it with `xai-nlp serve --model …`.")
         return self.explainers[name]
 
-    def checked(self, ask: ExplainRequest) -> ExplainRequest:
-        """The ask, if its model can be asked that."""
-        return ask.checked(self.explainer(ask.model).task)
+    def check(self, request: ExplainRequest) -> None:
+        """Raises InvalidInput or UnknownName for a request that its model cannot take."""
+        request.keywords(self.explainer(request.model).task)
 
     def first(self, task: str) -> str | None:
         """The first model for a task."""
         return next((name for name, explainer in self.explainers.items() if explainer.task.name == task), None)
 
-    def listed(self) -> list[dict[str, Any]]:
-        """Each model: its name, task and labels."""
+    def to_list(self) -> list[dict[str, Any]]:
+        """Each model: its name, task and labels, as JSON can hold them."""
         return [
             {
                 "name": name,
                 "task": explainer.task.name,
                 "about": EMBEDDED_MODELS.get(name, repr(explainer)),
-                "labels": labels(explainer),
+                "labels": labels_of(explainer),
             }
             for name, explainer in self.explainers.items()
         ]
 
     def explain(
-        self, ask: ExplainRequest, *, passed: Callable[[], None], progress: Callable[[int, int], None]
+        self, request: ExplainRequest, *, on_pass: Callable[[], None], progress: Callable[[int, int], None]
     ) -> Explanations:
-        """The explanations asked for.
+        """The explanations of a request.
 
-        passed: called before each pass through the model; what it raises ends the work, and the model is handed back.
+        on_pass: called before each pass through the model; an error that it raises ends the work, and the model is
+            handed back.
         """
-        explainer = self.explainer(ask.model)
-        with watched(explainer, passed):
-            found = explainer.explain(
-                *ask.inputs(explainer.task.name), progress=progress, **ask.options(explainer.task.name)
-            )
-        return Explanations([found]) if isinstance(found, Explanation) else Explanations(found)
-
-
-def labels(explainer: Explainer) -> list[str]:
-    """The labels or answers that a classifier chooses from; none of a model that writes or points."""
-    config = explainer.model.config
-    known = getattr(config, "id2label", None) or {}
-    listed = explainer.task.name in WITH_LABELS and not hasattr(config, "vision_config")
-    return [str(name) for name in known.values()][:LABELS] if listed else []
+        explainer = self.explainer(request.model)
+        with watched(explainer, on_pass):
+            results = explainer.explain(progress=progress, **request.keywords(explainer.task))
+        return Explanations([results]) if isinstance(results, Explanation) else results
 
 
 @contextmanager
-def watched(explainer: Explainer, passed: Callable[[], None]) -> Iterator[None]:
-    """While open, `passed` is called before each pass through the model, where its words are looked up."""
+def watched(explainer: Explainer, on_pass: Callable[[], None]) -> Iterator[None]:
+    """While open, `on_pass` is called before each pass through the model, where its words are looked up."""
     words: nn.Module = explainer.model.get_input_embeddings()
 
     def before(module: nn.Module, args: Any) -> None:
-        passed()
+        on_pass()
 
     with attached([partial(words.register_forward_pre_hook, before)]):
         yield

@@ -1,10 +1,11 @@
-"""The server: where it listens, whom it lets in, how it starts and ends."""
+"""The server: its address, its token, its start and end."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 import socket
+import threading
 import webbrowser
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,11 +14,12 @@ from typing import Any
 
 import h11
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from xai_nlp.errors import InvalidInput
 from xai_nlp.web.app import application
-from xai_nlp.web.dataset_view import Table
+from xai_nlp.web.dataset_view import DatasetView
 from xai_nlp.web.guard import Address, Guard
 from xai_nlp.web.history import History
 from xai_nlp.web.limits import Limits
@@ -31,7 +33,7 @@ HOST = "127.0.0.1"
 class PatientProtocol(H11Protocol):
     """HTTP with an end to patience: a connection whose request's head is not there in time is closed."""
 
-    _waits: asyncio.TimerHandle | None = None
+    _timeout: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -42,19 +44,19 @@ class PatientProtocol(H11Protocol):
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._calm()
+        self._stop_timeout()
         super().connection_lost(exc)
 
     def _watch(self) -> None:
         if self.conn.their_state is not h11.IDLE:
-            self._calm()
-        elif self._waits is None:
-            self._waits = self.loop.call_later(LIMITS.header_time, self.transport.close)
+            self._stop_timeout()
+        elif self._timeout is None:
+            self._timeout = self.loop.call_later(LIMITS.header_time, self.transport.close)
 
-    def _calm(self) -> None:
-        if self._waits is not None:
-            self._waits.cancel()
-            self._waits = None
+    def _stop_timeout(self) -> None:
+        if self._timeout is not None:
+            self._timeout.cancel()
+            self._timeout = None
 
 
 @dataclass(frozen=True)
@@ -67,16 +69,17 @@ class Bound:
 
     @property
     def url(self) -> str:
-        """What goes into the browser."""
+        """The address to open in a browser."""
         name = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(self.address.host, self.address.host)
         name = f"[{name}]" if ":" in name else name
         return f"http://{name}:{self.address.port}/" + (f"{self.token}/" if self.token else "")
 
 
-def bind(host: str | None = None, port: int = 0) -> Bound:
-    """Listen on this machine alone, or on `host`, where everybody needs the token. Port 0 is a free one.
+def bind(host: str | None = None, port: int = 0, *, token: bool = False) -> Bound:
+    """Listen on this machine alone, or on `host`, where a token stands in the address. Port 0 is a free one.
 
-    Raises InvalidInput if that cannot be had.
+    token: a token on this machine, too.
+    Raises InvalidInput if the address cannot be used.
     """
     host = host or HOST
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -84,18 +87,18 @@ def bind(host: str | None = None, port: int = 0) -> Bound:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen()  # requests wait until the server takes them
     except (OSError, OverflowError) as error:
         listening.close()
         raise InvalidInput(f"cannot listen on {host}, port {port}: {error}. Leave out --port for a free one.") from None
     address = Address(host, listening.getsockname()[1])
-    return Bound(listening, address, "" if address.local else secrets.token_urlsafe(24))
+    return Bound(listening, address, secrets.token_urlsafe(24) if token or not address.local else "")
 
 
-def server_of(state: State, bound: Bound, started: Callable[[], None] = lambda: None) -> uvicorn.Server:
-    """A server of that state behind a guard; `started` is called once it answers."""
-    guarded = Guard(application(state), bound.address, bound.token, state.limits)
+def server_of(app: FastAPI, bound: Bound, limits: Limits = LIMITS) -> uvicorn.Server:
+    """A server of that application behind a guard."""
     config = uvicorn.Config(
-        guarded,
+        Guard(app, bound.address, bound.token, limits),
         http=PatientProtocol,
         ws="none",
         lifespan="on",
@@ -103,18 +106,11 @@ def server_of(state: State, bound: Bound, started: Callable[[], None] = lambda: 
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=state.limits.connections,
+        limit_concurrency=limits.connections,
         timeout_keep_alive=75,  # a connection that is closed while its next request is on the way loses that request
         timeout_graceful_shutdown=2,
     )
-
-    class Telling(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if self.started:
-                started()
-
-    return Telling(config)
+    return uvicorn.Server(config)
 
 
 def serve(
@@ -127,14 +123,20 @@ def serve(
     browser: bool = True,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Serve until interrupted: the page's address is said, and opened in the browser."""
-    bound, kept = bind(host, port), History(history)
-    offer = ModelRegistry.of(models)
-    state = State.of(offer, kept, table=Table(data, offer) if data else None)
+    """Serve until interrupted: the page's address is passed to `say`, and opened in the browser."""
+    bound, entries = bind(host, port), History(history)
+    registry = ModelRegistry.of(models)
+    state = State(registry, entries, dataset=DatasetView(data, registry) if data else None)
+    server = server_of(application(state), bound)
+    say(bound.url)
+    if browser:
+        webbrowser.open(bound.url)
+    server.run(sockets=[bound.socket])
 
-    def started() -> None:
-        say(bound.url)
-        if browser:
-            webbrowser.open(bound.url)
 
-    server_of(state, bound, started).run(sockets=[bound.socket])
+def serve_in_thread(app: FastAPI, bound: Bound) -> threading.Thread:
+    """Serve an application from a thread that ends with the process."""
+    run = server_of(app, bound).run
+    thread = threading.Thread(target=run, kwargs={"sockets": [bound.socket]}, name="xai_nlp server", daemon=True)
+    thread.start()
+    return thread

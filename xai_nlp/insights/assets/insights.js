@@ -1,114 +1,102 @@
-// A form over the page's own drawing: what is chosen goes to whoever computes, what comes back is drawn.
-function field(name, control) {
-  const label = document.createElement("label");
-  control.setAttribute("aria-label", name.replaceAll("_", " "));
-  label.append(Object.assign(document.createElement("span"), { textContent: name.replaceAll("_", " ") }), " ", control);
-  return label;
-}
-
-function options(names, chosen) {
-  const select = document.createElement("select");
-  for (const name of names) {
-    select.append(Object.assign(document.createElement("option"), {
-      value: name, textContent: name.replaceAll("_", " "), selected: name === chosen,
-    }));
-  }
-  return select;
-}
-
-function argument({ type, value, limit }) {
-  if (type === "enum") return options(limit, value);
-  const input = Object.assign(document.createElement("input"), { type: type === "number" ? "number" : "text", value });
-  if (type === "number") [input.min, input.max] = limit.map((one) => one ?? "");
-  return input;
+// A form over the page's own drawing. Its request goes to the widget's model; the HTML that comes back is shown.
+function select(name, names, chosen) {
+  const control = element("select", { name }, ...names.map((one) => new Option(words(one), one, false, one === chosen)));
+  control.setAttribute("aria-label", words(name));
+  return { control, label: element("label", {}, element("span", {}, words(name)), " ", control) };
 }
 
 function renderInsights({ model, el }) {
-  const root = document.createElement("div");
-  root.className = "xai-nlp insights";
+  const { methods, options, targets, classes, judged } = model.get("choices");
+  const settings = model.get("settings");
+  const root = element("div", { className: "xai-nlp insights" });
   root.dataset.live = "";                                  // nothing here to be enriched
-  const form = document.createElement("form");
-  form.className = "controls ask";
+  const form = element("form", { className: "controls ask" });
   form.setAttribute("aria-label", "What is explained");
-  const readout = Object.assign(document.createElement("p"), { className: "readout" });
+  const readout = element("p", { className: "readout" });
   readout.setAttribute("role", "status");
-  const drawn = document.createElement("div");
+  const drawing = element("div", {});
   root.append(form, readout);
-  el.append(root, drawn);
+  el.append(root, drawing);
   const key = model.get("key");
-  if (key) {                                               // where this runs, what is kept for where it does not is hidden
-    const hidden = document.createElement("style");
-    hidden.textContent = `[data-xai-nlp-kept="${key}"]{display:none}`;
-    el.append(hidden);
+  if (key) {                                               // hide the HTML that stays for readers without a kernel
+    el.append(element("style", { textContent: `[data-xai-nlp-static="${key}"]{display:none}` }));
   }
 
-  const { methods, targets, classes, judged } = model.get("choices");
-  const settings = model.get("settings");
-  const method = options(Object.keys(methods), settings.method);
-  const target = options(targets, settings.target);
-  const which = options(["all", "correct", "incorrect"], settings.prediction);
-  const only_class = options(["", ...classes], settings.classes[0] ?? "");
-  only_class.options[0].textContent = "all";
-  const count = Object.assign(document.createElement("input"), { type: "number", min: 1, max: 100, value: settings.examples });
-  const args = document.createElement("span");
-  args.className = "arguments";
-  const go = Object.assign(document.createElement("button"), { type: "submit", className: "save", textContent: "Explain" });
-  const more = Object.assign(document.createElement("button"), { type: "button", className: "save more", textContent: "Other examples" });
-  form.append(field("method", method), args);
-  if (targets.length > 1) form.append(field("target", target));
-  if (judged) form.append(field("answers", which));
-  if (classes.length) form.append(field("predicted", only_class));
-  form.append(field("examples", count), go, more);
-
-  const fill = () => {
-    args.replaceChildren(...Object.entries(methods[method.value]).map(([name, config]) => {
-      const control = argument(method.value === settings.method && name in settings.arguments
-        ? { ...config, value: settings.arguments[name] } : config);
-      control.name = name;
-      return field(name, control);
-    }));
+  const method = select("method", Object.keys(methods), settings.method);
+  const target = select("target", targets, settings.target);
+  const prediction = select("answers", ["all", "correct", "incorrect"], settings.prediction);
+  const predicted = select("predicted", ["", ...classes], settings.classes[0] ?? "");
+  predicted.control.options[0].textContent = "all";
+  const count = element("input", { type: "number", min: 1, max: 100, value: settings.examples });
+  count.setAttribute("aria-label", "examples");
+  const go = element("button", { type: "submit", className: "save", textContent: "Explain" });
+  const more = element("button", { type: "button", className: "save more", textContent: "Other examples" });
+  const fold = (title) => {
+    const grid = element("div", { className: "fields" });
+    return { grid, box: element("details", {}, element("summary", {}, title), grid) };
   };
-  const ask = (next) => {
-    const given = {};
-    for (const control of args.querySelectorAll("[name]")) {
-      const { type, value } = methods[method.value][control.name];
-      if (String(control.value) !== String(value)) given[control.name] = type === "number" ? Number(control.value) : control.value;
-    }
-    model.set("asked", {
-      method: method.value, arguments: given, target: target.value, prediction: which.value,
-      classes: only_class.value ? [only_class.value] : [], examples: Number(count.value), more: next, time: Date.now(),
+  const own = fold("Options of the method");
+  const others = fold("More options");
+  form.append(method.label);
+  if (targets.length > 1) form.append(target.label);
+  if (judged) form.append(prediction.label);
+  if (classes.length) form.append(predicted.label);
+  form.append(element("label", {}, element("span", {}, "examples"), " ", count), go, more, own.box, others.box);
+
+  const fieldsOf = (described) => described.map((one) => {
+    const field = makeField(one);
+    field.set(settings.arguments[one.name]);
+    return field;
+  });
+  const taskFields = fieldsOf(options);
+  let methodFields = [];
+  others.grid.append(...taskFields.map((field) => field.element));
+  others.box.hidden = !options.length;
+  const fill = () => {
+    methodFields = fieldsOf(methods[method.control.value]);
+    own.grid.replaceChildren(...methodFields.map((field) => field.element));
+    own.box.hidden = !methodFields.length;
+  };
+  const request = (next) => {
+    const values = [...taskFields, ...methodFields].map((field) => [field.field.name, field.value()]);
+    settings.arguments = Object.fromEntries(values.filter(([, value]) => value !== undefined));
+    model.set("request", {
+      method: method.control.value, arguments: settings.arguments, target: target.control.value,
+      prediction: prediction.control.value, classes: predicted.control.value ? [predicted.control.value] : [],
+      examples: Number(count.value), more: next, time: Date.now(),
     });
     model.save_changes();
   };
-  const filters = [which.value, only_class.value, count.value];
+  const filters = () => [prediction.control.value, predicted.control.value, count.value].join("\n");
+  let before = filters();
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const now = [which.value, only_class.value, count.value];
-    const other = now.some((value, at) => value !== filters[at]);
-    filters.splice(0, 3, ...now);
-    ask(other);                                            // other filters find other examples
+    const other = filters() !== before;                    // other filters accept other examples
+    before = filters();
+    request(other);
   });
-  more.addEventListener("click", () => ask(true));
-  method.addEventListener("change", () => { fill(); ask(false); });
-  target.addEventListener("change", () => ask(false));
+  more.addEventListener("click", () => request(true));
+  method.control.addEventListener("change", () => { fill(); request(false); });
+  target.control.addEventListener("change", () => request(false));
 
   const draw = () => {
-    drawn.innerHTML = model.get("html");                   // our own templates wrote it, and escaped what is not ours
-    drawn.querySelectorAll(".xai-nlp").forEach(enrich);
+    drawing.innerHTML = model.get("html");                 // our own templates wrote it, and escaped the texts
+    drawing.querySelectorAll(".xai-nlp").forEach(enrich);
   };
-  const tell = () => {
-    const busy = model.get("busy");
-    root.toggleAttribute("aria-busy", Boolean(busy));
-    for (const button of [go, more]) button.disabled = Boolean(busy);
-    readout.textContent = model.get("problem") || (busy ? "Explaining …" : "");
-    readout.classList.toggle("problem", Boolean(model.get("problem")));
+  const report = () => {
+    const busy = Boolean(model.get("busy"));
+    const problem = model.get("problem") || "";
+    root.toggleAttribute("aria-busy", busy);
+    for (const button of [go, more]) button.disabled = busy;
+    readout.textContent = problem || (busy ? "Explaining …" : "");
+    readout.classList.toggle("problem", Boolean(problem));
   };
   fill();
   draw();
-  tell();
-  const heard = [["change:html", draw], ["change:busy", tell], ["change:problem", tell]];
-  for (const [event, hear] of heard) model.on(event, hear);
-  return () => { for (const [event, hear] of heard) model.off(event, hear); };
+  report();
+  const listeners = [["change:html", draw], ["change:busy", report], ["change:problem", report]];
+  for (const [event, listener] of listeners) model.on(event, listener);
+  return () => { for (const [event, listener] of listeners) model.off(event, listener); };
 }
 
 export default { render: renderInsights };

@@ -1,11 +1,11 @@
-// The page: a form, jobs on their way, what they found, and the history. What is shown is in the address after the #.
+// The page: a form, its jobs, their results, and the history. The address after the # names the results on the screen.
 import { Data } from "./data.js";
 import { Form } from "./form.js";
 import { Results } from "./results.js";
 import { call, fail, follow, make } from "./server.js";
 
 const find = (selector) => document.querySelector(selector);
-const status = find("#said");
+const status = find("#status");
 const jobs = find(".jobs");
 const say = (message) => { status.textContent = message; };
 
@@ -14,22 +14,23 @@ const about = await call("GET", "about").catch((error) => {
   throw error;
 });
 const form = new Form(find("#ask"), about, send);
-const results = new Results(about, say, (asked) => {
-  form.fill(asked);
+const results = new Results(about, say, (request) => {
+  form.fill(request);
   find("#ask .primary").focus();
 });
-const data = about.data && new Data(about.data, (asked) => {
-  form.fill({ ...asked, methods: form.picked });
-  send(form.ask());
-});
+const explain = (inputs) => {
+  form.fill(form.withMethod(inputs));
+  send(form.request());
+};
+const data = about.data && new Data(about.data, explain);
 let latest = "";
 
 // Jobs ---------------------------------------------------------------------------------------------------------------
 
-async function send(asked) {
+async function send(request) {
   let job;
   try {
-    job = await call("POST", "jobs", asked);
+    job = await call("POST", "jobs", request);
   } catch (error) {
     form.say(error.message);
     return;
@@ -39,7 +40,7 @@ async function send(asked) {
   jobs.prepend(card.item);
   card.item.scrollIntoView({ block: "nearest" });
   try {
-    job = await follow(job.id, card.tell);
+    job = await follow(job.id, card.update);
   } catch (error) {
     job = { ...job, state: "failed", error: error.message };
   }
@@ -50,18 +51,18 @@ async function send(asked) {
 }
 
 function jobCard(job) {
-  const told = make("span", { className: "told" });
+  const progress = make("span", { className: "progress" });
   const bar = make("progress", { max: job.of, "aria-label": `Progress of ${job.title}` });
   const button = make("button", { type: "button", className: "quiet" }, "Cancel");
-  const item = make("li", { className: "panel job" }, make("b", {}, job.title), told, bar, button);
+  const item = make("li", { className: "panel job" }, make("b", {}, job.title), progress, bar, button);
   button.addEventListener("click", () => {
     if (item.classList.contains("over")) item.remove();
-    else call("DELETE", `jobs/${job.id}`).catch(() => { /* its end is told by its events */ });
+    else call("DELETE", `jobs/${job.id}`).catch(() => { /* its events say how it ended */ });
   });
-  const tell = (now) => {
+  const update = (now) => {
     if (now.done) bar.value = now.done;
     const of = now.of > 1 ? `${now.done} of ${now.of} methods · ` : "";
-    told.textContent = now.state === "queued" ? (now.position > 1 ? `waits, number ${now.position}` : "is next")
+    progress.textContent = now.state === "queued" ? (now.position > 1 ? `waits, number ${now.position}` : "is next")
       : `${of}${now.passes} passes · ${now.seconds.toFixed(1)} s`;
   };
   const end = (now) => {
@@ -71,20 +72,20 @@ function jobCard(job) {
       return;
     }
     item.classList.add("over", now.state);
-    told.textContent = now.state === "cancelled" ? "cancelled" : now.error;
-    told.setAttribute("role", "alert");
+    progress.textContent = now.state === "cancelled" ? "cancelled" : now.error;
+    progress.setAttribute("role", "alert");
     bar.remove();
     button.textContent = "Dismiss";
   };
-  tell(job);
-  return { item, tell, end };
+  update(job);
+  return { item, update, end };
 }
 
-// What the address says ----------------------------------------------------------------------------------------------
+// The address --------------------------------------------------------------------------------------------------------
 
 async function route() {
-  const wanted = decodeURIComponent(location.hash.slice(1));
-  const inData = wanted === "data" && data;
+  const name = decodeURIComponent(location.hash.slice(1));
+  const inData = name === "data" && data;
   for (const [link, on] of [[find(".to-explain"), !inData], [find(".to-data"), inData]]) {
     if (on) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
@@ -94,9 +95,9 @@ async function route() {
     results.clear();
     find(".welcome").hidden = true;
     data.go(data.page);
-  } else if (/^[0-9a-f]{32}(,[0-9a-f]{32})*$/.test(wanted)) {
+  } else if (/^[0-9a-f]{32}(,[0-9a-f]{32})*$/.test(name)) {
     try {
-      await results.show(wanted.split(","));
+      await results.show(name.split(","));
       find("#content").focus({ preventScroll: true });
       if (matchMedia("(max-width: 900px)").matches) find(".result").scrollIntoView();
     } catch (error) {
@@ -110,16 +111,16 @@ async function route() {
 
 // Examples -----------------------------------------------------------------------------------------------------------
 
-find(".examples").append(...about.examples.map((asked) => {
-  const kind = asked.image ? "image" : asked.context ? "question" : "text";
-  const image = asked.image ? make("img", { src: `data:image/png;base64,${asked.image}`, alt: "" }) : "";
-  const said = asked.context ? make("span", { className: "said" }, asked.context) : "";
-  const button = make("button", { type: "button", className: "example" }, make("small", {}, kind), image,
-    asked.text ?? asked.question, said);
-  button.addEventListener("click", () => {
-    form.fill({ ...asked, methods: form.picked });
-    send(form.ask());
-  });
+find(".examples").append(...about.examples.map((example) => {
+  const { task: name } = about.models.find((model) => model.name === example.model);
+  const task = about.tasks.find((one) => one.name === name);
+  const inputs = task.inputs.filter((input) => example[input.name]);
+  const texts = inputs.filter(({ kind }) => kind !== "image").map((input) => example[input.name]);
+  const images = inputs.filter(({ kind }) => kind === "image")
+    .map((input) => make("img", { src: `data:image/png;base64,${example[input.name]}`, alt: "" }));
+  const button = make("button", { type: "button", className: "example" }, make("small", {}, task.title), ...images,
+    texts[0], ...texts.slice(1).map((text) => make("span", { className: "more" }, text)));
+  button.addEventListener("click", () => explain(example));
   return button;
 }));
 find(".to-data").hidden = !data;

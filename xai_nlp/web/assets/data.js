@@ -25,48 +25,44 @@ export class Data {
     this.page = page;
     const turn = ++this.turn;
     clearTimeout(this.later);
-    const wanted = new URLSearchParams({ page });
-    for (const [name, value] of new FormData(this.filters)) if (value !== "") wanted.set(name, value);
+    const query = new URLSearchParams({ page });
+    for (const [name, value] of new FormData(this.filters)) if (value !== "") query.set(name, value);
     const where = this.section.querySelector(".where");
-    let found;
+    let answer;
     try {
-      found = await call("GET", `data?${wanted}`);
+      answer = await call("GET", `data?${query}`);
     } catch (error) {
       where.textContent = error.message;
       return;
     }
     if (turn !== this.turn) return;                                  // filters have changed since
-    this.draw(found);
-    where.textContent = found.found ? `${found.found.toLocaleString("en")} rows · page ${page + 1} of ${found.pages}` : "No row matches.";
+    this.draw(answer);
+    const count = (number) => number.toLocaleString("en");
+    where.textContent = answer.matches ? `${count(answer.matches)} rows · page ${page + 1} of ${answer.pages}` : "No row matches.";
     this.section.querySelector(".before").disabled = page === 0;
-    this.section.querySelector(".after").disabled = page + 1 >= found.pages;
-    const all = found.looked === found.all;
-    this.section.querySelector(".looked").textContent = all ? `${found.all.toLocaleString("en")} rows, looked at by ${this.about.model}`
-      : `${this.about.model} has looked at ${found.looked.toLocaleString("en")} of ${found.all.toLocaleString("en")} rows`;
+    this.section.querySelector(".after").disabled = page + 1 >= answer.pages;
+    const all = answer.predicted === answer.all;
+    this.section.querySelector(".predicted").textContent = all ? `${count(answer.all)} rows, predicted by ${this.about.model}`
+      : `${this.about.model} has predicted ${count(answer.predicted)} of ${count(answer.all)} rows`;
     if (!all && !this.section.hidden) this.later = setTimeout(() => this.go(this.page), 1500);
   }
 
   draw({ rows }) {
-    const asks = this.about.task === "question-answering";
-    const heads = [asks ? "Question" : "Text", asks ? "Right answer" : "Label", asks ? "Answer" : "Prediction", "Score"];
+    const classes = this.about.predictions.length > 0;
+    const heads = ["Input", classes ? "Label" : "Right answer", classes ? "Prediction" : "Answer", "Score"];
     this.section.querySelector("thead").replaceChildren(make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head))));
-    this.section.querySelector("tbody").replaceChildren(...rows.map((row) => this.line(row, asks)));
+    this.section.querySelector("tbody").replaceChildren(...rows.map((row) => this.line(row, classes)));
   }
 
-  line(row, asks) {
-    const said = asks ? row.question : [row.text, row.pair].filter(Boolean).join(" / ");
-    const button = make("button", { type: "button", onclick: () => this.explain(this.ask(row, asks)) }, said || "(empty)");
+  line(row, classes) {
+    const texts = Object.values(row.inputs);
+    const text = classes ? texts.filter(Boolean).join(" / ") : texts[0];
+    const explain = () => this.explain({ model: this.about.model, ...row.inputs });
+    const button = make("button", { type: "button", onclick: explain }, text || "(empty)");
     const verdict = row.right === null ? "" : row.right ? "right" : "wrong";
     const mark = verdict ? make("span", { className: verdict, role: "img", "aria-label": verdict }, row.right ? "✓" : "✗") : "";
-    const told = row.error || row.prediction || (row.prediction === null ? "…" : "no answer");
-    return make("tr", {}, make("td", {}, button), make("td", {}, row.label), make("td", {}, mark, " ", told),
+    const prediction = row.error || row.prediction || (row.prediction === null ? "…" : "no answer");
+    return make("tr", {}, make("td", {}, button), make("td", {}, row.label), make("td", {}, mark, " ", prediction),
       make("td", { className: "number" }, row.score === null ? "" : row.score.toFixed(3)));
-  }
-
-  ask(row, asks) {
-    const names = asks ? ["question", "context"] : ["text", "pair"];
-    const asked = { model: this.about.model };
-    for (const name of names) if (row[name]) asked[name] = row[name];
-    return asked;
   }
 }

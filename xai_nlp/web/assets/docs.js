@@ -4,16 +4,16 @@ import { make } from "./server.js";
 const schema = await (await fetch("openapi.json")).json();
 
 function parameters(route) {
-  const given = (route.parameters ?? []).map(({ name, in: where, required, schema: type }) => make("tr", {},
+  const named = (route.parameters ?? []).map(({ name, in: where, required, schema: type }) => make("tr", {},
     make("td", {}, make("code", {}, name)), make("td", {}, where), make("td", {}, kind(type)), make("td", {}, required ? "yes" : "")));
   const body = route.requestBody?.content?.["application/json"]?.schema;
-  return [...given, ...(body ? fields(body) : [])];
+  return [...named, ...(body ? fields(body) : [])];
 }
 
 function fields(body) {
-  const named = body.$ref ? schema.components.schemas[body.$ref.split("/").pop()] : body;
-  return Object.entries(named.properties ?? {}).map(([name, type]) => make("tr", {}, make("td", {}, make("code", {}, name)),
-    make("td", {}, "body"), make("td", {}, kind(type)), make("td", {}, (named.required ?? []).includes(name) ? "yes" : "")));
+  const schemaOf = body.$ref ? schema.components.schemas[body.$ref.split("/").pop()] : body;
+  return Object.entries(schemaOf.properties ?? {}).map(([name, type]) => make("tr", {}, make("td", {}, make("code", {}, name)),
+    make("td", {}, "body"), make("td", {}, kind(type)), make("td", {}, (schemaOf.required ?? []).includes(name) ? "yes" : "")));
 }
 
 function kind(type) {

@@ -1,38 +1,24 @@
-// The form: what is explained, by which model and method. Fields come and go with the task.
-import { fail, make, words } from "./server.js";
+// The form: a task's inputs and options, the methods and their options, as the server describes them.
+import { makeField, words } from "./fields.js";
+import { fail, make } from "./server.js";
 
-const TASKS = {
-  "text-classification": { name: "Text", shows: ["text", "pair"] },
-  "question-answering": { name: "Question", shows: ["question", "context", "answer", "rather_than"] },
-  "visual-question-answering": {
-    name: "Image", shows: ["image", "question", "answer", "rather_than", "regions", "image_baseline", "moves"],
-  },
-  "text-generation": { name: "Prompt", shows: ["prompt", "answer", "rather_than"] },
-};
-const TARGETS = { "question-answering": ["span", "start", "end"], "text-generation": ["answer", "words"] };
-const HINTS = {
-  "question-answering": "start, end, or span: both",
-  "text-generation": "the answer, or its words",
-};
 const FIRST = ["integrated_gradients", "occlusion", "shapley", "attention_integrated_gradients", "lime", "lrp"];
-const TEXTS = ["text", "pair", "question", "context", "prompt", "answer", "rather_than", "target", "baseline", "unit",
-  "regions", "image_baseline", "moves"];
+const UNFOLDED = ["target", "baseline"];                             // options beside the inputs; the others are folded
 
 export class Form {
   constructor(form, about, send) {
     this.form = form;
     this.about = about;
-    this.image = null;                                               // base64
+    this.fields = new Map();                                         // inputs and options of the task, by name
+    this.options = new Map();                                        // options of the method, by name
     this.error = form.querySelector("#ask-error");
-    this.tasks();
-    this.methods();
-    this.drops();
-    form.querySelector("#baselines").append(...about.baselines.map((value) => make("option", { value })));
-    form.elements.model.addEventListener("change", () => this.model());
+    this.listMethods();
+    this.listTasks();
+    form.elements.model.addEventListener("change", () => this.showModel());
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.say("");
-      send(this.ask());
+      send(this.request());
     });
     form.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
@@ -41,141 +27,168 @@ export class Form {
 
   say(message) { fail(this.error, message); }
 
+  find(selector) { return this.form.querySelector(selector); }
+
   // Task and model ---------------------------------------------------------------------------------------------------
 
-  tasks() {
-    const offered = Object.keys(TASKS).filter((task) => this.about.models.some((model) => model.task === task));
-    this.form.querySelector(".tasks").append(...offered.map((task) => make("label", {},
-      make("input", { type: "radio", name: "task", value: task, onchange: () => {
-        this.form.elements.target.value = "";                        // another task has other targets
-        this.task();
-      } }),
-      make("span", {}, TASKS[task].name))));
-    this.form.elements.task.value = offered[0];
-    this.task();
+  listTasks() {
+    this.find(".segments").append(...this.about.tasks.map(({ name, title, help }) => make("label", { title: help },
+      make("input", { type: "radio", name: "task", value: name, onchange: () => this.showTask() }), make("span", {}, title))));
+    this.form.elements.task.value = this.about.tasks[0].name;
+    this.showTask();
   }
 
-  task() {
+  showTask() {
     const task = this.form.elements.task.value;
-    for (const field of this.form.querySelectorAll("[data-input]")) {
-      field.hidden = !TASKS[task].shows.includes(field.dataset.input);
-    }
-    const offered = this.about.models.filter((model) => model.task === task);
-    this.form.elements.model.replaceChildren(...offered.map(({ name }) => make("option", {}, name)));
-    this.model();
+    const models = this.about.models.filter((model) => model.task === task);
+    this.form.elements.model.replaceChildren(...models.map(({ name }) => make("option", {}, name)));
+    this.showModel();
   }
 
-  model() {
-    const { task, labels, about } = this.about.models.find(({ name }) => name === this.form.elements.model.value);
-    this.form.querySelector("#model-about").textContent = about;
-    const targets = TARGETS[task] ?? labels;
-    this.form.querySelector("#targets").replaceChildren(...targets.map((value) => make("option", { value })));
-    this.form.elements.target.placeholder = TARGETS[task]?.[0] ?? "the prediction";
-    this.form.querySelector("#target-hint").textContent = HINTS[task] ?? "a label, or one-another";
+  // The fields of the model's task; inputs that another task has too keep their text.
+  showModel() {
+    const model = this.about.models.find(({ name }) => name === this.form.elements.model.value);
+    const task = this.about.tasks.find(({ name }) => name === model.task);
+    const before = this.fields;
+    this.find("#model-about").textContent = model.about;
+    const suggestions = { target: model.labels, baseline: this.about.baselines };
+    const inputs = task.inputs.map((one) => (one.kind === "image" ? new ImageField(one, this) : makeField(one)));
+    const options = task.options.map((one) => makeField(one, { suggestions: suggestions[one.name] }));
+    this.fields = new Map([...inputs, ...options].map((one) => [one.field.name, one]));
+    for (const { field, set } of inputs) if (before.has(field.name)) set(before.get(field.name).value());
+    const unfolded = options.filter(({ field }) => UNFOLDED.includes(field.name));
+    const folded = [...inputs.filter(({ field }) => !field.required), ...options.filter((one) => !unfolded.includes(one))]
+      .sort((one, other) => Boolean(one.field.advanced) - Boolean(other.field.advanced));
+    const switches = folded.filter(({ control }) => control?.type === "checkbox");
+    const put = (selector, fields) => this.find(selector).replaceChildren(...fields.map(({ element }) => element));
+    put(".inputs", inputs.filter(({ field }) => field.required));
+    put(".unfolded", unfolded);
+    put(".more-options .pair-of-fields", folded.filter((one) => !switches.includes(one)));
+    put(".more-options .switches", switches);
   }
 
   // Methods ----------------------------------------------------------------------------------------------------------
 
-  methods() {
+  listMethods() {
     const known = new Map(this.about.methods.map((method) => [method.name, method]));
     const first = FIRST.filter((name) => known.has(name));
     const order = [...first, ...[...known.keys()].filter((name) => !first.includes(name))];
-    this.form.querySelector(".checks").append(...order.map((name) => {
+    this.find(".checks").append(...order.map((name) => {
       const box = make("input", { type: "checkbox", name: "method", value: name, checked: name === FIRST[0] });
-      box.addEventListener("change", () => this.chosen());
-      const { about, complete } = known.get(name);
+      box.addEventListener("change", () => this.showMethods());
+      const { help, complete } = known.get(name);
       return make("label", { className: "check" }, box, make("span", {}, words(name),
-        complete ? make("em", {}, "adds up") : "", make("small", {}, about)));
+        complete ? make("em", {}, "adds up") : "", make("small", {}, help)));
     }));
-    this.chosen();
+    this.showMethods();
   }
 
   get picked() {
     return [...this.form.querySelectorAll("[name=method]:checked")].map((box) => box.value);
   }
 
-  chosen() {
+  // The methods that are checked, and the options of a single one.
+  showMethods(values = {}) {
     const { picked } = this;
     const many = picked.length >= this.about.limits.methods;
     for (const box of this.form.querySelectorAll("[name=method]:not(:checked)")) box.disabled = many;
-    this.form.querySelector(".chosen").textContent = picked.map(words).join(", ") || "none chosen";
+    this.find(".chosen").textContent = picked.map(words).join(", ") || "none chosen";
+    const options = picked.length === 1 ? this.about.methods.find(({ name }) => name === picked[0]).options : [];
+    const fields = options.map((one) => makeField(one, { prefix: "options." }));
+    for (const { field, set } of fields) set(values[field.name]);
+    this.options = new Map(fields.map((one) => [one.field.name, one]));
+    this.find(".method-options .pair-of-fields").replaceChildren(...fields.map(({ element }) => element));
+    this.find(".method-options").hidden = !fields.length;
   }
 
-  // Image ------------------------------------------------------------------------------------------------------------
+  // Requests ---------------------------------------------------------------------------------------------------------
 
-  drops() {
-    const zone = this.form.querySelector(".drop");
-    const take = (file) => { if (file) this.read(file); };
-    this.form.elements.file.addEventListener("change", (event) => take(event.target.files[0]));
-    zone.addEventListener("dragover", (event) => {
+  // These inputs with the methods that are chosen, and their options.
+  withMethod(inputs) { return { ...inputs, method: this.picked, options: values(this.options) }; }
+
+  request() {
+    const { options, ...request } = this.withMethod({ model: this.form.elements.model.value, ...values(this.fields) });
+    return Object.keys(options).length ? { ...request, options } : request;
+  }
+
+  // Put a request into the form, to send it or to change it.
+  fill(request) {
+    const { elements } = this.form;
+    const model = this.about.models.find(({ name }) => name === request.model) ?? this.about.models[0];
+    elements.task.value = model.task;
+    this.showTask();
+    elements.model.value = model.name;
+    this.showModel();
+    for (const [name, { set }] of this.fields) set(request[name]);
+    if (request.method) {
+      const methods = [request.method].flat();
+      for (const box of this.form.querySelectorAll("[name=method]")) box.checked = methods.includes(box.value);
+      this.showMethods(request.options);
+    }
+    this.say("");
+  }
+}
+
+function values(fields) {
+  const all = [...fields].map(([name, field]) => [name, field.value()]);
+  return Object.fromEntries(all.filter(([, value]) => value !== undefined));
+}
+
+// An image: chosen or dropped, held as base64.
+class ImageField {
+  constructor(field, form) {
+    this.field = field;
+    this.form = form;
+    this.input = make("input", { type: "file", name: "file", accept: "image/png,image/jpeg,image/webp,image/gif,image/bmp", "aria-label": words(field.name) });
+    this.shown = make("img", { alt: "", hidden: true });
+    this.text = make("span", { className: "drop-text" });
+    this.zone = make("label", { className: "drop" }, this.input, this.shown, this.text);
+    this.element = make("div", { className: "field" }, this.zone);
+    this.value = () => this.image;
+    this.set = (image) => this.show(image, "");
+    this.listen();
+    this.show(undefined, "");
+  }
+
+  listen() {
+    this.input.addEventListener("change", () => this.read(this.input.files[0]));
+    this.zone.addEventListener("dragover", (event) => {
       event.preventDefault();
-      zone.classList.add("over");
+      this.zone.classList.add("over");
     });
-    zone.addEventListener("dragleave", () => zone.classList.remove("over"));
-    zone.addEventListener("drop", (event) => {
+    this.zone.addEventListener("dragleave", () => this.zone.classList.remove("over"));
+    this.zone.addEventListener("drop", (event) => {
       event.preventDefault();
-      zone.classList.remove("over");
-      take(event.dataTransfer.files[0]);
+      this.zone.classList.remove("over");
+      this.read(event.dataTransfer.files[0]);
     });
   }
 
   read(file) {
-    this.say("");
-    if (file.size > this.about.limits.image) {
-      this.say(`That image has ${file.size.toLocaleString("en")} bytes; at most ${this.about.limits.image.toLocaleString("en")} are read.`);
+    if (!file) return;
+    this.form.say("");
+    const most = this.form.about.limits.image;
+    if (file.size > most) {
+      this.form.say(`That image has ${file.size.toLocaleString("en")} bytes; at most ${most.toLocaleString("en")} are read.`);
       return;
     }
     const reader = new FileReader();
-    reader.onload = () => this.look(reader.result.slice(reader.result.indexOf(",") + 1), file.name);
-    reader.onerror = () => this.say("That file cannot be read.");
+    reader.onload = () => this.show(reader.result.slice(reader.result.indexOf(",") + 1), file.name);
+    reader.onerror = () => this.form.say("That file cannot be read.");
     reader.readAsDataURL(file);
   }
 
-  look(image, name) {
-    const [shown, text] = this.form.querySelectorAll(".drop img, .drop .drop-text");
-    this.image = image;
-    shown.hidden = !image;
-    shown.alt = image ? "The image that is asked about" : "";
-    text.replaceChildren(...(image ? [name || "another image"] : [make("b", {}, "Drop an image"), ", or choose one"]));
+  show(image, name) {
+    this.image = image ?? undefined;
+    this.shown.hidden = !image;
+    this.shown.alt = image ? "The image of the question" : "";
+    this.text.replaceChildren(...(image ? [name || "another image"] : [make("b", {}, "Drop an image"), ", or choose one"]));
     if (image) {
       const kind = { i: "png", "/": "jpeg", R: "gif", U: "webp", Q: "bmp" }[image[0]] ?? "png";
-      shown.src = `data:image/${kind};base64,${image}`;
+      this.shown.src = `data:image/${kind};base64,${image}`;
     } else {
-      shown.removeAttribute("src");
-      this.form.elements.file.value = "";
+      this.shown.removeAttribute("src");
+      this.input.value = "";
     }
-  }
-
-  // What is asked ----------------------------------------------------------------------------------------------------
-
-  ask() {
-    const { elements } = this.form;
-    const shows = TASKS[elements.task.value].shows;
-    const asked = { model: elements.model.value, methods: this.picked };
-    for (const name of TEXTS) {
-      const hidden = elements[name].closest("[data-input]") && !shows.includes(name);
-      if (!hidden && elements[name].value.trim()) asked[name] = elements[name].value;
-    }
-    if (shows.includes("image") && this.image) asked.image = this.image;
-    for (const name of ["layers", "attention"]) if (elements[name].checked) asked[name] = true;
-    return asked;
-  }
-
-  // Put an ask into the form, to send it or to change it.
-  fill(asked) {
-    const { elements } = this.form;
-    const model = this.about.models.find(({ name }) => name === asked.model) ?? this.about.models[0];
-    elements.task.value = model.task;
-    this.task();
-    elements.model.value = model.name;
-    this.model();
-    for (const name of TEXTS) elements[name].value = asked[name] ?? "";
-    for (const name of ["layers", "attention"]) elements[name].checked = Boolean(asked[name]);
-    if (asked.methods) {
-      for (const box of this.form.querySelectorAll("[name=method]")) box.checked = asked.methods.includes(box.value);
-      this.chosen();
-    }
-    this.look(asked.image ?? null, "");
-    this.say("");
   }
 }

@@ -1,19 +1,20 @@
-// What was explained: drawn by the frontend of the exported pages; and the history that it stays in.
+// Results, rendered by the frontend of the exported pages; and the history.
 import { enrich } from "./enrich.js";
-import { address, call, fail, make, words } from "./server.js";
+import { words } from "./fields.js";
+import { address, call, fail, make } from "./server.js";
 
 const KINDS = { html: "HTML", json: "JSON", png: "PNG", csv: "CSV" };
 
 export class Results {
-  constructor(about, said, again) {
+  constructor(about, say, again) {
     this.about = about;
-    this.said = said;
+    this.say = say;
     this.again = again;
     this.shown = [];                                                 // ids
     this.picked = new Set();
     this.listed = 0;
     const find = (selector) => document.querySelector(selector);
-    this.place = { result: find(".result"), drawn: find(".drawn"), welcome: find(".welcome"), name: find(".result .name"),
+    this.place = { result: find(".result"), drawing: find(".drawing"), welcome: find(".welcome"), name: find(".result .name"),
       entries: find(".entries"), nothing: find(".nothing"), search: find("#history-search"), error: find("#history-error"),
       compare: find(".compare"), saves: find(".saves"), rename: find(".rename"), again: find(".again"), dialog: find("dialog") };
     this.wire();
@@ -24,7 +25,7 @@ export class Results {
     place.search.addEventListener("input", () => this.list());
     place.compare.addEventListener("click", () => { location.hash = [...this.picked].join(","); });
     place.rename.addEventListener("click", () => this.rename());
-    place.again.addEventListener("click", async () => this.again((await call("GET", `history/${this.shown[0]}`)).ask));
+    place.again.addEventListener("click", async () => this.again((await call("GET", `history/${this.shown[0]}`)).request));
     place.dialog.querySelector(".leave").addEventListener("click", () => place.dialog.close(""));
     document.querySelector(".remove").addEventListener("click", () => this.remove());
     const file = document.querySelector("[name=saved]");
@@ -36,14 +37,14 @@ export class Results {
   async show(ids) {
     const [html, entries] = await Promise.all([call("GET", `shown/${ids.join(",")}`),
       Promise.all(ids.map((id) => call("GET", `history/${id}`)))]);
-    const drawn = new DOMParser().parseFromString(html, "text/html").querySelector(".xai-nlp");
+    const drawing = new DOMParser().parseFromString(html, "text/html").querySelector(".xai-nlp");
     this.shown = ids;
     const { place } = this;
-    place.drawn.replaceChildren(document.adoptNode(drawn));
-    enrich(drawn);
+    place.drawing.replaceChildren(document.adoptNode(drawing));
+    enrich(drawing);
     place.name.textContent = entries.map((entry) => entry.name).join(" · ");
     place.rename.hidden = ids.length > 1;
-    place.again.hidden = ids.length > 1 || !entries[0].ask;
+    place.again.hidden = ids.length > 1 || !entries[0].request;
     place.saves.replaceChildren(...Object.entries(KINDS).map(([kind, name]) => make("a",
       { href: address(`files/${ids.join(",")}.${kind}`), download: "", className: "quiet", "aria-label": `Save as ${name}` }, name)));
     place.result.dataset.shown = ids.join(",");
@@ -56,7 +57,7 @@ export class Results {
   clear() {
     this.shown = [];
     this.place.result.hidden = true;
-    this.place.drawn.replaceChildren();
+    this.place.drawing.replaceChildren();
     this.place.welcome.hidden = false;
     this.mark();
   }
@@ -120,34 +121,34 @@ export class Results {
   // Names and ends ---------------------------------------------------------------------------------------------------
 
   async rename() {
-    const name = await this.dialog({ title: "Rename", said: "", button: "Rename", name: this.place.name.textContent });
+    const name = await this.dialog({ title: "Rename", note: "", button: "Rename", name: this.place.name.textContent });
     if (!name?.trim()) return;
     await call("PATCH", `history/${this.shown[0]}`, { name: name.slice(0, this.about.limits.words) });
     await this.show(this.shown);
     await this.list();
-    this.said("Renamed.");
+    this.say("Renamed.");
   }
 
   async remove() {
     const count = this.shown.length;
     const title = count > 1 ? `Delete these ${count}?` : "Delete this explanation?";
-    if (await this.dialog({ title, said: "It leaves the history for good.", button: "Delete" }) === null) return;
+    if (await this.dialog({ title, note: "It leaves the history for good.", button: "Delete" }) === null) return;
     for (const id of this.shown) {
       await call("DELETE", `history/${id}`);
       this.picked.delete(id);
     }
     location.hash = "";
     await this.list();
-    this.said("Deleted.");
+    this.say("Deleted.");
   }
 
-  // What was put in; null if it was left.
-  dialog({ title, said, button, name }) {
+  // The text of the dialog; null if it was cancelled.
+  dialog({ title, note, button, name }) {
     const { dialog } = this.place;
     const { name: input } = dialog.querySelector("form").elements;
     dialog.querySelector("h2").textContent = title;
-    dialog.querySelector(".said").textContent = said;
-    dialog.querySelector(".said").hidden = !said;
+    dialog.querySelector(".note").textContent = note;
+    dialog.querySelector(".note").hidden = !note;
     dialog.querySelector(".primary").textContent = button;
     input.closest("label").hidden = name === undefined;
     input.value = name ?? "";

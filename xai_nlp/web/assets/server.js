@@ -2,7 +2,7 @@
 
 export function address(path) { return new URL(`api/${path}`, document.baseURI).href; }
 
-// The answer as JSON. Throws an Error with what the server says is wrong.
+// The answer as JSON. Throws an Error with the message of the server.
 export async function call(method, path, body) {
   const options = { method };
   if (body !== undefined) {
@@ -18,17 +18,17 @@ export async function call(method, path, body) {
   if (response.ok) {
     return response.headers.get("content-type").startsWith("application/json") ? response.json() : response.text();
   }
-  const told = await response.json().catch(() => ({}));
-  throw new Error(told.error ?? `The server answered ${response.status}.`);
+  const answer = await response.json().catch(() => ({}));
+  throw new Error(answer.error ?? `The server answered ${response.status}.`);
 }
 
-// Tells of a job until it is over; gives back how it ended.
-export function follow(id, tell) {
+// Calls `update` with each state of a job; resolves to its last.
+export function follow(id, update) {
   return new Promise((resolve, reject) => {
     const source = new EventSource(address(`jobs/${id}/events`));
     source.onmessage = (event) => {
       const job = JSON.parse(event.data);
-      tell(job);
+      update(job);
       if (["done", "failed", "cancelled"].includes(job.state)) {
         source.close();
         resolve(job);
@@ -51,8 +51,6 @@ export function make(tag, properties = {}, ...children) {
   element.append(...children);
   return element;
 }
-
-export function words(name) { return name.replaceAll("_", " "); }
 
 export function fail(place, message) {
   place.textContent = message;

@@ -1,13 +1,13 @@
-// The theme before anything is drawn, and its switch. "auto" follows the system.
+// The theme before the first paint, and its switch. "auto" follows the system.
 const root = document.documentElement;
 function show(theme) {
   if (theme) root.setAttribute("theme", theme);
   else root.removeAttribute("theme");
 }
-function kept() {
+function stored() {
   try { return localStorage.getItem("xai-theme") ?? ""; } catch { return ""; }      // storage may be forbidden
 }
-show(["light", "dark"].includes(kept()) ? kept() : "");
+show(["light", "dark"].includes(stored()) ? stored() : "");
 document.addEventListener("DOMContentLoaded", () => {
   const buttons = [...document.querySelectorAll(".theme button")];
   const press = () => {

@@ -11,12 +11,12 @@ import httpx
 import pytest
 
 from tests.bench.serve import load, server
-from tests.web.test_api import LONG
 from xai_nlp.errors import InvalidInput
 from xai_nlp.web.history import History
 from xai_nlp.web.serve import bind
 
 pytestmark = pytest.mark.slow
+LONG = {"text": "It was a long and winding film with no end in sight. " * 30, "method": ["shapley"]}
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +44,11 @@ def test_killed_in_the_middle_of_a_job_all_that_was_done_is_there(one):
     with httpx.Client(base_url=url, timeout=30) as client:
         done = []
         for n in range(3):
-            job = client.post("api/jobs", json={"model": "sentiment", "text": f"film {n}", "methods": ["lrp"]}).json()
-            until(client, job["id"], lambda told: told["state"] == "done")
+            job = client.post("api/jobs", json={"model": "sentiment", "text": f"film {n}", "method": ["lrp"]}).json()
+            until(client, job["id"], lambda job: job["state"] == "done")
             done.append(job["id"])
         running = client.post("api/jobs", json={"model": "sentiment", **LONG}).json()["id"]
-        until(client, running, lambda told: told["passes"] > 0)
+        until(client, running, lambda job: job["passes"] > 0)
         os.kill(process.pid, signal.SIGKILL)
         process.wait(10)
     with server(file) as (_, again), httpx.Client(base_url=again, timeout=30) as client:
@@ -62,8 +62,8 @@ def test_killed_in_the_middle_of_a_job_all_that_was_done_is_there(one):
 
 def until(client, job, true, seconds=60):
     end = time.monotonic() + seconds
-    while not true(told := client.get(f"api/jobs/{job}").json()):
-        assert time.monotonic() < end, told
+    while not true(now := client.get(f"api/jobs/{job}").json()):
+        assert time.monotonic() < end, now
         time.sleep(0.02)
 
 

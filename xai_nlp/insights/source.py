@@ -1,0 +1,93 @@
+"""Models and their data, explained a few examples at a time: the base of both sources of Insights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+from xai_nlp.core.result import Explanation, Explanations
+from xai_nlp.errors import InvalidInput, XaiError
+from xai_nlp.insights.settings import Settings
+
+MAX_TRIED = 1_000  # examples, until those that the filters accept have to do
+#: Errors of a method on a model that it does not fit.
+FAILURES = (XaiError, ValueError, TypeError, RuntimeError, AssertionError, LookupError)
+Example = TypeVar("Example")
+Result = TypeVar("Result")
+
+
+class Source(Generic[Example, Result]):
+    """Models and their examples. A subclass says how one example is explained.
+
+    settings: what is computed and shown. examples: read as they are needed, and again from the start after the last.
+    """
+
+    def __init__(self, settings: Settings, examples: Iterator[Example]) -> None:
+        self.settings = settings
+        self._unread = examples
+        self._read: list[Example] = []
+        self._position = 0
+        self._shown: list[Example] = []
+
+    def choices(self) -> dict[str, Any]:
+        """The form: "methods" (name → options), "options" of the task, "targets", "classes", "judged"."""
+        raise NotImplementedError
+
+    def explain_example(self, example: Example, *, filtered: bool) -> list[Result]:
+        """The results of an example, one for each model; `filtered`: of those that the settings accept."""
+        raise NotImplementedError
+
+    def explanation(self, result: Result) -> Explanation:
+        """The explanation of a result."""
+        raise NotImplementedError
+
+    def fetch(self) -> Explanations:
+        """The next examples, explained as the settings say."""
+        return Explanations(self.explanation(one) for results in self.next_results() for one in results)
+
+    def again(self) -> Explanations:
+        """The examples shown last, explained as the settings say now; the next ones if there are none."""
+        if not self._shown:
+            return self.fetch()
+        results = (one for example in self._shown for one in self.explain_example(example, filtered=False))
+        return Explanations(map(self.explanation, results))
+
+    def answer(self, request: Mapping[str, Any]) -> Explanations:
+        """The explanations that a form requests; the settings stay as they were if that fails.
+
+        request: settings, and "more" for other examples than those shown. Raises any of FAILURES.
+        """
+        before = self.settings
+        try:
+            values = {name: value for name, value in request.items() if name not in ("more", "time")}
+            self.settings = before.changed(values)
+            return self.fetch() if request.get("more") else self.again()
+        except BaseException:
+            self.settings = before
+            raise
+
+    def next_results(self) -> list[list[Result]]:
+        """The results of the next examples; fewer where one round through the data has fewer."""
+        accepted, self._shown = [], []
+        for example in self._round():
+            if results := self.explain_example(example, filtered=True):
+                accepted.append(results)
+                self._shown.append(example)
+            if len(accepted) == self.settings.examples:
+                break
+        return accepted
+
+    def _round(self) -> Iterator[Example]:
+        """Unread examples, then those read, from the beginning; each once, and at most MAX_TRIED."""
+        count = 0
+        for example in self._unread:
+            self._read.append(example)
+            count += 1
+            yield example
+            if count == MAX_TRIED:
+                return
+        if not self._read:
+            raise InvalidInput("the data set gives no example.")
+        while count < len(self._read):
+            count, self._position = count + 1, self._position % len(self._read) + 1
+            yield self._read[self._position - 1]
