@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xai_nlp.core.batching import Batching
 from xai_nlp.core.targets import Target
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.attention import attention_points, intercept
 from xai_nlp.hooks.model_state import frozen_model
-from xai_nlp.models.attention_families import attention_reach
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks import run
 from xai_nlp.tasks.explainer import Explainer
@@ -40,7 +40,7 @@ def ablated(explainer: Explainer, heads: Iterable[Head]) -> Iterator[None]:
         changed[:, by_layer[layer]] = 0
         return changed
 
-    with intercept(attention_reach(explainer.model), without):
+    with intercept(explainer.model, without):
         yield
 
 
@@ -48,7 +48,8 @@ def head_ablation(explainer: Explainer, *inputs: Any, **options: Any) -> np.ndar
     """The target's loss without each head, f(x) − f(x without it): (layers, H), in the target's unit.
 
     inputs, options: those of the explainer's `explain`, for one input and one target, of any task. The target is fixed
-    before the first head is ablated. Cost: one model row for each head, several in a pass.
+    before the first head is ablated. Cost: one model row for each head, several in a pass, and two rows of the input
+    itself: one to fix the target, one to find the heads of each window.
     Raises InvalidInput for several inputs or targets.
 
     >>> import xai_nlp
@@ -62,13 +63,18 @@ def head_ablation(explainer: Explainer, *inputs: Any, **options: Any) -> np.ndar
         if len(targets) != 1 or len(targets[0].specs) != 1:
             raise InvalidInput("heads are ablated for one input and one target; give one of each.")
         (target,) = targets
-        losses = [_window_losses(explainer, windows[w], target, k) for k, w in enumerate(target.windows)]
+        losses = [
+            _window_losses(explainer, windows[w], target, k, request.options.batching)
+            for k, w in enumerate(target.windows)
+        ]
     return np.mean(losses, axis=0)
 
 
-def _window_losses(explainer: Explainer, window: TokenWindow, target: ExampleTarget, k: int) -> np.ndarray:
-    batch = explainer.batch([window])
-    points = attention_points(attention_reach(explainer.model), lambda: explainer.run(batch, {}, batch.everyone))
+def _window_losses(
+    explainer: Explainer, window: TokenWindow, target: ExampleTarget, k: int, batching: Batching
+) -> np.ndarray:
+    batch, outputs = explainer.batch([window]), []
+    points = attention_points(explainer.model, lambda: outputs.append(explainer.run(batch, {}, batch.everyone)))
     heads = [(layer, head) for layer, point in enumerate(points) for head in range(point.heads)]
     number = Target(weights=target.weights[k][None], unit=target.link)
 
@@ -83,14 +89,13 @@ def _window_losses(explainer: Explainer, window: TokenWindow, target: ExampleTar
             changed[rows, [part[r][1] for r in rows]] = 0
             return changed
 
-        with intercept(attention_reach(explainer.model), without):
+        with intercept(explainer.model, without):
             return number(explainer.run(batch, {}, owner), owner)[:, 0]
 
-    unchanged = number(explainer.run(batch, {}, batch.everyone), batch.everyone)[0, 0].double()
+    whole = number(outputs[0], batch.everyone)[0, 0].double()
     entries = batch.movable.shape[1] * explainer.width
     device = batch.movable.device
-    batching = run.Batching()
     parts = [v for _, v in batching.chunks(len(heads), entries, device, lambda part: values(heads[part]))]
     losses = torch.zeros(len(points), max(point.heads for point in points), dtype=torch.float64)
-    losses[tuple(zip(*heads, strict=True))] = (unchanged - torch.cat(parts).double()).cpu()
+    losses[tuple(zip(*heads, strict=True))] = (whole - torch.cat(parts).double()).cpu()
     return losses.numpy()
