@@ -24,6 +24,8 @@ class PathMethod(Method):
     """Options of the methods that follow a path.
 
     steps: points on the path, or "auto" to refine until the residual is within `tolerance`, with at most `max_steps`.
+    tolerance: the share of f(x) − f(x₀) that may be missing from the sum of the scores, with steps="auto".
+    max_steps: points on the path at most, with steps="auto".
     rule: a key of `core.quadrature.RULES`, for a fixed number of steps; "auto" has its own nested rules.
     """
 
@@ -72,12 +74,13 @@ class IntegratedGradientsMethod(PathMethod):
     through points that no input is like.
     Source: Sundararajan, Taly & Yan 2017, eq. 1 (arXiv:1703.01365), with Gauss–Legendre or Clenshaw–Curtis nodes in
     place of the Riemann sum of eq. 3. At a layer it is Captum's LayerIntegratedGradients.
+    multiply: False leaves out the displacement: the mean gradient itself.
     """
 
     complete: ClassVar[bool] = True
     supports_layers: ClassVar[bool] = False
 
-    multiply: bool = True  # False leaves out the displacement: the mean gradient itself
+    multiply: bool = True
 
     def _flow(self) -> PathMethod:
         if (self.rule, self.multiply) != (IntegratedGradientsMethod.rule, IntegratedGradientsMethod.multiply):
