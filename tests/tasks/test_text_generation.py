@@ -120,27 +120,6 @@ def test_tokens_add_up_to_the_answer(name, method):
     assert math.fsum(why.value for why in words) == pytest.approx(whole.value, abs=1e-5)
 
 
-def test_a_contrast_is_the_difference_where_they_part():
-    explainer = explainer_of("gpt2")
-    logits, tokens = logits_of(explainer, ANSWER)
-    _, others = logits_of(explainer, OTHER)
-    k = next(k for k, (a, b) in enumerate(zip(tokens, others, strict=False)) if a != b)
-    assert k > 0
-    for unit in ("log-probability", "logit"):
-        why = explainer.explain(PROMPT, answer=ANSWER, rather_than=OTHER, unit=unit)
-        assert why.target == TargetSpec(kind="answer", label="great movie", contrast="great food", unit=unit)
-        assert why.unit == unit
-        assert why.value == pytest.approx(float(logits[k, tokens[k]] - logits[k, others[k]]), abs=1e-5)
-
-
-def test_logits_and_token_ids():
-    explainer = explainer_of("llama")
-    logits, tokens = logits_of(explainer, ANSWER)
-    why = explainer.explain(PROMPT, answer=ANSWER, unit="logit", method="occlusion")
-    assert why.value == pytest.approx(float(logits[range(len(tokens)), tokens].sum()), abs=1e-4)
-    assert explainer.explain(PROMPT, answer=tokens, unit="logit", method="occlusion").scores == why.scores
-
-
 def test_occlusion_is_a_pass_without_the_word():
     explainer = explainer_of("llama")  # positions are not embedded, so the pad's vector is all there is
     prompt = "thin"
