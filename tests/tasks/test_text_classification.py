@@ -88,3 +88,46 @@ def test_wrong_number_of_targets_and_empty_lists(sentiment):
 def test_special_tokens_as_text(sentiment, text):
     why = sentiment.explain(text)
     assert [t for t, s in zip(why.tokens, why.segment, strict=True) if s == 0] == text.split()
+
+
+def test_a_pair_is_a_tuple_or_two_inputs():
+    explainer = xai_nlp.load(*tiny("bert"))
+    options = {"method": "saliency", "target": 1}
+    as_tuple = explainer.explain(("a film", "a plot"), **options)
+    assert (
+        explainer.explain("a film", "a plot", **options)
+        == as_tuple
+        == explainer.explain("a film", pair="a plot", **options)
+    )
+    several = explainer.explain(["a film", "dull"], pair=["a plot", "great"], **options)
+    assert [why.segments for why in several] == [("a film", "a plot"), ("dull", "great")]
+    assert explainer.explain(["a film", "dull"], pair="a plot", **options)[1].segments == ("dull", "a plot")
+    with pytest.raises(InvalidInput, match="a pair already"):
+        explainer.explain(("a film", "a plot"), pair="a plot")
+    with pytest.raises(InvalidInput, match="text is given twice"):
+        explainer.predict("a film", text="a plot")
+
+
+def test_outputs_of_a_long_text_are_those_of_its_mean_logits():
+    """The mean over its two windows of four words, each read by the model itself."""
+    model, tokenizer = tiny("bert")
+    windows = ["great film dull plot", "dull plot gripping movie"]
+    with torch.no_grad():
+        logits = [model(**tokenizer(text, return_tensors="pt")).logits[0].double() for text in windows]
+    outputs = xai_nlp.load(model, tokenizer).predict("great film dull plot gripping movie", max_length=6, stride=2)
+    assert list(outputs.values()) == pytest.approx(torch.stack(logits).mean(0).softmax(0).tolist(), abs=1e-6)
+    why = xai_nlp.load(model, tokenizer).explain("great film dull plot gripping movie", max_length=6, stride=2, steps=2)
+    assert why.outputs == pytest.approx(outputs)
+
+
+def test_a_target_for_each_text():
+    explainer = xai_nlp.load(*tiny("bert"))
+    each = explainer.explain(["a film", "a film", "a film"], target=["POSITIVE", 0, None], method="saliency")
+    assert [why.target.label for why in each][:2] == ["POSITIVE", "NEGATIVE"]
+    assert each[2].target.label == each[2].prediction
+    with pytest.raises(InvalidInput, match="3 texts need as many targets, or one for all; got 2"):
+        explainer.explain(["a", "b", "c"], target=["POSITIVE", "NEGATIVE"])
+
+
+def test_it_shows_its_labels():
+    assert repr(xai_nlp.load(*tiny("bert"))).endswith("(bert): NEGATIVE, POSITIVE>")
