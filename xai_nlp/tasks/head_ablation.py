@@ -97,12 +97,12 @@ def _window_losses(
         with hooked([(points[layer], partial(without, of_layer)) for layer, of_layer in rows.items()]):
             return number(explainer.run(batch, {}, owner), owner)[:, 0].double()
 
-    whole = number(outputs[0], batch.everyone)[0, 0].double()
+    unchanged = number(outputs[0], batch.everyone)[0, 0].double()
     entries = batch.movable.shape[1] * explainer.width
     # The side that looks at images may compute attention image by image, or a tile at a time: one row in a pass there.
     vision = [head for head in heads if points[head[0]].stack == "vision"]
     for members, rows in ((vision, Batching(limit=1)), ([head for head in heads if head not in vision], batching)):
         work = lambda part, members=members: values(members[part])  # noqa: E731
         for part, without_heads in rows.chunks(len(members), entries, batch.movable.device, work):
-            losses[tuple(zip(*members[part], strict=True))] = (whole - without_heads).cpu()
+            losses[tuple(zip(*members[part], strict=True))] = (unchanged - without_heads).cpu()
     return losses.numpy()
