@@ -7,6 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
+    "hooks",
     "viz",
     "xai_nlp/attr",
     "xai_nlp/cli",
@@ -20,6 +21,7 @@ PACKAGES = (
 )
 #: Files that tests of another name cover, and by which of them.
 COVERED = {
+    "hooks/__init__.py": "tests/hooks/test_points.py",
     "viz/__init__.py": "tests/viz/test_drawings.py",
     "xai_nlp/attr/__init__.py": "tests/attr/test_names.py",
     "xai_nlp/cli/__init__.py": "tests/cli/test_app.py",
@@ -61,4 +63,4 @@ def test_each_package_of_the_source_is_mirrored():
     """A new package is named above."""
     packages = {"hooks", "viz", *(f"xai_nlp/{path.parent.name}" for path in (ROOT / "xai_nlp").glob("*/__init__.py"))}
     aliases = {f"xai_nlp/{name}" for name in ("hooks", "viz")}  # where the two packages lie in a wheel
-    assert packages - aliases - LATER <= set(PACKAGES)
+    assert packages - aliases <= {*PACKAGES, "xai_nlp/insights", "xai_nlp/web"}

@@ -17,6 +17,7 @@ from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.attention import attention_points, intercept
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.scope import hooked
+from xai_nlp.models.attention_families import attention_reach
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks import run
 from xai_nlp.tasks.explainer import Explainer
@@ -42,7 +43,7 @@ def ablated(explainer: Explainer, heads: Iterable[Head]) -> Iterator[None]:
         changed[:, by_layer[layer]] = 0
         return changed
 
-    with intercept(explainer.model, without):
+    with intercept(attention_reach(explainer.model), without):
         yield
 
 
@@ -76,7 +77,8 @@ def _window_losses(
     explainer: Explainer, window: TokenWindow, target: ExampleTarget, k: int, batching: Batching
 ) -> np.ndarray:
     batch, outputs = explainer.batch([window]), []
-    points = attention_points(explainer.model, lambda: outputs.append(explainer.run(batch, {}, batch.everyone)))
+    reach = attention_reach(explainer.model)
+    points = attention_points(reach, lambda: outputs.append(explainer.run(batch, {}, batch.everyone)))
     heads = [(layer, head) for layer, point in enumerate(points) for head in range(point.heads)]
     number = Target(weights=target.weights[k][None], unit=target.link)
     losses = torch.zeros(len(points), max(point.heads for point in points), dtype=torch.float64)
