@@ -54,9 +54,9 @@ def test_ablation_is_the_model_whose_projection_ignores_the_head():
 def test_importance_tells_the_heads_that_matter():
     explainer = xai_nlp.load("sentiment")
     texts = ["a gripping film", "dull and far too long", "not a bad plot"]
-    found = explainer.explain(texts, method="attention_x_gradient")
-    importance = found.head_importance()
-    each = [abs(why.attention["self"].heads()) for why in found]
+    explanations = explainer.explain(texts, method="attention_x_gradient")
+    importance = explanations.head_importance()
+    each = [abs(why.attention["self"].heads()) for why in explanations]
     np.testing.assert_allclose(importance, np.mean(each, 0))
     with pytest.raises(InvalidInput, match="attention_x_gradient"):
         Explanations([explainer.explain("a film")]).head_importance()
@@ -82,7 +82,7 @@ def image():
 
 def vision_language(family):
     """A tiny model of its own, with the weights that read its attention, layer by layer."""
-    found = copy.deepcopy(loaded(family))
+    copied = copy.deepcopy(loaded(family))
     layers = {
         "vilt": lambda m: [layer.attention.output.dense.weight for layer in m.vilt.encoder.layer],
         "llava": lambda m: (
@@ -94,7 +94,7 @@ def vision_language(family):
             + [layer.self_attn.o_proj.weight for layer in m.model.language_model.layers]
         ),
     }
-    return VisualQuestionAnsweringExplainer(found), layers[family](found.model)
+    return VisualQuestionAnsweringExplainer(copied), layers[family](copied.model)
 
 
 @pytest.mark.parametrize("family", ["vilt", "llava", "qwen2_vl"])

@@ -19,10 +19,10 @@ from xai_nlp.tasks.image_inputs import ImageBatch, ImageInput
 @pytest.mark.parametrize("family", FAMILIES)
 def test_regions_lie_over_the_whole_image(family, image):
     why = explainer_of(family).explain(image, QUESTION, method="occlusion", **given(family))
-    picture = why.image
-    assert picture.size == (64, 48)
+    regions = why.image
+    assert regions.size == (64, 48)
     covered = np.zeros((48, 64))
-    for left, top, right, bottom in picture.boxes:
+    for left, top, right, bottom in regions.boxes:
         assert 0 <= left < right <= 64.01 and 0 <= top < bottom <= 48.01
         covered[round(top) : round(bottom), round(left) : round(right)] += 1
     if family not in (*GIVEN_FEATURES, "llava"):  # LLaVA's processor cuts the sides off
@@ -48,8 +48,8 @@ def test_a_segmentation_adds_up_what_patches_do(image):
 
 def test_one_side_alone(image):
     explainer = explainer_of("vilt")
-    text, picture = (explainer.explain(image, QUESTION, moves=moves) for moves in ("text", "image"))
-    assert text.shares["text"] == 1.0 and picture.shares["image"] == 1.0
+    text, regions = (explainer.explain(image, QUESTION, moves=moves) for moves in ("text", "image"))
+    assert text.shares["text"] == 1.0 and regions.shares["image"] == 1.0
     assert abs(text.residual) <= 0.0101 * max(abs(text.explained), 0.05)
 
 

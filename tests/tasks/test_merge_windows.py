@@ -15,7 +15,7 @@ from xai_nlp.tasks.merge_windows import WindowScores, merge_windows
 
 
 @pytest.mark.parametrize("text", ["good " * 900 + "bad", ("a question", "dull film " * 400)])
-def test_long_texts_are_stitched_and_sums_stay_true(sentiment, text):
+def test_windows_of_long_texts_are_merged_and_sums_stay_true(sentiment, text):
     why = sentiment.explain(text)
     assert why.params["windows"] > 1
     assert abs(why.residual) <= 0.01 * max(abs(why.explained), 0.05) * why.params["windows"]
@@ -27,9 +27,9 @@ def test_long_texts_are_stitched_and_sums_stay_true(sentiment, text):
         sentiment.explain(text, long="error")
 
 
-def test_stitched_scores_are_means_over_windows_by_hand(sentiment):
+def test_merged_scores_are_means_over_windows_by_hand(sentiment):
     text = "good film bad plot dull end"
-    whole = sentiment.explain(text, max_length=6, stride=2, method="occlusion", target=1)  # 4 words a window
+    merged = sentiment.explain(text, max_length=6, stride=2, method="occlusion", target=1)  # 4 words a window
     first, last = (
         sentiment.explain(t, method="occlusion", target=1) for t in ("good film bad plot", "bad plot dull end")
     )
@@ -39,9 +39,9 @@ def test_stitched_scores_are_means_over_windows_by_hand(sentiment):
         first.scores[4] + last.scores[2],
         *last.scores[3:5],
     ]
-    assert whole.params["windows"] == 2
-    assert whole.scores[1:-1] == pytest.approx([e / 2 for e in expected], abs=1e-5)
-    assert whole.value == pytest.approx((first.value + last.value) / 2, abs=1e-5)
+    assert merged.params["windows"] == 2
+    assert merged.scores[1:-1] == pytest.approx([e / 2 for e in expected], abs=1e-5)
+    assert merged.value == pytest.approx((first.value + last.value) / 2, abs=1e-5)
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
@@ -130,8 +130,8 @@ def test_sums_are_the_mean_over_windows_and_words_their_own_by_brute_force(words
         for part in parts
     ]
     merged = merge_windows([text], windows)
-    seen = sorted({i for part in parts for i in part})
-    assert merged.tokens == tuple(words[i] for i in seen)
-    for score, i in zip(merged.scores[0], seen, strict=True):
+    covered = sorted({i for part in parts for i in part})
+    assert merged.tokens == tuple(words[i] for i in covered)
+    for score, i in zip(merged.scores[0], covered, strict=True):
         shares = [one.scores[0][part.index(i)] for one, part in zip(windows, parts, strict=True) if i in part]
         assert score == pytest.approx(sum(shares) / len(windows))

@@ -31,7 +31,7 @@ from xai_nlp.tasks.table import COMMON_OPTIONS, find_task
         ({"long": "cut"}, UnknownName, "windows"),
     ],
 )
-def test_mistakes_are_told_early(sentiment, options, error, said):
+def test_mistakes_are_refused_before_the_model_runs(sentiment, options, error, said):
     before = fingerprint(sentiment.model)
     with pytest.raises(error, match=said):
         sentiment.explain("a film", **options)

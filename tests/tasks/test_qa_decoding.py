@@ -36,9 +36,9 @@ def test_the_best_answers_are_those_of_brute_force(longest):
     scores = {(s, e): float(logits[0, s] + logits[1, e]) for s, e in pairs}
     total = sum(map(math.exp, scores.values()))
     expected = sorted(pairs, key=lambda pair: -scores[pair])
-    found = read(context, (row, logits)).answers(best=100, longest=longest)
-    assert [(a.start, a.end) for a in found] == expected
-    for answer in found:
+    result = read(context, (row, logits)).answers(best=100, longest=longest)
+    assert [(a.start, a.end) for a in result] == expected
+    for answer in result:
         assert answer.probability == pytest.approx(math.exp(scores[answer.start, answer.end]) / total)
         first, last = (places.index(i) for i in (answer.start, answer.end))
         assert answer.text == context[2 * first : 2 * last + 1]
@@ -48,10 +48,10 @@ def test_a_stretch_that_two_windows_see_counts_once_by_its_better_score():
     row, context = row_of(3), "a b c"
     worse, better = torch.zeros(2, len(row)), torch.zeros(2, len(row))
     better[:, 4] = 2.0
-    found = read(context, (row, worse), (row, better)).answers()
-    assert [a.text for a in found].count("a") == 1
-    assert (found[0].text, found[0].window, found[0].score) == ("a", 1, 4.0)
-    assert sum(a.probability for a in found) == pytest.approx(1)
+    result = read(context, (row, worse), (row, better)).answers()
+    assert [a.text for a in result].count("a") == 1
+    assert (result[0].text, result[0].window, result[0].score) == ("a", 1, 4.0)
+    assert sum(a.probability for a in result) == pytest.approx(1)
 
 
 def test_no_answer_takes_part_where_it_may_by_the_window_that_believes_least_in_it():

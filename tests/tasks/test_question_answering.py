@@ -148,7 +148,7 @@ def test_a_question_longer_than_the_window(qa):
         ({"layer": 1, "parts": True}, InvalidInput, "leave out"),
     ],
 )
-def test_mistakes_are_told(qa, options, error, said):
+def test_mistakes_are_refused(qa, options, error, said):
     before = fingerprint(qa.model)
     with pytest.raises(error, match=said):
         qa.explain(**{"question": QUESTION, "context": CONTEXT, **options})

@@ -21,9 +21,9 @@ from xai_nlp.tasks.visual_question_answering import VisualQuestionAnsweringExpla
 
 
 def test_several_methods_and_several_texts(sentiment):
-    found = sentiment.explain(["good film", "bad film"], method=["saliency", "occlusion"])
-    assert isinstance(found, Explanations)
-    assert [(why.segments[0], why.method) for why in found] == [
+    explanations = sentiment.explain(["good film", "bad film"], method=["saliency", "occlusion"])
+    assert isinstance(explanations, Explanations)
+    assert [(why.segments[0], why.method) for why in explanations] == [
         ("good film", "saliency"), ("good film", "occlusion"), ("bad film", "saliency"), ("bad film", "occlusion"),
     ]  # fmt: skip
 
@@ -33,10 +33,10 @@ def test_repeats_exactly(sentiment):
     assert replace(sentiment.explain(TEXTS[0]), seed=1) != sentiment.explain(TEXTS[0])
 
 
-def test_progress_is_told(sentiment):
-    told = []
-    sentiment.explain(TEXTS, progress=lambda done, total: told.append((done, total)))
-    assert told[-1] == (3, 3)
+def test_progress_reaches_the_number_of_texts(sentiment):
+    calls = []
+    sentiment.explain(TEXTS, progress=lambda done, total: calls.append((done, total)))
+    assert calls[-1] == (3, 3)
 
 
 def test_half_precision_runs(sentiment):

@@ -17,7 +17,7 @@ from xai_nlp.tasks.batch import TextSubject
 from xai_nlp.tasks.token_scores import attribute_batch
 
 
-def test_a_model_that_gives_nan_is_told():
+def test_a_model_that_gives_nan_is_refused():
     model, tokenizer = tiny("bert", fresh=True)
     with torch.no_grad():
         model.classifier.weight[0, 0] = float("nan")

@@ -20,10 +20,10 @@ CLASSIFY = ("vilt", "visual_bert", "lxmert")
 
 
 def explainer_of(family, dtype=None):
-    found = loaded(family)
+    model_and_processor = loaded(family)
     if dtype is not None:
-        found = replace(found, model=copy.deepcopy(found.model).to(dtype))
-    return VisualQuestionAnsweringExplainer(found)
+        model_and_processor = replace(model_and_processor, model=copy.deepcopy(model_and_processor.model).to(dtype))
+    return VisualQuestionAnsweringExplainer(model_and_processor)
 
 
 def given(family, answer="red"):
@@ -122,10 +122,10 @@ def test_an_image_upside_down_has_its_patches_upside_down():
 
 def test_positions_of_patches_are_those_of_vilt_itself(image):
     """The model's own order, read from its embeddings, against the order that we hold still."""
-    found = loaded("vilt")
-    explainer = VisualQuestionAnsweringExplainer(found)
+    model_and_processor = loaded("vilt")
+    explainer = VisualQuestionAnsweringExplainer(model_and_processor)
     inputs = explainer.family.image_inputs(Image.fromarray(image))
-    embed = found.model.vilt.embeddings.visual_embed
+    embed = model_and_processor.model.vilt.embeddings.visual_embed
     own, _, (index, (rows, columns)) = embed(inputs["pixel_values"], inputs["pixel_mask"], -1)
     from xai_nlp.hooks.deterministic import deterministic_multinomial
 
@@ -133,8 +133,8 @@ def test_positions_of_patches_are_those_of_vilt_itself(image):
         held, _, (order, _) = embed(inputs["pixel_values"], inputs["pixel_mask"], -1)
     assert order[0].tolist() == [[r, c] for r in range(rows) for c in range(columns)]
     back = {tuple(place): row for place, row in zip(index[0].tolist(), own[0, 1:], strict=True)}
-    mine = torch.stack([back[tuple(place)] for place in order[0].tolist()])
-    assert torch.allclose(held[0, 1:], mine, atol=1e-6)
+    ours = torch.stack([back[tuple(place)] for place in order[0].tolist()])
+    assert torch.allclose(held[0, 1:], ours, atol=1e-6)
     assert explainer.explain(image, QUESTION).image.grid == (rows, columns)
 
 
@@ -172,14 +172,14 @@ def test_answers_are_chosen_by_name_rank_and_contrast(image):
 @pytest.mark.parametrize("family", ["llava", "paligemma", "qwen2_vl", "idefics3"])
 def test_forced_answers_have_the_probability_that_generate_gives(family, image):
     """Teacher forcing against `generate`'s own scores, step by step."""
-    found = loaded(family)
-    explainer = VisualQuestionAnsweringExplainer(found)
-    with frozen_model(found.model, evaluate=True):
-        made = found.processor(
+    model_and_processor = loaded(family)
+    explainer = VisualQuestionAnsweringExplainer(model_and_processor)
+    with frozen_model(model_and_processor.model, evaluate=True):
+        made = model_and_processor.processor(
             text=[explainer.family.chat_text(QUESTION)], images=[Image.fromarray(image)], return_tensors="pt"
         )
         made = {name: value for name, value in made.items() if isinstance(value, torch.Tensor)}
-        out = found.model.generate(
+        out = model_and_processor.model.generate(
             **made,
             max_new_tokens=3,
             min_new_tokens=3,
