@@ -19,7 +19,7 @@ load_model = partial(loading.load_model, tasks=TASKS)
 
 @pytest.fixture(scope="module")
 def eager():
-    """A model of Captum's own: its attention has to be eager to be seen."""
+    """A model of Captum's own: its attention has to be eager to be read."""
     loaded = load_model("qa", dtype=torch.float64)
     loaded.model.set_attn_implementation("eager")
     return loaded
@@ -101,7 +101,7 @@ def test_embeddings_of_part_1_equal_captums(explainer, eager, encoded):
     embeddings = model.bert.embeddings
     layers = [embeddings.word_embeddings, embeddings.token_type_embeddings, embeddings.position_embeddings]
     reference = (torch.where(special, ids, eager.tokenizer.pad_token_id), kinds * 0, places * 0)
-    found = captum.LayerIntegratedGradients(logit, layers).attribute((ids, kinds, places), reference, n_steps=STEPS)
-    for name, expected in zip(("word", "type", "position"), found, strict=True):
+    result = captum.LayerIntegratedGradients(logit, layers).attribute((ids, kinds, places), reference, n_steps=STEPS)
+    for name, expected in zip(("word", "type", "position"), result, strict=True):
         assert relative(why.parts[name], expected.sum(-1)[0].detach()) < 1e-6
     assert sum(why.scores) == pytest.approx(sum(map(sum, why.parts.values())), abs=1e-5)

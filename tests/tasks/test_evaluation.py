@@ -22,17 +22,17 @@ def test_deleting_the_strongest_tokens_costs_six_times_what_random_ones_do(senti
 
 def test_the_qa_cards_figures_on_a_part(data):
     """Questions 0, 20, 40, …: as SQuAD's own functions score the same answers, and near the card's figures for all."""
-    explainer, asked = xai_nlp.load("qa"), list(read_squad(data / "squad_dev.json"))
-    assert len(asked) == 2000
-    part = asked[::20]
-    found = explainer.predict([a.question for a in part], [a.context for a in part], best=1)
-    measured = squad_scores(part, {a.id: best[0].text for a, best in zip(part, found, strict=True)})
+    explainer, questions = xai_nlp.load("qa"), list(read_squad(data / "squad_dev.json"))
+    assert len(questions) == 2000
+    part = questions[::20]
+    result = explainer.predict([a.question for a in part], [a.context for a in part], best=1)
+    measured = squad_scores(part, {a.id: best[0].text for a, best in zip(part, result, strict=True)})
     assert measured.questions == 100
     assert measured.exact_match == pytest.approx(58.3, abs=12)  # 2.5 standard errors of 100 questions
     assert measured.f1 == pytest.approx(70.69, abs=10)
 
 
 def test_deleting_the_strongest_context_tokens_costs_an_answer_four_times_what_random_ones_do(data):
-    asked = short(data / "squad_dev.json", 20)
-    _, times = answer_ratios(xai_nlp.load("qa"), asked, ["integrated_gradients"])["integrated_gradients"]
+    questions = short(data / "squad_dev.json", 20)
+    _, times = answer_ratios(xai_nlp.load("qa"), questions, ["integrated_gradients"])["integrated_gradients"]
     assert times >= 4

@@ -18,9 +18,9 @@ def explainer():
 
 def test_the_cards_accuracy_on_a_part(explainer):
     """700 fresh scenes; the card has 5,000."""
-    found = measured(explainer.model, explainer.tokenizer, 700, seed=HELD_OUT + 7)
-    assert found["overall"] >= 95
-    assert all(found[name] >= 80 for name in TYPES)
+    result = measured(explainer.model, explainer.tokenizer, 700, seed=HELD_OUT + 7)
+    assert result["overall"] >= 95
+    assert all(result[name] >= 80 for name in TYPES)
     assert not any(p.requires_grad and p.grad is not None for p in explainer.model.parameters())
 
 

@@ -37,14 +37,14 @@ def logits_of(explainer, answer, prompt=PROMPT):
 
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.parametrize(
-    "wanted",
+    "keywords",
     [{}, {"answer": ANSWER}, {"target": "words", "longest": 4}, {"answer": ANSWER, "rather_than": OTHER}],
     ids=["written", "given", "words", "contrast"],
 )
-def test_the_prompt_shares_out_the_answer(name, wanted):
+def test_the_prompt_shares_out_the_answer(name, keywords):
     """Within 1 % by default."""
-    found = explainer_of(name).explain(PROMPT, **wanted)
-    for why in found if isinstance(found, Explanations) else [found]:
+    result = explainer_of(name).explain(PROMPT, **keywords)
+    for why in result if isinstance(result, Explanations) else [result]:
         assert abs(why.residual) <= 0.0101 * max(abs(why.explained), 0.05)
         assert why.segments == (PROMPT,) and why.task == "text-generation"
         assert why.unit == "log-probability" and why.complete
@@ -120,27 +120,6 @@ def test_tokens_add_up_to_the_answer(name, method):
     assert math.fsum(why.value for why in words) == pytest.approx(whole.value, abs=1e-5)
 
 
-def test_a_contrast_is_the_difference_where_they_part():
-    explainer = explainer_of("gpt2")
-    logits, tokens = logits_of(explainer, ANSWER)
-    _, others = logits_of(explainer, OTHER)
-    k = next(k for k, (a, b) in enumerate(zip(tokens, others, strict=False)) if a != b)
-    assert k > 0
-    for unit in ("log-probability", "logit"):
-        why = explainer.explain(PROMPT, answer=ANSWER, rather_than=OTHER, unit=unit)
-        assert why.target == TargetSpec(kind="answer", label="great movie", contrast="great food", unit=unit)
-        assert why.unit == unit
-        assert why.value == pytest.approx(float(logits[k, tokens[k]] - logits[k, others[k]]), abs=1e-5)
-
-
-def test_logits_and_token_ids():
-    explainer = explainer_of("llama")
-    logits, tokens = logits_of(explainer, ANSWER)
-    why = explainer.explain(PROMPT, answer=ANSWER, unit="logit", method="occlusion")
-    assert why.value == pytest.approx(float(logits[range(len(tokens)), tokens].sum()), abs=1e-4)
-    assert explainer.explain(PROMPT, answer=tokens, unit="logit", method="occlusion").scores == why.scores
-
-
 def test_occlusion_is_a_pass_without_the_word():
     explainer = explainer_of("llama")  # positions are not embedded, so the pad's vector is all there is
     prompt = "thin"
@@ -165,28 +144,28 @@ def test_as_captums_name_for_it_says(name):
     llm = attr.LLMGradientAttribution(attr.LayerIntegratedGradients(model, model.get_input_embeddings()), tokenizer)
     theirs = llm.attribute(attr.TextTokenInput("thin", tokenizer, tokenizer.pad_token_id), ANSWER, n_steps=20)
     options = {"target": "words", "answer": ANSWER, "steps": 20, "rule": "gauss_legendre"}
-    mine = [why.scores for why in explainer.explain("thin", **options)]
-    torch.testing.assert_close(torch.tensor(mine).float(), theirs.token_attr, atol=1e-5, rtol=1e-4)
+    ours = [why.scores for why in explainer.explain("thin", **options)]
+    torch.testing.assert_close(torch.tensor(ours).float(), theirs.token_attr, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", WRITERS)
-@pytest.mark.parametrize("wanted", [{"longest": 4}, {"answer": ANSWER}, {"answer": ANSWER, "target": "words"}])
-def test_other_prompts_and_rows_change_nothing(name, wanted):
+@pytest.mark.parametrize("keywords", [{"longest": 4}, {"answer": ANSWER}, {"answer": ANSWER, "target": "words"}])
+def test_other_prompts_and_rows_change_nothing(name, keywords):
     """Longer prompts beside it, fewer rows at a time, another order."""
     explainer = explainer_of(name)
     prompts = [PROMPT, "A great day", "The plot is thin and"]
-    options = {"steps": 8, **wanted}
+    options = {"steps": 8, **keywords}
     alone = [why for p in prompts for why in _list(explainer.explain(p, **options))]
     for order, rows in (([0, 1, 2], None), ([2, 0, 1], 3)):
         together = _list(explainer.explain([prompts[i] for i in order], rows=rows, **options))
         by_prompt = {p: [why for why in together if why.segments == (p,)] for p in prompts}
-        for mine, why in zip([w for p in prompts for w in by_prompt[p]], alone, strict=True):
-            assert mine.target == why.target
-            assert np.allclose(mine.scores, why.scores, atol=2e-5)
+        for ours, why in zip([w for p in prompts for w in by_prompt[p]], alone, strict=True):
+            assert ours.target == why.target
+            assert np.allclose(ours.scores, why.scores, atol=2e-5)
 
 
-def _list(found):
-    return list(found) if isinstance(found, Explanations) else [found]
+def _list(result):
+    return list(result) if isinstance(result, Explanations) else [result]
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
@@ -233,7 +212,7 @@ def test_loaded_by_what_its_files_say(name, tmp_path):
     assert explainer.predict(PROMPT, longest=3) == pytest.approx(explainer_of(name).predict(PROMPT, longest=3))
 
 
-def test_kept_and_shown(tmp_path):
+def test_saved_and_shown(tmp_path):
     explainer = explainer_of("gpt2")
     why = explainer.explain(PROMPT, answer="<b>")
     why.save(tmp_path / "why.json")
@@ -246,7 +225,7 @@ def test_kept_and_shown(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "kind", "says"),
+    ("keywords", "kind", "says"),
     [
         ({"target": "POSITIVE"}, UnknownName, "answer, words"),
         ({"unit": "probability"}, UnknownName, "log-probability"),
@@ -257,9 +236,9 @@ def test_kept_and_shown(tmp_path):
         ({"method": "integrated_gradient"}, UnknownName, "integrated_gradients"),
     ],
 )
-def test_what_is_refused(wanted, kind, says):
+def test_what_is_refused(keywords, kind, says):
     with pytest.raises(kind, match=says):
-        explainer_of("gpt2").explain(PROMPT, **wanted)
+        explainer_of("gpt2").explain(PROMPT, **keywords)
 
 
 def test_prompts_that_are_refused():

@@ -1,7 +1,6 @@
 """Questions about images: every family at tiny size, words and regions on one scale."""
 
 import copy
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -20,16 +19,11 @@ QUESTION = "what colour is the star ?"
 CLASSIFY = ("vilt", "visual_bert", "lxmert")
 
 
-@pytest.fixture(scope="module")
-def image():
-    return np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
-
-
 def explainer_of(family, dtype=None):
-    found = loaded(family)
+    model_and_processor = loaded(family)
     if dtype is not None:
-        found = replace(found, model=copy.deepcopy(found.model).to(dtype))
-    return VisualQuestionAnsweringExplainer(found)
+        model_and_processor = replace(model_and_processor, model=copy.deepcopy(model_and_processor.model).to(dtype))
+    return VisualQuestionAnsweringExplainer(model_and_processor)
 
 
 def given(family, answer="red"):
@@ -53,21 +47,6 @@ def test_words_and_regions_share_out_what_is_explained(family, image):
         image, QUESTION, steps=120, rule="gauss_legendre", **given(family)
     )
     assert abs(exact.residual) <= 1e-6 * max(abs(exact.explained), 1.0)  # RMS norms go by way of float32
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_regions_lie_over_the_whole_image(family, image):
-    why = explainer_of(family).explain(image, QUESTION, method="occlusion", **given(family))
-    picture = why.image
-    assert picture.size == (64, 48)
-    covered = np.zeros((48, 64))
-    for left, top, right, bottom in picture.boxes:
-        assert 0 <= left < right <= 64.01 and 0 <= top < bottom <= 48.01
-        covered[round(top) : round(bottom), round(left) : round(right)] += 1
-    if family not in (*GIVEN_FEATURES, "llava"):  # LLaVA's processor cuts the sides off
-        assert covered.min() >= 1 and covered.mean() < 1.1
-    if family == "llava":
-        assert (covered[:, :8] == 0).all() and (covered[:, 10:54] >= 1).all()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -143,10 +122,10 @@ def test_an_image_upside_down_has_its_patches_upside_down():
 
 def test_positions_of_patches_are_those_of_vilt_itself(image):
     """The model's own order, read from its embeddings, against the order that we hold still."""
-    found = loaded("vilt")
-    explainer = VisualQuestionAnsweringExplainer(found)
+    model_and_processor = loaded("vilt")
+    explainer = VisualQuestionAnsweringExplainer(model_and_processor)
     inputs = explainer.family.image_inputs(Image.fromarray(image))
-    embed = found.model.vilt.embeddings.visual_embed
+    embed = model_and_processor.model.vilt.embeddings.visual_embed
     own, _, (index, (rows, columns)) = embed(inputs["pixel_values"], inputs["pixel_mask"], -1)
     from xai_nlp.hooks.deterministic import deterministic_multinomial
 
@@ -154,8 +133,8 @@ def test_positions_of_patches_are_those_of_vilt_itself(image):
         held, _, (order, _) = embed(inputs["pixel_values"], inputs["pixel_mask"], -1)
     assert order[0].tolist() == [[r, c] for r in range(rows) for c in range(columns)]
     back = {tuple(place): row for place, row in zip(index[0].tolist(), own[0, 1:], strict=True)}
-    mine = torch.stack([back[tuple(place)] for place in order[0].tolist()])
-    assert torch.allclose(held[0, 1:], mine, atol=1e-6)
+    ours = torch.stack([back[tuple(place)] for place in order[0].tolist()])
+    assert torch.allclose(held[0, 1:], ours, atol=1e-6)
     assert explainer.explain(image, QUESTION).image.grid == (rows, columns)
 
 
@@ -171,28 +150,6 @@ def test_what_cannot_matter_has_no_share(blind, image):
     explainer = VisualQuestionAnsweringExplainer(replace(loaded("vilt"), model=model))
     why = explainer.explain(image, QUESTION, parts=blind == "text")
     assert why.shares[{"image": "text", "text": "image"}[blind]] == pytest.approx(1.0)
-
-
-def test_one_side_alone(image):
-    explainer = explainer_of("vilt")
-    text, picture = (explainer.explain(image, QUESTION, moves=moves) for moves in ("text", "image"))
-    assert text.shares["text"] == 1.0 and picture.shares["image"] == 1.0
-    assert abs(text.residual) <= 0.0101 * max(abs(text.explained), 0.05)
-
-
-@pytest.mark.parametrize(("regions", "count"), [("auto", 20), ("patches", 20), (4, 12), ("grid:2", 4)])
-def test_kinds_of_regions(regions, count, image):
-    why = explainer_of("vilt").explain(image, QUESTION, regions=regions)
-    assert len(why.image.boxes) == count
-
-
-def test_a_segmentation_adds_up_what_patches_do(image):
-    """Pixels of a quarter of the image, however they are named, have the sum of its patches' scores."""
-    quarters = np.repeat(np.repeat([[7, 3], [9, 5]], 24, 0), 32, 1)
-    explainer = explainer_of("vilt", torch.float64)
-    why = explainer.explain(image, QUESTION, regions=quarters, method="input_x_gradient")
-    grid = explainer.explain(image, QUESTION, regions=2, method="input_x_gradient")
-    assert why.image.shapes is not None and sorted(why.image.scores) == pytest.approx(sorted(grid.image.scores))
 
 
 def test_answers_are_chosen_by_name_rank_and_contrast(image):
@@ -212,40 +169,17 @@ def test_answers_are_chosen_by_name_rank_and_contrast(image):
         explainer.explain(image, QUESTION, answer="red-blue", rather_than="green")
 
 
-@pytest.mark.parametrize("family", ["blip", "llava", "paligemma", "qwen2_vl", "idefics3"])
-def test_written_answers(family, image):
-    """The log-probability explained is that of the answer as the model would write it, token by token."""
-    explainer = explainer_of(family)
-    words = explainer.explain(image, QUESTION, target="words", answer="red star", method="occlusion")
-    whole = explainer.explain(image, QUESTION, answer="red star", method="occlusion")
-    assert [why.target.label for why in words] == ["red", "star"]
-    assert sum(why.value for why in words) == pytest.approx(whole.value, abs=1e-4)
-    assert np.allclose(np.sum([w.image.scores for w in words], 0), whole.image.scores, atol=1e-4)
-    written = _first_written(explainer, image)
-    assert np.exp(written.value) == pytest.approx(next(iter(written.outputs.values())), rel=1e-4)
-    contrast = explainer.explain(image, QUESTION, answer="red star", rather_than="red dog", method="occlusion")
-    assert (contrast.target.label, contrast.target.contrast) == ("red star", "red dog")
-
-
-def _first_written(explainer, image):
-    """The answer to the first question to which a random model writes anything at all."""
-    for question in (QUESTION, "is there a red circle ?", "how many are there ?", "is it a cat ?", "what is left ?"):
-        with suppress(InvalidInput):
-            return explainer.explain(image, question, longest=3, method="occlusion")
-    raise AssertionError("no question was answered")
-
-
 @pytest.mark.parametrize("family", ["llava", "paligemma", "qwen2_vl", "idefics3"])
 def test_forced_answers_have_the_probability_that_generate_gives(family, image):
     """Teacher forcing against `generate`'s own scores, step by step."""
-    found = loaded(family)
-    explainer = VisualQuestionAnsweringExplainer(found)
-    with frozen_model(found.model, evaluate=True):
-        made = found.processor(
+    model_and_processor = loaded(family)
+    explainer = VisualQuestionAnsweringExplainer(model_and_processor)
+    with frozen_model(model_and_processor.model, evaluate=True):
+        made = model_and_processor.processor(
             text=[explainer.family.chat_text(QUESTION)], images=[Image.fromarray(image)], return_tensors="pt"
         )
         made = {name: value for name, value in made.items() if isinstance(value, torch.Tensor)}
-        out = found.model.generate(
+        out = model_and_processor.model.generate(
             **made,
             max_new_tokens=3,
             min_new_tokens=3,

@@ -153,7 +153,8 @@ class Subject:
         """The prefix of each point, recorded a part of the examples at a time."""
 
         def work(part: slice) -> tuple[CachedPrefix, ...]:
-            return cached_prefixes(points, lambda owner: first_tensor(self.run(owner)), self.everyone[part])
+            run = lambda owner: first_tensor(self.run(owner))  # noqa: E731
+            return cached_prefixes(points, run, self.everyone[part], limit=self.batching.limit)
 
         parts = [prefixes for _, prefixes in self.chunks(work)]
         return [CachedPrefix.joined(of_point) for of_point in zip(*parts, strict=True)]

@@ -364,6 +364,8 @@ class AttentionIntegratedGradients(IntegratedGradientsMethod):
     Misleads: where a layer without attention is nothing that the model has met; and what the values hold does not
     show.
     Source: Hao, Dong, Wei & Xu 2021, eq. 4 (arXiv:2004.11207), with nested quadrature in place of the sum of eq. 5.
+    start: the matrices that the path starts from: all zero, or the same share for every key.
+    together: the matrices of all layers move at once.
     """
 
     operates_on: ClassVar[str] = "attention"

@@ -20,12 +20,14 @@ class GradCam(Method):
 
     Asked of a layer that has channels and then places; for layers of a transformer, `SequenceGradCam`.
     Source: Selvaraju et al. 2016, eq. 1 and 2 (arXiv:1610.02391); eq. 2's ReLU is `positive`.
+    positive: scores below zero become zero.
+    summed: over channels, (B, T, 1, *places); else (B, T, C, *places).
     """
 
     needs_baseline: ClassVar[bool] = False
 
     positive: bool = False
-    summed: bool = True  # over channels: (B, T, 1, *places); else (B, T, C, *places)
+    summed: bool = True
 
     def scores(self, problem: Problem) -> Scores:
         slope = problem.slope_at_x()

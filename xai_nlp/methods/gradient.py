@@ -16,6 +16,7 @@ class SaliencyMethod(Method):
     Misleads: where the model is sure: a word that decides can have a flat slope there; and where it is read as a
     contribution.
     Source: Simonyan, Vedaldi & Zisserman 2013, sec. 3 (arXiv:1312.6034).
+    absolute: the size of each entry's gradient, without its sign.
     """
 
     needs_baseline = False

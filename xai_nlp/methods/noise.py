@@ -232,10 +232,11 @@ class GradientShapMethod(SampledMethod):
     Misleads: where samples are few: sums then miss f(x) − f(x₀) by as much as the noise; and as integrated
     gradients do.
     Source: Erion et al. 2021, eq. 4 (arXiv:1906.10670), for one baseline; Lundberg & Lee 2017 (arXiv:1705.07874).
+    multiply: False leaves out the displacement: the mean gradient itself.
     """
 
     noise: float = 0.0
-    multiply: bool = True  # False leaves out the displacement: the mean gradient itself
+    multiply: bool = True
 
     def scores(self, problem: Problem) -> Scores:
         random = np.random.default_rng((POINTS, self.seed)).random(self.samples)

@@ -17,6 +17,7 @@ class Random(Method):
 
     Cost: one forward pass.
     Misleads: always.
+    seed: of the draws.
     """
 
     needs_baseline: ClassVar[bool] = False

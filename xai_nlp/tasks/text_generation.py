@@ -75,6 +75,9 @@ class TextGenerationExplainer(Explainer):
     def encode(self, request: Request) -> list[TokenWindow]:
         prompts = [example["prompt"] for example in request.examples]
         if request.own.get("chat"):
+            names = [f"text {e}" for e in range(len(prompts))] if len(prompts) > 1 else ["the text"]
+            for prompt, name in zip(prompts, names, strict=True):
+                segments_of(prompt, name)
             windows = [self._in_chat(e, prompt) for e, prompt in enumerate(prompts)]
         else:
             windows = self.encode_texts(prompts, replace(request.options, long="error"))
@@ -84,7 +87,6 @@ class TextGenerationExplainer(Explainer):
         """The prompt as a user's message; the template's own tokens count as special ones."""
         if not getattr(self.tokenizer, "chat_template", None):
             raise InvalidInput(f"the tokenizer of {self.name} has no chat template; leave out chat=True.")
-        segments_of(prompt)
         message, text = prompt.strip(), apply_chat_template(self.tokenizer, prompt)
         if message not in text:
             raise Unsupported(f"the chat template of {self.name} rewrites the prompt; leave out chat=True.")

@@ -190,13 +190,16 @@ class DeepLiftMethod(Method):
     not neutral.
     Source: Shrikumar, Greenside & Kundaje 2017, sec. 3.5.1, the rescale rule (arXiv:1704.02685); products by their
     Shapley value, as Lundberg & Lee 2017, sec. 4.2 compose it (arXiv:1705.07874).
+    multiply: False leaves out the difference: the multipliers themselves.
+    epsilon: a smaller difference counts as zero.
+    as_captum: Captum's rule for softmax layers, which mixes the examples of a batch.
     """
 
     complete: ClassVar[bool] = True
 
-    multiply: bool = True  # False leaves out the difference: the multipliers themselves
-    epsilon: float = 1e-10  # a smaller difference counts as zero
-    as_captum: bool = False  # Captum's rule for softmax layers, which mixes the examples of a batch
+    multiply: bool = True
+    epsilon: float = 1e-10
+    as_captum: bool = False
 
     def multipliers(self, problem: Problem) -> Multipliers:
         """The multipliers of the differences; an example and its baseline are two rows of one pass."""
