@@ -36,7 +36,7 @@ def test_explain_names_every_input_and_every_option_of_every_task(task):
     parameters = inspect.signature(xai_nlp.explain).parameters
     names = {one.name for one in (*task.inputs, *task.every_option)} | set(task.explainer_class().python_options)
     assert names <= set(parameters)
-    assert names <= set(api.Keywords.__annotations__) | set(api.ExplainKeywords.__annotations__) | {"text"}
+    assert names <= set(api._Keywords.__annotations__) | set(api.ExplainKeywords.__annotations__) | {"text"}
 
 
 def test_explain_names_every_common_option_with_its_default():
