@@ -17,14 +17,13 @@ from rich.console import Console
 from rich.table import Table
 from transformers import BertConfig, BertForQuestionAnswering
 
+import xai_nlp
 from tests.bench.measure import gemm_rate, largest_difference, paired, peak_memory
 from xai_nlp.core.batching import Batching
-from xai_nlp.core.targets import Target
+from xai_nlp.core.subject import MovableInput, Subject
 from xai_nlp.hooks.model_state import frozen_model
+from xai_nlp.hooks.scope import tensors_at
 from xai_nlp.methods.path import Conductance, IntegratedGradientsMethod
-from xai_nlp.models.adapter import Adapter
-from xai_nlp.models.tokenization import TokenWindow
-from xai_nlp.tasks.pose import Batch, Poser
 
 START, END = 20, 23  # the tokens of the answer
 PAD = 0
@@ -45,47 +44,50 @@ def ids_of(tokens: int) -> torch.Tensor:
     return torch.randint(1000, 30000, (1, tokens))
 
 
-def poser_of(model: Any, ids: torch.Tensor, rows: int | None = None) -> Poser:
-    """The problem of the tutorial: words move from [PAD] but for the first and the last, start and end are targets."""
-    L = ids.shape[1]
-    row = TokenWindow(0, {"input_ids": ids[0].tolist()}, ("",) * L, ((0, 1),) * L, (0,) * L)
-    movable = torch.ones_like(ids, dtype=torch.bool)
-    movable[:, [0, -1]] = False
-    weights = torch.zeros(1, 2, 2, L)
-    weights[0, 0, 0, START] = weights[0, 1, 1, END] = 1
+def subject_of(model: Any, ids: torch.Tensor, rows: int | None = None, *, words: bool = False) -> Subject:
+    """The subject of the tutorial: words move from [PAD] but for the first and the last; start and end are read.
 
-    def run(owner: torch.Tensor) -> torch.Tensor:
-        out = model(input_ids=ids[owner])
-        return torch.stack([out.start_logits, out.end_logits], 1)
+    words: the word embeddings move; else their sum with positions and types.
+    """
+    points = xai_nlp.points(model)
+    point = points.word if words else points.embeddings
+    assert point is not None
+    reference = torch.full_like(ids, PAD)
+    reference[:, [0, -1]] = ids[:, [0, -1]]
+    with torch.no_grad():
+        x, x0 = (tensors_at([point], partial(model, input_ids=one))[0] for one in (ids, reference))
 
-    words = model.get_input_embeddings().weight[PAD].detach().expand(1, L, -1)
-    return Poser(
-        adapter=Adapter.of(model),
-        batch=Batch([row], {"input_ids": ids}, movable),
-        run=run,
-        target=Target(weights=weights),
-        baseline="pad",
-        words=words,
-        rows=Batching(limit=rows),
+    def read(forward: Callable[[], Any], owner: torch.Tensor) -> torch.Tensor:
+        out = forward()
+        return torch.stack([out.start_logits[:, START], out.end_logits[:, END]], 1)
+
+    return Subject(
+        forward=lambda arguments, owner: model(input_ids=ids[owner]),
+        read=read,
+        inputs={"text": MovableInput(x=x, baseline=x0, point=point)},
+        examples=1,
+        points=points,
+        attention_root=model,
+        batching=Batching(limit=rows),
     )
 
 
 def ours_embeddings(model: Any, ids: torch.Tensor, steps: int, rows: int | None = None) -> torch.Tensor:
     """Start and end, integrated gradients of the embeddings: (2, L, D)."""
     with frozen_model(model):
-        problem = poser_of(model, ids, rows).embeddings()
+        problem = subject_of(model, ids, rows).problem()
         return IntegratedGradientsMethod(steps=steps).scores(problem).tensors[0][0]
 
 
 def captum_embeddings(model: Any, ids: torch.Tensor, steps: int, rows: int | None = None) -> torch.Tensor:
     reference = torch.full_like(ids, PAD)
     reference[:, [0, -1]] = ids[:, [0, -1]]
-    found = []
+    scores = []
     for which, place in (("start_logits", START), ("end_logits", END)):
         forward = lambda ids, which=which, place=place: getattr(model(input_ids=ids), which)[:, place]  # noqa: E731
         method = captum.LayerIntegratedGradients(forward, model.bert.embeddings)
-        found.append(method.attribute(ids, reference, n_steps=steps, internal_batch_size=rows)[0].detach())
-    return torch.stack(found)
+        scores.append(method.attribute(ids, reference, n_steps=steps, internal_batch_size=rows)[0].detach())
+    return torch.stack(scores)
 
 
 def ours_everything(
@@ -93,11 +95,12 @@ def ours_everything(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Start and end, conductance of every layer's output (2, layers, L, D) and attention (2, layers, H, L, L)."""
     with frozen_model(model):
-        poser = poser_of(model, ids, rows)
-        problem = poser.embeddings(sites=[*poser.adapter.layers, poser.attention], parts=True)
-        found = Conductance(steps=steps, rule="gauss_legendre").scores(problem).tensors
-    layers = len(found) // 2
-    return torch.stack(found[:layers], 2)[0], torch.stack(found[layers:], 2)[0]
+        subject = subject_of(model, ids, rows, words=True)
+        assert subject.points is not None
+        problem = subject.problem(observe=[*subject.points.layers, *subject.attention])
+        tensors = Conductance(steps=steps, rule="gauss_legendre").scores(problem).tensors
+    layers = len(tensors) // 2
+    return torch.stack(tensors[:layers], 2)[0], torch.stack(tensors[layers:], 2)[0]
 
 
 def captum_everything(

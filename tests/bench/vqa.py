@@ -55,12 +55,11 @@ def ours(steps: int, rows: int | None = None) -> tuple[Tensor, Tensor]:
 def theirs(steps: int, rows: int | None = None) -> tuple[Tensor, Tensor]:
     known = explainer()
     model: Any = known.model
-    looking = known.looking
     from xai_nlp.models.images import baseline_image, read_image
 
     picture = read_image(image())
     images = picture, baseline_image(picture, "grey")
-    pixels, other = (looking.image_inputs(image)["pixel_values"] for image in images)
+    pixels, other = (known.family.image_inputs(image)["pixel_values"] for image in images)
     text = known.tokenizer(QUESTION, return_tensors="pt")
     start = text["input_ids"].clone()
     start[:, 1:-1] = known.tokenizer.pad_token_id

@@ -30,7 +30,7 @@ TEXT = "text:"  # begins a baseline that is a text, whatever it says
 
 
 @dataclass(frozen=True)
-class Batch:
+class WindowBatch:
     """Token windows side by side, as the model takes them."""
 
     windows: Sequence[TokenWindow]
@@ -53,7 +53,7 @@ class TextSubject:
     """
 
     explainer: Explainer
-    batch: Batch
+    batch: WindowBatch
     target: Target
     baseline: str
     batching: Batching

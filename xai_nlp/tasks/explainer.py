@@ -19,7 +19,7 @@ from xai_nlp.models.loading import LoadedModel
 from xai_nlp.models.points import points_of
 from xai_nlp.models.tokenization import Text, TokenWindow, batches, encode, pad_batch, text_mask
 from xai_nlp.tasks import run
-from xai_nlp.tasks.batch import Batch, batch_forward
+from xai_nlp.tasks.batch import WindowBatch, batch_forward
 from xai_nlp.tasks.options import ExplainOptions, Request
 from xai_nlp.tasks.run import ExampleTarget
 from xai_nlp.tasks.table import Task, find_task
@@ -88,12 +88,12 @@ class Explainer:
         """The token windows of each example."""
         return self.encode_texts(self.texts(request), request.options)
 
-    def batch(self, windows: Sequence[TokenWindow]) -> Batch:
+    def batch(self, windows: Sequence[TokenWindow]) -> WindowBatch:
         """Windows side by side, as the model takes them."""
         device = device_of(self.model)
-        return Batch(windows, pad_batch(windows, self.pad, device), text_mask(windows, device))
+        return WindowBatch(windows, pad_batch(windows, self.pad, device), text_mask(windows, device))
 
-    def run(self, batch: Batch, arguments: Mapping[str, Tensor], owner: Tensor) -> Tensor:
+    def run(self, batch: WindowBatch, arguments: Mapping[str, Tensor], owner: Tensor) -> Tensor:
         """The numbers (R, *C) of rows that belong to `owner` (R,), under whatever hooks are open.
 
         arguments: moved inputs that enter the model as arguments, by name.

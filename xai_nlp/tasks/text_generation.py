@@ -18,7 +18,7 @@ from xai_nlp.models.loading import LoadedModel
 from xai_nlp.models.teacher_forcing import append_answer, last_logits
 from xai_nlp.models.tokenization import TokenWindow, segments_of
 from xai_nlp.models.vision_language import offsets_within
-from xai_nlp.tasks.batch import Batch
+from xai_nlp.tasks.batch import WindowBatch
 from xai_nlp.tasks.explainer import Explainer
 from xai_nlp.tasks.generated_answers import GeneratedAnswers, prompt_positions, read_answers
 from xai_nlp.tasks.options import ExplainKeywords, Request
@@ -150,7 +150,7 @@ class TextGenerationExplainer(Explainer):
         """Prompts whose answers have as many tokens share a batch."""
         return len(window.answer_ids)
 
-    def run(self, batch: Batch, arguments: Mapping[str, Tensor], owner: Tensor) -> Tensor:
+    def run(self, batch: WindowBatch, arguments: Mapping[str, Tensor], owner: Tensor) -> Tensor:
         """The values of `read_answers` for each token of the answers: (R, n, 3)."""
         longest, n = batch.movable.shape[1], len(batch.windows[0].answer_ids)
         ends = [len(window) for window in batch.windows]  # windows are filled up after their answers

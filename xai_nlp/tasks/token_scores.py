@@ -16,7 +16,7 @@ from xai_nlp.core.registry import Method, Scores
 from xai_nlp.core.subject import Subject
 from xai_nlp.errors import InvalidInput
 from xai_nlp.models.tokenization import TokenWindow
-from xai_nlp.tasks.batch import Batch
+from xai_nlp.tasks.batch import WindowBatch
 from xai_nlp.tasks.image_inputs import ImageBatch
 from xai_nlp.tasks.merge_windows import WindowScores
 from xai_nlp.tasks.options import ExplainOptions
@@ -32,7 +32,7 @@ class BatchAttribution:
     tokens: the scores first, then those of each embedding in `parts`, then the flow through each of `layers`.
     """
 
-    batch: Batch
+    batch: WindowBatch
     tokens: np.ndarray  # (C, B, T, L) float64
     parts: tuple[str, ...]
     layers: int
@@ -49,7 +49,7 @@ class BatchAttribution:
         return WindowAttribution(self, index, self.batch.windows[index])
 
 
-def attribute_batch(method: Method, subject: Subject, batch: Batch, options: ExplainOptions) -> BatchAttribution:
+def attribute_batch(method: Method, subject: Subject, batch: WindowBatch, options: ExplainOptions) -> BatchAttribution:
     """The scores of a batch by one method. Raises InvalidInput if a score is not finite."""
     layers: list[Tensor] = []
     if options.layers or options.attention:
@@ -100,7 +100,7 @@ def _host(tensor: Tensor) -> np.ndarray:
 
 
 def _of_inputs(
-    batch: Batch, subject: Subject, scores: Scores, reduction: str
+    batch: WindowBatch, subject: Subject, scores: Scores, reduction: str
 ) -> tuple[dict[str, Tensor], Tensor | None]:
     """Scores of embeddings by name (B, T, L), and of the image's regions."""
     by_name = dict(zip(subject.inputs, scores.tensors, strict=True))
@@ -109,7 +109,7 @@ def _of_inputs(
     return {name: REDUCTIONS[reduction](tensor.double()) for name, tensor in by_name.items()}, regions
 
 
-def _of_sequences(batch: Batch, sequences: Mapping[str, Tensor]) -> Parts:
+def _of_sequences(batch: WindowBatch, sequences: Mapping[str, Tensor]) -> Parts:
     """Scores of a text's positions, and of an image's where it has a sequence of its own."""
     images = batch.images
     if images is None:
@@ -125,7 +125,7 @@ def _of_sequences(batch: Batch, sequences: Mapping[str, Tensor]) -> Parts:
     return tokens.double(), images.of_image(image.double(), images.alone(image.shape[-1]))
 
 
-def _joint(batch: Batch, along: Tensor) -> Parts:
+def _joint(batch: WindowBatch, along: Tensor) -> Parts:
     """Scores of a sequence (B, T, S) that may hold the patches of an image."""
     return (along.double(), None) if batch.images is None else batch.images.split(along.double())
 

@@ -25,7 +25,7 @@ from xai_nlp.models.vision_language import (
     VisionLanguageModel,
     vision_language_model,
 )
-from xai_nlp.tasks.batch import Batch
+from xai_nlp.tasks.batch import WindowBatch
 from xai_nlp.tasks.explainer import Explainer, check_choice
 from xai_nlp.tasks.generated_answers import GeneratedAnswers, prompt_positions, read_answers
 from xai_nlp.tasks.image_inputs import ImageBatch, ImageInput
@@ -170,7 +170,7 @@ class VisualQuestionAnsweringExplainer(Explainer):
 
     # Run ------------------------------------------------------------------------------------------------------------
 
-    def batch(self, windows: Sequence[TokenWindow]) -> Batch:
+    def batch(self, windows: Sequence[TokenWindow]) -> WindowBatch:
         batch = super().batch(windows)
         first: ImageInput = windows[0].image
         positions = self.family.sequence_positions(windows[0], batch.movable.shape[1], first.regions)
@@ -184,7 +184,7 @@ class VisualQuestionAnsweringExplainer(Explainer):
         shape = window.image.inputs[window.image.argument].shape
         return window.example if window.answer_ids else (shape, len(window.image.regions))
 
-    def run(self, batch: Batch, arguments: Mapping[str, Tensor], owner: Tensor) -> Tensor:
+    def run(self, batch: WindowBatch, arguments: Mapping[str, Tensor], owner: Tensor) -> Tensor:
         assert batch.images is not None
         inputs = {name: tensor[owner] for name, tensor in batch.inputs.items()}
         inputs |= batch.images.arguments(arguments, owner)
