@@ -1,9 +1,9 @@
 """`python -m tests.bench NAME`: what is claimed, measured. NAME: sentiment, qa, faithful, faithful-qa, vqa, pointing,
-methods, serve, page."""
+methods, serve, page, overhead."""
 
 import argparse
 
-from tests.bench import faithful, methods, page, pointing, qa, sentiment, serve, vqa
+from tests.bench import faithful, methods, overhead, page, pointing, qa, sentiment, serve, vqa
 
 
 def main() -> None:
@@ -17,8 +17,9 @@ def main() -> None:
     methods.add_to(commands)
     serve.add_to(commands)
     page.add_to(commands)
-    given = parser.parse_args()
-    given.run(given)
+    overhead.add_to(commands)
+    arguments = parser.parse_args()
+    arguments.run(arguments)
 
 
 main()

@@ -14,11 +14,13 @@ from rich.console import Console
 from rich.table import Table
 
 import xai_nlp
+from xai_nlp.core.batching import Batching
 from xai_nlp.core.result import SPECIAL, Explanation
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.methods import METHODS
 from xai_nlp.metrics.squad import read_squad
 from xai_nlp.tasks.qa_decoding import CONTEXT
+from xai_nlp.tasks.run import predict
 
 
 def read(path: Path, most: int | None) -> list[dict[str, Any]]:
@@ -79,17 +81,18 @@ def ratios(
 
 def span_log_probabilities(explainer: Any, texts: list[tuple[str, str]], spans: list[tuple[int, int]]) -> list[float]:
     """log p(start) + log p(end) of the tokens at these characters of each context."""
-    rows = explainer._encode(texts)
-    found = []
+    questions, contexts = map(list, zip(*texts, strict=True))
+    request = explainer.request({"question": questions, "context": contexts}, {})
+    windows, results = explainer.encode(request), []
     with frozen_model(explainer.model, evaluate=True):
-        outputs = explainer._outputs(rows)
+        outputs = predict(explainer, windows, Batching())
     for e, (start, end) in enumerate(spans):
-        (r,) = [r for r, row in enumerate(rows) if row.example == e]
-        places = zip(rows[r].segment, rows[r].offsets, strict=True)
+        (w,) = [w for w, window in enumerate(windows) if window.example == e]
+        places = zip(windows[w].segment, windows[w].offsets, strict=True)
         covered = [i for i, (s, (a, b)) in enumerate(places) if s == CONTEXT and a < end and b > start]
-        chances = outputs[r][:, : len(rows[r])].log_softmax(-1)
-        found.append(float(chances[0, covered[0]] + chances[1, covered[-1]]))
-    return found
+        chances = outputs[w][:, : len(windows[w])].log_softmax(-1)
+        results.append(float(chances[0, covered[0]] + chances[1, covered[-1]]))
+    return results
 
 
 def outside(why: Explanation) -> list[int]:

@@ -1,6 +1,6 @@
 """What a list of short texts costs beside the model: a stub of four numbers a token, 1,000 texts of 16 tokens.
 
-`python -m tests.bench.overhead` prints milliseconds for each explanation: the model's, the tokenizer's, and the rest.
+`python -m tests.bench overhead` prints milliseconds for each explanation: the model's, the tokenizer's, and the rest.
 """
 
 from __future__ import annotations
@@ -68,11 +68,7 @@ def seconds_in_the_model(explainer: Any, work: Callable[[], Any]) -> float:
     return spent
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--texts", type=int, default=1_000)
-    parser.add_argument("--runs", type=int, default=5)
-    arguments = parser.parse_args()
+def run(arguments: argparse.Namespace) -> None:
     explainer, generator = stub(), random.Random(0)
     texts = [" ".join(generator.choice(WORDS) for _ in range(TOKENS - 2)) for _ in range(arguments.texts)]
     table = Table("method", "ms an explanation", "model and autograd", "tokenizer", "the rest", box=None)
@@ -93,5 +89,8 @@ def main() -> None:
     Console().print(table)
 
 
-if __name__ == "__main__":
-    main()
+def add_to(commands: Any) -> None:
+    parser = commands.add_parser("overhead", help=__doc__)
+    parser.add_argument("--texts", type=int, default=1_000)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.set_defaults(run=run)
