@@ -70,8 +70,8 @@ def same(got: Any, expected: Any, dtype: torch.dtype, tolerance: float | None = 
         torch.testing.assert_close(got, expected.detach(), atol=(tolerance or TOLERANCE[dtype]) * scale, rtol=0)
         return
     assert len(got) == len(expected)
-    for mine, theirs in zip(got, expected, strict=True):
-        same(mine, theirs, dtype, tolerance)
+    for own, reference in zip(got, expected, strict=True):
+        same(own, reference, dtype, tolerance)
 
 
 def both(

@@ -137,8 +137,8 @@ def same(got: Any, expected: Any, tolerance: float = 1e-5) -> None:
     """Equal structure, shapes and values; relative to the largest score where that is above 1."""
     assert type(got) is type(expected), (type(got), type(expected))
     if isinstance(expected, tuple):
-        for mine, theirs in zip(got, expected, strict=True):
-            same(mine, theirs, tolerance)
+        for own, reference in zip(got, expected, strict=True):
+            same(own, reference, tolerance)
         return
     assert got.shape == expected.shape
     assert not got.requires_grad

@@ -108,8 +108,8 @@ def same(got: Any, expected: Any, tolerance: float = TOLERANCE) -> None:
     assert type(got) is type(expected)
     if not isinstance(expected, Tensor):
         assert len(got) == len(expected)
-        for mine, theirs in zip(got, expected, strict=True):
-            same(mine, theirs, tolerance)
+        for own, reference in zip(got, expected, strict=True):
+            same(own, reference, tolerance)
         return
     assert got.shape == expected.shape
     scale = max(1.0, float(expected.detach().abs().max())) if expected.numel() else 1.0

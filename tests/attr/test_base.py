@@ -53,11 +53,11 @@ ABOVE = ["Attribution", "GradientAttribution", "PerturbationAttribution", "Layer
 
 @pytest.mark.parametrize("name", KINDS)
 def test_kinds(name):
-    mine, theirs = getattr(ours, name), getattr(captum, name)
-    assert mine.get_name() == theirs.get_name()
+    own, reference = getattr(ours, name), getattr(captum, name)
+    assert own.get_name() == reference.get_name()
     for kind in ABOVE:
-        if issubclass(theirs, getattr(captum, kind)):
-            assert issubclass(mine, getattr(ours, kind)), kind
+        if issubclass(reference, getattr(captum, kind)):
+            assert issubclass(own, getattr(ours, kind)), kind
 
 
 def made(lib: Any, name: str, net: Net) -> Any:
@@ -75,9 +75,9 @@ def test_kinds_say_what_captums_say(name):
     net = Net(3, 2, smooth=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs, mine = (made(lib, name, net) for lib in BOTH)
-    assert mine.has_convergence_delta() == theirs.has_convergence_delta()
-    assert mine.multiplies_by_inputs == theirs.multiplies_by_inputs
+        reference, own = (made(lib, name, net) for lib in BOTH)
+    assert own.has_convergence_delta() == reference.has_convergence_delta()
+    assert own.multiplies_by_inputs == reference.multiplies_by_inputs
 
 
 @pytest.mark.parametrize("name", ["Saliency", "InputXGradient", "IntegratedGradients", "GradientShap", "NoiseTunnel"])

@@ -121,8 +121,8 @@ def test_deep_lift_adds_up_where_activations_and_pooling_touch(seed):
     net, x, x0 = Adjacent().double(), torch.randn(3, 1, 6, 6).double(), torch.randn(3, 1, 6, 6).double()
     _, delta = ours.DeepLift(net).attribute(x, x0, target=1, return_convergence_delta=True)
     assert delta.abs().max() < 1e-10
-    _, theirs = captum.DeepLift(net).attribute(x, x0, target=1, return_convergence_delta=True)
-    assert theirs.abs().max() > 1e-6
+    _, reference = captum.DeepLift(net).attribute(x, x0, target=1, return_convergence_delta=True)
+    assert reference.abs().max() > 1e-6
 
 
 @given(cases)

@@ -131,12 +131,12 @@ def refusal(lib: Any, name: str, key: str, value: Any) -> Exception | None:
 def test_is_refused_by_an_error_of_captums_type(name):
     told = 0
     for key, value in senseless(name):
-        theirs = refusal(captum, name, key, value)
-        stumbled = isinstance(theirs, STUMBLES) and not isinstance(theirs, NotImplementedError)
-        if theirs is None or stumbled or (name, key) in STUMBLES_ALSO:
+        reference = refusal(captum, name, key, value)
+        stumbled = isinstance(reference, STUMBLES) and not isinstance(reference, NotImplementedError)
+        if reference is None or stumbled or (name, key) in STUMBLES_ALSO:
             continue
-        mine = refusal(ours, name, key, value)
-        assert isinstance(mine, type(theirs)), f"{key}={value!r}: {theirs!r} is Captum's, ours is {mine!r}"
-        assert len(str(mine)) > 20, f"{key}={value!r}: {mine!r} does not say what is wrong"
+        own = refusal(ours, name, key, value)
+        assert isinstance(own, type(reference)), f"{key}={value!r}: {reference!r} is Captum's, ours is {own!r}"
+        assert len(str(own)) > 20, f"{key}={value!r}: {own!r} does not say what is wrong"
         told += 1
     assert told or name in {"LRP", "LayerLRP", "LayerActivation"}  # there Captum checks nothing

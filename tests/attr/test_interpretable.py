@@ -29,18 +29,18 @@ def test_templates(seed):
     values, others = (shaped(dice.choices(WORDS, k=n)) for _ in range(2))
     baselines = dice.choice([None, others, lambda: others])
     mask = dice.choice([None, shaped([dice.randint(0, 3) for _ in range(n)])])
-    theirs, mine = (lib.TextTemplateInput(template, values, baselines, mask) for lib in BOTH)
-    assert torch.equal(mine.to_tensor(), theirs.to_tensor())
-    assert (mine.n_itp_features, mine.n_features, mine.values) == (
-        theirs.n_itp_features,
-        theirs.n_features,
-        theirs.values,
+    captums, ours_input = (lib.TextTemplateInput(template, values, baselines, mask) for lib in BOTH)
+    assert torch.equal(ours_input.to_tensor(), captums.to_tensor())
+    assert (ours_input.n_itp_features, ours_input.n_features, ours_input.values) == (
+        captums.n_itp_features,
+        captums.n_features,
+        captums.values,
     )
-    assert mine.to_model_input() == theirs.to_model_input()
-    present = (torch.rand(1, mine.n_itp_features) < 0.5).float()
-    assert mine.to_model_input(present) == theirs.to_model_input(present)
-    scores = torch.randn(dice.randint(1, 3), mine.n_itp_features)
-    assert torch.equal(mine.format_attr(scores), theirs.format_attr(scores))
+    assert ours_input.to_model_input() == captums.to_model_input()
+    present = (torch.rand(1, ours_input.n_itp_features) < 0.5).float()
+    assert ours_input.to_model_input(present) == captums.to_model_input(present)
+    scores = torch.randn(dice.randint(1, 3), ours_input.n_itp_features)
+    assert torch.equal(ours_input.format_attr(scores), captums.format_attr(scores))
 
 
 @given(seeds)
@@ -55,15 +55,15 @@ def test_tokens(seed):
     if skip and set(ids) == set(some):
         skip = None
     baselines = dice.choice([0, 3, tokenizer.convert_ids_to_tokens([5])[0]])
-    theirs, mine = (lib.TextTokenInput(text, tokenizer, baselines, skip) for lib in BOTH)
-    assert mine.values == theirs.values
-    assert (mine.n_itp_features, mine.baselines) == (theirs.n_itp_features, theirs.baselines)
-    assert torch.equal(mine.to_tensor(), theirs.to_tensor())
-    assert torch.equal(mine.to_model_input(), theirs.to_model_input())
-    present = torch.randint(0, 2, (dice.randint(1, 3), mine.n_itp_features))
-    assert torch.equal(mine.to_model_input(present), theirs.to_model_input(present))
-    scores = torch.randn(2, mine.n_itp_features)
-    assert torch.equal(mine.format_attr(scores), theirs.format_attr(scores))
+    captums, ours_input = (lib.TextTokenInput(text, tokenizer, baselines, skip) for lib in BOTH)
+    assert ours_input.values == captums.values
+    assert (ours_input.n_itp_features, ours_input.baselines) == (captums.n_itp_features, captums.baselines)
+    assert torch.equal(ours_input.to_tensor(), captums.to_tensor())
+    assert torch.equal(ours_input.to_model_input(), captums.to_model_input())
+    present = torch.randint(0, 2, (dice.randint(1, 3), ours_input.n_itp_features))
+    assert torch.equal(ours_input.to_model_input(present), captums.to_model_input(present))
+    scores = torch.randn(2, ours_input.n_itp_features)
+    assert torch.equal(ours_input.format_attr(scores), captums.format_attr(scores))
 
 
 @given(seeds)
@@ -82,18 +82,18 @@ def test_images(seed):
         masks["processor_fn"] = lambda image: torch.tensor(list(image.tobytes()))
     if dice.random() < 0.5:
         masks["baseline"] = (1, 2, 3)
-    theirs, mine = (lib.ImageMaskInput(image, **masks) for lib in BOTH)
-    assert torch.equal(mine.to_tensor(), theirs.to_tensor())
-    assert (mine.values, mine.mask_id_to_idx) == (theirs.values, theirs.mask_id_to_idx)
-    present = (torch.rand(1, mine.n_itp_features) < 0.5).float()
+    captums, ours_input = (lib.ImageMaskInput(image, **masks) for lib in BOTH)
+    assert torch.equal(ours_input.to_tensor(), captums.to_tensor())
+    assert (ours_input.values, ours_input.mask_id_to_idx) == (captums.values, captums.mask_id_to_idx)
+    present = (torch.rand(1, ours_input.n_itp_features) < 0.5).float()
     for features in (None, present):
-        got, expected = mine.to_model_input(features), theirs.to_model_input(features)
+        got, expected = ours_input.to_model_input(features), captums.to_model_input(features)
         assert torch.equal(got, expected) if isinstance(got, torch.Tensor) else got.tobytes() == expected.tobytes()
-    for got, expected in zip(mine.get_mask_list(), theirs.get_mask_list(), strict=True):
+    for got, expected in zip(ours_input.get_mask_list(), captums.get_mask_list(), strict=True):
         assert torch.equal(got, expected)
-    scores = torch.randn(1, mine.n_itp_features)
-    assert torch.equal(mine.format_attr(scores), theirs.format_attr(scores))
-    torch.testing.assert_close(mine.format_pixel_attr(scores), theirs.format_pixel_attr(scores))
+    scores = torch.randn(1, ours_input.n_itp_features)
+    assert torch.equal(ours_input.format_attr(scores), captums.format_attr(scores))
+    torch.testing.assert_close(ours_input.format_pixel_attr(scores), captums.format_pixel_attr(scores))
 
 
 @pytest.mark.parametrize(("border", "legends"), [(0, True), (1, False), (2, True)])
@@ -122,9 +122,9 @@ def test_products_of_baselines(seed):
         lists = {f"f{i}": values for i, values in enumerate(lists)}
         if dice.random() < 0.5:
             lists["a", "b"] = [(1, 2), (3, 4), (5, 6)]
-    theirs, mine = (lib.ProductBaselines(lists) for lib in BOTH)
+    captums, ours_input = (lib.ProductBaselines(lists) for lib in BOTH)
     found = []
-    for products in (theirs, mine):
+    for products in (captums, ours_input):
         random.seed(seed)
         found.append([products(), products.sample(), products()])
     assert found[0] == found[1]

@@ -37,13 +37,13 @@ PERTURBING = ("FeatureAblation", "ShapleyValueSampling", "ShapleyValues", "Lime"
 plain = pytest.mark.filterwarnings("ignore")  # Captum warns of its own ways
 
 
-def same(mine, theirs):
+def same(own, reference):
     """Two results, number by number and name by name."""
-    assert mine.input_tokens == theirs.input_tokens
-    assert mine.output_tokens == theirs.output_tokens
-    assert (mine.token_attr is None) == (theirs.token_attr is None)
-    pairs = [(mine.seq_attr, theirs.seq_attr)]
-    pairs += [] if theirs.token_attr is None else [(mine.token_attr, theirs.token_attr)]
+    assert own.input_tokens == reference.input_tokens
+    assert own.output_tokens == reference.output_tokens
+    assert (own.token_attr is None) == (reference.token_attr is None)
+    pairs = [(own.seq_attr, reference.seq_attr)]
+    pairs += [] if reference.token_attr is None else [(own.token_attr, reference.token_attr)]
     for here, there in pairs:
         assert here.shape == there.shape
         torch.testing.assert_close(here.float(), there.float(), atol=1e-5, rtol=1e-5)
@@ -309,8 +309,8 @@ def test_a_model_of_ones_own(keeps, steps):
         found.append(llm.attribute(lib.TextTokenInput(TEXTS[0], tokenizer), " film", forward_in_tokens=steps, **cached))
         model.lengths.append(0)
     same(*found[::-1])
-    mine = model.lengths[model.lengths.index(0) + 1 : -1]
-    assert (1 in mine) == (keeps and steps)  # what was kept is not read again
+    own = model.lengths[model.lengths.index(0) + 1 : -1]
+    assert (1 in own) == (keeps and steps)  # what was kept is not read again
 
 
 class Looker(nn.Module):
@@ -356,8 +356,8 @@ def test_images(mask):
         {"target_token_pos": (0, 2), "border_width": 0},
         {"show_legends": False},
     ):
-        theirs, mine = (result.plot_image_heatmap(**options)[1] for result in found)
-        alike(mine, theirs)
+        reference, own = (result.plot_image_heatmap(**options)[1] for result in found)
+        alike(own, reference)
 
 
 @pytest.mark.parametrize("lib", BOTH)

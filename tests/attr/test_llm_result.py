@@ -19,8 +19,8 @@ GIVEN = {
 
 @pytest.mark.parametrize("plot", ["plot_token_attr", "plot_seq_attr"])
 def test_plots_are_captums(plot):
-    theirs, mine = (getattr(lib.LLMAttributionResult(**GIVEN), plot)()[1] for lib in BOTH)
-    alike(mine, theirs)
+    reference, own = (getattr(lib.LLMAttributionResult(**GIVEN), plot)()[1] for lib in BOTH)
+    alike(own, reference)
 
 
 def test_plots_are_shown(monkeypatch):

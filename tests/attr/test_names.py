@@ -29,11 +29,11 @@ def test_nothing_is_called_what_captum_does_not_know():
 
 @pytest.mark.parametrize("name", SHARED)
 def test_is_called_as_captums_is(name):
-    mine, theirs = getattr(ours, name), getattr(captum, name)
-    if not callable(theirs) or name == "StatValue":
+    own, reference = getattr(ours, name), getattr(captum, name)
+    if not callable(reference) or name == "StatValue":
         return
-    assert inspect.isclass(mine) == inspect.isclass(theirs)
-    assert parameters(mine) == parameters(theirs)
+    assert inspect.isclass(own) == inspect.isclass(reference)
+    assert parameters(own) == parameters(reference)
 
 
 def public(cls: type) -> set[str]:
@@ -42,10 +42,10 @@ def public(cls: type) -> set[str]:
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_methods_are_called_as_captums_are(name):
-    mine, theirs = getattr(ours, name), getattr(captum, name)
-    assert public(theirs) - public(mine) <= LEFT_OUT.get(name, set())
-    for method in sorted(public(theirs) & public(mine)):
-        there, here = getattr(theirs, method), getattr(mine, method)
+    own, reference = getattr(ours, name), getattr(captum, name)
+    assert public(reference) - public(own) <= LEFT_OUT.get(name, set())
+    for method in sorted(public(reference) & public(own)):
+        there, here = getattr(reference, method), getattr(own, method)
         if callable(there) and method != "attribute_future":  # ours says of any arguments that there is no such thing
             assert parameters(here) == parameters(there), method
 

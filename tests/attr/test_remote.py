@@ -219,7 +219,7 @@ def test_another_number_of_tokens(lib):
 
 def test_captums_provider_is_made_the_same_way():
     for name in ("__init__", "generate", "get_logprobs"):
-        theirs, mine = (signature(getattr(lib.VLLMProvider, name)).parameters for lib in (captum, ours))
-        assert [(p.name, p.default, p.kind) for p in mine.values()] == [
-            (p.name, p.default, p.kind) for p in theirs.values()
+        reference, own = (signature(getattr(lib.VLLMProvider, name)).parameters for lib in (captum, ours))
+        assert [(p.name, p.default, p.kind) for p in own.values()] == [
+            (p.name, p.default, p.kind) for p in reference.values()
         ]

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-import pytest
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
-tomllib = pytest.importorskip("tomllib") if sys.version_info < (3, 11) else __import__("tomllib")
 ROOT = Path(os.environ.get("XAI_SOURCES", Path(__file__).parents[2]))
 OURS = {"xai_nlp", "hooks", "viz", "tests"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -54,7 +54,7 @@ def home(path: Path) -> str:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_point_down(path):
-    mine, here = home(path), str(path.relative_to(ROOT))
+    package, here = home(path), str(path.relative_to(ROOT))
     for module, top in imports(path):
         first, *rest = module.split(".")
         if first in ONLY_IN:
@@ -62,13 +62,13 @@ def test_imports_point_down(path):
         if first == "matplotlib":
             assert not top, f"{here} imports matplotlib before it is needed"
         if first == "torch":
-            assert mine != "viz", f"{here} imports torch"
-        if first != "xai_nlp" or not rest or mine == "__init__" or rest[0] not in HEIGHT:
+            assert package != "viz", f"{here} imports torch"
+        if first != "xai_nlp" or not rest or package == "__init__" or rest[0] not in HEIGHT:
             continue
         if (here, rest[0]) in UPWARD:
             assert not top
             continue
-        assert rest[0] == mine or HEIGHT[rest[0]] < HEIGHT[mine], f"{here} imports {module}: layers point down"
+        assert rest[0] == package or HEIGHT[rest[0]] < HEIGHT[package], f"{here} imports {module}: layers point down"
 
 
 def test_every_folder_has_a_layer():

@@ -92,8 +92,8 @@ def run(name, model, **kwargs):
 
 
 def close(got, expected, atol=1e-12):
-    for mine, theirs in zip(got, expected, strict=True):
-        torch.testing.assert_close(mine, theirs, atol=atol, rtol=0)
+    for ours, reference in zip(got, expected, strict=True):
+        torch.testing.assert_close(ours, reference, atol=atol, rtol=0)
 
 
 @pytest.mark.parametrize("failure", [None, "at once", "half-way"])

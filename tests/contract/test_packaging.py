@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-tomllib = pytest.importorskip("tomllib") if sys.version_info < (3, 11) else __import__("tomllib")
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 ROOT = Path(os.environ.get("XAI_SOURCES", Path(__file__).parents[2]))
 
 

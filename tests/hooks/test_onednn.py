@@ -58,8 +58,8 @@ def test_the_product_and_its_gradient(name, bias, handed):
     torch.testing.assert_close(got.double(), expected, atol=1e-4, rtol=1e-5)
     for seed in (x(*got.shape), torch.ones(()).expand_as(got)):
         (ours,) = torch.autograd.grad(got, given, seed, retain_graph=True)
-        (theirs,) = torch.autograd.grad(expected, given, seed.double(), retain_graph=True)
-        torch.testing.assert_close(ours, theirs.to(ours), atol=1e-4, rtol=1e-5)
+        (reference,) = torch.autograd.grad(expected, given, seed.double(), retain_graph=True)
+        torch.testing.assert_close(ours, reference.to(ours), atol=1e-4, rtol=1e-5)
     assert len(handed) == 3
 
 

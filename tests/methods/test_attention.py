@@ -93,8 +93,8 @@ def test_the_loops_on_two_tokens_by_hand():
 
 
 def test_the_two_oracles_agree(by_hand):
-    for mine, theirs in zip(by_hand.at_input(LABEL), posed("bert").at_input, strict=True):
-        for a, b in zip(mine, theirs, strict=True):
+    for ours, reference in zip(by_hand.at_input(LABEL), posed("bert").at_input, strict=True):
+        for a, b in zip(ours, reference, strict=True):
             close(a, b, atol=1e-12)
 
 

@@ -214,9 +214,9 @@ def test_gradient_shap_is_captums_within_three_standard_errors(seed):
     x, x0 = torch.randn(1, 4), torch.randn(1, 4)
     ours = find_method("gradient_shap", {"samples": n, "seed": seed}).scores(problem_of(lambda x: net(x)[:, 1:], x, x0))
     # each row a sample of its own
-    theirs = captum.GradientShap(net).attribute(x.repeat(n, 1), x0, n_samples=1, target=1).detach()
-    error = theirs.std(0) / n**0.5
-    assert ((ours.tensors[0][0, 0] - theirs.mean(0)).abs() <= 3 * 2**0.5 * error + 1e-6).all()
+    reference = captum.GradientShap(net).attribute(x.repeat(n, 1), x0, n_samples=1, target=1).detach()
+    error = reference.std(0) / n**0.5
+    assert ((ours.tensors[0][0, 0] - reference.mean(0)).abs() <= 3 * 2**0.5 * error + 1e-6).all()
 
 
 def test_copies_and_points_from_outside():

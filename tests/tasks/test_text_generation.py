@@ -142,10 +142,10 @@ def test_as_captums_name_for_it_says(name):
     explainer = explainer_of(name)
     model, tokenizer = explainer.model, explainer.tokenizer
     llm = attr.LLMGradientAttribution(attr.LayerIntegratedGradients(model, model.get_input_embeddings()), tokenizer)
-    theirs = llm.attribute(attr.TextTokenInput("thin", tokenizer, tokenizer.pad_token_id), ANSWER, n_steps=20)
+    reference = llm.attribute(attr.TextTokenInput("thin", tokenizer, tokenizer.pad_token_id), ANSWER, n_steps=20)
     options = {"target": "words", "answer": ANSWER, "steps": 20, "rule": "gauss_legendre"}
     ours = [why.scores for why in explainer.explain("thin", **options)]
-    torch.testing.assert_close(torch.tensor(ours).float(), theirs.token_attr, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(torch.tensor(ours).float(), reference.token_attr, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", WRITERS)
