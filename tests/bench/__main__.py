@@ -1,9 +1,9 @@
 """`python -m tests.bench NAME`: what is claimed, measured. NAME: sentiment, qa, faithful, faithful-qa, vqa, pointing,
-methods, serve, page, overhead."""
+methods, serve, page, overhead, calls, source."""
 
 import argparse
 
-from tests.bench import faithful, methods, overhead, page, pointing, qa, sentiment, serve, vqa
+from tests.bench import calls, faithful, methods, overhead, page, pointing, qa, sentiment, serve, source, vqa
 
 
 def main() -> None:
@@ -18,6 +18,8 @@ def main() -> None:
     serve.add_to(commands)
     page.add_to(commands)
     overhead.add_to(commands)
+    calls.add_to(commands)
+    source.add_to(commands)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

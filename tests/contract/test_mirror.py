@@ -34,6 +34,8 @@ COVERED = {
     "xai_nlp/insights/attr_vis/features.py": "tests/insights/test_attr_vis.py",
     "xai_nlp/cli/__init__.py": "tests/cli/test_app.py",
     "xai_nlp/cli/__main__.py": "tests/cli/test_app.py",
+    "xai_nlp/methods/attention_norms.py": "tests/methods/test_attention.py",
+    "xai_nlp/methods/attention_path.py": "tests/methods/test_attention.py",
     "xai_nlp/methods/__init__.py": "tests/contract/test_methods.py",
     "xai_nlp/methods/propagation/__init__.py": "tests/contract/test_methods.py",
 }

@@ -3,6 +3,8 @@
 from xai_nlp.core.registry import METHODS, find_method
 from xai_nlp.methods import (
     attention,
+    attention_norms,
+    attention_path,
     cam,
     gradient,
     noise,
@@ -17,6 +19,8 @@ from xai_nlp.methods import (
 __all__ = [
     "METHODS",
     "attention",
+    "attention_norms",
+    "attention_path",
     "cam",
     "find_method",
     "gradient",
