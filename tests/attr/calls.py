@@ -180,7 +180,9 @@ def lime_base(case: Case) -> Call:
     """Of one example, whose samples are drawn around it, or in a space of two numbers."""
     there = case.flag()
     case.inputs = case.shaped(t[:1] for t in case.tensors)
-    first: Callable[[Any], Tensor] = lambda given: given[0] if isinstance(given, tuple) else given  # noqa: E731
+
+    def first(given):
+        return given[0] if isinstance(given, tuple) else given
 
     def each(given: Any, change: Callable[[Tensor], Tensor]) -> Any:
         return tuple(map(change, given)) if isinstance(given, tuple) else change(given)

@@ -55,7 +55,10 @@ def test_inputs_with_other_numbers_of_rows():
     """Tensors with few rows, or none, beside a batch, where the output belongs to all of them."""
     torch.manual_seed(0)
     inputs = (torch.randn(3, 2), torch.randn(1, 2), torch.randn(0, 2))
-    func = lambda a, b, c: (torch.tanh(a) * (1 + b)).sum() + c.sum()  # noqa: E731
+
+    def func(a, b, c):
+        return (torch.tanh(a) * (1 + b)).sum() + c.sum()
+
     for masks in (None, (torch.tensor([[0, 1]]), torch.tensor([[1, 2]]), torch.tensor([[0, 3]]))):
         both("FeatureAblation", func, inputs=inputs, feature_mask=masks)
         both("FeaturePermutation", func, inputs=inputs, feature_mask=masks)

@@ -86,7 +86,10 @@ def test_data_sets_of_bare_tensors():
     """Captum goes through a bare tensor row by row, and explains the first row alone; ours takes it for the batch."""
     rows = [torch.tensor([1.0, 2.0]), torch.tensor([3.0, 5.0])]
     attribution = ours.DataLoaderAttribution(ours.FeatureAblation(lambda x: x.sum(1)))
-    total = lambda state, output, inputs: output.sum() + (0 if state is None else state)  # noqa: E731
+
+    def total(state, output, inputs):
+        return output.sum() + (0 if state is None else state)
+
     scores = attribution.attribute(DataLoader(rows, batch_size=2), reduce=total)  # type: ignore[arg-type]
     assert torch.equal(scores, torch.tensor([[4.0, 7.0]]))
 

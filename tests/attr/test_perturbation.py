@@ -159,7 +159,10 @@ def test_neuron_feature_ablation(case, selector, neuron_input):
 
 
 def test_a_permutation_of_the_users_own():
-    turned = lambda x, mask: torch.where(mask, x.roll(1, 0), x)  # noqa: E731
+
+    def turned(x, mask):
+        return torch.where(mask, x.roll(1, 0), x)
+
     x, weights = torch.randn(4, 3), torch.randn(3)
     both("FeaturePermutation", lambda x: torch.tanh(x) @ weights, turned, inputs=x)
 
@@ -240,7 +243,10 @@ def test_exact_values_by_brute_force():
     torch.manual_seed(0)
     a, b = torch.randn(2, 4, dtype=torch.float64), torch.randn(2, 3, dtype=torch.float64)
     masks = (torch.tensor([[0, 1, 2, 3]]), torch.tensor([[3, 4, 5]]))
-    func = lambda a, b: torch.tanh(a).prod(1) + (a[:, :3] * b).sum(1).exp()  # noqa: E731
+
+    def func(a, b):
+        return torch.tanh(a).prod(1) + (a[:, :3] * b).sum(1).exp()
+
     expected = torch.zeros(2, 6, dtype=torch.float64)
     for order in itertools.permutations(range(6)):
         here: list[int] = []
@@ -259,7 +265,10 @@ def test_exact_values_by_brute_force():
 def test_sampled_values_are_within_three_standard_errors_of_exact_ones():
     torch.manual_seed(0)
     x, weights = torch.randn(8, 6, dtype=torch.float64), torch.randn(6, 4, dtype=torch.float64)
-    func = lambda x: torch.tanh(x @ weights).prod(1)  # noqa: E731
+
+    def func(x):
+        return torch.tanh(x @ weights).prod(1)
+
     exact = ours.ShapleyValues(func).attribute(x)
     runs = torch.stack([ours.ShapleyValueSampling(func).attribute(x, n_samples=20) for _ in range(60)])
     error = runs.std(0) / 60**0.5

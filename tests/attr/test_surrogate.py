@@ -36,8 +36,13 @@ def test_lime(case, samples, shaped):
 def test_kernel_shap(case, samples, shaped):
     """Captum fits in single precision with weights of a million, so a function in single precision shows its noise."""
     case.net.double()
-    double = lambda t: t.double() if isinstance(t, Tensor) and t.is_floating_point() else t  # noqa: E731
-    every = lambda given: tuple(map(double, given)) if isinstance(given, tuple) else double(given)  # noqa: E731
+
+    def double(t):
+        return t.double() if isinstance(t, Tensor) and t.is_floating_point() else t
+
+    def every(given):
+        return tuple(map(double, given)) if isinstance(given, tuple) else double(given)
+
     one_number(case)
     arguments = {**case.arguments, "target": case.target, "additional_forward_args": every(case.extra)}
     both(
