@@ -24,8 +24,10 @@ def test_the_front_door_tells_text_from_question():
         xai_nlp.explain()
     with pytest.raises(InvalidInput, match="got question"):
         xai_nlp.explain(question="who?")
-    with pytest.raises(InvalidInput, match="does not do"):
+    with pytest.raises(InvalidInput, match=r"does text classification: explain\(text=…, model=…\); got question and"):
         xai_nlp.explain(question="who?", context="Ada", model=xai_nlp.load("sentiment"))
+    with pytest.raises(InvalidInput, match="does not do question answering"):
+        xai_nlp.explain("who?", model=xai_nlp.load("sentiment"), task="question-answering")
 
 
 # Signatures ----------------------------------------------------------------------------------------------------------

@@ -51,9 +51,9 @@ def test_each_row_is_whole(task):
     )
 
 
-def test_a_task_cannot_take_the_name_or_the_inputs_of_another():
+def test_a_task_cannot_take_the_name_or_the_command_of_another():
     qa = find_task("qa")
-    for taken in ({}, {"name": "other"}, {"name": "other", "command": "other"}):
+    for taken in ({}, {"name": "other"}, {"command": "other"}):
         with pytest.raises(InvalidInput):
             register_task(type(qa)(**{**vars(qa), **taken}))
     assert "other" not in TASKS

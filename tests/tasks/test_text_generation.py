@@ -249,5 +249,5 @@ def test_prompts_that_are_refused():
     full = explainer.tokenizer.decode(explainer.tokenizer.encode("dull " * 60)[:MAX_POSITIONS])
     with pytest.raises(InvalidInput, match="room for 0"):
         explainer.explain(full)
-    with pytest.raises(InvalidInput, match="does not do text classification"):
+    with pytest.raises(InvalidInput, match=r"does text generation: explain\(prompt=…, model=…\); got text"):
         xai_nlp.explain(PROMPT, model=explainer)

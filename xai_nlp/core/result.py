@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SPECIAL = -1
 BESIDE = 2**16  # bytes: an explanation with more numbers than this has them in a file of their own
-TargetKind = Literal["label", "answer", "start", "end", "span", "token", "output"]
+TargetKind = Literal["label", "answer", "start", "end", "span", "token", "word", "entity", "output"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,8 @@ class TargetSpec:
     """The number of the model that was explained.
 
     kind: "label", a classifier's output; "answer", an answer as a whole; "start", "end" or "span", where an answer
-        stands in a context; "token", one token of a written answer; "output", any other number.
+        stands in a context; "token", one token of a written answer; "word", a word at a mask; "entity", the type of a
+        stretch of the text; "output", any other number.
 
     >>> str(TargetSpec(kind="label", label="POSITIVE", contrast="NEGATIVE"))
     'POSITIVE-NEGATIVE'
@@ -41,10 +42,10 @@ class TargetSpec:
     """
 
     kind: TargetKind
-    label: str  # the label; the answer's text; the written token. "" is no answer
+    label: str  # the label; the answer's text; the written token or word; the entity's type. "" is no answer
     contrast: str | None = None  # the label or answer it is compared with: why `label` rather than `contrast`
     position: int | None = None  # of a label its index among the outputs; of a token its index in the answer
-    answer: str = ""  # of a token: the whole written answer
+    answer: str = ""  # of a token: the whole written answer; of an entity: its text
     unit: str = "logit"  # of `value` and `baseline_value`: "logit", "probability", "log-probability" or "output"
 
     def __str__(self) -> str:

@@ -37,6 +37,7 @@ class TokenWindow:
     image: Any = None  # the image that accompanies the text (tasks/)
     answer_ids: tuple[int, ...] = ()  # the tokens of the answer, for a model that writes it
     contrast_ids: tuple[int, ...] = ()  # the tokens that `answer_ids` are compared with
+    target_position: int | None = None  # the token whose output is explained, where it is one
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "offsets", np.asarray(self.offsets, dtype=np.int64).reshape(-1, 2))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from inspect import signature
 from typing import Any, overload
 
 from typing_extensions import Unpack
@@ -15,7 +16,7 @@ from xai_nlp.models.loading import EMBEDDED_MODELS, load_model
 from xai_nlp.models.tokenization import Text
 from xai_nlp.tasks.explainer import Explainer
 from xai_nlp.tasks.options import ExplainKeywords
-from xai_nlp.tasks.table import TASKS, Task, find_task, task_for_inputs
+from xai_nlp.tasks.table import TASKS, find_task, task_for_inputs
 
 _embedded: dict[str, Explainer] = {}
 
@@ -29,6 +30,9 @@ class _Keywords(ExplainKeywords, total=False):
     prompt: str | Sequence[str] | None
     pair: str | Sequence[str] | None
     model: Any
+    task: str | None
+    tokenizer: Any
+    processor: Any
     target: Any
     answer: Any
     rather_than: Any
@@ -41,6 +45,9 @@ class _Keywords(ExplainKeywords, total=False):
     features: Any
     boxes: Any
     chat: bool | None
+    entity: Any
+    aggregation: str | None
+    mask: int | None
 
 
 def load(
@@ -90,6 +97,9 @@ def explain(
     image: Any = None,
     prompt: str | Sequence[str] | None = None,
     model: Any = None,
+    task: str | None = None,
+    tokenizer: Any = None,
+    processor: Any = None,
     method: str | Sequence[str] = "integrated_gradients",
     target: Any = None,
     baseline: str | None = None,
@@ -109,6 +119,9 @@ def explain(
     features: Any = None,
     boxes: Any = None,
     chat: bool | None = None,
+    entity: Any = None,
+    aggregation: str | None = None,
+    mask: int | None = None,
     long: str = "windows",
     max_length: int | None = None,
     stride: int | None = None,
@@ -121,15 +134,17 @@ def explain(
     text: a string, or a pair as a tuple (or `pair`, the second text); a list gives one explanation for each.
     question: with its `context`, or with an `image`, whose regions are scored too. prompt: the text that a generating
         model goes on from; it needs a `model`.
-    model: anything that `load` takes, or what it gave; the embedded model of the task if not given.
+    model: anything that `load` takes, with its `tokenizer` or `processor` if it is a model object; or what `load` gave.
+        The embedded model of the task if not given.
+    task: a key of `tasks.table.TASKS`; None goes by the model, and without a model by the inputs.
     method: a name of `xai-nlp methods`, or several. options: the method's own (steps, samples, seed, …).
-    target: a label, a contrast "A-B", "start" or "end" of an answer, "words" of a generated one.
+    target: a label, a contrast "A-B", "start" or "end" of an answer, "words" of a generated one, a type of entities.
     baseline: "pad", "mask", "zero", "mean", "reference", or a text. unit: "logit", "probability", "log-probability".
     answer, rather_than: explain this answer; why it and not that one.
     layer, layers, attention, parts, long, max_length, stride, rows, progress: see `tasks.options.ExplainOptions`.
     unanswerable, longest: of question answering; rank, regions, image_baseline, moves, features, boxes: of questions
-        about images; chat: of generated text. See the task's explainer, for instance
-        `QuestionAnsweringExplainer.explain`.
+        about images; chat: of generated text; entity, aggregation: of token classification; mask: of masked language
+        models. See the task's explainer, for instance `QuestionAnsweringExplainer.explain`.
 
     Raises InvalidInput for inputs that no task reads, UnknownName for an option that does not exist.
 
@@ -140,42 +155,36 @@ def explain(
     >>> why.prediction
     'Mary Shelley'
     """
-    named = {
-        "text": text, "pair": pair, "question": question, "context": context, "image": image, "prompt": prompt,
-        "target": target, "baseline": baseline, "unit": unit, "answer": answer, "rather_than": rather_than,
-        "layer": layer, "unanswerable": unanswerable, "longest": longest, "rank": rank, "regions": regions,
-        "image_baseline": image_baseline, "moves": moves, "features": features, "boxes": boxes, "chat": chat,
-        "max_length": max_length, "stride": stride, "rows": rows, "progress": progress,
-    }  # fmt: skip
-    keywords = {name: value for name, value in named.items() if value is not None} | options
-    switches = {"layers": layers, "attention": attention, "parts": parts}
-    keywords |= {name: True for name, on in switches.items() if on}
-    if long != "windows":
-        keywords["long"] = long
-    task, inputs = _task_and_inputs(keywords)
-    explainer = model if isinstance(model, Explainer) else _explainer_for(task, model)
-    if explainer.task.name != task.name:
-        raise InvalidInput(f"{explainer!r} does not do {task.name.replace('-', ' ')}.")
-    others = {name: value for name, value in keywords.items() if name not in inputs}
-    return explainer.explain(**inputs, method=method, **others)
+    call = {**locals(), **options}
+    defaults = {name: one.default for name, one in signature(explain).parameters.items()}
+    changed = {name: value for name, value in call.items() if value is not defaults.get(name) and name != "options"}
+    source = {name: changed.pop(name, None) for name in ("model", "task", "tokenizer", "processor")}
+    names = {one.name for row in TASKS.values() for one in row.inputs}
+    explainer = _explainer_for([name for name in changed if name in names], **source)
+    return explainer.explain(**{"method": method, **changed})
 
 
-def _task_and_inputs(keywords: Mapping[str, Any]) -> tuple[Task, dict[str, Any]]:
-    """The task that reads the inputs among the keywords, and those inputs."""
-    names = {one.name for task in TASKS.values() for one in task.inputs}
-    inputs = {name: value for name, value in keywords.items() if name in names}
-    return task_for_inputs(inputs), inputs
+def _explainer_for(inputs: Sequence[str], *, model: Any, task: str | None, **options: Any) -> Explainer:
+    """The explainer of a call: of the model, else of the task, else of the first task that reads the inputs.
 
-
-def _explainer_for(task: Task, model: Any) -> Explainer:
-    """An embedded model is loaded once; anything else each time, since its folder may have changed."""
-    source = model or task.embedded
-    if not source:
-        raise InvalidInput(
-            f"no embedded model does {task.title.lower()}; name one: explain({task.required[0]}=…, model=…)."
-        )
-    if not (isinstance(source, str) and source in EMBEDDED_MODELS):
-        return load(source, task=task.name)
-    if source not in _embedded:
-        _embedded[source] = load(source)
-    return _embedded[source]
+    An embedded model is loaded once; anything else each time, since its folder may have changed.
+    """
+    row = find_task(task) if task else None
+    if isinstance(model, Explainer):
+        explainer = model
+    elif model is None or (isinstance(model, str) and model in EMBEDDED_MODELS and row is None):
+        row = row or task_for_inputs(inputs)
+        source = model or row.embedded
+        if not source:
+            raise InvalidInput(f"no embedded model does {row.title.lower()}; name one: explain({row.call}, model=…).")
+        if source not in _embedded:
+            _embedded[source] = load(source)
+        explainer = _embedded[source]
+    else:
+        explainer = load(model, task=task, **options)
+    if row and explainer.task.name != row.name:
+        raise InvalidInput(f"{explainer!r} does not do {row.title.lower()}.")
+    if not explainer.task.reads(inputs):
+        needs = f"{explainer!r} does {explainer.task.title.lower()}: explain({explainer.task.call}, model=…)"
+        raise InvalidInput(f"{needs}; got {' and '.join(inputs) or 'no input'}.")
+    return explainer

@@ -92,21 +92,19 @@ def attribute(
     windows: Sequence[TokenWindow],
     targets: Sequence[ExampleTarget],
 ) -> list[list[WindowAttribution]]:
-    """For each example, the scores of its windows by one method."""
+    """For each target, the scores of its windows by one method."""
     options = request.options
-    by_window = {
-        w: (weights, target) for target in targets for w, weights in zip(target.windows, target.weights, strict=True)
-    }
-    order = list(by_window)
-    results: dict[int, WindowAttribution] = {}
+    items = [(target, w, k) for target in targets for k, w in enumerate(target.windows)]
+    results: dict[int, WindowAttribution] = {}  # by the item's number
     keeps_matrices = options.attention or method.operates_on == "attention"
-    for group in explainer.groups([windows[w] for w in order], matrices=keeps_matrices):
-        members = [order[i] for i in group]
-        batch = explainer.batch([windows[w] for w in members])
+    for group in explainer.groups([windows[w] for _, w, _ in items], matrices=keeps_matrices):
+        members = [items[i] for i in group]
+        batch = explainer.batch([windows[w] for _, w, _ in members])
+        weights = _padded([target.weights[k] for target, _, k in members])
         subject = TextSubject(
             explainer=explainer,
             batch=batch,
-            target=Target(weights=_padded([by_window[w][0] for w in members]), unit=by_window[members[0]][1].link),
+            target=Target(weights=weights, unit=members[0][0].link),
             baseline=baseline_name(explainer, request),
             batching=options.batching,
             parts=options.parts,
@@ -114,10 +112,11 @@ def attribute(
             needs_baseline=method.needs_baseline,
         ).subject()
         scores = attribute_batch(method, subject, batch, options)
-        results.update({w: scores.of_window(b) for b, w in enumerate(members)})
+        results.update({i: scores.of_window(b) for b, i in enumerate(group)})
         if options.progress:
-            options.progress(len(results), len(order))
-    return [[results[w] for w in target.windows] for target in targets]
+            options.progress(len(results), len(items))
+    in_order = iter([results[i] for i in range(len(items))])
+    return [[next(in_order) for _ in target.windows] for target in targets]
 
 
 def describe(
@@ -197,8 +196,11 @@ def _check_windows(request: Request, targets: Sequence[ExampleTarget]) -> None:
 
 
 def _padded(weights: Sequence[Tensor]) -> Tensor:
-    """Weights (T, *C) of several windows, the last axis filled up with zeros: (B, T, *C)."""
-    longest = max(w.shape[-1] for w in weights)
-    if all(w.shape[-1] == longest for w in weights):
+    """Weights (T, *C) of several windows, filled up with zeros where they are shorter: (B, T, *C)."""
+    if len({w.shape for w in weights}) == 1:
         return torch.stack(list(weights))
-    return torch.stack([torch.nn.functional.pad(w, (0, longest - w.shape[-1])) for w in weights])
+    longest = [max(sizes) for sizes in zip(*(w.shape for w in weights), strict=True)]
+    padded = weights[0].new_zeros(len(weights), *longest)
+    for row, w in zip(padded, weights, strict=True):
+        row[tuple(map(slice, w.shape))] = w
+    return padded

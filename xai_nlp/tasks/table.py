@@ -8,7 +8,7 @@ the table imports no torch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
@@ -43,6 +43,15 @@ class Task:
     def required(self) -> tuple[str, ...]:
         """The names of the inputs that must be given."""
         return tuple(one.name for one in self.inputs if one.required)
+
+    @property
+    def call(self) -> str:
+        """The required inputs as keywords of a call: "question=…, context=…"."""
+        return ", ".join(f"{name}=…" for name in self.required)
+
+    def reads(self, names: Iterable[str]) -> bool:
+        """Are these inputs all that the task needs, and none that it does not read?"""
+        return set(self.required) <= set(names) <= {one.name for one in self.inputs}
 
     @property
     def every_option(self) -> tuple[OptionField, ...]:
@@ -94,6 +103,13 @@ COMMON_OPTIONS: tuple[OptionField, ...] = (
     OptionField(name="rows", type=int, advanced=True, help="Model rows in one pass at most."),
 )
 
+_TEXT = InputField(
+    name="text",
+    kind="long text",
+    positional=True,
+    help="The text to explain.",
+    columns=("text", "sentence", "sentence1", "review", "content", "premise", "document"),
+)
 _ANSWER = OptionField(name="answer", type=str, help="Explain this answer instead of the model's own.")
 _CONTRAST = OptionField(name="rather_than", type=str, help="Explain why the answer is not this one.")
 _GOLD_ANSWERS = ("answers", "answer", "gold_answer")
@@ -102,12 +118,10 @@ TASKS: dict[str, Task] = {}
 
 
 def register_task(task: Task) -> Task:
-    """Add a task to the table. Raises InvalidInput if its name, command or required inputs are taken."""
+    """Add a task to the table. Raises InvalidInput if its name or command is taken."""
     for other in TASKS.values():
         if task.name == other.name or task.command == other.command:
             raise InvalidInput(f"a task named {other.name!r} with the command {other.command!r} exists already.")
-        if set(task.required) == set(other.required):
-            raise InvalidInput(f"{task.name!r} needs the same inputs as {other.name!r}; name at least one differently.")
     TASKS[task.name] = task
     return task
 
@@ -121,12 +135,12 @@ def find_task(name: str) -> Task:
 
 
 def task_for_inputs(names: Iterable[str]) -> Task:
-    """The task whose inputs these are. Raises InvalidInput, which lists what each task needs."""
+    """The first task that reads these inputs. Raises InvalidInput, which lists what tasks need."""
     present = set(names)
     for task in TASKS.values():
-        if set(task.required) <= present <= {one.name for one in task.inputs}:
+        if task.reads(present):
             return task
-    calls = ", ".join(f"explain({', '.join(f'{name}=…' for name in task.required)})" for task in TASKS.values())
+    calls = ", ".join(dict.fromkeys(f"explain({task.call})" for task in TASKS.values()))
     raise InvalidInput(f"give the inputs of one task: {calls}; got {' and '.join(sorted(present)) or 'none'}.")
 
 
@@ -137,13 +151,7 @@ register_task(
         command="sentiment",
         help="Which words made a classifier choose its label.",
         inputs=(
-            InputField(
-                name="text",
-                kind="long text",
-                positional=True,
-                help="The text to explain.",
-                columns=("text", "sentence", "sentence1", "review", "content", "premise", "document"),
-            ),
+            _TEXT,
             InputField(
                 name="pair",
                 kind="long text",
@@ -285,5 +293,74 @@ register_task(
         auto_class="AutoModelForCausalLM",
         class_endings=("ForCausalLM", "LMHeadModel"),
         explainer="xai_nlp.tasks.text_generation:TextGenerationExplainer",
+    )
+)
+register_task(
+    Task(
+        name="token-classification",
+        title="Token classification",
+        command="entities",
+        help="Which words made the model read an entity of a text as it does.",
+        inputs=(_TEXT,),
+        options=(
+            OptionField(name="entity", type=str, help="A stretch of the text, or all; the surest entity if not given."),
+            OptionField(name="target", type=str, help="A type, such as PER; the one that is read if not given."),
+            _CONTRAST,
+            OptionField(
+                name="aggregation",
+                type=str,
+                default="simple",
+                choices=("simple", "first", "average", "max"),
+                advanced=True,
+                help="How tokens become entities, as in the pipeline of transformers.",
+            ),
+        ),
+        gold=("entity_type", "type"),
+        auto_class="AutoModelForTokenClassification",
+        class_endings=("ForTokenClassification",),
+        explainer="xai_nlp.tasks.token_classification:TokenClassificationExplainer",
+    )
+)
+register_task(
+    Task(
+        name="fill-mask",
+        title="Masked language modelling",
+        command="mask",
+        help="Which words made the model expect a word at the mask.",
+        inputs=(replace(_TEXT, help="A text that holds the mask token, such as [MASK]."),),
+        options=(
+            OptionField(name="target", type=str, help="A word; the one that the model expects if not given."),
+            _CONTRAST,
+            OptionField(name="mask", type=int, default=1, advanced=True, help="Which mask of the text, from 1 on."),
+        ),
+        gold=("word", "answer", "label"),
+        auto_class="AutoModelForMaskedLM",
+        class_endings=("ForMaskedLM",),
+        explainer="xai_nlp.tasks.fill_mask:FillMaskExplainer",
+    )
+)
+register_task(
+    Task(
+        name="text2text-generation",
+        title="Text to text",
+        command="text2text",
+        help="Which words of a text drove its translation, summary or answer.",
+        inputs=(replace(_TEXT, columns=("text", "source", "article", "document", "dialogue", "prompt", "input")),),
+        options=(
+            OptionField(
+                name="target",
+                type=str,
+                default="answer",
+                choices=("answer", "words"),
+                help="The whole answer, or each of its tokens.",
+            ),
+            _ANSWER,
+            _CONTRAST,
+            OptionField(name="longest", type=int, default=60, advanced=True, help="Tokens of the answer at most."),
+        ),
+        gold=("target", "summary", "translation", *_GOLD_ANSWERS),
+        auto_class="AutoModelForSeq2SeqLM",
+        class_endings=("ForConditionalGeneration", "MarianMTModel"),
+        explainer="xai_nlp.tasks.text2text:Text2TextExplainer",
     )
 )
