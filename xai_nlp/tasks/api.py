@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from inspect import signature
 from typing import Any, overload
 
@@ -11,6 +11,7 @@ from typing_extensions import Unpack
 
 from xai_nlp.core.batching import Progress
 from xai_nlp.core.result import Explanation, Explanations
+from xai_nlp.data.table import DataTable, is_table, read_table
 from xai_nlp.errors import InvalidInput
 from xai_nlp.models.loading import EMBEDDED_MODELS, load_model
 from xai_nlp.models.tokenization import Text
@@ -89,7 +90,7 @@ def explain(text: list[Text] | list[str], **options: Unpack[_Keywords]) -> Expla
 @overload
 def explain(text: None = None, **options: Unpack[_Keywords]) -> Any: ...
 def explain(
-    text: Text | Sequence[Text] | None = None,
+    text: Text | Iterable[Text] | Any = None,
     *,
     pair: str | Sequence[str] | None = None,
     question: str | Sequence[str] | None = None,
@@ -126,12 +127,17 @@ def explain(
     max_length: int | None = None,
     stride: int | None = None,
     rows: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = True,
+    on_error: str = "raise",
+    column: str | Mapping[str, str] | None = None,
     **options: Any,
 ) -> Explanation | Explanations:
     """Why the model says what it says about a text, or answers a question as it does: one signed score a token.
 
-    text: a string, or a pair as a tuple (or `pair`, the second text); a list gives one explanation for each.
+    text: a string, or a pair as a tuple (or `pair`, the second text); a list gives one explanation for each. A table
+        (a pandas frame, a `datasets.Dataset`, a dict of columns) holds all inputs of a task, and the right answers.
+    column: the table's column of the first input, or a mapping from inputs, and "gold", to columns; by default the
+        names that data sets use (`Task.inputs`, `Task.gold`).
     question: with its `context`, or with an `image`, whose regions are scored too. prompt: the text that a generating
         model goes on from; it needs a `model`.
     model: anything that `load` takes, with its `tokenizer` or `processor` if it is a model object; or what `load` gave.
@@ -141,7 +147,8 @@ def explain(
     target: a label, a contrast "A-B", "start" or "end" of an answer, "words" of a generated one, a type of entities.
     baseline: "pad", "mask", "zero", "mean", "reference", or a text. unit: "logit", "probability", "log-probability".
     answer, rather_than: explain this answer; why it and not that one.
-    layer, layers, attention, parts, long, max_length, stride, rows, progress: see `tasks.options.ExplainOptions`.
+    layer, layers, attention, parts, long, max_length, stride, rows, progress, on_error: see
+        `tasks.options.ExplainOptions`.
     unanswerable, longest: of question answering; rank, regions, image_baseline, moves, features, boxes: of questions
         about images; chat: of generated text; entity, aggregation: of token classification; mask: of masked language
         models. See the task's explainer, for instance `QuestionAnsweringExplainer.explain`.
@@ -159,21 +166,34 @@ def explain(
     defaults = {name: one.default for name, one in signature(explain).parameters.items()}
     changed = {name: value for name, value in call.items() if value is not defaults.get(name) and name != "options"}
     source = {name: changed.pop(name, None) for name in ("model", "task", "tokenizer", "processor")}
+    if is_table(text):
+        table = read_table(changed.pop("text"))
+        explainer = _explainer_for(_columns_of(table) if source["model"] is None else None, **source)
+        return explainer.explain_table(table, **{"method": method, **changed})
     names = {one.name for row in TASKS.values() for one in row.inputs}
     explainer = _explainer_for([name for name in changed if name in names], **source)
     return explainer.explain(**{"method": method, **changed})
 
 
-def _explainer_for(inputs: Sequence[str], *, model: Any, task: str | None, **options: Any) -> Explainer:
+def _columns_of(table: DataTable) -> tuple[str, ...]:
+    """The inputs of the first task whose columns a table has; those of the first task if it has none's."""
+    for row in TASKS.values():
+        if all(table.column(one.name, *one.columns) for one in row.inputs if one.required):
+            return row.required
+    return next(iter(TASKS.values())).required
+
+
+def _explainer_for(inputs: Sequence[str] | None, *, model: Any, task: str | None, **options: Any) -> Explainer:
     """The explainer of a call: of the model, else of the task, else of the first task that reads the inputs.
 
+    inputs: their names; None for a table, which says itself what it lacks.
     An embedded model is loaded once; anything else each time, since its folder may have changed.
     """
     row = find_task(task) if task else None
     if isinstance(model, Explainer):
         explainer = model
     elif model is None or (isinstance(model, str) and model in EMBEDDED_MODELS and row is None):
-        row = row or task_for_inputs(inputs)
+        row = row or task_for_inputs(inputs or ())
         source = model or row.embedded
         if not source:
             raise InvalidInput(f"no embedded model does {row.title.lower()}; name one: explain({row.call}, model=…).")
@@ -184,7 +204,7 @@ def _explainer_for(inputs: Sequence[str], *, model: Any, task: str | None, **opt
         explainer = load(model, task=task, **options)
     if row and explainer.task.name != row.name:
         raise InvalidInput(f"{explainer!r} does not do {row.title.lower()}.")
-    if not explainer.task.reads(inputs):
+    if inputs is not None and not explainer.task.reads(inputs):
         needs = f"{explainer!r} does {explainer.task.title.lower()}: explain({explainer.task.call}, model=…)"
         raise InvalidInput(f"{needs}; got {' and '.join(inputs) or 'no input'}.")
     return explainer

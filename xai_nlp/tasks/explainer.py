@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from xai_nlp.core.result import Explanation, Explanations
+from xai_nlp.data.table import is_table, read_table
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of
@@ -56,6 +58,18 @@ class Explainer:
         Raises InvalidInput for inputs that cannot be explained, UnknownName for an option that does not exist.
         """
         return self._explain(*self.named_inputs(inputs, options))
+
+    def explain_table(
+        self, source: Any, *, column: str | Mapping[str, str] | None = None, **options: Any
+    ) -> Explanations:
+        """Explanations of the rows of a table, with their right labels or answers.
+
+        source: anything that `data.table.read_table` reads: a pandas frame, a data set, a dict of columns, a file.
+        column: the column of the first input, or a mapping from inputs, and "gold", to columns.
+        """
+        first = self.task.inputs[0].name
+        explanations = self._explain({first: read_table(source)}, {"column": column, **options})
+        return explanations if isinstance(explanations, Explanations) else Explanations([explanations])
 
     def predict(self, *inputs: Any, **options: Any) -> Any:
         """The outputs with their probabilities: one dict, or one for each example of a list."""
@@ -124,13 +138,39 @@ class Explainer:
         return by_name, {name: value for name, value in keywords.items() if name not in names}
 
     def request(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Request:
-        """One call, checked."""
-        defaults = {"unit": self.unit} if options.get("unit") is None else {}
-        return Request.of(self.task, inputs, {**options, **defaults}, self.python_options)
+        """One call, checked. A table among the inputs (a frame, a data set, a mapping of columns) holds all of them."""
+        options = dict(options)
+        column = options.pop("column", None)
+        gold: list[tuple[str, ...]] = []
+        if options.get("unit") is None:
+            options["unit"] = self.unit
+        tables = [value for value in inputs.values() if is_table(value)]
+        if tables:
+            inputs, gold = self._columns(tables[0], column)
+        elif column is not None:
+            raise InvalidInput(
+                "column=… names the columns of a table: a pandas frame, a data set or a dict of columns."
+            )
+        return replace(Request.of(self.task, inputs, options, self.python_options), gold=gold)
+
+    def _columns(
+        self, source: Any, column: str | Mapping[str, str] | None
+    ) -> tuple[dict[str, list[Any]], list[tuple[str, ...]]]:
+        """The inputs in a table by name, and the right labels or answers of each row.
+
+        column: the column of the first input, or input -> column.
+        """
+        names = {self.task.inputs[0].name: column} if isinstance(column, str) else column
+        labels = getattr(getattr(self, "labels", None), "names", ())
+        records = list(read_table(source).records(self.task.inputs, self.task.gold, names, labels))
+        inputs = {one.name: [record.inputs.get(one.name) for record in records] for one in self.task.inputs}
+        inputs = {name: values for name, values in inputs.items() if any(value is not None for value in values)}
+        return inputs, [record.gold for record in records]
 
     def _explain(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Explanation | Explanations:
         request = self.request(inputs, options)
-        explanations = run.explain(self, request)
+        records = request.options.on_error == "record" and not request.single
+        explanations = run.explain_and_record(self, request) if records else run.explain(self, request)
         one = request.single and isinstance(request.options.method, str) and not self.gives_several(request)
         return explanations[0] if one and len(explanations) == 1 else explanations
 

@@ -34,7 +34,7 @@ class QuestionAnsweringExplainer(Explainer):
     def explain(
         self,
         question: str | Sequence[str],
-        context: str | Sequence[str],
+        context: str | Sequence[str] | None = None,
         *,
         target: str | Sequence[str] = "span",
         answer: AnswerChoice | None = None,

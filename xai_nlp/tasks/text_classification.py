@@ -62,11 +62,7 @@ class TextClassificationExplainer(Explainer):
     def targets(
         self, request: Request, windows: Sequence[TokenWindow], outputs: Sequence[Tensor]
     ) -> list[ExampleTarget]:
-        texts = self.texts(request)
-        choices = request.own.get("target")
-        choices = list(choices) if isinstance(choices, (list, tuple)) else [choices] * len(texts)
-        if len(choices) != len(texts):
-            raise InvalidInput(f"{len(texts)} texts need as many targets, or one for all; got {len(choices)}.")
+        texts, choices = self.texts(request), [example["target"] for example in request.examples]
         unit = request.options.unit or self.unit
         link = self.labels.link(unit)
         members: list[list[int]] = [[] for _ in texts]
@@ -92,8 +88,12 @@ class TextClassificationExplainer(Explainer):
 
     def request(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Request:
         request = super().request(inputs, options)
-        examples = [_with_pair(example) for example in request.examples]
-        return replace(request, examples=examples)
+        choices, count = request.own.get("target"), len(request.examples)
+        choices = list(choices) if isinstance(choices, (list, tuple)) else [choices] * count
+        if len(choices) != count:
+            raise InvalidInput(f"{count} texts need as many targets, or one for all; got {len(choices)}.")
+        pairs = zip(request.examples, choices, strict=True)
+        return replace(request, examples=[_with_pair(example) | {"target": choice} for example, choice in pairs])
 
     def texts(self, request: Request) -> list[Text]:
         return [(one["text"], one["pair"]) if one.get("pair") else one["text"] for one in request.examples]
