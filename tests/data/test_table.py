@@ -318,7 +318,7 @@ def test_broken_files_are_refused_in_one_line_that_names_the_place(tmp_path, nam
         ({"text": "a film"}, "'text' is a str"),
         ({"text": ["a", "b"], "label": [1]}, "cannot be read as a table"),
         (["\ud800"], "cannot be read as a table: .*surrogates"),
-        (pandas.DataFrame({"a": ["\ud800"]}), "the frame cannot be read as a table"),
+        (pandas.DataFrame({"a": pandas.Series(["\ud800"], dtype=object)}), "the frame cannot be read as a table"),
         (pandas.DataFrame([[1, 2]], columns=["a", "a"]), "Duplicate column names"),
         (datasets.DatasetDict(train=datasets.Dataset.from_dict({"text": ["a"]})), "choose one of 'train'"),
     ],
