@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import chain
 from typing import Any, ClassVar
 
+import numpy as np
 from torch import Tensor
 
-from xai_nlp.core.result import Explanation, Explanations
+from xai_nlp.core.result import SPECIAL, Explanation, Explanations
 from xai_nlp.data.table import is_table, read_table
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import frozen_model
@@ -194,7 +196,7 @@ class Explainer:
         limits = [self.adapter.max_length, getattr(self.tokenizer, "model_max_length", None), options.max_length]
         limit = min(n for n in limits if n)
         shared = min(64, limit // 4) if options.stride is None else options.stride
-        return encode(
+        windows = encode(
             self.tokenizer,
             texts,
             max_length=limit,
@@ -202,6 +204,39 @@ class Explainer:
             names=["input_ids", "attention_mask", *self.tokenizer.model_input_names],
             cut=self.divided_segment,
         )
+        self._check_vocabulary(windows)
+        return windows
+
+    def _check_vocabulary(self, windows: Sequence[TokenWindow]) -> None:
+        """Refuse token ids that the model has no vector for, and texts that are mostly unknown tokens."""
+        ids = np.fromiter(chain.from_iterable(window.inputs["input_ids"] for window in windows), dtype=np.int64)
+        rows = self.model.get_input_embeddings().weight.shape[0]
+        if ids.max(initial=0) >= rows:
+            raise InvalidInput(
+                f"the tokenizer gives the token id {ids.max()}, and {self.name} has vectors for {rows:,} tokens: it is "
+                "the tokenizer of another model."
+            )
+        inside = np.concatenate([window.segment for window in windows]) != SPECIAL
+        example = np.repeat([window.example for window in windows], [len(window) for window in windows])
+        unknown = np.bincount(example, weights=inside & (ids == self.token_id("unk_token_id")))
+        mostly = np.flatnonzero(2 * unknown > np.bincount(example, weights=inside))
+        if len(mostly):
+            name = f"text {mostly[0]}" if example[-1] else "the text"
+            raise InvalidInput(
+                f"the tokenizer of {self.name} does not know most of {name}: {unknown[mostly[0]]:.0f} tokens are "
+                f"{self.tokenizer.unk_token!r}. Is it the model's own tokenizer, and the text in one of its languages?"
+            )
+
+    def output_field(self, output: Any, name: str, axes: tuple[str, ...]) -> Tensor:
+        """A field of the model's output. Raises InvalidInput if the output lacks it, or if it has other axes."""
+        value = getattr(output, name, None)
+        if not isinstance(value, Tensor) or value.ndim != len(axes):
+            got = f"{name} of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"no {name}"
+            raise InvalidInput(
+                f"{self.task.title.lower()} needs a model whose {name} have the axes {', '.join(axes)}, as those of "
+                f"{self.task.auto_class}; {type(self.model).__name__} gives {got}."
+            )
+        return value
 
     def groups(self, windows: Sequence[TokenWindow], *, matrices: bool = False) -> list[list[int]]:
         """Windows that share a batch; where attention matrices are kept, as few as their size asks for."""

@@ -57,7 +57,8 @@ class TextClassificationExplainer(Explainer):
         return self._explain({"text": text, "pair": pair}, {"target": target, **options})
 
     def read(self, output: Any) -> Tensor:
-        return output.logits
+        """The logits of the labels: (R, C)."""
+        return self.output_field(output, "logits", ("rows", "labels"))
 
     def targets(
         self, request: Request, windows: Sequence[TokenWindow], outputs: Sequence[Tensor]
