@@ -28,7 +28,13 @@ from xai_nlp.attr.embedding import (
     configure_interpretable_embedding_layer,
     remove_interpretable_embedding_layer,
 )
-from xai_nlp.attr.inputs import InputXGradient, IntegratedGradients, Saliency
+from xai_nlp.attr.gradient import (
+    InputXGradient,
+    LayerActivation,
+    LayerGradientXActivation,
+    NeuronGradient,
+    Saliency,
+)
 from xai_nlp.attr.interpretable import (
     ImageMaskInput,
     InterpretableInput,
@@ -36,18 +42,18 @@ from xai_nlp.attr.interpretable import (
     TextTemplateInput,
     TextTokenInput,
 )
-from xai_nlp.attr.layers import (
-    InternalInfluence,
-    LayerActivation,
-    LayerConductance,
-    LayerGradientXActivation,
-    LayerIntegratedGradients,
-)
 from xai_nlp.attr.llm import LLMAttribution, LLMGradientAttribution
 from xai_nlp.attr.llm_result import LLMAttributionResult
 from xai_nlp.attr.lrp import LRP, LayerLRP
-from xai_nlp.attr.neurons import NeuronConductance, NeuronGradient, NeuronIntegratedGradients
 from xai_nlp.attr.noise import GradientShap, LayerGradientShap, NeuronGradientShap, NoiseTunnel
+from xai_nlp.attr.path import (
+    IntegratedGradients,
+    InternalInfluence,
+    LayerConductance,
+    LayerIntegratedGradients,
+    NeuronConductance,
+    NeuronIntegratedGradients,
+)
 from xai_nlp.attr.perturbation import (
     FeatureAblation,
     FeaturePermutation,

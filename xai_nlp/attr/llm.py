@@ -17,10 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from xai_nlp.attr.base import Attribution, InternalAttribution
+from xai_nlp.attr.gradient import LayerGradientXActivation
 from xai_nlp.attr.interpretable import ImageMaskInput, InterpretableInput, TextTemplateInput, TextTokenInput
-from xai_nlp.attr.layers import LayerGradientXActivation, LayerIntegratedGradients
 from xai_nlp.attr.llm_result import LLMAttributionResult
 from xai_nlp.attr.noise import LayerGradientShap
+from xai_nlp.attr.path import LayerIntegratedGradients
 from xai_nlp.attr.perturbation import FeatureAblation, ShapleyValues, ShapleyValueSampling
 from xai_nlp.attr.surrogate import KernelShap, Lime
 from xai_nlp.core.batching import Batching

@@ -353,6 +353,6 @@ class NeuronFeatureAblation(NeuronAttribution, PerturbationAttribution):
         limit = row_limit(perturbations_per_eval, forward.examples)
         features = FeatureMask.of(feature_masks(forward.inputs, feature_mask))
         with forward.frozen():
-            problem = self._neuron_problem(forward, neuron_selector, attribute_to_neuron_input, baselines, limit)
+            problem = self._problem(forward, (neuron_selector, attribute_to_neuron_input), baselines, limit)
             scores = occlusion(replace(problem, features=features))
         return forward.like_inputs([s[:, 0].expand_as(x) for s, x in zip(scores, forward.inputs, strict=True)])

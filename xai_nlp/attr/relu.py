@@ -8,8 +8,7 @@ from __future__ import annotations
 from torch import nn
 
 from xai_nlp.attr.base import ModelAttribution
-from xai_nlp.attr.inputs import InputGradientAttribution
-from xai_nlp.attr.neurons import NeuronGradientAttribution
+from xai_nlp.attr.gradient import InputGradientAttribution, NeuronGradientAttribution
 from xai_nlp.methods.propagation.relu import DeconvolutionMethod, GuidedBackpropMethod
 
 

@@ -85,7 +85,7 @@ def has_batch_output(forward: Forward) -> bool:
 class LimeBase(PerturbationAttribution):
     """A surrogate of the user's own, fitted to samples of the user's own."""
 
-    _multiply_by_inputs = False
+    multiplies_by_inputs = False
 
     def __init__(
         self,
