@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -16,7 +16,7 @@ from xai_nlp.core.batching import Batching, progress_bar
 from xai_nlp.core.captum_types import Baselines, CaptumAssertion, TensorOrTuple
 from xai_nlp.core.features import FeatureMask
 from xai_nlp.core.forward import as_tuple
-from xai_nlp.core.problem import Problem, Tensors
+from xai_nlp.core.problem import Problem
 
 EXPLAINED, FORWARDED, WITHHELD = 0, 1, 2  # roles: ablated; given to the function as it is; not given to the function
 
@@ -64,7 +64,8 @@ class DataLoaderAttribution(Attribution):
                 f"each of the {len(_items(first))} tensors that the data loader gives has a role, and at least one is "
                 f"explained ({EXPLAINED}); got {roles}."
             )
-        explained = tuple(item for item, role in zip(_items(first), roles, strict=True) if role == EXPLAINED)
+        places = [i for i, role in enumerate(roles) if role == EXPLAINED]
+        explained = tuple(_items(first)[i] for i in places)
         starts = (0,) * len(explained) if baselines is None else as_tuple(baselines)
         masks = FeatureMask.entries(explained).ids if feature_mask is None else as_tuple(feature_mask)
         for name, values in (("baseline", starts), ("mask", masks)):
@@ -77,9 +78,17 @@ class DataLoaderAttribution(Attribution):
             """The metric over the data with the features that are present (M,): (T,)."""
             state: Any = None
             for batch in dataloader:
-                ablated = tuple(_ablated(_items(batch), roles, starts, masks, present > 0))
-                arguments = (item for item, role in zip(ablated, roles, strict=True) if role != WITHHELD)
-                state = (reduce or _concatenated)(state, self.forward_func(*arguments), ablated)
+                ablated = list(_items(batch))
+                for i, start, mask in zip(places, starts, masks, strict=True):
+                    item = ablated[i]
+                    entries = present[mask.to(present.device)].to(item.device) > 0
+                    ablated[i] = torch.where(
+                        entries, item, torch.as_tensor(start, dtype=item.dtype, device=item.device)
+                    )
+                output = self.forward_func(
+                    *(item for item, role in zip(ablated, roles, strict=True) if role != WITHHELD)
+                )
+                state = (reduce or _concatenated)(state, output, tuple(ablated))
             result = to_metric(state) if to_metric else state
             if not isinstance(result, Tensor):
                 raise CaptumAssertion(f"the metric of a data set must be a tensor; got {type(result).__name__}.")
@@ -108,17 +117,3 @@ def _items(batch: Any) -> tuple[Any, ...]:
 
 def _concatenated(state: Tensor | None, output: Tensor, inputs: tuple[Any, ...]) -> Tensor:
     return output if state is None else torch.cat([state, output])
-
-
-def _ablated(
-    items: tuple[Any, ...], roles: tuple[int, ...], starts: tuple[Any, ...], masks: Tensors, present: Tensor
-) -> Iterator[Any]:
-    """A batch with its explained inputs at the baseline where a feature (M,) is absent."""
-    pairs = iter(zip(starts, masks, strict=True))
-    for item, role in zip(items, roles, strict=True):
-        if role != EXPLAINED:
-            yield item
-            continue
-        start, mask = next(pairs)
-        entries = present[mask.to(present.device)].to(item.device)
-        yield torch.where(entries, item, torch.as_tensor(start, dtype=item.dtype, device=item.device))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
-from xai_nlp.viz.figure.image_views import draw_border, draw_label, draw_view, panels, show
+from xai_nlp.viz.figure.image_views import draw_mask_border, draw_mask_legend, draw_view, panels, show
 from xai_nlp.viz.figure.series_views import SERIES, checked, draw_series
 
 if TYPE_CHECKING:
@@ -129,26 +129,6 @@ def visualize_image_attr_multiple(
     if use_pyplot:
         show()
     return figure, axes[0] if len(axes) == 1 else axes
-
-
-def draw_mask_border(
-    ax: Axes, mask: np.ndarray, border_width: int = 1, border_color: str | np.ndarray = "black"
-) -> None:
-    """Draw a border inside a region: `mask` is (H, W), true in it."""
-    draw_border(ax, mask, border_width, border_color)
-
-
-def draw_mask_legend(
-    ax: Axes,
-    mask: np.ndarray,
-    label: str,
-    fontsize: int = 10,
-    text_color: str = "white",
-    bbox_facecolor: str = "black",
-    bbox_alpha: float = 0.6,
-) -> None:
-    """Write a name in the middle of a region: `mask` is (H, W), true in it."""
-    draw_label(ax, mask, label, fontsize, text_color, bbox_facecolor, bbox_alpha)
 
 
 # Time series ---------------------------------------------------------------------------------------------------------
