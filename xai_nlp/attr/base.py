@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from numbers import Integral
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from xai_nlp.attr.arguments import document
 from xai_nlp.attr.problems import Layers, layer_points, neuron_subject, subject_of
-from xai_nlp.core.batching import Batching
+from xai_nlp.core.batching import Batching, Progress, progress_bar
 from xai_nlp.core.captum_types import Baselines, CaptumAssertion, TargetType, TensorOrTuple, UnknownChoice
 from xai_nlp.core.forward import Forward, as_tuple, baseline_tensors
 from xai_nlp.core.problem import Problem, Tensors
@@ -84,6 +85,10 @@ class Attribution:
             if name not in GRAD_OPTIONS:
                 raise UnknownOption("option of torch.autograd.grad", name, GRAD_OPTIONS)
         return Forward.bind(self.forward_func, inputs, extra, target, several=self._several_targets, **checks)
+
+    def _progress(self, shown: bool) -> AbstractContextManager[Progress | None]:
+        """A progress bar while open, if it is to be shown."""
+        return progress_bar(self.get_name()) if shown else nullcontext()
 
     def attribute_future(self, *args: Any, **kwargs: Any) -> Any:
         """Raises Unsupported: only methods that ablate features have an asynchronous form."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from xai_nlp.attr.base import Attribution
 from xai_nlp.attr.perturbation import FeatureAblation, occlusion
-from xai_nlp.core.batching import Batching, progress_bar
+from xai_nlp.core.batching import Batching
 from xai_nlp.core.captum_types import Baselines, CaptumAssertion, TensorOrTuple
 from xai_nlp.core.features import FeatureMask
 from xai_nlp.core.forward import as_tuple
@@ -95,7 +94,7 @@ class DataLoaderAttribution(Attribution):
             return result.flatten() if result.is_floating_point() else result.flatten().float()
 
         all_present = torch.ones(1, 1 + max(int(mask.max()) for mask in masks), device=explained[0].device)
-        with progress_bar(self.get_name()) if show_progress else nullcontext() as progress:
+        with self._progress(show_progress) as progress:
             problem = Problem(
                 value=lambda z, owner: torch.stack([metric(present) for present in z[0]]),
                 x=(all_present,),
