@@ -25,10 +25,14 @@ from xai_nlp.attr.embedding import InterpretableEmbeddingBase as InterpretableEm
 from xai_nlp.attr.embedding import TokenReferenceBase as TokenReferenceBase
 from xai_nlp.attr.embedding import configure_interpretable_embedding_layer as configure_interpretable_embedding_layer
 from xai_nlp.attr.embedding import remove_interpretable_embedding_layer as remove_interpretable_embedding_layer
+from xai_nlp.attr.gradient import Deconvolution as Deconvolution
+from xai_nlp.attr.gradient import GuidedBackprop as GuidedBackprop
 from xai_nlp.attr.gradient import InputXGradient as InputXGradient
 from xai_nlp.attr.gradient import LayerActivation as LayerActivation
 from xai_nlp.attr.gradient import LayerGradientXActivation as LayerGradientXActivation
+from xai_nlp.attr.gradient import NeuronDeconvolution as NeuronDeconvolution
 from xai_nlp.attr.gradient import NeuronGradient as NeuronGradient
+from xai_nlp.attr.gradient import NeuronGuidedBackprop as NeuronGuidedBackprop
 from xai_nlp.attr.gradient import Saliency as Saliency
 from xai_nlp.attr.interpretable import ImageMaskInput as ImageMaskInput
 from xai_nlp.attr.interpretable import InterpretableInput as InterpretableInput
@@ -58,10 +62,6 @@ from xai_nlp.attr.perturbation import NeuronFeatureAblation as NeuronFeatureAbla
 from xai_nlp.attr.perturbation import Occlusion as Occlusion
 from xai_nlp.attr.perturbation import ShapleyValues as ShapleyValues
 from xai_nlp.attr.perturbation import ShapleyValueSampling as ShapleyValueSampling
-from xai_nlp.attr.relu import Deconvolution as Deconvolution
-from xai_nlp.attr.relu import GuidedBackprop as GuidedBackprop
-from xai_nlp.attr.relu import NeuronDeconvolution as NeuronDeconvolution
-from xai_nlp.attr.relu import NeuronGuidedBackprop as NeuronGuidedBackprop
 from xai_nlp.attr.remote import RemoteLLMAttribution as RemoteLLMAttribution
 from xai_nlp.attr.remote import RemoteLLMProvider as RemoteLLMProvider
 from xai_nlp.attr.remote import VLLMProvider as VLLMProvider

@@ -41,6 +41,7 @@ class Attribution:
 
     attribute: Callable[..., Any]
     multiplies_by_inputs = False
+    _has_delta = False
     _needs_module = False  # True: gradient rules or hooks need the model itself, not any function
     _several_targets = False  # True: the output's T numbers are all explained, and scores have a dimension for them
 
@@ -57,7 +58,7 @@ class Attribution:
 
     def has_convergence_delta(self) -> bool:
         """True if the scores' sum can be checked against f(x) − f(x₀)."""
-        return False
+        return self._has_delta
 
     @classmethod
     def get_name(cls) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from xai_nlp.attr.base import GradientAttribution, LayerAttribution
-from xai_nlp.attr.relu import GuidedBackprop
+from xai_nlp.attr.gradient import GuidedBackprop
 from xai_nlp.core.captum_types import CaptumAssertion, TargetType, TensorOrTuple
 from xai_nlp.core.forward import as_tuple
 from xai_nlp.methods.cam import GradCam

@@ -94,13 +94,12 @@ class DeepLiftAttribution(GradientAttribution):
 class DeepLift(DeepLiftAttribution, ModelAttribution):
     """`methods.propagation.deeplift.DeepLiftMethod` of the inputs, with Captum's rule for `nn.Softmax`."""
 
+    _has_delta = True
+
     def __init__(self, model: nn.Module, multiply_by_inputs: bool = True, eps: float = 1e-10) -> None:
         super().__init__(model)
         self.multiplies_by_inputs = multiply_by_inputs
         self.eps = eps
-
-    def has_convergence_delta(self) -> bool:
-        return True
 
     def attribute(
         self,

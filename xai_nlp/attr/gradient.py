@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from xai_nlp.attr.base import GradientAttribution, InternalContributions, LayerAttribution, NeuronAttribution
+from xai_nlp.attr.base import (
+    GradientAttribution,
+    InternalContributions,
+    LayerAttribution,
+    ModelAttribution,
+    NeuronAttribution,
+)
 from xai_nlp.attr.problems import Layers, Selector, layer_points, subject_of
 from xai_nlp.core.captum_types import TargetType, TensorOrTuple
 from xai_nlp.core.registry import Method
 from xai_nlp.methods.gradient import InputXGradientMethod, SaliencyMethod
+from xai_nlp.methods.propagation.relu import DeconvolutionMethod, GuidedBackpropMethod
 
 
 class Saliency(GradientAttribution):
@@ -125,3 +132,34 @@ class NeuronGradient(NeuronGradientAttribution):
     """`methods.gradient.SaliencyMethod`, signed, of a neuron."""
 
     _method = SaliencyMethod()
+
+
+class GuidedBackprop(ModelAttribution, InputGradientAttribution):
+    """`methods.propagation.relu.GuidedBackpropMethod` of the inputs, whether a ReLU is a module or a function.
+
+    Captum hooks modules, so a ReLU's hook also changes the gradient that goes past it (x + relu(x)). Here it does not.
+    """
+
+    _method = GuidedBackpropMethod()
+
+
+class Deconvolution(ModelAttribution, InputGradientAttribution):
+    """`methods.propagation.relu.DeconvolutionMethod` of the inputs."""
+
+    _method = DeconvolutionMethod()
+
+
+class NeuronGuidedBackprop(NeuronGradientAttribution):
+    """`methods.propagation.relu.GuidedBackpropMethod` of a neuron."""
+
+    _needs_module = True
+    _method: Method = GuidedBackpropMethod()
+
+    def __init__(self, model: nn.Module, layer: nn.Module, device_ids: list[int] | None = None) -> None:
+        super().__init__(model, layer, device_ids)
+
+
+class NeuronDeconvolution(NeuronGuidedBackprop):
+    """`methods.propagation.relu.DeconvolutionMethod` of a neuron."""
+
+    _method = DeconvolutionMethod()

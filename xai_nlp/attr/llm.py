@@ -52,7 +52,7 @@ class BaseLLMAttribution(Attribution):
     SUPPORTED_METHODS: ClassVar[tuple[type[Attribution], ...]]
     SUPPORTED_INPUTS: ClassVar[tuple[type[InterpretableInput], ...]]
 
-    def __init__(self, attr_method: Attribution, tokenizer: Any) -> None:
+    def __init__(self, attr_method: Any, tokenizer: Any) -> None:
         if not isinstance(attr_method, self.SUPPORTED_METHODS):
             raise CaptumAssertion(
                 f"{type(self).__name__} goes with {_names(self.SUPPORTED_METHODS)}; got {attr_method!r}."
@@ -113,10 +113,6 @@ class BaseLLMAttribution(Attribution):
             output_tokens=token_texts(tokens.tolist(), self.tokenizer),
             inp=inp,
         )
-
-    def attribute_future(self) -> Callable[[], LLMAttributionResult]:
-        """Raises Unsupported: there is no asynchronous form."""
-        return super().attribute_future()
 
 
 class LLMAttribution(BaseLLMAttribution):
@@ -216,7 +212,7 @@ class LLMAttribution(BaseLLMAttribution):
 
             def work(part: slice, inputs: ModelInputs = inputs) -> Tensor:
                 several = len(inputs["input_ids"]) > 1
-                return read(self.model, {n: t[part] for n, t in inputs.items()} if several else inputs, tokens)
+                return read(self.model, {"input_ids": inputs["input_ids"][part]} if several else inputs, tokens)
 
             entries = (inputs["input_ids"].shape[1] + len(tokens)) * width
             for part, log_probs in Batching().chunks(len(numbers), entries, self.device, work):
@@ -234,9 +230,6 @@ class LLMGradientAttribution(BaseLLMAttribution):
 
     SUPPORTED_METHODS = (LayerGradientShap, LayerGradientXActivation, LayerIntegratedGradients)
     SUPPORTED_INPUTS = (TextTokenInput,)
-
-    def __init__(self, attr_method: Any, tokenizer: Any) -> None:
-        super().__init__(attr_method, tokenizer)
 
     def attribute(
         self,

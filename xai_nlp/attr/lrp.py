@@ -43,13 +43,11 @@ class LRP(ModelAttribution):
     """
 
     multiplies_by_inputs = True
+    _has_delta = True
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
         self._rules()
-
-    def has_convergence_delta(self) -> bool:
-        return True
 
     def compute_convergence_delta(  # type: ignore[override]
         self, attributions: TensorOrTuple, output: Tensor

@@ -156,10 +156,8 @@ def _each_tensor(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
 class _ExpectedGradients(GradientAttribution):
     """Expected gradients: the mean of `methods.noise.GradientAtPathPoint` over random baselines, points and noise."""
 
+    _has_delta = True
     _draws_by_example = False  # True: draw all that one example needs before the next, as calls for one each would
-
-    def has_convergence_delta(self) -> bool:
-        return True
 
     def _expected(
         self,
@@ -248,8 +246,7 @@ class LayerGradientShap(InternalContributions, LayerAttribution, _ExpectedGradie
 class NeuronGradientShap(InternalContributions, NeuronAttribution, _ExpectedGradients):
     """The same for a neuron instead of the function's output."""
 
-    def has_convergence_delta(self) -> bool:
-        return False
+    _has_delta = False
 
     def attribute(
         self,

@@ -53,8 +53,7 @@ class IntegratedGradients(Contributions, PathAttribution):
     tensor([[ 9., 16.]])
     """
 
-    def has_convergence_delta(self) -> bool:
-        return True
+    _has_delta = True
 
     def attribute(
         self,
@@ -79,8 +78,7 @@ class IntegratedGradients(Contributions, PathAttribution):
 class LayerPathAttribution(LayerAttribution, PathAttribution):
     """Contributions of a layer's entries."""
 
-    def has_convergence_delta(self) -> bool:
-        return True
+    _has_delta = True
 
     def attribute(
         self,

@@ -243,20 +243,13 @@ def visualize_text(datarecords: Iterable[VisualizationDataRecord], legend: bool 
     except ImportError:
         raise Unsupported("`visualize_text` shows a table in a notebook and needs ipython: install it.") from None
     heads = ("True Label", "Predicted Label", "Attribution Label", "Attribution Score", "Word Importance")
-    rows = [
-        "<tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>",
-        *(
-            "<tr>"
-            + format_classname(record.true_class)
-            + format_classname(f"{record.pred_class} ({record.pred_prob:.2f})")
-            + format_classname(record.attr_class)
-            + format_classname(f"{record.attr_score:.2f}")
-            + format_word_importances(record.raw_input_ids, record.word_attributions)
-            + "</tr>"
-            for record in datarecords
-        ),
-    ]
-    shown = HTML((_legend() if legend else "") + f'<table style="width: 100%">{"".join(rows)}</table>')
+    rows = ["".join(f"<th>{head}</th>" for head in heads)]
+    for record in datarecords:
+        predicted, score = f"{record.pred_class} ({record.pred_prob:.2f})", f"{record.attr_score:.2f}"
+        cells = map(format_classname, (record.true_class, predicted, record.attr_class, score))
+        rows.append("".join(cells) + format_word_importances(record.raw_input_ids, record.word_attributions))
+    table = "".join(f"<tr>{row}</tr>" for row in rows)
+    shown = HTML((_legend() if legend else "") + f'<table style="width: 100%">{table}</table>')
     display(shown)
     return shown
 
