@@ -86,8 +86,7 @@ class LLMAttributionResult:
         scores = self._per_token().cpu().numpy()
         rows, columns = scores.shape
         figure, (ax,) = views.panels(1, fig_size=(max(columns * 1.3, 6.4), max(rows / 2.5, 4.8)), pyplot=True)
-        heat_map = _draw_heat_map(ax, scores, aspect="auto")
-        _add_colour_bar(figure, ax, heat_map, "Token Attribution")
+        heat_map = _draw_heat_map(ax, scores, "Token Attribution", aspect="auto")
         self._name_features(ax)
         ax.set_yticks(range(rows), labels=[repr(token)[1:-1] for token in self.output_tokens])
         ax.tick_params(left=True)
@@ -132,8 +131,7 @@ class LLMAttributionResult:
             scores = self._per_token()[slice(*target_token_pos)].sum(0)
         figure, (ax,) = views.panels(1, fig_size=(6.4, 4.8), pyplot=True)
         ax.imshow(np.array(image.image).mean(axis=2), cmap="gray")
-        heat_map = _draw_heat_map(ax, image.format_pixel_attr(scores).cpu().numpy(), alpha=OPACITY)
-        _add_colour_bar(figure, ax, heat_map, "Attribution")
+        heat_map = _draw_heat_map(ax, image.format_pixel_attr(scores).cpu().numpy(), "Attribution", alpha=OPACITY)
         colours = heat_map.cmap(heat_map.norm(scores.cpu().numpy()))  # (M, 4)
         darker = np.concatenate([0.7 * colours[:, :3], np.full((len(colours), 1), OPACITY)], 1)
         image.draw_regions(ax, darker, border_width, show_legends)
@@ -154,16 +152,13 @@ class LLMAttributionResult:
 
 
 def _draw_heat_map(
-    ax: Axes, scores: np.ndarray, aspect: Literal["equal", "auto"] = "equal", alpha: float | None = None
+    ax: Axes, scores: np.ndarray, name: str, aspect: Literal["equal", "auto"] = "equal", alpha: float | None = None
 ) -> Any:
-    """Scores in the colours of the other figures, on their own scale, centred on zero."""
+    """Scores in the colours of the other figures, on their own scale, centred on zero, with a named bar of colours."""
     views.draw_view(ax, scores, sign="all", outlier_perc=0)
     heat_map = ax.images[-1]
     most = abs(scores).max() or 1.0
     heat_map.set(data=scores, clim=(-most, most), alpha=alpha)
     ax.set_aspect(aspect)
+    ax.figure.colorbar(heat_map, ax=ax).ax.set_ylabel(name, rotation=-90, va="bottom")
     return heat_map
-
-
-def _add_colour_bar(figure: Figure, ax: Axes, heat_map: Any, name: str) -> None:
-    figure.colorbar(heat_map, ax=ax).ax.set_ylabel(name, rotation=-90, va="bottom")
