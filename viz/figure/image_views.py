@@ -142,24 +142,33 @@ def bar_under(ax: Axes, mapped: Any) -> Axes:
     return place
 
 
-def draw_border(ax: Axes, mask: np.ndarray, width: int = 1, colour: Any = "black") -> None:
+def draw_mask_border(
+    ax: Axes, mask: np.ndarray, border_width: int = 1, border_color: str | np.ndarray = "black"
+) -> None:
     """Draw the edge of a region, inside it: the pixels that erosion removes. mask: (H, W), true in the region."""
     from matplotlib.colors import to_rgba
     from scipy.ndimage import binary_erosion
 
     if mask.any():
-        edge = mask & ~binary_erosion(mask, iterations=width)
-        ax.imshow(
-            edge[:, :, None] * np.asarray(to_rgba(colour) if isinstance(colour, str) else colour).reshape(1, 1, -1)
-        )
+        edge = mask & ~binary_erosion(mask, iterations=border_width)
+        colour = to_rgba(border_color) if isinstance(border_color, str) else border_color
+        ax.imshow(edge[:, :, None] * np.asarray(colour).reshape(1, 1, -1))
 
 
-def draw_label(ax: Axes, mask: np.ndarray, label: str, size: float, colour: str, background: str, alpha: float) -> None:
-    """Write a name at the centre of a region."""
+def draw_mask_legend(
+    ax: Axes,
+    mask: np.ndarray,
+    label: str,
+    fontsize: int = 10,
+    text_color: str = "white",
+    bbox_facecolor: str = "black",
+    bbox_alpha: float = 0.6,
+) -> None:
+    """Write a name in the middle of a region. mask: (H, W), true in the region."""
     if mask.any():
-        rows, columns = np.nonzero(mask)
-        box = {"boxstyle": "round,pad=0.2", "facecolor": background, "alpha": alpha}
-        ax.text(columns.mean(), rows.mean(), label, color=colour, fontsize=size, ha="center", va="center", bbox=box)
+        y, x = np.argwhere(mask).mean(0)
+        box = {"boxstyle": "round,pad=0.2", "facecolor": bbox_facecolor, "alpha": bbox_alpha}
+        ax.text(x, y, label, color=text_color, fontsize=fontsize, ha="center", va="center", bbox=box)
 
 
 def _entry(kind: str, name: str, table: dict[str, Any]) -> Any:

@@ -17,7 +17,7 @@ from xai_nlp.attr import (
     Occlusion,
     Saliency,
 )
-from xai_nlp.attr.base import RULES
+from xai_nlp.attr.path import RULES
 from xai_nlp.core.fields import OptionField
 from xai_nlp.errors import InvalidInput, UnknownName
 
