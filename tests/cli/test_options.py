@@ -1,6 +1,5 @@
 """Options made from fields, and values read from text."""
 
-from inspect import Parameter
 from typing import get_args
 
 import pytest
@@ -12,7 +11,6 @@ from xai_nlp.cli.options import (
     option_values,
     pairs,
     read_method_options,
-    shared_parameters,
 )
 from xai_nlp.core.fields import InputField, OptionField
 from xai_nlp.errors import InvalidInput, UnknownName
@@ -63,11 +61,6 @@ def test_inputs(changes, names):
     assert [parameter.name for parameter in input_parameters(field)] == names
 
 
-def test_a_model_must_be_named_if_none_is_embedded():
-    assert shared_parameters("qa")[0].default == "qa"
-    assert shared_parameters("")[0].default is Parameter.empty
-
-
 def test_values_that_are_not_given_are_left_to_the_function():
     fields = [option(name=name, **more) for name, more in (
         ("target", {"repeatable": True, "choices": ("start", "end")}), ("answer", {}), ("layer", {"type": int}),
@@ -77,7 +70,7 @@ def test_values_that_are_not_given_are_left_to_the_function():
     assert option_values(fields, nothing) == {"layers": False}
     assert option_values(fields, nothing | {"target": []}) == {"layers": False}
     one = {"target": ["start"], "answer": "", "layer": 0, "layers": True, "steps": "7"}
-    assert option_values(fields, one) == {"target": "start", "answer": "", "layer": 0, "layers": True, "steps": 7}
+    assert option_values(fields, one) == {"target": ["start"], "answer": "", "layer": 0, "layers": True, "steps": 7}
     assert option_values(fields, nothing | {"target": ["start", "end"]})["target"] == ["start", "end"]
     with pytest.raises(UnknownName, match="Did you mean 'start'"):
         option_values(fields, nothing | {"target": ["strat"]})

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from xai_nlp.cli.records import flags_of_inputs, read_data, read_text, records_of_arguments
+from xai_nlp.cli.records import flags_of_inputs, inputs_of_arguments, read_data, read_text
 from xai_nlp.errors import InvalidInput
 from xai_nlp.tasks.table import find_task
 
@@ -16,18 +16,18 @@ SENTIMENT, QA = find_task("sentiment"), find_task("qa")
 
 def inputs(task, **values):
     every = {name: None for one in task.inputs for name in (one.name, f"{one.name}_file")}
-    return [record.inputs for record in records_of_arguments(task, every | values)]
+    return inputs_of_arguments(task, every | values)
 
 
-def test_each_argument_is_a_record_with_the_same_options():
-    assert inputs(SENTIMENT, text=["a", "b"]) == [{"text": "a"}, {"text": "b"}]
-    assert inputs(SENTIMENT, text=["a", "b"], pair="c") == [{"text": "a", "pair": "c"}, {"text": "b", "pair": "c"}]
-    assert inputs(QA, question="q", context="c") == [{"question": "q", "context": "c"}]
+def test_several_arguments_are_a_list():
+    assert inputs(SENTIMENT, text=["a"]) == {"text": "a"}
+    assert inputs(SENTIMENT, text=["a", "b"], pair="c") == {"text": ["a", "b"], "pair": "c"}
+    assert inputs(QA, question="q", context="c") == {"question": "q", "context": "c"}
 
 
 def test_a_long_text_comes_from_a_file(tmp_path):
     (tmp_path / "a.txt").write_text("a context\n", encoding="utf-8")
-    assert inputs(QA, question="q", context_file=tmp_path / "a.txt") == [{"question": "q", "context": "a context\n"}]
+    assert inputs(QA, question="q", context_file=tmp_path / "a.txt") == {"question": "q", "context": "a context\n"}
 
 
 @pytest.mark.parametrize(

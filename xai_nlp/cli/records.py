@@ -9,8 +9,9 @@ from typing import Any
 
 import typer
 
+from xai_nlp.cli.options import flag_of
 from xai_nlp.core.fields import InputField
-from xai_nlp.data.table import DataTable, Record, read_table
+from xai_nlp.data.table import DataTable, read_table
 from xai_nlp.data.table_files import json_rows
 from xai_nlp.errors import InvalidInput
 from xai_nlp.tasks.table import Task
@@ -34,28 +35,24 @@ def read_data(file: Path) -> DataTable:
     return read_table(line.strip() for line in text.splitlines() if line.strip())
 
 
-def records_of_arguments(task: Task, values: Mapping[str, Any]) -> list[Record]:
-    """The inputs on the command line: one record for each argument, with the same options."""
-    inputs = {one.name: value for one in task.inputs if (value := _input_value(one, values)) is not None}
+def inputs_of_arguments(task: Task, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs on the command line by name: a list where an argument is repeated, else one value."""
+    inputs = {}
+    for field in task.inputs:
+        value, file = values[field.name], values.get(f"{field.name}_file")
+        if value and file:
+            raise typer.BadParameter(f"give {_flag(field)} or {_flag(field)}-file, not both.")
+        if file:
+            value = read_text(file)
+        if value not in (None, []):
+            inputs[field.name] = value[0] if isinstance(value, list) and len(value) == 1 else value
     if missing := [_flag(one) for one in task.inputs if one.required and one.name not in inputs]:
         raise typer.BadParameter(f"give {' and '.join(missing)}, or --data with a file of inputs (- for stdin).")
-    arguments = [one.name for one in task.inputs if one.positional]
-    rows: list[dict[str, Any]] = [inputs]
-    for name in arguments:
-        rows = [{**row, name: value} for row in rows for value in inputs.get(name, [None])]
-    return [Record(index, row) for index, row in enumerate(rows)]
-
-
-def _input_value(field: InputField, values: Mapping[str, Any]) -> Any:
-    """The value of an input, from its option or from a file; None if it is not given."""
-    value, file = values[field.name], values.get(f"{field.name}_file")
-    if value and file:
-        raise typer.BadParameter(f"give {_flag(field)} or {_flag(field)}-file, not both.")
-    return read_text(file) if file else None if value == [] else value
+    return inputs
 
 
 def _flag(field: InputField) -> str:
-    return field.name.upper() if field.positional else f"--{field.name.replace('_', '-')}"
+    return field.name.upper() if field.positional else flag_of(field.name)
 
 
 def flags_of_inputs(task: Task, values: Mapping[str, Any]) -> list[str]:
