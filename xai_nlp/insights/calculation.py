@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -65,19 +65,14 @@ class Sample:
     inputs: tuple[Tensor, ...]  # (1, …) each
     extra: tuple[Any, ...]
     label: int | None
+    baselines: tuple[Tensor, ...] = ()  # of each input, once it is transformed
 
 
-@dataclass(frozen=True)
-class TransformedSample:
-    """One example as a model takes it, and its baselines."""
+def transform(features: Sequence[BaseFeature], sample: Sample) -> Sample:
+    """An example through its features' transforms, with its baselines.
 
-    inputs: tuple[Tensor, ...]
-    baselines: tuple[Tensor, ...]
-    extra: tuple[Any, ...]
-
-
-def transform(features: Sequence[BaseFeature], sample: Sample) -> TransformedSample:
-    """An example through its features' transforms. Raises InvalidInput if features and inputs differ in number."""
+    Raises InvalidInput if features and inputs differ in number.
+    """
     if len(sample.inputs) != len(features):
         raise InvalidInput(f"{len(sample.inputs)} inputs need as many features; got {len(features)}.")
     inputs, baselines = [], []
@@ -86,7 +81,7 @@ def transform(features: Sequence[BaseFeature], sample: Sample) -> TransformedSam
         inputs.append(x)
         first = feature.baseline_transforms[:1]
         baselines.append(transformed(first, x) if first else torch.zeros_like(x))
-    return TransformedSample(tuple(inputs), tuple(baselines), sample.extra)
+    return replace(sample, inputs=tuple(inputs), baselines=tuple(baselines))
 
 
 def model_output(model: nn.Module, inputs: tuple[Tensor, ...], extra: tuple[Any, ...]) -> Tensor:
@@ -107,7 +102,7 @@ def top_classes(scores: Tensor, classes: Sequence[str]) -> list[OutputScore]:
 
 
 def attribute(
-    model: nn.Module, example: TransformedSample, target: int | None, method: CaptumMethod, options: dict[str, Any]
+    model: nn.Module, example: Sample, target: int | None, method: CaptumMethod, options: dict[str, Any]
 ) -> tuple[Tensor, ...]:
     """The scores of each entry of each input for the target's output."""
     if method.needs_baseline:
@@ -116,8 +111,7 @@ def attribute(
         options |= windows(example.inputs, options.get("sliding_window_shapes"), options.get("strides"))
     extra = example.extra or None
     with frozen_model(model, evaluate=True):
-        attribution = method.cls(model)
-        scores = attribution.attribute(example.inputs, additional_forward_args=extra, target=target, **options)
+        scores = method.cls(model).attribute(example.inputs, additional_forward_args=extra, target=target, **options)
     return tuple(one.detach() for one in as_tuple(scores))
 
 

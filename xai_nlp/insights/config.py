@@ -20,15 +20,30 @@ from xai_nlp.attr import (
 from xai_nlp.attr.base import RULES
 from xai_nlp.core.fields import OptionField
 from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.web.forms import parse_options
+
+SHAPES = ("sliding_window_shapes", "strides")
+#: Arguments that can be set, of the methods whose `attribute` has them.
+ARGUMENTS = (
+    OptionField(name="n_steps", type=int, default=25, least=2, help="Points of the path."),
+    OptionField(name="method", type=str, default="gausslegendre", choices=tuple(RULES), help="The quadrature rule."),
+    *(OptionField(name=name, type=str, help="Integers with spaces between, such as 3 5 5.") for name in SHAPES),
+    OptionField(
+        name="perturbations_per_eval", type=int, default=1, least=1, most=100, help="Perturbed inputs of a pass."
+    ),
+)
 
 
 @dataclass(frozen=True)
 class CaptumMethod:
-    """A class of Captum's names, its arguments, and whether its scores add up to f(x) − f(x₀)."""
+    """A class of Captum's names, and the arguments of its `attribute`."""
 
     cls: type[Any]
-    arguments: tuple[OptionField, ...] = ()
-    complete: bool = False
+
+    @property
+    def arguments(self) -> tuple[OptionField, ...]:
+        """The arguments that can be set."""
+        return tuple(one for one in ARGUMENTS if one.name in signature(self.cls.attribute).parameters)
 
     @property
     def needs_baseline(self) -> bool:
@@ -45,16 +60,10 @@ class CaptumMethod:
         >>> METHODS["Occlusion"].parse({"sliding_window_shapes": "3 5 5"})
         {'sliding_window_shapes': (3, 5, 5), 'perturbations_per_eval': 1}
         """
-        known = {one.name: one for one in self.arguments}
-        for name in values:
-            if name not in known:
-                raise UnknownName(f"argument of {self.cls.__name__}", name, known)
-        parsed = {name: one.parse(values.get(name, one.default)) for name, one in known.items()}
-        return {
-            name: whole_numbers(name, value) if name in SHAPES else value
-            for name, value in parsed.items()
-            if value is not None
-        }
+        defaults = {one.name: one.default for one in self.arguments}
+        parsed = parse_options(f"argument of {self.cls.__name__}", self.arguments, {**defaults, **values})
+        given = {name: value for name, value in parsed.items() if value is not None}
+        return {name: whole_numbers(name, value) if name in SHAPES else value for name, value in given.items()}
 
 
 def whole_numbers(name: str, text: str) -> tuple[int, ...]:
@@ -65,34 +74,18 @@ def whole_numbers(name: str, text: str) -> tuple[int, ...]:
         raise InvalidInput(f"{name} is a list of integers with spaces between, such as 3 5 5; got {text!r}.") from None
 
 
-SHAPES = ("sliding_window_shapes", "strides")
-PER_PASS = OptionField(
-    name="perturbations_per_eval", type=int, default=1, least=1, most=100, help="Perturbed inputs of a pass."
-)
 METHODS: dict[str, CaptumMethod] = {
-    "Deconvolution": CaptumMethod(Deconvolution),
-    "Deep Lift": CaptumMethod(DeepLift, complete=True),
-    "Guided Backprop": CaptumMethod(GuidedBackprop),
-    "Input X Gradient": CaptumMethod(InputXGradient),
-    "Integrated Gradients": CaptumMethod(
+    cls.get_name(): CaptumMethod(cls)
+    for cls in (
+        Deconvolution,
+        DeepLift,
+        GuidedBackprop,
+        InputXGradient,
         IntegratedGradients,
-        (
-            OptionField(name="n_steps", type=int, default=25, least=2, help="Points of the path."),
-            OptionField(
-                name="method", type=str, default="gausslegendre", choices=tuple(RULES), help="The quadrature rule."
-            ),
-        ),
-        complete=True,
-    ),
-    "Saliency": CaptumMethod(Saliency),
-    "Feature Ablation": CaptumMethod(FeatureAblation, (PER_PASS,)),
-    "Occlusion": CaptumMethod(
+        Saliency,
+        FeatureAblation,
         Occlusion,
-        (
-            *(OptionField(name=name, type=str, help="Integers with spaces between, such as 3 5 5.") for name in SHAPES),
-            PER_PASS,
-        ),
-    ),
+    )
 }
 
 

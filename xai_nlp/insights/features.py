@@ -103,7 +103,7 @@ class ImageFeature(BaseFeature):
         rows, columns = scores.shape
         heat = Image.new("RGB", (columns, rows))
         heat.putdata([LIGHT.colour(score, largest) for score in scores.flatten().tolist()])
-        return FeatureOutput(self.name, _png(self.image(data)), _png(heat), "image", contribution_frac)
+        return FeatureOutput(self.name, _encoded(self.image(data)), _encoded(heat), "image", contribution_frac)
 
 
 class TextFeature(BaseFeature):
@@ -196,7 +196,11 @@ def text_scores(attribution: Tensor) -> list[float]:
     return (scores.flatten(1).sum(1) if scores.ndim > 1 else scores).tolist()
 
 
-def _png(image: Image) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
+def png_file(image: Image) -> bytes:
+    """The contents of a PNG file with the image."""
+    image.save(buffer := io.BytesIO(), "PNG")
+    return buffer.getvalue()
+
+
+def _encoded(image: Image) -> str:
+    return base64.b64encode(png_file(image)).decode("ascii")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from xai_nlp.core.result import Explanation, Explanations
 from xai_nlp.errors import InvalidInput, XaiError
@@ -13,10 +13,16 @@ MAX_TRIED = 1_000  # examples, until those that the filters accept have to do
 #: Errors of a method on a model that it does not fit.
 FAILURES = (XaiError, ValueError, TypeError, RuntimeError, AssertionError, LookupError)
 Example = TypeVar("Example")
-Result = TypeVar("Result")
 
 
-class Source(Generic[Example, Result]):
+class Explained(NamedTuple):
+    """An example as an explanation, and in another form if the source has one."""
+
+    explanation: Explanation
+    output: Any = None
+
+
+class Source(Generic[Example]):
     """Models and their examples. A subclass says how one example is explained.
 
     settings: what is computed and shown. examples: read as they are needed, and again from the start after the last.
@@ -33,24 +39,20 @@ class Source(Generic[Example, Result]):
         """The form: "methods" (name → options), "options" of the task, "targets", "classes", "judged"."""
         raise NotImplementedError
 
-    def explain_example(self, example: Example, *, filtered: bool) -> list[Result]:
+    def explain_example(self, example: Example, *, filtered: bool) -> list[Explained]:
         """The results of an example, one for each model; `filtered`: of those that the settings accept."""
-        raise NotImplementedError
-
-    def explanation(self, result: Result) -> Explanation:
-        """The explanation of a result."""
         raise NotImplementedError
 
     def fetch(self) -> Explanations:
         """The next examples, explained as the settings say."""
-        return Explanations(self.explanation(one) for results in self.next_results() for one in results)
+        return Explanations(one.explanation for results in self.next_results() for one in results)
 
     def again(self) -> Explanations:
         """The examples shown last, explained as the settings say now; the next ones if there are none."""
         if not self._shown:
             return self.fetch()
-        results = (one for example in self._shown for one in self.explain_example(example, filtered=False))
-        return Explanations(map(self.explanation, results))
+        results = (self.explain_example(example, filtered=False) for example in self._shown)
+        return Explanations(one.explanation for example in results for one in example)
 
     def answer(self, request: Mapping[str, Any]) -> Explanations:
         """The explanations that a form requests; the settings stay as they were if that fails.
@@ -66,7 +68,7 @@ class Source(Generic[Example, Result]):
             self.settings = before
             raise
 
-    def next_results(self) -> list[list[Result]]:
+    def next_results(self) -> list[list[Explained]]:
         """The results of the next examples; fewer where one round through the data has fewer."""
         accepted, self._shown = [], []
         for example in self._round():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -18,6 +17,7 @@ from xai_nlp.insights.features import (
     ImageFeature,
     TextFeature,
     image_scores,
+    png_file,
     text_scores,
 )
 
@@ -77,10 +77,8 @@ def image_attribution(feature: ImageFeature, attribution: Tensor, data: Tensor) 
         for top, bottom in pairwise(rows)
         for left, right in pairwise(columns)
     ]
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
     return ImageAttribution(
-        data=buffer.getvalue(),
+        data=png_file(image),
         size=image.size,
         boxes=tuple(boxes),
         scores=tuple(blocks.flatten().tolist()),

@@ -14,7 +14,6 @@ from xai_nlp.insights.calculation import (
     Batch,
     OutputScore,
     Sample,
-    TransformedSample,
     attribute,
     model_output,
     net_contributions,
@@ -24,7 +23,7 @@ from xai_nlp.insights.calculation import (
 from xai_nlp.insights.config import METHODS, find_captum_method
 from xai_nlp.insights.features import BaseFeature, FeatureOutput
 from xai_nlp.insights.settings import PREDICTED, Settings
-from xai_nlp.insights.source import Source
+from xai_nlp.insights.source import Explained, Source
 from xai_nlp.insights.to_explanation import all_have_parts, explanation_parts
 from xai_nlp.web.forms import form_fields
 
@@ -45,14 +44,7 @@ class VisualizationOutput(NamedTuple):
     model_index: int
 
 
-class VisualizedExample(NamedTuple):
-    """An example as Captum's names give it, and as an explanation."""
-
-    output: VisualizationOutput
-    explanation: Explanation
-
-
-class AttributionVisualizer(Source[Sample, VisualizedExample]):
+class AttributionVisualizer(Source[Sample]):
     """Explains examples of a data set for one or several models, and shows them: `render()` in a notebook.
 
     models: modules whose inputs are the features in order; features: what each input tensor is.
@@ -123,10 +115,7 @@ class AttributionVisualizer(Source[Sample, VisualizedExample]):
             "judged": True,
         }
 
-    def explanation(self, result: VisualizedExample) -> Explanation:
-        return result.explanation
-
-    def explain_example(self, example: Sample, *, filtered: bool) -> list[VisualizedExample]:
+    def explain_example(self, example: Sample, *, filtered: bool) -> list[Explained]:
         transformed = transform(self.features, example)
         results = []
         for index, model in enumerate(self.models):
@@ -138,8 +127,8 @@ class AttributionVisualizer(Source[Sample, VisualizedExample]):
         return results
 
     def _explain(
-        self, sample: Sample, transformed: TransformedSample, index: int, output: Tensor, predicted: list[OutputScore]
-    ) -> VisualizedExample:
+        self, sample: Sample, transformed: Sample, index: int, output: Tensor, predicted: list[OutputScore]
+    ) -> Explained:
         settings, model = self.settings, self.models[index]
         if settings.target not in (PREDICTED, *self.classes):
             raise UnknownName("class", settings.target, self.classes)
@@ -167,14 +156,14 @@ class AttributionVisualizer(Source[Sample, VisualizedExample]):
             outputs={one.label: one.score for one in predicted},
             method=settings.method.lower().replace(" ", "_"),
             baseline="given" if method.needs_baseline else "none",
-            complete=method.complete and all_have_parts(self.features),
+            complete=method.cls(model).has_convergence_delta() and all_have_parts(self.features),
             task="feature attribution",
             model=_names(self.models)[index],
             params={**options, "contributions": contributions, "names": names},
             gold=(actual.label,) if actual else (),
             versions={"xai_nlp": __version__},
         )
-        return VisualizedExample(VisualizationOutput(features, actual, predicted, target, index), why)
+        return Explained(why, VisualizationOutput(features, actual, predicted, target, index))
 
 
 def _samples(dataset: Iterable[Batch]) -> Iterator[Sample]:
