@@ -1,19 +1,26 @@
 """Options made from fields, and values read from text."""
 
+from pathlib import Path
 from typing import get_args
 
 import pytest
 import typer
 
 from xai_nlp.cli.options import (
+    flags_of_inputs,
     input_parameters,
+    inputs_of_arguments,
     option_parameter,
     option_values,
     pairs,
     read_method_options,
+    read_text,
 )
 from xai_nlp.core.fields import InputField, OptionField
 from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.tasks.table import find_task
+
+SENTIMENT, QA = find_task("sentiment"), find_task("qa")
 
 
 def option(**changes):
@@ -114,3 +121,45 @@ def test_options_of_methods(items, methods, options):
 def test_wrong_options_of_methods(items, method, error, message):
     with pytest.raises(error, match=message):
         read_method_options(items, [method], 0)
+
+
+def inputs(task, **values):
+    every = {name: None for one in task.inputs for name in (one.name, f"{one.name}_file")}
+    return inputs_of_arguments(task, every | values)
+
+
+def test_several_arguments_are_a_list():
+    assert inputs(SENTIMENT, text=["a"]) == {"text": "a"}
+    assert inputs(SENTIMENT, text=["a", "b"], pair="c") == {"text": ["a", "b"], "pair": "c"}
+    assert inputs(QA, question="q", context="c") == {"question": "q", "context": "c"}
+
+
+def test_a_long_text_comes_from_a_file(tmp_path):
+    (tmp_path / "a.txt").write_text("a context\n", encoding="utf-8")
+    assert inputs(QA, question="q", context_file=tmp_path / "a.txt") == {"question": "q", "context": "a context\n"}
+
+
+@pytest.mark.parametrize(
+    ("task", "values", "message"),
+    [
+        (SENTIMENT, {}, "give TEXT, or --data"),
+        (SENTIMENT, {"text": []}, "give TEXT, or --data"),
+        (QA, {}, "give --question and --context, or --data"),
+        (QA, {"question": "q"}, "give --context, or --data"),
+        (QA, {"question": "q", "context": "c", "context_file": Path("a")}, "--context or --context-file, not both"),
+    ],
+)
+def test_missing_and_doubled_inputs_are_wrong_usage(task, values, message):
+    with pytest.raises(typer.BadParameter, match=message):
+        inputs(task, **values)
+
+
+def test_flags_of_the_inputs_that_stand_on_the_command_line():
+    assert flags_of_inputs(SENTIMENT, {"text": ["a"], "pair": None}) == ["TEXT"]
+    assert flags_of_inputs(QA, {"question": None, "context": None, "context_file": Path("a")}) == ["--context"]
+
+
+def test_a_file_that_is_not_text(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"a\xff")
+    with pytest.raises(InvalidInput, match=r"a\.txt is not UTF-8 text: .* at byte 1"):
+        read_text(tmp_path / "a.txt")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from inspect import Parameter, Signature, signature
@@ -10,10 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xai_nlp.cli.options import Model, input_parameters, option_parameter, option_values, pairs, read_method_options
+from xai_nlp.cli.options import (
+    Model,
+    flags_of_inputs,
+    input_parameters,
+    inputs_of_arguments,
+    option_parameter,
+    option_values,
+    pairs,
+    read_method_options,
+)
 from xai_nlp.cli.output import errors_to_stderr, write_results
-from xai_nlp.cli.records import flags_of_inputs, inputs_of_arguments, read_data
-from xai_nlp.data.table import Record
+from xai_nlp.data.table import DataTable, Record, read_table
+from xai_nlp.data.table_files import json_rows
 from xai_nlp.errors import InvalidInput
 from xai_nlp.tasks.table import TASKS, Task
 
@@ -108,6 +118,16 @@ def explain_inputs(
     with progress_bar("explaining") as progress:
         results = explainer.explain(**inputs, progress=progress, **options)
     return with_gold(results, records) if records else results
+
+
+def read_data(file: Path) -> DataTable:
+    """The table in a file. On stdin, "-", are JSON lines if it begins with "{", or else one text a line."""
+    if str(file) != "-":
+        return read_table(file)
+    text = sys.stdin.read()
+    if text.lstrip().startswith("{"):
+        return read_table(json_rows(text, "stdin"))
+    return read_table(line.strip() for line in text.splitlines() if line.strip())
 
 
 def with_gold(results: Explanations, records: Sequence[Record]) -> Explanations:

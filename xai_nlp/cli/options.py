@@ -1,7 +1,8 @@
-"""Options of the command line, made from the fields of the task table and of the methods."""
+"""Inputs and options of the command line, made from the fields of the task table and of the methods, and read."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from inspect import Parameter
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from xai_nlp.core.fields import InputField, OptionField
+from xai_nlp.errors import InvalidInput
+from xai_nlp.tasks.table import Task
 
 Model = Annotated[str, typer.Option(help="An embedded model, a folder or a hub name.")]
 FOLDED = "More options"
@@ -54,6 +57,42 @@ def option_parameter(field: OptionField) -> Parameter:
     if kind is bool:
         return parameter(field.name, bool, option, bool(field.default))
     return parameter(field.name, list[kind] | None if field.repeatable else kind | None, option)
+
+
+# Read -----------------------------------------------------------------------------------------------------------------
+
+
+def read_text(file: Path) -> str:
+    """A file's text, "-" for stdin. Raises InvalidInput if it is not UTF-8."""
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{file} is not UTF-8 text: {error.reason} at byte {error.start}.") from None
+
+
+def inputs_of_arguments(task: Task, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs on the command line by name: a list where an argument is repeated, else one value."""
+    inputs = {}
+    for field in task.inputs:
+        value, file = values[field.name], values.get(f"{field.name}_file")
+        if value and file:
+            raise typer.BadParameter(f"give {_flag(field)} or {_flag(field)}-file, not both.")
+        if file:
+            value = read_text(file)
+        if value not in (None, []):
+            inputs[field.name] = value[0] if isinstance(value, list) and len(value) == 1 else value
+    if missing := [_flag(one) for one in task.inputs if one.required and one.name not in inputs]:
+        raise typer.BadParameter(f"give {' and '.join(missing)}, or --data with a file of inputs (- for stdin).")
+    return inputs
+
+
+def _flag(field: InputField) -> str:
+    return field.name.upper() if field.positional else flag_of(field.name)
+
+
+def flags_of_inputs(task: Task, values: Mapping[str, Any]) -> list[str]:
+    """The flags of the inputs that stand on the command line."""
+    return [_flag(one) for one in task.inputs if values[one.name] or values.get(f"{one.name}_file")]
 
 
 def option_values(fields: Sequence[OptionField], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from xai_nlp.cli.options import read_text
 from xai_nlp.cli.output import errors_to_stderr
-from xai_nlp.cli.records import read_text
 from xai_nlp.core.files import write_file
 from xai_nlp.data.table import read_table
 from xai_nlp.errors import InvalidInput, UnreadableFile, Unsupported

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from xai_nlp.attr import Occlusion
+from xai_nlp.attr.base import Attribution
 from xai_nlp.core.forward import as_tuple, output_tensor
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.model_state import frozen_model
-from xai_nlp.insights.config import CaptumMethod
+from xai_nlp.insights.config import needs_baseline
 from xai_nlp.insights.features import BaseFeature
 
 TOP = 4  # classes with the highest scores
@@ -102,16 +103,16 @@ def top_classes(scores: Tensor, classes: Sequence[str]) -> list[OutputScore]:
 
 
 def attribute(
-    model: nn.Module, example: Sample, target: int | None, method: CaptumMethod, options: dict[str, Any]
+    model: nn.Module, example: Sample, target: int | None, method: type[Attribution], options: dict[str, Any]
 ) -> tuple[Tensor, ...]:
     """The scores of each entry of each input for the target's output."""
-    if method.needs_baseline:
+    if needs_baseline(method):
         options = {**options, "baselines": example.baselines}
-    if method.cls is Occlusion:
+    if method is Occlusion:
         options |= windows(example.inputs, options.get("sliding_window_shapes"), options.get("strides"))
     extra = example.extra or None
     with frozen_model(model, evaluate=True):
-        scores = method.cls(model).attribute(example.inputs, additional_forward_args=extra, target=target, **options)
+        scores = method(model).attribute(example.inputs, additional_forward_args=extra, target=target, **options)
     return tuple(one.detach() for one in as_tuple(scores))
 
 

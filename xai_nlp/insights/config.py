@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
@@ -17,7 +16,7 @@ from xai_nlp.attr import (
     Occlusion,
     Saliency,
 )
-from xai_nlp.attr.base import RULES
+from xai_nlp.attr.base import RULES, Attribution
 from xai_nlp.core.fields import OptionField
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.web.forms import parse_options
@@ -34,48 +33,8 @@ ARGUMENTS = (
 )
 
 
-@dataclass(frozen=True)
-class CaptumMethod:
-    """A class of Captum's names, and the arguments of its `attribute`."""
-
-    cls: type[Any]
-
-    @property
-    def arguments(self) -> tuple[OptionField, ...]:
-        """The arguments that can be set."""
-        return tuple(one for one in ARGUMENTS if one.name in signature(self.cls.attribute).parameters)
-
-    @property
-    def needs_baseline(self) -> bool:
-        """Does its `attribute` take a baseline?"""
-        return "baselines" in signature(self.cls.attribute).parameters
-
-    def parse(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments of `attribute`, from the values of a form.
-
-        Raises UnknownName for an argument that does not exist, InvalidInput for a value that is out of its bounds.
-
-        >>> METHODS["Integrated Gradients"].parse({"n_steps": "10"})
-        {'n_steps': 10, 'method': 'gausslegendre'}
-        >>> METHODS["Occlusion"].parse({"sliding_window_shapes": "3 5 5"})
-        {'sliding_window_shapes': (3, 5, 5), 'perturbations_per_eval': 1}
-        """
-        defaults = {one.name: one.default for one in self.arguments}
-        parsed = parse_options(f"argument of {self.cls.__name__}", self.arguments, {**defaults, **values})
-        given = {name: value for name, value in parsed.items() if value is not None}
-        return {name: whole_numbers(name, value) if name in SHAPES else value for name, value in given.items()}
-
-
-def whole_numbers(name: str, text: str) -> tuple[int, ...]:
-    """Numbers with spaces between. Raises InvalidInput."""
-    try:
-        return tuple(map(int, text.split()))
-    except ValueError:
-        raise InvalidInput(f"{name} is a list of integers with spaces between, such as 3 5 5; got {text!r}.") from None
-
-
-METHODS: dict[str, CaptumMethod] = {
-    cls.get_name(): CaptumMethod(cls)
+METHODS: dict[str, type[Attribution]] = {
+    cls.get_name(): cls
     for cls in (
         Deconvolution,
         DeepLift,
@@ -89,8 +48,42 @@ METHODS: dict[str, CaptumMethod] = {
 }
 
 
-def find_captum_method(name: str) -> CaptumMethod:
-    """The method of that name. Raises UnknownName."""
+def find_captum_method(name: str) -> type[Attribution]:
+    """The class of that name. Raises UnknownName."""
     if name not in METHODS:
         raise UnknownName("method of Insights", name, METHODS)
     return METHODS[name]
+
+
+def needs_baseline(method: type[Attribution]) -> bool:
+    """Does its `attribute` take a baseline?"""
+    return "baselines" in signature(method.attribute).parameters
+
+
+def arguments_of(method: type[Attribution]) -> list[OptionField]:
+    """The arguments of its `attribute` that can be set."""
+    return [one for one in ARGUMENTS if one.name in signature(method.attribute).parameters]
+
+
+def parse_arguments(method: type[Attribution], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of its `attribute`, from the values of a form.
+
+    Raises UnknownName for an argument that does not exist, InvalidInput for a value that is out of its bounds.
+
+    >>> parse_arguments(IntegratedGradients, {"n_steps": "10"})
+    {'n_steps': 10, 'method': 'gausslegendre'}
+    >>> parse_arguments(Occlusion, {"sliding_window_shapes": "3 5 5"})
+    {'sliding_window_shapes': (3, 5, 5), 'perturbations_per_eval': 1}
+    """
+    arguments = arguments_of(method)
+    defaults = {one.name: one.default for one in arguments}
+    parsed = parse_options(f"argument of {method.__name__}", arguments, {**defaults, **values})
+    given = {name: value for name, value in parsed.items() if value is not None}
+    for name in given.keys() & set(SHAPES):
+        try:
+            given[name] = tuple(map(int, given[name].split()))
+        except ValueError:
+            raise InvalidInput(
+                f"{name} is a list of integers with spaces between, such as 3 5 5; got {given[name]!r}."
+            ) from None
+    return given

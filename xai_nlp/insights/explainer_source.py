@@ -9,8 +9,7 @@ from xai_nlp.core.registry import METHODS, method_options
 from xai_nlp.core.result import Explanation
 from xai_nlp.data.table import Record, read_table
 from xai_nlp.errors import InvalidInput
-from xai_nlp.insights.settings import PREDICTED, Settings
-from xai_nlp.insights.source import Explained, Source
+from xai_nlp.insights.source import PREDICTED, Explained, Settings, Source
 from xai_nlp.tasks.api import load
 from xai_nlp.tasks.explainer import Explainer
 from xai_nlp.tasks.options import ExplainOptions

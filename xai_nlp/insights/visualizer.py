@@ -20,11 +20,9 @@ from xai_nlp.insights.calculation import (
     top_classes,
     transform,
 )
-from xai_nlp.insights.config import METHODS, find_captum_method
-from xai_nlp.insights.features import BaseFeature, FeatureOutput
-from xai_nlp.insights.settings import PREDICTED, Settings
-from xai_nlp.insights.source import Explained, Source
-from xai_nlp.insights.to_explanation import all_have_parts, explanation_parts
+from xai_nlp.insights.config import METHODS, arguments_of, find_captum_method, needs_baseline, parse_arguments
+from xai_nlp.insights.features import BaseFeature, FeatureOutput, all_have_parts, explanation_parts
+from xai_nlp.insights.source import PREDICTED, Explained, Settings, Source
 from xai_nlp.web.forms import form_fields
 
 FIRST = "Integrated Gradients"
@@ -108,7 +106,7 @@ class AttributionVisualizer(Source[Sample]):
 
     def choices(self) -> dict[str, Any]:
         return {
-            "methods": {name: form_fields(one.arguments) for name, one in METHODS.items()},
+            "methods": {name: form_fields(arguments_of(one)) for name, one in METHODS.items()},
             "options": [],
             "targets": [PREDICTED, *self.classes],
             "classes": self.classes,
@@ -134,7 +132,7 @@ class AttributionVisualizer(Source[Sample]):
             raise UnknownName("class", settings.target, self.classes)
         target = predicted[0].index if settings.target == PREDICTED else self.classes.index(settings.target)
         method = find_captum_method(settings.method)
-        options = method.parse(settings.arguments)
+        options = parse_arguments(method, settings.arguments)
         scores = attribute(model, transformed, target if self.use_label_for_attr else None, method, options)
         shares = net_contributions(scores)
         features = [
@@ -143,7 +141,7 @@ class AttributionVisualizer(Source[Sample]):
         ]
         actual = None if sample.label is None else OutputScore(100.0, sample.label, self.classes[sample.label])
         baseline_value = 0.0
-        if method.needs_baseline:
+        if needs_baseline(method):
             baseline_value = _at(model_output(model, transformed.baselines, transformed.extra), target)
         parts, names = explanation_parts(self.features, scores, sample.inputs)
         contributions = {feature.name: share for feature, share in zip(self.features, shares, strict=True)}
@@ -155,8 +153,8 @@ class AttributionVisualizer(Source[Sample]):
             baseline_value=baseline_value,
             outputs={one.label: one.score for one in predicted},
             method=settings.method.lower().replace(" ", "_"),
-            baseline="given" if method.needs_baseline else "none",
-            complete=method.cls(model).has_convergence_delta() and all_have_parts(self.features),
+            baseline="given" if needs_baseline(method) else "none",
+            complete=method(model).has_convergence_delta() and all_have_parts(self.features),
             task="feature attribution",
             model=_names(self.models)[index],
             params={**options, "contributions": contributions, "names": names},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,7 +66,6 @@ class JobQueue:
 
     def __init__(self, work: Callable[[Job], None], *, room: int, idle: Callable[[], bool] = lambda: False) -> None:
         self._work, self._idle, self._room = work, idle, room
-        self._waiting: deque[Job] = deque()
         self._known: dict[str, Job] = {}  # the oldest first
         self._changed = threading.Condition()
         self._open = True
@@ -94,13 +92,16 @@ class JobQueue:
             if len(self._waiting) >= self._room or images > MAX_IMAGES:
                 raise Full
             job = Job(request=request)
-            self._waiting.append(job)
             self._known[job.id] = job
             oldest = next(iter(self._known.values()))
             if len(self._known) > MAX_JOBS and oldest.final:
                 del self._known[oldest.id]
             self._changed.notify()
         return job
+
+    @property
+    def _waiting(self) -> list[Job]:
+        return [job for job in self._known.values() if job.state == "queued"]
 
     def find(self, name: str) -> Job | None:
         """The job of that id, if it is still known."""
@@ -109,25 +110,17 @@ class JobQueue:
     def to_dict(self, job: Job) -> dict[str, Any]:
         """The job as JSON can hold it, with its place in the queue, from 1."""
         with self._changed:
-            position = self._waiting.index(job) + 1 if job in self._waiting else 0
-        return {
-            "id": job.id,
-            "state": job.state,
-            "position": position,
-            "passes": job.passes,
-            "done": job.done,
-            "of": len(job.request.methods),
-            "seconds": round(job.seconds, 2),
-            "error": job.error,
-            "title": job.request.title,
-        }
+            waiting = self._waiting
+            position = waiting.index(job) + 1 if job in waiting else 0
+        values = {name: getattr(job, name) for name in ("id", "state", "passes", "done", "error")}
+        request = {"of": len(job.request.methods), "title": job.request.title}
+        return {**values, **request, "position": position, "seconds": round(job.seconds, 2)}
 
     def cancel(self, job: Job) -> None:
         """Cancel a job: one that waits leaves the queue, one that runs ends at its next pass."""
         with self._changed:
             job.cancelled = True
-            if job in self._waiting:
-                self._waiting.remove(job)
+            if job.state == "queued":
                 job.state = "cancelled"
 
     def _run(self) -> None:
@@ -138,7 +131,7 @@ class JobQueue:
                     self._changed.wait_for(lambda: self._waiting or not self._open)
                 if not self._open:
                     return
-                job = self._waiting.popleft() if self._waiting else None
+                job = next(iter(self._waiting), None)
                 if job is not None:
                     job.started, job.state = time.monotonic(), "running"
             if job is not None:
