@@ -7,7 +7,6 @@ import pytest
 import typer
 
 from xai_nlp.cli.options import (
-    flags_of_inputs,
     input_parameters,
     inputs_of_arguments,
     option_parameter,
@@ -123,9 +122,9 @@ def test_wrong_options_of_methods(items, method, error, message):
         read_method_options(items, [method], 0)
 
 
-def inputs(task, **values):
+def inputs(task, data=None, **values):
     every = {name: None for one in task.inputs for name in (one.name, f"{one.name}_file")}
-    return inputs_of_arguments(task, every | values)
+    return inputs_of_arguments(task, every | values, data)
 
 
 def test_several_arguments_are_a_list():
@@ -154,9 +153,15 @@ def test_missing_and_doubled_inputs_are_wrong_usage(task, values, message):
         inputs(task, **values)
 
 
-def test_flags_of_the_inputs_that_stand_on_the_command_line():
-    assert flags_of_inputs(SENTIMENT, {"text": ["a"], "pair": None}) == ["TEXT"]
-    assert flags_of_inputs(QA, {"question": None, "context": None, "context_file": Path("a")}) == ["--context"]
+def test_inputs_stand_on_the_command_line_or_in_a_file_of_data(tmp_path):
+    (tmp_path / "a.txt").write_text("a context")
+    for task, values, flag in (
+        (SENTIMENT, {"text": ["a"]}, "TEXT"),
+        (QA, {"context_file": tmp_path / "a.txt"}, "--context"),
+    ):
+        with pytest.raises(typer.BadParameter, match=f"give {flag}, or --data, not both"):
+            inputs(task, data=tmp_path, **values)
+    assert inputs(QA, data=tmp_path) == {}
 
 
 def test_a_file_that_is_not_text(tmp_path):

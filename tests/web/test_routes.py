@@ -83,6 +83,8 @@ def test_the_history_is_searched_renamed_and_cut(served):
     assert served.client.get("api/history", params={"search": "needle"}).json()[0]["id"] == id
     assert served.client.patch(f"api/history/{id}", json={"name": "<b>named</b>"}).json()["name"] == "<b>named</b>"
     assert served.client.get("api/history", params={"search": "needle"}).json() == []
+    assert served.client.patch(f"api/history/{id}", json={"name": "  "}).status_code == 422
+    assert served.client.patch(f"api/history/{id}", json={"name": " a name "}).json()["name"] == "a name"
     assert served.client.delete(f"api/history/{id}").status_code == 200
     for method, path in (("GET", "history"), ("DELETE", "history"), ("GET", "shown")):
         assert served.client.request(method, f"api/{path}/{id}").status_code == 404

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -13,7 +13,6 @@ import typer
 
 from xai_nlp.cli.options import (
     Model,
-    flags_of_inputs,
     input_parameters,
     inputs_of_arguments,
     option_parameter,
@@ -91,25 +90,17 @@ def task_command(task: Task, *, attention: bool = False) -> Callable[..., None]:
 
 
 def explain_inputs(
-    task: Task,
-    model: str,
-    values: Mapping[str, Any],
-    data: Path | None,
-    columns: Mapping[str, str],
-    options: Mapping[str, Any],
+    task: Task, model: str, values: dict[str, Any], data: Path | None, columns: dict[str, str], options: dict[str, Any]
 ) -> Explanations:
     """Explain the inputs of a command: those among its values, or the records of a file."""
     from xai_nlp import load
     from xai_nlp.core.batching import progress_bar
     from xai_nlp.web.forms import columns_of
 
-    flags = flags_of_inputs(task, values)
-    if data and flags:
-        raise typer.BadParameter(f"give {' and '.join(flags)}, or --data, not both.")
+    inputs = inputs_of_arguments(task, values, data)
     if columns and not data:
         raise typer.BadParameter("--column names the columns of --data; give a file.")
     table = read_data(data) if data else None
-    inputs = {} if table else inputs_of_arguments(task, values)
     explainer, records = load(model, task=task.name), []
     if table:
         labels = getattr(getattr(explainer, "labels", None), "names", ())

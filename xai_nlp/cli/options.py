@@ -70,8 +70,11 @@ def read_text(file: Path) -> str:
         raise InvalidInput(f"{file} is not UTF-8 text: {error.reason} at byte {error.start}.") from None
 
 
-def inputs_of_arguments(task: Task, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs on the command line by name: a list where an argument is repeated, else one value."""
+def inputs_of_arguments(task: Task, values: Mapping[str, Any], data: Path | None = None) -> dict[str, Any]:
+    """The inputs on the command line by name: a list where an argument is repeated, else one value.
+
+    data: a file of inputs, beside which there are none on the command line.
+    """
     inputs = {}
     for field in task.inputs:
         value, file = values[field.name], values.get(f"{field.name}_file")
@@ -81,18 +84,17 @@ def inputs_of_arguments(task: Task, values: Mapping[str, Any]) -> dict[str, Any]
             value = read_text(file)
         if value not in (None, []):
             inputs[field.name] = value[0] if isinstance(value, list) and len(value) == 1 else value
-    if missing := [_flag(one) for one in task.inputs if one.required and one.name not in inputs]:
+    missing = [_flag(one) for one in task.inputs if one.required and one.name not in inputs]
+    if data and inputs:
+        flags = [_flag(one) for one in task.inputs if one.name in inputs]
+        raise typer.BadParameter(f"give {' and '.join(flags)}, or --data, not both.")
+    if missing and not data:
         raise typer.BadParameter(f"give {' and '.join(missing)}, or --data with a file of inputs (- for stdin).")
     return inputs
 
 
 def _flag(field: InputField) -> str:
     return field.name.upper() if field.positional else flag_of(field.name)
-
-
-def flags_of_inputs(task: Task, values: Mapping[str, Any]) -> list[str]:
-    """The flags of the inputs that stand on the command line."""
-    return [_flag(one) for one in task.inputs if values[one.name] or values.get(f"{one.name}_file")]
 
 
 def option_values(fields: Sequence[OptionField], values: Mapping[str, Any]) -> dict[str, Any]:

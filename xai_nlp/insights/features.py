@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -47,6 +47,8 @@ class BaseFeature:
     visualization_transform: turns the tensor of the data set into what is shown.
     """
 
+    kind: ClassVar[str] = ""  # "image", "text", "general" or "empty"
+
     def __init__(
         self,
         name: str,
@@ -59,10 +61,12 @@ class BaseFeature:
         self.input_transforms = listed(input_transforms)
         self.visualization_transform = visualization_transform
 
-    @staticmethod
-    def visualization_type() -> str:
+    @classmethod
+    def visualization_type(cls) -> str:
         """The kind of the feature: "image", "text", "general" or "empty"."""
-        raise NotImplementedError
+        if not cls.kind:
+            raise NotImplementedError
+        return cls.kind
 
     def visualize(self, attribution: Tensor, data: Tensor, contribution_frac: float) -> FeatureOutput:
         """The feature of one example, shown; both tensors with a batch dimension of 1."""
@@ -76,9 +80,7 @@ class BaseFeature:
 class ImageFeature(BaseFeature):
     """An image, (N, C, H, W) with one channel (grey) or three (red, green, blue)."""
 
-    @staticmethod
-    def visualization_type() -> str:
-        return "image"
+    kind = "image"
 
     def image(self, data: Tensor) -> Image:
         """The image of one example. Raises InvalidInput for a tensor that is none."""
@@ -108,11 +110,13 @@ class ImageFeature(BaseFeature):
         rows, columns = scores.shape
         heat = Image.new("RGB", (columns, rows))
         heat.putdata([LIGHT.colour(score, largest) for score in scores.flatten().tolist()])
-        return FeatureOutput(self.name, _encoded(self.image(data)), _encoded(heat), "image", contribution_frac)
+        return FeatureOutput(self.name, _encoded(self.image(data)), _encoded(heat), self.kind, contribution_frac)
 
 
 class TextFeature(BaseFeature):
     """A text, (N, L): `visualization_transform` turns its indices into words."""
+
+    kind = "text"
 
     def __init__(
         self,
@@ -123,10 +127,6 @@ class TextFeature(BaseFeature):
     ) -> None:
         super().__init__(name, baseline_transforms, input_transforms, visualization_transform)
 
-    @staticmethod
-    def visualization_type() -> str:
-        return "text"
-
     def words(self, data: Tensor) -> list[str]:
         """The words of one example."""
         words = self.shown(data)
@@ -136,19 +136,17 @@ class TextFeature(BaseFeature):
         scores = text_scores(attribution)
         largest = peak(scores)
         modified = [100 * score / largest if largest else 0.0 for score in scores]
-        return FeatureOutput(self.name, self.words(data), modified, "text", contribution_frac)
+        return FeatureOutput(self.name, self.words(data), modified, self.kind, contribution_frac)
 
 
 class GeneralFeature(BaseFeature):
     """Named numbers, (N, C): one name for each of the C columns."""
 
+    kind = "general"
+
     def __init__(self, name: str, categories: list[str]) -> None:
         super().__init__(name, None, None, None)
         self.categories = categories
-
-    @staticmethod
-    def visualization_type() -> str:
-        return "general"
 
     def words(self, data: Tensor) -> list[str]:
         """Each column as "name: value"."""
@@ -163,21 +161,19 @@ class GeneralFeature(BaseFeature):
         scores = attribution.squeeze(0)
         size = float(scores.norm())
         modified = [100 * score / size if size else 0.0 for score in scores.tolist()]
-        return FeatureOutput(self.name, self.words(data), modified, "general", contribution_frac)
+        return FeatureOutput(self.name, self.words(data), modified, self.kind, contribution_frac)
 
 
 class EmptyFeature(BaseFeature):
     """An input that is not shown; its contribution is reported."""
 
+    kind = "empty"
+
     def __init__(self, name: str = "empty", *transforms: Any, **named_transforms: Any) -> None:
         super().__init__(name, *transforms, **named_transforms)
 
-    @staticmethod
-    def visualization_type() -> str:
-        return "empty"
-
     def visualize(self, _attribution: Tensor, _data: Tensor, contribution_frac: float) -> FeatureOutput:
-        return FeatureOutput(self.name, None, None, "empty", contribution_frac)
+        return FeatureOutput(self.name, None, None, self.kind, contribution_frac)
 
 
 def listed(transforms: Transforms) -> list[Callable[[Tensor], Tensor]]:
@@ -189,10 +185,7 @@ def listed(transforms: Transforms) -> list[Callable[[Tensor], Tensor]]:
 
 def image_scores(attribution: Tensor) -> Tensor:
     """Scores of pixels, added up over channels: (H, W)."""
-    scores = attribution.detach().cpu().double()
-    while scores.ndim > 3:
-        scores = scores[0]
-    return scores.sum(0) if scores.ndim == 3 else scores
+    return attribution.detach().cpu().double().reshape(-1, *attribution.shape[-2:]).sum(0)
 
 
 def text_scores(attribution: Tensor) -> list[float]:
@@ -258,7 +251,7 @@ def image_attribution(feature: ImageFeature, attribution: Tensor, data: Tensor) 
     if scale > 1:
         image = image.resize((image.width * scale, image.height * scale), resample=0)
     scores = image_scores(attribution).numpy()
-    rows, columns = (_edges(size) for size in scores.shape)
+    rows, columns = (np.linspace(0, size, min(CELLS, size) + 1).round().astype(int).tolist() for size in scores.shape)
     blocks = np.add.reduceat(np.add.reduceat(scores, rows[:-1], axis=0), columns[:-1], axis=1)
     down, across = image.height / scores.shape[0], image.width / scores.shape[1]
     boxes: list[Box] = [
@@ -273,9 +266,3 @@ def image_attribution(feature: ImageFeature, attribution: Tensor, data: Tensor) 
         scores=tuple(blocks.flatten().tolist()),
         grid=(len(rows) - 1, len(columns) - 1),
     )
-
-
-def _edges(size: int) -> list[int]:
-    """The edges of at most CELLS blocks of about the same size."""
-    count = min(CELLS, size)
-    return [round(k * size / count) for k in range(count + 1)]

@@ -99,7 +99,7 @@ class DatasetView:
         except (XaiError, RuntimeError, ValueError) as error:
             if len(rows) > 1:  # a row that fails does not spoil its neighbours
                 return [one for row in rows for one in self._with_predictions([row])]
-            return [replace(rows[0], error=str(error).splitlines()[0][:200])]
+            return [replace(rows[0], error=(str(error) or type(error).__name__).splitlines()[0][:200])]
 
     def _predictions(self, rows: Sequence[DatasetRow]) -> Iterator[dict[str, Any]]:
         """The prediction and its probability for each row."""

@@ -89,7 +89,7 @@ class ExplainRequest(BaseModel):
         """The request without its images."""
         return self.model_copy(update=dict.fromkeys(self.images))
 
-    def keywords(self, task: Task, limits: Limits = LIMITS) -> dict[str, Any]:
+    def keywords(self, task: Task) -> dict[str, Any]:
         """The keywords of `Explainer.explain`, checked before anything is computed.
 
         Raises InvalidInput for a missing input, an input or option of another task, and a value out of bounds;
@@ -108,7 +108,7 @@ class ExplainRequest(BaseModel):
             if not inputs.get(name, "").strip():
                 raise InvalidInput(f"{name} is empty: {title} needs {' and '.join(task.required)}.")
         keywords = inputs | parse_options("option", options.values(), values)
-        keywords |= {name: image_bytes(data, limits) for name, data in self.images.items()}
+        keywords |= {name: image_bytes(data) for name, data in self.images.items()}
         return {**keywords, "method": self.methods, **self._method_options()}
 
     def _method_options(self) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def cancel(one: OfJob, here: Here) -> dict[str, Any]:
 class EntryName(BaseModel):
     """A name for an entry."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
 
     name: Annotated[Short, Field(min_length=1)]
 
@@ -166,9 +166,7 @@ def entry(id: Id, here: Here) -> dict[str, Any]:
 @router.patch("/history/{id}")
 def rename(id: Id, body: Annotated[EntryName, Body()], here: Here) -> Entry:
     """Give an entry another name."""
-    if not body.name.strip():
-        raise InvalidInput("a name needs a letter.")
-    return here.history.rename(id, body.name.strip())
+    return here.history.rename(id, body.name)
 
 
 @router.delete("/history/{id}")
