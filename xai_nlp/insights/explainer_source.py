@@ -9,6 +9,7 @@ from xai_nlp.core.registry import METHODS, method_options
 from xai_nlp.core.result import Explanation
 from xai_nlp.data.table import Record, read_table
 from xai_nlp.errors import InvalidInput
+from xai_nlp.insights.features import listed
 from xai_nlp.insights.source import PREDICTED, Explained, Settings, Source
 from xai_nlp.tasks.api import load
 from xai_nlp.tasks.explainer import Explainer
@@ -23,8 +24,7 @@ class ExplainerSource(Source[Record]):
     """
 
     def __init__(self, models: Any, data: Any, examples: int = 4) -> None:
-        several = models if isinstance(models, (list, tuple)) else [models]
-        self.explainers = [one if isinstance(one, Explainer) else load(one) for one in several]
+        self.explainers = [one if isinstance(one, Explainer) else load(one) for one in listed(models)]
         if not self.explainers:
             raise InvalidInput("Insights needs a model.")
         self.task = self.explainers[0].task

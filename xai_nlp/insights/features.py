@@ -176,11 +176,11 @@ class EmptyFeature(BaseFeature):
         return FeatureOutput(self.name, None, None, self.kind, contribution_frac)
 
 
-def listed(transforms: Transforms) -> list[Callable[[Tensor], Tensor]]:
-    """Transforms as a list: none, one or several."""
-    if transforms is None:
+def listed(values: Any) -> list[Any]:
+    """Models, features or transforms as a list: none, one or several."""
+    if values is None:
         return []
-    return [transforms] if callable(transforms) else list(transforms)
+    return list(values) if isinstance(values, (list, tuple)) else [values]
 
 
 def image_scores(attribution: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from xai_nlp.insights.calculation import (
     transform,
 )
 from xai_nlp.insights.config import METHODS, arguments_of, find_captum_method, needs_baseline, parse_arguments
-from xai_nlp.insights.features import BaseFeature, FeatureOutput, all_have_parts, explanation_parts
+from xai_nlp.insights.features import BaseFeature, FeatureOutput, all_have_parts, explanation_parts, listed
 from xai_nlp.insights.source import PREDICTED, Explained, Settings, Source
 from xai_nlp.web.forms import form_fields
 
@@ -72,8 +72,8 @@ class AttributionVisualizer(Source[Sample]):
         use_label_for_attr: bool = True,
         num_examples: int = 4,
     ) -> None:
-        self.models = list(models) if isinstance(models, (list, tuple)) else [models]
-        self.features = list(features) if isinstance(features, (list, tuple)) else [features]
+        self.models = listed(models)
+        self.features = listed(features)
         self.classes = list(classes)
         self.dataset = dataset
         self.score_func, self.use_label_for_attr = score_func, use_label_for_attr

@@ -85,10 +85,6 @@ class ExplainRequest(BaseModel):
         names = {one.name for task in TASKS.values() for one in task.inputs if (one.kind == "image") is images}
         return {name: value for name, value in self.values.items() if name in names}
 
-    def without_images(self) -> ExplainRequest:
-        """The request without its images."""
-        return self.model_copy(update=dict.fromkeys(self.images))
-
     def keywords(self, task: Task) -> dict[str, Any]:
         """The keywords of `Explainer.explain`, checked before anything is computed.
 

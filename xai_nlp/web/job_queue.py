@@ -157,7 +157,7 @@ class JobQueue:
             log.exception("job %s failed", job.id)
             state, job.error = "failed", f"{type(error).__name__}: {_first_line(error)} The server's log says more."
         job.seconds = time.monotonic() - job.started
-        job.request = job.request.without_images()  # a finished job is remembered without them
+        job.request = job.request.model_copy(update=dict.fromkeys(job.request.images))  # remembered without them
         job.state = state
 
 
