@@ -8,8 +8,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from xai_nlp.cli.output import errors_to_stderr
-
 METHODS = ["integrated_gradients", "occlusion", "input_x_gradient"]
 
 
@@ -19,17 +17,16 @@ def demo(html: Annotated[Path, typer.Option(help="Where the page goes.")] = Path
     from xai_nlp.viz.terminal.ansi import render
     from xai_nlp.web.examples import CONTEXT, QUESTION, TEXTS, example_scene
 
-    with errors_to_stderr():
-        explainer, scene, out = load("sentiment"), example_scene(), Console()
-        labels = explainer.explain(list(TEXTS))
-        answers = explain(question=QUESTION, context=CONTEXT, target=("start", "end"), layers=True, attention=True)
-        colour = explain(image=scene.scene.image(), question=scene.question.text, attention=True)
-        for why in (*labels, *answers, colour):
-            out.print(render(why.words()))
-        methods = explainer.explain(TEXTS[2], method=METHODS)
-        Explanations([*labels[:2], *methods, *answers, colour]).to_html(html)
-        out.print(
-            f"\nThe same, with numbers, methods side by side, layers, attention and the image: {html.resolve()}",
-            soft_wrap=True,
-            highlight=False,
-        )
+    explainer, scene, out = load("sentiment"), example_scene(), Console()
+    labels = explainer.explain(list(TEXTS))
+    answers = explain(question=QUESTION, context=CONTEXT, target=("start", "end"), layers=True, attention=True)
+    colour = explain(image=scene.scene.image(), question=scene.question.text, attention=True)
+    for why in (*labels, *answers, colour):
+        out.print(render(why.words()))
+    methods = explainer.explain(TEXTS[2], method=METHODS)
+    Explanations([*labels[:2], *methods, *answers, colour]).to_html(html)
+    out.print(
+        f"\nThe same, with numbers, methods side by side, layers, attention and the image: {html.resolve()}",
+        soft_wrap=True,
+        highlight=False,
+    )

@@ -20,7 +20,7 @@ from xai_nlp.cli.options import (
     pairs,
     read_method_options,
 )
-from xai_nlp.cli.output import errors_to_stderr, write_results
+from xai_nlp.cli.output import write_results
 from xai_nlp.data.table import DataTable, Record, read_table
 from xai_nlp.data.table_files import json_rows
 from xai_nlp.errors import InvalidInput
@@ -71,13 +71,12 @@ def task_command(task: Task, *, attention: bool = False) -> Callable[..., None]:
         tokens: Annotated[bool, typer.Option("--tokens", help="Show the model's tokens instead of words.")] = False,
         **values: Any,
     ) -> None:
-        with errors_to_stderr():
-            methods = values["method"] = values["method"] or [options["method"].default]
-            if attention:
-                check_attention_methods(methods)
-            keywords = option_values(task.every_option, values) | read_method_options(method_options, methods, seed)
-            results = explain_inputs(task, model, values, data, pairs(columns, "--column NAME=COLUMN"), keywords)
-            write_results(results, html=html, json_to=json_to, tokens=tokens, heads=attention)
+        methods = values["method"] = values["method"] or [options["method"].default]
+        if attention:
+            check_attention_methods(methods)
+        keywords = option_values(task.every_option, values) | read_method_options(method_options, methods, seed)
+        results = explain_inputs(task, model, values, data, pairs(columns, "--column NAME=COLUMN"), keywords)
+        write_results(results, html=html, json_to=json_to, tokens=tokens, heads=attention)
 
     own = [one for one in signature(command, eval_str=True).parameters.values() if one.kind is one.KEYWORD_ONLY]
     if not task.embedded:  # then the model must be named

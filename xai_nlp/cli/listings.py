@@ -9,8 +9,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from xai_nlp.cli.output import errors_to_stderr
-
 
 def methods(
     name: Annotated[str | None, typer.Argument(help="Show this method's cost, options and capabilities.")] = None,
@@ -20,8 +18,7 @@ def methods(
     from xai_nlp.web.forms import method_form
 
     if name is not None:
-        with errors_to_stderr():
-            print_method(name)
+        print_method(name)
         return
     table = _table("method", "adds up", "baseline", "what it says")
     for known, cls in sorted(METHODS.items()):

@@ -17,7 +17,6 @@ import typer
 from rich.console import Console
 
 from xai_nlp.cli.options import read_text
-from xai_nlp.cli.output import errors_to_stderr
 from xai_nlp.core.files import write_file
 from xai_nlp.data.table import read_table
 from xai_nlp.errors import InvalidInput, UnreadableFile, Unsupported
@@ -52,20 +51,19 @@ def report(
     """Many explanations in one file: a summary with uncertainty, then each of them; it opens offline."""
     from xai_nlp.viz.page.report import report as report_page
 
-    with errors_to_stderr():
-        browser = _browser() if pdf else ""
-        files = files_of(inputs)
-        items = [item for file in files for item in read_explanations(file)]
-        if labels:
-            items = _with_gold(items, read_labels(labels, find_task(items[0].task)))
-        newest = datetime.fromtimestamp(max(file.stat().st_mtime for file in files), tz=timezone.utc)
-        page = report_page(items, title=title, data=data, date=date or newest.strftime("%Y-%m-%d"))
-        write_file(output, page.encode("utf-8"))
-        if pdf:
-            _print(browser, output, pdf)
-        Console(stderr=True).print(
-            f"{len(items)} explanations in {output}" + (f" and {pdf}" if pdf else ""), highlight=False, soft_wrap=True
-        )
+    browser = _browser() if pdf else ""
+    files = files_of(inputs)
+    items = [item for file in files for item in read_explanations(file)]
+    if labels:
+        items = _with_gold(items, read_labels(labels, find_task(items[0].task)))
+    newest = datetime.fromtimestamp(max(file.stat().st_mtime for file in files), tz=timezone.utc)
+    page = report_page(items, title=title, data=data, date=date or newest.strftime("%Y-%m-%d"))
+    write_file(output, page.encode("utf-8"))
+    if pdf:
+        _print(browser, output, pdf)
+    Console(stderr=True).print(
+        f"{len(items)} explanations in {output}" + (f" and {pdf}" if pdf else ""), highlight=False, soft_wrap=True
+    )
 
 
 # Read ---------------------------------------------------------------------------------------------------------
