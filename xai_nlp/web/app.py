@@ -57,7 +57,11 @@ def make_app(router: APIRouter, pages: Mapping[str, str], assets: Mapping[str, s
     )
     app.include_router(router, prefix="/api")
     frontend = {"enrich.js": html.script(), "look.css": html.style(), "theme.css": scale.css("app")}
-    own = {file.name: file.read_text(encoding="utf-8") for file in (files("xai_nlp.web") / "assets").iterdir()}
+    own = {
+        file.name: file.read_text(encoding="utf-8")
+        for file in (files("xai_nlp.web") / "assets").iterdir()
+        if file.name.rpartition(".")[2] in MEDIA_TYPES
+    }
     files_by_name = {**own, **frontend, **assets}
 
     @app.get("/", include_in_schema=False)
