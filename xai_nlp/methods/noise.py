@@ -66,34 +66,6 @@ def site_values(problem: Problem, z: Tensors) -> Tensors:
     return tuple(map(torch.cat, zip(*chunks, strict=True)))
 
 
-def repeat_examples(problem: Problem, samples: int) -> Problem:
-    """The problem with copies of its B examples: all examples for the first sample, then for the next one."""
-    copies = problem.part(problem.everyone.repeat(samples))
-    return replace(copies, rows=replace(problem.rows, progress=None))
-
-
-def sample_moments(
-    problem: Problem, samples: int, copies: Callable[[range], Problem], scorer: Callable[[range], Method]
-) -> tuple[Moments, ...]:
-    """The moments of the scores of random copies of the examples, for each tensor that is scored.
-
-    As many samples as `problem.rows` allows are scored together.
-
-    copies: numbers of samples -> their copies, in the order of `repeat_examples`. It returns the same copies when it is
-        called again with the same numbers.
-    scorer: numbers of samples -> the method that scores their copies.
-    """
-    B, rows = problem.examples, problem.rows
-
-    def work(part: slice) -> Tensors:
-        numbers = range(part.start, part.stop)
-        return tuple(t.unflatten(0, (-1, B)) for t in scorer(numbers).scores(copies(numbers)).tensors)
-
-    entries = B * sum(x[:1].numel() for x in problem.x)
-    batching = replace(rows, limit=rows.limit and max(1, rows.limit // B))
-    return moments_of(scores for _, scores in batching.chunks(samples, entries, problem.x[0].device, work))
-
-
 def _noise(x: Tensor, x0: Tensor, samples: range, seed: tuple[int, ...]) -> Tensor:
     """Normal noise for each sample and example, in units of the distance of x from x₀: (samples · B, *S).
 
@@ -126,8 +98,12 @@ class SampledMethod(Method):
             raise InvalidInput(f"noise is a standard deviation, 0 or more; got {self.noise}.")
 
     def copies(self, problem: Problem, numbers: range) -> Problem:
-        """The problem with a noisy copy of all its examples for each of these samples, one after the other."""
-        copies = repeat_examples(problem, len(numbers))
+        """The problem with a noisy copy of all its B examples for each of these samples, one after the other.
+
+        The same numbers give the same copies.
+        """
+        copies = problem.part(problem.everyone.repeat(len(numbers)))
+        copies = replace(copies, rows=replace(problem.rows, progress=None))
         if not self.noise:
             return copies
         ends = problem.x, problem.baseline
@@ -135,8 +111,23 @@ class SampledMethod(Method):
         return replace(copies, x=tuple(x + self.noise * n for x, n in zip(copies.x, noise, strict=True)))
 
     def moments(self, problem: Problem, scorer: Callable[[range], Method]) -> tuple[Moments, ...]:
-        """The moments of the scores of noisy copies; `scorer` is called with numbers of samples."""
-        return sample_moments(problem, self.samples, lambda numbers: self.copies(problem, numbers), scorer)
+        """The moments of the scores of the copies, for each tensor that is scored.
+
+        As many samples as `problem.rows` allows are scored together.
+
+        scorer: numbers of samples -> the method that scores their copies.
+        """
+        B, rows = problem.examples, problem.rows
+
+        def work(part: slice) -> Tensors:
+            numbers = range(part.start, part.stop)
+            scores = scorer(numbers).scores(self.copies(problem, numbers))
+            return tuple(t.unflatten(0, (-1, B)) for t in scores.tensors)
+
+        entries = B * sum(x[:1].numel() for x in problem.x)
+        batching = replace(rows, limit=rows.limit and max(1, rows.limit // B))
+        chunks = batching.chunks(self.samples, entries, problem.x[0].device, work)
+        return moments_of(scores for _, scores in chunks)
 
 
 @dataclass(frozen=True, kw_only=True)
