@@ -42,7 +42,7 @@ class PathMethod(Method):
     def sweep(self, subject: Subject, layers: Sequence[HookPoint], attention: Sequence[HookPoint]) -> Sweep:
         flow = self._flow()
         problem = subject.problem(observe=[*layers, *attention], also_inputs=True)
-        scores = flow._with_ends(flow.scores(problem), problem)
+        scores = flow.scores(problem).with_ends(problem)
         inner = scores.tensors[: -len(problem.x)]
         counts = [1] * len(layers)  # a layer may give several tensors, of which its hidden states come first
         if len(inner) != len(layers) + len(attention):

@@ -107,7 +107,7 @@ class KernelShapMethod(CoalitionMethod):
         if m == 1:
             return difference.transpose(1, 2)
         weights = torch.ones(N - 2, dtype=torch.float64)  # drawn subsets occur as often as their weight says
-        if N == 2**m:
+        if 2**m == N:
             by_size = torch.tensor([1 / (comb(m, k) * k * (m - k)) for k in range(1, m)], dtype=torch.float64)
             weights = by_size[coalitions[2:].sum(1).cpu() - 1]
         present, last = coalitions[2:].double(), coalitions[2:, -1:].double()
