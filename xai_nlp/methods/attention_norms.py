@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from xai_nlp.core.problem import Problem, Tensors
+from xai_nlp.core.problem import Problem, Tensors, cat_each
 from xai_nlp.core.registry import Scores, method
 from xai_nlp.core.subject import Subject
 from xai_nlp.errors import InvalidInput, Unsupported
@@ -54,8 +54,7 @@ class AttentionNorms(AttentionMethod):
             owner = subject.everyone[part]
             return tuple(t for k, point in enumerate(points) for t in self._weighed(subject, k, point, owner))
 
-        parts = [tensors for _, tensors in subject.chunks(work)]
-        x = tuple(map(torch.cat, zip(*parts, strict=True)))
+        x = cat_each(tensors for _, tensors in subject.chunks(work))
         return Problem(
             value=lambda z, owner: subject.read(lambda: subject.run(owner), owner),
             x=x,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +19,6 @@ from xai_nlp.core.moments import Moments, moments_of
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.registry import Method, Scores, find_method, method
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.scope import tensors_at
 
 POINTS, NOISE = 1, 2  # first number of the key of a random stream: zeros at its end would not count
 
@@ -45,25 +45,11 @@ class GradientAtPathPoint(Method):
         slope = replace(problem, x=problem.at(problem.everyone, self.t)).slope_at_x()
         if not self.multiply:
             return Scores(slope.gradients)
-        ends = (site_values(problem, z) for z in (problem.x, problem.baseline))
-        triples = zip(*ends, slope.gradients, strict=True)
+        x, x0 = problem.x, problem.baseline
+        if problem.sites:
+            x, x0 = (tuple(chain(*problem.site_tensors(z))) for z in (x, x0))
+        triples = zip(x, x0, slope.gradients, strict=True)
         return Scores(tuple((y - y0)[:, None] * gradient for y, y0, gradient in triples))
-
-
-def site_values(problem: Problem, z: Tensors) -> Tensors:
-    """The tensors at the problem's sites for the inputs z (B, *S), or z itself if it has no sites: (B, *S) each."""
-    if not problem.sites:
-        return z
-
-    def work(part: slice) -> Tensors:
-        owner = problem.everyone[part]
-        with torch.no_grad():
-            sites = tensors_at(problem.sites, lambda: problem.value(tuple(t[part] for t in z), owner))
-        tensors = [t for of_site in sites for t in of_site]
-        return tuple(t.expand(len(owner), *t.shape[1:]) if len(t) == 1 else t for t in tensors)
-
-    chunks = [tensors for _, tensors in problem.chunks(problem.examples, work)]
-    return tuple(map(torch.cat, zip(*chunks, strict=True)))
 
 
 def _noise(x: Tensor, x0: Tensor, samples: range, seed: tuple[int, ...]) -> Tensor:
