@@ -144,8 +144,8 @@ class Conductance(PathMethod):
             tensors = left_conductance(problem, quadrature(self.rule, self.steps + 1))
             return Scores(tensors, steps=torch.full((problem.examples,), self.steps + 1))
         integrals = [self._integral(problem.part(example)) for example in problem.everyone.split(1)]
-        ends_and_steps = cat_each((one.value, one.baseline_value, one.steps) for one in integrals)
-        return Scores(cat_each(one.sites for one in integrals), *ends_and_steps)
+        value, baseline_value, steps = cat_each((one.value, one.baseline_value, one.steps) for one in integrals)
+        return Scores(cat_each(one.sites for one in integrals), value, baseline_value, steps)
 
     def _integral(self, problem: Problem) -> PathIntegral:
         if self.steps == "auto":

@@ -16,18 +16,7 @@ from torch import Tensor, nn
 from xai_nlp.core.problem import Problem, Slope, Tensors, row_entries
 from xai_nlp.core.registry import Method, Scores, method
 from xai_nlp.hooks.gradient_rules import Call, Rules, depends_on_input, with_gradient_of
-from xai_nlp.methods.propagation.operations import (
-    ACTIVATIONS,
-    FUNCTIONS,
-    PRODUCTS,
-    affine_or_product,
-    attention,
-    group_norm,
-    is_activation_formula,
-    layer_norm,
-    rms_norm,
-    with_gradient_rules,
-)
+from xai_nlp.methods.propagation import operations
 
 
 def _difference(tensor: Tensor) -> Tensor:
@@ -152,17 +141,13 @@ def deeplift_rules(epsilon: float, *, as_captum: bool) -> Rules:
         return softmax_rule(call)
 
     return {
-        **dict.fromkeys(ACTIVATIONS | FUNCTIONS, partial(rescale_rule, epsilon=epsilon)),
-        **dict.fromkeys(PRODUCTS, product_rule),
+        **operations.formula_rules(Call.run),
+        **dict.fromkeys(operations.ACTIVATIONS | operations.FUNCTIONS, partial(rescale_rule, epsilon=epsilon)),
+        **dict.fromkeys(operations.PRODUCTS, product_rule),
         **{f"max_pool{n}d": partial(max_pool_rule, epsilon=epsilon) for n in (1, 2, 3)},
-        **dict.fromkeys(("linear", "addmm", "baddbmm"), partial(affine_or_product, Call.run)),
         "softmax": softmax,
         "log_softmax": softmax_rule,
         "div": lambda call: call.run_as(_quotient) if depends_on_input(call.args[1:]) else call.run(),
-        "layer_norm": lambda call: call.run_as(layer_norm),
-        "group_norm": lambda call: call.run_as(group_norm),
-        "rms_norm": lambda call: call.run_as(rms_norm),
-        "scaled_dot_product_attention": lambda call: call.run_as(attention),
     }
 
 
@@ -203,10 +188,10 @@ class DeepLiftMethod(Method):
     def multipliers(self, problem: Problem) -> Multipliers:
         """The multipliers of the differences; an example and its baseline are two rows of one pass."""
         rescale = partial(rescale_rule, epsilon=self.epsilon)
-        by_rules = with_gradient_rules(
+        by_rules = operations.with_gradient_rules(
             problem,
             deeplift_rules(self.epsilon, as_captum=self.as_captum),
-            module_rule=lambda module: rescale if is_activation_formula(module) else None,
+            module_rule=lambda module: rescale if operations.is_activation_formula(module) else None,
         )
 
         def work(part: slice) -> tuple[Slope, Slope]:
