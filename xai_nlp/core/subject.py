@@ -79,7 +79,7 @@ class Subject:
         moving = {name: self.inputs[name] for name in move or self.inputs}
 
         def value(z: Tensors, owner: Tensor) -> Tensor:
-            return self.read(lambda: self._run(moving, z, owner), owner)
+            return self.read(lambda: self.run(owner, moving, z), owner)
 
         features = [one.features for one in moving.values() for _ in one.x]
         return Problem(
@@ -148,21 +148,12 @@ class Subject:
         reach = AttentionReach.of(self.attention_root, self.points.families)
         return attention_points(reach, lambda: self.run(self.everyone[:1]))
 
-    def run(self, owner: Tensor) -> Any:
-        """A forward pass with every input at x: the raw output of the rows of examples `owner` (R,)."""
-        return self._run({}, (), owner)
-
-    def chunks(self, work: Callable[[slice], Result]) -> Iterator[tuple[slice, Result]]:
-        """`work` over the examples, as many at a time as memory allows."""
-        x = tuple(t for one in self.inputs.values() for t in one.x)
-        return self.batching.chunks(self.examples, row_entries(x), self.device, work)
-
-    def _run(self, moving: Mapping[str, MovableInput], z: Tensors, owner: Tensor) -> Any:
-        """A forward pass with the moving inputs at z and the others at x."""
+    def run(self, owner: Tensor, moving: Mapping[str, MovableInput] | None = None, z: Tensors = ()) -> Any:
+        """A forward pass with the moving inputs at z and the others at x: the raw output of rows of `owner` (R,)."""
         tensors = iter(z)
         arguments: dict[str, Tensor] = {}
         inside: list[tuple[HookPoint, list[Tensor]]] = []
-        for name, one in moving.items():
+        for name, one in (moving or {}).items():
             own = [next(tensors) for _ in one.x]
             if one.point is None:
                 (arguments[name],) = own
@@ -172,3 +163,8 @@ class Subject:
             return self.forward(arguments, owner)
         with use_cached(self.prefix, owner, self.examples), replaced(inside):
             return self.forward(arguments, owner)
+
+    def chunks(self, work: Callable[[slice], Result]) -> Iterator[tuple[slice, Result]]:
+        """`work` over the examples, as many at a time as memory allows."""
+        x = tuple(t for one in self.inputs.values() for t in one.x)
+        return self.batching.chunks(self.examples, row_entries(x), self.device, work)

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from xai_nlp.core.problem import Problem
 from xai_nlp.errors import Unsupported
 from xai_nlp.hooks.gradient_rules import Call, Rule, Rules, depends_on_input, with_gradient_of
 from xai_nlp.hooks.scope import tensors_of
@@ -250,9 +251,7 @@ class _AffineCall:
 # The table. -----------------------------------------------------------------------------------------------------------
 
 
-def lrp_rules(
-    biases: BiasHandling, attends: AttentionPath, of_module: Mapping[nn.Module, PropagationRule] | None = None
-) -> Rules:
+def lrp_rules(biases: BiasHandling, attends: AttentionPath, of_module: Mapping[nn.Module, PropagationRule]) -> Rules:
     """The table from operation to rule; operations of the modules in `of_module` go by the module's rule."""
     shares = biases == "share"
     affine: Rule = SharedBias() if shares else Call.run
@@ -267,7 +266,7 @@ def lrp_rules(
         **dict.fromkeys(("add", "sub"), sum_rule if shares else Call.run),
         **dict.fromkeys(("softmax", "log_softmax"), partial(softmax_rule, biases=biases, attends=attends)),
     }
-    own = {module: rule for module, rule in (of_module or {}).items() if not isinstance(rule, IdentityRule)}
+    own = {module: rule for module, rule in of_module.items() if not isinstance(rule, IdentityRule)}
 
     def by_layer(usual: Rule, call: Call) -> Any:
         return own.get(call.module, usual)(call)  # type: ignore[arg-type]
@@ -275,12 +274,6 @@ def lrp_rules(
     if own:
         table |= {name: partial(by_layer, table[name]) for name in operations.SUMS | set(AFFINE)}
     return table
-
-
-def lrp_module_rule(of_module: Mapping[nn.Module, PropagationRule], module: nn.Module) -> Rule | None:
-    """The rule of a module that counts as one operation: an activation's formula, or a layer with an IdentityRule."""
-    is_one = operations.is_activation_formula(module) or isinstance(of_module.get(module), IdentityRule)
-    return identity_rule if is_one else None
 
 
 def refuse_relevance(call: Call, output: Any) -> None:
@@ -296,3 +289,23 @@ def refuse_relevance(call: Call, output: Any) -> None:
     for tensor in tensors_of(output):
         if tensor.requires_grad:
             tensor.register_hook(refuse)
+
+
+def lrp_problem(
+    problem: Problem,
+    biases: BiasHandling,
+    attends: AttentionPath = "both",
+    of_module: Mapping[nn.Module, PropagationRule] | None = None,
+) -> Problem:
+    """The same problem, whose gradient is relevance divided by value.
+
+    of_module: the rules of layers that have their own.
+    """
+    own = of_module or {}
+
+    def module_rule(module: nn.Module) -> Rule | None:
+        is_one = operations.is_activation_formula(module) or isinstance(own.get(module), IdentityRule)
+        return identity_rule if is_one else None
+
+    rules = lrp_rules(biases, attends, own)
+    return operations.with_gradient_rules(problem, rules, module_rule=module_rule, on_unknown=refuse_relevance)
