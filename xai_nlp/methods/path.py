@@ -51,7 +51,7 @@ class PathMethod(Method):
         """The method that scores layers and matrices while the inputs move."""
         return self
 
-    def mean_gradient(self, problem: Problem) -> Scores:
+    def scores(self, problem: Problem) -> Scores:
         """The mean gradient over the path at each site; with steps="auto" also f at the ends of the path."""
         if self.steps == "auto":
             integral = adaptive_quadrature(problem, tolerance=self.tolerance, max_steps=self.max_steps)
@@ -89,7 +89,7 @@ class IntegratedGradientsMethod(PathMethod):
         return Conductance(steps=self.steps, tolerance=self.tolerance, max_steps=self.max_steps)
 
     def scores(self, problem: Problem) -> Scores:
-        means = self.mean_gradient(problem)
+        means = super().scores(problem)
         if not self.multiply:
             return means
         triples = zip(problem.x, problem.baseline, means.tensors, strict=True)
@@ -115,9 +115,6 @@ class InternalInfluenceMethod(PathMethod):
             "layers=True and attention=True go with method='integrated_gradients' or 'conductance'; got "
             f"{self.name!r}, whose scores are gradients."
         )
-
-    def scores(self, problem: Problem) -> Scores:
-        return self.mean_gradient(problem)
 
 
 @method("conductance")
