@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -31,7 +32,7 @@ def cat_each(parts: Iterable[Tensors]) -> Tensors:
 
 
 class Slope(NamedTuple):
-    """What one forward and T backward passes tell at R points."""
+    """Values and gradients at R points, from one forward pass and T backward passes."""
 
     values: Tensor  # (R, T)
     sites: Tensors  # (R, *S) each: what the gradient was asked of
@@ -89,11 +90,11 @@ class Problem:
 
     def at(self, owner: Tensor, t: Tensor) -> Tensors:
         """The points x₀ + t·(x − x₀) of the examples `owner`: (R, *S) each."""
-        return tuple(
-            torch.lerp(x0[own], x[own], t.to(x).view(-1, *[1] * (x.ndim - 1)))
-            for x, x0 in zip(self.x, self.baseline, strict=True)
-            for own in [owner.to(x.device)]
-        )
+        points = []
+        for x, x0 in zip(self.x, self.baseline, strict=True):
+            rows = owner.to(x.device)
+            points.append(torch.lerp(x0[rows], x[rows], t.to(x).view(-1, *[1] * (x.ndim - 1))))
+        return tuple(points)
 
     def chunks(self, count: int, work: Callable[[slice], Result]) -> Iterator[tuple[slice, Result]]:
         """`work` over `count` rows, as many at a time as memory allows."""
@@ -134,13 +135,9 @@ class Problem:
                     "differentiable operations. "
                     "Is the model's forward wrapped in `torch.no_grad()`, or does it return numbers instead of tensors?"
                 )
-            targets = values.sum(0).unbind()
-            gradients = [
-                torch.autograd.grad(
-                    target, nodes, retain_graph=k + 1 < len(targets), allow_unused=True, materialize_grads=True
-                )
-                for k, target in enumerate(targets)
-            ]
+            *others, last = values.sum(0).unbind()
+            grad = partial(torch.autograd.grad, inputs=nodes, allow_unused=True, materialize_grads=True)
+            gradients = [*(grad(target, retain_graph=True) for target in others), grad(last)]
         stacked = tuple(
             torch.stack(of_site, 1) if len(of_site) > 1 else of_site[0][:, None]
             for of_site in zip(*gradients, strict=True)

@@ -113,17 +113,16 @@ class Subject:
     ) -> list[Subject]:
         """One subject for each group of points that move together, as `at` makes it, from shared passes."""
         points = list(dict.fromkeys(point for group in groups for point in group))
-        x = dict(zip(points, self.tensors(points), strict=True))
-        if baseline is None:
-            start = dict(zip(points, self.tensors(points, at_baseline=True), strict=True))
-        else:
-            start = {point: tuple(map(baseline, tensors)) for point, tensors in x.items()}
+        problem = self.problem(observe=points)
+        x = problem.site_tensors(problem.x)
+        start = [tuple(map(baseline, t)) for t in x] if baseline else problem.site_tensors(problem.baseline)
+        at_x, at_start = (dict(zip(points, tensors, strict=True)) for tensors in (x, start))
         prefixes = self._prefixes(points)
         subjects = []
         for group in groups:
             prefix = min((prefixes[point] for point in group), key=lambda one: len(one.outputs))
             inputs = {
-                str(n): MovableInput(x=x[point], baseline=start[point], point=prefix.after(point))
+                str(n): MovableInput(x=at_x[point], baseline=at_start[point], point=prefix.after(point))
                 for n, point in enumerate(group)
             }
             subjects.append(replace(self, inputs=inputs, prefix=prefix, layer=None))

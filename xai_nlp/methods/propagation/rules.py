@@ -223,7 +223,6 @@ class _AffineCall:
     """A call of an affine operation, with its arguments by name."""
 
     call: Call
-    names: tuple[str, ...]
     arguments: dict[str, Any]
 
     @classmethod
@@ -232,7 +231,7 @@ class _AffineCall:
         names = AFFINE.get(call.name, ())
         arguments = {**dict(zip(names, call.args, strict=False)), **call.kwargs}
         weight, bias = (arguments.get(name) for name in ("weight", "bias"))
-        return None if not names or weight is None or depends_on_input([weight, bias]) else cls(call, names, arguments)
+        return None if weight is None or not names or depends_on_input([weight, bias]) else cls(call, arguments)
 
     @property
     def operands(self) -> AffinePart:
@@ -243,7 +242,7 @@ class _AffineCall:
         changed = {**self.arguments, "input": x, "weight": weight, "bias": bias}
         if not centre and isinstance(changed.get("running_mean"), Tensor):
             changed["running_mean"] = torch.zeros_like(changed["running_mean"])
-        args = [changed.get(name, arg) for name, arg in zip(self.names, self.call.args, strict=False)]
+        args = [changed.get(name, arg) for name, arg in zip(AFFINE[self.call.name], self.call.args, strict=False)]
         kwargs = {name: changed[name] for name in self.call.kwargs}
         return self.call.function(*args, *self.call.args[len(args) :], **kwargs)
 
