@@ -105,7 +105,7 @@ def test_layers_below_a_matrix_are_computed_once(name):
 def test_scores_do_not_depend_on_what_is_cached(monkeypatch):
     explainer = xai_nlp.load(*tiny("bart"))
     expected = explainer.explain(TEXT, method=MOVED, steps=9)
-    monkeypatch.setattr(Subject, "_prefixes", lambda self, points: [CachedPrefix()] * len(points))
+    monkeypatch.setattr(Subject, "_prefixes", lambda self, points: dict.fromkeys(points, CachedPrefix()))
     why = explainer.explain(TEXT, method=MOVED, steps=9)
     assert why.scores == pytest.approx(expected.scores, abs=1e-6)
 

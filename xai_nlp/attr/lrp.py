@@ -20,8 +20,7 @@ from xai_nlp.core.forward import Forward, as_tuple
 from xai_nlp.errors import InvalidInput
 from xai_nlp.methods.gradient import InputXGradientMethod
 from xai_nlp.methods.propagation import rules as propagation_rules
-from xai_nlp.methods.propagation.lrp import lrp_problem
-from xai_nlp.methods.propagation.rules import PropagationRule
+from xai_nlp.methods.propagation.rules import PropagationRule, lrp_problem
 
 #: The modules that Captum's LRP takes. On a model of these alone our numbers are Captum's: biases absorb relevance.
 CAPTUM_MODULES = {

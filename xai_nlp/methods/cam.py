@@ -31,9 +31,11 @@ class GradCam(Method):
 
     def scores(self, problem: Problem) -> Scores:
         slope = problem.slope_at_x()
-        return Scores(tuple(map(self._map, slope.sites, slope.gradients)), slope.values)
+        pairs = zip(slope.sites, slope.gradients, strict=True)
+        return Scores(tuple(self._map(*pair, problem.examples) for pair in pairs), slope.values)
 
-    def _map(self, site: Tensor, gradient: Tensor) -> Tensor:
+    def _map(self, site: Tensor, gradient: Tensor, examples: int) -> Tensor:
+        """The map of B examples, from a site (B, C, *places) and its gradient (B, T, C, *places)."""
         places = tuple(range(3, gradient.ndim))
         weights = gradient.mean(places, keepdim=True) if places else gradient
         cam = weights * site[:, None]
@@ -79,14 +81,9 @@ class SequenceGradCam(GradCam):
         firsts = [gradients[k * len(gradients) // len(tower)] for k in range(len(tower))]
         return next(layer for layer, slope in reversed(list(zip(tower, firsts, strict=True))) if slope.any())
 
-    def scores(self, problem: Problem) -> Scores:
-        slope = problem.slope_at_x()
-        maps = [self._of_sequence(*pair, len(slope.values)) for pair in zip(slope.sites, slope.gradients, strict=True)]
-        return Scores(tuple(maps), slope.values)
-
-    def _of_sequence(self, site: Tensor, gradient: Tensor, examples: int) -> Tensor:
+    def _map(self, site: Tensor, gradient: Tensor, examples: int) -> Tensor:
         """(B, S, D) and (B, T, S, D) -> (B, T, S, 1). Tiles and packed patches of one example are one sequence."""
         if len(site) != examples or site.ndim < 3:
             site, gradient = site.flatten(0, -2)[None], gradient.transpose(0, 1).flatten(1, -2)[None]
         site, gradient = site.flatten(1, -2), gradient.flatten(2, -2)
-        return self._map(site.transpose(1, 2), gradient.transpose(2, 3)).transpose(2, 3)
+        return super()._map(site.transpose(1, 2), gradient.transpose(2, 3), examples).transpose(2, 3)
