@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, cast
 from xai_nlp.core.files import write_file
 from xai_nlp.errors import InvalidInput
 from xai_nlp.viz.text.scale import LIGHT, RGB
-from xai_nlp.viz.text.text_layout import WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 SUFFIXES = (".png", ".svg")
+WIDTH = 8.0  # inches of a sheet
 DPI = 200
 FINE = 600  # dots per inch at which words are measured
 PIXELS = 2**16 - 1  # Agg draws no higher image; a longer text gets a coarser one

@@ -9,26 +9,16 @@ from typing import TYPE_CHECKING, Any, cast
 from xai_nlp.core.result import Explanation
 from xai_nlp.core.statistics import head_numbers
 from xai_nlp.errors import InvalidInput
-from xai_nlp.viz.figure.canvas import (
-    colour_map,
-    drawable,
-    figure_of,
-    fraction,
-    measure,
-    save_figure,
-    text_artist,
-    text_options,
-)
+from xai_nlp.viz.figure.canvas import WIDTH, colour_map, drawable, figure_of, fraction, save_figure, text_options
 from xai_nlp.viz.figure.image_plots import draw_image
+from xai_nlp.viz.figure.text_sheet import TextSheet
 from xai_nlp.viz.text.scale import LIGHT
-from xai_nlp.viz.text.text_layout import WIDTH, FilledBox, Stroke, TextLayout, TextRun
 from xai_nlp.viz.text.text_spans import strongest_words
 from xai_nlp.viz.text.wording import headline, method_name, plain, shortened, target_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -61,18 +51,14 @@ def bars(explanation: Explanation, *, top: int | None = None, ax: Axes | None = 
 
 def tokens_figure(explanation: Explanation) -> Figure:
     """The text as a picture: one sentence, words on their colour, legend and residual; an image with its regions."""
-    figure = figure_of(1.0)
-    layout = TextLayout(explanation.words(), measure(), drawable)
-    figure.set_size_inches(WIDTH, layout.height)
-    for item in layout.items:
-        figure.add_artist(_artist(item, figure, layout.height))
-    for frame in layout.frames:
-        low = layout.height - frame.y - frame.height
-        place = frame.x / WIDTH, low / layout.height, frame.width / WIDTH, frame.height / layout.height
-        ax = figure.add_axes(place)
+    sheet = TextSheet(explanation.words())
+    for frame in sheet.frames:
+        low = sheet.height - frame.y - frame.height
+        place = frame.x / WIDTH, low / sheet.height, frame.width / WIDTH, frame.height / sheet.height
+        ax = sheet.figure.add_axes(place)
         draw_image(explanation, ax, method=frame.view)
         ax.axis("off")
-    return figure
+    return sheet.figure
 
 
 def draw_layers(explanation: Explanation, ax: Axes) -> None:
@@ -185,19 +171,3 @@ def _set_title(ax: Axes, title: str) -> None:
 
 def _name(token: str) -> str:
     return shortened(drawable(token), LETTERS)
-
-
-def _artist(item: TextRun | FilledBox | Stroke, figure: Figure, height: float) -> Artist:
-    """The matplotlib artist of an item, in inches from the lower left corner."""
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Rectangle
-
-    x, y, colour, inches = item.x, height - item.y, fraction(item.colour), figure.dpi_scale_trans
-    if isinstance(item, TextRun):
-        return text_artist(item.text, item.size, item.bold, x=x, y=y, color=colour, transform=inches, zorder=2)
-    if isinstance(item, FilledBox):
-        box = (x, y), item.width, item.height
-        return Rectangle(*box, facecolor=colour, edgecolor="none", transform=inches, zorder=0)
-    style: Any = (0, (2.5, 1.5)) if item.dashed else "-"
-    ends = [x, x + item.width], [y, y]
-    return Line2D(*ends, color=colour, linewidth=1.2, linestyle=style, transform=inches, zorder=1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from xai_nlp.core.result import Explanation
 from xai_nlp.viz.text.number_format import signed, with_unit
 from xai_nlp.viz.text.scale import peak, sign_class, step
-from xai_nlp.viz.text.text_spans import TextSpan, in_answer, ranks, text_spans, tokens_without_text
+from xai_nlp.viz.text.text_spans import TextSpan, ranks, text_spans, tokens_without_text
 from xai_nlp.viz.text.wording import method_name, segment_names
 
 TAB_STOPS = 120  # marks that the tab key reaches where no script runs: the strongest
@@ -107,10 +107,10 @@ def marked_text(explanation: Explanation, shared: float, groups: Sequence[Sequen
 
     def paragraph(segment: int) -> tuple[Mark, ...]:
         spans = text_spans(explanation, segment)
-        inside = [False, *in_answer(explanation, segment, spans), False]
+        inside = [False, *(span.in_answer for span in spans), False]
         return tuple(
-            mark(span, "o" * (now and not before) + "c" * (now and not after))
-            for span, before, now, after in zip(spans, inside, inside[1:], inside[2:], strict=False)
+            mark(span, "o" * (span.in_answer and not before) + "c" * (span.in_answer and not after))
+            for span, before, after in zip(spans, inside, inside[2:], strict=False)
         )
 
     specials = [TextSpan(explanation.tokens[i], (i,), explanation.scores[i]) for i in tokens_without_text(explanation)]
