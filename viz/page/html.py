@@ -21,7 +21,9 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from xai_nlp.core.result import Explanation
+from xai_nlp.viz.page.attention_tables import attention_tables
 from xai_nlp.viz.page.report_summary import interval_text
+from xai_nlp.viz.page.score_tables import balance_table, layers_table, parts_table
 from xai_nlp.viz.page.view_model import View, view
 from xai_nlp.viz.text import scale, wording
 from xai_nlp.viz.text.number_format import percent, signed, unsigned, with_unit
@@ -103,7 +105,10 @@ def _environment() -> Environment:
         "verbatim": _verbatim, "percent": percent, "signed": signed, "unsigned": unsigned, "with_unit": with_unit,
         "saved_data": saved_data, "interval": lambda share: interval_text(share, percent),
     }  # fmt: skip
-    environment.globals["wording"] = wording
+    environment.globals |= {
+        "wording": wording, "attention_tables": attention_tables, "balance_table": balance_table,
+        "layers_table": layers_table, "parts_table": parts_table,
+    }  # fmt: skip
     return environment
 
 

@@ -14,9 +14,9 @@ from xai_nlp.core.arrays import AttentionAttribution
 from xai_nlp.core.image import Box, ImageAttribution
 from xai_nlp.core.result import SPECIAL, Explanation
 from xai_nlp.viz.page.contours import svg_path, thinned
-from xai_nlp.viz.page.score_tables import Cell, cell
 from xai_nlp.viz.text.number_format import percent, signed, unsigned, with_unit
 from xai_nlp.viz.text.scale import peak, sign_class, step
+from xai_nlp.viz.text.text_marks import Cell, cell
 from xai_nlp.viz.text.text_spans import ranks, strongest
 from xai_nlp.viz.text.wording import plain
 

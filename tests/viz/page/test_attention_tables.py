@@ -14,7 +14,7 @@ from xai_nlp.core.arrays import Array
 from xai_nlp.core.statistics import head_numbers
 from xai_nlp.errors import InvalidInput
 from xai_nlp.viz.figure import plots
-from xai_nlp.viz.page.attention_tables import attention_table
+from xai_nlp.viz.page.attention_tables import attention_tables
 from xai_nlp.viz.page.html import page
 from xai_nlp.viz.page.score_tables import layers_table, parts_table
 from xai_nlp.viz.page.view_model import view
@@ -35,7 +35,7 @@ def test_heads_are_sums_of_their_matrices():
     item = answered()
     shown = view([item]).examples[0].rows[0]
     heads = item.attention["self"].scores.numpy().sum((2, 3))
-    table = shown.attention[0].heads
+    table = attention_tables(shown.merged)[0].heads
     assert table.heads == ("all", "0", "1", "2")
     for line, row in zip(table.lines, heads, strict=True):
         assert float(line.cells[0].number.replace("−", "-")) == pytest.approx(row.sum(), abs=0.051)
@@ -92,7 +92,7 @@ def test_weights_tell_how_peaked_a_head_is():
     stack = replace(matrices(1, 2), scores=Array(one), row_stochastic=True, unit="")
     np.testing.assert_allclose(head_numbers(stack), [[1.0, 1 / L]], rtol=1e-6)
     item = answered(attention={"self": stack}, layers=None)
-    shown = attention_table("self", item.words().attention["self"], item.words())
+    shown = attention_tables(item.words())[0]
     assert "largest weight" in shown.about
     assert shown.total == ""  # weights do not add up over layers
     assert "largest weight" in tokens_of(item)

@@ -25,7 +25,7 @@ from xai_nlp.core.arrays import Array
 from xai_nlp.core.image import ImageAttribution
 from xai_nlp.viz.page.html import fragment, page
 from xai_nlp.viz.page.image_regions import data_url, image_view, middle
-from xai_nlp.viz.page.score_tables import balance_table, region_column, tables_of_columns
+from xai_nlp.viz.page.score_tables import balance_table, score_tables
 from xai_nlp.viz.page.view_model import view
 from xai_nlp.viz.text.text_marks import own_peaks
 from xai_nlp.viz.text.text_spans import strongest
@@ -60,7 +60,7 @@ def test_words_and_regions_have_a_scale_each():
     assert max(region.own for region in row.image.regions) == 100
     assert row.words.legend.peak == 1.41
     assert row.image.peak == "0.100\u00a0logit"
-    assert [c.own for line in example.regions[0].lines for c in line.cells] == [100, 50, 25]
+    assert [c.own for line in example.tables("region")[0].lines for c in line.cells] == [100, 50, 25]
     text = re.sub(r"\s+", " ", Reader(page([faint])).text)
     assert "a scale of their own; so has the image" in text
     assert "On a scale of their own, up to 0.100 logit" in text
@@ -85,7 +85,7 @@ def test_several_share_the_scale_of_the_strongest():
     (example,) = view([weak, strong]).examples
     assert [row.image.regions[3].shared for row in example.rows] == [18, 0]
     assert [row.image.regions[3].own for row in example.rows] == [100, 0]
-    (table,) = example.regions
+    (table,) = example.tables("region")
     assert table.heads == ("integrated gradients, logit", "occlusion, logit")
     assert [line.name for line in table.lines] == [
         "row 1, column 1", "row 2, column 2", "row 1, column 2",
@@ -102,7 +102,7 @@ def test_the_page_counts_questions():
 def test_another_image_is_another_text():
     other = small(links=False)
     assert len(view([small(), other, photographed(2, 2)]).examples) == 2
-    assert len(tables_of_columns(region_column(why, "a", 1.0) for why in (small(), asked()))) == 2
+    assert len(score_tables([("a", why, 1.0) for why in (small(), asked())], "region")) == 2
 
 
 # Where regions are ---------------------------------------------------------------------------------------------------
