@@ -61,12 +61,17 @@ def figure_file(figure: Figure, suffix: str) -> bytes:
     return content.getvalue()
 
 
-def colour_map() -> Colormap:
-    """The page's diverging colours as a colour map, with zero in the middle (vmin = −vmax)."""
+def colour_map(sign: str = "all") -> Colormap:
+    """The page's colours, zero in the middle (vmin = −vmax); or those of one sign, grey for absolute values."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    ends = [fraction(colour) for colour in (LIGHT.negative, LIGHT.card, LIGHT.positive)]
-    return LinearSegmentedColormap.from_list("xai_nlp", ends)
+    ends = {
+        "all": (LIGHT.negative, LIGHT.card, LIGHT.positive),
+        "positive": (LIGHT.card, LIGHT.positive),
+        "negative": (LIGHT.card, LIGHT.negative),
+        "absolute_value": (LIGHT.card, LIGHT.soft),
+    }
+    return LinearSegmentedColormap.from_list("xai_nlp", [fraction(colour) for colour in ends[sign]])
 
 
 def measure() -> Callable[[str, float, bool], float]:

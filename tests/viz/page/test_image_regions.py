@@ -111,7 +111,6 @@ def test_another_image_is_another_text():
 def test_a_grid_leaves_a_gap_between_its_cells():
     result = shown(small())
     assert result.kind == "grid"
-    assert result.columns == 2
     assert [r.path for r in result.regions][1] == "M20.8 0.4H39.2V9.6H20.8Z"
     assert [r.name for r in result.regions][1] == "row 1, column 2"
     assert [r.badge for r in result.regions] == [("10", "5"), ("30", "5"), ("", ""), ("30", "15")]
@@ -120,7 +119,6 @@ def test_a_grid_leaves_a_gap_between_its_cells():
 def test_of_boxes_the_small_ones_lie_on_top():
     result = shown(boxed())
     assert result.kind == "boxes"
-    assert result.columns == 0
     assert [r.index for r in result.regions] == [0, 1, 2, 3, 4]
     assert result.regions[1].path == "M20 190H300V318H20Z"
     backwards = boxed()
@@ -154,6 +152,8 @@ def test_every_kind_of_region_is_drawn(kind):
     for r in drawn:
         score = why.image.scores[int(r["data-r"])]
         assert r["class"].split()[2] == ("n" if score < 0 else "p" if score else "z")
+    (columns,) = [attrs["data-columns"] for tag, attrs in read.tags if tag == "svg"]
+    assert columns == ("8" if kind == "grid" else "0")
     names = "".join(read.text.split())
     assert all("".join(name.split()) in names for name in why.image.names)
 
@@ -223,21 +223,21 @@ def test_shares_in_the_bar_add_up():
 
 def test_links_are_sums_over_layers_and_heads_of_each_token():
     why = small()
-    links = shown(why).links
+    links = shown(why).links.data
     expected = why.attention["image"].scores.numpy().astype(float).sum((0, 1))
     np.testing.assert_allclose(links["rows"], expected, rtol=5e-3)
     assert (links["unit"], links["weights"]) == ("logit", False)
     weights = replace(why, attention={"image": looked(why.image, row_stochastic=True)})
-    links = shown(weights).links
+    links = shown(weights).links.data
     np.testing.assert_allclose(
         links["rows"], weights.attention["image"].scores.numpy().astype(float).mean((0, 1)), rtol=5e-3
     )
-    assert "mean over layers and heads" in shown(weights).links_about
+    assert "mean over layers and heads" in shown(weights).links.about
 
 
 def test_words_are_listed_with_the_regions_they_drew_on_most():
     why = small()
-    linked = dict(shown(why).linked)
+    linked = dict(shown(why).links.words)
     assert "[CLS]" not in linked
     name, cell = linked["star"][0]
     assert name == "row 2, column 2"  # the region with the largest score, by construction
@@ -247,7 +247,7 @@ def test_words_are_listed_with_the_regions_they_drew_on_most():
 
 def test_without_image_attention_there_are_no_links():
     for why in (small(links=False), replace(small(), attention={"self": small().attention["image"]})):
-        assert (shown(why).links, shown(why).linked) == (None, ())
+        assert shown(why).links is None
     other = replace(small().attention["image"], queries=tuple("abcdefgh"))
     assert shown(replace(small(), attention={"image": other})).links is None
 
