@@ -45,9 +45,9 @@ class Drawing:
     def png(self) -> bytes:
         """A PNG file: the text or the image, or the attention summed over layers and heads."""
         from xai_nlp.viz.figure.canvas import figure_file
-        from xai_nlp.viz.figure.plots import attention_figure, tokens_figure
+        from xai_nlp.viz.figure.plots import draw_attention, tokens_figure
 
-        draw = attention_figure if self.explanation.attention else tokens_figure
+        draw = draw_attention if self.explanation.attention else tokens_figure
         return figure_file(draw(self.explanation), ".png")
 
     @cached_property

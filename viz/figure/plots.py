@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from xai_nlp.core.result import Explanation
@@ -17,7 +16,7 @@ from xai_nlp.viz.text.text_spans import strongest_words
 from xai_nlp.viz.text.wording import headline, method_name, plain, shortened, target_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -61,37 +60,47 @@ def tokens_figure(explanation: Explanation) -> Figure:
     return sheet.figure
 
 
-def draw_layers(explanation: Explanation, ax: Axes) -> None:
+def draw_layers(explanation: Explanation, ax: Axes | None = None) -> Figure:
     """Draw layer × token: the score of each token at each layer's output, the first layer at the bottom.
 
+    ax: axes to draw on; a figure of its own without them.
     Raises InvalidInput for an explanation without layers: explain with layers=True.
     """
     if explanation.layers is None:
         raise InvalidInput("this explanation has no layers; explain with layers=True.")
-    _draw_map(ax, explanation.layers.numpy(), explanation.unit)
-    _name_axes(ax, explanation.tokens, [f"layer {k}" for k in range(len(explanation.layers))])
+    names = [f"layer {k}" for k in range(len(explanation.layers))]
+    title = f"{headline(explanation)}  {target_text(explanation)}"
+    ax = _draw_map(ax, explanation.layers.numpy(), explanation.unit, explanation.tokens, names, title)
     ax.invert_yaxis()
-    _set_title(ax, f"{headline(explanation)}  {target_text(explanation)}")
+    return cast("Figure", ax.figure)
 
 
-def draw_heads(explanation: Explanation, ax: Axes, *, stack: str = "self") -> None:
+def draw_heads(explanation: Explanation, ax: Axes | None = None, *, stack: str = "self") -> Figure:
     """Draw layer × head: the sum of each head's matrix, or how peaked weights are; the first layer at the bottom.
 
+    ax: axes to draw on; a figure of its own without them.
     Raises as `draw_attention`.
     """
     attention = _stack(explanation, stack)
     heads = head_numbers(attention)
-    _draw_map(ax, heads, attention.unit)
-    _name_axes(ax, [f"head {h}" for h in range(heads.shape[1])], attention.layers)
+    names = [f"head {h}" for h in range(heads.shape[1])]
+    title = f"{headline(explanation)}  {plain(attention.method)}"
+    ax = _draw_map(ax, heads, attention.unit, names, attention.layers, title)
     ax.invert_yaxis()
-    _set_title(ax, f"{headline(explanation)}  {plain(attention.method)}")
+    return cast("Figure", ax.figure)
 
 
 def draw_attention(
-    explanation: Explanation, ax: Axes, *, layer: int | None = None, head: int | None = None, stack: str = "self"
-) -> None:
+    explanation: Explanation,
+    ax: Axes | None = None,
+    *,
+    layer: int | None = None,
+    head: int | None = None,
+    stack: str = "self",
+) -> Figure:
     """Draw query × key, summed over all heads or layers where none is named; weights are averaged.
 
+    ax: axes to draw on; a figure of its own without them.
     Raises InvalidInput for an explanation without such matrices, or for a layer or head that does not exist.
     """
     attention = _stack(explanation, stack)
@@ -100,29 +109,11 @@ def draw_attention(
         if number is not None and not 0 <= number < count:
             raise InvalidInput(f"{name} {number} does not exist; there are {count}, counted from 0.")
     chosen = scores[slice(None) if layer is None else [layer]][:, slice(None) if head is None else [head]]
-    _draw_map(ax, chosen.mean((0, 1)) if attention.row_stochastic else chosen.sum((0, 1)), attention.unit)
-    _name_axes(ax, attention.keys or explanation.tokens, attention.queries or explanation.tokens)
+    matrix = chosen.mean((0, 1)) if attention.row_stochastic else chosen.sum((0, 1))
+    queries, keys = attention.queries or explanation.tokens, attention.keys or explanation.tokens
     where = "all layers" if layer is None else attention.layers[layer]
-    _set_title(ax, f"{where}, {'all heads' if head is None else f'head {head}'}")
-
-
-def layers_figure(explanation: Explanation) -> Figure:
-    """`draw_layers` as a figure of its own."""
-    return _map_figure(len(explanation.tokens), len(explanation.layers or ()), partial(draw_layers, explanation))
-
-
-def heads_figure(explanation: Explanation, *, stack: str = "self") -> Figure:
-    """`draw_heads` as a figure of its own."""
-    layers, heads = _stack(explanation, stack).scores.shape[:2]
-    return _map_figure(heads, layers, partial(draw_heads, explanation, stack=stack))
-
-
-def attention_figure(
-    explanation: Explanation, *, layer: int | None = None, head: int | None = None, stack: str = "self"
-) -> Figure:
-    """`draw_attention` as a figure of its own."""
-    rows, columns = _stack(explanation, stack).scores.shape[2:]
-    return _map_figure(columns, rows, partial(draw_attention, explanation, layer=layer, head=head, stack=stack))
+    title = f"{where}, {'all heads' if head is None else f'head {head}'}"
+    return cast("Figure", _draw_map(ax, matrix, attention.unit, keys, queries, title).figure)
 
 
 def save_tokens(explanation: Explanation, path: str | os.PathLike[str]) -> None:
@@ -137,32 +128,31 @@ def _stack(explanation: Explanation, name: str) -> AttentionAttribution:
     return explanation.attention[name]
 
 
-def _map_figure(columns: int, rows: int, draw: Callable[[Axes], None]) -> Figure:
-    side = min(0.24, LARGEST / max(columns, rows))  # inches a cell
-    figure = figure_of(1.6 + side * max(4, rows), 2.6 + side * max(8, columns))
-    figure.set_layout_engine("constrained")
-    draw(figure.subplots())
-    return figure
+def _draw_map(
+    ax: Axes | None, numbers: Any, unit: str, columns: Sequence[str], rows: Sequence[str], title: str
+) -> Axes:
+    """Draw numbers in the page's colours, zero in the middle, with a colour bar.
 
-
-def _draw_map(ax: Axes, numbers: Any, unit: str) -> None:
-    """Draw numbers in the page's colours, zero in the middle, with a colour bar."""
+    All cells are named, or none where so many names would cover each other.
+    """
+    if ax is None:
+        side = min(0.24, LARGEST / max(numbers.shape))  # inches a cell
+        figure = figure_of(1.6 + side * max(4, len(numbers)), 2.6 + side * max(8, numbers.shape[1]))
+        figure.set_layout_engine("constrained")
+        ax = figure.subplots()
     largest = float(abs(numbers).max()) or 1.0
     image = ax.imshow(numbers, cmap=colour_map(), vmin=-largest, vmax=largest, aspect="auto", interpolation="nearest")
     bar = cast("Figure", ax.figure).colorbar(image, ax=ax, shrink=0.8)
     bar.set_label(unit or "no unit", **text_options())
     bar.outline.set_visible(False)
-
-
-def _name_axes(ax: Axes, columns: Sequence[str], rows: Sequence[str]) -> None:
-    """Name all cells, or none where so many names would cover each other."""
     many = LARGEST / 0.14  # a line of this size needs 0.14 inches
     for axis, names, rotation in ((ax.xaxis, columns, 90), (ax.yaxis, rows, 0)):
         labels = [_name(name) for name in names] if len(names) <= many else []
         axis.set_ticks(range(len(labels)), labels, **text_options(rotation=rotation, fontsize=8))
     ax.tick_params(length=0)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+    ax.spines[:].set_visible(False)
+    _set_title(ax, title)
+    return ax
 
 
 def _set_title(ax: Axes, title: str) -> None:

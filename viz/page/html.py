@@ -17,7 +17,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from xai_nlp.core.result import Explanation
@@ -28,6 +28,7 @@ from xai_nlp.viz.page.view_model import View, view
 from xai_nlp.viz.text import scale, wording
 from xai_nlp.viz.text.number_format import percent, signed, unsigned, with_unit
 
+PACKAGE = "xai_nlp.viz.page"
 SCOPE = "xai-nlp"
 SCRIPTS = ("show.js", "many.js", "grid.js", "numbers.js", "reader.js", "maps.js", "image.js", "enrich.js")
 STYLES = ("look.css", "many.css", "maps.css", "image.css")
@@ -39,7 +40,7 @@ _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 
 def fragment(explanations: Sequence[Explanation]) -> str:
     """HTML for a place in another page, such as a notebook: styled under one class, readable without scripts."""
-    return _drawn("fragment.html", view(explanations), style=style(), script=script() + MOUNT)
+    return render("fragment.html", view(explanations), style=style(), script=script() + MOUNT)
 
 
 def markup(explanations: Sequence[Explanation], *, level: int = 2) -> str:
@@ -47,12 +48,12 @@ def markup(explanations: Sequence[Explanation], *, level: int = 2) -> str:
 
     level: of the first heading.
     """
-    return _drawn("bare.html", view(explanations), level=level)
+    return render("bare.html", view(explanations), level=level)
 
 
 def page(explanations: Sequence[Explanation], *, title: str | None = None) -> str:
     """A complete HTML file that makes no network request, under a strict content policy."""
-    return _drawn("page.html", view(explanations), level=1, title=title, **sealed())
+    return render("page.html", view(explanations), level=1, title=title, **sealed())
 
 
 def sealed(*styles: str) -> dict[str, str]:
@@ -60,16 +61,12 @@ def sealed(*styles: str) -> dict[str, str]:
 
     styles: assets besides those of every page.
     """
-    look, code = style() + page_style() + "".join(map(_asset, styles)), script() + MOUNT
+    look, code = style() + "".join(map(_asset, ("page.css", *styles))), script() + MOUNT
     policy = (
         f"default-src 'none'; style-src '{_sha256(look)}'; script-src '{_sha256(code)}'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
     return {"style": look, "script": code, "policy": policy}
-
-
-def _drawn(template: str, page: View, *, level: int = 2, title: str | None = None, **values: Any) -> str:
-    return render(template, view=page, level=level, title=title or f"{page.title} · xai_nlp", **values)
 
 
 def saved_data(explanations: Sequence[Explanation]) -> list[dict[str, Any]]:
@@ -80,9 +77,10 @@ def saved_data(explanations: Sequence[Explanation]) -> list[dict[str, Any]]:
     return [json.loads(replace(item, attention={}).to_json()) for item in explanations]
 
 
-def render(template: str, **values: Any) -> str:
+def render(template: str, page: View, *, level: int = 2, title: str | None = None, **values: Any) -> str:
     """A template filled in; `style` and `script` are this package's files, which escaping would break."""
     trusted = {name: Markup(values.pop(name, "")) for name in ("style", "script")}
+    values |= {"view": page, "level": level, "title": title or f"{page.title} · xai_nlp"}
     return _UNWRITABLE.sub("\ufffd", _environment().get_template(template).render(**trusted, **values))
 
 
@@ -94,7 +92,7 @@ def _verbatim(text: str) -> Markup:
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
     environment = Environment(
-        loader=FunctionLoader(lambda name: _read("templates", name)),
+        loader=PackageLoader(PACKAGE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -118,11 +116,6 @@ def style() -> str:
     return "\n" + scale.css(SCOPE) + "".join(map(_asset, STYLES))
 
 
-def page_style() -> str:
-    """The style of a page of its own: background and margins."""
-    return _asset("page.css")
-
-
 @lru_cache(maxsize=1)
 def script() -> str:
     """One ES module, which exports `enrich(root)` for the element that `markup` gives."""
@@ -130,11 +123,7 @@ def script() -> str:
 
 
 def _asset(name: str) -> str:
-    return _read("assets", name)
-
-
-def _read(folder: str, name: str) -> str:
-    return (files("xai_nlp.viz.page") / folder / name).read_text(encoding="utf-8")
+    return (files(PACKAGE) / "assets" / name).read_text(encoding="utf-8")
 
 
 def _sha256(content: str) -> str:

@@ -29,7 +29,7 @@ def report(explanations: Sequence[Explanation], *, title: str = "", data: str = 
     page = view(explanations)
     return render(
         "report.html",
-        view=page,
+        page,
         title=title or f"{tasks[0].capitalize()}: {len(page.examples)} explained",
         cover=_cover(page, data, date),
         summary=report_summary(page.items, len(page.examples)),

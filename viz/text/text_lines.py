@@ -67,7 +67,7 @@ def legend_runs(words: Explanation, ramp: int) -> list[Run]:
     return [
         Run("against ", "soft"),
         Run(f"{MINUS}{unsigned(peak)} "),
-        *(Run(" ", score=n / ramp * peak, starts=False, ends=False) for n in range(-ramp, ramp + 1)),
+        *(Run(" ", score=n / ramp * peak, starts=n > -ramp, ends=False) for n in range(-ramp, ramp + 1)),
         Run(f" +{unsigned(peak)}"),
         Run(f" for · {f'unit: {words.unit}' if words.unit else 'no unit'}{image}", "soft"),
     ]
