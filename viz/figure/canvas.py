@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -110,12 +110,12 @@ def figure_of(height: float, width: float = WIDTH, dpi: float = 100) -> Figure:
 
 def text_options(**more: Any) -> dict[str, Any]:
     """Options of every text: a `$` is a dollar, and the fonts are those that `drawable` knows."""
-    return {"parse_math": False, "usetex": False, "family": list(_fonts()), **more}
+    return {"parse_math": False, "usetex": False, "family": _fonts()[0], **more}
 
 
 def drawable(text: str) -> str:
     """The text with □ for each character that no installed font can draw."""
-    known = _drawable_characters()
+    _, known = _fonts()
     return "".join(
         " " if c.isspace() else "" if c in _INVISIBLE else c if c.isprintable() and ord(c) in known else MISSING
         for c in text
@@ -128,16 +128,12 @@ def fraction(colour: RGB) -> tuple[float, float, float]:
     return red, green, blue
 
 
-@lru_cache(maxsize=1)
-def _fonts() -> dict[str, frozenset[int]]:
-    """The installed families, and the characters each can draw."""
+@cache
+def _fonts() -> tuple[list[str], frozenset[int]]:
+    """The installed families, and the characters that they can draw."""
     from matplotlib import font_manager
 
     installed = {entry.name for entry in font_manager.fontManager.ttflist}
     families = [family for family in FAMILIES if family in installed]
-    return {name: frozenset(font_manager.get_font(font_manager.findfont(name)).get_charmap()) for name in families}
-
-
-@lru_cache(maxsize=1)
-def _drawable_characters() -> frozenset[int]:
-    return frozenset().union(*_fonts().values())
+    fonts = (font_manager.get_font(font_manager.findfont(name)) for name in families)
+    return families, frozenset().union(*(font.get_charmap() for font in fonts))

@@ -73,7 +73,7 @@ def draw_view(
     image: (H, W), (H, W, 1) or (H, W, 3); 0–1 or 0–255.
     """
     _entry("view", method, dict.fromkeys(VIEWS))
-    colours = sign_colours(sign, cmap)
+    colours: Any = sign_colours(sign, cmap)
     if image is None and method != "heat_map":
         raise InvalidInput(f"the view {method!r} shows the image: give it, or draw a 'heat_map'.")
     if method in UNSIGNED and sign == "all":

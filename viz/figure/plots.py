@@ -13,7 +13,7 @@ from xai_nlp.viz.figure.image_plots import draw_image
 from xai_nlp.viz.figure.text_sheet import TextSheet
 from xai_nlp.viz.text.scale import LIGHT
 from xai_nlp.viz.text.text_spans import strongest_words
-from xai_nlp.viz.text.wording import headline, method_name, plain, shortened, target_text
+from xai_nlp.viz.text.wording import headline, plain, shortened, target_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ def bars(explanation: Explanation, *, top: int | None = None, ax: Axes | None = 
     ax.set_ylim(max(1, len(scores)) - 0.4, -0.6)
     ax.axvline(0, color=fraction(LIGHT.soft), linewidth=0.8)
     ax.set_xlabel(drawable(f"score, {explanation.unit or 'no unit'}"), **text_options())
-    _set_title(ax, f"{headline(explanation)}  {method_name(explanation)}")
+    _set_title(ax, f"{headline(explanation)}  {plain(explanation.method)}")
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     return cast("Figure", ax.figure)
@@ -51,11 +51,12 @@ def bars(explanation: Explanation, *, top: int | None = None, ax: Axes | None = 
 def tokens_figure(explanation: Explanation) -> Figure:
     """The text as a picture: one sentence, words on their colour, legend and residual; an image with its regions."""
     sheet = TextSheet(explanation.words())
-    for frame in sheet.frames:
-        low = sheet.height - frame.y - frame.height
-        place = frame.x / WIDTH, low / sheet.height, frame.width / WIDTH, frame.height / sheet.height
-        ax = sheet.figure.add_axes(place)
-        draw_image(explanation, ax, method=frame.view)
+    for view, frame in sheet.frames.items():
+        low = sheet.height - frame.y1
+        ax = sheet.figure.add_axes(
+            (frame.x0 / WIDTH, low / sheet.height, frame.width / WIDTH, frame.height / sheet.height)
+        )
+        draw_image(explanation, ax, method=view)
         ax.axis("off")
     return sheet.figure
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from xai_nlp.core.result import Explanation
 from xai_nlp.viz.figure.canvas import WIDTH, drawable, figure_of, fraction, measure, text_artist
@@ -23,6 +23,9 @@ from xai_nlp.viz.text.text_lines import (
 from xai_nlp.viz.text.text_marks import own_peaks
 from xai_nlp.viz.text.wording import segment_names
 
+if TYPE_CHECKING:
+    from matplotlib.transforms import Bbox
+
 MARGIN = 0.4  # inches, as all lengths here but font sizes
 LINE = 0.36  # from one line of the text to the next
 BLANK = 0.08  # between words of the text; a coloured word reaches 0.03 into it
@@ -32,19 +35,10 @@ SIZE, SMALL, LARGE = 12.0, 9.0, 14.0  # points
 RAMP = 20  # steps of the legend's ramp on each side of zero
 
 
-@dataclass(frozen=True)
-class ImageFrame:
-    """The place of a view of the image, (x, y) its upper left corner; y counts from the top."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    view: str
-
-
 class TextSheet:
     """Words placed on `figure` from the top left corner down; `frames` are free for views of the image.
+
+    frames: name of the view -> its box, (x0, y0) the upper left corner; y counts from the top.
 
     words: an explanation over words; width_of: text, size, bold -> width.
     """
@@ -58,7 +52,7 @@ class TextSheet:
         largest, of_image = own_peaks(words)
         self.peak = largest or of_image
         self.x, self.y = MARGIN, MARGIN + 0.15
-        self.frames: list[ImageFrame] = []
+        self.frames: dict[str, Bbox] = {}
         self._line(sentence_runs(words), LARGE, below=0.32)
         self._note(about(words), below=0.38)
         for segment, name in enumerate(segment_names(words)):
@@ -74,6 +68,8 @@ class TextSheet:
 
     def _image(self, words: Explanation) -> None:
         """The image and its regions side by side, as large as fits."""
+        from matplotlib.transforms import Bbox
+
         if words.image is None:
             return
         across, down = words.image.size
@@ -81,7 +77,7 @@ class TextSheet:
         height = min(width * down / across, TALLEST)
         for n, view in enumerate(("original_image", "regions")):
             x = MARGIN + n * (width + GUTTER)
-            self.frames.append(ImageFrame(x, self.y - 0.1, min(width, height * across / down), height, view))
+            self.frames[view] = Bbox.from_bounds(x, self.y - 0.1, min(width, height * across / down), height)
         self.y += height + 0.25
         if words.tokens and words.shares:
             shares = " · ".join(f"{name} {percent(share)}" for name, share in words.shares.items())

@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -56,6 +56,7 @@ def page(explanations: Sequence[Explanation], *, title: str | None = None) -> st
     return render("page.html", view(explanations), level=1, title=title, **sealed())
 
 
+@cache
 def sealed(*styles: str) -> dict[str, str]:
     """Style, script and content policy of a file; the policy allows these two by hash and nothing else.
 
@@ -89,7 +90,7 @@ def _verbatim(text: str) -> Markup:
     return Markup(str(escape(text)).replace("\r", "&#13;"))
 
 
-@lru_cache(maxsize=1)
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader(PACKAGE),
@@ -110,13 +111,13 @@ def _environment() -> Environment:
     return environment
 
 
-@lru_cache(maxsize=1)
+@cache
 def style() -> str:
     """The stylesheet of everything under the class SCOPE."""
     return "\n" + scale.css(SCOPE) + "".join(map(_asset, STYLES))
 
 
-@lru_cache(maxsize=1)
+@cache
 def script() -> str:
     """One ES module, which exports `enrich(root)` for the element that `markup` gives."""
     return "\n" + "".join(map(_asset, SCRIPTS))

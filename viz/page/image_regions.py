@@ -64,11 +64,8 @@ class ImageView:
     links: RegionLinks | None
 
 
-def image_view(item: Explanation, words: Explanation, shared: float) -> ImageView | None:
-    """The view of the image; None without one. shared: peak of the shared scale."""
-    image = item.image
-    if image is None:
-        return None
+def image_view(image: ImageAttribution, item: Explanation, words: Explanation, shared: float) -> ImageView:
+    """The view of the image of an explanation. words: the same over words; shared: peak of the shared scale."""
     kind, names, places, own = region_kind(image), image.names, ranks(image.scores), peak(image.scores)
     loops, (across, down) = outlines(image, GAP if image.grid else 0.0)
     letter = math.sqrt(image.size[0] * image.size[1]) / LETTERS
@@ -97,7 +94,7 @@ def image_view(item: Explanation, words: Explanation, shared: float) -> ImageVie
         letter=f"{letter:.6g}",
         regions=tuple(regions),
         shares=_shares(item),
-        links=_links(item, words),
+        links=_links(image, item, words),
     )
 
 
@@ -140,12 +137,10 @@ def _shares(item: Explanation) -> tuple[tuple[str, str, int], ...]:
     return (name, percent(shares["text"]), text), ("image", percent(shares["image"]), 100 - text)
 
 
-def _links(item: Explanation, words: Explanation) -> RegionLinks | None:
+def _links(image: ImageAttribution, item: Explanation, words: Explanation) -> RegionLinks | None:
     """Attention from tokens to regions, summed over layers and heads; weights averaged. None without any."""
-    stack, image = item.attention.get("image"), item.image
-    if stack is None or stack.queries is not None or image is None:
-        return None
-    if stack.scores.shape[2:] != (len(item.tokens), len(image.scores)):
+    stack = item.attention.get("image")
+    if stack is None or stack.queries or stack.scores.shape[2:] != (len(item.tokens), len(image.scores)):
         return None
     tokens, of_words = map(_over_heads, (stack, words.attention["image"]))
     names = image.names

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from xai_nlp.core.result import SPECIAL, Explanation
 from xai_nlp.viz.text.number_format import signed
@@ -42,13 +43,22 @@ class Table:
         return {"p", "n"} <= {cell.kind for line in self.lines for cell in line.cells}
 
 
+class ScoreColumn(NamedTuple):
+    """One explanation's scores of its words, tokens or regions."""
+
+    head: str
+    scores: tuple[float, ...]
+    own: float  # peak of the scores
+    shared: float  # peak of the shared scale
+
+
 def score_tables(rows: Iterable[tuple[str, Explanation, float]], of: str, top: int | None = None) -> list[Table]:
     """The scores of each "word", "token" or "region", in one table for all explanations that have the same ones.
 
     rows: name of the explanation, explanation, and peak of the shared scale.
     top: only so many lines, the strongest of any column.
     """
-    alike: dict[tuple[tuple[str, ...], tuple[str, ...]], list[tuple[str, tuple[float, ...], float]]] = {}
+    alike: dict[tuple[tuple[str, ...], tuple[str, ...]], list[ScoreColumn]] = {}
     for name, item, shared in rows:
         image, several = item.image, len(item.segments) > 1
         if of == "region":
@@ -57,23 +67,23 @@ def score_tables(rows: Iterable[tuple[str, Explanation, float]], of: str, top: i
         else:
             names, scores = item.tokens, item.scores
             places = [
-                PLACE_OF_SPECIAL if s == SPECIAL else f"text {s + 1}, " * several + f"{start}–{end}"
-                for s, (start, end) in zip(item.segment, item.offsets, strict=True)
+                PLACE_OF_SPECIAL if segment == SPECIAL else f"text {segment + 1}, " * several + f"{start}–{end}"
+                for segment, (start, end) in zip(item.segment, item.offsets, strict=True)
             ]
         if names:
-            alike.setdefault((names, tuple(places)), []).append((_head(name, item), scores, shared))
+            column = ScoreColumn(_head(name, item), scores, peak(scores), shared)
+            alike.setdefault((names, tuple(places)), []).append(column)
     tables = []
     for (names, where), columns in alike.items():
-        peaks = [peak(scores) for _, scores, _ in columns]
         lines: Iterable[int] = range(len(names))
         if top is not None:
-            strengths = [peak(s[i] / (p or 1) for (_, s, _), p in zip(columns, peaks, strict=True)) for i in lines]
+            strengths = [peak(column.scores[i] / (column.own or 1) for column in columns) for i in lines]
             lines = [i for i in strongest(strengths) if where[i] != PLACE_OF_SPECIAL][:top]
-        cells = {
-            i: tuple(cell(s[i], p, shared) for (_, s, shared), p in zip(columns, peaks, strict=True)) for i in lines
-        }
-        heads = tuple(head for head, _, _ in columns)
-        tables.append(Table(heads, tuple(Line(names[i], cells[i], where[i], i) for i in lines), of))
+        table_lines = []
+        for i in lines:
+            cells = tuple(cell(column.scores[i], column.own, column.shared) for column in columns)
+            table_lines.append(Line(names[i], cells, where[i], i))
+        tables.append(Table(tuple(column.head for column in columns), tuple(table_lines), of))
     return tables
 
 

@@ -31,7 +31,7 @@ SEARCHABLE = 5  # with more examples than this, a page gets a table of them, a s
 
 #: Name → how explanations of one input can differ.
 DIFFERENCES: dict[str, Callable[[Explanation], str]] = {
-    "method": wording.method_name,
+    "method": lambda item: wording.plain(item.method),
     "target": wording.target_text,
     "model": lambda item: item.model,
     "baseline": lambda item: f"baseline {item.baseline}",
@@ -41,7 +41,7 @@ DIFFERENCES: dict[str, Callable[[Explanation], str]] = {
 COUNTS = {"steps_used": "steps along the path", "windows": "windows, because the text is long"}
 #: Name → settings in the last line of a card.
 SETTINGS: dict[str, Callable[[Explanation], str]] = {
-    "method": wording.method_name,
+    "method": lambda item: wording.plain(item.method),
     "model": lambda item: item.model,
     "compared with": wording.baseline_name,
     "layer": lambda item: "" if item.params.get("layer") is None else str(item.params["layer"]),
@@ -69,11 +69,12 @@ class Row:
 
     @cached_property
     def image(self) -> ImageView | None:
-        return image_view(self.item, self.merged, self.shared)
+        return image_view(self.item.image, self.item, self.merged, self.shared) if self.item.image else None
 
     @cached_property
     def script_data(self) -> dict[str, Any] | None:
-        return script_data(self.item, self.merged)
+        """The numbers that the page's script draws layers and attention from; None where there are none."""
+        return script_data(self.item, self.merged) if self.item.layers or self.item.attention else None
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,8 @@ class Example:
 
     number: int
     rows: tuple[Row, ...]
-
-    @cached_property
-    def first(self) -> Explanation:
-        return self.rows[0].item
+    first: Explanation
+    words: tuple[Explanation, ...]  # its explanations over words
 
     @cached_property
     def id(self) -> str:
@@ -112,11 +111,6 @@ class Example:
     @property
     def strongest_word(self) -> str:
         return next((self.words[0].tokens[i] for i in strongest_words(self.words[0], 1)), "")
-
-    @property
-    def words(self) -> list[Explanation]:
-        """Its explanations over words."""
-        return [row.merged for row in self.rows]
 
     @cached_property
     def settings(self) -> list[tuple[str, str]]:
@@ -214,7 +208,7 @@ class View:
         """The jargon of the first screen with its explanations: a method, a unit, and “tokenizer”."""
         terms = {}
         if (item := next(iter(self.items))).method:
-            terms[wording.method_name(item)] = METHOD_COMPLETE if item.complete else METHOD
+            terms[wording.plain(item.method)] = METHOD_COMPLETE if item.complete else METHOD
         if any(SPECIAL in item.segment for item in self.items):
             terms["tokenizer"] = wording.TERMS["tokenizer"]
         return terms | {item.unit: wording.TERMS[item.unit] for item in self.items[:1] if item.unit in wording.TERMS}
@@ -229,34 +223,24 @@ class View:
 def view(explanations: Sequence[Explanation]) -> View:
     """The view of explanations; inputs keep the order of their first explanation."""
     items = tuple(explanations)
-    merged = [item.words() for item in items]
-    legends = shared_legends((*items, *merged))
-    inputs: dict[object, list[int]] = {}
-    for n, item in enumerate(items):
-        inputs.setdefault(input_key(item), []).append(n)
-    texts = [[items[n] for n in same] for same in inputs.values()]
+    words = {id(item): item.words() for item in items}
+    legends = shared_legends((*items, *words.values()))
+    inputs: dict[object, list[Explanation]] = {}
+    for item in items:
+        inputs.setdefault(input_key(item), []).append(item)
     differing = {
-        name: tuple(dict.fromkeys(read(item) for same in texts for item in same))
+        name: tuple(dict.fromkeys(read(item) for same in inputs.values() for item in same))
         for name, read in DIFFERENCES.items()
-        if any(len({read(item) for item in same}) > 1 for same in texts)
+        if any(len(set(map(read, same))) > 1 for same in inputs.values())
     }
-    examples = tuple(
-        Example(
-            number,
-            tuple(
-                Row(
-                    name,
-                    items[n],
-                    merged[n],
-                    legends[scale_key(items[n])].peak,
-                    tuple((name, DIFFERENCES[name](items[n])) for name in differing),
-                )
-                for name, n in zip(names_of([items[n] for n in same]), same, strict=True)
-            ),
-        )
-        for number, same in enumerate(inputs.values(), start=1)
-    )
-    return View(items, examples, tuple(legends.values()), tuple(differing.items()))
+    examples = []
+    for number, same in enumerate(inputs.values(), start=1):
+        rows = []
+        for name, item in zip(names_of(same), same, strict=True):
+            differences = tuple((kind, DIFFERENCES[kind](item)) for kind in differing)
+            rows.append(Row(name, item, words[id(item)], legends[scale_key(item)].peak, differences))
+        examples.append(Example(number, tuple(rows), same[0], tuple(row.merged for row in rows)))
+    return View(items, tuple(examples), tuple(legends.values()), tuple(differing.items()))
 
 
 def input_key(item: Explanation) -> object:
@@ -272,5 +256,5 @@ def names_of(items: Sequence[Explanation]) -> list[str]:
         longer = [f"{name} · {read(item)}".removeprefix(" · ") for name, item in zip(names, items, strict=True)]
         if len(set(names)) < len(set(longer)):  # the difference tells some of them apart that were the same so far
             names = longer
-    names = [name or wording.method_name(item) for name, item in zip(names, items, strict=True)]
+    names = [name or wording.plain(item.method) for name, item in zip(names, items, strict=True)]
     return [name if names.count(name) == 1 else f"{name} ({n})" for n, name in enumerate(names, start=1)]

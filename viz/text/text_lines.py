@@ -35,7 +35,7 @@ def sentence_runs(words: Explanation) -> list[Run]:
 def about(words: Explanation) -> list[str]:
     """Method, model and baseline, those that are known."""
     baseline = wording.baseline_name(words)
-    names = (wording.method_name(words), words.model, baseline and f"compared with {baseline}")
+    names = (wording.plain(words.method), words.model, baseline and f"compared with {baseline}")
     return [name for name in names if name]
 
 

@@ -9,7 +9,7 @@ from xai_nlp.core.result import Explanation
 from xai_nlp.viz.text.number_format import signed, with_unit
 from xai_nlp.viz.text.scale import peak, sign_class, step
 from xai_nlp.viz.text.text_spans import TextSpan, ranks, text_spans, tokens_without_text
-from xai_nlp.viz.text.wording import method_name, segment_names
+from xai_nlp.viz.text.wording import plain, segment_names
 
 TAB_STOPS = 120  # marks that the tab key reaches where no script runs: the strongest
 LONG = 1_500  # characters; a longer text scrolls in a box until it is opened
@@ -55,7 +55,6 @@ class MarkedText:
     paragraphs: tuple[tuple[str, tuple[Mark, ...]], ...]  # (name of the segment, its marks)
     specials: tuple[Mark, ...]  # tokens without text
     legend: Legend  # of its own scale
-    shared: float  # peak of the shared scale
     long: bool
 
 
@@ -81,7 +80,7 @@ def shared_legends(explanations: Iterable[Explanation]) -> dict[str, Legend]:
     legends: dict[str, Legend] = {}
     for item in explanations:
         known = legends.get(scale_key(item), Legend(0.0, item.unit))
-        methods = tuple(dict.fromkeys((*known.methods, method_name(item))))
+        methods = tuple(dict.fromkeys((*known.methods, plain(item.method))))
         legends[scale_key(item)] = Legend(max(known.peak, *own_peaks(item)), item.unit, methods)
     return legends
 
@@ -113,19 +112,20 @@ def marked_text(explanation: Explanation, shared: float, groups: Sequence[Sequen
             tab_stop=rank <= TAB_STOPS,
         )
 
-    def paragraph(segment: int) -> tuple[Mark, ...]:
+    paragraphs = []
+    for segment, name in enumerate(segment_names(explanation)):
         spans = text_spans(explanation, segment)
         inside = [False, *(span.in_answer for span in spans), False]
-        return tuple(
+        neighbours = zip(spans, inside, inside[2:], strict=False)
+        marks = [
             mark(span, "o" * (span.in_answer and not before) + "c" * (span.in_answer and not after))
-            for span, before, after in zip(spans, inside, inside[2:], strict=False)
-        )
-
+            for span, before, after in neighbours
+        ]
+        paragraphs.append((name, tuple(marks)))
     specials = [TextSpan(explanation.tokens[i], (i,), explanation.scores[i]) for i in tokens_without_text(explanation)]
     return MarkedText(
-        paragraphs=tuple((name, paragraph(s)) for s, name in enumerate(segment_names(explanation))),
+        paragraphs=tuple(paragraphs),
         specials=tuple(map(mark, specials)),
         legend=Legend(own if explanation.tokens else of_regions, explanation.unit),
-        shared=shared,
         long=sum(map(len, explanation.segments)) > LONG,
     )

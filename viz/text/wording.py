@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xai_nlp.core.result import Explanation
@@ -209,11 +209,6 @@ def plain(name: str) -> str:
     return name.replace("_", " ").replace("-", " ")
 
 
-def method_name(explanation: Explanation) -> str:
-    """The method as prose."""
-    return explanation.method.replace("_", " ")
-
-
 def baseline_name(explanation: Explanation) -> str:
     """The baseline in plain words; "" for a method that needs none."""
     return "" if explanation.baseline == "none" else BASELINES.get(explanation.baseline, explanation.baseline)
@@ -237,17 +232,11 @@ def segment_names(explanation: Explanation) -> tuple[str, ...]:
 # Numbers -------------------------------------------------------------------------------------------------------------
 
 
-def are_probabilities(outputs: Mapping[str, float]) -> bool:
-    """Can the outputs be shown as percentages? A regression's single number between 0 and 1 cannot."""
-    inside = all(0 <= p <= 1 for p in outputs.values())
-    return inside and (len(outputs) > 1 or sum(outputs.values()) == 1)
-
-
 def gives_probabilities(explanation: Explanation) -> bool:
-    """Are the outputs probabilities? Those of answers always are, also a single one."""
-    outputs = explanation.outputs
+    """Can the outputs be shown as percentages? A single one only if it is the probability of an answer, or 1."""
+    outputs = explanation.outputs.values()
     answering = explanation.task in (*GENERATING, "question-answering")
-    return (answering and all(0 <= p <= 1 for p in outputs.values())) or are_probabilities(outputs)
+    return all(0 <= p <= 1 for p in outputs) and (answering or len(outputs) > 1 or sum(outputs) == 1)
 
 
 def output_text(explanation: Explanation, label: str) -> str:

@@ -85,14 +85,14 @@ def test_nothing_is_said_to_be_left_where_nothing_was_promised():
 def test_frames_stay_on_the_sheet(size):
     picture = ImageAttribution(data=b"", size=size, boxes=((0, 0, 1, 1),), scores=(1.0,))
     sheet = laid_out(asked(picture, links=False))
-    for frame in sheet.frames:
-        assert frame.x >= MARGIN
-        assert frame.x + frame.width <= WIDTH - MARGIN + 1e-9
+    for frame in sheet.frames.values():
+        assert frame.x0 >= MARGIN
+        assert frame.x1 <= WIDTH - MARGIN + 1e-9
         assert frame.width / frame.height == pytest.approx(size[0] / size[1])
-        assert frame.y + frame.height < sheet.height
+        assert frame.y1 < sheet.height
         for word, _, y in words_on(sheet):
-            assert y < frame.y or y - 0.12 > frame.y + frame.height, word
-    assert sheet.frames[0].x + sheet.frames[0].width < sheet.frames[1].x
+            assert y < frame.y0 or y - 0.12 > frame.y1, word
+    assert sheet.frames["original_image"].x1 < sheet.frames["regions"].x0
 
 
 def test_the_sentence_comes_first_and_in_colour():

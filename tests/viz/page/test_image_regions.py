@@ -35,7 +35,7 @@ KINDS = {"grid": asked, "boxes": boxed, "shapes": segmented}
 
 def shown(why):
     """The image as a page shows it, where the shared scale goes up to twice the image's peak."""
-    return image_view(why, why.words(), 2 * own_peaks(why)[1])
+    return image_view(why.image, why, why.words(), 2 * own_peaks(why)[1])
 
 
 def regions(read):
