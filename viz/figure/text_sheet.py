@@ -111,8 +111,9 @@ class TextSheet:
             self._break(LINE if size == SIZE else 0.022 * size)
         if run.score:
             self._colour(width, run, size / SIZE, line=not text.isspace())
-        style = dict(color=fraction(getattr(LIGHT, run.colour)), transform=self.inches, zorder=2)
-        self.figure.add_artist(text_artist(text, size, run.bold, x=self.x, y=-self.y, **style))
+        if not text.isspace():
+            style = dict(color=fraction(getattr(LIGHT, run.colour)), transform=self.inches, zorder=2)
+            self.figure.add_artist(text_artist(text, size, run.bold, x=self.x, y=-self.y, **style))
         self.x += width
 
     def _colour(self, width: float, run: Run, size: float, line: bool) -> None:

@@ -104,7 +104,7 @@ def _text(runs: Iterable[Run], largest: float, bold: str = "bold") -> Text:
     """The runs as one text; bold: the style of those that are bold."""
     text = Text()
     for run in runs:
-        colour = hexadecimal(getattr(DARK, run.colour))
+        colour = "" if run.colour == "ink" else hexadecimal(getattr(DARK, run.colour))  # the panel is in ink
         text.append(harmless(run.text), style=f"{colour} {background(run.score, largest)} {bold * run.bold}")
     return text
 
