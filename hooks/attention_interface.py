@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.attention_function import by_probabilities
+from xai_nlp.hooks.held import held
 
 
 @dataclass(eq=False)
@@ -85,42 +86,26 @@ def configs_of(model: nn.Module) -> tuple[Any, ...]:
     return tuple(configs.values())
 
 
-class _Original:
-    """The implementation that a config names itself, and how many contexts use ours in its place."""
-
-    def __init__(self, config: Any) -> None:
-        self.holders = 0
-        self.implementation: str | None = config._attn_implementation
-
-
-_originals: dict[int, _Original] = {}  # id of a config -> its original, while ours stands in for it
 _names: dict[str | None, str] = {}  # a model's own implementation -> the name of ours, which stands in for it
-_lock = threading.RLock()
 
 
 @contextmanager
-def substituted(config: Any) -> Iterator[None]:
+def _substituted(config: Any) -> Iterator[None]:
+    original = config._attn_implementation
+    config._attn_implementation_internal = _registered(original)
+    try:
+        yield
+    finally:
+        config._attn_implementation_internal = original
+
+
+def substituted(config: Any) -> AbstractContextManager[None]:
     """While open, the config names our implementation. Contexts are counted; the last to close restores the original.
 
     The attribute is set as `set_attn_implementation` sets it, but config by config, so that each comes back as it was:
     a model may run its parts in different implementations, and that method knows only one for all.
     """
-    with _lock:
-        original = _originals.get(id(config))
-        if original is None:
-            original = _Original(config)
-            name = _registered(original.implementation)
-            _originals[id(config)] = original
-            config._attn_implementation_internal = name
-        original.holders += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            original.holders -= 1
-            if not original.holders:
-                del _originals[id(config)]
-                config._attn_implementation_internal = original.implementation
+    return held(("attention", id(config)), partial(_substituted, config))
 
 
 def _registered(original: str | None) -> str:

@@ -8,7 +8,7 @@ from torch import nn
 
 from tests.models.tiny import tiny
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks import attention_interface
+from xai_nlp.hooks import attention_interface, held
 from xai_nlp.hooks.attention import intercept
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.models.attention_families import attention_reach
@@ -43,7 +43,7 @@ def test_nothing_is_left_behind_when_something_raises(name, failure):
         run(**batch)
     assert fingerprint(model) == before
     assert not attention_interface._current.visitors
-    assert not attention_interface._originals
+    assert not held._holdings
 
 
 @pytest.mark.parametrize("interface", ["AttentionInterface", "AttentionMaskInterface"])
