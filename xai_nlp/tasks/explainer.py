@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from functools import cached_property
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -16,7 +15,6 @@ from xai_nlp.hooks.points import Points
 from xai_nlp.models.adapter import Adapter
 from xai_nlp.models.layout import text_config
 from xai_nlp.models.loading import LoadedModel
-from xai_nlp.models.points import points_of
 from xai_nlp.models.tokenization import Text, TokenWindow, batches, encode, pad_batch, text_mask
 from xai_nlp.tasks import run
 from xai_nlp.tasks.batch import WindowBatch, batch_forward
@@ -139,10 +137,10 @@ class Explainer:
         value = getattr(self.tokenizer, name, None)
         return getattr(self.model.config, name, None) if value is None else value
 
-    @cached_property
+    @property
     def points(self) -> Points:
         """The named hook points of the model."""
-        return points_of(self.adapter)
+        return self.adapter.points
 
     @property
     def width(self) -> int:
