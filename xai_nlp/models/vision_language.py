@@ -74,7 +74,7 @@ class VisionLanguageModel:
 
     def patches(self, image: Any) -> Patches:
         """The patches of a PIL image, and their places in it."""
-        return patches(self.image_inputs, image, self.image_argument, self.patch)
+        return patches(lambda shown: self.image_inputs(shown)[self.image_argument], image, self.patch)
 
     def sequence_positions(self, row: TokenWindow, length: int, regions: Regions) -> SequencePositions | None:
         """Positions of words and patches in a batch of `length` tokens; None if they are in different sequences."""
