@@ -25,8 +25,8 @@ class Visitor:
     """A function that reads or replaces the probabilities of some modules. It belongs to the thread that made it."""
 
     visit: Callable[[nn.Module, Tensor], Tensor | None]
-    modules: frozenset[int]  # ids of the modules whose probabilities it gets
-    config_ids: frozenset[int]  # ids of the configs of their model
+    modules: frozenset[nn.Module]  # whose probabilities it gets
+    configs: tuple[Any, ...]  # of their model
     thread: int = field(default_factory=threading.get_ident)
 
     def __call__(self, module: nn.Module, probabilities: Tensor) -> Tensor:
@@ -128,14 +128,14 @@ def _mask(original: str | None, *args: Any, config: Any = None, **kwargs: Any) -
     """The mask that this thread's attention function needs: ours adds it to the scores, and never infers causality."""
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS as MASKS
 
-    ours = any(id(config) in visitor.config_ids for visitor in _current.visitors)
+    ours = any(config is own for visitor in _current.visitors for own in visitor.configs)
     name = "eager" if ours or original is None else original
     return MASKS[name](*args, config=config, **kwargs) if name in MASKS else None
 
 
 def _attention(original: str | None, module: nn.Module, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
     """The attention function that stands in for `original`: the same, except in threads with visitors."""
-    visitors = [visitor for visitor in _current.visitors if id(module) in visitor.modules]
+    visitors = [visitor for visitor in _current.visitors if module in visitor.modules]
     if visitors:
         return by_probabilities(visitors, original, module, *args, **kwargs)
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
