@@ -158,7 +158,7 @@ class AttentionPoint:
 
 @contextmanager
 def intercept(reach: AttentionReach, edit: AttentionEdit) -> Iterator[None]:
-    """While open, `edit(number, module, probabilities)` gets each attention matrix; what it returns goes on, unless None.
+    """While open, `edit(number, module, probabilities)` gets each matrix; what it returns, if not None, goes on.
 
     Matrices are those of `AttentionPoint`. `number` counts them from 0 in each forward pass of the model: the layers of
     an encoder or a decoder; in an encoder–decoder the encoder's first, then self and cross attention in turn.
