@@ -15,7 +15,7 @@ from xai_nlp.hooks.points import Points
 from xai_nlp.models.adapter import Adapter
 from xai_nlp.models.layout import text_config
 from xai_nlp.models.loading import LoadedModel
-from xai_nlp.models.tokenization import Text, TokenWindow, batches, encode, pad_batch, text_mask
+from xai_nlp.models.tokenization import Text, TokenWindow, batches, encode, pad_batch
 from xai_nlp.tasks import run
 from xai_nlp.tasks.batch import WindowBatch, batch_forward
 from xai_nlp.tasks.options import ExplainOptions, Request
@@ -88,8 +88,7 @@ class Explainer:
 
     def batch(self, windows: Sequence[TokenWindow]) -> WindowBatch:
         """Windows side by side, as the model takes them."""
-        device = device_of(self.model)
-        return WindowBatch(windows, pad_batch(windows, self.pad, device), text_mask(windows, device))
+        return WindowBatch(windows, *pad_batch(windows, self.pad, device_of(self.model)))
 
     def run(self, batch: WindowBatch, arguments: Mapping[str, Tensor], owner: Tensor) -> Tensor:
         """The numbers (R, *C) of rows that belong to `owner` (R,), under whatever hooks are open.
