@@ -150,11 +150,13 @@ class _Recorder:
         items = (
             output.values() if isinstance(output, dict) else output if isinstance(output, (list, tuple)) else [output]
         )
-        parts = [item for item in items if item is not None]
-        if any(child.training for child in module.modules()) or not all(isinstance(part, Tensor) for part in parts):
-            return False
-        sizes = [part.shape[:1] for part in parts if part.is_floating_point()]
-        return len(sizes) == len(parts) > 0 and sizes[0] == (self.examples,) and set(sizes) <= {(self.examples,), (1,)}
+        rows = [t.shape[:1] for t in tensors_of(output)]
+        return (
+            len(rows) == sum(item is not None for item in items) > 0
+            and rows[0] == (self.examples,)
+            and set(rows) <= {(self.examples,), (1,)}
+            and not any(child.training for child in module.modules())
+        )
 
     def prefix(self, index: int) -> CachedPrefix:
         finished = self.at_point.get(index, [])
