@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from xai_nlp.errors import Unsupported
-from xai_nlp.hooks.attention_interface import Visitor, configs_of, substituted, visited_by
+from xai_nlp.hooks.attention_interface import Visitor, configs_of, substituted, visitors
 from xai_nlp.hooks.deterministic import deterministic_multinomial
 from xai_nlp.hooks.scope import CallCounter, attached
 
@@ -112,7 +112,8 @@ class AttentionReach:
             for config in self.configs:
                 stack.enter_context(substituted(config))
             stack.enter_context(attached([*visits, *beginnings]))
-            stack.enter_context(visited_by(visitor))
+            visitors.open.append(visitor)
+            stack.callback(visitors.open.remove, visitor)
             yield
 
 

@@ -41,24 +41,14 @@ class Visitor:
         return new
 
 
-class _Current(threading.local):
-    """The visitors of this thread."""
+class _ThreadVisitors(threading.local):
+    """The visitors that get the probabilities which our implementation computes in this thread, the innermost last."""
 
     def __init__(self) -> None:
-        self.visitors: list[Visitor] = []
+        self.open: list[Visitor] = []
 
 
-_current = _Current()
-
-
-@contextmanager
-def visited_by(visitor: Visitor) -> Iterator[None]:
-    """While open, the visitor gets the probabilities that our implementation computes in this thread."""
-    _current.visitors.append(visitor)
-    try:
-        yield
-    finally:
-        _current.visitors.remove(visitor)
+visitors = _ThreadVisitors()
 
 
 def _lookup(module: nn.Module) -> dict[str, Any] | None:
@@ -128,16 +118,16 @@ def _mask(original: str | None, *args: Any, config: Any = None, **kwargs: Any) -
     """The mask that this thread's attention function needs: ours adds it to the scores, and never infers causality."""
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS as MASKS
 
-    ours = any(config is own for visitor in _current.visitors for own in visitor.configs)
+    ours = any(config is own for visitor in visitors.open for own in visitor.configs)
     name = "eager" if ours or original is None else original
     return MASKS[name](*args, config=config, **kwargs) if name in MASKS else None
 
 
 def _attention(original: str | None, module: nn.Module, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
     """The attention function that stands in for `original`: the same, except in threads with visitors."""
-    visitors = [visitor for visitor in _current.visitors if module in visitor.modules]
-    if visitors:
-        return by_probabilities(visitors, original, module, *args, **kwargs)
+    own_visitors = [visitor for visitor in visitors.open if module in visitor.modules]
+    if own_visitors:
+        return by_probabilities(own_visitors, original, module, *args, **kwargs)
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     names = {"ALL_ATTENTION_FUNCTIONS": ALL_ATTENTION_FUNCTIONS} | (_lookup(module) or {})  # a family may have its own

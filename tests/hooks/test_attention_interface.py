@@ -42,7 +42,7 @@ def test_nothing_is_left_behind_when_something_raises(name, failure):
     with pytest.raises(ZeroDivisionError), intercept(attention_reach(model), visit):
         run(**batch)
     assert fingerprint(model) == before
-    assert not attention_interface._current.visitors
+    assert not attention_interface.visitors.open
     assert not held._holdings
 
 

@@ -140,7 +140,7 @@ class Regions:
     boxes: tuple[Box, ...]  # M, in pixels of the image
     patch_regions: Tensor  # (P,) the region of each patch of the model, or NO_FEATURE
     grid: tuple[int, int] | None = None  # rows and columns, if the regions are a grid
-    shapes: np.ndarray | None = None  # (rows, columns) the region of each cell of a raster, if they are no boxes
+    raster: Array | None = None  # (rows, columns) the region of each cell, if the regions are no boxes
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -149,11 +149,6 @@ class Regions:
     def names(self) -> tuple[str, ...]:
         """The names of the regions: "row 1, column 2" in a grid, else "region 2"."""
         return region_names(len(self.boxes), self.grid)
-
-    @property
-    def raster(self) -> Array | None:
-        """`shapes` as a result stores it."""
-        return None if self.shapes is None else Array(self.shapes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,16 +217,17 @@ class Patches:
             down, across = (np.flatnonzero((numbers == number).any(axis)) for axis in (1, 0))
             boxes.append((float(across[0]), float(down[0]), float(across[-1] + 1), float(down[-1] + 1)))
         step = max(1, -(-max(labels.shape) // 256))
-        return self._of_raster(torch.from_numpy(numbers), boxes, shapes=numbers[step // 2 :: step, step // 2 :: step])
+        raster = Array(numbers[step // 2 :: step, step // 2 :: step])
+        return self._of_raster(torch.from_numpy(numbers), boxes, raster=raster)
 
-    def _of_raster(self, raster: Tensor, boxes: Sequence[Box], **fields: Any) -> Regions:
-        """The regions of a raster (rows, columns) over the image: an entry belongs to the region of its cell."""
+    def _of_raster(self, cells: Tensor, boxes: Sequence[Box], **fields: Any) -> Regions:
+        """The regions of cells (rows, columns) over the image: an entry belongs to the region of its cell."""
 
         def region(x: Tensor, y: Tensor) -> Tensor:
             down, across = (
-                (at.nan_to_num() * n).long().clamp(0, n - 1) for at, n in zip((y, x), raster.shape, strict=True)
+                (at.nan_to_num() * n).long().clamp(0, n - 1) for at, n in zip((y, x), cells.shape, strict=True)
             )
-            return torch.where(x.isnan(), NO_FEATURE, raster[down, across])
+            return torch.where(x.isnan(), NO_FEATURE, cells[down, across])
 
         left, top, right, bottom = torch.from_numpy(self.boxes).T
         of_patches = region((left + right) / 2, (top + bottom) / 2)

@@ -114,13 +114,13 @@ VISION_LAYOUTS: dict[str, Layout] = {
     ),
     "visual_bert": replace(_BERT, embeddings="embeddings.word_embeddings"),  # the sum contains the image as well
     "lxmert": _BERT,
-    "blip": Layout(
+    "blip": replace(
+        _BERT,
         embeddings="text_encoder.embeddings",
         word="text_encoder.embeddings.word_embeddings",
         position="text_encoder.embeddings.position_embeddings",
+        types=None,
         blocks="text_encoder.encoder.layer",
-        projection="attention.output.dense",
-        norm="attention.output.LayerNorm",
     ),
 }
 
