@@ -86,26 +86,22 @@ class AttentionReach:
     def open(
         self,
         visit: Callable[[nn.Module, Tensor], Tensor | None],
-        reset: Callable[[], None],
+        counter: CallCounter,
         module: nn.Module | None = None,
     ) -> Iterator[None]:
         """While open, `visit` gets the probabilities that a module computes, or every module, in this thread.
 
-        reset: called when a forward pass of the model begins. A model that draws the order of its tokens leaves them in
-        order, so that the matrices of two passes agree.
+        counter: counts from 0 in each forward pass of the model. A model that draws the order of its tokens leaves them
+        in order, so that the matrices of two passes agree.
         """
         visitor = Visitor(visit, self.modules if module is None else frozenset({module}), self.configs)
 
         def visit_child(module: nn.Module, _child: nn.Module, args: tuple[Any, ...]) -> Any:
-            return (visitor(module, args[0]), *args[1:]) if threading.get_ident() == visitor.thread else None
-
-        def begin(*_: Any) -> None:
-            if threading.get_ident() == visitor.thread:
-                reset()
+            return (visitor(module, args[0]), *args[1:]) if visitor in visitors.open else None
 
         children = [(m, child) for m, child in self.probability_children.items() if m in visitor.modules]
         visits = [partial(child.register_forward_pre_hook, partial(visit_child, m)) for m, child in children]
-        beginnings = [partial(root.register_forward_pre_hook, begin) for root in self.roots]
+        beginnings = [partial(root.register_forward_pre_hook, counter.reset) for root in self.roots]
         with ExitStack() as stack:
             if self.random_order:
                 stack.enter_context(deterministic_multinomial())
@@ -144,7 +140,7 @@ class AttentionPoint:
         def visit(module: nn.Module, probabilities: Tensor) -> Tensor | None:
             return edit(probabilities) if module is self.module and counter.matches() else None
 
-        return self.reach.open(visit, counter.reset, self.module)
+        return self.reach.open(visit, counter, self.module)
 
     @property
     def stack(self) -> str:
@@ -167,25 +163,20 @@ def intercept(reach: AttentionReach, edit: AttentionEdit) -> Iterator[None]:
     Passes in other threads are left alone. A nested edit gets what the outer one returned. Raises Unsupported in a
     forward pass that computes no attention probabilities where they can be reached.
     """
-    thread, number = threading.get_ident(), -1
+    counter = CallCounter()
 
     def visit(module: nn.Module, probabilities: Tensor) -> Tensor | None:
-        nonlocal number
-        number += 1
-        return edit(number, module, probabilities)
-
-    def reset() -> None:
-        nonlocal number
-        number = -1
+        counter.calls += 1
+        return edit(counter.calls - 1, module, probabilities)
 
     def check(*_: Any) -> None:
-        if threading.get_ident() == thread and number < 0:
+        if threading.get_ident() == counter.thread and not counter.calls:
             raise Unsupported(
                 f"{type(reach.model).__name__} went through a forward pass without computing attention probabilities "
                 "where they can be reached. Methods that do not ask for attention work on it."
             )
 
-    with reach.open(visit, reset), attached(partial(root.register_forward_hook, check) for root in reach.roots):
+    with reach.open(visit, counter), attached(partial(root.register_forward_hook, check) for root in reach.roots):
         yield
 
 

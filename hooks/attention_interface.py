@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,12 +22,11 @@ from xai_nlp.hooks.held import held
 
 @dataclass(eq=False)
 class Visitor:
-    """A function that reads or replaces the probabilities of some modules. It belongs to the thread that made it."""
+    """A function that reads or replaces the probabilities of some modules. It belongs to the thread that opened it."""
 
     visit: Callable[[nn.Module, Tensor], Tensor | None]
     modules: frozenset[nn.Module]  # whose probabilities it gets
     configs: tuple[Any, ...]  # of their model
-    thread: int = field(default_factory=threading.get_ident)
 
     def __call__(self, module: nn.Module, probabilities: Tensor) -> Tensor:
         new = self.visit(module, probabilities)

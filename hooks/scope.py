@@ -97,7 +97,7 @@ class ModulePoint:
 class CallCounter:
     """Counts a module's calls in the thread that made it; another thread that runs the model is left alone."""
 
-    call: int
+    call: int = 0
     calls: int = 0
     thread: int = field(default_factory=threading.get_ident)
 
