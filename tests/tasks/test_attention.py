@@ -98,7 +98,7 @@ def test_layers_below_a_matrix_are_computed_once(name):
         with use_cached(prefix, owner, 2):
             torch.testing.assert_close(model(**rows).logits, plain, atol=1e-5, rtol=1e-5)
     assert len(prefixes) == len(points)
-    assert prefixes[-1]
+    assert prefixes[-1].outputs
     assert fingerprint(model) == before
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -92,8 +92,7 @@ def load_model(
         known = _task(task, tasks, [cls.__name__ for cls in type(source).__mro__], config)
         loaded = LoadedModel(source, tokenizer, name, known, processor)
     else:
-        options = {"processor": processor, "task": task, "tasks": tasks, "dtype": dtype}
-        loaded = _from_files(os.fspath(source), tokenizer, trust_remote_code=trust_remote_code, **options)
+        loaded = _from_files(os.fspath(source), tokenizer, processor, task, tasks, dtype, trust_remote_code)
         if device is not None:
             loaded.model.to(device)
     if not getattr(loaded.tokenizer, "is_fast", False):
@@ -104,52 +103,48 @@ def load_model(
     return loaded
 
 
-def _from_files(name: str, tokenizer: Any, **options: Any) -> LoadedModel:
-    if Path(name).is_dir():
-        return _pretrained(Path(name), Path(name).name, tokenizer, **options)
-    embedded = name.removeprefix("zoo/")
-    if embedded in EMBEDDED_MODELS:
-        with as_file(files("xai_nlp.zoo") / embedded) as folder:
-            return _pretrained(folder, f"zoo/{embedded}", tokenizer, **options)
-    try:
-        return _pretrained(name, name, tokenizer, **options)
-    except OSError as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        hint = f"There is no such folder either, and the hub answered: {first} List them with `xai-nlp models`."
-        raise UnknownName("model", name, EMBEDDED_MODELS, hint) from error
-
-
-def _pretrained(
-    where: str | Path,
+def _from_files(
     name: str,
     tokenizer: Any,
-    *,
-    tasks: Tasks,
     processor: Any,
     task: str | None,
+    tasks: Tasks,
     dtype: torch.dtype,
     trust_remote_code: bool,
 ) -> LoadedModel:
-    """The model, tokenizer and processor of a folder or a hub name."""
+    """The model, tokenizer and processor of an embedded model, a folder or a hub name."""
     import transformers
 
+    where: str | Path = name
+    embedded, vision_class = name.removeprefix("zoo/"), None
+    if Path(name).is_dir():
+        where, name = Path(name), Path(name).name
+    elif embedded in EMBEDDED_MODELS:
+        where, name = Path(str(files("xai_nlp.zoo") / embedded)), f"zoo/{embedded}"
     local = {"local_files_only": isinstance(where, Path)}
     options = {"trust_remote_code": trust_remote_code, **local}
-    with _no_loading_bar():
-        config = transformers.AutoConfig.from_pretrained(where, **options)
-        known = _task(task, tasks, config.architectures or [], config)
-        vision = tasks[known].auto_class == VISION_AUTO_CLASS
-        loader, for_model = tasks[known].auto_class, options
-        if vision and config.model_type in VISION_CLASSES:
-            loader, for_model = VISION_CLASSES[config.model_type], local  # no auto class: it runs no code of the hub
-        model = getattr(transformers, loader).from_pretrained(where, dtype=dtype, use_safetensors=True, **for_model)
-        if vision and processor is None and hasattr(config, "vision_config"):
-            processor = transformers.AutoProcessor.from_pretrained(where, **options)
-        elif vision and processor is None and config.model_type == "vilt":
-            processor = transformers.AutoImageProcessor.from_pretrained(where, **options)
-        tokenizer = tokenizer or getattr(processor, "tokenizer", None)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options) if tokenizer is None else tokenizer
-    return LoadedModel(model.eval(), tokenizer, name, known, processor)
+    try:
+        with _no_loading_bar():
+            config = transformers.AutoConfig.from_pretrained(where, **options)
+            task = _task(task, tasks, config.architectures or [], config)
+            if tasks[task].auto_class == VISION_AUTO_CLASS:
+                vision_class = VISION_CLASSES.get(config.model_type)
+                if processor is None and hasattr(config, "vision_config"):
+                    processor = transformers.AutoProcessor.from_pretrained(where, **options)
+                elif processor is None and config.model_type == "vilt":
+                    processor = transformers.AutoImageProcessor.from_pretrained(where, **options)
+            cls = getattr(transformers, vision_class or tasks[task].auto_class)
+            for_model = local if vision_class else options  # a class by its own name runs no code of the hub
+            model = cls.from_pretrained(where, dtype=dtype, use_safetensors=True, **for_model)
+            tokenizer = tokenizer or getattr(processor, "tokenizer", None)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options) if tokenizer is None else tokenizer
+    except OSError as error:
+        if isinstance(where, Path):
+            raise
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        hint = f"There is no such folder either, and the hub answered: {first} List them with `xai-nlp models`."
+        raise UnknownName("model", name, EMBEDDED_MODELS, hint) from error
+    return LoadedModel(model.eval(), tokenizer, name, task, processor)
 
 
 def _task(name: str | None, tasks: Tasks, classes: Sequence[str], config: Any) -> str:

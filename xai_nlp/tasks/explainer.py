@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -20,8 +19,7 @@ from xai_nlp.hooks.points import Points
 from xai_nlp.models.adapter import Adapter
 from xai_nlp.models.layout import text_config
 from xai_nlp.models.loading import LoadedModel
-from xai_nlp.models.points import points_of
-from xai_nlp.models.tokenization import Text, TokenWindow, batches, encode, pad_batch, text_mask
+from xai_nlp.models.tokenization import Text, TokenWindow, batches, encode, pad_batch
 from xai_nlp.tasks import run
 from xai_nlp.tasks.batch import WindowBatch, batch_forward
 from xai_nlp.tasks.options import ExplainOptions, Request
@@ -106,8 +104,7 @@ class Explainer:
 
     def batch(self, windows: Sequence[TokenWindow]) -> WindowBatch:
         """Windows side by side, as the model takes them."""
-        device = device_of(self.model)
-        return WindowBatch(windows, pad_batch(windows, self.pad, device), text_mask(windows, device))
+        return WindowBatch(windows, *pad_batch(windows, self.pad, device_of(self.model)))
 
     def run(self, batch: WindowBatch, arguments: Mapping[str, Tensor], owner: Tensor) -> Tensor:
         """The numbers (R, *C) of rows that belong to `owner` (R,), under whatever hooks are open.
@@ -181,10 +178,10 @@ class Explainer:
         value = getattr(self.tokenizer, name, None)
         return getattr(self.model.config, name, None) if value is None else value
 
-    @cached_property
+    @property
     def points(self) -> Points:
         """The named hook points of the model."""
-        return points_of(self.adapter)
+        return self.adapter.points
 
     @property
     def width(self) -> int:
