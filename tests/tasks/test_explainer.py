@@ -140,3 +140,48 @@ def test_one_bad_text_does_not_end_a_list(sentiment):
         sentiment.explain(texts, on_error="ignore")
     targets = sentiment.explain(texts[:4], target=["POSITIVE", None, None, "NEGATIVE"], on_error="record")
     assert [one.target.label for one in targets] == ["POSITIVE", "NEGATIVE"], "targets go with their texts"
+
+
+# Nothing untrue ------------------------------------------------------------------------------------------------------
+
+
+def test_a_tokenizer_of_another_model_is_refused():
+    model, tokenizer = tiny("bert", fresh=True)
+    tokenizer.add_tokens(["gripping2"])
+    with pytest.raises(InvalidInput, match="it is the tokenizer of another model"):
+        xai_nlp.load(model, tokenizer).explain("a gripping2 film")
+
+
+def test_a_text_of_unknown_tokens_is_refused():
+    explainer = xai_nlp.load(*tiny("bert"))
+    with pytest.raises(InvalidInput, match=r"does not know most of text 1: 6 tokens are '\[UNK\]'"):
+        explainer.explain(["a film", "電影 電影 電影"])
+    explained = explainer.explain(["a film", "電影 電影 電影"], method="saliency", on_error="record")
+    assert list(explained.errors) == [1] and len(explained) == 1
+    assert explainer.explain("the film 電 was great", method="saliency").tokens[3] == "電", "one of many is read"
+
+
+@pytest.mark.parametrize(
+    ("made_for", "task", "says"),
+    [
+        ("token-classification", "text-classification", "logits have the axes rows, labels, .* gives logits of shape"),
+        ("question-answering", "text-classification", "gives no logits"),
+        ("text-classification", "question-answering", "gives no start_logits"),
+        ("text-classification", "token-classification", "logits have the axes rows, tokens, labels"),
+    ],
+)
+def test_an_output_of_another_shape_is_refused(made_for, task, says):
+    model, tokenizer = tiny("bert", task=made_for)
+    inputs = {"question": "who?", "context": "a film"} if task == "question-answering" else {"text": "a film"}
+    with pytest.raises(InvalidInput, match=says):
+        xai_nlp.load(model, tokenizer, task=task).explain(**inputs)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_gradients_that_get_lost_are_refused():
+    model, tokenizer = tiny("bert")
+    quantised = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
+    explainer = xai_nlp.load(quantised, tokenizer)
+    with pytest.raises(InvalidInput, match=r"every score of integrated_gradients is 0.*occlusion, shapley"):
+        explainer.explain("a great film")
+    assert any(explainer.explain("a great film", method="occlusion").scores)
