@@ -53,9 +53,13 @@ class PassCounter:
 def pass_counter(progress: Progress | bool | None, windows: int) -> Iterator[PassCounter]:
     """Shows progress while open, if work takes longer than DELAY.
 
-    progress: True for a bar, False or None for nothing, or a function that is called with (windows done, in all).
+    progress: True for a bar, False or None for nothing; a function that is called with (windows done, in all); or a bar
+        of one's own: anything with a `total` of passes and `update(n)`, as tqdm's.
     windows: how many there are, times the methods.
     """
+    if hasattr(progress, "update"):
+        yield PassCounter(progress, windows)
+        return
     if progress is not True:
         yield PassCounter(None, windows, progress or None)
         return
