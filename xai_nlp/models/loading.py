@@ -169,10 +169,14 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def _move(model: Any, device: Any, dtype: Any) -> None:
+    target = {name: value for name, value in (("device", device), ("dtype", dtype)) if value is not None}
     try:
-        model.to(**{name: value for name, value in (("device", device), ("dtype", dtype)) if value is not None})
+        model.to(**target)
     except (RuntimeError, ValueError, TypeError, AssertionError) as error:
-        raise InvalidInput(f"the model cannot be moved to {device or ''} {dtype or ''}: {error}") from None
+        first = str(error).strip().splitlines()[0].rstrip(".")
+        raise InvalidInput(
+            f"the model cannot be moved to {' and '.join(map(str, target.values()))}: {first}."
+        ) from None
 
 
 # Files ---------------------------------------------------------------------------------------------------------------

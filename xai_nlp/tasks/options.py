@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypedDict
 
@@ -199,4 +199,4 @@ def _is_list(kind: str, value: Any) -> bool:
     """Are these several values? A pair of texts is a tuple, and one example."""
     if kind == "image":
         return isinstance(value, (list, tuple))
-    return not isinstance(value, (str, tuple))
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, tuple))
