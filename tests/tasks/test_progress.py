@@ -17,7 +17,7 @@ class Bar:
 
 
 def test_the_estimate_ends_at_the_passes_that_were_made():
-    counter = PassCounter(bar := Bar(), windows=4)
+    counter = PassCounter(4, bar=(bar := Bar()))
     for _ in range(2):
         counter.begin(2)
         for done in (4, 8, 10):
