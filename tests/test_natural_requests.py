@@ -211,5 +211,117 @@ def test_a_request_has_its_result_or_its_sentence(name, folders, monkeypatch):
         assert str(raised.value).rstrip().endswith((".", "…", "`", ")", "?", "'"))
 
 
+#: options of another type or out of bounds -> what the error says
+WRONG_OPTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"stride": -1}, "stride is a whole number from 0 on; got -1"),
+    ({"stride": 1.5}, "stride is a whole number"),
+    ({"method": None}, "method is a name of `xai-nlp methods`, or a list"),
+    ({"method": 3}, "method is a name"),
+    ({"method": ["saliency", 3]}, "unknown method 3"),
+    ({"layer": "1"}, "layer is a whole number from 0 on; got '1'"),
+    ({"layer": True}, "layer is a whole number"),
+    ({"layer": -1}, "layer is a whole number from 0 on"),
+    ({"baseline": 5}, "baseline is text; got 5"),
+    ({"seed": "x", "method": "lime"}, "seed is a whole number; got 'x'"),
+    ({"max_length": "5"}, "max_length is a whole number from 1 on"),
+    ({"max_length": 0}, "max_length is a whole number from 1 on"),
+    ({"rows": "3"}, "rows is a whole number from 1 on"),
+    ({"steps": 2.5}, "steps is a whole number, or 'auto'; got 2.5"),
+    ({"steps": "many"}, "steps is a whole number, or 'auto'"),
+    ({"tolerance": "x"}, "tolerance is a number"),
+    ({"max_steps": "x"}, "max_steps is a whole number"),
+    ({"max_steps": 0}, "max_steps must be at least 9"),
+    ({"samples": -1, "method": "lime"}, "samples must be at least 1"),
+    ({"noise": -1, "method": "smoothgrad"}, "noise is a standard deviation, 0 or more"),
+    ({"layers": "yes"}, "layers is true or false; got 'yes'"),
+    ({"attention": 1}, "attention is true or false"),
+    ({"parts": "x"}, "parts is true or false"),
+    ({"multiply": "x"}, "multiply is true or false"),
+    ({"unit": 3}, "unknown unit 3"),
+    ({"long": 3}, "unknown way to read long texts 3"),
+    ({"target": 1.5}, "unknown label 1.5"),
+    ({"target": {}}, "unknown label {}"),
+    ({"target": ["A", "B"]}, "1 texts need as many targets"),
+    ({"progress": 3}, "progress is True, False, a function"),
+]
+
+
+@pytest.mark.parametrize(("options", "says"), WRONG_OPTIONS, ids=[str(one) for one, _ in WRONG_OPTIONS])
+def test_an_option_of_another_type_is_refused(options, says):
+    with pytest.raises(XaiError, match=says):
+        xai_nlp.load(*tiny("bert")).explain(TEXT, **options)
+
+
+def test_numbers_of_numpy_are_numbers():
+    explainer = xai_nlp.load(*tiny("bert"))
+    assert explainer.explain(TEXT, steps=np.int64(9), rows=np.int32(4)) == explainer.explain(TEXT, steps=9, rows=4)
+
+
+# Outputs that are no numbers ------------------------------------------------------------------------------------------
+
+
+def changed(bias: list[float] | None = None, **config: Any) -> Any:
+    model, tokenizer = tiny("bert", fresh=True)
+    if bias:
+        model.classifier.bias.data = torch.tensor(bias)
+    for name, value in config.items():
+        setattr(model.config, name, value)
+    return xai_nlp.load(model, tokenizer)
+
+
+@pytest.mark.parametrize("bias", [[0.0, float("nan")], [0.0, float("inf")]])
+def test_nan_is_found_at_the_prediction_and_names_the_input(bias):
+    explainer = changed(bias)
+    for call in (explainer.explain, explainer.predict):
+        with pytest.raises(InvalidInput, match="the model gives NaN or infinity for the input"):
+            call(TEXT)
+        with pytest.raises(InvalidInput, match="the model gives NaN or infinity for example 0"):
+            call([TEXT, "the film"])
+
+
+def test_an_impossible_label_beside_the_one_that_is_explained():
+    plain, impossible = changed([0.0, 0.0]), changed([-float("inf"), 0.0])
+    for method in ("integrated_gradients", "saliency", "occlusion"):
+        scores = [one.explain(TEXT, target=1, method=method).scores for one in (plain, impossible)]
+        assert scores[0] == pytest.approx(scores[1], abs=1e-6)
+    assert impossible.predict(TEXT) == {"NEGATIVE": 0.0, "POSITIVE": 1.0}
+    with pytest.raises(InvalidInput, match="not finite"):
+        impossible.explain(TEXT, target=0)
+
+
+def test_two_labels_of_one_name_are_told_apart():
+    explainer = changed(id2label={0: "A", 1: "A"})
+    assert set(explainer.predict(TEXT)) == {"A [0]", "A [1]"}
+    why = explainer.explain(TEXT, method="saliency")
+    assert why.target.label == why.prediction
+    assert explainer.explain(TEXT, target=0, method="saliency").target.label == "A [0]"
+    with pytest.raises(UnknownName, match=r"unknown label 'A'.*A \[0\], A \[1\]"):
+        explainer.explain(TEXT, target="A")
+
+
+def test_weights_without_numbers_are_refused():
+    model, tokenizer = tiny("bert", fresh=True)
+    model.classifier.weight = torch.nn.Parameter(torch.empty_like(model.classifier.weight, device="meta"))
+    with pytest.raises(InvalidInput, match=r"classifier\.weight has no numbers: it is on the meta device"):
+        xai_nlp.load(model, tokenizer)
+
+
+def test_inference_mode_around_a_call_is_left_inside():
+    explainer = xai_nlp.load(*tiny("bert"))
+    expected = explainer.explain(TEXT)
+    with torch.inference_mode():
+        assert explainer.explain(TEXT) == expected
+        assert torch.is_inference_mode_enabled()
+
+
+@pytest.mark.parametrize("shape", [(1, 1000, 3), (3000, 2, 3), (0, 5, 3)])
+def test_images_of_odd_sizes(shape):
+    vilt = loaded("vilt")
+    explainer = xai_nlp.load(vilt.model, vilt.tokenizer, processor=vilt.processor)
+    with pytest.raises(InvalidInput, match=r"cannot take an image of|an image is a path, bytes"):
+        explainer.explain(np.zeros(shape, np.uint8), "what is it?", method="saliency")
+    assert explainer.explain(np.zeros((1, 1, 3), np.uint8), "what is it?", method="saliency").image.size == (1, 1)
+
+
 def test_there_are_enough_requests():
     assert len(REQUESTS) >= 60

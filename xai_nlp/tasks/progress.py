@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from xai_nlp.core.batching import Progress
+from xai_nlp.errors import InvalidInput
 
 DELAY = 2.0  # seconds before anything is shown
 LOG_INTERVAL = 10.0  # seconds between two lines where stderr is no terminal
@@ -63,6 +64,8 @@ def pass_counter(progress: Progress | bool | None, windows: int) -> Iterator[Pas
     if hasattr(progress, "update"):
         yield PassCounter(windows, bar=progress)
         return
+    if not (progress in (True, False, None) or callable(progress)):
+        raise InvalidInput(f"progress is True, False, a function, or a bar that has `update`; got {progress!r}.")
     counter = PassCounter(windows, callback=progress if callable(progress) else None, shows=progress is True)
     try:
         yield counter
