@@ -5,8 +5,11 @@ import torch
 
 import xai_nlp
 from tests.models.tiny import tiny
+from tests.tasks.new_tasks import classifier
 from xai_nlp.core.result import TargetSpec
 from xai_nlp.errors import InvalidInput
+from xai_nlp.viz.page.html import page
+from xai_nlp.viz.text.wording import segment_names
 
 
 def test_reads_a_sentiment(sentiment):
@@ -75,6 +78,18 @@ def test_pairs(sentiment):
     why = sentiment.explain(("a fine film", "a dull film"))
     assert why.segments == ("a fine film", "a dull film")
     assert [t for t, s in zip(why.tokens, why.segment, strict=True) if s == 1] == ["a", "dull", "film"]
+
+
+def test_inference_scores_premise_and_hypothesis_and_names_them():
+    """Natural language inference is text classification of a pair."""
+    explainer = xai_nlp.load(*classifier("bert", ("contradiction", "neutral", "entailment"), torch.float64))
+    why = explainer.explain("the film was great", "it was dull", target="contradiction", steps=64)
+    for segment in (0, 1):
+        assert all(score for score, s in zip(why.scores, why.segment, strict=True) if s == segment)
+    assert abs(why.residual) < 1e-6
+    assert segment_names(why) == ("Premise", "Hypothesis")
+    html = page([why])
+    assert ">Premise<" in html and ">Hypothesis<" in html
 
 
 def test_wrong_number_of_targets_and_empty_lists(sentiment):

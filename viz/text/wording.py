@@ -14,6 +14,7 @@ from xai_nlp.viz.text.text_spans import strongest, strongest_words
 PAIRS = {
     "question-answering": ("Question", "Context"),
     "natural-language-inference": ("Premise", "Hypothesis"),
+    "zero-shot-classification": ("Text", "Hypothesis"),
 }
 GENERATING = ("visual-question-answering", "text-generation")  # tasks whose answer stands in no input text
 PLACES = {"start": "its start", "end": "its end"}  # what a sentence calls them
@@ -223,7 +224,7 @@ def segment_names(explanation: Explanation) -> tuple[str, ...]:
         return ("Question" if explanation.image else "Prompt",)
     if count < 2:
         return ("",) * count
-    infers = any("entail" in label.lower() for label in explanation.outputs)
+    infers = explanation.task == "text-classification" and any("entail" in name.lower() for name in explanation.outputs)
     pair = PAIRS.get("natural-language-inference" if infers else explanation.task, ())
     return pair if len(pair) == count else tuple(f"Text {n}" for n in range(1, count + 1))
 
@@ -240,7 +241,7 @@ def are_probabilities(outputs: Mapping[str, float]) -> bool:
 def gives_probabilities(explanation: Explanation) -> bool:
     """Are the outputs probabilities? Those of answers always are, also a single one."""
     outputs = explanation.outputs
-    answering = explanation.task in (*GENERATING, "question-answering")
+    answering = explanation.task in (*GENERATING, "question-answering", "zero-shot-classification")
     return (answering and all(0 <= p <= 1 for p in outputs.values())) or are_probabilities(outputs)
 
 

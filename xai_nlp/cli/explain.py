@@ -20,6 +20,7 @@ from xai_nlp.cli.options import (
 )
 from xai_nlp.cli.output import as_explanations, errors_to_stderr, write_results
 from xai_nlp.cli.records import flags_of_inputs, read_data, records_of_arguments
+from xai_nlp.core.fields import list_items
 from xai_nlp.data.table import Record
 from xai_nlp.errors import InvalidInput
 from xai_nlp.tasks.table import TASKS, Task
@@ -72,7 +73,12 @@ def explain_values(task: Task, values: dict[str, Any]) -> Explanations:
     method_options = read_method_options(values["method_options"], values["method"], values["seed"])
     options = option_values(task.every_option, values) | method_options
     columns = pairs(values["columns"], "--column NAME=COLUMN")
-    flags = flags_of_inputs(task, values)
+    lists = {
+        one.name: list_items(values[one.name], one.name)
+        for one in task.inputs
+        if one.kind == "list" and values[one.name]
+    }
+    flags = flags_of_inputs(task, {**values, **dict.fromkeys(lists)} if values["data"] else values)
     if bool(values["data"]) and flags:
         raise typer.BadParameter(f"give {' and '.join(flags)}, or --data, not both.")
     if columns and not values["data"]:
@@ -82,7 +88,9 @@ def explain_values(task: Task, values: dict[str, Any]) -> Explanations:
     explainer = load(values["model"], task=task.name)
     if table:
         labels = getattr(getattr(explainer, "labels", None), "names", ())
-        records = list(table.records(task.inputs, task.gold, columns, labels))
+        inputs = [one for one in task.inputs if one.name not in lists]  # a list may serve all rows of a file
+        records = list(table.records(inputs, task.gold, columns, labels))
+        records = [replace(record, inputs=record.inputs | lists) for record in records]
     with progress_bar("explaining") as progress:
         results = explainer.explain(**explainer_inputs(task, records), progress=progress, **options)
     return with_gold(as_explanations(results), records)

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from xai_nlp.core.fields import InputField
+from xai_nlp.core.fields import InputField, list_items
 from xai_nlp.data.table import DataTable, Record, read_table
 from xai_nlp.data.table_files import json_rows
 from xai_nlp.errors import InvalidInput
@@ -51,6 +51,8 @@ def _input_value(field: InputField, values: Mapping[str, Any]) -> Any:
     value, file = values[field.name], values.get(f"{field.name}_file")
     if value and file:
         raise typer.BadParameter(f"give {_flag(field)} or {_flag(field)}-file, not both.")
+    if field.kind == "list" and value is not None:
+        return list_items(value, field.name)
     return read_text(file) if file else None if value == [] else value
 
 

@@ -16,7 +16,7 @@ from xai_nlp.models.loading import EMBEDDED_MODELS, load_model
 from xai_nlp.models.tokenization import Text
 from xai_nlp.tasks.explainer import Explainer
 from xai_nlp.tasks.options import ExplainKeywords
-from xai_nlp.tasks.table import TASKS, find_task, task_for_inputs
+from xai_nlp.tasks.table import TASKS, Task, find_task, task_for_inputs
 
 _embedded: dict[str, Explainer] = {}
 
@@ -28,6 +28,7 @@ class _Keywords(ExplainKeywords, total=False):
     context: str | Sequence[str] | None
     image: Any
     prompt: str | Sequence[str] | None
+    labels: str | Sequence[str] | Sequence[Sequence[str]] | None
     pair: str | Sequence[str] | None
     model: Any
     task: str | None
@@ -48,6 +49,8 @@ class _Keywords(ExplainKeywords, total=False):
     entity: Any
     aggregation: str | None
     mask: int | None
+    template: str | None
+    multi_label: bool | None
 
 
 def load(
@@ -96,6 +99,7 @@ def explain(
     context: str | Sequence[str] | None = None,
     image: Any = None,
     prompt: str | Sequence[str] | None = None,
+    labels: str | Sequence[str] | Sequence[Sequence[str]] | None = None,
     model: Any = None,
     task: str | None = None,
     tokenizer: Any = None,
@@ -122,6 +126,8 @@ def explain(
     entity: Any = None,
     aggregation: str | None = None,
     mask: int | None = None,
+    template: str | None = None,
+    multi_label: bool | None = None,
     long: str = "windows",
     max_length: int | None = None,
     stride: int | None = None,
@@ -134,6 +140,7 @@ def explain(
     text: a string, or a pair as a tuple (or `pair`, the second text); a list gives one explanation for each.
     question: with its `context`, or with an `image`, whose regions are scored too. prompt: the text that a generating
         model goes on from; it needs a `model`.
+    labels: candidate labels for a text, which a model of inference (NLI) chooses from.
     model: anything that `load` takes, with its `tokenizer` or `processor` if it is a model object; or what `load` gave.
         The embedded model of the task if not given.
     task: a key of `tasks.table.TASKS`; None goes by the model, and without a model by the inputs.
@@ -144,7 +151,8 @@ def explain(
     layer, layers, attention, parts, long, max_length, stride, rows, progress: see `tasks.options.ExplainOptions`.
     unanswerable, longest: of question answering; rank, regions, image_baseline, moves, features, boxes: of questions
         about images; chat: of generated text; entity, aggregation: of token classification; mask: of masked language
-        models. See the task's explainer, for instance `QuestionAnsweringExplainer.explain`.
+        models; template, multi_label: of zero-shot classification. See the task's explainer, for instance
+        `QuestionAnsweringExplainer.explain`.
 
     Raises InvalidInput for inputs that no task reads, UnknownName for an option that does not exist.
 
@@ -167,16 +175,19 @@ def explain(
 def _explainer_for(inputs: Sequence[str], *, model: Any, task: str | None, **options: Any) -> Explainer:
     """The explainer of a call: of the model, else of the task, else of the first task that reads the inputs.
 
+    A model goes by its config, unless only another task of its auto class reads the inputs.
+
     An embedded model is loaded once; anything else each time, since its folder may have changed.
     """
     row = find_task(task) if task else None
     if isinstance(model, Explainer):
         explainer = model
     elif model is None or (isinstance(model, str) and model in EMBEDDED_MODELS and row is None):
-        row = row or task_for_inputs(inputs)
-        source = model or row.embedded
+        needed = row or task_for_inputs(inputs)
+        source = model or needed.embedded
         if not source:
-            raise InvalidInput(f"no embedded model does {row.title.lower()}; name one: explain({row.call}, model=…).")
+            name = needed.title.lower()
+            raise InvalidInput(f"no embedded model does {name}; name one: explain({needed.call}, model=…).")
         if source not in _embedded:
             _embedded[source] = load(source)
         explainer = _embedded[source]
@@ -184,7 +195,16 @@ def _explainer_for(inputs: Sequence[str], *, model: Any, task: str | None, **opt
         explainer = load(model, task=task, **options)
     if row and explainer.task.name != row.name:
         raise InvalidInput(f"{explainer!r} does not do {row.title.lower()}.")
+    if not row and (other := _task_of_model(explainer, inputs)):
+        explainer = other.explainer_class()(explainer.loaded, other)
     if not explainer.task.reads(inputs):
         needs = f"{explainer!r} does {explainer.task.title.lower()}: explain({explainer.task.call}, model=…)"
         raise InvalidInput(f"{needs}; got {' and '.join(inputs) or 'no input'}.")
     return explainer
+
+
+def _task_of_model(explainer: Explainer, inputs: Sequence[str]) -> Task | None:
+    """The first other task of this kind of model that reads the inputs, where the explainer's own does not."""
+    own = explainer.task
+    alike = (task for task in TASKS.values() if task.auto_class == own.auto_class and task.reads(inputs))
+    return None if own.reads(inputs) else next(alike, None)

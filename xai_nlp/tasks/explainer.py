@@ -41,6 +41,7 @@ class Explainer:
 
     def __init__(self, loaded: LoadedModel, task: Task | None = None) -> None:
         self.task = task or find_task(self.task_name)
+        self.loaded = loaded
         self.model, self.tokenizer, self.name = loaded.model, loaded.tokenizer, loaded.name
         self.adapter = Adapter.of(self.model)
         self.pad = self.token_id("pad_token_id")

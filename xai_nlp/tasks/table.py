@@ -364,3 +364,35 @@ register_task(
         explainer="xai_nlp.tasks.text2text:Text2TextExplainer",
     )
 )
+register_task(
+    Task(
+        name="zero-shot-classification",
+        title="Zero-shot classification",
+        command="zero-shot",
+        help="Which words made a model of inference choose one of your labels.",
+        inputs=(
+            _TEXT,
+            InputField(
+                name="labels",
+                kind="list",
+                help="The labels to choose from, with commas between them.",
+                columns=("labels", "candidate_labels", "classes"),
+            ),
+        ),
+        options=(
+            OptionField(name="target", type=str, help="One of the labels, or all; the best one if not given."),
+            OptionField(
+                name="template",
+                type=str,
+                default="This example is {}.",
+                help="The hypothesis about a label, with {} in the place of the label.",
+            ),
+            OptionField(
+                name="multi_label", type=bool, default=False, help="Several labels may be true, each by itself."
+            ),
+        ),
+        gold=("label", "gold", "category", "class"),
+        auto_class="AutoModelForSequenceClassification",
+        explainer="xai_nlp.tasks.zero_shot_classification:ZeroShotClassificationExplainer",
+    )
+)

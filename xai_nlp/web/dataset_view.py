@@ -47,7 +47,8 @@ class DatasetRow:
     @property
     def searchable(self) -> str:
         """All texts of the row, in lower case."""
-        return "\n".join(self.inputs.values()).casefold()
+        texts = (value if isinstance(value, str) else ", ".join(value) for value in self.inputs.values())
+        return "\n".join(texts).casefold()
 
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON can hold it."""

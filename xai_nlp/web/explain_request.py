@@ -31,8 +31,10 @@ Encoded = Annotated[str, Field(max_length=2 * LIMITS.image, description="The ima
 Whole = Annotated[int, Field(ge=-LIMITS.number, le=LIMITS.number)]
 Number = Annotated[float, Field(ge=-LIMITS.number, le=LIMITS.number)]
 Several = Annotated[list[Short], Field(min_length=1, max_length=LIMITS.methods)]
+Items = Annotated[list[Short], Field(max_length=LIMITS.words)]
 TYPES: dict[Any, Any] = {
-    "text": Short, "long text": Long, "image": Encoded, str: Short, int: Whole, float: Number, bool: bool
+    "text": Short, "long text": Long, "image": Encoded, "list": Short | Items,
+    str: Short, int: Whole, float: Number, bool: bool
 }  # fmt: skip
 
 
@@ -75,7 +77,8 @@ class ExplainRequest(BaseModel):
     def title(self) -> str:
         """The first text, shortened: the name of the entry in the history."""
         fields = input_fields()
-        texts = (text for name, text in self.values.items() if name in fields and fields[name].kind != "image")
+        kinds = ("text", "long text")
+        texts = (text for name, text in self.values.items() if name in fields and fields[name].kind in kinds)
         text = " ".join(next(texts, "").split())
         return text if len(text) <= 80 else text[:79] + "…"
 
@@ -102,7 +105,8 @@ class ExplainRequest(BaseModel):
             if name not in inputs and name not in options:
                 raise InvalidInput(f"{name} does not belong to {title}; leave it out.")
         for name in task.required:
-            if not values.get(name, "").strip():
+            value = values.get(name, "")
+            if not (value.strip() if isinstance(value, str) else value):
                 raise InvalidInput(f"{name} is empty: {title} needs {' and '.join(task.required)}.")
         keywords = {name: _option_value(options[name], value) for name, value in values.items() if name in options}
         keywords |= {name: values[name] for name in inputs if name in values}
