@@ -48,8 +48,9 @@ class Row(NamedTuple):
         ("BertForQuestionAnswering", "question-answering"),
         ("GPT2LMHeadModel", "text-generation"),
         ("LlamaForCausalLM", "text-generation"),
-        ("BertModel", "text-classification"),
-        ("BertForTokenClassification", "text-classification"),
+        ("BertModel", "sentence-similarity"),
+        ("BertForTokenClassification", "token-classification"),
+        ("BertForPreTraining", "text-classification"),
     ],
 )
 def test_the_task_is_read_from_the_classes(architecture, task):
@@ -60,13 +61,13 @@ def test_the_task_is_read_from_the_classes(architecture, task):
 
 def test_a_task_table_of_ones_own(tmp_path):
     model, tokenizer = tiny("bert")
-    tasks = {**TASKS, "fill-mask": Row("AutoModelForMaskedLM", ("ForMaskedLM",))}
+    tasks = {"words": Row("AutoModelForMaskedLM", ("ForMaskedLM",)), **TASKS}
     BertForMaskedLM(model.config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     loaded = load_model(tmp_path, tasks=tasks)
-    assert (loaded.task, type(loaded.model)) == ("fill-mask", BertForMaskedLM)
-    with pytest.raises(UnknownName, match="unknown task 'fill-mask'"):
-        load_model(tmp_path, task="fill-mask")
+    assert (loaded.task, type(loaded.model)) == ("words", BertForMaskedLM)
+    with pytest.raises(UnknownName, match="unknown task 'words'"):
+        load_model(tmp_path, task="words")
 
 
 def test_models_that_take_images():

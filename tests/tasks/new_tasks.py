@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForMaskedLM,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
@@ -19,6 +20,7 @@ from xai_nlp.hooks.model_state import fingerprint
 
 HEADS.setdefault("token-classification", AutoModelForTokenClassification)
 HEADS.setdefault("fill-mask", AutoModelForMaskedLM)
+HEADS.setdefault("sentence-similarity", AutoModel)
 HEADS.setdefault("text2text-generation", AutoModelForSeq2SeqLM)
 
 

@@ -175,7 +175,7 @@ def test_what_cannot_be_explained(inputs, options, error, words):
 
 
 def test_a_model_without_entailment_is_refused():
-    with pytest.raises(Unsupported, match="label \"entailment\"; .* has 'NEGATIVE', 'POSITIVE'"):
+    with pytest.raises(Unsupported, match=r"label .entailment.; .* has 'NEGATIVE', 'POSITIVE'"):
         xai_nlp.explain("a film", labels=LABELS, model="sentiment")
     with pytest.raises(Unsupported):
         xai_nlp.load(*classifier("bert", ["entailment"]), task=TASK)  # nothing to compare it with

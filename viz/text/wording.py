@@ -26,6 +26,7 @@ TERMS = {
     "logit": "the model’s raw score for a label, before it becomes a probability",
     "log-probability": "the natural logarithm of a probability",
     "probability": "between 0 and 1",
+    "cosine": "the cosine of the angle between the two embeddings, from −1 to 1",
     "tokenizer": "it cuts the text for the model, and adds marks such as a start and an end",
 }
 
@@ -87,6 +88,9 @@ def _plain_sentence(item: Explanation) -> Sentence:
 def _model_says(item: Explanation) -> Sentence:
     """“The model says NEGATIVE (90 %).”, and the target where that is another label."""
     target, answers = item.target, item.target.kind in ANSWERS
+    if target.kind == "output" and target.label in item.outputs:
+        name = "score" if target.label == "LABEL_0" else target.label
+        return [(f"The {name} is ", ""), (output_text(item, target.label), "em"), (". ", "")]
     quote = quoted if answers else str
     if not item.outputs:
         return [("The score of ", ""), (quote(shortened(target.label)), "em"), (f" is {value_text(item)}. ", "")]
@@ -241,6 +245,8 @@ def are_probabilities(outputs: Mapping[str, float]) -> bool:
 def gives_probabilities(explanation: Explanation) -> bool:
     """Are the outputs probabilities? Those of answers always are, also a single one."""
     outputs = explanation.outputs
+    if explanation.target.kind == "output":
+        return False
     answering = explanation.task in (*GENERATING, "question-answering", "zero-shot-classification")
     return (answering and all(0 <= p <= 1 for p in outputs.values())) or are_probabilities(outputs)
 

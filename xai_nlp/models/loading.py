@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
+from xai_nlp.models.sentence_embedding import EmbeddingHead, encoder_of_object
 
 #: Embedded models: name -> description.
 EMBEDDED_MODELS = {
@@ -36,6 +37,7 @@ class TaskClasses(Protocol):
 Tasks = Mapping[str, TaskClasses]  # by the task's name, the one to fall back on first
 
 VISION_AUTO_CLASS = "AutoModelForImageTextToText"
+ENCODER_AUTO_CLASS = "AutoModel"  # of models without a head, which embed texts
 #: Vision-language models whose class has the ending of another task, or that no auto class loads: model_type -> class.
 VISION_CLASSES = {
     "vilt": "ViltForQuestionAnswering",
@@ -54,6 +56,7 @@ class LoadedModel:
     name: str
     task: str  # the name of a task
     processor: Any = None  # of images; for a model that writes its answer, with a tokenizer in it
+    embedding: EmbeddingHead | None = None  # what follows an encoder, where the model says so
 
 
 def load_model(
@@ -69,6 +72,7 @@ def load_model(
 ) -> LoadedModel:
     """A model from the name of an embedded one, a folder, a hub name, or a model object with its tokenizer.
 
+    source: a `SentenceTransformer` and a `CrossEncoder` bring their tokenizers.
     processor: the image processor of a model object; files bring their own. Its tokenizer is used if none is given.
     tasks: the rows of the task table, by name.
     task: one of them; None reads it from the config, and takes the first task if the config does not say.
@@ -83,14 +87,17 @@ def load_model(
     >>> loaded.name, loaded.task, type(loaded.model).__name__
     ('zoo/qa', 'question-answering', 'BertForQuestionAnswering')
     """
+    source, own_tokenizer, embedding = encoder_of_object(source)
     if isinstance(source, nn.Module):
-        tokenizer = tokenizer or getattr(processor, "tokenizer", None)
+        tokenizer = tokenizer or own_tokenizer or getattr(processor, "tokenizer", None)
         if tokenizer is None:
             raise InvalidInput("a model needs its tokenizer: load(model, tokenizer).")
         config = getattr(source, "config", None)
         name = getattr(config, "name_or_path", "") or type(source).__name__
+        if embedding is not None and task is None:
+            task = next(name for name, row in tasks.items() if row.auto_class == ENCODER_AUTO_CLASS)
         known = _task(task, tasks, [cls.__name__ for cls in type(source).__mro__], config)
-        loaded = LoadedModel(source, tokenizer, name, known, processor)
+        loaded = LoadedModel(source, tokenizer, name, known, processor, embedding)
     else:
         options = {"processor": processor, "task": task, "tasks": tasks, "dtype": dtype}
         loaded = _from_files(os.fspath(source), tokenizer, trust_remote_code=trust_remote_code, **options)
@@ -149,7 +156,9 @@ def _pretrained(
             processor = transformers.AutoImageProcessor.from_pretrained(where, **options)
         tokenizer = tokenizer or getattr(processor, "tokenizer", None)
         tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options) if tokenizer is None else tokenizer
-    return LoadedModel(model.eval(), tokenizer, name, known, processor)
+        encodes = tasks[known].auto_class == ENCODER_AUTO_CLASS
+        embedding = EmbeddingHead.of_files(where, **local) if encodes else None
+    return LoadedModel(model.eval(), tokenizer, name, known, processor, embedding)
 
 
 def _task(name: str | None, tasks: Tasks, classes: Sequence[str], config: Any) -> str:

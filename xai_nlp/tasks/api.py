@@ -51,6 +51,8 @@ class _Keywords(ExplainKeywords, total=False):
     mask: int | None
     template: str | None
     multi_label: bool | None
+    pairs: bool | None
+    pooling: str | None
 
 
 def load(
@@ -128,6 +130,8 @@ def explain(
     mask: int | None = None,
     template: str | None = None,
     multi_label: bool | None = None,
+    pairs: bool | None = None,
+    pooling: str | None = None,
     long: str = "windows",
     max_length: int | None = None,
     stride: int | None = None,
@@ -151,8 +155,8 @@ def explain(
     layer, layers, attention, parts, long, max_length, stride, rows, progress: see `tasks.options.ExplainOptions`.
     unanswerable, longest: of question answering; rank, regions, image_baseline, moves, features, boxes: of questions
         about images; chat: of generated text; entity, aggregation: of token classification; mask: of masked language
-        models; template, multi_label: of zero-shot classification. See the task's explainer, for instance
-        `QuestionAnsweringExplainer.explain`.
+        models; template, multi_label: of zero-shot classification; pairs, pooling: of sentence similarity.
+        See the task's explainer, for instance `QuestionAnsweringExplainer.explain`.
 
     Raises InvalidInput for inputs that no task reads, UnknownName for an option that does not exist.
 

@@ -16,7 +16,7 @@ import transformers
 from torch import Tensor
 
 from xai_nlp._version import __version__
-from xai_nlp.core.arrays import Array
+from xai_nlp.core.arrays import Array, AttentionAttribution
 from xai_nlp.core.batching import Batching
 from xai_nlp.core.registry import Method
 from xai_nlp.core.result import Explanation, Explanations, TargetSpec
@@ -57,8 +57,9 @@ def explain(explainer: Explainer, request: Request) -> Explanations:
         targets = explainer.targets(request, windows, outputs)
         _check_windows(request, targets)
         by_method = [attribute(explainer, method, request, windows, targets) for method in request.methods]
+        matrices = explainer.matrices(request, windows, targets)
     order = [
-        (method, target, t, attributions)
+        (method, target, t, attributions, matrices[e])
         for e, target in enumerate(targets)
         for method, of_examples in zip(request.methods, by_method, strict=True)
         for attributions in [of_examples[e]]
@@ -127,8 +128,9 @@ def describe(
     target: ExampleTarget,
     t: int,
     attributions: Sequence[WindowAttribution],
+    matrices: Mapping[str, AttentionAttribution],
 ) -> Explanation:
-    """One explanation from the scores of its windows."""
+    """One explanation from the scores of its windows, and further matrices."""
     merged = merge_windows(target.segments, [one.scores(t) for one in attributions])
     first = attributions[0]
     spec = target.specs[t]
@@ -168,7 +170,7 @@ def describe(
         answer=target.answer,
         parts={name: tuple(part) for name, part in zip(parts, scores[1:], strict=False)},
         layers=Array(layers) if len(layers) else None,
-        attention={} if merged.starts is None else first.attention(method, unit, t, merged.starts),
+        attention={**({} if merged.starts is None else first.attention(method, unit, t, merged.starts)), **matrices},
         image=first.image(t),
     )
 

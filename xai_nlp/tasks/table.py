@@ -396,3 +396,38 @@ register_task(
         explainer="xai_nlp.tasks.zero_shot_classification:ZeroShotClassificationExplainer",
     )
 )
+register_task(
+    Task(
+        name="sentence-similarity",
+        title="Sentence similarity",
+        command="similarity",
+        help="Which words of two texts make their embeddings alike.",
+        inputs=(
+            replace(_TEXT, help="The first text."),
+            InputField(
+                name="pair",
+                kind="long text",
+                help="The text that it is compared with.",
+                columns=("pair", "text_pair", "sentence2", "passage", "answer"),
+            ),
+        ),
+        options=(
+            OptionField(name="pairs", type=bool, default=False, help="Also score every pair of a word of each text."),
+            OptionField(
+                name="pooling",
+                type=str,
+                choices=("mean", "cls", "max"),
+                advanced=True,
+                help="How hidden states become one vector; the model's own if not given, or the mean.",
+            ),
+        ),
+        gold=("score", "similarity"),
+        auto_class="AutoModel",
+        class_endings=(
+            *("BertModel", "RobertaModel", "MPNetModel", "AlbertModel", "ElectraModel", "DebertaModel"),
+            *("DebertaV2Model", "CamembertModel", "EncoderModel", "GPT2Model", "LlamaModel", "MistralModel"),
+            *("Qwen2Model", "Qwen3Model"),
+        ),
+        explainer="xai_nlp.tasks.sentence_similarity:SentenceSimilarityExplainer",
+    )
+)
