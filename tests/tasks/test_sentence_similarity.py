@@ -63,6 +63,21 @@ def test_scores_of_both_sides_share_the_change_from_both_baselines(name):
     assert explainer.explain(TEXT, PAIR, steps=64, baseline="reference").residual == pytest.approx(0, abs=1e-8)
 
 
+@pytest.mark.parametrize("moves", ["text", "pair"])
+def test_one_text_moves_against_the_other(moves):
+    explainer = explainer_of("bert", TASK, torch.float64)
+    why = explainer.explain(TEXT, PAIR, steps=64, baseline="mask", moves=moves)
+    mask, special = explainer.tokenizer.mask_token_id, explainer.tokenizer.all_special_ids
+    sides = {"text": ids_of(explainer, TEXT), "pair": ids_of(explainer, PAIR)}
+    sides[moves] = [i if i in special else mask for i in sides[moves]]
+    assert why.baseline_value == pytest.approx(cosine(explainer, *sides.values()), abs=1e-9)
+    assert why.residual == pytest.approx(0, abs=1e-8)
+    still = int(moves == "text")
+    assert not any(s for s, segment in zip(why.scores, why.segment, strict=True) if segment == still)
+    pairs = [explainer.explain(TEXT, PAIR, pairs=True, moves=m, method="saliency") for m in (moves, "both")]
+    assert pairs[0].attention == pairs[1].attention
+
+
 def test_occlusion_by_hand():
     explainer = explainer_of("bert", TASK)
     why = explainer.explain(TEXT, PAIR, method="occlusion", baseline="mask")
@@ -135,6 +150,7 @@ def test_a_page_shows_the_pairs():
     ("inputs", "options", "error", "words"),
     [
         ((TEXT, PAIR), {"pooling": "men"}, UnknownName, "Did you mean 'mean'"),
+        ((TEXT, PAIR), {"moves": "txt"}, UnknownName, "Did you mean 'text'"),
         ((TEXT, PAIR), {"unit": "logit"}, UnknownName, "is a cosine"),
         ((TEXT, PAIR), {"attention": True}, Unsupported, "pairs=True"),
         ((TEXT, PAIR), {"method": "attention_rollout"}, Unsupported, "pairs=True"),

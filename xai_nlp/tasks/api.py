@@ -155,7 +155,7 @@ def explain(
     layer, layers, attention, parts, long, max_length, stride, rows, progress: see `tasks.options.ExplainOptions`.
     unanswerable, longest: of question answering; rank, regions, image_baseline, moves, features, boxes: of questions
         about images; chat: of generated text; entity, aggregation: of token classification; mask: of masked language
-        models; template, multi_label: of zero-shot classification; pairs, pooling: of sentence similarity.
+        models; template, multi_label: of zero-shot classification; pairs, pooling, moves: of sentence similarity.
         See the task's explainer, for instance `QuestionAnsweringExplainer.explain`.
 
     Raises InvalidInput for inputs that no task reads, UnknownName for an option that does not exist.

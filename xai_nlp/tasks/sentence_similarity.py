@@ -59,13 +59,16 @@ class SentenceSimilarityExplainer(Explainer):
         pair: str | Sequence[str],
         *,
         pairs: bool = False,
+        moves: str = "both",
         pooling: str | None = None,
         **options: Unpack[ExplainKeywords],
     ) -> Explanation | Explanations:
         """One signed score for each token of both texts: how much it made them alike.
 
-        text, pair: the two texts, or lists of them. Both move from the baseline along one path, so the scores of both
-            add up to the similarity less that of the two baselines.
+        text, pair: the two texts, or lists of them.
+        moves: "both" move from their baselines along one path, so the scores of both add up to f(x, y) − f(x₀, y₀). Two
+            baselines are nearly alike, so such scores say what sets the texts apart, too. "text" or "pair" moves one,
+            and compares it with the other as it is: f(x, y) − f(x₀, y).
         pairs: also the matrix of word pairs, `attention["pairs"]`: the words of `text` by those of `pair`. It adds up
             to f(x, y) − f(x₀, y) − f(x, y₀) + f(x₀, y₀) within 1 %, in one derivative for each word and point of the
             path; a number of `steps` sets the points.
@@ -76,13 +79,16 @@ class SentenceSimilarityExplainer(Explainer):
         Unsupported for attention matrices.
         Source of the matrix: Moeller, Nikolaev & Padó 2023, eq. 5 (arXiv:2310.05703), and 2024 (arXiv:2402.02883).
         """
-        return self._explain({"text": text, "pair": pair}, {"pairs": pairs, "pooling": pooling, **options})
+        return self._explain(
+            {"text": text, "pair": pair}, {"pairs": pairs, "moves": moves, "pooling": pooling, **options}
+        )
 
     def request(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Request:
         request = super().request(inputs, options)
         check_choice("unit", request.options.unit, (UNIT,), "The similarity of two texts is a cosine.")
         if (pooling := request.own.get("pooling")) is not None:
             check_choice("pooling", pooling, tuple(POOLINGS))
+        check_choice("moves", request.own.get("moves") or "both", ("both", "text", "pair"))
         if request.options.attention or any(method.operates_on == "attention" for method in request.methods):
             raise Unsupported(
                 "attention matrices are not scored where two texts are read apart; ask for the matrix of word pairs: "
@@ -98,14 +104,19 @@ class SentenceSimilarityExplainer(Explainer):
     # The encoder reads both texts as rows of one pass -----------------------------------------------------------------
 
     def encode(self, request: Request) -> list[TokenWindow]:
-        options, pooling = replace(request.options, long="error"), request.own.get("pooling")
+        options = replace(request.options, long="error")
+        pooling, moves = request.own.get("pooling"), request.own.get("moves") or "both"
         sides = [self.encode_texts([one[name] for one in request.examples], options) for name in ("text", "pair")]
-        return [TextPair.of(text, pair, pooling) for text, pair in zip(*sides, strict=True)]
+        return [TextPair.of(text, pair, pooling, moves) for text, pair in zip(*sides, strict=True)]
 
     def batch(self, windows: Sequence[TokenWindow]) -> WindowBatch:
         pairs = [window for window in windows if isinstance(window, TextPair)]
         side = max(max(window.sides) for window in pairs)
-        return super().batch([window.padded(side, self.pad or 0) for window in pairs])
+        batch = super().batch([window.padded(side, self.pad or 0) for window in pairs])
+        for movable, window in zip(batch.movable, pairs, strict=True):
+            if window.moves != "both":
+                movable[slice(side, None) if window.moves == "text" else slice(side)] = False
+        return batch
 
     def embeddings(self, batch: WindowBatch, owner: Tensor) -> Tensor:
         """The embeddings of both texts, of length 1: (R, 2, E)."""
@@ -149,7 +160,7 @@ class SentenceSimilarityExplainer(Explainer):
                 specs=(TargetSpec(kind="output", label="similarity", unit=UNIT),),
                 weights=(output.new_ones(1, 1),),
                 outputs={"similarity": float(output)},
-                notes={"pooling": request.own.get("pooling")},
+                notes={"pooling": request.own.get("pooling"), "moves": request.own.get("moves")},
             )
             for w, (example, output) in enumerate(zip(request.examples, outputs, strict=True))
         ]
@@ -164,7 +175,7 @@ class SentenceSimilarityExplainer(Explainer):
                 (n for method in request.methods if isinstance(n := getattr(method, "steps", None), int)), None
             )
             for group in self.groups(windows):
-                batch = self.batch([windows[i] for i in group])
+                batch = self.batch([replace(windows[i], moves="both") for i in group])  # type: ignore[call-arg]
                 problem = self._embedding_problem(request, batch)
                 for b, i in enumerate(group):
                     alone = problem.part(problem.everyone[b : b + 1])

@@ -412,6 +412,13 @@ register_task(
             ),
         ),
         options=(
+            OptionField(
+                name="moves",
+                type=str,
+                default="both",
+                choices=("both", "text", "pair"),
+                help="Explain both texts together, or one against the other.",
+            ),
             OptionField(name="pairs", type=bool, default=False, help="Also score every pair of a word of each text."),
             OptionField(
                 name="pooling",

@@ -21,9 +21,10 @@ class TextPair(TokenWindow):
 
     sides: tuple[int, int] = (0, 0)  # how many tokens each text has
     pooling: str | None = None
+    moves: str = "both"  # or "text" or "pair": the words that leave the baseline
 
     @classmethod
-    def of(cls, text: TokenWindow, pair: TokenWindow, pooling: str | None) -> TextPair:
+    def of(cls, text: TokenWindow, pair: TokenWindow, pooling: str | None = None, moves: str = "both") -> TextPair:
         return cls(
             example=text.example,
             inputs={name: [*text.inputs[name], *pair.inputs[name]] for name in text.inputs},
@@ -32,6 +33,7 @@ class TextPair(TokenWindow):
             segment=np.concatenate([text.segment, np.where(pair.segment == SPECIAL, SPECIAL, 1)]),
             sides=(len(text), len(pair)),
             pooling=pooling,
+            moves=moves,
         )
 
     def padded(self, side: int, pad: int) -> TextPair:
