@@ -67,7 +67,8 @@ def load(
 ) -> Any:
     """An explainer for a model.
 
-    source: an embedded model's name, a folder, a hub name, or a model with its tokenizer.
+    source: an embedded model's name, a folder, a hub name, or a model with its tokenizer. A `SentenceTransformer` and a
+        `CrossEncoder` bring theirs.
     task: a key of `tasks.table.TASKS`; None goes by the model's config. For generated text: `load(…).explain(prompt)`.
     processor: of a model that looks at images. dtype: float32 if not given. device: where the model is moved to.
     trust_remote_code: run code that comes with the model; off by default.
