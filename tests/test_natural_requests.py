@@ -15,6 +15,7 @@ import xai_nlp
 from tests.models.tiny import tiny
 from tests.models.tiny_generation import writing
 from tests.models.tiny_vision_language import loaded
+from tests.tasks.new_tasks import classifier as tiny_classifier
 from xai_nlp import Explanation, Explanations
 from xai_nlp.errors import InvalidInput, UnknownName, Unsupported, XaiError
 
@@ -36,6 +37,9 @@ def folders(tmp_path_factory):
     for name, cls in (("entities", BertForTokenClassification), ("encoder", BertModel)):
         cls(model.config).save_pretrained(root / name)
         tokenizer.save_pretrained(root / name)
+    model, tokenizer = tiny_classifier("bert", ("contradiction", "entailment"))
+    model.save_pretrained(root / "inference")
+    tokenizer.save_pretrained(root / "inference")
     (root / "empty").mkdir()
     FRAME.to_csv(root / "reviews.csv", index=False)
     return root
@@ -93,7 +97,14 @@ REQUESTS: dict[str, tuple[Callable[[Any], Any], Any]] = {
         lambda f: plain(TEXT, model="qa", task="text-classification"), (InvalidInput, "would be untrained")),
     "entities loaded as labels": (
         lambda f: plain(TEXT, model=f / "entities", task="text-classification"), (InvalidInput, "would be untrained")),
-    "a bare encoder": (lambda f: plain(TEXT, model=f / "encoder"), (InvalidInput, "holds a BertModel; .*untrained")),
+    "a bare encoder": (
+        lambda f: plain(TEXT, model=f / "encoder"), (InvalidInput, r"does sentence similarity: .*pair=….*got text")),
+    "a bare encoder for labels": (
+        lambda f: plain(TEXT, model=f / "encoder", task="text-classification"), (InvalidInput, "would be untrained")),
+    "two texts and an encoder": (lambda f: plain(TEXT, pair="a dull film", model=f / "encoder"), ONE),
+    "labels of one's own": (lambda f: plain(TEXT, labels=["film", "food"], model=f / "inference"), ONE),
+    "labels and no model of inference": (
+        lambda f: plain(TEXT, labels=["film", "food"], model=f / "whole"), (Unsupported, "needs a model of inference")),
     "an empty folder": (lambda f: plain(TEXT, model=f / "empty"), (InvalidInput, "holds no config.json")),
     "a folder without a config": (lambda f: plain(TEXT, model=f / "no config"), (InvalidInput, "holds no config.json")),
     "pickled weights": (lambda f: plain(TEXT, model=f / "pickle"), (Unsupported, "could run code")),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from xai_nlp.core.fields import OptionField
+from xai_nlp.core.fields import OptionField, list_items
 from xai_nlp.errors import InvalidInput, UnknownName
 
 
@@ -46,3 +46,10 @@ def test_other_values_are_refused(kind, choices, value):
 def test_a_word_that_is_no_choice_gets_its_near_miss():
     with pytest.raises(UnknownName, match="Did you mean 'start'"):
         OptionField(name="target", type=str, help="", choices=("start", "end")).parse("strat")
+
+
+def test_a_list_is_a_list_or_a_line():
+    assert list_items("a b, c,", "labels") == list_items(["a b", " c "], "labels") == ["a b", "c"]
+    for value in (3, ["a", 3], {"a": "b"}):
+        with pytest.raises(InvalidInput, match="labels is a list of texts"):
+            list_items(value, "labels")

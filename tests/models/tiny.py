@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from torch import nn
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForMaskedLM,
     AutoModelForQuestionAnswering,
     AutoModelForSeq2SeqLM,
@@ -129,6 +130,7 @@ HEADS = {
     "token-classification": AutoModelForTokenClassification,
     "fill-mask": AutoModelForMaskedLM,
     "text2text-generation": AutoModelForSeq2SeqLM,
+    "sentence-similarity": AutoModel,
     "text-classification": AutoModelForSequenceClassification,
     "question-answering": AutoModelForQuestionAnswering,
 }

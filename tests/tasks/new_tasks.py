@@ -1,12 +1,14 @@
 """Tiny random models of the tasks that have no embedded model, and the promises that every task keeps."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
 import xai_nlp
-from tests.models.tiny import tiny
+from tests.models.tiny import RECIPES, _sizes, _stir, tiny, tokenizer_of
 from xai_nlp.hooks.model_state import fingerprint
 
 
@@ -16,6 +18,18 @@ def explainer_of(name: str, task: str, dtype: torch.dtype | None = None, **confi
     for key, value in config.items():
         setattr(model.config, key, value)
     return xai_nlp.load(model if dtype is None else model.to(dtype), tokenizer, task=task)
+
+
+def classifier(name: str, labels: Sequence[str], dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
+    """A tiny classifier with these labels, and its tokenizer."""
+    tokenizer = tokenizer_of(RECIPES[name])
+    names = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+    config = AutoConfig.for_model(name, **{**_sizes(RECIPES[name], tokenizer), **names})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(len(labels))
+        model = AutoModelForSequenceClassification.from_config(config)
+        _stir(model)
+    return model.eval().to(dtype), tokenizer
 
 
 def check_promises(explainer: Any, texts: list[str], tolerance: float = 1e-6, steps: int = 64, **options: Any) -> None:

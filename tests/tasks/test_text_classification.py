@@ -4,9 +4,14 @@ import pytest
 import torch
 
 import xai_nlp
+from tests.models.test_sentence_embedding import CrossEncoder
 from tests.models.tiny import tiny
+from tests.tasks.new_tasks import classifier
 from xai_nlp.core.result import TargetSpec
 from xai_nlp.errors import InvalidInput
+from xai_nlp.viz.page.html import page
+from xai_nlp.viz.text.number_format import percent, signed
+from xai_nlp.viz.text.wording import segment_names
 
 
 def test_reads_a_sentiment(sentiment):
@@ -77,6 +82,18 @@ def test_pairs(sentiment):
     assert [t for t, s in zip(why.tokens, why.segment, strict=True) if s == 1] == ["a", "dull", "film"]
 
 
+def test_inference_scores_premise_and_hypothesis_and_names_them():
+    """Natural language inference is text classification of a pair."""
+    explainer = xai_nlp.load(*classifier("bert", ("contradiction", "neutral", "entailment"), torch.float64))
+    why = explainer.explain("the film was great", "it was dull", target="contradiction", steps=64)
+    for segment in (0, 1):
+        assert all(score for score, s in zip(why.scores, why.segment, strict=True) if s == segment)
+    assert abs(why.residual) < 1e-6
+    assert segment_names(why) == ("Premise", "Hypothesis")
+    html = page([why])
+    assert ">Premise<" in html and ">Hypothesis<" in html
+
+
 def test_wrong_number_of_targets_and_empty_lists(sentiment):
     with pytest.raises(InvalidInput, match="as many targets"):
         sentiment.explain(["a", "b"], target=["POSITIVE"])
@@ -131,3 +148,23 @@ def test_a_target_for_each_text():
 
 def test_it_shows_its_labels():
     assert repr(xai_nlp.load(*tiny("bert"))).endswith("(bert): NEGATIVE, POSITIVE>")
+
+
+def test_reranking_by_a_cross_encoder():
+    """One logit for a question and a passage; the object of sentence-transformers brings its tokenizer."""
+    model, tokenizer = classifier("bert", ["LABEL_0"], torch.float64)
+    question, passage = "who wrote the book?", "Mary wrote it in 1818"
+    why = xai_nlp.explain(question, pair=passage, model=CrossEncoder(model, tokenizer), steps=64)
+    with torch.no_grad():
+        logit = float(model(**tokenizer(question, passage, return_tensors="pt")).logits[0, 0])
+    assert why.value == pytest.approx(logit, abs=1e-9) and why.outputs == {"LABEL_0": pytest.approx(logit)}
+    assert (why.task, why.segments, why.target.kind) == ("text-classification", (question, passage), "output")
+    assert abs(why.residual) < 1e-6
+    for segment in (0, 1):
+        assert all(score for score, s in zip(why.scores, why.segment, strict=True) if s == segment)
+    html = page([why])
+    assert f"The score is <em><bdi>{signed(logit)}</bdi></em>" in html
+    assert f"{percent(abs(logit))}" not in html
+    passages = ["the film was dull", passage]
+    ranked = xai_nlp.load(CrossEncoder(model, tokenizer)).predict(question, passages)
+    assert len(ranked) == 2 and ranked[1] == {"LABEL_0": pytest.approx(logit)}

@@ -5,10 +5,13 @@ import json
 import pandas
 import pytest
 
+from tests.tasks.new_tasks import classifier
+from xai_nlp import load
 from xai_nlp.errors import InvalidInput, UnreadableFile
 from xai_nlp.web import dataset_view
 from xai_nlp.web.dataset_view import DatasetRow, DatasetView, Filter
 from xai_nlp.web.limits import Limits
+from xai_nlp.web.model_registry import ModelRegistry
 
 ROWS = [("a gripping film", 1), ("a dull film", 0), ("a superb film", 0), ("Straße is a mess", 0)]
 
@@ -147,3 +150,16 @@ def test_a_file_that_is_not_there(tmp_path, models):
 def test_regressions_and_empty_answers_are_compared_as_texts():
     assert DatasetRow(0, {}, answers=True, gold=("",), prediction="").right is True
     assert DatasetRow(0, {}, gold=("a",), prediction=None).right is None
+
+
+def test_a_row_with_a_list_of_labels(tmp_path):
+    """Zero-shot classification reads the labels of each row."""
+    explainer = load(*classifier("bert", ("contradiction", "entailment")), task="zero-shot")
+    rows = [{"text": "a film", "labels": ["book", "film"]}, {"text": "it", "labels": "lake, food"}]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    view = DatasetView(file, ModelRegistry({"nli": explainer}))
+    while view.predict_more():
+        pass
+    assert [row.inputs["labels"] for row in view.rows] == [["book", "film"], ["lake", "food"]]
+    assert view.rows[1].prediction in ("lake", "food")

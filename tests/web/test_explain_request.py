@@ -32,6 +32,11 @@ def test_keywords_are_those_of_explain():
     both = keywords("qa", **question, target=["start", "end"], unanswerable=True, answer="")
     assert both == {**question, "target": ["start", "end"], "unanswerable": True, "method": ["integrated_gradients"]}
     assert keywords("vqa", image=png(), question="What?")["image"] == base64.b64decode(png())
+    for labels in ("good, bad", ["good", "bad"]):
+        assert keywords("zero-shot", text="a film", labels=labels)["labels"] == labels
+    for labels in (" ", []):
+        with pytest.raises(InvalidInput, match="labels is empty"):
+            keywords("zero-shot", text="a film", labels=labels)
 
 
 @pytest.mark.parametrize(

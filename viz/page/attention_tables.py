@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PAIRS = 8  # strongest pairs that are listed
 HEAD_SUMS = "the sum of each head’s matrix"
+PAIR_SUM = "how much each word of one text and each of the other make the two alike; here is the sum"
 HEAD_PEAKS = "how peaked each head is: the largest weight of each query, averaged"
 
 
@@ -34,6 +35,7 @@ class AttentionTable:
     total: str  # the sum over all layers; "" where layers do not add up
     pairs: tuple[tuple[str, str, str, Cell], ...]  # (query, key, layer and head, score)
     residual: str  # the largest |residual| of a layer; "" where scores need not add up
+    of_two_texts: bool = False  # a matrix of the words of two texts that do not look at each other
 
 
 def attention_tables(words: Explanation) -> list[AttentionTable]:
@@ -43,23 +45,30 @@ def attention_tables(words: Explanation) -> list[AttentionTable]:
 
 def _attention_table(name: str, stack: AttentionAttribution, words: Explanation) -> AttentionTable:
     numbers, sums = head_numbers(stack), not stack.row_stochastic
+    two_texts = name == "pairs"
     many, queries, keys = numbers.shape[1] > 1, stack.queries or words.tokens, stack.keys or words.tokens
     entries = strongest_entries(stack, PAIRS)
     strongest = peak(score for *_, score in entries)
     worst = max(map(abs, stack.residuals), default=None)
     table = head_table(stack.layers, numbers, totals=sums)
     return AttentionTable(
-        name="" if name == "self" else name,
+        name="" if name in ("self", "pairs") else name,
         method=plain(stack.method),
         unit=stack.unit,
-        about=HEAD_SUMS if sums else HEAD_PEAKS,
+        about=PAIR_SUM if two_texts else HEAD_SUMS if sums else HEAD_PEAKS,
         heads=table,
         total=brief(float(numbers.sum()), peak(numbers.flat)) if sums and len(numbers) > 1 else "",
         pairs=tuple(
-            (queries[query], keys[key], stack.layers[layer] + f", head {head}" * many, cell(score, strongest))
+            (
+                queries[query],
+                keys[key],
+                "" if two_texts else stack.layers[layer] + f", head {head}" * many,
+                cell(score, strongest),
+            )
             for layer, head, query, key, score in entries
         ),
         residual="" if worst is None else with_unit(unsigned(worst), stack.unit),
+        of_two_texts=two_texts,
     )
 
 

@@ -14,6 +14,7 @@ from xai_nlp.viz.text.text_spans import strongest, strongest_words
 PAIRS = {
     "question-answering": ("Question", "Context"),
     "natural-language-inference": ("Premise", "Hypothesis"),
+    "zero-shot-classification": ("Text", "Hypothesis"),
 }
 GENERATING = ("visual-question-answering", "text-generation")  # tasks whose answer stands in no input text
 PLACES = {"start": "its start", "end": "its end"}  # what a sentence calls them
@@ -25,6 +26,7 @@ TERMS = {
     "logit": "the model’s raw score for a label, before it becomes a probability",
     "log-probability": "the natural logarithm of a probability",
     "probability": "between 0 and 1",
+    "cosine": "the cosine of the angle between the two embeddings, from −1 to 1",
     "tokenizer": "it cuts the text for the model, and adds marks such as a start and an end",
 }
 
@@ -97,6 +99,9 @@ def _for_and_against(
 def _model_says(item: Explanation) -> Sentence:
     """“The model says NEGATIVE (90 %).”, and the target where that is another label."""
     target, answers = item.target, item.target.kind in ANSWERS
+    if target.kind == "output" and target.label in item.outputs:
+        name = "score" if target.label == "LABEL_0" else target.label
+        return [(f"The {name} is ", ""), (output_text(item, target.label), "em"), (". ", "")]
     quote = quoted if answers else str
     if not item.outputs:
         return [("The score of ", ""), (quote(shortened(target.label)), "em"), (f" is {value_text(item)}. ", "")]
@@ -224,7 +229,7 @@ def segment_names(explanation: Explanation) -> tuple[str, ...]:
         return ("Question" if explanation.image else "Prompt",)
     if count < 2:
         return ("",) * count
-    infers = any("entail" in label.lower() for label in explanation.outputs)
+    infers = explanation.task == "text-classification" and any("entail" in name.lower() for name in explanation.outputs)
     pair = PAIRS.get("natural-language-inference" if infers else explanation.task, ())
     return pair if len(pair) == count else tuple(f"Text {n}" for n in range(1, count + 1))
 
@@ -235,8 +240,9 @@ def segment_names(explanation: Explanation) -> tuple[str, ...]:
 def gives_probabilities(explanation: Explanation) -> bool:
     """Can the outputs be shown as percentages? A single one only if it is the probability of an answer, or 1."""
     outputs = explanation.outputs.values()
-    answering = explanation.task in (*GENERATING, "question-answering")
-    return all(0 <= p <= 1 for p in outputs) and (answering or len(outputs) > 1 or sum(outputs) == 1)
+    answering = explanation.task in (*GENERATING, "question-answering", "zero-shot-classification")
+    shares = answering or len(outputs) > 1 or sum(outputs) == 1
+    return explanation.target.kind != "output" and all(0 <= p <= 1 for p in outputs) and shares
 
 
 def output_text(explanation: Explanation, label: str) -> str:

@@ -103,8 +103,10 @@ def explain_inputs(
     explainer, records = load(model, task=task.name), []
     if table:
         labels = getattr(getattr(explainer, "labels", None), "names", ())
-        records = list(table.records(task.inputs, task.gold, columns, labels))
-        inputs = columns_of(records)
+        lists = {one.name: inputs[one.name] for one in task.inputs if one.name in inputs}  # they serve all rows
+        read = [one for one in task.inputs if one.name not in lists]
+        records = list(table.records(read, task.gold, columns, labels))
+        inputs = columns_of(records) | lists
     with progress_bar("explaining") as progress:
         results = explainer.explain(**inputs, progress=progress, **options)
     return with_gold(results, records) if records else results

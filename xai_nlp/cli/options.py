@@ -85,8 +85,8 @@ def inputs_of_arguments(task: Task, values: Mapping[str, Any], data: Path | None
         if value not in (None, []):
             inputs[field.name] = value[0] if isinstance(value, list) and len(value) == 1 else value
     missing = [_flag(one) for one in task.inputs if one.required and one.name not in inputs]
-    if data and inputs:
-        flags = [_flag(one) for one in task.inputs if one.name in inputs]
+    flags = [_flag(one) for one in task.inputs if one.name in inputs and one.kind != "list"]  # a list serves all rows
+    if data and flags:
         raise typer.BadParameter(f"give {' and '.join(flags)}, or --data, not both.")
     if missing and not data:
         raise typer.BadParameter(f"give {' and '.join(missing)}, or --data with a file of inputs (- for stdin).")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from xai_nlp.errors import InvalidInput, UnknownName
 
-InputKind = Literal["text", "long text", "image"]
+InputKind = Literal["text", "long text", "image", "list"]  # a list of texts, or a line of them with commas
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,18 @@ class InputField:
     columns: tuple[str, ...]  # what data sets call it, the likeliest first
     required: bool = True
     positional: bool = False  # an argument of the command instead of an option
+
+
+def list_items(value: Any, name: str) -> list[str]:
+    """The texts of one input of the kind "list": a list, or a line with commas. Raises InvalidInput for anything else.
+
+    >>> list_items("sports, world news", "labels")
+    ['sports', 'world news']
+    """
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) for item in items):
+        raise InvalidInput(f"{name} is a list of texts, or a line of them with commas; got {str(value)[:60]!r}.")
+    return [item.strip() for item in items if item.strip()]
 
 
 @dataclass(frozen=True, kw_only=True)

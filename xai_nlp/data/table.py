@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xai_nlp.core.fields import InputField
+from xai_nlp.core.fields import InputField, list_items
 from xai_nlp.data.table_files import CONVERSION_ERRORS, check_limit, first_line, read_file
 from xai_nlp.errors import InvalidInput, UnknownName
 
@@ -160,6 +160,8 @@ class DataTable(Sequence[dict[str, Any]]):
             if isinstance(cell, dict):  # as `datasets` stores images
                 cell = cell.get("bytes") or cell.get("path")
             return str(self.folder / cell) if isinstance(cell, str) and cell else cell
+        if field.kind == "list" and not _is_empty(cell):
+            return list_items(cell, f"{self.name}, record {index}: {field.name}")
         if isinstance(cell, (list, dict, bytes)):
             raise InvalidInput(f"{self.name}, record {index}: {field.name} is a {type(cell).__name__}; give a text.")
         return "" if _is_empty(cell) else str(cell)

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
+from xai_nlp.models.sentence_embedding import EmbeddingHead, encoder_of_object
 
 #: Embedded models: name -> description.
 EMBEDDED_MODELS = {
@@ -51,6 +52,7 @@ class TaskClasses(Protocol):
 Tasks = Mapping[str, TaskClasses]  # by the task's name, the one to fall back on first
 
 VISION_AUTO_CLASS = "AutoModelForImageTextToText"
+ENCODER_AUTO_CLASS = "AutoModel"  # of models without a head, which embed texts
 #: Vision-language models whose class has the ending of another task, or that no auto class loads: model_type -> class.
 VISION_CLASSES = {
     "vilt": "ViltForQuestionAnswering",
@@ -69,6 +71,7 @@ class LoadedModel:
     name: str
     task: str  # the name of a task
     processor: Any = None  # of images; for a model that writes its answer, with a tokenizer in it
+    embedding: EmbeddingHead | None = None  # what follows an encoder, where the model says so
 
 
 def load_model(
@@ -85,8 +88,8 @@ def load_model(
 ) -> LoadedModel:
     """A model from the name of an embedded one, a folder, a hub name, or a model object with its tokenizer.
 
-    source: also a pipeline of transformers, a compiled or data-parallel model (which is unwrapped), or an object that
-        holds a `model` and its `tokenizer`.
+    source: also a pipeline of transformers, a compiled or data-parallel model (which is unwrapped), a
+        `SentenceTransformer`, or an object that holds a `model` and its `tokenizer`, as a `CrossEncoder` does.
     processor: the image processor of a model object; files bring their own. Its tokenizer is used if none is given.
     tasks: the rows of the task table, by name.
     task: one of them; None reads it from the config, and takes the first task if the config does not say.
@@ -138,26 +141,27 @@ def load_model(
 
 
 def _from_object(source: Any, tokenizer: Any, processor: Any, task: str | None, tasks: Tasks) -> LoadedModel:
-    """A model object, or an object that holds a model and its tokenizer: a pipeline, a cross-encoder."""
-    model = source
-    if not isinstance(source, nn.Module) and isinstance(getattr(source, "model", None), nn.Module):
-        model = source.model
-        tokenizer = tokenizer or getattr(source, "tokenizer", None)
+    """A model object, or an object that holds a model and its tokenizer: a pipeline, one of sentence-transformers."""
+    model, own_tokenizer, embedding = encoder_of_object(source)
+    if model is not source:
         processor = processor or getattr(source, "processor", None) or getattr(source, "image_processor", None)
-        pipeline_task = getattr(source, "task", None)
-        task = task or (pipeline_task if pipeline_task in tasks else None)
+        of_pipeline = getattr(source, "task", None)
+        task = task or (of_pipeline if of_pipeline in tasks else None)
     if not isinstance(model, nn.Module):
         raise InvalidInput(
             "a model is a name, a folder, a torch module with its tokenizer, or a pipeline; "
             f"got {type(source).__name__} {str(source)[:60]!r}."
         )
     model = unwrapped(model)
-    tokenizer = tokenizer or getattr(processor, "tokenizer", None)
-    config = getattr(model, "config", None)
-    known = _task(task, tasks, [cls.__name__ for cls in type(model).__mro__], config)
+    tokenizer = tokenizer or own_tokenizer or getattr(processor, "tokenizer", None)
     if tokenizer is None:
         raise InvalidInput("a model needs its tokenizer: load(model, tokenizer).")
-    return LoadedModel(model, tokenizer, getattr(config, "name_or_path", "") or type(model).__name__, known, processor)
+    config = getattr(model, "config", None)
+    if embedding is not None and task is None:
+        task = next(name for name, row in tasks.items() if row.auto_class == ENCODER_AUTO_CLASS)
+    known = _task(task, tasks, [cls.__name__ for cls in type(model).__mro__], config)
+    name = getattr(config, "name_or_path", "") or type(model).__name__
+    return LoadedModel(model, tokenizer, name, known, processor, embedding)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -223,13 +227,16 @@ def _from_files(
             tokenizer = tokenizer or getattr(processor, "tokenizer", None)
             if tokenizer is None:
                 tokenizer = transformers.AutoTokenizer.from_pretrained(where, **of_files)
+            of_hub = {key: value for key, value in of_files.items() if key != "trust_remote_code"}
+            encodes = row.auto_class == ENCODER_AUTO_CLASS
+            embedding = EmbeddingHead.of_files(where, **of_hub) if encodes else None
     except OSError as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         if isinstance(where, Path):
             raise InvalidInput(f"{name} cannot be loaded: {first}") from error
         hint = f"There is no such folder either, and the hub answered: {first} List them with `xai-nlp models`."
         raise UnknownName("model", name, EMBEDDED_MODELS, hint) from error
-    return LoadedModel(model.eval(), tokenizer, name, known, processor)
+    return LoadedModel(model.eval(), tokenizer, name, known, processor, embedding)
 
 
 def _check_folder(folder: Path, name: str, *, needs_tokenizer: bool) -> None:

@@ -18,7 +18,7 @@ from xai_nlp.models.loading import EMBEDDED_MODELS, load_model
 from xai_nlp.models.tokenization import Text
 from xai_nlp.tasks.explainer import Explainer
 from xai_nlp.tasks.options import ExplainKeywords
-from xai_nlp.tasks.table import TASKS, find_task, task_for_inputs
+from xai_nlp.tasks.table import TASKS, Task, find_task, task_for_inputs
 
 _embedded: dict[str, Explainer] = {}
 
@@ -30,6 +30,7 @@ class _Keywords(ExplainKeywords, total=False):
     context: str | Sequence[str] | None
     image: Any
     prompt: str | Sequence[str] | None
+    labels: str | Sequence[str] | Sequence[Sequence[str]] | None
     pair: str | Sequence[str] | None
     model: Any
     task: str | None
@@ -52,6 +53,10 @@ class _Keywords(ExplainKeywords, total=False):
     entity: Any
     aggregation: str | None
     mask: int | None
+    template: str | None
+    multi_label: bool | None
+    pairs: bool | None
+    pooling: str | None
 
 
 def load(
@@ -67,8 +72,9 @@ def load(
 ) -> Any:
     """An explainer for a model.
 
-    source: an embedded model's name, a folder, a hub name, a PEFT adapter's folder, a model with its tokenizer, or a
-        pipeline of transformers. A compiled or data-parallel model is unwrapped.
+    source: an embedded model's name, a folder, a hub name, a PEFT adapter's folder, a model with its tokenizer, a
+        pipeline of transformers, a `SentenceTransformer` or a `CrossEncoder`. A compiled or data-parallel model is
+        unwrapped.
     task: a key of `tasks.table.TASKS`; None goes by the model's config. For generated text: `load(…).explain(prompt)`.
     processor: of a model that looks at images.
     dtype: None is float32 on a CPU, and the dtype of the files on an accelerator.
@@ -119,6 +125,7 @@ def explain(
     context: str | Sequence[str] | None = None,
     image: Any = None,
     prompt: str | Sequence[str] | None = None,
+    labels: str | Sequence[str] | Sequence[Sequence[str]] | None = None,
     model: Any = None,
     task: str | None = None,
     tokenizer: Any = None,
@@ -147,6 +154,10 @@ def explain(
     entity: Any = None,
     aggregation: str | None = None,
     mask: int | None = None,
+    template: str | None = None,
+    multi_label: bool | None = None,
+    pairs: bool | None = None,
+    pooling: str | None = None,
     long: str = "windows",
     max_length: int | None = None,
     stride: int | None = None,
@@ -164,6 +175,7 @@ def explain(
         names that data sets use (`Task.inputs`, `Task.gold`).
     question: with its `context`, or with an `image`, whose regions are scored too. prompt: the text that a generating
         model goes on from; it needs a `model`.
+    labels: candidate labels for a text, which a model of inference (NLI) chooses from.
     model: anything that `load` takes, with its `tokenizer` or `processor` if it is a model object; or what `load` gave.
         The embedded model of the task if not given. device, dtype: as `load` takes them.
     task: a key of `tasks.table.TASKS`; None goes by the model, and without a model by the inputs.
@@ -175,7 +187,8 @@ def explain(
         `tasks.options.ExplainOptions`.
     unanswerable, longest: of question answering; rank, regions, image_baseline, moves, features, boxes: of questions
         about images; chat: of generated text; entity, aggregation: of token classification; mask: of masked language
-        models. See the task's explainer, for instance `QuestionAnsweringExplainer.explain`.
+        models; template, multi_label: of zero-shot classification; pairs, pooling, moves: of sentence similarity.
+        See the task's explainer, for instance `QuestionAnsweringExplainer.explain`.
 
     Raises InvalidInput for inputs that no task reads, UnknownName for an option that does not exist.
 
@@ -211,6 +224,7 @@ def _explainer_for(inputs: Sequence[str] | None, *, model: Any, task: str | None
     """The explainer of a call: of the model, else of the task, else of the first task that reads the inputs.
 
     inputs: their names; None for a table, which says itself what it lacks.
+    A model goes by its config, unless only another task of its auto class reads the inputs.
     An embedded model is loaded once; anything else each time, since its folder may have changed.
     """
     row = find_task(task) if task else None
@@ -232,7 +246,16 @@ def _explainer_for(inputs: Sequence[str] | None, *, model: Any, task: str | None
             explainer = load(model, task=task, **given)
     if row and explainer.task.name != row.name:
         raise InvalidInput(f"{explainer!r} does not do {row.title.lower()}.")
+    if not row and inputs is not None and (other := _task_of_model(explainer, inputs)):
+        explainer = other.explainer_class()(explainer.loaded, other)
     if inputs is not None and not explainer.task.reads(inputs):
         needs = f"{explainer!r} does {explainer.task.title.lower()}: explain({explainer.task.call}, model=…)"
         raise InvalidInput(f"{needs}; got {' and '.join(inputs) or 'no input'}.")
     return explainer
+
+
+def _task_of_model(explainer: Explainer, inputs: Sequence[str]) -> Task | None:
+    """The first other task of this kind of model that reads the inputs, where the explainer's own does not."""
+    own = explainer.task
+    alike = (task for task in TASKS.values() if task.auto_class == own.auto_class and task.reads(inputs))
+    return None if own.reads(inputs) else next(alike, None)

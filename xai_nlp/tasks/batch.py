@@ -69,7 +69,7 @@ class TextSubject:
             inputs=self._inputs(),
             examples=len(batch.windows),
             device=batch.movable.device,
-            layer=None if self.layer is None else explainer.adapter.layer(self.layer),
+            layer=None if self.layer is None else explainer.layer(self.layer),
             points=explainer.points,
             attention_root=self._attention_root,
             batching=self.batching,

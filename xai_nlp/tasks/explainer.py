@@ -10,12 +10,14 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
+from xai_nlp.core.arrays import AttentionAttribution
 from xai_nlp.core.result import SPECIAL, Explanation, Explanations
 from xai_nlp.data.table import is_table, read_table
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of
 from xai_nlp.hooks.points import Points
+from xai_nlp.hooks.scope import ModulePoint
 from xai_nlp.models.adapter import Adapter
 from xai_nlp.models.layout import text_config
 from xai_nlp.models.loading import LoadedModel
@@ -43,6 +45,7 @@ class Explainer:
 
     def __init__(self, loaded: LoadedModel, task: Task | None = None) -> None:
         self.task = task or find_task(self.task_name)
+        self.loaded = loaded
         self.model, self.tokenizer, self.name = loaded.model, loaded.tokenizer, loaded.name
         self.adapter = Adapter.of(self.model)
         self.pad = self.token_id("pad_token_id")
@@ -113,6 +116,12 @@ class Explainer:
         """
         return self.read(batch_forward(self.model, batch.inputs, owner))
 
+    def matrices(
+        self, request: Request, windows: Sequence[TokenWindow], targets: Sequence[ExampleTarget]
+    ) -> Sequence[Mapping[str, AttentionAttribution]]:
+        """Matrices of each explanation that do not depend on the method, by name."""
+        return [{} for _ in targets]
+
     def batch_key(self, window: TokenWindow) -> Hashable:
         """Windows of different keys do not share a batch."""
         return None
@@ -182,6 +191,10 @@ class Explainer:
     def points(self) -> Points:
         """The named hook points of the model."""
         return self.adapter.points
+
+    def layer(self, k: int) -> ModulePoint:
+        """The output of layer k, counted from 0. Raises UnknownName."""
+        return self.adapter.layer(k)
 
     @property
     def width(self) -> int:

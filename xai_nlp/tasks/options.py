@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypedDict
 
 from xai_nlp.core.batching import Batching, Progress
-from xai_nlp.core.fields import OptionField
+from xai_nlp.core.fields import OptionField, list_items
 from xai_nlp.core.registry import Method, method_options
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.methods import METHODS, find_method
@@ -197,6 +197,11 @@ def examples_of(task: Task, inputs: Mapping[str, Any]) -> tuple[list[dict[str, A
     Raises InvalidInput for lists of different lengths, or nothing.
     """
     by_name = {one.name: inputs[one.name] for one in task.inputs if inputs.get(one.name) is not None}
+    by_name |= {
+        one.name: _lists(by_name[one.name], one.name)
+        for one in task.inputs
+        if one.kind == "list" and one.name in by_name
+    }
     for one in task.inputs:
         if one.required and one.name not in by_name:
             raise InvalidInput(f"{one.name} is missing: {task.title.lower()} needs {' and '.join(task.required)}.")
@@ -217,7 +222,15 @@ def examples_of(task: Task, inputs: Mapping[str, Any]) -> tuple[list[dict[str, A
 
 
 def _is_list(kind: str, value: Any) -> bool:
-    """Are these several values? A pair of texts is a tuple, and one example."""
+    """Are these several values? A pair of texts is a tuple, and one example; so is a list where a list is read."""
     if kind == "image":
         return isinstance(value, (list, tuple))
+    if kind == "list":
+        return not value or isinstance(value[0], list)
     return isinstance(value, Iterable) and not isinstance(value, (str, bytes, tuple))
+
+
+def _lists(value: Any, name: str) -> list[Any]:
+    """The texts of one example, or a list of those of several."""
+    several = isinstance(value, (list, tuple)) and any(isinstance(one, (list, tuple)) for one in value)
+    return [list_items(one, name) for one in value] if several else list_items(value, name)

@@ -16,7 +16,7 @@ import transformers
 from torch import Tensor
 
 from xai_nlp._version import __version__
-from xai_nlp.core.arrays import Array
+from xai_nlp.core.arrays import Array, AttentionAttribution
 from xai_nlp.core.batching import Batching
 from xai_nlp.core.registry import Method
 from xai_nlp.core.result import Explanation, Explanations, TargetSpec
@@ -60,8 +60,9 @@ def explain(explainer: Explainer, request: Request) -> Explanations:
         count = sum(len(target.windows) for target in targets) * len(request.methods)
         with pass_counter(request.options.progress, count) as passes:
             by_method = [attribute(explainer, method, request, windows, targets, passes) for method in request.methods]
+        matrices = explainer.matrices(request, windows, targets)
     order = [
-        (method, target, t, attributions)
+        (method, target, t, attributions, matrices[e])
         for e, target in enumerate(targets)
         for method, of_examples in zip(request.methods, by_method, strict=True)
         for attributions in [of_examples[e]]
@@ -169,8 +170,9 @@ def describe(
     target: ExampleTarget,
     t: int,
     attributions: Sequence[WindowAttribution],
+    matrices: Mapping[str, AttentionAttribution],
 ) -> Explanation:
-    """One explanation from the scores of its windows."""
+    """One explanation from the scores of its windows, and further matrices."""
     merged = merge_windows(target.segments, [one.scores(t) for one in attributions])
     first = attributions[0]
     spec = target.specs[t]
@@ -211,7 +213,7 @@ def describe(
         gold=tuple(request.gold[first.window.example]) if request.gold else (),
         parts={name: tuple(part) for name, part in zip(parts, scores[1:], strict=False)},
         layers=Array(layers) if len(layers) else None,
-        attention={} if merged.starts is None else first.attention(method, unit, t, merged.starts),
+        attention={**({} if merged.starts is None else first.attention(method, unit, t, merged.starts)), **matrices},
         image=first.image(t),
     )
 

@@ -374,3 +374,77 @@ register_task(
         explainer="xai_nlp.tasks.text2text:Text2TextExplainer",
     )
 )
+register_task(
+    Task(
+        name="zero-shot-classification",
+        title="Zero-shot classification",
+        command="zero-shot",
+        help="Which words made a model of inference choose one of your labels.",
+        inputs=(
+            _TEXT,
+            InputField(
+                name="labels",
+                kind="list",
+                help="The labels to choose from, with commas between them.",
+                columns=("labels", "candidate_labels", "classes"),
+            ),
+        ),
+        options=(
+            OptionField(name="target", type=str, help="One of the labels, or all; the best one if not given."),
+            OptionField(
+                name="template",
+                type=str,
+                default="This example is {}.",
+                help="The hypothesis about a label, with {} in the place of the label.",
+            ),
+            OptionField(
+                name="multi_label", type=bool, default=False, help="Several labels may be true, each by itself."
+            ),
+        ),
+        gold=("label", "gold", "category", "class"),
+        auto_class="AutoModelForSequenceClassification",
+        explainer="xai_nlp.tasks.zero_shot_classification:ZeroShotClassificationExplainer",
+    )
+)
+register_task(
+    Task(
+        name="sentence-similarity",
+        title="Sentence similarity",
+        command="similarity",
+        help="Which words of two texts make their embeddings alike.",
+        inputs=(
+            replace(_TEXT, help="The first text."),
+            InputField(
+                name="pair",
+                kind="long text",
+                help="The text that it is compared with.",
+                columns=("pair", "text_pair", "sentence2", "passage", "answer"),
+            ),
+        ),
+        options=(
+            OptionField(
+                name="moves",
+                type=str,
+                default="both",
+                choices=("both", "text", "pair"),
+                help="Explain both texts together, or one against the other.",
+            ),
+            OptionField(name="pairs", type=bool, default=False, help="Also score every pair of a word of each text."),
+            OptionField(
+                name="pooling",
+                type=str,
+                choices=("mean", "cls", "max"),
+                advanced=True,
+                help="How hidden states become one vector; the model's own if not given, or the mean.",
+            ),
+        ),
+        gold=("score", "similarity"),
+        auto_class="AutoModel",
+        class_endings=(
+            *("BertModel", "RobertaModel", "MPNetModel", "AlbertModel", "ElectraModel", "DebertaModel"),
+            *("DebertaV2Model", "CamembertModel", "EncoderModel", "GPT2Model", "LlamaModel", "MistralModel"),
+            *("Qwen2Model", "Qwen3Model"),
+        ),
+        explainer="xai_nlp.tasks.sentence_similarity:SentenceSimilarityExplainer",
+    )
+)

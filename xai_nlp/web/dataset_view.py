@@ -65,7 +65,7 @@ class Filter(BaseModel):
             and (self.right is None or row.right is self.right)
             and (self.least is None or (row.score is not None and row.score >= self.least))
             and (self.most is None or (row.score is not None and row.score <= self.most))
-            and self.text.casefold() in "\n".join(row.inputs.values()).casefold()
+            and self.text.casefold() in "\n".join(map(str, row.inputs.values())).casefold()
         )
 
 

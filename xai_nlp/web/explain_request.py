@@ -30,8 +30,10 @@ Encoded = Annotated[str, Field(max_length=2 * LIMITS.image, description="The ima
 Whole = Annotated[int, Field(ge=-LIMITS.number, le=LIMITS.number)]
 Number = Annotated[float, Field(ge=-LIMITS.number, le=LIMITS.number)]
 Several = Annotated[list[Short], Field(min_length=1, max_length=LIMITS.methods)]
+Items = Annotated[list[Short], Field(max_length=LIMITS.words)]
 TYPES: dict[Any, Any] = {
-    "text": Short, "long text": Long, "image": Encoded, str: Short, int: Whole, float: Number, bool: bool
+    "text": Short, "long text": Long, "image": Encoded, "list": Short | Items,
+    str: Short, int: Whole, float: Number, bool: bool
 }  # fmt: skip
 
 
@@ -72,7 +74,9 @@ class ExplainRequest(BaseModel):
     @property
     def title(self) -> str:
         """The first text, shortened: the name of the entry in the history."""
-        text = " ".join(next(iter(self._inputs(images=False).values()), "").split())
+        kinds = {one.name: one.kind for task in TASKS.values() for one in task.inputs}
+        texts = (value for name, value in self.values.items() if kinds.get(name) in ("text", "long text"))
+        text = " ".join(next(texts, "").split())
         return text if len(text) <= 80 else text[:79] + "…"
 
     @property
@@ -101,7 +105,8 @@ class ExplainRequest(BaseModel):
             if cells.isdecimal() and int(cells[:9]) > LIMITS.cells:
                 raise InvalidInput(f"{name} has at most {LIMITS.cells} cells along a side here; got {value!r}.")
         for name in task.required:
-            if not inputs.get(name, "").strip():
+            value = inputs.get(name, "")
+            if not (value.strip() if isinstance(value, str) else value):
                 raise InvalidInput(f"{name} is empty: {title} needs {' and '.join(task.required)}.")
         keywords = inputs | parse_options("option", options.values(), values)
         keywords |= {name: image_bytes(data) for name, data in self.images.items()}

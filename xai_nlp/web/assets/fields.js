@@ -53,7 +53,7 @@ export function makeField(field, { suggestions = [], prefix = "" } = {}) {
     },
     set(value) {
       if (box) control.checked = value ?? field.default === true;
-      else control.value = value === undefined || value === null ? "" : typeof value === "object" ? JSON.stringify(value) : value;
+      else control.value = value === undefined || value === null ? "" : Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : value;
     },
   };
 }
