@@ -40,14 +40,14 @@ class Adapter:
         return getattr(getattr(self.model, "config", None), "model_type", "") or type(self.model).__name__
 
     @property
-    def embeddings(self) -> ModulePoint:
-        """The sum of word, position and type embeddings."""
-        return self._point(self.layout.embeddings)
+    def embeddings(self) -> ModulePoint | None:
+        """The sum of word, position and type embeddings; None if the model reads no text."""
+        return None if self.layout.embeddings is None else self._point(self.layout.embeddings)
 
     @property
-    def word(self) -> ModulePoint:
-        """The word embeddings."""
-        return self._point(self.layout.word)
+    def word(self) -> ModulePoint | None:
+        """The word embeddings; None if the model reads no text."""
+        return None if self.layout.word is None else self._point(self.layout.word)
 
     @property
     def position(self) -> ModulePoint | None:

@@ -19,6 +19,7 @@ from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 EMBEDDED_MODELS = {
     "sentiment": "NEGATIVE or POSITIVE; BERT, 3 layers, 9.5 M parameters",
     "qa": "answers a question from a text; BERT, 6 layers, 14.7 M parameters",
+    "image": "names the largest shape of a drawn scene; ResNet, 4 blocks, 0.6 M parameters",
     "vqa": "answers a question about a drawn scene; ViLT, 5 layers, 1.4 M parameters",
 }
 
@@ -36,6 +37,7 @@ class TaskClasses(Protocol):
 Tasks = Mapping[str, TaskClasses]  # by the task's name, the one to fall back on first
 
 VISION_AUTO_CLASS = "AutoModelForImageTextToText"
+IMAGE_AUTO_CLASS = "AutoModelForImageClassification"  # of models that read images alone, and have no tokenizer
 #: Vision-language models whose class has the ending of another task, or that no auto class loads: model_type -> class.
 VISION_CLASSES = {
     "vilt": "ViltForQuestionAnswering",
@@ -50,7 +52,7 @@ class LoadedModel:
     """A model with its tokenizer and the name to show."""
 
     model: Any
-    tokenizer: Any
+    tokenizer: Any  # None for a model that reads images alone
     name: str
     task: str  # the name of a task
     processor: Any = None  # of images; for a model that writes its answer, with a tokenizer in it
@@ -85,18 +87,18 @@ def load_model(
     """
     if isinstance(source, nn.Module):
         tokenizer = tokenizer or getattr(processor, "tokenizer", None)
-        if tokenizer is None:
-            raise InvalidInput("a model needs its tokenizer: load(model, tokenizer).")
         config = getattr(source, "config", None)
         name = getattr(config, "name_or_path", "") or type(source).__name__
         known = _task(task, tasks, [cls.__name__ for cls in type(source).__mro__], config)
+        if tokenizer is None and tasks[known].auto_class != IMAGE_AUTO_CLASS:
+            raise InvalidInput("a model needs its tokenizer: load(model, tokenizer).")
         loaded = LoadedModel(source, tokenizer, name, known, processor)
     else:
         options = {"processor": processor, "task": task, "tasks": tasks, "dtype": dtype}
         loaded = _from_files(os.fspath(source), tokenizer, trust_remote_code=trust_remote_code, **options)
         if device is not None:
             loaded.model.to(device)
-    if not getattr(loaded.tokenizer, "is_fast", False):
+    if loaded.tokenizer is not None and not getattr(loaded.tokenizer, "is_fast", False):
         raise Unsupported(
             f"{type(loaded.tokenizer).__name__} does not give the offsets of its tokens in the text. "
             "Load the fast tokenizer: AutoTokenizer.from_pretrained(…, use_fast=True)."
@@ -138,6 +140,7 @@ def _pretrained(
     with _no_loading_bar():
         config = transformers.AutoConfig.from_pretrained(where, **options)
         known = _task(task, tasks, config.architectures or [], config)
+        image = tasks[known].auto_class == IMAGE_AUTO_CLASS
         vision = tasks[known].auto_class == VISION_AUTO_CLASS
         loader, for_model = tasks[known].auto_class, options
         if vision and config.model_type in VISION_CLASSES:
@@ -145,10 +148,11 @@ def _pretrained(
         model = getattr(transformers, loader).from_pretrained(where, dtype=dtype, use_safetensors=True, **for_model)
         if vision and processor is None and hasattr(config, "vision_config"):
             processor = transformers.AutoProcessor.from_pretrained(where, **options)
-        elif vision and processor is None and config.model_type == "vilt":
+        elif processor is None and (image or (vision and config.model_type == "vilt")):
             processor = transformers.AutoImageProcessor.from_pretrained(where, **options)
         tokenizer = tokenizer or getattr(processor, "tokenizer", None)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options) if tokenizer is None else tokenizer
+        if tokenizer is None and not image:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options)
     return LoadedModel(model.eval(), tokenizer, name, known, processor)
 
 
@@ -158,6 +162,9 @@ def _task(name: str | None, tasks: Tasks, classes: Sequence[str], config: Any) -
         if name not in tasks:
             raise UnknownName("task", name, tasks)
         return name
+    images = next((task for task, row in tasks.items() if row.auto_class == IMAGE_AUTO_CLASS), None)
+    if images is not None and any(cls.endswith(tasks[images].class_endings) for cls in classes):
+        return images
     if getattr(config, "model_type", "") in VISION_CLASSES or hasattr(config, "vision_config"):
         return next(task for task, row in tasks.items() if row.auto_class == VISION_AUTO_CLASS)
     fitting = (task for task, row in tasks.items() if any(cls.endswith(row.class_endings) for cls in classes))

@@ -15,13 +15,10 @@ from xai_nlp.errors import InvalidInput
 from xai_nlp.models.loading import LoadedModel
 from xai_nlp.models.tokenization import Text, TokenWindow, segments_of
 from xai_nlp.tasks.explainer import Explainer
-from xai_nlp.tasks.labels import Labels
+from xai_nlp.tasks.labels import LabelChoice, Labels, one_choice_each
 from xai_nlp.tasks.options import ExplainKeywords, Request
 from xai_nlp.tasks.run import ExampleTarget
 from xai_nlp.tasks.table import Task
-
-LabelChoice = str | int | None  # a label's name or index, a contrast "A-B", or None for the predicted label
-
 
 class TextClassificationExplainer(Explainer):
     """Explains any `AutoModelForSequenceClassification`: sentiment, topics, pairs (NLI), many labels, regression."""
@@ -63,10 +60,7 @@ class TextClassificationExplainer(Explainer):
         self, request: Request, windows: Sequence[TokenWindow], outputs: Sequence[Tensor]
     ) -> list[ExampleTarget]:
         texts = self.texts(request)
-        choices = request.own.get("target")
-        choices = list(choices) if isinstance(choices, (list, tuple)) else [choices] * len(texts)
-        if len(choices) != len(texts):
-            raise InvalidInput(f"{len(texts)} texts need as many targets, or one for all; got {len(choices)}.")
+        choices = one_choice_each(request.own.get("target"), len(texts), "texts")
         unit = request.options.unit or self.unit
         link = self.labels.link(unit)
         members: list[list[int]] = [[] for _ in texts]
