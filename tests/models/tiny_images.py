@@ -41,9 +41,7 @@ def deit() -> Any:
 
 def swin() -> Any:
     return SwinForImageClassification(
-        SwinConfig(
-            embed_dim=16, depths=[1, 2], num_heads=[2, 4], window_size=4, image_size=SIDE, patch_size=4, **NAMES
-        )
+        SwinConfig(embed_dim=16, depths=[1, 2], num_heads=[2, 4], window_size=4, image_size=SIDE, patch_size=4, **NAMES)
     )
 
 

@@ -33,8 +33,8 @@ from xai_nlp.viz.text.text_marks import Legend, MarkedText, marked_text, scale_k
 from xai_nlp.viz.text.wording import Fact
 
 TOP = 10  # words in “strongest words”
-METHOD_COMPLETE = "the method that shares out the change of the model’s output among the words"
-METHOD = "the method that gives each word its score; scores need not add up"
+METHOD_COMPLETE = "the method that shares out the change of the model’s output among the {}s"
+METHOD = "the method that gives each {} its score; scores need not add up"
 LABELS = 8  # outputs that are listed
 SEARCHABLE = 5  # with more examples than this, a page gets a table of them, a search and filters
 
@@ -129,6 +129,8 @@ class Example:
         item, alone = self.first, len(self.rows) == 1
         special = item.segment.count(SPECIAL)
         facts = [Fact(str(len(item.tokens)), f"tokens, {special} of them special" if special else "tokens")]
+        if item.image and not item.tokens:
+            facts = [Fact(str(len(item.image.scores)), "regions")]
         if not item.task:
             return facts
         if alone:
@@ -186,6 +188,11 @@ class View:
         return any(item.image for item in self.items)
 
     @cached_property
+    def part(self) -> str:
+        """What has a score: a “word”, or a “region” where there are images and no text."""
+        return "region" if self.items and all(item.image and not item.tokens for item in self.items) else "word"
+
+    @cached_property
     def two_views(self) -> bool:
         """Do words differ from tokens anywhere?"""
         return any(row.merged.offsets != row.item.offsets for row in self._rows)
@@ -221,7 +228,9 @@ class View:
 
     @cached_property
     def noun(self) -> str:
-        """The word for an example: “text”, “question” about an image, or “example” of any kind."""
+        """The word for an example: “text”, “image”, “question” about an image, or “example” of any kind."""
+        if self.part == "region":
+            return "image"
         nouns = {
             "text" if not i.image else "question" if i.task in wording.GENERATING else "example" for i in self.items
         }
@@ -243,7 +252,7 @@ class View:
         """The jargon of the first screen with its explanations: a method, a unit, and “tokenizer”."""
         terms = {}
         if (item := next(iter(self.items))).method:
-            terms[wording.method_name(item)] = METHOD_COMPLETE if item.complete else METHOD
+            terms[wording.method_name(item)] = (METHOD_COMPLETE if item.complete else METHOD).format(self.part)
         if any(SPECIAL in item.segment for item in self.items):
             terms["tokenizer"] = wording.TERMS["tokenizer"]
         return terms | {item.unit: wording.TERMS[item.unit] for item in self.items[:1] if item.unit in wording.TERMS}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from xai_nlp.core.result import Explanation
 from xai_nlp.viz.text.number_format import unsigned, with_unit
 from xai_nlp.viz.text.text_marks import own_peaks
-from xai_nlp.viz.text.text_spans import strongest_words
+from xai_nlp.viz.text.text_spans import strongest, strongest_words
 from xai_nlp.viz.text.wording import output_text, shortened
 
 CHARACTERS = 90  # of a text
@@ -28,18 +28,22 @@ class IndexRow:
     correct: bool | None
     largest: str  # largest |score|, with its unit
     size: float  # sort key of `largest`
-    strongest: str  # strongest word
+    strongest: str  # strongest word, or region of an image without a text
 
 
 def index_row(number: int, items: Sequence[Explanation], words: Sequence[Explanation]) -> IndexRow:
     """The row of an example. number: its place, from 1; items, words: its explanations over tokens and over words."""
-    first = items[0]
+    first, image = items[0], items[0].image
     size = max(max(own_peaks(merged)) for merged in words)
     top = strongest_words(words[0], 1)
+    alone = image is not None and not first.tokens  # an image without a text
+    names = [words[0].tokens[i] for i in top]
+    if image is not None and alone:
+        names = [image.names[r] for r in strongest(image.scores, 1)]
     return IndexRow(
         id=example_id(number, first),
         text=shortened(" · ".join(" ".join(text.split()) for text in first.segments), CHARACTERS)
-        or f"example {number}",
+        or f"{'image' if alone else 'example'} {number}",
         prediction=first.prediction,
         output=output_text(first, first.prediction) if first.outputs else "",
         output_value=first.outputs.get(first.prediction, 0.0),
@@ -47,7 +51,7 @@ def index_row(number: int, items: Sequence[Explanation], words: Sequence[Explana
         correct=first.correct,
         largest=with_unit(unsigned(size), first.unit),
         size=size,
-        strongest=words[0].tokens[top[0]] if top else "",
+        strongest=names[0] if names else "",
     )
 
 

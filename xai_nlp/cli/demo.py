@@ -22,12 +22,14 @@ CONTEXT = (
     "algorithm for it, while Luigi Menabrea had described the machine in French."
 )
 SCENE = 12  # the seed of a scene with a question
+PICTURE = 4  # the seed of a scene without one
+IMAGE_METHODS = ("integrated_gradients", "grad_cam")
 
 
 def demo(html: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("xai_nlp_demo.html")) -> None:
     """The main jobs on the embedded models: coloured tokens here, and a page to open."""
     from xai_nlp import Explanations, explain, load
-    from xai_nlp.data.scenes import scenes
+    from xai_nlp.data.scenes import labelled_scenes, scenes
     from xai_nlp.viz.terminal.ansi import render
 
     with errors_to_stderr():
@@ -38,10 +40,12 @@ def demo(html: Annotated[Path, typer.Option(help="Where the page goes.")] = Path
         )
         scene = next(scenes(1, seed=SCENE, types=["colour"]))
         colours = as_explanations(explain(image=scene.scene.image(), question=scene.question.text, attention=True))
-        for why in (*labels, *answers, *colours):
+        picture = next(labelled_scenes(1, seed=PICTURE)).scene.image()
+        shapes = as_explanations(explain(image=picture, method=list(IMAGE_METHODS)))
+        for why in (*labels, *answers, *colours, *shapes[:1]):
             out.print(render(why.words()))
         methods = as_explanations(explainer.explain(TEXTS[2], method=list(METHODS)))
-        Explanations([*labels[:2], *methods, *answers, *colours]).to_html(html)
+        Explanations([*labels[:2], *methods, *answers, *colours, *shapes]).to_html(html)
         out.print(
             f"\nThe same, with numbers, methods side by side, layers, attention and the image: {html.resolve()}",
             soft_wrap=True,

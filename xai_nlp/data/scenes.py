@@ -109,9 +109,9 @@ class LabelledScene:
         return self.scene.shapes[self.largest].kind
 
     @property
-    def box(self) -> PixelBox:
-        """The pixels of the largest shape."""
-        return self.scene.shapes[self.largest].box
+    def boxes(self) -> tuple[PixelBox, ...]:
+        """The box of the largest shape."""
+        return (self.scene.shapes[self.largest].box,)
 
 
 def labelled_scenes(count: int, *, seed: int = 0) -> Iterator[LabelledScene]:
@@ -120,8 +120,8 @@ def labelled_scenes(count: int, *, seed: int = 0) -> Iterator[LabelledScene]:
     Raises InvalidInput for a negative count.
 
     >>> example = next(labelled_scenes(1, seed=3))
-    >>> example.label, max(shape.radius for shape in example.scene.shapes) == example.scene.shapes[example.largest].radius
-    ('cross', True)
+    >>> example.label, [shape.radius for shape in example.scene.shapes], example.largest
+    ('cross', [13, 9, 9], 0)
     """
     if count < 0:
         raise InvalidInput(f"a number of examples is at least 0; got {count}.")

@@ -51,7 +51,8 @@ class SequenceGradCam(GradCam):
     layer of a model's side that looks at the image, of the middle one where words and image share theirs, or of
     `layer`. A model that reads an image alone is asked at the last layer whose places the target depends on: the last
     stage of a convolutional one, the last block but one where only a class token is read (ViT). Its map is
-    interpolated, and a region has the mean of its pixels. Not negative unless `positive=False`; they do not add up to anything.
+    interpolated, and a region has the mean of its pixels. Not negative unless `positive=False`; they do not add up to
+    anything.
     Cost: one forward and one backward pass.
     Misleads: in late layers, where positions have mixed: a score says where something was held, not where it came
     from; what speaks against the target is not shown.
@@ -80,7 +81,9 @@ class SequenceGradCam(GradCam):
         if not layers:
             raise Unsupported("Grad-CAM needs a layer, and the layers of this model were not found.")
         slope = subject.problem(observe=layers).slope_at_x()
-        each = len(slope.sites) // len(layers)  # a layer may give several tensors, of which its hidden states come first
+        each = len(slope.sites) // len(
+            layers
+        )  # a layer may give several tensors, of which its hidden states come first
         pairs = zip(slope.sites[::each], slope.gradients[::each], strict=True)
         places = [_channels_first(site, gradient, patches) for site, gradient in pairs]
         read = next((pair for pair in reversed(places) if pair[1].any()), places[-1])

@@ -215,7 +215,7 @@ def _image_blocks(base: nn.Module, config: Any) -> str | None:
     """The outermost list of equal blocks, the one that is as long as the config says if there are several."""
     counts = {getattr(config, "num_hidden_layers", None), len(getattr(config, "depths", ()))}
     lists = [(name, module) for name, module in base.named_modules() if _equal_blocks(module)]
-    lists.sort(key=lambda item: (len(item[1]) not in counts, item[0].count("."), -len(item[1])))  # type: ignore[arg-type]
+    lists.sort(key=lambda item: (len(item[1]) not in counts, item[0].count("."), -len(item[1])))
     return lists[0][0] if lists else None
 
 

@@ -129,10 +129,11 @@ def explain(
     progress: Progress | None = None,
     **options: Any,
 ) -> Explanation | Explanations:
-    """Why the model says what it says about a text, or answers a question as it does: one signed score a token.
+    """Why the model says what it says about a text or an image: one signed score a token, one a region.
 
     text: a string, or a pair as a tuple (or `pair`, the second text); a list gives one explanation for each.
-    question: with its `context`, or with an `image`, whose regions are scored too. prompt: the text that a generating
+    question: with its `context`, or with an `image`, whose regions are scored too. image: alone, a picture that a
+        classifier names: a path, bytes, a PIL image or an array. prompt: the text that a generating
         model goes on from; it needs a `model`.
     model: anything that `load` takes, with its `tokenizer` or `processor` if it is a model object; or what `load` gave.
         The embedded model of the task if not given.
@@ -142,9 +143,9 @@ def explain(
     baseline: "pad", "mask", "zero", "mean", "reference", or a text. unit: "logit", "probability", "log-probability".
     answer, rather_than: explain this answer; why it and not that one.
     layer, layers, attention, parts, long, max_length, stride, rows, progress: see `tasks.options.ExplainOptions`.
-    unanswerable, longest: of question answering; rank, regions, image_baseline, moves, features, boxes: of questions
-        about images; chat: of generated text; entity, aggregation: of token classification; mask: of masked language
-        models. See the task's explainer, for instance `QuestionAnsweringExplainer.explain`.
+    unanswerable, longest: of question answering; regions, image_baseline: of images; rank, moves, features, boxes: of
+        questions about images; chat: of generated text; entity, aggregation: of token classification; mask: of masked
+        language models. See the task's explainer, for instance `QuestionAnsweringExplainer.explain`.
 
     Raises InvalidInput for inputs that no task reads, UnknownName for an option that does not exist.
 

@@ -185,7 +185,9 @@ class ImageBatch:
         if not shared:
             places = torch.nn.functional.interpolate(places, (high, wide), mode="bilinear", align_corners=False)
             return self.by_region(places[:, :, None], "sum")
-        down, across = (torch.arange(n, device=scores.device) * k // n for n, k in ((high, rows), (wide, count // rows)))
+        down, across = (
+            torch.arange(n, device=scores.device) * k // n for n, k in ((high, rows), (wide, count // rows))
+        )
         sizes = down.bincount(minlength=rows)[:, None] * across.bincount(minlength=count // rows)
         of_pixels = (places / sizes)[:, :, down][..., across] + rest.sum(2)[..., None, None] / (high * wide)
         ids = self.ids.expand(-1, *self.pixels.shape[1:])[:, 0]

@@ -26,7 +26,7 @@ LabelChoice = str | int | None  # a label's name or index, a contrast "A-B", or 
 
 def one_choice_each(choices: LabelChoice | Sequence[LabelChoice], examples: int, name: str) -> list[LabelChoice]:
     """A choice for each of so many examples, called `name`; one serves all. Raises InvalidInput for another number."""
-    several = list(choices) if isinstance(choices, (list, tuple)) else [choices] * examples
+    several: list[Any] = list(choices) if isinstance(choices, (list, tuple)) else [choices] * examples
     if len(several) != examples:
         raise InvalidInput(f"{examples} {name} need as many targets, or one for all; got {len(several)}.")
     return several

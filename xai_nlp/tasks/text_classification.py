@@ -20,6 +20,7 @@ from xai_nlp.tasks.options import ExplainKeywords, Request
 from xai_nlp.tasks.run import ExampleTarget
 from xai_nlp.tasks.table import Task
 
+
 class TextClassificationExplainer(Explainer):
     """Explains any `AutoModelForSequenceClassification`: sentiment, topics, pairs (NLI), many labels, regression."""
 

@@ -7,17 +7,16 @@ import io
 from functools import lru_cache
 from typing import Any
 
-from xai_nlp.data.scenes import scenes
+from xai_nlp.data.scenes import Scene, labelled_scenes, scenes
 
 SCENE = 12  # seed of a scene with a question
+PICTURE = 4  # seed of a scene without one
 
 
 @lru_cache(maxsize=1)
 def examples() -> list[dict[str, Any]]:
     """Inputs of the embedded models, as requests without options."""
     scene = next(scenes(1, seed=SCENE, types=["colour"]))
-    image = io.BytesIO()
-    scene.scene.image().save(image, "PNG")
     return [
         {
             "model": "sentiment",
@@ -33,6 +32,14 @@ def examples() -> list[dict[str, Any]]:
         {
             "model": "vqa",
             "question": scene.question.text,
-            "image": base64.b64encode(image.getvalue()).decode("ascii"),
+            "image": _encoded(scene.scene),
         },
+        {"model": "image", "image": _encoded(next(labelled_scenes(1, seed=PICTURE)).scene)},
     ]
+
+
+def _encoded(scene: Scene) -> str:
+    """The image of a scene as PNG, in base64."""
+    file = io.BytesIO()
+    scene.image().save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode("ascii")

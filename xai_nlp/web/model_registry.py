@@ -79,11 +79,12 @@ class ModelRegistry:
 
 @contextmanager
 def watched(explainer: Explainer, on_pass: Callable[[], None]) -> Iterator[None]:
-    """While open, `on_pass` is called before each pass through the model, where its words are looked up."""
-    words: nn.Module = explainer.model.get_input_embeddings()
+    """While open, `on_pass` is called before each pass: where words are looked up, or where the model begins."""
+    reads_text = explainer.task.reads_text
+    entered: nn.Module = explainer.model.get_input_embeddings() if reads_text else explainer.model
 
     def before(module: nn.Module, args: Any) -> None:
         on_pass()
 
-    with attached([partial(words.register_forward_pre_hook, before)]):
+    with attached([partial(entered.register_forward_pre_hook, before)]):
         yield
