@@ -10,8 +10,8 @@ from tests.cli.command import run
 from tests.models.tiny_generation import writing
 from xai_nlp.cli.explain import task_command
 from xai_nlp.cli.options import SHARED
-from xai_nlp.data.scenes import scenes
-from xai_nlp.tasks.table import COMMON_OPTIONS, TASKS
+from xai_nlp.data.scenes import labelled_scenes, scenes
+from xai_nlp.tasks.table import COMMON_OPTIONS, TASKS, TEXT_OPTIONS
 
 QUESTION, CONTEXT = "Who wrote Frankenstein?", "Frankenstein was written by Mary Shelley in 1818."
 ASKED = ("--question", QUESTION, "--context", CONTEXT)
@@ -286,6 +286,22 @@ def test_wrong_files_and_columns(tmp_path, monkeypatch, arguments, code, message
     assert message in " ".join(done.stderr.replace("│", " ").split())
 
 
+def test_pictures_are_named_on_the_command_line(tmp_path):
+    """One argument or several; a table of paths with the right labels works, too."""
+    examples = list(labelled_scenes(2, seed=7))
+    for n, example in enumerate(examples):
+        example.scene.image().save(tmp_path / f"{n}.png")
+    names = [str(tmp_path / f"{n}.png") for n in range(2)]
+    done = run("explain", "image", *names, "--method", "grad_cam", "--json", "-")
+    whys = [xai_nlp.core.result.Explanation.from_json(line) for line in done.stdout.splitlines()]
+    assert [why.prediction for why in whys] == [example.label for example in examples]
+    rows = "".join(f"{name},{example.label}\n" for name, example in zip(names, examples, strict=True))
+    (tmp_path / "table.csv").write_text("image,label\n" + rows)
+    done = run("explain", "image", "--data", str(tmp_path / "table.csv"), "--method", "saliency", "--json", "-")
+    whys = [xai_nlp.core.result.Explanation.from_json(line) for line in done.stdout.splitlines()]
+    assert [why.correct for why in whys] == [True, True]
+
+
 # Every task -----------------------------------------------------------------------------------------------------------
 
 
@@ -293,4 +309,5 @@ def test_wrong_files_and_columns(tmp_path, monkeypatch, arguments, code, message
 @pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.command)
 def test_every_task_has_all_common_options(task, attention):
     names = set(signature(task_command(task, attention=attention)).parameters)
-    assert names >= {one.name for one in (*task.inputs, *task.options, *COMMON_OPTIONS)} | set(SHARED) | {"model"}
+    common = {one.name for one in COMMON_OPTIONS} - (set() if task.reads_text else TEXT_OPTIONS)
+    assert names >= {one.name for one in (*task.inputs, *task.options)} | common | set(SHARED) | {"model"}

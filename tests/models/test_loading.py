@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from transformers import BertForMaskedLM
+from transformers import BertForMaskedLM, CLIPConfig, CLIPForImageClassification
 from transformers.utils import logging
 
 from tests.models.tiny import tiny
@@ -49,7 +49,8 @@ class Row(NamedTuple):
         ("GPT2LMHeadModel", "text-generation"),
         ("LlamaForCausalLM", "text-generation"),
         ("BertModel", "text-classification"),
-        ("BertForTokenClassification", "text-classification"),
+        ("BertForTokenClassification", "token-classification"),
+        ("BertForNextSentencePrediction", "text-classification"),
     ],
 )
 def test_the_task_is_read_from_the_classes(architecture, task):
@@ -60,13 +61,13 @@ def test_the_task_is_read_from_the_classes(architecture, task):
 
 def test_a_task_table_of_ones_own(tmp_path):
     model, tokenizer = tiny("bert")
-    tasks = {**TASKS, "fill-mask": Row("AutoModelForMaskedLM", ("ForMaskedLM",))}
+    tasks = {"words": Row("AutoModelForMaskedLM", ("ForMaskedLM",)), **TASKS}
     BertForMaskedLM(model.config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     loaded = load_model(tmp_path, tasks=tasks)
-    assert (loaded.task, type(loaded.model)) == ("fill-mask", BertForMaskedLM)
-    with pytest.raises(UnknownName, match="unknown task 'fill-mask'"):
-        load_model(tmp_path, task="fill-mask")
+    assert (loaded.task, type(loaded.model)) == ("words", BertForMaskedLM)
+    with pytest.raises(UnknownName, match="unknown task 'words'"):
+        load_model(tmp_path, task="words")
 
 
 def test_models_that_take_images():
@@ -76,6 +77,20 @@ def test_models_that_take_images():
     model = load_model(llava.model, processor=llava.processor)
     assert (model.task, model.tokenizer) == ("visual-question-answering", llava.processor.tokenizer)
     assert load_model("vqa").processor is not None
+
+
+def test_models_that_take_images_alone(tmp_path):
+    """They have a processor and no tokenizer; files and class names tell them from models that read text, too."""
+    image = load_model("image")
+    assert (image.task, image.tokenizer) == ("image-classification", None)
+    resnet = load_model(image.model, processor=image.processor)
+    assert (resnet.task, resnet.processor) == ("image-classification", image.processor)
+    for part in (image.model, image.processor):
+        part.save_pretrained(tmp_path)
+    assert load_model(tmp_path).task == "image-classification"
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = CLIPConfig(vision_config={**small, "image_size": 32, "patch_size": 8}, text_config=small)
+    assert load_model(CLIPForImageClassification(config)).task == "image-classification"
 
 
 def test_the_progress_bar_is_left_as_it_was():

@@ -121,7 +121,7 @@ def labelled_scenes(count: int, *, seed: int = 0) -> Iterator[LabelledScene]:
 
     >>> example = next(labelled_scenes(1, seed=3))
     >>> example.label, [shape.radius for shape in example.scene.shapes], example.largest
-    ('cross', [13, 9, 9], 0)
+    ('cross', [13, 10, 10], 0)
     """
     if count < 0:
         raise InvalidInput(f"a number of examples is at least 0; got {count}.")

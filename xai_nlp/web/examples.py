@@ -10,7 +10,7 @@ from typing import Any
 from xai_nlp.data.scenes import Scene, labelled_scenes, scenes
 
 SCENE = 12  # seed of a scene with a question
-PICTURE = 4  # seed of a scene without one
+PICTURE = 6  # seed of a scene without one
 
 
 @lru_cache(maxsize=1)

@@ -73,10 +73,10 @@ class ExplainRequest(BaseModel):
 
     @property
     def title(self) -> str:
-        """The first text, shortened: the name of the entry in the history."""
+        """The first text, shortened, or “an image”: the name of the entry in the history."""
         fields = input_fields()
         texts = (text for name, text in self.values.items() if name in fields and fields[name].kind != "image")
-        text = " ".join(next(texts, "").split())
+        text = " ".join(next(texts, "an image").split())
         return text if len(text) <= 80 else text[:79] + "…"
 
     @property
