@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from xai_nlp.errors import Unsupported
-from xai_nlp.hooks.attention_interface import Visitor, configs_of, substituted, visited_by
+from xai_nlp.hooks.attention_interface import Visitor, configs_of, substituted, visitors
 from xai_nlp.hooks.deterministic import deterministic_multinomial
 from xai_nlp.hooks.scope import CallCounter, attached
 
-AttentionEdit = Callable[[int, Tensor], Tensor | None]
+AttentionEdit = Callable[[int, nn.Module, Tensor], Tensor | None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,19 +47,21 @@ class AttentionReach:
 
     configs: name the attention function that modules look up.
     probability_children: the child that takes the probabilities, in families that compute attention themselves.
+    random_order: the model draws the order of its tokens at every forward pass.
     """
 
     model: nn.Module
     families: AttentionFamilies
     configs: tuple[Any, ...]
     probability_children: Mapping[nn.Module, nn.Module]
-    config_ids: frozenset[int]
-    module_ids: frozenset[int]
+    random_order: bool
 
     @classmethod
     def of(cls, model: nn.Module, families: AttentionFamilies) -> AttentionReach:
         """Raises Unsupported for a model whose attention cannot be reached."""
-        configs, children = configs_of(model), _probability_children(model, families)
+        configs = configs_of(model)
+        named = [(module, families.probability_child.get(type(module).__name__)) for module in model.modules()]
+        children = {module: module.get_submodule(name) for module, name in named if name and hasattr(module, name)}
         if not configs and not children:
             known = ", ".join(sorted(families.probability_child))
             raise Unsupported(
@@ -67,51 +69,47 @@ class AttentionReach:
                 "up with transformers' AttentionInterface, nor is it one of the families whose dropout after softmax "
                 f"is known ({known}). Methods that do not ask for attention work on it."
             )
-        config_ids = frozenset(id(getattr(module, "config", None)) for module in model.modules()) - {id(None)}
-        return cls(model, families, configs, children, config_ids, frozenset(map(id, model.modules())))
-
-    @property
-    def paired(self) -> bool:
-        """Is the model an encoder–decoder?"""
-        return bool(getattr(getattr(self.model, "config", None), "is_encoder_decoder", False))
+        random_order = any(type(module).__name__ in families.random_order for module in model.modules())
+        return cls(model, families, configs, children, random_order)
 
     @cached_property
-    def random_order(self) -> bool:
-        """Does the model draw the order of its tokens at every forward pass?"""
-        return any(type(module).__name__ in self.families.random_order for module in self.model.modules())
+    def modules(self) -> frozenset[nn.Module]:
+        """All modules of the model."""
+        return frozenset(self.model.modules())
+
+    @property
+    def roots(self) -> set[nn.Module]:
+        """The modules whose forward pass begins a pass of the model: some run a model without its head."""
+        return {self.model, getattr(self.model, "base_model", self.model)}
 
     @contextmanager
     def open(
         self,
         visit: Callable[[nn.Module, Tensor], Tensor | None],
-        reset: Callable[[], None],
+        counter: CallCounter,
         module: nn.Module | None = None,
     ) -> Iterator[None]:
         """While open, `visit` gets the probabilities that a module computes, or every module, in this thread.
 
-        reset: called when a forward pass of the model begins. A model that draws the order of its tokens leaves them in
-        order, so that the matrices of two passes agree.
+        counter: counts from 0 in each forward pass of the model. A model that draws the order of its tokens leaves them
+        in order, so that the matrices of two passes agree.
         """
-        visitor = Visitor(visit, self.module_ids if module is None else frozenset({id(module)}), self.config_ids)
+        visitor = Visitor(visit, self.modules if module is None else frozenset({module}), self.configs)
 
         def visit_child(module: nn.Module, _child: nn.Module, args: tuple[Any, ...]) -> Any:
-            return (visitor(module, args[0]), *args[1:]) if threading.get_ident() == visitor.thread else None
+            return (visitor(module, args[0]), *args[1:]) if visitor in visitors.open else None
 
-        def begin(*_: Any) -> None:
-            if threading.get_ident() == visitor.thread:
-                reset()
-
-        children = [(m, child) for m, child in self.probability_children.items() if id(m) in visitor.modules]
+        children = [(m, child) for m, child in self.probability_children.items() if m in visitor.modules]
+        visits = [partial(child.register_forward_pre_hook, partial(visit_child, m)) for m, child in children]
+        beginnings = [partial(root.register_forward_pre_hook, counter.reset) for root in self.roots]
         with ExitStack() as stack:
             if self.random_order:
                 stack.enter_context(deterministic_multinomial())
             for config in self.configs:
                 stack.enter_context(substituted(config))
-            stack.enter_context(
-                attached(partial(c.register_forward_pre_hook, partial(visit_child, m)) for m, c in children)
-            )
-            stack.enter_context(attached(partial(root.register_forward_pre_hook, begin) for root in _roots(self.model)))
-            stack.enter_context(visited_by(visitor))
+            stack.enter_context(attached([*visits, *beginnings]))
+            visitors.open.append(visitor)
+            stack.callback(visitors.open.remove, visitor)
             yield
 
 
@@ -142,7 +140,7 @@ class AttentionPoint:
         def visit(module: nn.Module, probabilities: Tensor) -> Tensor | None:
             return edit(probabilities) if module is self.module and counter.matches() else None
 
-        return self.reach.open(visit, counter.reset, self.module)
+        return self.reach.open(visit, counter, self.module)
 
     @property
     def stack(self) -> str:
@@ -151,12 +149,13 @@ class AttentionPoint:
         Where the image has a side of its own: "vision" there, "image" where words look at it, "words" where it looks at
         words.
         """
-        return self.reach.families.stack(self.path, self.reach.paired, self.call)
+        config = getattr(self.reach.model, "config", None)
+        return self.reach.families.stack(self.path, getattr(config, "is_encoder_decoder", False), self.call)
 
 
 @contextmanager
 def intercept(reach: AttentionReach, edit: AttentionEdit) -> Iterator[None]:
-    """While open, `edit(number, probabilities)` gets each attention matrix; what it returns, if not None, goes on.
+    """While open, `edit(number, module, probabilities)` gets each matrix; what it returns, if not None, goes on.
 
     Matrices are those of `AttentionPoint`. `number` counts them from 0 in each forward pass of the model: the layers of
     an encoder or a decoder; in an encoder–decoder the encoder's first, then self and cross attention in turn.
@@ -164,33 +163,20 @@ def intercept(reach: AttentionReach, edit: AttentionEdit) -> Iterator[None]:
     Passes in other threads are left alone. A nested edit gets what the outer one returned. Raises Unsupported in a
     forward pass that computes no attention probabilities where they can be reached.
     """
-    with _numbered(reach, lambda number, _module, probabilities: edit(number, probabilities)):
-        yield
-
-
-@contextmanager
-def _numbered(reach: AttentionReach, edit: Callable[[int, nn.Module, Tensor], Tensor | None]) -> Iterator[None]:
-    """`intercept`, with the module that computes each matrix."""
-    thread, number = threading.get_ident(), -1
+    counter = CallCounter()
 
     def visit(module: nn.Module, probabilities: Tensor) -> Tensor | None:
-        nonlocal number
-        number += 1
-        return edit(number, module, probabilities)
-
-    def reset() -> None:
-        nonlocal number
-        number = -1
+        counter.calls += 1
+        return edit(counter.calls - 1, module, probabilities)
 
     def check(*_: Any) -> None:
-        if threading.get_ident() == thread and number < 0:
+        if threading.get_ident() == counter.thread and not counter.calls:
             raise Unsupported(
                 f"{type(reach.model).__name__} went through a forward pass without computing attention probabilities "
                 "where they can be reached. Methods that do not ask for attention work on it."
             )
 
-    checks = [partial(root.register_forward_hook, check) for root in _roots(reach.model)]
-    with reach.open(visit, reset), attached(checks):
+    with reach.open(visit, counter), attached(partial(root.register_forward_hook, check) for root in reach.roots):
         yield
 
 
@@ -205,32 +191,17 @@ def attention_points(reach: AttentionReach, run: Callable[[], Any]) -> tuple[Att
         points.append(AttentionPoint(module, calls[module], reach=reach, path=paths[module], heads=heads))
         calls[module] += 1
 
-    with _numbered(reach, note), torch.no_grad():
+    with intercept(reach, note), torch.no_grad():
         run()
     return tuple(points)
 
 
 def attention_modules(reach: AttentionReach) -> dict[str, AttentionPoint]:
     """The modules of a model that compute attention, by path, in the order of the model's modules; no pass is run."""
-    return {
-        path: AttentionPoint(module, reach=reach, path=path)
-        for path, module in reach.model.named_modules()
-        if module in reach.probability_children or _looks_up_attention(module)
-    }
-
-
-def _looks_up_attention(module: nn.Module) -> bool:
-    """Does the module's own forward look its attention function up?"""
-    code = getattr(inspect.unwrap(type(module).forward), "__code__", None)
-    return code is not None and "ALL_ATTENTION_FUNCTIONS" in code.co_names
-
-
-def _roots(model: nn.Module) -> set[nn.Module]:
-    """The modules whose forward pass begins a pass of the model: some run a model without its head."""
-    return {model, getattr(model, "base_model", model)}
-
-
-def _probability_children(model: nn.Module, families: AttentionFamilies) -> dict[nn.Module, nn.Module]:
-    """Each attention module of these families, with its child that takes the probabilities."""
-    named = [(module, families.probability_child.get(type(module).__name__)) for module in model.modules()]
-    return {module: module.get_submodule(name) for module, name in named if name and hasattr(module, name)}
+    points = {}
+    for path, module in reach.model.named_modules():
+        code = getattr(inspect.unwrap(type(module).forward), "__code__", None)
+        looks_up = code is not None and "ALL_ATTENTION_FUNCTIONS" in code.co_names
+        if module in reach.probability_children or looks_up:
+            points[path] = AttentionPoint(module, reach=reach, path=path)
+    return points

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,16 +17,16 @@ from torch import Tensor, nn
 
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.attention_function import by_probabilities
+from xai_nlp.hooks.held import held
 
 
 @dataclass(eq=False)
 class Visitor:
-    """A function that reads or replaces the probabilities of some modules. It belongs to the thread that made it."""
+    """A function that reads or replaces the probabilities of some modules. It belongs to the thread that opened it."""
 
     visit: Callable[[nn.Module, Tensor], Tensor | None]
-    modules: frozenset[int]  # ids of the modules whose probabilities it gets
-    config_ids: frozenset[int]  # ids of the configs of their model
-    thread: int = field(default_factory=threading.get_ident)
+    modules: frozenset[nn.Module]  # whose probabilities it gets
+    configs: tuple[Any, ...]  # of their model
 
     def __call__(self, module: nn.Module, probabilities: Tensor) -> Tensor:
         new = self.visit(module, probabilities)
@@ -40,24 +40,14 @@ class Visitor:
         return new
 
 
-class _Current(threading.local):
-    """The visitors of this thread."""
+class _ThreadVisitors(threading.local):
+    """The visitors that get the probabilities which our implementation computes in this thread, the innermost last."""
 
     def __init__(self) -> None:
-        self.visitors: list[Visitor] = []
+        self.open: list[Visitor] = []
 
 
-_current = _Current()
-
-
-@contextmanager
-def visited_by(visitor: Visitor) -> Iterator[None]:
-    """While open, the visitor gets the probabilities that our implementation computes in this thread."""
-    _current.visitors.append(visitor)
-    try:
-        yield
-    finally:
-        _current.visitors.remove(visitor)
+visitors = _ThreadVisitors()
 
 
 def _lookup(module: nn.Module) -> dict[str, Any] | None:
@@ -85,42 +75,26 @@ def configs_of(model: nn.Module) -> tuple[Any, ...]:
     return tuple(configs.values())
 
 
-class _Original:
-    """The implementation that a config names itself, and how many contexts use ours in its place."""
-
-    def __init__(self, config: Any) -> None:
-        self.holders = 0
-        self.implementation: str | None = config._attn_implementation
-
-
-_originals: dict[int, _Original] = {}  # id of a config -> its original, while ours stands in for it
 _names: dict[str | None, str] = {}  # a model's own implementation -> the name of ours, which stands in for it
-_lock = threading.RLock()
 
 
 @contextmanager
-def substituted(config: Any) -> Iterator[None]:
+def _substituted(config: Any) -> Iterator[None]:
+    original = config._attn_implementation
+    config._attn_implementation_internal = _registered(original)
+    try:
+        yield
+    finally:
+        config._attn_implementation_internal = original
+
+
+def substituted(config: Any) -> AbstractContextManager[None]:
     """While open, the config names our implementation. Contexts are counted; the last to close restores the original.
 
     The attribute is set as `set_attn_implementation` sets it, but config by config, so that each comes back as it was:
     a model may run its parts in different implementations, and that method knows only one for all.
     """
-    with _lock:
-        original = _originals.get(id(config))
-        if original is None:
-            original = _Original(config)
-            name = _registered(original.implementation)
-            _originals[id(config)] = original
-            config._attn_implementation_internal = name
-        original.holders += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            original.holders -= 1
-            if not original.holders:
-                del _originals[id(config)]
-                config._attn_implementation_internal = original.implementation
+    return held(("attention", id(config)), partial(_substituted, config))
 
 
 def _registered(original: str | None) -> str:
@@ -143,16 +117,16 @@ def _mask(original: str | None, *args: Any, config: Any = None, **kwargs: Any) -
     """The mask that this thread's attention function needs: ours adds it to the scores, and never infers causality."""
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS as MASKS
 
-    ours = any(id(config) in visitor.config_ids for visitor in _current.visitors)
+    ours = any(config is own for visitor in visitors.open for own in visitor.configs)
     name = "eager" if ours or original is None else original
     return MASKS[name](*args, config=config, **kwargs) if name in MASKS else None
 
 
 def _attention(original: str | None, module: nn.Module, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
     """The attention function that stands in for `original`: the same, except in threads with visitors."""
-    visitors = [visitor for visitor in _current.visitors if id(module) in visitor.modules]
-    if visitors:
-        return by_probabilities(visitors, original, module, *args, **kwargs)
+    own_visitors = [visitor for visitor in visitors.open if module in visitor.modules]
+    if own_visitors:
+        return by_probabilities(own_visitors, original, module, *args, **kwargs)
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     names = {"ALL_ATTENTION_FUNCTIONS": ALL_ATTENTION_FUNCTIONS} | (_lookup(module) or {})  # a family may have its own

@@ -37,9 +37,9 @@ class Call:
     function: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    mode: TorchFunctionMode
     module: nn.Module | None = None  # the innermost module that is running
     in_place: bool = False
-    mode: TorchFunctionMode | None = None
 
     @property
     def x(self) -> Tensor:
@@ -55,7 +55,6 @@ class Call:
 
     def run_as(self, formula: Callable[..., Any]) -> Any:
         """Runs a formula in place of the operation, with the same arguments; its operations go by their own rules."""
-        assert self.mode is not None
         with self.mode:
             return formula(*self.args, **self.kwargs)
 
@@ -157,7 +156,7 @@ class _GradientRuleMode(TorchFunctionMode):
         self.whole_modules -= 1
         if self.whole_modules or not depends_on_input(args) or not torch.is_grad_enabled():
             return None
-        return rule(Call(type(module).__name__, lambda *_, **__: output, args, {}, module))
+        return rule(Call(type(module).__name__, lambda *_, **__: output, args, {}, self, module))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -166,7 +165,7 @@ class _GradientRuleMode(TorchFunctionMode):
         name, is_in_place, position = _operation(func)
         inplace = kwargs.get("inplace") or (position is not None and len(args) > position and args[position])
         module = self.running[-1] if self.running else None
-        call = Call(name, func, args, kwargs, module, is_in_place or bool(inplace), self)
+        call = Call(name, func, args, kwargs, self, module, is_in_place or bool(inplace))
         rule = self.rules.get(name)
         if rule is not None:
             output = rule(call)

@@ -1,13 +1,13 @@
 """Freeze a model while it is explained, and compare its state before and after."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from torch import nn
 
+from xai_nlp.hooks.held import held
 from xai_nlp.hooks.onednn import onednn_products
 
 
@@ -43,32 +43,35 @@ def fingerprint(model: nn.Module) -> dict[str, tuple[Any, ...]]:
     }
 
 
-class _OriginalState:
-    """The state of a model before it was frozen, and how many contexts hold it frozen."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.holders = 0
-        modules = list(model.modules())
-        # By name: offloaded weights are other parameters during a forward pass, and others again after it.
-        self.trainable = [
-            (m, name)
-            for m in modules
-            for name, p in m._parameters.items()  # takes a quarter of the time of named_parameters
-            if p is not None and p.requires_grad
-        ]
-        self.training = [m for m in modules if m.training]
-
-    def require_grad(self, requires_grad: bool) -> None:
-        for module, name in self.trainable:
-            getattr(module, name).requires_grad_(requires_grad)
-
-    def train(self, mode: bool) -> None:
-        for module in self.training:
-            module.training = mode
+@contextmanager
+def _without_gradients(model: nn.Module) -> Iterator[list[nn.Module]]:
+    modules = list(model.modules())
+    # By name: offloaded weights are other parameters during a forward pass, and others again after it.
+    trainable = [
+        (module, name)
+        for module in modules
+        for name, p in module._parameters.items()  # takes a quarter of the time of named_parameters
+        if p is not None and p.requires_grad
+    ]
+    for module, name in trainable:
+        getattr(module, name).requires_grad_(False)
+    try:
+        yield modules
+    finally:
+        for module, name in trainable:
+            getattr(module, name).requires_grad_(True)
 
 
-_frozen: WeakKeyDictionary[nn.Module, _OriginalState] = WeakKeyDictionary()
-_lock = threading.RLock()
+@contextmanager
+def _in_evaluation_mode(modules: Sequence[nn.Module]) -> Iterator[None]:
+    training = [module for module in modules if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 @contextmanager
@@ -76,7 +79,7 @@ def frozen_model(model: nn.Module, *, evaluate: bool = False) -> Iterator[None]:
     """While open, no parameter of the model requires grad, so that no gradient is computed for it.
 
     Its large products with weights go to oneDNN where that is faster. Nested and concurrent contexts of one model are
-    counted: the last one to close restores the original state.
+    counted: the last one of its kind to close restores the original state.
 
     evaluate: also put all its modules into evaluation mode, without dropout.
 
@@ -87,21 +90,9 @@ def frozen_model(model: nn.Module, *, evaluate: bool = False) -> Iterator[None]:
     >>> model.weight.requires_grad, model.training
     (True, True)
     """
-    with _lock:
-        if model not in _frozen:
-            _frozen[model] = _OriginalState(model)
-        original = _frozen[model]
-        original.holders += 1
-        original.require_grad(False)
+    with ExitStack() as stack:
+        modules = stack.enter_context(held(("frozen", model), partial(_without_gradients, model)))
         if evaluate:
-            original.train(False)
-    try:
-        with onednn_products(model):
-            yield
-    finally:
-        with _lock:
-            original.holders -= 1
-            if not original.holders:
-                del _frozen[model]
-                original.require_grad(True)
-                original.train(True)
+            stack.enter_context(held(("evaluated", model), partial(_in_evaluation_mode, modules)))
+        stack.enter_context(onednn_products(model))
+        yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -111,8 +111,7 @@ def capture(*points: HookPoint) -> AbstractContextManager[CapturedTensors]:
     >>> captured[points.embeddings].shape[:2], captured[points.attention[1]].shape
     (torch.Size([1, 5]), torch.Size([1, 12, 5, 5]))
     """
-    for point in points:
-        _check(point)
+    _check(points)
     return captured(list(dict.fromkeys(points)), differentiable=None)
 
 
@@ -130,17 +129,17 @@ def edit(edits: Mapping[HookPoint, Callable[[Any], Any]]) -> Iterator[None]:
     ...     net(torch.ones(1, 2))
     tensor([[0., 0.]])
     """
-    for point in edits:
-        _check(point)
+    _check(edits)
     with hooked([(point, partial(_edited, point, function)) for point, function in edits.items()]):
         yield
 
 
-def _check(point: Any) -> None:
-    if not hasattr(point, "open") or isinstance(point, nn.Module):
+def _check(points: Iterable[Any]) -> None:
+    wrong = [point for point in points if not hasattr(point, "open") or isinstance(point, nn.Module)]
+    if wrong:
         raise InvalidInput(
             f"a hook point is needed, as xai_nlp.points(model).layers[0] or xai_nlp.points(model)[path] gives one; "
-            f"got {type(point).__name__}."
+            f"got {type(wrong[0]).__name__}."
         )
 
 

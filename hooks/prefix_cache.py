@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
+from xai_nlp.hooks.held import held
 from xai_nlp.hooks.scope import HookPoint, attached, hooked, tensors_of, with_tensors
 
 Point = TypeVar("Point", bound=Any)
@@ -32,27 +33,21 @@ class CachedPrefix:
     outputs: tuple[tuple[nn.Module, Any], ...] = ()
     runs: Mapping[nn.Module, int] = field(default_factory=dict)
 
-    def __bool__(self) -> bool:
-        return bool(self.outputs)
-
-    def calls(self, module: nn.Module) -> int:
-        """How many calls of a module do not happen while the prefix is in use.
-
-        The cached modules themselves are still called, and give out what is cached.
-        """
-        return self.runs.get(module, 0)
-
     def after(self, point: Point) -> Point:
-        """The point with its call counted as it is while the prefix is in use."""
-        return replace(point, call=point.call - self.calls(point.module))
+        """The point with its call counted as it is while the prefix is in use.
+
+        Calls inside the cached modules do not happen; the cached modules themselves are still called.
+        """
+        return replace(point, call=point.call - self.runs.get(point.module, 0))
 
     @classmethod
     def joined(cls, parts: Sequence[CachedPrefix]) -> CachedPrefix:
         """The prefix of a batch from those of its parts; empty if the parts ran different modules."""
-        first = parts[0]
+        if len(parts) == 1:
+            return parts[0]
         modules = [[module for module, _ in part.outputs] for part in parts]
-        if len(parts) == 1 or any(other != modules[0] for other in modules):
-            return first if len(parts) == 1 else cls()
+        if any(other != modules[0] for other in modules):
+            return cls()
         outputs = []
         for of_module in zip(*(part.outputs for part in parts), strict=True):
             tensors = [tensors_of(output) for _, output in of_module]
@@ -62,7 +57,7 @@ class CachedPrefix:
                 for of_parts in zip(*tensors, strict=True)
             ]
             outputs.append((of_module[0][0], with_tensors(of_module[0][1], joined)))
-        return cls(tuple(outputs), first.runs)
+        return cls(tuple(outputs), parts[0].runs)
 
 
 def cached_prefixes(
@@ -85,7 +80,7 @@ def cached_prefixes(
             output = run(examples)
         prefixes = [recorder.prefix(i) for i in range(len(points))]
         longest = max(prefixes, key=lambda prefix: len(prefix.runs) + len(prefix.outputs))
-        if longest and not _same_output(longest, run, examples, output, limit):
+        if longest.outputs and not _same_output(longest, run, examples, output, limit):
             return (CachedPrefix(),) * len(points)
         return tuple(prefixes)
 
@@ -114,61 +109,57 @@ class _Finished(NamedTuple):
     entries: int
 
 
-class _Entered(NamedTuple):
-    module: nn.Module
-    finished: int  # how many had finished before
-    ran: int
-
-
 class _Recorder:
     """Follows one forward pass: which outermost modules have finished when it reaches each point."""
 
     def __init__(self, examples: int, points: int) -> None:
-        self.examples, self.thread = examples, threading.get_ident()
+        self.examples, self.points, self.thread = examples, points, threading.get_ident()
         self.finished: list[_Finished] = []
-        self.inside: list[_Entered] = []
+        self.inside: list[tuple[nn.Module, int, int]] = []  # a running module; how many had finished and run before
         self.ran: list[nn.Module] = []
-        self.at_point: list[list[_Finished] | None] = [None] * points
+        self.at_point: dict[int, list[_Finished]] = {}
         self.full = False
 
     def reach(self, index: int, value: Any) -> None:
-        if self.at_point[index] is None:
-            self.at_point[index] = list(self.finished)
+        self.at_point.setdefault(index, list(self.finished))
 
     def enter(self, module: nn.Module, args: Any) -> None:
         if threading.get_ident() == self.thread:
-            self.inside.append(_Entered(module, len(self.finished), len(self.ran)))
+            self.inside.append((module, len(self.finished), len(self.ran)))
             self.ran.append(module)
 
     def leave(self, module: nn.Module, args: Any, output: Any) -> None:
         if threading.get_ident() != self.thread:
             return
-        while (entered := self.inside.pop()).module is not module:  # a module that was left by an error
-            pass
-        if self.full or None not in self.at_point or not self._cacheable(module, output):
+        entered, finished, ran = self.inside.pop()
+        while entered is not module:  # it was left by an error
+            entered, finished, ran = self.inside.pop()
+        if self.full or len(self.at_point) == self.points or not self._cacheable(module, output):
             return
         tensors = tensors_of(output)
         entries = sum(t.numel() for t in tensors)
-        del self.finished[entered.finished :]  # its parts
+        del self.finished[finished:]  # its parts
         if sum(one.entries for one in self.finished) + entries > MOST_ENTRIES:
             self.finished, self.full = [], True
             return
         copied = with_tensors(output, [t.clone() for t in tensors])  # a later operation may be in place
-        self.finished.append(_Finished(module, copied, tuple(self.ran[entered.ran + 1 :]), entries))
+        self.finished.append(_Finished(module, copied, tuple(self.ran[ran + 1 :]), entries))
 
     def _cacheable(self, module: nn.Module, output: Any) -> bool:
         """Does the output hold a row for each example? Beside it there may be one for all of them (T5's biases)."""
         items = (
             output.values() if isinstance(output, dict) else output if isinstance(output, (list, tuple)) else [output]
         )
-        parts = [item for item in items if item is not None]
-        if any(child.training for child in module.modules()) or not all(isinstance(part, Tensor) for part in parts):
-            return False
-        sizes = [part.shape[:1] for part in parts if part.is_floating_point()]
-        return len(sizes) == len(parts) > 0 and sizes[0] == (self.examples,) and set(sizes) <= {(self.examples,), (1,)}
+        rows = [t.shape[:1] for t in tensors_of(output)]
+        return (
+            len(rows) == sum(item is not None for item in items) > 0
+            and rows[0] == (self.examples,)
+            and set(rows) <= {(self.examples,), (1,)}
+            and not any(child.training for child in module.modules())
+        )
 
     def prefix(self, index: int) -> CachedPrefix:
-        finished = self.at_point[index] or []
+        finished = self.at_point.get(index, [])
         if sum(1 + len(one.runs) for one in finished) < LEAST_SHARE * len(self.ran):
             return CachedPrefix()
         runs = Counter(module for one in finished for module in one.runs)
@@ -191,52 +182,39 @@ def use_cached(prefix: CachedPrefix, owner: Tensor, examples: int) -> Iterator[N
         rows = (t[owner.to(t.device)] if t.ndim and len(t) == examples else t for t in tensors_of(output))
         return with_tensors(output, rows)
 
-    answers: dict[nn.Module, _Answers] = {}
+    queues = defaultdict[nn.Module, _Answers](list)
     for module, output in prefix.outputs:
-        answers.setdefault(module, []).append(partial(rows_of, output))
+        queues[module].append(partial(rows_of, output))
+    thread = threading.get_ident()
     with ExitStack() as stack:
-        for module, queue in answers.items():
-            stack.enter_context(_answering(module, queue))
+        for module, queue in queues.items():
+            stand_in = stack.enter_context(held(("forward", module), partial(_stand_in, module)))
+            stand_in.answers[thread].append(queue)
+            stack.callback(stand_in.answers[thread].pop)
         yield
 
 
 class _StandIn:
     """A module's forward while a cache is in use: answers the threads that use one, runs the module for others."""
 
-    def __init__(self, module: nn.Module) -> None:
-        self.replaced = module.__dict__.get("forward")  # accelerate, for one, puts its own there
-        self.forward = module.forward
-        self.answers: dict[int, list[_Answers]] = {}  # thread -> its queues, the innermost last
+    def __init__(self, forward: Callable[..., Any]) -> None:
+        self.forward = forward
+        self.answers = defaultdict[int, list[_Answers]](list)  # thread -> its queues, the innermost last
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        queues = reversed(self.answers.get(threading.get_ident(), ()))
-        queue = next((queue for queue in queues if queue), None)
+        queues = self.answers.get(threading.get_ident(), ())
+        queue = next((queue for queue in reversed(queues) if queue), None)
         return queue.pop(0)() if queue else self.forward(*args, **kwargs)
 
 
-_stand_ins: dict[nn.Module, _StandIn] = {}
-_lock = threading.RLock()
-
-
 @contextmanager
-def _answering(module: nn.Module, queue: _Answers) -> Iterator[None]:
-    """Threads may come and go in any order: the first brings the stand-in, the last takes it away."""
-    thread = threading.get_ident()
-    with _lock:
-        if module not in _stand_ins:
-            _stand_ins[module] = module.__dict__["forward"] = _StandIn(module)
-        stand_in = _stand_ins[module]
-        stand_in.answers.setdefault(thread, []).append(queue)
+def _stand_in(module: nn.Module) -> Iterator[_StandIn]:
+    own = module.__dict__.get("forward")  # accelerate, for one, puts its own there
+    stand_in = module.__dict__["forward"] = _StandIn(module.forward)
     try:
-        yield
+        yield stand_in
     finally:
-        with _lock:
-            stand_in.answers[thread].pop()
-            if not stand_in.answers[thread]:
-                del stand_in.answers[thread]
-            if not stand_in.answers:
-                del _stand_ins[module]
-                if stand_in.replaced is None:
-                    del module.__dict__["forward"]
-                else:
-                    module.__dict__["forward"] = stand_in.replaced
+        if own is None:
+            del module.__dict__["forward"]
+        else:
+            module.__dict__["forward"] = own

@@ -5,7 +5,6 @@ their tensors, and `replaced` puts other tensors there. The context managers rem
 """
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -71,7 +70,9 @@ class ModulePoint:
 
     def open(self, edit: EditFn) -> AbstractContextManager[None]:
         """While open, `edit` gets the value that passes; what it returns, if not None, goes on instead."""
-        counter = CallCounter(self.call)
+        counter, registrations = CallCounter(self.call), []
+        if self.root is not None:
+            registrations.append(partial(self.root.register_forward_pre_hook, counter.reset, prepend=True))
 
         def output_hook(module: nn.Module, args: Any, output: Any) -> Any:
             return edit(output) if counter.matches() else None
@@ -86,17 +87,19 @@ class ModulePoint:
             return None if new is None else (args, new)
 
         if self.side == "input":
-            hooks = [partial(self.module.register_forward_pre_hook, input_hook, with_kwargs=True)]
+            registrations.append(partial(self.module.register_forward_pre_hook, input_hook, with_kwargs=True))
         else:
-            hooks = [partial(self.module.register_forward_hook, output_hook)]
-        return attached([*counter.reset_hooks(self.root), *hooks])
+            registrations.append(partial(self.module.register_forward_hook, output_hook))
+        return attached(registrations)
 
 
+@dataclass(eq=False)
 class CallCounter:
     """Counts a module's calls in the thread that made it; another thread that runs the model is left alone."""
 
-    def __init__(self, call: int) -> None:
-        self.call, self.calls, self.thread = call, 0, threading.get_ident()
+    call: int = 0
+    calls: int = 0
+    thread: int = field(default_factory=threading.get_ident)
 
     def matches(self) -> bool:
         """Is this the call to look at? Counts it."""
@@ -109,10 +112,6 @@ class CallCounter:
         """A forward pass begins."""
         if threading.get_ident() == self.thread:
             self.calls = 0
-
-    def reset_hooks(self, root: nn.Module | None) -> list[Callable[[], RemovableHandle]]:
-        """Registrations that count anew in each forward pass of `root`."""
-        return [] if root is None else [partial(root.register_forward_pre_hook, self.reset, prepend=True)]
 
 
 @contextmanager
@@ -135,17 +134,14 @@ def tensors_of(value: Any) -> tuple[Tensor, ...]:
 def with_tensors(value: Any, tensors: Iterable[Tensor]) -> Any:
     """`value` with its floating-point tensors replaced, in order, and everything else unchanged."""
     new = iter(tensors)
-
-    def swap(item: Any) -> Any:
-        return next(new) if isinstance(item, Tensor) and item.is_floating_point() else item
-
     if isinstance(value, Tensor):
-        return swap(value)
+        return next(new) if value.is_floating_point() else value
+    items = value.values() if isinstance(value, dict) else value
+    changed = [next(new) if isinstance(item, Tensor) and item.is_floating_point() else item for item in items]
     if isinstance(value, dict):
-        changed = {key: swap(item) for key, item in value.items()}
-        return type(value)(**changed) if type(value) is not dict else changed
-    swapped = [swap(item) for item in value]
-    return type(value)(*swapped) if hasattr(value, "_fields") else type(value)(swapped)
+        named = dict(zip(value, changed, strict=True))
+        return named if type(value) is dict else type(value)(**named)
+    return type(value)(*changed) if hasattr(value, "_fields") else type(value)(changed)
 
 
 @dataclass
@@ -153,30 +149,28 @@ class CapturedTensors:
     """Tensors that passed at some points during the last forward pass."""
 
     points: Sequence[HookPoint]
-    values: dict[int, tuple[Tensor, ...]] = field(default_factory=dict)  # index of the point -> its tensors
-    passes: Counter[int] = field(default_factory=Counter)
+    values: dict[HookPoint, tuple[Tensor, ...]] = field(default_factory=dict)
 
-    @property
-    def complete(self) -> bool:
-        """Did the pass come by every point?"""
-        return len(self.passes) == len(self.points)
-
-    def tensors(self) -> list[tuple[Tensor, ...]]:
+    def tensors(self, points: Sequence[HookPoint] | None = None) -> list[tuple[Tensor, ...]]:
         """One tuple of tensors for each point. Raises InvalidInput for a point that the pass did not reach."""
-        return [self._at(i) for i in range(len(self.points))]
+        points = self.points if points is None else points
+        for point in points:
+            if not self.values.get(point):
+                why = "was not reached by the forward pass"
+                why = "gave out no floating-point tensor" if point in self.values else why
+                raise InvalidInput(f"{point} {why}; choose a module that this input passes through.")
+        return [self.values[point] for point in points]
 
     def __getitem__(self, point: HookPoint) -> Any:
         """The tensor at a point, or a tuple where the module takes or gives several."""
         if point not in self.points:
             raise InvalidInput(f"{point} was not captured; name it in `capture(…)`.")
-        tensors = self._at(list(self.points).index(point))
+        (tensors,) = self.tensors([point])
         return tensors[0] if len(tensors) == 1 else tensors
 
-    def _at(self, index: int) -> tuple[Tensor, ...]:
-        if not self.values.get(index):
-            why = "gave out no floating-point tensor" if index in self.values else "was not reached by the forward pass"
-            raise InvalidInput(f"{self.points[index]} {why}; choose a module that this input passes through.")
-        return self.values[index]
+
+class EveryPointCaptured(BaseException):
+    """Ends a forward pass. It is no Exception, so that no model's own `except` swallows it."""
 
 
 @contextmanager
@@ -186,6 +180,7 @@ def captured(
     differentiable: bool | None = False,
     rows: int | None = None,
     until: ExitStack | None = None,
+    stop: bool = False,
 ) -> Iterator[CapturedTensors]:
     """Keep the tensors at the points; they are there once the forward pass has gone by.
 
@@ -195,32 +190,29 @@ def captured(
     until: if the captured tensor is not part of a graph, it becomes a leaf. By default the leaf is a detached copy;
         with `until`, the original tensor itself is marked `requires_grad` until that stack closes, so other holders
         of it (transformers records the outputs of its layers) hold the leaf too.
+    stop: `EveryPointCaptured` ends the forward pass once all points are captured.
     """
     result = CapturedTensors(points)
 
-    def expanded(t: Tensor) -> Tensor:
-        return t.expand(rows, *t.shape[1:]) if rows and len(t) == 1 < rows else t
-
-    def leaf(tensor: Tensor) -> Tensor:
-        t = expanded(tensor)
-        if t.requires_grad:
-            return t
-        if until is None or t is not tensor:
-            return t.detach().requires_grad_()
-        until.callback(t.requires_grad_, False)
-        return t.requires_grad_()
-
-    def keep(index: int, value: Any) -> Any:
+    def keep(point: HookPoint, value: Any) -> Any:
         tensors = tensors_of(value)
+        if rows is not None:
+            tensors = tuple(t.expand(rows, *t.shape[1:]) if len(t) == 1 < rows else t for t in tensors)
         graph = torch.is_grad_enabled() if differentiable is None else differentiable
-        result.passes[index] += 1
         if not graph:
-            result.values[index] = tuple(expanded(t).detach().clone() for t in tensors)
-            return None
-        result.values[index] = tuple(map(leaf, tensors))
-        return with_tensors(value, (t.clone() for t in result.values[index]))
+            tensors = tuple(t.detach().clone() for t in tensors)
+        elif until is None:
+            tensors = tuple(t if t.requires_grad else t.detach().requires_grad_() for t in tensors)
+        else:
+            for t in tensors:
+                if not t.requires_grad:
+                    until.callback(t.requires_grad_().requires_grad_, False)
+        result.values[point] = tensors
+        if stop and len(result.values) == len(set(points)):
+            raise EveryPointCaptured
+        return with_tensors(value, [t.clone() for t in tensors]) if graph else None
 
-    with hooked([(point, partial(keep, i)) for i, point in enumerate(points)]):
+    with hooked([(point, partial(keep, point)) for point in points]):
         yield result
 
 
@@ -243,10 +235,6 @@ def replaced(replacements: Sequence[tuple[HookPoint, Sequence[Tensor]]]) -> Abst
     return hooked([(point, partial(put, point, tensors)) for point, tensors in replacements])
 
 
-class _Enough(BaseException):
-    """Every point has been captured. It is no Exception, so that no model's own `except` swallows it."""
-
-
 def tensors_at(
     points: Sequence[HookPoint],
     run: Callable[[], Any],
@@ -258,15 +246,7 @@ def tensors_at(
     embeddings can be computed for other words, with positions and types unchanged. Tensors carry gradients if gradients
     are enabled. Raises InvalidInput for a point that the model does not reach.
     """
-
-    def stop(result: CapturedTensors, value: Any) -> None:
-        if result.complete:
-            raise _Enough
-
-    with ExitStack() as stack:
-        stack.enter_context(replaced(replacements))
-        result = stack.enter_context(captured(points, differentiable=torch.is_grad_enabled()))
-        stack.enter_context(hooked([(point, partial(stop, result)) for point in points]))
-        with suppress(_Enough):
+    with replaced(replacements), captured(points, differentiable=torch.is_grad_enabled(), stop=True) as result:
+        with suppress(EveryPointCaptured):
             run()
     return result.tensors()

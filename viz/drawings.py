@@ -45,9 +45,9 @@ class Drawing:
     def png(self) -> bytes:
         """A PNG file: the text or the image, or the attention summed over layers and heads."""
         from xai_nlp.viz.figure.canvas import figure_file
-        from xai_nlp.viz.figure.plots import attention_figure, tokens_figure
+        from xai_nlp.viz.figure.plots import draw_attention, tokens_figure
 
-        draw = attention_figure if self.explanation.attention else tokens_figure
+        draw = draw_attention if self.explanation.attention else tokens_figure
         return figure_file(draw(self.explanation), ".png")
 
     @cached_property
@@ -102,8 +102,7 @@ def tokens(
     numbers = _scores(scores, len(names), "tokens")
     if offsets is not None and len(offsets) != len(names):
         raise InvalidInput(f"tokens need one pair of offsets each; got {len(names)} tokens, {len(offsets)} offsets.")
-    text, spans = _text_of(names, offsets)
-    return _drawing(title, unit, segments=(text,), tokens=names, offsets=spans, scores=numbers)
+    return _drawing(title, unit, names, numbers, offsets)
 
 
 def image(
@@ -178,23 +177,25 @@ def attention(
         queries=None if key_tokens is None else tuple(queries),
         keys=None if key_tokens is None else tuple(keys),
     )
-    text, spans = _text_of(keys)
-    received = tuple(numbers.mean((0, 1)).sum(0).tolist())
-    return _drawing(
-        title, unit, segments=(text,), tokens=keys, offsets=spans, scores=received, attention={"self": stack}
-    )
+    return _drawing(title, unit, keys, numbers.mean((0, 1)).sum(0).tolist(), attention={"self": stack})
 
 
 def _drawing(
-    title: str, unit: str, *, tokens: Sequence[str] = (), offsets: Sequence[Span] = (), **more: Any
+    title: str,
+    unit: str,
+    tokens: Sequence[str] = (),
+    scores: Sequence[float] = (),
+    offsets: Sequence[Span] | None = None,
+    **more: Any,
 ) -> Drawing:
     """A drawing of an explanation of no model: no outputs, no method."""
-    nothing: dict[str, Any] = dict(
-        segments=(), scores=(), value=0.0, baseline_value=0.0, outputs={}, method="", baseline="none", complete=False,
-        task="", target=TargetSpec(kind="output", label=title),
+    text, spans = _text_of(tokens, offsets)
+    explanation = Explanation(
+        segments=(text,) if tokens else (), tokens=tuple(tokens), offsets=tuple(spans), segment=(0,) * len(tokens),
+        scores=tuple(scores), unit=unit, value=0.0, baseline_value=0.0, outputs={}, method="", baseline="none",
+        complete=False, task="", target=TargetSpec(kind="output", label=title), **more,
     )  # fmt: skip
-    places = dict(tokens=tuple(tokens), offsets=tuple(offsets), segment=(0,) * len(tokens))
-    return Drawing(Explanation(unit=unit, **{**nothing, **places, **more}), title)
+    return Drawing(explanation, title)
 
 
 def _scores(scores: Any, count: int, kind: str) -> tuple[float, ...]:

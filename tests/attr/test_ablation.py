@@ -4,9 +4,12 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import xai_nlp.attr as ours
+from tests.attr import gradient_cases
 from tests.attr.perturbation_cases import both, same
 
 
@@ -72,3 +75,34 @@ def test_progress_goes_to_standard_error(name, capsys):
     torch.manual_seed(0)
     same(getattr(ours, name)(net).attribute(x, show_progress=True), silent)
     assert capsys.readouterr().out == ""
+
+
+@given(gradient_cases.cases, st.sampled_from(["none", "groups", "per example", "one number"]), st.integers(1, 5))
+@gradient_cases.quick
+def test_feature_ablation_of_random_networks(case, mask, perturbations):
+    inputs = case.inputs if case.tuple_in else (case.inputs,)
+    masks: Any = {
+        "none": None,
+        "groups": tuple(torch.arange(x.shape[1])[None] % 3 + 4 * i for i, x in enumerate(inputs)),
+        "per example": tuple((torch.arange(x.numel()).view(x.shape) // 2) % 4 for x in inputs),
+        "one number": tuple(torch.tensor(7) for _ in inputs),
+    }[mask]
+    if masks and not case.tuple_in:
+        masks = masks[0]
+    gradient_cases.both(
+        "FeatureAblation", case, baselines=case.baselines, target=case.target, additional_forward_args=case.extra,
+        feature_mask=masks, perturbations_per_eval=perturbations,
+    )  # fmt: skip
+
+
+@given(gradient_cases.cases, st.integers(1, 3), st.integers(1, 3), st.integers(1, 5))
+@gradient_cases.quick
+def test_occlusion_of_random_networks(case, window, stride, perturbations):
+    stride = min(stride, window)
+    windows: Any = ((window,), (min(window, 2),))
+    gradient_cases.both(
+        "Occlusion", case, sliding_window_shapes=windows if case.tuple_in else windows[0],
+        strides=(stride, 1) if case.tuple_in else stride, baselines=case.baselines, target=case.target,
+        additional_forward_args=case.extra, perturbations_per_eval=1 if case.tuple_in else perturbations,
+        tolerance=gradient_cases.SINGLE,
+    )  # fmt: skip

@@ -1,19 +1,21 @@
 """`xai-nlp explain` and `xai-nlp attention`: for each task, and for a task of one's own."""
 
+import io
 import json
-from inspect import signature
+from inspect import Parameter, signature
+from pathlib import Path
 
 import pytest
 
 import xai_nlp
 from tests.cli.command import run
 from tests.models.tiny_generation import writing
-from xai_nlp.cli.explain import task_command
-from xai_nlp.cli.options import SHARED
+from xai_nlp.cli.explain import read_data, task_command
 from xai_nlp.data.scenes import labelled_scenes, scenes
-from xai_nlp.tasks.table import COMMON_OPTIONS, TASKS, TEXT_OPTIONS
+from xai_nlp.tasks.table import COMMON_OPTIONS, TASKS, TEXT_OPTIONS, find_task
 
 QUESTION, CONTEXT = "Who wrote Frankenstein?", "Frankenstein was written by Mary Shelley in 1818."
+SHARED = {"model", "data", "columns", "method_options", "seed", "html", "json_to", "tokens"}  # of every command
 ASKED = ("--question", QUESTION, "--context", CONTEXT)
 EXAMPLE = next(scenes(1, seed=12, types=["colour"]))
 SCENE_QUESTION = EXAMPLE.question.text
@@ -302,12 +304,31 @@ def test_pictures_are_named_on_the_command_line(tmp_path):
     assert [why.correct for why in whys] == [True, True]
 
 
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("a film\n\n another \n", [{"text": "a film"}, {"text": "another"}]),
+        ('\n{"review": "a film"}\n{"review": "b"}', [{"text": "a film"}, {"text": "b"}]),
+    ],
+)
+def test_stdin_holds_lines_of_text_or_json_lines(monkeypatch, text, rows):
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    assert [record.inputs for record in read_data(Path("-")).records(find_task("sentiment").inputs)] == rows
+
+
+def test_files_are_tables(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps([{"text": "a film"}]))
+    assert list(read_data(tmp_path / "a.json")) == [{"text": "a film"}]
+
+
 # Every task -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("attention", [False, True])
 @pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.command)
 def test_every_task_has_all_common_options(task, attention):
-    names = set(signature(task_command(task, attention=attention)).parameters)
+    parameters = signature(task_command(task, attention=attention)).parameters
     common = {one.name for one in COMMON_OPTIONS} - (set() if task.reads_text else TEXT_OPTIONS)
-    assert names >= {one.name for one in (*task.inputs, *task.options)} | common | set(SHARED) | {"model"}
+    assert set(parameters) >= SHARED | common | {one.name for one in (*task.inputs, *task.options)}
+    # a model must be named if none is embedded
+    assert parameters["model"].default == (task.embedded or Parameter.empty)

@@ -1,6 +1,6 @@
 """Options made from fields, and values read from text."""
 
-from inspect import Parameter
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -8,14 +8,18 @@ import typer
 
 from xai_nlp.cli.options import (
     input_parameters,
+    inputs_of_arguments,
     option_parameter,
     option_values,
     pairs,
     read_method_options,
-    shared_parameters,
+    read_text,
 )
 from xai_nlp.core.fields import InputField, OptionField
 from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.tasks.table import find_task
+
+SENTIMENT, QA = find_task("sentiment"), find_task("qa")
 
 
 def option(**changes):
@@ -63,11 +67,6 @@ def test_inputs(changes, names):
     assert [parameter.name for parameter in input_parameters(field)] == names
 
 
-def test_a_model_must_be_named_if_none_is_embedded():
-    assert shared_parameters("qa")[0].default == "qa"
-    assert shared_parameters("")[0].default is Parameter.empty
-
-
 def test_values_that_are_not_given_are_left_to_the_function():
     fields = [option(name=name, **more) for name, more in (
         ("target", {"repeatable": True, "choices": ("start", "end")}), ("answer", {}), ("layer", {"type": int}),
@@ -77,7 +76,7 @@ def test_values_that_are_not_given_are_left_to_the_function():
     assert option_values(fields, nothing) == {"layers": False}
     assert option_values(fields, nothing | {"target": []}) == {"layers": False}
     one = {"target": ["start"], "answer": "", "layer": 0, "layers": True, "steps": "7"}
-    assert option_values(fields, one) == {"target": "start", "answer": "", "layer": 0, "layers": True, "steps": 7}
+    assert option_values(fields, one) == {"target": ["start"], "answer": "", "layer": 0, "layers": True, "steps": 7}
     assert option_values(fields, nothing | {"target": ["start", "end"]})["target"] == ["start", "end"]
     with pytest.raises(UnknownName, match="Did you mean 'start'"):
         option_values(fields, nothing | {"target": ["strat"]})
@@ -121,3 +120,51 @@ def test_options_of_methods(items, methods, options):
 def test_wrong_options_of_methods(items, method, error, message):
     with pytest.raises(error, match=message):
         read_method_options(items, [method], 0)
+
+
+def inputs(task, data=None, **values):
+    every = {name: None for one in task.inputs for name in (one.name, f"{one.name}_file")}
+    return inputs_of_arguments(task, every | values, data)
+
+
+def test_several_arguments_are_a_list():
+    assert inputs(SENTIMENT, text=["a"]) == {"text": "a"}
+    assert inputs(SENTIMENT, text=["a", "b"], pair="c") == {"text": ["a", "b"], "pair": "c"}
+    assert inputs(QA, question="q", context="c") == {"question": "q", "context": "c"}
+
+
+def test_a_long_text_comes_from_a_file(tmp_path):
+    (tmp_path / "a.txt").write_text("a context\n", encoding="utf-8")
+    assert inputs(QA, question="q", context_file=tmp_path / "a.txt") == {"question": "q", "context": "a context\n"}
+
+
+@pytest.mark.parametrize(
+    ("task", "values", "message"),
+    [
+        (SENTIMENT, {}, "give TEXT, or --data"),
+        (SENTIMENT, {"text": []}, "give TEXT, or --data"),
+        (QA, {}, "give --question and --context, or --data"),
+        (QA, {"question": "q"}, "give --context, or --data"),
+        (QA, {"question": "q", "context": "c", "context_file": Path("a")}, "--context or --context-file, not both"),
+    ],
+)
+def test_missing_and_doubled_inputs_are_wrong_usage(task, values, message):
+    with pytest.raises(typer.BadParameter, match=message):
+        inputs(task, **values)
+
+
+def test_inputs_stand_on_the_command_line_or_in_a_file_of_data(tmp_path):
+    (tmp_path / "a.txt").write_text("a context")
+    for task, values, flag in (
+        (SENTIMENT, {"text": ["a"]}, "TEXT"),
+        (QA, {"context_file": tmp_path / "a.txt"}, "--context"),
+    ):
+        with pytest.raises(typer.BadParameter, match=f"give {flag}, or --data, not both"):
+            inputs(task, data=tmp_path, **values)
+    assert inputs(QA, data=tmp_path) == {}
+
+
+def test_a_file_that_is_not_text(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"a\xff")
+    with pytest.raises(InvalidInput, match=r"a\.txt is not UTF-8 text: .* at byte 1"):
+        read_text(tmp_path / "a.txt")

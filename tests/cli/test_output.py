@@ -7,7 +7,7 @@ import typer
 
 from tests.viz.samples import made
 from xai_nlp import Explanation, Explanations
-from xai_nlp.cli.output import as_explanations, errors_to_stderr, write_results
+from xai_nlp.cli.output import errors_to_stderr, write_results
 from xai_nlp.errors import InvalidInput
 
 
@@ -23,11 +23,6 @@ def test_errors_are_one_line_on_stderr_and_exit_1(capsys, error):
 def test_other_errors_pass():
     with pytest.raises(ZeroDivisionError), errors_to_stderr():
         _ = 1 / 0
-
-
-def test_one_explanation_is_a_list_of_one():
-    why = made("a fine film")
-    assert list(as_explanations(why)) == list(as_explanations(Explanations([why]))) == [why]
 
 
 def test_results_go_where_they_are_asked_for(tmp_path, capsys):

@@ -37,7 +37,6 @@ COVERED = {
     "xai_nlp/methods/attention_norms.py": "tests/methods/test_attention.py",
     "xai_nlp/methods/attention_path.py": "tests/methods/test_attention.py",
     "xai_nlp/methods/__init__.py": "tests/contract/test_methods.py",
-    "xai_nlp/methods/propagation/__init__.py": "tests/contract/test_methods.py",
 }
 
 

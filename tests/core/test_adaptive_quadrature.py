@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from xai_nlp.core.adaptive_quadrature import PATH_LEVELS, Tolerance, adaptive_quadrature, nested_rules
+from xai_nlp.core.adaptive_quadrature import PATH_LEVELS, adaptive_quadrature, nested_rules
 from xai_nlp.core.problem import Problem
 from xai_nlp.core.quadrature import quadrature
 from xai_nlp.errors import InvalidInput
@@ -44,7 +44,7 @@ def wave(frequency, observed=None):
 def test_refinement_stops_for_each_example_by_itself_and_reuses_its_points():
     observed = []
     frequency = torch.tensor([0.5, 12.3, 20.5], dtype=torch.float64)
-    integral = adaptive_quadrature(wave(frequency, observed), Tolerance(tolerance=1e-6))
+    integral = adaptive_quadrature(wave(frequency, observed), tolerance=1e-6)
     assert integral.steps.tolist() == list(PATH_LEVELS)
     assert sum(observed) == int(integral.steps.sum())  # each point once, the ends among them
     torch.testing.assert_close(integral.value[:, 0], torch.sin(frequency), atol=1e-12, rtol=0)
@@ -60,7 +60,7 @@ def test_a_kink_is_closed_in_on(through):
         return torch.relu(z[0] - 0.3) + torch.relu(0.61 - z[0]) * 3
 
     problem = Problem(value=value, x=(x,), baseline=(torch.zeros_like(x),))
-    integral = adaptive_quadrature(problem, Tolerance(tolerance=1e-9, max_steps=4000), through=through)
+    integral = adaptive_quadrature(problem, tolerance=1e-9, max_steps=4000, through=through)
     expected = torch.tensor([[0.7 - 1.83], [1.7 - 1.83]], dtype=torch.float64)
     scores = integral.sites[0][:, 0] if through else integral.sites[0][:, 0] * x
     torch.testing.assert_close(scores, expected, atol=1e-8, rtol=0)
@@ -69,13 +69,9 @@ def test_a_kink_is_closed_in_on(through):
 
 
 def test_refinement_ends_at_max_steps():
-    integral = adaptive_quadrature(
-        wave(torch.tensor([5000.0], dtype=torch.float64)), Tolerance(tolerance=1e-9, max_steps=33)
-    )
+    integral = adaptive_quadrature(wave(torch.tensor([5000.0], dtype=torch.float64)), tolerance=1e-9, max_steps=33)
     assert integral.steps.tolist() == [33]
-    further = adaptive_quadrature(
-        wave(torch.tensor([5000.0], dtype=torch.float64)), Tolerance(tolerance=1e-9, max_steps=300)
-    )
+    further = adaptive_quadrature(wave(torch.tensor([5000.0], dtype=torch.float64)), tolerance=1e-9, max_steps=300)
     assert 250 < further.steps.item() <= 300
 
 
@@ -96,8 +92,7 @@ def kinks(points):
 @settings(max_examples=40, deadline=None)
 def test_no_example_evaluates_more_points_than_max_steps(max_steps, tolerance, through):
     points = Counter()
-    stop = Tolerance(tolerance=tolerance, max_steps=max_steps)
-    integral = adaptive_quadrature(kinks(points), stop, through=through)
+    integral = adaptive_quadrature(kinks(points), tolerance=tolerance, max_steps=max_steps, through=through)
     assert [points[e] for e in range(3)] == integral.steps.tolist()
     assert max(points.values()) <= max_steps
 
@@ -116,5 +111,5 @@ def test_max_steps_is_a_hard_limit_of_every_path_method(name, max_steps):
 
 @pytest.mark.parametrize("bad", [{"tolerance": 0}, {"tolerance": -1}, {"max_steps": 4}])
 def test_goals_that_make_no_sense(bad):
-    with pytest.raises(InvalidInput):
-        Tolerance(**bad)
+    with pytest.raises(InvalidInput, match=f"{next(iter(bad))} must be"):
+        adaptive_quadrature(wave(torch.ones(1)), **bad)

@@ -9,7 +9,7 @@ from torch import nn
 from tests.tasks.passes import calls_of, rows_counted
 from xai_nlp.core.batching import Batching
 from xai_nlp.core.features import FeatureMask
-from xai_nlp.core.subject import MovableInput, Subject, first_tensor
+from xai_nlp.core.subject import MovableInput, Subject
 from xai_nlp.hooks.scope import ModulePoint
 from xai_nlp.methods import find_method
 
@@ -314,9 +314,3 @@ def test_the_run_is_at_x(net):
     assert subject.everyone.tolist() == list(range(B))
     values = torch.cat([values for _, values in subject.chunks(lambda part: subject.run(subject.everyone[part]))])
     torch.testing.assert_close(values, net(*(one.x[0] for one in subject.inputs.values())))
-
-
-def test_the_first_tensor_of_an_output():
-    ids, logits = torch.arange(3), torch.ones(2)
-    assert first_tensor((ids, logits)) is logits
-    assert first_tensor({"loss": None, "logits": logits}) is logits

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from xai_nlp.core.fields import InputField
-from xai_nlp.data.table import DataTable, match_label, read_table
+from xai_nlp.data.table import DataTable, is_table, match_label, read_table
 from xai_nlp.errors import InvalidInput, UnknownName, UnreadableFile
 
 TEXT = InputField(name="text", kind="long text", help="The text.", columns=("sentence", "review", "premise"))
@@ -157,7 +157,7 @@ def test_a_missing_column_is_one_message_that_lists_those_there_are(tmp_path):
     table = read_table(write(tmp_path, "reviews.csv", "words,stars\na,1\n"))
     expected = (
         "reviews.csv has no column for question; for context, passage. Its columns: 'words', 'stars'. "
-        "Rename one, or say which it is: columns={'question': …}, --column question=…"
+        "Rename one, or say which it is: column={'question': …}, --column question=…"
     )
     with pytest.raises(InvalidInput, match=f"^{re.escape(expected)}$"):
         table.records([QUESTION, CONTEXT])
@@ -318,7 +318,7 @@ def test_broken_files_are_refused_in_one_line_that_names_the_place(tmp_path, nam
         ({"text": "a film"}, "'text' is a str"),
         ({"text": ["a", "b"], "label": [1]}, "cannot be read as a table"),
         (["\ud800"], "cannot be read as a table: .*surrogates"),
-        (pandas.DataFrame({"a": ["x", 1]}), "the frame cannot be read as a table"),
+        (pandas.DataFrame({"a": pandas.Series(["\ud800"], dtype=object)}), "the frame cannot be read as a table"),
         (pandas.DataFrame([[1, 2]], columns=["a", "a"]), "Duplicate column names"),
         (datasets.DatasetDict(train=datasets.Dataset.from_dict({"text": ["a"]})), "choose one of 'train'"),
     ],
@@ -366,3 +366,15 @@ def test_large_tables_are_read_at_once(tmp_path):
     file = write(tmp_path, "a.csv", "text,label\n" + "".join(f"film number {n},{n % 2}\n" for n in range(100_000)))
     table = read_table(file, limit=100_000)
     assert sum(record.gold == ("POSITIVE",) for record in table.records([TEXT], ["label"], labels=LABELS)) == 50_000
+
+
+def test_a_frame_may_hold_cells_of_several_kinds():
+    table = read_table(pandas.DataFrame({"text": ["a", "b"], "label": ["x", 1]}))
+    assert list(table) == [{"text": "a", "label": "x"}, {"text": "b", "label": 1}]
+
+
+def test_what_is_a_table():
+    dataset = datasets.Dataset.from_dict({"text": ["a"]})
+    tables = [pandas.DataFrame(), dataset, {}, read_table(dataset), dataset.to_iterable_dataset()]
+    assert all(map(is_table, tables))
+    assert not any(map(is_table, ["a", ["a"], ("a", "b"), pandas.Series(["a"]), None, 3]))

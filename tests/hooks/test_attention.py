@@ -62,7 +62,7 @@ def test_probabilities_replaced_by_themselves_change_nothing(name):
     model, batch = special(name) if name in SPECIAL else padded(name)
     plain, before, layers = model(**batch).logits, fingerprint(model), []
 
-    def visit(layer, probabilities):
+    def visit(layer, module, probabilities):
         layers.append(layer)
         assert probabilities.shape[:2] == (2, 4)
         return probabilities.clone()
@@ -84,7 +84,7 @@ def test_rows_sum_to_one_and_padding_gets_nothing(name, side):
     batch = dict(tokenizer(TEXTS, padding=True, return_tensors="pt"))
     real = batch["attention_mask"].bool()
     seen = []
-    with intercept(attention_reach(model), lambda layer, p: seen.append(p)):
+    with intercept(attention_reach(model), lambda layer, module, p: seen.append(p)):
         model(**batch)
     assert len(seen) == model.config.num_hidden_layers * (3 if model.config.is_encoder_decoder else 1)
     for p in seen[: model.config.num_hidden_layers]:  # a decoder reads what it is given, padding included
@@ -103,7 +103,7 @@ def test_probabilities_are_those_of_the_models_own_eager_attention(name):
         model, tokenizer = tiny(name, fresh=True)
         batch = dict(tokenizer(TEXTS, padding=True, return_tensors="pt"))
     seen = {}
-    with intercept(attention_reach(model), lambda layer, p: seen.update({layer: p})):
+    with intercept(attention_reach(model), lambda layer, module, p: seen.update({layer: p})):
         model(**batch)
     model.set_attn_implementation("eager")
     out = model(**batch, output_attentions=True)
@@ -124,7 +124,7 @@ def test_probabilities_are_those_of_the_models_own_eager_attention(name):
 def test_probabilities_are_what_these_families_report(name):
     model, batch = padded(name)
     seen = []
-    with intercept(attention_reach(model), lambda layer, p: seen.append(p)):
+    with intercept(attention_reach(model), lambda layer, module, p: seen.append(p)):
         own = model(**batch, output_attentions=True).attentions
     for p, expected in zip(seen, own, strict=True):
         assert torch.equal(p, expected)
@@ -134,7 +134,7 @@ def test_probabilities_are_what_these_families_report(name):
 def test_local_attention_is_local():
     model, batch = padded("modernbert")
     seen = []
-    with intercept(attention_reach(model), lambda layer, p: seen.append(p)):
+    with intercept(attention_reach(model), lambda layer, module, p: seen.append(p)):
         model(**batch)
     for p, kind in zip(seen, model.config.layer_types, strict=True):
         distance = torch.arange(p.shape[-1])[:, None] - torch.arange(p.shape[-1])
@@ -150,7 +150,7 @@ def test_gradient_of_the_probabilities_is_the_finite_difference(name):
     batch = dict(tokenizer(TEXTS[:1], return_tensors="pt"))
     first = {}
 
-    def leaf(layer, p):
+    def leaf(layer, module, p):
         first.setdefault(layer, p.detach().requires_grad_())
         return first[0] if layer == 0 else None
 
@@ -160,7 +160,9 @@ def test_gradient_of_the_probabilities_is_the_finite_difference(name):
 
     @torch.no_grad()
     def moved(step):
-        with intercept(attention_reach(model), lambda layer, p: first[0] + step * direction if layer == 0 else None):
+        with intercept(
+            attention_reach(model), lambda layer, module, p: first[0] + step * direction if layer == 0 else None
+        ):
             return float(model(**batch).logits[0, 1])
 
     step, tolerance = (1e-3, 1e-2) if name in FLOAT32_INSIDE else (1e-6, 1e-6)
@@ -173,7 +175,7 @@ def test_gradient_of_the_probabilities_is_the_finite_difference(name):
 def test_what_is_visited_is_a_node_of_the_graph(name):
     model, batch = padded(name)
     seen = []
-    with intercept(attention_reach(model), lambda layer, p: seen.append(p)):
+    with intercept(attention_reach(model), lambda layer, module, p: seen.append(p)):
         loss = model(**batch).logits[:, 1].sum()
     for gradient in torch.autograd.grad(loss, seen):
         assert gradient.abs().max() > 1e-6
@@ -187,7 +189,7 @@ def test_attention_replaced_by_hand(weight):
     config = BertConfig(**sizes, intermediate_size=8)
     model = AutoModelForSequenceClassification.from_config(config).eval()
     ids = torch.tensor([[3, 4, 5]])
-    with intercept(attention_reach(model), lambda layer, p: torch.full_like(p, weight)):
+    with intercept(attention_reach(model), lambda layer, module, p: torch.full_like(p, weight)):
         got = model(ids).logits
     bert, block = model.bert, model.bert.encoder.layer[0]
     x = bert.embeddings(ids)

@@ -8,7 +8,7 @@ from torch import nn
 
 from tests.models.tiny import tiny
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks import attention_interface
+from xai_nlp.hooks import attention_interface, held
 from xai_nlp.hooks.attention import intercept
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.models.attention_families import attention_reach
@@ -34,7 +34,7 @@ def test_nothing_is_left_behind_when_something_raises(name, failure):
         model.get_submodule("classifier" if hasattr(model, "classifier") else "score").register_forward_hook(explode)
     before = fingerprint(model)
 
-    def visit(layer, p):
+    def visit(layer, module, p):
         if failure == "visit" and layer == 1:
             raise ZeroDivisionError
 
@@ -42,8 +42,8 @@ def test_nothing_is_left_behind_when_something_raises(name, failure):
     with pytest.raises(ZeroDivisionError), intercept(attention_reach(model), visit):
         run(**batch)
     assert fingerprint(model) == before
-    assert not attention_interface._current.visitors
-    assert not attention_interface._originals
+    assert not attention_interface.visitors.open
+    assert not held._holdings
 
 
 @pytest.mark.parametrize("interface", ["AttentionInterface", "AttentionMaskInterface"])
@@ -52,11 +52,11 @@ def test_nothing_is_left_behind_when_registration_fails(monkeypatch, interface):
     before = fingerprint(model)
     monkeypatch.setattr(attention_interface, "_names", {})
     monkeypatch.setattr(f"transformers.{interface}.register", explode)
-    with pytest.raises(ZeroDivisionError), intercept(attention_reach(model), lambda layer, p: None):
+    with pytest.raises(ZeroDivisionError), intercept(attention_reach(model), lambda layer, module, p: None):
         pass
     assert fingerprint(model) == before
     monkeypatch.undo()
-    with intercept(attention_reach(model), lambda layer, p: None):
+    with intercept(attention_reach(model), lambda layer, module, p: None):
         assert fingerprint(model) != before
     assert fingerprint(model) == before
 
@@ -68,7 +68,7 @@ def test_the_implementation_comes_back_as_it_was(implementation):
     batch = dict(tokenizer(TEXTS, padding=True, return_tensors="pt"))
     plain = model(**batch).logits
     model.config._attn_implementation_internal = implementation
-    with intercept(attention_reach(model), lambda layer, p: None):
+    with intercept(attention_reach(model), lambda layer, module, p: None):
         torch.testing.assert_close(model(**batch).logits, plain, atol=1e-6, rtol=1e-6)
         assert model.config._attn_implementation not in (implementation, "eager", "sdpa")
     assert model.config._attn_implementation == implementation
@@ -78,7 +78,7 @@ def test_a_replacement_of_another_shape_is_refused():
     model, batch = padded("bert")
     with (
         pytest.raises(InvalidInput, match="they must agree"),
-        intercept(attention_reach(model), lambda layer, p: p[:1]),
+        intercept(attention_reach(model), lambda layer, module, p: p[:1]),
     ):
         model(**batch)
 
@@ -99,10 +99,12 @@ def test_threads_do_not_see_each_other(name, implementation):
     def other():
         with torch.no_grad():
             found["plain"] = model(**batch).logits
-            with intercept(attention_reach(model), lambda layer, p: found.setdefault("layers", []).append(layer)):
+            with intercept(
+                attention_reach(model), lambda layer, module, p: found.setdefault("layers", []).append(layer)
+            ):
                 found["own"] = model(**batch).logits
 
-    with intercept(attention_reach(model), lambda layer, p: seen.append(layer) or torch.zeros_like(p)):
+    with intercept(attention_reach(model), lambda layer, module, p: seen.append(layer) or torch.zeros_like(p)):
         thread = threading.Thread(target=other)
         thread.start()
         thread.join()
@@ -119,12 +121,12 @@ def test_the_last_of_several_threads_restores():
     before, inside, leave = fingerprint(model), threading.Event(), threading.Event()
 
     def hold():
-        with intercept(attention_reach(model), lambda layer, p: None):
+        with intercept(attention_reach(model), lambda layer, module, p: None):
             inside.set()
             leave.wait(5)
 
     thread = threading.Thread(target=hold)
-    with intercept(attention_reach(model), lambda layer, p: None):
+    with intercept(attention_reach(model), lambda layer, module, p: None):
         thread.start()
         assert inside.wait(5)
     lent = model.config._attn_implementation
@@ -146,7 +148,7 @@ def test_many_threads_at_once():
                 if k % 2:
                     wrong.append(not torch.equal(model(**batch).logits, plain))
                 else:
-                    with intercept(attention_reach(model), lambda layer, p: p * k if layer == 0 else None):
+                    with intercept(attention_reach(model), lambda layer, module, p: p * k if layer == 0 else None):
                         same = torch.allclose(model(**batch).logits, plain, atol=1e-5)
                         wrong.append(same)
 
@@ -162,14 +164,14 @@ def test_many_threads_at_once():
 def test_nested_visits_compose_outer_first(name):
     model, batch = padded(name)
     seen = {}
-    with intercept(attention_reach(model), lambda layer, p: torch.full_like(p, 2.0)):
-        with intercept(attention_reach(model), lambda layer, p: seen.update({layer: p.clone()}) or p * 3):
+    with intercept(attention_reach(model), lambda layer, module, p: torch.full_like(p, 2.0)):
+        with intercept(attention_reach(model), lambda layer, module, p: seen.update({layer: p.clone()}) or p * 3):
             got = model(**batch).logits
-        with intercept(attention_reach(model), lambda layer, p: None):
+        with intercept(attention_reach(model), lambda layer, module, p: None):
             two = model(**batch).logits
-    with intercept(attention_reach(model), lambda layer, p: torch.full_like(p, 6.0)):
+    with intercept(attention_reach(model), lambda layer, module, p: torch.full_like(p, 6.0)):
         torch.testing.assert_close(got, model(**batch).logits, atol=1e-6, rtol=0)
-    with intercept(attention_reach(model), lambda layer, p: torch.full_like(p, 2.0)):
+    with intercept(attention_reach(model), lambda layer, module, p: torch.full_like(p, 2.0)):
         torch.testing.assert_close(two, model(**batch).logits, atol=1e-6, rtol=0)
     assert all((p == 2).all() for p in seen.values())
 
@@ -178,9 +180,9 @@ def test_nested_visits_compose_outer_first(name):
 def test_a_model_inside_another_module_and_its_headless_part():
     model, batch = padded("bert")
     layers = []
-    with intercept(attention_reach(nn.ModuleDict({"inner": model})), lambda layer, p: layers.append(layer)):
+    with intercept(attention_reach(nn.ModuleDict({"inner": model})), lambda layer, module, p: layers.append(layer)):
         model(**batch)
-    with intercept(attention_reach(model), lambda layer, p: layers.append(layer)):
+    with intercept(attention_reach(model), lambda layer, module, p: layers.append(layer)):
         for _ in range(2):
             model.base_model(**batch)
     assert layers == [0, 1] * 3
@@ -191,8 +193,8 @@ def test_two_models_in_one_thread_are_told_apart():
     (first, batch), (second, _) = padded("bert"), tiny("bert", fresh=True)
     seen = []
     with (
-        intercept(attention_reach(first), lambda layer, p: seen.append("first")),
-        intercept(attention_reach(second), lambda layer, p: seen.append(2)),
+        intercept(attention_reach(first), lambda layer, module, p: seen.append("first")),
+        intercept(attention_reach(second), lambda layer, module, p: seen.append(2)),
     ):
         first(**batch)
     assert seen == ["first"] * 2
@@ -209,7 +211,7 @@ def test_each_thread_gets_the_masks_of_its_own_attention():
         masks.append(kwargs["attention_mask"])
 
     model.transformer.h[0].attn.register_forward_pre_hook(note, with_kwargs=True)
-    with intercept(attention_reach(model), lambda layer, p: None):
+    with intercept(attention_reach(model), lambda layer, module, p: None):
         model(**batch)
         thread = threading.Thread(target=torch.no_grad()(lambda: model(**batch)))
         thread.start()

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+import xai_nlp
 from tests.models.tiny import ARCHITECTURES, tiny
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.hooks.scope import ModulePoint, attached, replaced, tensors_at
-from xai_nlp.models.adapter import Adapter
 
 TEXTS = [("who wrote it?", "Mary, in a book"), ("dull", "film")]
 
@@ -35,22 +35,22 @@ def counted(padding, ids):
 @torch.no_grad()
 def test_the_sum_by_hand(name):
     model, batch = batch_of(name)
-    adapter, ids = Adapter.of(model), batch["input_ids"]
-    sites = [site for site in (adapter.word, adapter.position, adapter.types, adapter.embeddings) if site]
+    points, ids = xai_nlp.points(model), batch["input_ids"]
+    sites = [site for site in (points.word, points.position, points.types, points.embeddings) if site]
     before = fingerprint(model)
     found = [tensors for (tensors,) in tensors_at(sites, lambda: model(**batch))]
-    words = adapter.word.module.weight[ids]
+    words = points.word.module.weight[ids]
     places = torch.arange(ids.shape[1])[None]
     if name in ("roberta", "mpnet"):
         places = counted(model.config.pad_token_id, ids)
-    parts = [words, adapter.position.module.weight[places]]
-    if adapter.types:
+    parts = [words, points.position.module.weight[places]]
+    if points.types:
         kinds = batch.get("token_type_ids", torch.zeros_like(ids))
         assert (kinds.max() == 1) == (name == "bert")
-        parts.append(adapter.types.module.weight[kinds])
+        parts.append(points.types.module.weight[kinds])
     total = sum(parts)
     if name != "gpt2":
-        total = adapter.embeddings.module.LayerNorm(total)
+        total = points.embeddings.module.LayerNorm(total)
     for got, expected in zip(found, [*parts, total], strict=True):
         torch.testing.assert_close(got, expected, atol=1e-6, rtol=0)
     assert fingerprint(model) == before
@@ -61,43 +61,43 @@ def test_the_sum_by_hand(name):
 def test_the_sum_for_other_words_keeps_positions_types_and_masks(name):
     """Replacing each vector is the same as changing the table's rows, while the ids, which place them, stay."""
     model, batch = batch_of(name)
-    adapter, ids = Adapter.of(model), batch["input_ids"]
-    other = torch.randn(*ids.shape, adapter.word.module.weight.shape[1], generator=torch.manual_seed(0))
+    points, ids = xai_nlp.points(model), batch["input_ids"]
+    other = torch.randn(*ids.shape, points.word.module.weight.shape[1], generator=torch.manual_seed(0))
     before = fingerprint(model)
-    (got,) = tensors_at([adapter.embeddings], lambda: model(**batch), [(adapter.word, [other])])
-    plain = tensors_at([adapter.embeddings], lambda: model(**batch))[0]
+    (got,) = tensors_at([points.embeddings], lambda: model(**batch), [(points.word, [other])])
+    plain = tensors_at([points.embeddings], lambda: model(**batch))[0]
     assert fingerprint(model) == before
-    with attached([lambda: adapter.word.module.register_forward_hook(lambda *_: other)]):
-        (expected,) = tensors_at([adapter.embeddings], lambda: model(**batch))
+    with attached([lambda: points.word.module.register_forward_hook(lambda *_: other)]):
+        (expected,) = tensors_at([points.embeddings], lambda: model(**batch))
     assert torch.equal(got[0], expected[0])
     assert not torch.allclose(got[0], plain[0])
-    with replaced([(adapter.embeddings, got)]):
+    with replaced([(points.embeddings, got)]):
         logits = model(**batch).logits
-    with replaced([(adapter.word, [other])]):
+    with replaced([(points.word, [other])]):
         torch.testing.assert_close(logits, model(**batch).logits, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_network_does_not_run(name):
     model, batch = batch_of(name)
-    adapter, ran = Adapter.of(model), []
-    sites = [site for site in (adapter.word, adapter.position, adapter.types, adapter.embeddings) if site]
-    with attached([lambda: adapter.layers[0].module.register_forward_pre_hook(lambda *_: ran.append(1))]):
+    points, ran = xai_nlp.points(model), []
+    sites = [site for site in (points.word, points.position, points.types, points.embeddings) if site]
+    with attached([lambda: points.layers[0].module.register_forward_pre_hook(lambda *_: ran.append(1))]):
         tensors_at(sites, lambda: model(**batch))
         assert ran == []
-        tensors_at([adapter.layers[0]], lambda: model(**batch))
+        tensors_at([points.layers[0]], lambda: model(**batch))
         assert ran == [1]
 
 
 def test_gradients_flow_from_the_sum_to_what_replaces_the_words():
     model, batch = batch_of("distilbert")
     model = tiny("distilbert", fresh=True)[0].double()
-    adapter = Adapter.of(model)
-    ((words,),) = tensors_at([adapter.word], lambda: model(**batch))
+    points = xai_nlp.points(model)
+    ((words,),) = tensors_at([points.word], lambda: model(**batch))
     words = words.detach().requires_grad_()
 
     def total(vectors):
-        ((found,),) = tensors_at([adapter.embeddings], lambda: model(**batch), [(adapter.word, [vectors])])
+        ((found,),) = tensors_at([points.embeddings], lambda: model(**batch), [(points.word, [vectors])])
         return found
 
     assert torch.autograd.gradcheck(lambda v: total(v)[0, :2].pow(2), (words,))
@@ -151,20 +151,20 @@ def test_a_site_that_is_not_reached_is_named_after_the_whole_pass():
 @pytest.mark.parametrize("where", ["model", "run", "replacement"])
 def test_the_model_comes_back_when_something_raises(where):
     model, batch = batch_of("bert")
-    adapter, before = Adapter.of(model), fingerprint(model)
+    points, before = xai_nlp.points(model), fingerprint(model)
     run = explode if where == "run" else lambda: model(**batch)
-    hooks = [partial(adapter.types.module.register_forward_hook, explode)] if where == "model" else []
-    replacements = [(adapter.word, [])] if where == "replacement" else []
+    hooks = [partial(points.types.module.register_forward_hook, explode)] if where == "model" else []
+    replacements = [(points.word, [])] if where == "replacement" else []
     expected = InvalidInput if where == "replacement" else ZeroDivisionError
     with attached(hooks), pytest.raises(expected):
-        tensors_at([adapter.embeddings], run, replacements)
+        tensors_at([points.embeddings], run, replacements)
     assert fingerprint(model) == before
 
 
 @torch.no_grad()
 def test_another_threads_pass_is_neither_seen_nor_stopped():
     model, batch = batch_of("bert")
-    adapter, plain, found = Adapter.of(model), model(**batch).logits, {}
+    points, plain, found = xai_nlp.points(model), model(**batch).logits, {}
     small = {key: value[:1, :3] for key, value in batch.items()}
 
     def other():
@@ -177,6 +177,6 @@ def test_another_threads_pass_is_neither_seen_nor_stopped():
         thread.join()
         model(**small)
 
-    ((total,),) = tensors_at([adapter.embeddings], run)
+    ((total,),) = tensors_at([points.embeddings], run)
     assert torch.equal(found["logits"], plain)
     assert total.shape[:2] == (1, 3)

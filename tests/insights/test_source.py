@@ -1,10 +1,11 @@
-"""The base of sources: examples are read as they are needed, and again from the start."""
+"""The base of sources: its settings; examples are read as they are needed, and again from the start."""
 
 import pytest
 import torch
 
 from tests.insights.networks import numbers
 from xai_nlp.insights import Batch
+from xai_nlp.insights.source import Settings
 
 ROWS = [[3.0, 1.0], [1.0, 2.0], [5.0, 4.0]]
 
@@ -43,3 +44,17 @@ def test_a_request_that_fails_changes_nothing():
     assert source.settings is before
     assert source.again() == first
     assert [why.method for why in source.answer({"method": "Saliency", "time": 5})] == ["saliency"]
+
+
+def test_settings_of_a_form():
+    settings = Settings(method="x", arguments={"steps": 2}).changed({"classes": ["a"], "examples": "7"})
+    assert (settings.classes, settings.examples, settings.arguments) == (("a",), 7, {"steps": 2})
+    assert settings.changed({"method": "y"}).arguments == {}  # they are options of x
+    assert settings.to_dict()["classes"] == ["a"]
+
+
+def test_examples_are_accepted_by_class_and_by_right_or_wrong():
+    assert Settings(method="x").accept("a", None)
+    assert not Settings(method="x", classes=("b",)).accept("a", True)
+    wrong = Settings(method="x", prediction="incorrect")
+    assert [wrong.accept("a", right) for right in (True, False, None)] == [False, True, True]

@@ -99,6 +99,6 @@ def test_packed_patches_of_one_example_are_one_sequence():
     """As Qwen's vision side gives them: (positions, channels), without a batch."""
     method = find_method("grad_cam", {"positive": False})
     site, gradient = torch.randn(6, 3), torch.randn(6, 1, 3)
-    packed = method._of_sequence(site, gradient, 1)
+    packed = method._map(site, gradient, 1)
     weights = gradient[:, 0].mean(0)
     torch.testing.assert_close(packed[0, 0, :, 0], site @ weights)

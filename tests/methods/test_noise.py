@@ -20,7 +20,7 @@ from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.scope import ModulePoint
 from xai_nlp.methods import find_method
-from xai_nlp.methods.noise import GradientAtPathPoint, repeat_examples, sample_moments
+from xai_nlp.methods.noise import GradientAtPathPoint, SampledMethod
 
 NAMES = ["smoothgrad", "smoothgrad_squared", "vargrad", "gradient_shap"]
 seeds = st.integers(0, 10_000)
@@ -227,20 +227,21 @@ def test_copies_and_points_from_outside():
     starts = [torch.randn(5, *x.shape, generator=generator).double() for x in problem.x]
     points = torch.rand(5, 3, generator=generator).double()
 
-    def copies(numbers):
-        part = slice(numbers.start, numbers.stop)
-        moved = [
-            x + n[part].flatten(0, 1) for x, n in zip(repeat_examples(problem, len(numbers)).x, noise, strict=True)
-        ]
-        start = tuple(x0[part].flatten(0, 1) for x0 in starts)
-        return replace(repeat_examples(problem, len(numbers)), x=tuple(moved), baseline=start)
+    class FromOutside(SampledMethod):
+        def copies(self, problem, numbers):
+            part, repeated = slice(numbers.start, numbers.stop), problem.part(problem.everyone.repeat(len(numbers)))
+            moved = tuple(x + n[part].flatten(0, 1) for x, n in zip(repeated.x, noise, strict=True))
+            return replace(repeated, x=moved, baseline=tuple(x0[part].flatten(0, 1) for x0 in starts))
+
+    method = FromOutside(samples=5)
 
     def scorer(numbers):
         return GradientAtPathPoint(t=points[numbers.start : numbers.stop].flatten())
 
-    means = [moments.mean for moments in sample_moments(problem, 5, copies, scorer)]
+    means = [moments.mean for moments in method.moments(problem, scorer)]
     for k in range(2):
-        samples = [scorer(range(s, s + 1)).scores(copies(range(s, s + 1))).tensors[k] for s in range(5)]
+        each = (range(s, s + 1) for s in range(5))
+        samples = [scorer(number).scores(method.copies(problem, number)).tensors[k] for number in each]
         torch.testing.assert_close(means[k], torch.stack(samples).mean(0), atol=1e-12, rtol=1e-9)
 
 

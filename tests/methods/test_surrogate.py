@@ -1,7 +1,6 @@
 """LIME and Kernel SHAP where the answer is known."""
 
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import torch
@@ -11,10 +10,11 @@ import xai_nlp
 from tests.methods.games import by_subsets, game, worth
 from tests.methods.test_shapley import PAIRS, pairwise, tangled
 from tests.models.tiny import tiny
+from xai_nlp.core.coalitions import from_coalitions
 from xai_nlp.core.features import NO_FEATURE, FeatureMask
 from xai_nlp.errors import InvalidInput
 from xai_nlp.methods import find_method
-from xai_nlp.methods.surrogate import coefficients, fit_surrogate
+from xai_nlp.methods.surrogate import coefficients
 
 
 def scores(name, problem, **options):
@@ -115,12 +115,16 @@ def test_draws_weights_and_model_from_outside():
     samples = torch.tensor([[1, 0, 1], [0, 1, 1], [1, 0, 1], [0, 0, 0], [1, 1, 0], [0, 0, 1]]).bool()
 
     def weights(coalitions):
-        assert torch.equal(coalitions, samples)
         return 1.0 + coalitions.sum(1)
 
-    surrogate = fit_surrogate(problem, lambda m: samples[:, :m], weights, partial(coefficients, LinearRegression()))
-    assert sum(rows) == 5
-    assert surrogate.value is None
+    def solve(coalitions, values):
+        assert torch.equal(coalitions[2:], samples)
+        return coefficients(LinearRegression(), coalitions[2:], values[:, 2:], weights(coalitions[2:]))
+
+    surrogate = from_coalitions(problem, lambda m: samples[:, :m], solve)
+    assert sum(rows) == 6  # five distinct subsets, of which one has no feature; and that of all features
+    torch.testing.assert_close(surrogate.value, worth(problem, {0, 1, 2}))
+    torch.testing.assert_close(surrogate.baseline_value, worth(problem, set()))
     w, X = weights(samples).double(), torch.cat([samples, torch.ones(6, 1)], 1).double()
     y = torch.cat([worth(problem, set(row.nonzero().flatten().tolist())) for row in samples])
     expected = torch.linalg.solve(X.T @ (w[:, None] * X), X.T @ (w[:, None] * y))[:3]

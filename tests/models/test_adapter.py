@@ -4,6 +4,7 @@ import pytest
 import torch
 from transformers import MBartConfig, MBartModel
 
+import xai_nlp
 from tests.models.tiny import ARCHITECTURES, MAX_POSITIONS, tiny
 from tests.models.tiny_vision_language import FAMILIES, loaded
 from xai_nlp.errors import UnknownName, Unsupported
@@ -33,7 +34,7 @@ def test_sites_re_entered_with_their_own_output(name):
     model, tokenizer = tiny(name)
     batch = dict(tokenizer(["A dull film.", "great"], padding=True, return_tensors="pt"))
     adapter, plain = Adapter.of(model), model(**batch).logits
-    sites = [adapter.embeddings, adapter.word, *adapter.layers]
+    sites = [adapter.points.embeddings, adapter.points.word, *adapter.layers]
     assert len(adapter.layers) == model.config.num_hidden_layers
     for site in sites:
         (own,) = tensors_at([site], lambda: model(**batch))
@@ -51,10 +52,10 @@ def test_nothing_before_the_embeddings_site_matters_after_it(name):
     model, tokenizer = tiny(name)
     batch = dict(tokenizer(["A dull film."], return_tensors="pt"))
     adapter = Adapter.of(model)
-    (own,) = tensors_at([adapter.embeddings], lambda: model(**batch))
-    (words,) = tensors_at([adapter.word], lambda: model(**batch))
+    (own,) = tensors_at([adapter.points.embeddings], lambda: model(**batch))
+    (words,) = tensors_at([adapter.points.word], lambda: model(**batch))
     plain = model(**batch).logits
-    with replaced([(adapter.word, [words[0] * 3]), (adapter.embeddings, own)]):
+    with replaced([(adapter.points.word, [words[0] * 3]), (adapter.points.embeddings, own)]):
         torch.testing.assert_close(model(**batch).logits, plain, atol=1e-6, rtol=0)
 
 
@@ -64,10 +65,10 @@ def test_word_position_and_type_embeddings(name):
     model, tokenizer = tiny(name)
     batch = dict(tokenizer(["A dull film."], return_tensors="pt"))
     adapter = Adapter.of(model)
-    ((words,),) = tensors_at([adapter.word], lambda: model(**batch))
+    ((words,),) = tensors_at([adapter.points.word], lambda: model(**batch))
     table = model.get_input_embeddings().weight
     torch.testing.assert_close(words, table[batch["input_ids"]], atol=1e-6, rtol=0)
-    for site, having in ((adapter.position, WITH_POSITIONS), (adapter.types, WITH_TYPES)):
+    for site, having in ((adapter.points.position, WITH_POSITIONS), (adapter.points.types, WITH_TYPES)):
         assert (site is not None) == (name in having)
         if site is not None:
             ((found,),) = tensors_at([site], lambda s=site: model(**batch))
@@ -112,34 +113,40 @@ def test_wrong_layers_and_layouts_are_named():
             adapter.layer(k)
     wrong = Adapter.of(adapter.model, Layout(embeddings="embedings", word="embeddings.word_embeddings", blocks=None))
     with pytest.raises(UnknownName, match="Did you mean 'embeddings'"):
-        _ = wrong.embeddings
+        _ = wrong.points
+    without = Adapter.of(adapter.model, Layout(embeddings="embeddings", word="embeddings.word_embeddings", blocks=None))
     with pytest.raises(Unsupported, match="layers of bert were not found"):
-        _ = wrong.layers
-    assert isinstance(adapter.word, ModulePoint)
+        _ = without.layers
+    assert isinstance(adapter.points.word, ModulePoint)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_attention_of_each_layer(name):
     model, _ = tiny(name)
-    adapter = Adapter.of(model)
-    points = adapter.attention
-    assert len(points) == len(adapter.layers)
-    assert len({point.module for point in points}) == (1 if name == "albert" else len(points))
-    for layer, point in zip(adapter.layers, points, strict=True):
+    points = xai_nlp.points(model)
+    assert len(points.attention) == len(points.layers)
+    assert len({point.module for point in points.attention}) == (1 if name == "albert" else len(points.layers))
+    for layer, point in zip(points.layers, points.attention, strict=True):
         assert point.module in set(layer.module.modules())
         assert "Attention" in type(point.module).__name__
-        assert (point.call, base_of(model).get_submodule(point.name)) == (layer.call, point.module)
-    with pytest.raises(UnknownName, match="unknown layer 9"):
-        adapter.submodule(9, "attention")
+        assert (point.call, model.get_submodule(point.path)) == (layer.call, point.module)
 
 
-def test_the_attention_of_a_layout_that_does_not_name_it():
-    model, _ = tiny("bert")
-    layout = Layout(embeddings="embeddings", word="embeddings.word_embeddings", blocks="encoder.layer")
-    with pytest.raises(Unsupported, match=r"attention of bert is not known in encoder\.layer\.0"):
-        _ = Adapter.of(model, layout).attention
-    with pytest.raises(Unsupported, match=r"projection of bert is not known in encoder\.layer\.1"):
-        Adapter.of(model, layout).submodule(1, "projection")
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_projection_and_the_norm_after_attention(name):
+    """Each lies in its layer, and the projection takes what all heads give out."""
+    model, _ = tiny(name)
+    adapter = Adapter.of(model)
+    for layer, inside in zip(adapter.layers, adapter.points.inside, strict=True):
+        assert set(inside) == {part for part in ("projection", "norm") if getattr(adapter.layout, part)}
+        for point in inside.values():
+            assert point.module in set(layer.module.modules())
+            assert (point.call, base_of(model).get_submodule(point.name)) == (layer.call, point.module)
+    layout = Layout(
+        embeddings=adapter.layout.embeddings, word=adapter.layout.word, blocks=adapter.layout.blocks, projection="no"
+    )
+    with pytest.raises(UnknownName, match="no'"):
+        _ = Adapter.of(model, layout).points
 
 
 def inputs_of(modules, run):
@@ -157,8 +164,8 @@ def inputs_of(modules, run):
 @pytest.mark.parametrize("name", ["bart", "t5"])
 def test_cross_attention_reads_the_encoder(name):
     model, _ = tiny(name)
-    points = Adapter.of(model).cross_attention
-    assert [point.name.split(".")[:1] for point in points] == [["decoder"]] * 2
+    points = xai_nlp.points(model).cross_attention
+    assert [point.path.split(".")[-6 if name == "t5" else -4] for point in points] == ["decoder"] * 2
     ids = torch.full((1, 9), 7)
     shapes = inputs_of(
         [point.module for point in points],
@@ -174,26 +181,27 @@ def test_cross_attention_of_a_family_in_no_table():
         encoder_attention_heads=2, decoder_attention_heads=2,
         encoder_ffn_dim=8, decoder_ffn_dim=8, max_position_embeddings=16,
     )  # fmt: skip
-    adapter = Adapter.of(MBartModel(config))
+    points = xai_nlp.points(MBartModel(config))
     assert "mbart" not in LAYOUTS
-    assert [point.name for point in adapter.cross_attention] == [f"decoder.layers.{k}.encoder_attn" for k in range(3)]
-    assert [point.name for point in adapter.attention] == [f"encoder.layers.{k}.self_attn" for k in range(2)]
+    assert [point.path for point in points.cross_attention] == [f"decoder.layers.{k}.encoder_attn" for k in range(3)]
+    assert [point.path for point in points.attention] == [f"encoder.layers.{k}.self_attn" for k in range(2)]
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_vision_language_models_have_every_point(name):
-    model = loaded(name).model
-    adapter = Adapter.of(model)
-    assert len(adapter.layers) == len(adapter.attention) == 2
-    assert adapter.word.module is not None and adapter.embeddings.module is not None
-    assert len(adapter.vision) == (0 if name in ("vilt", "visual_bert") else 2)
-    assert len(adapter.cross_attention) == (2 if name in ("lxmert", "blip") else 0)
-    for point in (*adapter.attention, *adapter.cross_attention):
+    points = xai_nlp.points(loaded(name).model)
+    assert len(points.layers) == 2 <= len(points.attention)
+    assert points.word.module is not None and points.embeddings.module is not None
+    assert len(points.vision) == (0 if name in ("vilt", "visual_bert") else 2)
+    assert len(points.cross_attention) >= (2 if name in ("lxmert", "blip") else 0)
+    for point in (*points.attention, *points.cross_attention):
         assert "Attention" in type(point.module).__name__
+    for layer in points.layers:
+        assert any(point.module in set(layer.module.modules()) for point in points.attention)
 
 
 @pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - {"bart", "t5"}))
 def test_models_without_a_second_sequence(name):
     adapter = Adapter.of(tiny(name)[0])
-    assert adapter.cross_attention == adapter.vision == ()
+    assert adapter.points.cross_attention == adapter.points.vision == ()
     assert adapter.text_stack is adapter.model

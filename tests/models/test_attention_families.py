@@ -60,7 +60,7 @@ def test_names_of_cross_attention_and_of_vision():
                 assert crosses == (path.rpartition(".")[2] in ("encoder_attn", "EncDecAttention"))
     for family in FAMILIES:
         adapter = Adapter.of(loaded(family).model)
-        assert all(VISION_NAMES & set(point.name.split(".")) for point in adapter.vision)
+        assert all(VISION_NAMES & set(point.name.split(".")) for point in adapter.points.vision)
         assert not any(VISION_NAMES & set(point.name.split(".")) for point in adapter.layers)
 
 

@@ -12,7 +12,6 @@ from tests.models.tiny_images import ARCHITECTURES, ONE_SCALE, PATCH, SIDE, load
 from xai_nlp.models.adapter import Adapter
 from xai_nlp.models.image_models import ImageClassifier
 from xai_nlp.models.layout import infer_layout
-from xai_nlp.models.points import points
 
 STAGES = {"resnet": "encoder.stages", "convnext": "encoder.stages", "swin": "encoder.layers"}
 
@@ -20,9 +19,10 @@ STAGES = {"resnet": "encoder.stages", "convnext": "encoder.stages", "swin": "enc
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_layers_are_blocks_or_stages(name):
     adapter = Adapter.of(loaded(name).model)
-    assert adapter.layout.blocks == STAGES.get(name, "layers") and adapter.word is None and adapter.embeddings is None
-    named = points(loaded(name).model)
-    assert len(named.layers) == (3 if name in ONE_SCALE else 2) and named.embeddings is None
+    assert adapter.layout.blocks == STAGES.get(name, "layers")
+    named = adapter.points
+    assert len(named.layers) == (3 if name in ONE_SCALE else 2)
+    assert named.word is None and named.embeddings is None
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -44,7 +44,7 @@ def test_pixels_keep_their_precision_until_the_model():
     family = ImageClassifier(copy.deepcopy(loaded("resnet").model).bfloat16(), loaded("resnet").processor)
     inputs = family.image_inputs(Image.new("RGB", (40, 40), "red"))
     assert inputs["pixel_values"].dtype == torch.float32
-    assert family.logits(inputs).shape == (1, 4)
+    assert family.output(inputs).logits.shape == (1, 4)
 
 
 def test_a_tower_of_another_model_has_layers():

@@ -19,8 +19,7 @@ def test_the_table_agrees_with_what_is_found_by_looking(name):
     row, found = LAYOUTS[name], infer_layout(model)
     assert row.word == found.word
     if not row.shared:  # a list of one group, where three layers are asked for, does not look like the layers
-        assert (row.blocks, row.attention) == (found.blocks, found.attention)
-        assert (row.decoder_blocks, row.cross_attention) == (found.decoder_blocks, found.cross_attention)
+        assert row.blocks == found.blocks
 
 
 def test_the_generic_row():
@@ -28,7 +27,7 @@ def test_the_generic_row():
     layout = infer_layout(model)
     assert "opt" not in LAYOUTS
     assert (layout.embeddings, layout.word) == ("decoder.embed_tokens", "decoder.embed_tokens")
-    assert (layout.blocks, layout.attention) == ("decoder.layers", "self_attn")
+    assert layout.blocks == "decoder.layers"
     assert layout.position is None
     assert layout.types is None
 
@@ -53,7 +52,7 @@ def test_a_model_with_no_list_of_equal_blocks_has_no_layers():
     for layers in (None, 2, 7):
         adapter = Adapter.of(Words(layers))
         assert adapter.layout.blocks is None
-        assert adapter.word.module is adapter.embeddings.module is adapter.model.table
+        assert adapter.points.word.module is adapter.points.embeddings.module is adapter.model.table
         assert adapter.architecture == "Words"
         assert adapter.max_length is None
         with pytest.raises(Unsupported, match="layers of Words were not found"):
@@ -63,7 +62,7 @@ def test_a_model_with_no_list_of_equal_blocks_has_no_layers():
 def test_a_model_with_blocks_but_no_attention_has_layers():
     config = FNetConfig(vocab_size=20, hidden_size=8, num_hidden_layers=2, intermediate_size=8)
     layout = infer_layout(FNetModel(config))
-    assert (layout.blocks, layout.attention) == ("encoder.layer", None)
+    assert layout.blocks == "encoder.layer"
 
 
 def test_a_model_without_input_embeddings_is_refused():
@@ -95,7 +94,7 @@ def test_the_model_inside_pefts_wrapping(name):
     assert base_of(wrapped) is model.base_model
     inside = Adapter.of(wrapped)
     assert [site.module for site in inside.layers] == [site.module for site in adapter.layers]
-    assert inside.embeddings.module is adapter.embeddings.module
+    assert inside.points.embeddings.module is adapter.points.embeddings.module
 
 
 @pytest.mark.parametrize(("layers", "groups", "inner"), [(3, 1, 1), (5, 2, 2), (6, 3, 1), (7, 3, 2)])
@@ -134,7 +133,7 @@ def test_every_tiny_tokenizer_points_into_the_text():
 def test_a_row_for_a_model_that_switches_tables_off():
     config = BertConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
     model = BertModel(config)
-    assert Adapter.of(model).types is not None
+    assert Adapter.of(model).points.types is not None
     model.embeddings.token_type_embeddings = None
-    assert Adapter.of(model).types is None
-    assert Adapter.of(model).position is not None
+    assert Adapter.of(model).points.types is None
+    assert Adapter.of(model).points.position is not None

@@ -10,7 +10,7 @@ from tokenizers import processors
 from tests.models.tiny import ARCHITECTURES, MAX_POSITIONS, tiny
 from xai_nlp.core.result import SPECIAL
 from xai_nlp.errors import InvalidInput
-from xai_nlp.models.tokenization import TokenWindow, batches, encode, pad_batch, segments_of, text_mask
+from xai_nlp.models.tokenization import TokenWindow, batches, encode, pad_batch, segments_of
 
 NAMES = ["input_ids", "attention_mask", "token_type_ids"]
 TEXT = "A gripping,  naïve film — wonderful!"
@@ -156,16 +156,15 @@ def test_lone_surrogates_and_refused_lengths():
 
 def test_padding_fills_and_masks():
     rows = rows_of("bert", ["great", "a dull dull film"])
-    batch = pad_batch(rows, 7, torch.device("cpu"))
+    batch, mask = pad_batch(rows, 7, torch.device("cpu"))
     short = len(rows[0])
     assert batch["input_ids"][0, short:].tolist() == [7] * (len(rows[1]) - short)
     assert batch["attention_mask"].sum(1).tolist() == [short, len(rows[1])]
     assert batch["token_type_ids"].shape == batch["input_ids"].shape and not batch["token_type_ids"].any()
-    mask = text_mask(rows, "cpu")
     assert mask.dtype == torch.bool and mask[0].nonzero()[:, 0].tolist() == list(range(1, short - 1))
     with pytest.raises(InvalidInput, match="pad token"):
         pad_batch(rows, None, torch.device("cpu"))
-    assert pad_batch(rows[:1], None, "cpu")["input_ids"].tolist() == [rows[0].inputs["input_ids"]]
+    assert pad_batch(rows[:1], None, "cpu")[0]["input_ids"].tolist() == [rows[0].inputs["input_ids"]]
 
 
 def test_batches_are_sorted_bounded_and_whole():

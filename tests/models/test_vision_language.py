@@ -32,7 +32,7 @@ def test_the_prompt_holds_the_question_and_then_the_answer(name):
     ids = prompt.inputs["input_ids"]
     assert len(prompt) == len(ids) == len(prompt.tokens)
     if name == "blip":  # whose decoder takes the answer
-        assert ids == family.tokenizer(QUESTION)["input_ids"]
+        assert ids == family.processor.tokenizer(QUESTION)["input_ids"]
     else:
         assert tuple(ids[-2:]) == prompt.answer_ids
         assert all(s == SPECIAL for s in prompt.segment[-2:])

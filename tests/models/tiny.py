@@ -13,8 +13,11 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from torch import nn
 from transformers import (
     AutoConfig,
+    AutoModelForMaskedLM,
     AutoModelForQuestionAnswering,
+    AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     PreTrainedTokenizerFast,
 )
 
@@ -123,6 +126,9 @@ RECIPES: dict[str, Recipe] = {
 }
 ARCHITECTURES = tuple(RECIPES)
 HEADS = {
+    "token-classification": AutoModelForTokenClassification,
+    "fill-mask": AutoModelForMaskedLM,
+    "text2text-generation": AutoModelForSeq2SeqLM,
     "text-classification": AutoModelForSequenceClassification,
     "question-answering": AutoModelForQuestionAnswering,
 }

@@ -18,10 +18,9 @@ from rich.console import Console
 
 import xai_nlp
 from tests.web.conftest import running
-from xai_nlp.cli.demo import CONTEXT, QUESTION, SCENE, TEXTS
-from xai_nlp.data.scenes import scenes
 from xai_nlp.viz.page.html import page
 from xai_nlp.viz.terminal.ansi import render
+from xai_nlp.web.examples import CONTEXT, QUESTION, TEXTS, example_scene
 from xai_nlp.web.history import History
 from xai_nlp.web.model_registry import ModelRegistry
 from xai_nlp.web.server_state import State
@@ -51,7 +50,7 @@ def pictures() -> Iterator[tuple[str, str, str, int]]:
     answer = xai_nlp.explain(question=QUESTION, context=CONTEXT, target=("start", "end"), layers=True, attention=True)
     yield "qa", page(answer), "main", 1000
     yield "attention", page(answer), ".through", 760
-    found = next(scenes(1, seed=SCENE, types=["colour"]))
+    found = example_scene()
     yield "vqa", page([xai_nlp.explain(image=found.scene.image(), question=found.question.text)]), "main", 950
 
 

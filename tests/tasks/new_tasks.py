@@ -4,15 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoModelForTokenClassification
 
 import xai_nlp
-from tests.models.tiny import HEADS, tiny
+from tests.models.tiny import tiny
 from xai_nlp.hooks.model_state import fingerprint
-
-HEADS.setdefault("token-classification", AutoModelForTokenClassification)
-HEADS.setdefault("fill-mask", AutoModelForMaskedLM)
-HEADS.setdefault("text2text-generation", AutoModelForSeq2SeqLM)
 
 
 def explainer_of(name: str, task: str, dtype: torch.dtype | None = None, **config: Any) -> Any:

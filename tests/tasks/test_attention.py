@@ -98,14 +98,14 @@ def test_layers_below_a_matrix_are_computed_once(name):
         with use_cached(prefix, owner, 2):
             torch.testing.assert_close(model(**rows).logits, plain, atol=1e-5, rtol=1e-5)
     assert len(prefixes) == len(points)
-    assert prefixes[-1]
+    assert prefixes[-1].outputs
     assert fingerprint(model) == before
 
 
 def test_scores_do_not_depend_on_what_is_cached(monkeypatch):
     explainer = xai_nlp.load(*tiny("bart"))
     expected = explainer.explain(TEXT, method=MOVED, steps=9)
-    monkeypatch.setattr(Subject, "_prefixes", lambda self, points: [CachedPrefix()] * len(points))
+    monkeypatch.setattr(Subject, "_prefixes", lambda self, points: dict.fromkeys(points, CachedPrefix()))
     why = explainer.explain(TEXT, method=MOVED, steps=9)
     assert why.scores == pytest.approx(expected.scores, abs=1e-6)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import xai_nlp
 from tests.models.tiny import ARCHITECTURES, tiny
-from xai_nlp.errors import InvalidInput
+from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.methods import METHODS
 
@@ -90,3 +90,98 @@ def test_any_text_is_explained_or_refused(text):
     except InvalidInput:
         return
     assert len(why.tokens) == len(why.scores)
+
+
+# Tables and errors ---------------------------------------------------------------------------------------------------
+
+
+def test_a_table_is_read_as_data(sentiment):
+    """A frame, a data set and columns: their texts by the names of the task, and the right labels as gold."""
+    import datasets
+    import pandas
+
+    columns = {"review": ["a fine film", "a dull mess"], "label": ["POSITIVE", 0]}
+    expected = sentiment.explain(columns["review"], method="saliency")
+    frame = pandas.DataFrame(columns)
+    for table in (frame, columns, datasets.Dataset.from_dict({**columns, "label": [1, 0]})):
+        for explained in (sentiment.explain(table, method="saliency"), xai_nlp.explain(table, method="saliency")):
+            assert [one.scores for one in explained] == [pytest.approx(one.scores, abs=1e-6) for one in expected]
+            assert [one.gold for one in explained] == [("POSITIVE",), ("NEGATIVE",)]
+    named = sentiment.explain(frame.rename(columns={"review": "x"}), column="x", method="saliency")
+    assert [one.segments for one in named] == [one.segments for one in expected]
+    by_input = sentiment.explain(frame, column={"text": "review", "gold": "label"}, method="saliency")
+    assert by_input[1].gold == ("NEGATIVE",)
+    with pytest.raises(InvalidInput, match=r"no column for text, .*column=\{'text': …\}"):
+        sentiment.explain(frame.rename(columns={"review": "x"}))
+    with pytest.raises(InvalidInput, match="column=… names the columns of a table"):
+        sentiment.explain(["a fine film"], column="x")
+
+
+def test_a_table_chooses_its_task(qa):
+    columns = {"question": ["Who wrote it?"], "context": ["Mary wrote it."], "answers": ["Mary"]}
+    (why,) = xai_nlp.explain(columns, method="saliency")
+    assert why.task == "question-answering" and why.gold == ("Mary",)
+    with pytest.raises(InvalidInput, match="context is missing: question answering needs question and context"):
+        qa.explain("Who wrote it?")
+
+
+def test_one_bad_text_does_not_end_a_list(sentiment):
+    texts = ["a fine film", None, "  ", "a dull mess", "\ud800"]
+    explained = sentiment.explain(texts, method="saliency", on_error="record")
+    alone = sentiment.explain([texts[0], texts[3]], method="saliency")
+    assert [one.segments for one in explained] == [one.segments for one in alone]
+    assert [one.scores for one in explained] == [pytest.approx(one.scores, abs=1e-6) for one in alone]
+    assert list(explained.errors) == [1, 2, 4]
+    assert "wrong type" in explained.errors[1] and "lone surrogate" in explained.errors[4]
+    assert "2, 3 failed" in repr(explained)
+    with pytest.raises(InvalidInput, match="text 1 has the wrong type"):
+        sentiment.explain(texts)
+    with pytest.raises(UnknownName, match="unknown on_error 'ignore'"):
+        sentiment.explain(texts, on_error="ignore")
+    targets = sentiment.explain(texts[:4], target=["POSITIVE", None, None, "NEGATIVE"], on_error="record")
+    assert [one.target.label for one in targets] == ["POSITIVE", "NEGATIVE"], "targets go with their texts"
+
+
+# Nothing untrue ------------------------------------------------------------------------------------------------------
+
+
+def test_a_tokenizer_of_another_model_is_refused():
+    model, tokenizer = tiny("bert", fresh=True)
+    tokenizer.add_tokens(["gripping2"])
+    with pytest.raises(InvalidInput, match="it is the tokenizer of another model"):
+        xai_nlp.load(model, tokenizer).explain("a gripping2 film")
+
+
+def test_a_text_of_unknown_tokens_is_refused():
+    explainer = xai_nlp.load(*tiny("bert"))
+    with pytest.raises(InvalidInput, match=r"does not know most of text 1: 6 tokens are '\[UNK\]'"):
+        explainer.explain(["a film", "電影 電影 電影"])
+    explained = explainer.explain(["a film", "電影 電影 電影"], method="saliency", on_error="record")
+    assert list(explained.errors) == [1] and len(explained) == 1
+    assert explainer.explain("the film 電 was great", method="saliency").tokens[3] == "電", "one of many is read"
+
+
+@pytest.mark.parametrize(
+    ("made_for", "task", "says"),
+    [
+        ("token-classification", "text-classification", "logits have the axes rows, labels, .* gives logits of shape"),
+        ("question-answering", "text-classification", "gives no logits"),
+        ("text-classification", "question-answering", "gives no start_logits"),
+        ("text-classification", "token-classification", "logits have the axes rows, tokens, labels"),
+    ],
+)
+def test_an_output_of_another_shape_is_refused(made_for, task, says):
+    model, tokenizer = tiny("bert", task=made_for)
+    inputs = {"question": "who?", "context": "a film"} if task == "question-answering" else {"text": "a film"}
+    with pytest.raises(InvalidInput, match=says):
+        xai_nlp.load(model, tokenizer, task=task).explain(**inputs)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_gradients_that_get_lost_are_refused():
+    model, tokenizer = tiny("bert")
+    quantised = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
+    explainer = xai_nlp.load(quantised, tokenizer)
+    with pytest.raises(InvalidInput, match=r"every score of integrated_gradients is 0.*occlusion, shapley"):
+        explainer.explain("a great film")
+    assert any(explainer.explain("a great film", method="occlusion").scores)

@@ -145,5 +145,5 @@ def test_a_file_that_is_not_there(tmp_path, models):
 
 
 def test_regressions_and_empty_answers_are_compared_as_texts():
-    assert DatasetRow(number=0, answers=True, gold=("",), prediction="").right is True
-    assert DatasetRow(number=0, gold=("a",), prediction=None).right is None
+    assert DatasetRow(0, {}, answers=True, gold=("",), prediction="").right is True
+    assert DatasetRow(0, {}, gold=("a",), prediction=None).right is None

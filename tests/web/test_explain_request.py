@@ -141,8 +141,8 @@ def test_images():
         image_bytes("no base64!")
 
 
-def test_images_are_dropped_and_a_title_is_the_first_text():
+def test_images_are_told_from_texts_and_a_title_is_the_first_text():
     request = request_schema()(model="vqa", image=png(), question="What  colour?")
-    assert (request.images, request.without_images().images) == ({"image": png()}, {})
+    assert request.images == {"image": png()}
     assert request.title == "What colour?"
     assert len(request_schema()(model="sentiment", text="x" * 100).title) == 80

@@ -59,7 +59,8 @@ def test_two_on_one_page(served):
     assert 'data-scale="own"' in both  # small scores stay visible beside large ones
     explanations = read_back(served.client.get(f"api/files/{','.join(ids)}.json").content)
     assert [why.segments for why in explanations] == [("a superb film",), ("a terrible film",)]
-    assert served.client.get(f"api/shown/{','.join(ids * 5)}").status_code == 422  # more than fit
+    refused = served.client.get(f"api/shown/{','.join(ids * 5)}")  # more than fit
+    assert (refused.status_code, refused.json()["error"]) == (422, "name 1 to 8 entries; got 10.")
 
 
 def test_a_saved_file_is_opened_again_and_is_the_same(served):
@@ -82,6 +83,8 @@ def test_the_history_is_searched_renamed_and_cut(served):
     assert served.client.get("api/history", params={"search": "needle"}).json()[0]["id"] == id
     assert served.client.patch(f"api/history/{id}", json={"name": "<b>named</b>"}).json()["name"] == "<b>named</b>"
     assert served.client.get("api/history", params={"search": "needle"}).json() == []
+    assert served.client.patch(f"api/history/{id}", json={"name": "  "}).status_code == 422
+    assert served.client.patch(f"api/history/{id}", json={"name": " a name "}).json()["name"] == "a name"
     assert served.client.delete(f"api/history/{id}").status_code == 200
     for method, path in (("GET", "history"), ("DELETE", "history"), ("GET", "shown")):
         assert served.client.request(method, f"api/{path}/{id}").status_code == 404

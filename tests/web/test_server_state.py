@@ -1,12 +1,8 @@
 """The state: a job's explanations are written to the history, and rows are predicted in between."""
 
-import pytest
-
-from xai_nlp.errors import InvalidInput
 from xai_nlp.web.explain_request import request_schema
 from xai_nlp.web.history import History
 from xai_nlp.web.job_queue import Job
-from xai_nlp.web.limits import Limits
 from xai_nlp.web.server_state import State
 
 
@@ -18,11 +14,3 @@ def test_a_job_is_explained_and_written(models):
     expected = {"model": "sentiment", "text": "a fine film", "method": ["occlusion"]}
     assert state.history.request(job.id) == expected
     assert (job.done, job.passes > 0) == (1, True)
-
-
-def test_ids_are_counted(models):
-    state = State(models, History(":memory:"), limits=Limits(compared=2))
-    assert state.ids("a,b") == ["a", "b"]
-    for joined in ("", "a,b,c"):
-        with pytest.raises(InvalidInput, match="1 to 2 entries"):
-            state.ids(joined)

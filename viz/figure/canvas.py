@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from xai_nlp.core.files import write_file
 from xai_nlp.errors import InvalidInput
 from xai_nlp.viz.text.scale import LIGHT, RGB
-from xai_nlp.viz.text.text_layout import WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 SUFFIXES = (".png", ".svg")
+WIDTH = 8.0  # inches of a sheet
 DPI = 200
 FINE = 600  # dots per inch at which words are measured
 PIXELS = 2**16 - 1  # Agg draws no higher image; a longer text gets a coarser one
@@ -61,12 +61,17 @@ def figure_file(figure: Figure, suffix: str) -> bytes:
     return content.getvalue()
 
 
-def colour_map() -> Colormap:
-    """The page's diverging colours as a colour map, with zero in the middle (vmin = −vmax)."""
+def colour_map(sign: str = "all") -> Colormap:
+    """The page's colours, zero in the middle (vmin = −vmax); or those of one sign, grey for absolute values."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    ends = [fraction(colour) for colour in (LIGHT.negative, LIGHT.card, LIGHT.positive)]
-    return LinearSegmentedColormap.from_list("xai_nlp", ends)
+    ends = {
+        "all": (LIGHT.negative, LIGHT.card, LIGHT.positive),
+        "positive": (LIGHT.card, LIGHT.positive),
+        "negative": (LIGHT.card, LIGHT.negative),
+        "absolute_value": (LIGHT.card, LIGHT.soft),
+    }
+    return LinearSegmentedColormap.from_list("xai_nlp", [fraction(colour) for colour in ends[sign]])
 
 
 def measure() -> Callable[[str, float, bool], float]:
@@ -105,12 +110,12 @@ def figure_of(height: float, width: float = WIDTH, dpi: float = 100) -> Figure:
 
 def text_options(**more: Any) -> dict[str, Any]:
     """Options of every text: a `$` is a dollar, and the fonts are those that `drawable` knows."""
-    return {"parse_math": False, "usetex": False, "family": list(_fonts()), **more}
+    return {"parse_math": False, "usetex": False, "family": _fonts()[0], **more}
 
 
 def drawable(text: str) -> str:
     """The text with □ for each character that no installed font can draw."""
-    known = _drawable_characters()
+    _, known = _fonts()
     return "".join(
         " " if c.isspace() else "" if c in _INVISIBLE else c if c.isprintable() and ord(c) in known else MISSING
         for c in text
@@ -123,16 +128,12 @@ def fraction(colour: RGB) -> tuple[float, float, float]:
     return red, green, blue
 
 
-@lru_cache(maxsize=1)
-def _fonts() -> dict[str, frozenset[int]]:
-    """The installed families, and the characters each can draw."""
+@cache
+def _fonts() -> tuple[list[str], frozenset[int]]:
+    """The installed families, and the characters that they can draw."""
     from matplotlib import font_manager
 
     installed = {entry.name for entry in font_manager.fontManager.ttflist}
     families = [family for family in FAMILIES if family in installed]
-    return {name: frozenset(font_manager.get_font(font_manager.findfont(name)).get_charmap()) for name in families}
-
-
-@lru_cache(maxsize=1)
-def _drawable_characters() -> frozenset[int]:
-    return frozenset().union(*_fonts().values())
+    fonts = (font_manager.get_font(font_manager.findfont(name)) for name in families)
+    return families, frozenset().union(*(font.get_charmap() for font in fonts))

@@ -13,8 +13,7 @@ from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput, UnknownName, UnreadableFile
 from xai_nlp.viz.figure.canvas import colour_map, drawable, figure_of, fraction, text_options
 from xai_nlp.viz.figure.image_views import SIGNS, UNSIGNED, VIEWS, bar_under, draw_view
-from xai_nlp.viz.page.contours import contours, thinned
-from xai_nlp.viz.page.image_regions import area, region_kind
+from xai_nlp.viz.page.region_outlines import drawing_order, outlines, region_kind
 from xai_nlp.viz.text.scale import LIGHT, peak, strength
 from xai_nlp.viz.text.wording import headline
 
@@ -56,7 +55,7 @@ def draw_image(
     pixels = decoded(image)
     draw_view(
         ax, region_map(image, pixels.shape[:2]), pixels, method=method, sign=sign, outlier_perc=outlier_perc,
-        cmap=_sign_colours(sign), alpha=opacity, colour_bar=colour_bar, title=title and drawable(title),
+        cmap=colour_map(sign), alpha=opacity, colour_bar=colour_bar, title=title and drawable(title),
     )  # fmt: skip
 
 
@@ -99,7 +98,7 @@ def region_map(image: ImageAttribution, shape: tuple[int, int]) -> np.ndarray:
         scores[inside] = np.asarray(image.scores)[raster[inside]]
         return scores
     across, down = shape[1] / image.size[0], shape[0] / image.size[1]
-    for r in sorted(range(len(image.boxes)), key=lambda r: -area(image.boxes[r])):
+    for r in drawing_order(image):
         left, top, right, bottom = map(round, np.multiply(image.boxes[r], (across, down, across, down)).tolist())
         scores[top : max(bottom, top + 1), left : max(right, left + 1)] = image.scores[r]
     return scores
@@ -110,16 +109,6 @@ def _image(explanation: Explanation) -> ImageAttribution:
     if image is None:
         raise InvalidInput("this explanation has no image; explain a question about one with image=….")
     return image
-
-
-def _sign_colours(sign: str) -> Any:
-    """The page's colours for a sign; grey for absolute values."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    if sign == "all":
-        return colour_map()
-    ends = {"positive": LIGHT.positive, "negative": LIGHT.negative, "absolute_value": LIGHT.soft}
-    return LinearSegmentedColormap.from_list(sign, [fraction(LIGHT.card), fraction(ends[sign])])
 
 
 def _draw_regions(image: ImageAttribution, unit: str, ax: Axes, sign: str, opacity: float, colour_bar: bool) -> None:
@@ -133,17 +122,18 @@ def _draw_regions(image: ImageAttribution, unit: str, ax: Axes, sign: str, opaci
     grey = decoded(image) @ (0.299, 0.587, 0.114)
     ax.imshow(255 - FAINT * (255 - grey), cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0))
     largest = peak(image.scores)
-    for loops, score in _outlines(image):
+    loops, unit_size = outlines(image)
+    for r in drawing_order(image):
+        score = image.scores[r]
         part = {"positive": max(score, 0), "negative": min(score, 0)}.get(sign, score)
         alpha = opacity * strength(part, largest)
-        if not loops or not part:
+        if not loops[r] or not part:
             continue
-        codes = [code for loop in loops for code in (Path.MOVETO, *[Path.LINETO] * (len(loop) - 1), Path.CLOSEPOLY)]
-        points = [point for loop in loops for point in (*loop, loop[0])]
         fill = (0.6 if region_kind(image) == "boxes" else 1.0) * alpha
         end = LIGHT.negative if part < 0 else LIGHT.positive
         style: Any = (0, (3, 2)) if part < 0 else "-"
-        shape = Path(points, codes)
+        closed = [Path(np.multiply([*loop, loop[0]], unit_size), closed=True) for loop in loops[r]]
+        shape = Path.make_compound_path(*closed)
         ax.add_patch(PathPatch(shape, facecolor=(*fraction(end), fill), edgecolor="none"))
         line = (*fraction(LIGHT.line(part)), alpha)
         ax.add_patch(PathPatch(shape, facecolor="none", edgecolor=line, linewidth=0.9, linestyle=style))
@@ -153,16 +143,3 @@ def _draw_regions(image: ImageAttribution, unit: str, ax: Axes, sign: str, opaci
     if colour_bar:
         bar = bar_under(ax, ScalarMappable(Normalize(-(largest or 1), largest or 1), colour_map()))
         bar.set_xlabel(drawable(unit or "no unit"), **text_options())
-
-
-def _outlines(image: ImageAttribution) -> list[tuple[list[list[tuple[float, float]]], float]]:
-    """Each region's outline in pixels and its score, small boxes last."""
-    if image.shapes is not None:
-        raster = thinned(image.shapes.numpy())
-        across, down = image.size[0] / raster.shape[1], image.size[1] / raster.shape[0]
-        return [
-            ([[(c * across, r * down) for c, r in loop] for loop in contours(raster == n)], score)
-            for n, score in enumerate(image.scores)
-        ]
-    order = sorted(zip(image.boxes, image.scores, strict=True), key=lambda region: -area(region[0]))
-    return [([[(a, b), (c, b), (c, d), (a, d)]], score) for (a, b, c, d), score in order]

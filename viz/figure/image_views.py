@@ -13,6 +13,7 @@ from xai_nlp.errors import InvalidInput, UnknownName
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
@@ -71,10 +72,8 @@ def draw_view(
     scores: (H, W), or (H, W, C), whose channels are added up; "original_image" needs none.
     image: (H, W), (H, W, 1) or (H, W, 3); 0–1 or 0–255.
     """
-    from matplotlib.colors import LinearSegmentedColormap
-
     _entry("view", method, dict.fromkeys(VIEWS))
-    _, colours, low = _entry("sign", sign, SIGNS)
+    colours: Any = sign_colours(sign, cmap)
     if image is None and method != "heat_map":
         raise InvalidInput(f"the view {method!r} shows the image: give it, or draw a 'heat_map'.")
     if method in UNSIGNED and sign == "all":
@@ -83,17 +82,17 @@ def draw_view(
         raise InvalidInput(f"the view {method!r} shows scores; got None.")
     flat = np.zeros((1, 1)) if scores is None else np.asarray(scores)
     strengths = flat if scores is None else normalised(flat.sum(2) if flat.ndim == 3 else flat, sign, outlier_perc)
-    if cmap is None:
-        cmap = colours if isinstance(colours, str) else LinearSegmentedColormap.from_list("RdWhGn", colours)
-    _bare(ax)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_ticks_position("none")
+        axis.set_ticklabels([])
+    ax.grid(visible=False)
     mapped = None
     if method in ("heat_map", "blended_heat_map"):
         if image is not None and method == "blended_heat_map":
             pixels = _pixels(image)
             ax.imshow(pixels.mean(2) if pixels.ndim == 3 else pixels, cmap="gray")
-        mapped = ax.imshow(
-            strengths, cmap=cmap, vmin=low, vmax=1, alpha=alpha if method == "blended_heat_map" else None
-        )
+        opacity = alpha if method == "blended_heat_map" else None
+        mapped = ax.imshow(strengths, cmap=colours.cmap, norm=colours.norm, alpha=opacity)
     elif image is not None:
         ax.imshow(_altered(_pixels(image), strengths, method), cmap="gray" if np.squeeze(image).ndim == 2 else None)
     if colour_bar:
@@ -121,45 +120,56 @@ def _bytes(values: np.ndarray) -> np.ndarray:
     return np.clip(values.astype(int), 0, 255)
 
 
-def _bare(ax: Axes) -> None:
-    """Remove ticks and names."""
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_ticks_position("none")
-    ax.set_xticklabels([])
-    ax.set_yticklabels([])
-    ax.grid(visible=False)
+def sign_colours(sign: str, cmap: str | Colormap | None = None) -> ScalarMappable:
+    """The colours of a sign's scores, on a scale up to 1; `cmap` instead of Captum's."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+    _, colours, low = _entry("sign", sign, SIGNS)
+    if cmap is None:
+        cmap = colours if isinstance(colours, str) else LinearSegmentedColormap.from_list("RdWhGn", colours)
+    return ScalarMappable(Normalize(low, 1), cmap)
 
 
-def bar_under(ax: Axes, mapped: Any) -> Axes:
+def bar_under(ax: Axes, mapped: Any, *, pad: float = 0.1, alpha: float | None = None) -> Axes:
     """A colour bar under the view; an empty place without colours, so that neighbouring views align."""
     from mpl_toolkits.axes_grid1 import make_axes_locatable
 
-    place = make_axes_locatable(ax).append_axes("bottom", size="5%", pad=0.1)
+    place = make_axes_locatable(ax).append_axes("bottom", size="5%", pad=pad)
     if mapped is None:
         place.axis("off")
     else:
-        ax.figure.colorbar(mapped, orientation="horizontal", cax=place)
+        ax.figure.colorbar(mapped, orientation="horizontal", cax=place, alpha=alpha)
     return place
 
 
-def draw_border(ax: Axes, mask: np.ndarray, width: int = 1, colour: Any = "black") -> None:
+def draw_mask_border(
+    ax: Axes, mask: np.ndarray, border_width: int = 1, border_color: str | np.ndarray = "black"
+) -> None:
     """Draw the edge of a region, inside it: the pixels that erosion removes. mask: (H, W), true in the region."""
     from matplotlib.colors import to_rgba
     from scipy.ndimage import binary_erosion
 
     if mask.any():
-        edge = mask & ~binary_erosion(mask, iterations=width)
-        ax.imshow(
-            edge[:, :, None] * np.asarray(to_rgba(colour) if isinstance(colour, str) else colour).reshape(1, 1, -1)
-        )
+        edge = mask & ~binary_erosion(mask, iterations=border_width)
+        colour = to_rgba(border_color) if isinstance(border_color, str) else border_color
+        ax.imshow(edge[:, :, None] * np.asarray(colour).reshape(1, 1, -1))
 
 
-def draw_label(ax: Axes, mask: np.ndarray, label: str, size: float, colour: str, background: str, alpha: float) -> None:
-    """Write a name at the centre of a region."""
+def draw_mask_legend(
+    ax: Axes,
+    mask: np.ndarray,
+    label: str,
+    fontsize: int = 10,
+    text_color: str = "white",
+    bbox_facecolor: str = "black",
+    bbox_alpha: float = 0.6,
+) -> None:
+    """Write a name in the middle of a region. mask: (H, W), true in the region."""
     if mask.any():
-        rows, columns = np.nonzero(mask)
-        box = {"boxstyle": "round,pad=0.2", "facecolor": background, "alpha": alpha}
-        ax.text(columns.mean(), rows.mean(), label, color=colour, fontsize=size, ha="center", va="center", bbox=box)
+        y, x = np.argwhere(mask).mean(0)
+        box = {"boxstyle": "round,pad=0.2", "facecolor": bbox_facecolor, "alpha": bbox_alpha}
+        ax.text(x, y, label, color=text_color, fontsize=fontsize, ha="center", va="center", bbox=box)
 
 
 def _entry(kind: str, name: str, table: dict[str, Any]) -> Any:

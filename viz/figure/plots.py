@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from xai_nlp.core.result import Explanation
 from xai_nlp.core.statistics import head_numbers
 from xai_nlp.errors import InvalidInput
-from xai_nlp.viz.figure.canvas import (
-    colour_map,
-    drawable,
-    figure_of,
-    fraction,
-    measure,
-    save_figure,
-    text_artist,
-    text_options,
-)
+from xai_nlp.viz.figure.canvas import WIDTH, colour_map, drawable, figure_of, fraction, save_figure, text_options
 from xai_nlp.viz.figure.image_plots import draw_image
+from xai_nlp.viz.figure.text_sheet import TextSheet
 from xai_nlp.viz.text.scale import LIGHT
-from xai_nlp.viz.text.text_layout import WIDTH, FilledBox, Stroke, TextLayout, TextRun
 from xai_nlp.viz.text.text_spans import strongest_words
-from xai_nlp.viz.text.wording import headline, method_name, plain, shortened, target_text
+from xai_nlp.viz.text.wording import headline, plain, shortened, target_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -53,7 +42,7 @@ def bars(explanation: Explanation, *, top: int | None = None, ax: Axes | None = 
     ax.set_ylim(max(1, len(scores)) - 0.4, -0.6)
     ax.axvline(0, color=fraction(LIGHT.soft), linewidth=0.8)
     ax.set_xlabel(drawable(f"score, {explanation.unit or 'no unit'}"), **text_options())
-    _set_title(ax, f"{headline(explanation)}  {method_name(explanation)}")
+    _set_title(ax, f"{headline(explanation)}  {plain(explanation.method)}")
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     return cast("Figure", ax.figure)
@@ -61,51 +50,58 @@ def bars(explanation: Explanation, *, top: int | None = None, ax: Axes | None = 
 
 def tokens_figure(explanation: Explanation) -> Figure:
     """The text as a picture: one sentence, words on their colour, legend and residual; an image with its regions."""
-    figure = figure_of(1.0)
-    layout = TextLayout(explanation.words(), measure(), drawable)
-    figure.set_size_inches(WIDTH, layout.height)
-    for item in layout.items:
-        figure.add_artist(_artist(item, figure, layout.height))
-    for frame in layout.frames:
-        low = layout.height - frame.y - frame.height
-        place = frame.x / WIDTH, low / layout.height, frame.width / WIDTH, frame.height / layout.height
-        ax = figure.add_axes(place)
-        draw_image(explanation, ax, method=frame.view)
+    sheet = TextSheet(explanation.words())
+    for view, frame in sheet.frames.items():
+        low = sheet.height - frame.y1
+        ax = sheet.figure.add_axes(
+            (frame.x0 / WIDTH, low / sheet.height, frame.width / WIDTH, frame.height / sheet.height)
+        )
+        draw_image(explanation, ax, method=view)
         ax.axis("off")
-    return figure
+    return sheet.figure
 
 
-def draw_layers(explanation: Explanation, ax: Axes) -> None:
+def draw_layers(explanation: Explanation, ax: Axes | None = None) -> Figure:
     """Draw layer × token: the score of each token at each layer's output, the first layer at the bottom.
 
+    ax: axes to draw on; a figure of its own without them.
     Raises InvalidInput for an explanation without layers: explain with layers=True.
     """
     if explanation.layers is None:
         raise InvalidInput("this explanation has no layers; explain with layers=True.")
-    _draw_map(ax, explanation.layers.numpy(), explanation.unit)
-    _name_axes(ax, explanation.tokens, [f"layer {k}" for k in range(len(explanation.layers))])
+    names = [f"layer {k}" for k in range(len(explanation.layers))]
+    title = f"{headline(explanation)}  {target_text(explanation)}"
+    ax = _draw_map(ax, explanation.layers.numpy(), explanation.unit, explanation.tokens, names, title)
     ax.invert_yaxis()
-    _set_title(ax, f"{headline(explanation)}  {target_text(explanation)}")
+    return cast("Figure", ax.figure)
 
 
-def draw_heads(explanation: Explanation, ax: Axes, *, stack: str = "self") -> None:
+def draw_heads(explanation: Explanation, ax: Axes | None = None, *, stack: str = "self") -> Figure:
     """Draw layer × head: the sum of each head's matrix, or how peaked weights are; the first layer at the bottom.
 
+    ax: axes to draw on; a figure of its own without them.
     Raises as `draw_attention`.
     """
     attention = _stack(explanation, stack)
     heads = head_numbers(attention)
-    _draw_map(ax, heads, attention.unit)
-    _name_axes(ax, [f"head {h}" for h in range(heads.shape[1])], attention.layers)
+    names = [f"head {h}" for h in range(heads.shape[1])]
+    title = f"{headline(explanation)}  {plain(attention.method)}"
+    ax = _draw_map(ax, heads, attention.unit, names, attention.layers, title)
     ax.invert_yaxis()
-    _set_title(ax, f"{headline(explanation)}  {plain(attention.method)}")
+    return cast("Figure", ax.figure)
 
 
 def draw_attention(
-    explanation: Explanation, ax: Axes, *, layer: int | None = None, head: int | None = None, stack: str = "self"
-) -> None:
+    explanation: Explanation,
+    ax: Axes | None = None,
+    *,
+    layer: int | None = None,
+    head: int | None = None,
+    stack: str = "self",
+) -> Figure:
     """Draw query × key, summed over all heads or layers where none is named; weights are averaged.
 
+    ax: axes to draw on; a figure of its own without them.
     Raises InvalidInput for an explanation without such matrices, or for a layer or head that does not exist.
     """
     attention = _stack(explanation, stack)
@@ -114,29 +110,11 @@ def draw_attention(
         if number is not None and not 0 <= number < count:
             raise InvalidInput(f"{name} {number} does not exist; there are {count}, counted from 0.")
     chosen = scores[slice(None) if layer is None else [layer]][:, slice(None) if head is None else [head]]
-    _draw_map(ax, chosen.mean((0, 1)) if attention.row_stochastic else chosen.sum((0, 1)), attention.unit)
-    _name_axes(ax, attention.keys or explanation.tokens, attention.queries or explanation.tokens)
+    matrix = chosen.mean((0, 1)) if attention.row_stochastic else chosen.sum((0, 1))
+    queries, keys = attention.queries or explanation.tokens, attention.keys or explanation.tokens
     where = "all layers" if layer is None else attention.layers[layer]
-    _set_title(ax, f"{where}, {'all heads' if head is None else f'head {head}'}")
-
-
-def layers_figure(explanation: Explanation) -> Figure:
-    """`draw_layers` as a figure of its own."""
-    return _map_figure(len(explanation.tokens), len(explanation.layers or ()), partial(draw_layers, explanation))
-
-
-def heads_figure(explanation: Explanation, *, stack: str = "self") -> Figure:
-    """`draw_heads` as a figure of its own."""
-    layers, heads = _stack(explanation, stack).scores.shape[:2]
-    return _map_figure(heads, layers, partial(draw_heads, explanation, stack=stack))
-
-
-def attention_figure(
-    explanation: Explanation, *, layer: int | None = None, head: int | None = None, stack: str = "self"
-) -> Figure:
-    """`draw_attention` as a figure of its own."""
-    rows, columns = _stack(explanation, stack).scores.shape[2:]
-    return _map_figure(columns, rows, partial(draw_attention, explanation, layer=layer, head=head, stack=stack))
+    title = f"{where}, {'all heads' if head is None else f'head {head}'}"
+    return cast("Figure", _draw_map(ax, matrix, attention.unit, keys, queries, title).figure)
 
 
 def save_tokens(explanation: Explanation, path: str | os.PathLike[str]) -> None:
@@ -151,32 +129,31 @@ def _stack(explanation: Explanation, name: str) -> AttentionAttribution:
     return explanation.attention[name]
 
 
-def _map_figure(columns: int, rows: int, draw: Callable[[Axes], None]) -> Figure:
-    side = min(0.24, LARGEST / max(columns, rows))  # inches a cell
-    figure = figure_of(1.6 + side * max(4, rows), 2.6 + side * max(8, columns))
-    figure.set_layout_engine("constrained")
-    draw(figure.subplots())
-    return figure
+def _draw_map(
+    ax: Axes | None, numbers: Any, unit: str, columns: Sequence[str], rows: Sequence[str], title: str
+) -> Axes:
+    """Draw numbers in the page's colours, zero in the middle, with a colour bar.
 
-
-def _draw_map(ax: Axes, numbers: Any, unit: str) -> None:
-    """Draw numbers in the page's colours, zero in the middle, with a colour bar."""
+    All cells are named, or none where so many names would cover each other.
+    """
+    if ax is None:
+        side = min(0.24, LARGEST / max(numbers.shape))  # inches a cell
+        figure = figure_of(1.6 + side * max(4, len(numbers)), 2.6 + side * max(8, numbers.shape[1]))
+        figure.set_layout_engine("constrained")
+        ax = figure.subplots()
     largest = float(abs(numbers).max()) or 1.0
     image = ax.imshow(numbers, cmap=colour_map(), vmin=-largest, vmax=largest, aspect="auto", interpolation="nearest")
     bar = cast("Figure", ax.figure).colorbar(image, ax=ax, shrink=0.8)
     bar.set_label(unit or "no unit", **text_options())
     bar.outline.set_visible(False)
-
-
-def _name_axes(ax: Axes, columns: Sequence[str], rows: Sequence[str]) -> None:
-    """Name all cells, or none where so many names would cover each other."""
     many = LARGEST / 0.14  # a line of this size needs 0.14 inches
     for axis, names, rotation in ((ax.xaxis, columns, 90), (ax.yaxis, rows, 0)):
         labels = [_name(name) for name in names] if len(names) <= many else []
         axis.set_ticks(range(len(labels)), labels, **text_options(rotation=rotation, fontsize=8))
     ax.tick_params(length=0)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+    ax.spines[:].set_visible(False)
+    _set_title(ax, title)
+    return ax
 
 
 def _set_title(ax: Axes, title: str) -> None:
@@ -185,19 +162,3 @@ def _set_title(ax: Axes, title: str) -> None:
 
 def _name(token: str) -> str:
     return shortened(drawable(token), LETTERS)
-
-
-def _artist(item: TextRun | FilledBox | Stroke, figure: Figure, height: float) -> Artist:
-    """The matplotlib artist of an item, in inches from the lower left corner."""
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Rectangle
-
-    x, y, colour, inches = item.x, height - item.y, fraction(item.colour), figure.dpi_scale_trans
-    if isinstance(item, TextRun):
-        return text_artist(item.text, item.size, item.bold, x=x, y=y, color=colour, transform=inches, zorder=2)
-    if isinstance(item, FilledBox):
-        box = (x, y), item.width, item.height
-        return Rectangle(*box, facecolor=colour, edgecolor="none", transform=inches, zorder=0)
-    style: Any = (0, (2.5, 1.5)) if item.dashed else "-"
-    ends = [x, x + item.width], [y, y]
-    return Line2D(*ends, color=colour, linewidth=1.2, linestyle=style, transform=inches, zorder=1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xai_nlp.errors import InvalidInput
-from xai_nlp.viz.figure.image_views import SIGNS, normalised
+from xai_nlp.viz.figure.image_views import bar_under, normalised, sign_colours
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,15 +36,10 @@ def draw_series(
 ) -> None:
     """Draw channels (C, N) over `at` (N,), each on axes of its own, or all on one with their scores added up."""
     from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import LinearSegmentedColormap, Normalize
 
     combined = method == "overlay_combined"
     strengths = normalised(scores.sum(0) if combined else scores, sign, outlier_perc)
-    _, colours, low = SIGNS[sign]
-    if cmap is None:
-        cmap = colours if isinstance(colours, str) else LinearSegmentedColormap.from_list("RdWhGn", colours)
-    tint = ScalarMappable(Normalize(low, 1), colormaps[cmap] if isinstance(cmap, str) else cmap)
+    tint = sign_colours(sign, cmap)
     if combined:
         axes[0].set_prop_cycle(color=colormaps["Dark2"].colors)  # type: ignore[attr-defined]
         _spans(axes[0], at, tint.to_rgba(strengths), alpha)
@@ -66,11 +61,7 @@ def draw_series(
         ax.set_xlim(at[0], at[-1])
     axes[0].figure.subplots_adjust(hspace=0)
     if colour_bar:
-        from mpl_toolkits.axes_grid1 import make_axes_locatable
-
-        place = make_axes_locatable(axes[-1]).append_axes("bottom", size="5%", pad=0.4)
-        opaque = 1.0 if method == "colored_graph" else alpha
-        axes[0].figure.colorbar(tint, orientation="horizontal", cax=place, alpha=opaque)
+        bar_under(axes[-1], tint, pad=0.4, alpha=1.0 if method == "colored_graph" else alpha)
     if title:
         axes[0].set_title(title)
 

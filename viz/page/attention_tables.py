@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from xai_nlp.core.arrays import AttentionAttribution
 from xai_nlp.core.result import Explanation
 from xai_nlp.core.statistics import head_numbers, strongest_entries
-from xai_nlp.viz.page.score_tables import Cell, Line, Table, cell
+from xai_nlp.viz.page.score_tables import Line, Table
 from xai_nlp.viz.text.number_format import brief, unsigned, with_unit
-from xai_nlp.viz.text.scale import peak, sign_class, step
+from xai_nlp.viz.text.scale import peak
+from xai_nlp.viz.text.text_marks import Cell, cell
 from xai_nlp.viz.text.wording import plain
 
 if TYPE_CHECKING:
@@ -35,8 +36,12 @@ class AttentionTable:
     residual: str  # the largest |residual| of a layer; "" where scores need not add up
 
 
-def attention_table(name: str, stack: AttentionAttribution, words: Explanation) -> AttentionTable:
-    """The tables of a stack; words: the explanation it belongs to, whose tokens are its queries and keys."""
+def attention_tables(words: Explanation) -> list[AttentionTable]:
+    """The tables of each stack of an explanation, whose tokens are its queries and keys."""
+    return [_attention_table(name, stack, words) for name, stack in words.attention.items()]
+
+
+def _attention_table(name: str, stack: AttentionAttribution, words: Explanation) -> AttentionTable:
     numbers, sums = head_numbers(stack), not stack.row_stochastic
     many, queries, keys = numbers.shape[1] > 1, stack.queries or words.tokens, stack.keys or words.tokens
     entries = strongest_entries(stack, PAIRS)
@@ -63,7 +68,7 @@ def head_table(layers: tuple[str, ...], numbers: np.ndarray, *, totals: bool | N
     largest, many = peak(numbers.flat), numbers.shape[1] > 1
 
     def line(name: str, row: list[float]) -> Line:
-        cells = [Cell(brief(n, largest), sign_class(n), *[step(n, largest)] * 2) for n in row]
+        cells = [replace(cell(n, largest), number=brief(n, largest)) for n in row]
         first = [Cell(brief(sum(row), largest) if totals else "all")] if many and totals is not None else []
         return Line(name, (*first, *cells))
 

@@ -13,19 +13,22 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from xai_nlp.core.result import Explanation
+from xai_nlp.viz.page.attention_tables import attention_tables
 from xai_nlp.viz.page.report_summary import interval_text
+from xai_nlp.viz.page.score_tables import balance_table, layers_table, parts_table
 from xai_nlp.viz.page.view_model import View, view
 from xai_nlp.viz.text import scale, wording
 from xai_nlp.viz.text.number_format import percent, signed, unsigned, with_unit
 
+PACKAGE = "xai_nlp.viz.page"
 SCOPE = "xai-nlp"
 SCRIPTS = ("show.js", "many.js", "grid.js", "numbers.js", "reader.js", "maps.js", "image.js", "enrich.js")
 STYLES = ("look.css", "many.css", "maps.css", "image.css")
@@ -37,7 +40,7 @@ _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 
 def fragment(explanations: Sequence[Explanation]) -> str:
     """HTML for a place in another page, such as a notebook: styled under one class, readable without scripts."""
-    return _drawn("fragment.html", view(explanations), style=style(), script=script() + MOUNT)
+    return render("fragment.html", view(explanations), style=style(), script=script() + MOUNT)
 
 
 def markup(explanations: Sequence[Explanation], *, level: int = 2) -> str:
@@ -45,29 +48,26 @@ def markup(explanations: Sequence[Explanation], *, level: int = 2) -> str:
 
     level: of the first heading.
     """
-    return _drawn("bare.html", view(explanations), level=level)
+    return render("bare.html", view(explanations), level=level)
 
 
 def page(explanations: Sequence[Explanation], *, title: str | None = None) -> str:
     """A complete HTML file that makes no network request, under a strict content policy."""
-    return _drawn("page.html", view(explanations), level=1, title=title, **sealed())
+    return render("page.html", view(explanations), level=1, title=title, **sealed())
 
 
+@cache
 def sealed(*styles: str) -> dict[str, str]:
     """Style, script and content policy of a file; the policy allows these two by hash and nothing else.
 
     styles: assets besides those of every page.
     """
-    look, code = style() + page_style() + "".join(map(_asset, styles)), script() + MOUNT
+    look, code = style() + "".join(map(_asset, ("page.css", *styles))), script() + MOUNT
     policy = (
         f"default-src 'none'; style-src '{_sha256(look)}'; script-src '{_sha256(code)}'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
     return {"style": look, "script": code, "policy": policy}
-
-
-def _drawn(template: str, page: View, *, level: int = 2, title: str | None = None, **values: Any) -> str:
-    return render(template, view=page, level=level, title=title or f"{page.title} · xai_nlp", **values)
 
 
 def saved_data(explanations: Sequence[Explanation]) -> list[dict[str, Any]]:
@@ -78,9 +78,10 @@ def saved_data(explanations: Sequence[Explanation]) -> list[dict[str, Any]]:
     return [json.loads(replace(item, attention={}).to_json()) for item in explanations]
 
 
-def render(template: str, **values: Any) -> str:
+def render(template: str, page: View, *, level: int = 2, title: str | None = None, **values: Any) -> str:
     """A template filled in; `style` and `script` are this package's files, which escaping would break."""
     trusted = {name: Markup(values.pop(name, "")) for name in ("style", "script")}
+    values |= {"view": page, "level": level, "title": title or f"{page.title} · xai_nlp"}
     return _UNWRITABLE.sub("\ufffd", _environment().get_template(template).render(**trusted, **values))
 
 
@@ -89,10 +90,10 @@ def _verbatim(text: str) -> Markup:
     return Markup(str(escape(text)).replace("\r", "&#13;"))
 
 
-@lru_cache(maxsize=1)
+@cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=FunctionLoader(lambda name: _read("templates", name)),
+        loader=PackageLoader(PACKAGE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -103,33 +104,27 @@ def _environment() -> Environment:
         "verbatim": _verbatim, "percent": percent, "signed": signed, "unsigned": unsigned, "with_unit": with_unit,
         "saved_data": saved_data, "interval": lambda share: interval_text(share, percent),
     }  # fmt: skip
-    environment.globals["wording"] = wording
+    environment.globals |= {
+        "wording": wording, "attention_tables": attention_tables, "balance_table": balance_table,
+        "layers_table": layers_table, "parts_table": parts_table,
+    }  # fmt: skip
     return environment
 
 
-@lru_cache(maxsize=1)
+@cache
 def style() -> str:
     """The stylesheet of everything under the class SCOPE."""
     return "\n" + scale.css(SCOPE) + "".join(map(_asset, STYLES))
 
 
-def page_style() -> str:
-    """The style of a page of its own: background and margins."""
-    return _asset("page.css")
-
-
-@lru_cache(maxsize=1)
+@cache
 def script() -> str:
     """One ES module, which exports `enrich(root)` for the element that `markup` gives."""
     return "\n" + "".join(map(_asset, SCRIPTS))
 
 
 def _asset(name: str) -> str:
-    return _read("assets", name)
-
-
-def _read(folder: str, name: str) -> str:
-    return (files("xai_nlp.viz.page") / folder / name).read_text(encoding="utf-8")
+    return (files(PACKAGE) / "assets" / name).read_text(encoding="utf-8")
 
 
 def _sha256(content: str) -> str:

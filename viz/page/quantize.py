@@ -73,10 +73,8 @@ def _deflated(matrices: Sequence[np.ndarray], levels: int) -> tuple[list[float],
     return peaks, base64.b64encode(zlib.compress(raw, 6)).decode("ascii")
 
 
-def script_data(item: Explanation, words: Explanation) -> dict[str, Any] | None:
-    """The numbers that the page's script draws layers and attention from; None where there are none."""
-    if item.layers is None and not item.attention:
-        return None
+def script_data(item: Explanation, words: Explanation) -> dict[str, Any]:
+    """The numbers that the page's script draws layers and attention from. words: the same over words."""
     stacks = [
         {
             "layers": stack.layers,

@@ -9,7 +9,7 @@ from xai_nlp.errors import InvalidInput
 from xai_nlp.viz.page.html import render, sealed
 from xai_nlp.viz.page.report_summary import report_summary
 from xai_nlp.viz.page.view_model import View, view
-from xai_nlp.viz.text.wording import method_name, plain, shortened
+from xai_nlp.viz.text.wording import plain, shortened
 
 #: Entries of `params` that are results of a run, not settings.
 RESULTS = ("names", "steps_used", "windows", "answer_score", "no_answer_score")
@@ -29,7 +29,7 @@ def report(explanations: Sequence[Explanation], *, title: str = "", data: str = 
     page = view(explanations)
     return render(
         "report.html",
-        view=page,
+        page,
         title=title or f"{tasks[0].capitalize()}: {len(page.examples)} explained",
         cover=_cover(page, data, date),
         summary=report_summary(page.items, len(page.examples)),
@@ -63,4 +63,4 @@ def _method_settings(item: Explanation) -> str:
         if name not in RESULTS and isinstance(value, (str, int, float)) and not isinstance(value, bool)
     ]
     baseline = [] if item.baseline == "none" else [f"baseline {shortened(item.baseline, 40)}"]
-    return " · ".join([method_name(item), *baseline, *options])
+    return " · ".join([plain(item.method), *baseline, *options])

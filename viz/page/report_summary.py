@@ -9,10 +9,11 @@ from functools import partial
 from xai_nlp.core import statistics
 from xai_nlp.core.result import Explanation
 from xai_nlp.viz.page.attention_tables import head_table
-from xai_nlp.viz.page.score_tables import Cell, Table, cell
+from xai_nlp.viz.page.score_tables import Table
 from xai_nlp.viz.page.view_model import input_key, names_of
 from xai_nlp.viz.text.number_format import percent, signed
 from xai_nlp.viz.text.scale import peak
+from xai_nlp.viz.text.text_marks import Cell, cell
 from xai_nlp.viz.text.wording import Fact, plain
 
 WORDS = 12  # words of each label

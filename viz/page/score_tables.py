@@ -5,24 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from xai_nlp.core.result import SPECIAL, Explanation
 from xai_nlp.viz.text.number_format import signed
-from xai_nlp.viz.text.scale import peak, sign_class, step
+from xai_nlp.viz.text.scale import peak
+from xai_nlp.viz.text.text_marks import Cell, cell
 from xai_nlp.viz.text.text_spans import strongest, strongest_words
 
+TOP = 10  # words in “strongest words”
+PLACE_OF_SPECIAL = "special"
 NOISE = 1e-6  # share of the largest score below which an embedding's score counts as rounding
 COLUMNS = 10  # words in the table of layers
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A number with its sign and its strength on both scales."""
-
-    number: str
-    kind: str = "z"
-    own: int = 0
-    shared: int = 0
 
 
 @dataclass(frozen=True)
@@ -41,7 +35,7 @@ class Table:
 
     heads: tuple[str, ...]
     lines: tuple[Line, ...]
-    of: str = ""  # kind of its lines, "token" or "region"
+    of: str = ""  # kind of its lines, "word", "token" or "region"
 
     @property
     def both(self) -> bool:
@@ -49,80 +43,52 @@ class Table:
         return {"p", "n"} <= {cell.kind for line in self.lines for cell in line.cells}
 
 
-@dataclass(frozen=True)
-class ScoreColumn:
-    """One explanation's scores of its tokens, or of its image's regions."""
+class ScoreColumn(NamedTuple):
+    """One explanation's scores of its words, tokens or regions."""
 
     head: str
     scores: tuple[float, ...]
+    own: float  # peak of the scores
     shared: float  # peak of the shared scale
-    names: tuple[str, ...]
-    places: tuple[str, ...]
-    order: tuple[int, ...]  # indices of the strongest, strongest first
-    of: str  # "token" or "region"
-
-    def cell(self, index: int) -> Cell:
-        """The score of one token or region."""
-        return cell(self.scores[index], peak(self.scores), self.shared)
 
 
-def cell(score: float, own: float, shared: float | None = None) -> Cell:
-    """A score as a cell; own, shared: the peaks of the two scales, one for both if only one is named."""
-    return Cell(
-        signed(score, own or None), sign_class(score), step(score, own), step(score, own if shared is None else shared)
-    )
+def score_tables(rows: Iterable[tuple[str, Explanation, float]], of: str, top: int | None = None) -> list[Table]:
+    """The scores of each "word", "token" or "region", in one table for all explanations that have the same ones.
 
-
-def token_column(item: Explanation, name: str, shared: float) -> ScoreColumn | None:
-    """The scores of the tokens; None without any."""
-    if not item.tokens:
-        return None
-    several = len(item.segments) > 1
-
-    def place(segment: int, span: tuple[int, int]) -> str:
-        return "special" if segment == SPECIAL else f"text {segment + 1}, " * several + f"{span[0]}–{span[1]}"
-
-    places = tuple(map(place, item.segment, item.offsets))
-    return ScoreColumn(
-        _head(name, item), item.scores, shared, item.tokens, places, tuple(strongest_words(item)), "token"
-    )
-
-
-def region_column(item: Explanation, name: str, shared: float) -> ScoreColumn | None:
-    """The scores of the image's regions; None without an image."""
-    image = item.image
-    if image is None:
-        return None
-    places = tuple(f"x {a:.0f}–{c:.0f}, y {b:.0f}–{d:.0f}" for a, b, c, d in image.boxes)
-    return ScoreColumn(
-        _head(name, item), image.scores, shared, image.names, places, tuple(strongest(image.scores)), "region"
-    )
+    rows: name of the explanation, explanation, and peak of the shared scale.
+    top: only so many lines, the strongest of any column.
+    """
+    alike: dict[tuple[tuple[str, ...], tuple[str, ...]], list[ScoreColumn]] = {}
+    for name, item, shared in rows:
+        image, several = item.image, len(item.segments) > 1
+        if of == "region":
+            names, scores, boxes = (image.names, image.scores, image.boxes) if image else ((), (), ())
+            places = [f"x {a:.0f}–{c:.0f}, y {b:.0f}–{d:.0f}" for a, b, c, d in boxes]
+        else:
+            names, scores = item.tokens, item.scores
+            places = [
+                PLACE_OF_SPECIAL if segment == SPECIAL else f"text {segment + 1}, " * several + f"{start}–{end}"
+                for segment, (start, end) in zip(item.segment, item.offsets, strict=True)
+            ]
+        if names:
+            column = ScoreColumn(_head(name, item), scores, peak(scores), shared)
+            alike.setdefault((names, tuple(places)), []).append(column)
+    tables = []
+    for (names, where), columns in alike.items():
+        lines: Iterable[int] = range(len(names))
+        if top is not None:
+            strengths = [peak(column.scores[i] / (column.own or 1) for column in columns) for i in lines]
+            lines = [i for i in strongest(strengths) if where[i] != PLACE_OF_SPECIAL][:top]
+        table_lines = []
+        for i in lines:
+            cells = tuple(cell(column.scores[i], column.own, column.shared) for column in columns)
+            table_lines.append(Line(names[i], cells, where[i], i))
+        tables.append(Table(tuple(column.head for column in columns), tuple(table_lines), of))
+    return tables
 
 
 def _head(name: str, item: Explanation) -> str:
     return f"{name}, {item.unit}" if item.unit else name
-
-
-def tables_of_columns(columns: Iterable[ScoreColumn | None], top: int | None = None) -> tuple[Table, ...]:
-    """One table for all columns with the same lines; with `top`, only the strongest lines of any column."""
-    alike: dict[object, list[ScoreColumn]] = {}
-    for column in columns:
-        if column is not None:
-            alike.setdefault((column.names, column.places), []).append(column)
-    tables = []
-    for same in alike.values():
-        first = same[0]
-        lines: Iterable[int] = range(len(first.names))
-        if top is not None:
-            strengths = {
-                i: max(abs(column.scores[i]) / (peak(column.scores) or 1) for column in same)
-                for column in same
-                for i in column.order[:top]
-            }
-            lines = sorted(strengths, key=lambda i: (-strengths[i], i))[:top]
-        rows = tuple(Line(first.names[i], tuple(c.cell(i) for c in same), first.places[i], i) for i in lines)
-        tables.append(Table(tuple(column.head for column in same), rows, first.of))
-    return tuple(tables)
 
 
 def balance_table(words: Explanation) -> Table | None:
@@ -149,7 +115,7 @@ def balance_table(words: Explanation) -> Table | None:
     return Table((words.unit,), tuple(Line(name, (cell(part, largest),)) for name, part in sums.items()))
 
 
-def parts_table(words: Explanation, top: int) -> Table | None:
+def parts_table(words: Explanation, top: int = TOP) -> Table | None:
     """The strongest words' scores by embedding, a column for each and their sum; the last line sums all tokens.
 
     All columns share one scale, so that an embedding without effect looks like it.

@@ -6,6 +6,7 @@ draws less of each example than a page, costs less.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,34 +14,24 @@ from typing import Any
 
 from xai_nlp.core.result import SPECIAL, Explanation
 from xai_nlp.core.statistics import completeness
-from xai_nlp.viz.page.attention_tables import AttentionTable, attention_table
 from xai_nlp.viz.page.image_regions import ImageView, image_view
 from xai_nlp.viz.page.quantize import script_data
-from xai_nlp.viz.page.score_tables import (
-    ScoreColumn,
-    Table,
-    balance_table,
-    layers_table,
-    parts_table,
-    region_column,
-    tables_of_columns,
-    token_column,
-)
+from xai_nlp.viz.page.score_tables import TOP, Table, score_tables
 from xai_nlp.viz.text import wording
-from xai_nlp.viz.text.index_rows import IndexRow, index_row
 from xai_nlp.viz.text.number_format import count, with_unit
-from xai_nlp.viz.text.text_marks import Legend, MarkedText, marked_text, scale_key, shared_legends
+from xai_nlp.viz.text.text_marks import Legend, MarkedText, marked_text, own_peaks, scale_key, shared_legends
+from xai_nlp.viz.text.text_spans import strongest, strongest_words
 from xai_nlp.viz.text.wording import Fact
 
-TOP = 10  # words in “strongest words”
 METHOD_COMPLETE = "the method that shares out the change of the model’s output among the {}s"
 METHOD = "the method that gives each {} its score; scores need not add up"
 LABELS = 8  # outputs that are listed
+CHARACTERS = 90  # of a text in the table of all examples
 SEARCHABLE = 5  # with more examples than this, a page gets a table of them, a search and filters
 
 #: Name → how explanations of one input can differ.
 DIFFERENCES: dict[str, Callable[[Explanation], str]] = {
-    "method": wording.method_name,
+    "method": lambda item: wording.plain(item.method),
     "target": wording.target_text,
     "model": lambda item: item.model,
     "baseline": lambda item: f"baseline {item.baseline}",
@@ -50,7 +41,7 @@ DIFFERENCES: dict[str, Callable[[Explanation], str]] = {
 COUNTS = {"steps_used": "steps along the path", "windows": "windows, because the text is long"}
 #: Name → settings in the last line of a card.
 SETTINGS: dict[str, Callable[[Explanation], str]] = {
-    "method": wording.method_name,
+    "method": lambda item: wording.plain(item.method),
     "model": lambda item: item.model,
     "compared with": wording.baseline_name,
     "layer": lambda item: "" if item.params.get("layer") is None else str(item.params["layer"]),
@@ -78,23 +69,12 @@ class Row:
 
     @cached_property
     def image(self) -> ImageView | None:
-        return image_view(self.item, self.merged, self.shared)
-
-    @cached_property
-    def layers(self) -> Table | None:
-        return layers_table(self.merged)
-
-    @cached_property
-    def attention(self) -> tuple[AttentionTable, ...]:
-        return tuple(attention_table(name, stack, self.merged) for name, stack in self.merged.attention.items())
+        return image_view(self.item.image, self.item, self.merged, self.shared) if self.item.image else None
 
     @cached_property
     def script_data(self) -> dict[str, Any] | None:
-        return script_data(self.item, self.merged)
-
-    @cached_property
-    def parts(self) -> Table | None:
-        return parts_table(self.merged, TOP)
+        """The numbers that the page's script draws layers and attention from; None where there are none."""
+        return script_data(self.item, self.merged) if self.item.layers or self.item.attention else None
 
 
 @dataclass(frozen=True)
@@ -103,19 +83,38 @@ class Example:
 
     number: int
     rows: tuple[Row, ...]
+    first: Explanation
+    words: tuple[Explanation, ...]  # its explanations over words
 
     @cached_property
-    def first(self) -> Explanation:
-        return self.rows[0].item
-
-    @cached_property
-    def index_row(self) -> IndexRow:
-        return index_row(self.number, [row.item for row in self.rows], self.words)
+    def id(self) -> str:
+        """The HTML id: the same for the same input."""
+        content = "\0".join((*self.first.segments, self.first.model)).encode("utf-8", "surrogatepass")
+        return f"e{self.number}-{hashlib.sha256(content).hexdigest()[:6]}"
 
     @property
-    def words(self) -> list[Explanation]:
-        """Its explanations over words."""
-        return [row.merged for row in self.rows]
+    def excerpt(self) -> str:
+        """The text, shortened, in one line."""
+        text = " · ".join(" ".join(text.split()) for text in self.first.segments)
+        return wording.shortened(text, CHARACTERS) or f"example {self.number}"
+
+    @property
+    def gold(self) -> str:
+        """The right answers."""
+        return " / ".join(label or "no answer" for label in self.first.gold)
+
+    @cached_property
+    def largest(self) -> float:
+        """The largest |score| of a word or a region."""
+        return max(max(own_peaks(merged)) for merged in self.words)
+
+    @property
+    def strongest_part(self) -> str:
+        """The strongest word, or region of an image without a text."""
+        words = self.words[0]
+        if words.image and not words.tokens:
+            return next((words.image.names[r] for r in strongest(words.image.scores, 1)), "")
+        return next((words.tokens[i] for i in strongest_words(words, 1)), "")
 
     @cached_property
     def settings(self) -> list[tuple[str, str]]:
@@ -138,35 +137,17 @@ class Example:
             facts += [Fact(str(item.params[name]), label) for name, label in COUNTS.items() if item.params.get(name)]
         return [Fact(wording.plain(item.task), "task"), *facts]
 
-    def _columns(self, make: Callable[..., ScoreColumn | None], *, words: bool = False) -> list[ScoreColumn | None]:
-        return [make(row.merged if words else row.item, row.name, row.shared) for row in self.rows]
-
-    @cached_property
-    def strongest(self) -> tuple[Table, ...]:
-        return tables_of_columns(self._columns(token_column, words=True), TOP)
-
-    @cached_property
-    def regions(self) -> tuple[Table, ...]:
-        return tables_of_columns(self._columns(region_column), TOP)
-
-    @property
-    def numbers(self) -> tuple[Table, ...]:
-        return (*tables_of_columns(self._columns(token_column)), *tables_of_columns(self._columns(region_column)))
-
-    @cached_property
-    def balance(self) -> Table | None:
-        return balance_table(self.words[0]) if len(self.rows) == 1 else None
-
-    @property
-    def explained_labels(self) -> tuple[str, ...]:
-        return wording.explained_labels(self.first)
+    def tables(self, of: str, top: int | None = TOP) -> list[Table]:
+        """The strongest scores of each "word", "token" or "region"; all of them where `top` is None."""
+        rows = [(row.name, row.merged if of == "word" else row.item, row.shared) for row in self.rows]
+        return score_tables(rows, of, top)
 
     @property
     def outputs(self) -> list[str]:
         """The labels with the largest outputs, and those that are explained."""
-        outputs = self.first.outputs
+        outputs, explained = self.first.outputs, wording.explained_labels(self.first)
         ranked = sorted(outputs, key=lambda label: -outputs[label])
-        return [label for place, label in enumerate(ranked) if place < LABELS or label in self.explained_labels]
+        return [label for place, label in enumerate(ranked) if place < LABELS or label in explained]
 
 
 @dataclass(frozen=True)
@@ -181,11 +162,7 @@ class View:
     @cached_property
     def several(self) -> bool:
         """Is there a scale to share: several explanations, or a text beside its image?"""
-        return len(self.items) > 1 or any(row.image and row.item.tokens for row in self._rows)
-
-    @cached_property
-    def pictured(self) -> bool:
-        return any(item.image for item in self.items)
+        return len(self.items) > 1 or any(item.image and item.tokens for item in self.items)
 
     @cached_property
     def part(self) -> str:
@@ -195,19 +172,11 @@ class View:
     @cached_property
     def two_views(self) -> bool:
         """Do words differ from tokens anywhere?"""
-        return any(row.merged.offsets != row.item.offsets for row in self._rows)
+        return any(row.tokens for example in self.examples for row in example.rows)
 
     @property
     def searchable(self) -> bool:
         return len(self.examples) > SEARCHABLE
-
-    @property
-    def _rows(self) -> list[Row]:
-        return [row for example in self.examples for row in example.rows]
-
-    @cached_property
-    def index_rows(self) -> list[IndexRow]:
-        return [example.index_row for example in self.examples]
 
     @cached_property
     def labels(self) -> list[str]:
@@ -216,7 +185,7 @@ class View:
     @cached_property
     def judged(self) -> bool:
         """Is the right answer of any example known?"""
-        return any(row.correct is not None for row in self.index_rows)
+        return any(example.first.correct is not None for example in self.examples)
 
     @cached_property
     def title(self) -> str:
@@ -252,7 +221,7 @@ class View:
         """The jargon of the first screen with its explanations: a method, a unit, and “tokenizer”."""
         terms = {}
         if (item := next(iter(self.items))).method:
-            terms[wording.method_name(item)] = (METHOD_COMPLETE if item.complete else METHOD).format(self.part)
+            terms[wording.plain(item.method)] = (METHOD_COMPLETE if item.complete else METHOD).format(self.part)
         if any(SPECIAL in item.segment for item in self.items):
             terms["tokenizer"] = wording.TERMS["tokenizer"]
         return terms | {item.unit: wording.TERMS[item.unit] for item in self.items[:1] if item.unit in wording.TERMS}
@@ -267,34 +236,24 @@ class View:
 def view(explanations: Sequence[Explanation]) -> View:
     """The view of explanations; inputs keep the order of their first explanation."""
     items = tuple(explanations)
-    merged = [item.words() for item in items]
-    legends = shared_legends((*items, *merged))
-    inputs: dict[object, list[int]] = {}
-    for n, item in enumerate(items):
-        inputs.setdefault(input_key(item), []).append(n)
-    texts = [[items[n] for n in same] for same in inputs.values()]
+    words = {id(item): item.words() for item in items}
+    legends = shared_legends((*items, *words.values()))
+    inputs: dict[object, list[Explanation]] = {}
+    for item in items:
+        inputs.setdefault(input_key(item), []).append(item)
     differing = {
-        name: tuple(dict.fromkeys(read(item) for same in texts for item in same))
+        name: tuple(dict.fromkeys(read(item) for same in inputs.values() for item in same))
         for name, read in DIFFERENCES.items()
-        if any(len({read(item) for item in same}) > 1 for same in texts)
+        if any(len(set(map(read, same))) > 1 for same in inputs.values())
     }
-    examples = tuple(
-        Example(
-            number,
-            tuple(
-                Row(
-                    name,
-                    items[n],
-                    merged[n],
-                    legends[scale_key(items[n])].peak,
-                    tuple((name, DIFFERENCES[name](items[n])) for name in differing),
-                )
-                for name, n in zip(names_of([items[n] for n in same]), same, strict=True)
-            ),
-        )
-        for number, same in enumerate(inputs.values(), start=1)
-    )
-    return View(items, examples, tuple(legends.values()), tuple(differing.items()))
+    examples = []
+    for number, same in enumerate(inputs.values(), start=1):
+        rows = []
+        for name, item in zip(names_of(same), same, strict=True):
+            differences = tuple((kind, DIFFERENCES[kind](item)) for kind in differing)
+            rows.append(Row(name, item, words[id(item)], legends[scale_key(item)].peak, differences))
+        examples.append(Example(number, tuple(rows), same[0], tuple(row.merged for row in rows)))
+    return View(items, tuple(examples), tuple(legends.values()), tuple(differing.items()))
 
 
 def input_key(item: Explanation) -> object:
@@ -310,5 +269,5 @@ def names_of(items: Sequence[Explanation]) -> list[str]:
         longer = [f"{name} · {read(item)}".removeprefix(" · ") for name, item in zip(names, items, strict=True)]
         if len(set(names)) < len(set(longer)):  # the difference tells some of them apart that were the same so far
             names = longer
-    names = [name or wording.method_name(item) for name, item in zip(names, items, strict=True)]
+    names = [name or wording.plain(item.method) for name, item in zip(names, items, strict=True)]
     return [name if names.count(name) == 1 else f"{name} ({n})" for n, name in enumerate(names, start=1)]

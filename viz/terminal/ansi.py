@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -13,10 +13,11 @@ from rich.text import Text
 
 from xai_nlp.core.result import Explanation
 from xai_nlp.viz.text import wording
-from xai_nlp.viz.text.number_format import MINUS, percent, signed, unsigned
+from xai_nlp.viz.text.number_format import percent, signed
 from xai_nlp.viz.text.scale import DARK, hexadecimal, strength
+from xai_nlp.viz.text.text_lines import Run, about, legend_runs, promise, sentence_runs, special_runs, text_runs
 from xai_nlp.viz.text.text_marks import own_peaks
-from xai_nlp.viz.text.text_spans import in_answer, strongest, strongest_words, text_spans, tokens_without_text
+from xai_nlp.viz.text.text_spans import strongest, strongest_words
 
 TOP = 5
 WIDTH = 80
@@ -24,7 +25,6 @@ BAR = 12  # cells of the longest bar
 RAMP = 8  # cells of the legend on each side of zero
 INK = f"{hexadecimal(DARK.ink)} on {hexadecimal(DARK.card)}"
 SOFT = hexadecimal(DARK.soft)
-KINDS = {"em": DARK.accent, "p": DARK.positive_line, "n": DARK.negative_line}
 
 # Control characters except newline and tab, and the marks that reorder text: a terminal might obey them.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -79,31 +79,17 @@ def background(score: float, largest: float) -> str:
 
 def _lines(words: Explanation) -> Iterator[RenderableType]:
     largest, image_peak = own_peaks(words)
-    parts = (
-        (harmless(t), f"bold {hexadecimal(KINDS[kind])}" if kind else "bold") for t, kind in wording.sentence([words])
-    )
-    yield Text.assemble(*parts)
-    baseline = wording.baseline_name(words)
-    about = [wording.headline(words), wording.method_name(words), words.model, baseline and f"compared with {baseline}"]
-    yield Text(harmless(" · ".join(filter(None, about))), style=SOFT)
+    yield _text(sentence_runs(words), largest)
+    yield Text(harmless(" · ".join([wording.headline(words), *about(words)])), style=SOFT)
     for segment, name in enumerate(wording.segment_names(words)):
         yield Text(f"\n{name}" if name else "", style=SOFT)
-        yield _coloured(words, segment, largest)
+        yield _text(text_runs(words, segment), largest, bold="bold underline")
     yield Text()
-    specials = tokens_without_text(words)
-    if specials:
-        text = Text("added by the tokenizer:", style=SOFT)
-        for i in specials:
-            text.append("  ")
-            style = f"{hexadecimal(DARK.ink)} {background(words.scores[i], largest)}"
-            text.append(harmless(words.tokens[i]), style=style)
-            text.append(f" {signed(words.scores[i], largest or None)}")
-        yield text
-    yield _legend(words, largest or image_peak)
+    if specials := special_runs(words):
+        yield _text(specials, largest)
+    yield _text(legend_runs(words, RAMP), largest or image_peak)
     if words.method:
-        fact, residual = wording.explained_fact(words), wording.unexplained(words)
-        promise = f"{residual.label} {residual.value}" if residual else wording.NOT_COMPLETE
-        yield Text(harmless(f"{fact.label} {fact.value} · {promise}"))
+        yield Text(harmless(" · ".join(promise(words))))
     if order := strongest_words(words, TOP):
         yield Text()
         yield bars([(words.scores[i], words.tokens[i]) for i in order], largest)
@@ -114,23 +100,13 @@ def _lines(words: Explanation) -> Iterator[RenderableType]:
         yield bars([(image.scores[r], image.names[r]) for r in strongest(image.scores, TOP)], image_peak)
 
 
-def _coloured(words: Explanation, segment: int, largest: float) -> Text:
-    text, spans = Text(), text_spans(words, segment)
-    for span, inside in zip(spans, in_answer(words, segment, spans), strict=True):
-        text.append(harmless(span.text), style=f"{background(span.score, largest)} {'bold underline' * inside}".strip())
+def _text(runs: Iterable[Run], largest: float, bold: str = "bold") -> Text:
+    """The runs as one text; bold: the style of those that are bold."""
+    text = Text()
+    for run in runs:
+        colour = "" if run.colour == "ink" else hexadecimal(getattr(DARK, run.colour))  # the panel is in ink
+        text.append(harmless(run.text), style=f"{colour} {background(run.score, largest)} {bold * run.bold}")
     return text
-
-
-def _legend(words: Explanation, largest: float) -> Text:
-    if not largest:
-        return Text("every score is 0: nothing counts for or against", style=SOFT)
-    text = Text("against ", style=SOFT)
-    text.append(f"{MINUS}{unsigned(largest)} ", style=hexadecimal(DARK.ink))
-    for n in range(-RAMP, RAMP + 1):
-        text.append(" ", style=background(n, RAMP))
-    text.append(f" +{unsigned(largest)}", style=hexadecimal(DARK.ink))
-    image = "; the image has a scale of its own" if words.image and words.tokens else ""
-    return text.append(f" for · {'unit: ' + harmless(words.unit) if words.unit else 'no unit'}{image}")
 
 
 def bars(scores: Sequence[tuple[float, str]], largest: float) -> Table:

@@ -9,21 +9,19 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from xai_nlp.core.arrays import AttentionAttribution
 from xai_nlp.core.result import Explanation
-from xai_nlp.viz.page.attention_tables import attention_table
+from xai_nlp.viz.page.attention_tables import AttentionTable, attention_tables
 from xai_nlp.viz.terminal.ansi import INK, SOFT, background, harmless
 from xai_nlp.viz.text.scale import DARK, hexadecimal
 
 
 def render_attention(explanation: Explanation) -> RenderableType:
     """The attention for rich: for each stack of matrices a table of heads and the strongest pairs."""
-    lines = (line for name, stack in explanation.attention.items() for line in _lines(name, stack, explanation))
+    lines = (line for table in attention_tables(explanation) for line in _lines(table))
     return Padding(Group(*lines), (1, 2), style=INK)
 
 
-def _lines(name: str, stack: AttentionAttribution, explanation: Explanation) -> Iterator[RenderableType]:
-    table = attention_table(name, stack, explanation)
+def _lines(table: AttentionTable) -> Iterator[RenderableType]:
     prefix, unit = f"{table.name}: " if table.name else "", f", {table.unit}" if table.unit else ""
     yield Text(f"{prefix}what each head carries ({table.method}{unit})", style="bold")
     yield Text(table.about, style=SOFT)

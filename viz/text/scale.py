@@ -117,10 +117,6 @@ def css(scope: str) -> str:
 
 
 def _variables(theme: Theme, name: str) -> str:
-    colours = {
-        "card": theme.card, "ink": theme.ink, "for": theme.positive, "against": theme.negative,
-        "for-line": theme.positive_line, "against-line": theme.negative_line,
-        "soft": theme.soft, "rule": theme.rule, "page": theme.page, "accent": theme.accent,
-        "end": theme.end,
-    }  # fmt: skip
-    return f"color-scheme:{name};" + ";".join(f"--{key}:{r} {g} {b}" for key, (r, g, b) in colours.items())
+    """The theme's colours as CSS variables, named after its fields."""
+    values = [f"--{field.replace('_', '-')}:{r} {g} {b}" for field, (r, g, b) in vars(theme).items()]
+    return f"color-scheme:{name};" + ";".join(values).replace("--positive", "--for").replace("--negative", "--against")

@@ -8,32 +8,35 @@ from dataclasses import dataclass
 from xai_nlp.core.result import Explanation
 from xai_nlp.viz.text.number_format import signed, with_unit
 from xai_nlp.viz.text.scale import peak, sign_class, step
-from xai_nlp.viz.text.text_spans import TextSpan, in_answer, ranks, text_spans, tokens_without_text
-from xai_nlp.viz.text.wording import method_name, segment_names
+from xai_nlp.viz.text.text_spans import TextSpan, ranks, text_spans, tokens_without_text
+from xai_nlp.viz.text.wording import plain, segment_names
 
 TAB_STOPS = 120  # marks that the tab key reaches where no script runs: the strongest
 LONG = 1_500  # characters; a longer text scrolls in a box until it is opened
 
 
 @dataclass(frozen=True)
-class Mark:
+class Cell:
+    """A number with its sign and its strength on both scales."""
+
+    number: str = ""
+    kind: str = "z"  # "p" for, "n" against, "z" exactly zero
+    own: int = 0  # strength in hundredths of the peak of its own explanation, or of its table
+    shared: int = 0  # strength in hundredths of the peak of all explanations in this unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark(Cell):
     """A stretch of text and its score; text between tokens has no `kind`."""
 
+    kind: str = ""
     text: str
-    kind: str = ""  # "p" for, "n" against, "z" exactly zero
-    own: int = 0  # strength in hundredths of this explanation's peak
-    shared: int = 0  # strength in hundredths of the peak of all explanations in this unit
-    number: str = ""
     description: str = ""  # the number with its unit, and how many tokens it sums
     rank: int = 0
     edges: str = ""  # "l", "r", "lr": sides with white space or the end of the text next to them
     tokens: str = ""  # "3 4": its tokens, for the attention view
     answer: str = ""  # "o": the answer opens before it; "c": the answer closes after it
-
-    @property
-    def tab_stop(self) -> bool:
-        """Can the tab key reach it where no script runs?"""
-        return self.rank <= TAB_STOPS
+    tab_stop: bool = False  # the tab key reaches it where no script runs
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,13 @@ class MarkedText:
     paragraphs: tuple[tuple[str, tuple[Mark, ...]], ...]  # (name of the segment, its marks)
     specials: tuple[Mark, ...]  # tokens without text
     legend: Legend  # of its own scale
-    shared: float  # peak of the shared scale
     long: bool
+
+
+def cell(score: float, own: float, shared: float | None = None) -> Cell:
+    """A score as a cell; own, shared: the peaks of the two scales, one for both if only one is named."""
+    strengths = step(score, own), step(score, own if shared is None else shared)
+    return Cell(signed(score, own or None), sign_class(score), *strengths)
 
 
 def scale_key(explanation: Explanation) -> str:
@@ -72,7 +80,7 @@ def shared_legends(explanations: Iterable[Explanation]) -> dict[str, Legend]:
     legends: dict[str, Legend] = {}
     for item in explanations:
         known = legends.get(scale_key(item), Legend(0.0, item.unit))
-        methods = tuple(dict.fromkeys((*known.methods, method_name(item))))
+        methods = tuple(dict.fromkeys((*known.methods, plain(item.method))))
         legends[scale_key(item)] = Legend(max(known.peak, *own_peaks(item)), item.unit, methods)
     return legends
 
@@ -88,36 +96,36 @@ def marked_text(explanation: Explanation, shared: float, groups: Sequence[Sequen
 
     def mark(span: TextSpan, answer: str = "") -> Mark:
         if not span.members:
-            return Mark(span.text, answer=answer)
-        number = signed(span.score, own or None)
+            return Mark(text=span.text, answer=answer)
+        number = cell(span.score, own, shared)
         several = f", sum of {len(span.members)} tokens" if len(span.members) > 1 else ""
         tokens = [i for member in span.members for i in groups[member]] if explanation.attention else []
+        rank = min(places[i] for i in span.members)
         return Mark(
+            **vars(number),
             text=span.text,
-            kind=sign_class(span.score),
-            own=step(span.score, own),
-            shared=step(span.score, shared),
-            number=number,
-            description=with_unit(number, explanation.unit) + several,
-            rank=min(places[i] for i in span.members),
+            description=with_unit(number.number, explanation.unit) + several,
+            rank=rank,
             edges="l" * span.starts + "r" * span.ends,
             tokens=" ".join(map(str, tokens)),
             answer=answer,
+            tab_stop=rank <= TAB_STOPS,
         )
 
-    def paragraph(segment: int) -> tuple[Mark, ...]:
+    paragraphs = []
+    for segment, name in enumerate(segment_names(explanation)):
         spans = text_spans(explanation, segment)
-        inside = [False, *in_answer(explanation, segment, spans), False]
-        return tuple(
-            mark(span, "o" * (now and not before) + "c" * (now and not after))
-            for span, before, now, after in zip(spans, inside, inside[1:], inside[2:], strict=False)
-        )
-
+        inside = [False, *(span.in_answer for span in spans), False]
+        neighbours = zip(spans, inside, inside[2:], strict=False)
+        marks = [
+            mark(span, "o" * (span.in_answer and not before) + "c" * (span.in_answer and not after))
+            for span, before, after in neighbours
+        ]
+        paragraphs.append((name, tuple(marks)))
     specials = [TextSpan(explanation.tokens[i], (i,), explanation.scores[i]) for i in tokens_without_text(explanation)]
     return MarkedText(
-        paragraphs=tuple((name, paragraph(s)) for s, name in enumerate(segment_names(explanation))),
+        paragraphs=tuple(paragraphs),
         specials=tuple(map(mark, specials)),
         legend=Legend(own if explanation.tokens else of_regions, explanation.unit),
-        shared=shared,
         long=sum(map(len, explanation.segments)) > LONG,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 from xai_nlp.core.result import SPECIAL, Explanation
 from xai_nlp.core.spans import Span
@@ -20,6 +19,7 @@ class TextSpan:
     score: float = 0.0  # sum of the members' scores
     starts: bool = True  # white space or the beginning of the text comes before it
     ends: bool = True  # white space or the end of the text comes after it
+    in_answer: bool = False  # it belongs to the answer that is explained
 
 
 def text_spans(explanation: Explanation, segment: int) -> list[TextSpan]:
@@ -29,31 +29,27 @@ def text_spans(explanation: Explanation, segment: int) -> list[TextSpan]:
     one span with their sum, because a text can be shown only once.
     """
     text = explanation.segments[segment]
-    spans: list[TextSpan] = []
+    pieces: list[tuple[Span, tuple[int, ...]]] = []
     position = 0
     for (start, end), members in _token_spans(explanation, segment):
-        if start > position:
-            spans.append(TextSpan(text[position:start]))
-        score = math.fsum(explanation.scores[i] for i in members)
-        starts = start == 0 or text[start - 1].isspace()
-        ends = end == len(text) or text[end].isspace()
-        spans.append(TextSpan(text[start:end], members, score, starts, ends))
+        pieces += [((position, start), ()), ((start, end), members)]
         position = end
-    return [*spans, TextSpan(text[position:])] if position < len(text) else spans
-
-
-def in_answer(explanation: Explanation, segment: int, spans: Sequence[TextSpan]) -> list[bool]:
-    """For each span of a segment, whether it belongs to the answer that is explained."""
-    if explanation.answer is None or explanation.answer[0] != segment:
-        return [False] * len(spans)
-    _, (start, end) = explanation.answer
-    ends = accumulate(len(span.text) for span in spans)
-    inside = [
-        n
-        for n, (span, last) in enumerate(zip(spans, ends, strict=True))
-        if span.members and last - len(span.text) < end and last > start
+    pieces.append(((position, len(text)), ()))
+    of_answer = explanation.answer[1] if explanation.answer and explanation.answer[0] == segment else (0, 0)
+    touched = [span for span, members in pieces if members and span[0] < of_answer[1] and span[1] > of_answer[0]]
+    first, last = (touched[0][0], touched[-1][1]) if touched else (0, 0)
+    return [
+        TextSpan(
+            text=text[start:end],
+            members=members,
+            score=math.fsum(explanation.scores[i] for i in members),
+            starts=start == 0 or text[start - 1].isspace(),
+            ends=end == len(text) or text[end].isspace(),
+            in_answer=first <= start and end <= last,
+        )
+        for (start, end), members in pieces
+        if start < end
     ]
-    return [bool(inside) and inside[0] <= n <= inside[-1] for n in range(len(spans))]
 
 
 def tokens_without_text(explanation: Explanation) -> list[int]:

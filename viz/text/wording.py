@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xai_nlp.core.result import Explanation
@@ -71,16 +71,27 @@ def _plain_sentence(item: Explanation) -> Sentence:
     """The strongest of plain scores, which no model is known of."""
     title: Sentence = [(item_title, "em"), (": ", "")] if (item_title := item.target.label) else []
     names = _names(item)
-    pro, contra = ([name for name, score in names if sign * score > 0] for sign in (1, -1))
     if not names:
         return [*title, ("every score is 0.", "")]
     if item.attention:
-        return [*title, *_listed(pro + contra, "p"), (" receive" + "s" * (len(names) == 1) + " most attention.", "")]
-    parts = [*_listed(pro, "p"), (f" count{'s' * (len(pro) == 1)} most", "")] if pro else [("Nothing counts for", "")]
+        received = [(name, 1.0) for name, _ in sorted(names, key=lambda named: named[1] < 0)]
+        return [*title, *_for_and_against(received, "receive", " most attention")]
+    (first, kind), *rest = _for_and_against(names, "count", " most", " against", "Nothing counts for")
+    return [*title, (first if title else first[0].upper() + first[1:], kind), *rest]
+
+
+def _for_and_against(
+    names: Sequence[tuple[str, float]], verb: str, most: str, against: str = "", nothing: str = ""
+) -> Sentence:
+    """“a” and “b” {verb}{most}; “c” {verb}s{against}.
+
+    nothing: the first part where no score is positive.
+    """
+    pro, contra = ([name for name, score in names if sign * score > 0] for sign in (1, -1))
+    parts = [*_listed(pro, "p"), (f" {verb}{'s' * (len(pro) == 1)}{most}", "")] if pro else [(nothing, "")]
     if contra:
-        parts += [("; ", ""), *_listed(contra, "n"), (f" count{'s' * (len(contra) == 1)} against", "")]
-    first, kind = parts[0]
-    return [*title, (first if title else first[0].upper() + first[1:], kind), *parts[1:], (".", "")]
+        parts += [("; ", ""), *_listed(contra, "n"), (f" {verb}{'s' * (len(contra) == 1)}{against}", "")]
+    return [*parts, (".", "")]
 
 
 def _model_says(item: Explanation) -> Sentence:
@@ -109,16 +120,11 @@ def clause(words: Explanation) -> Sentence:
     """The words, and the region of an image, that speak for and against the target."""
     about = PLACES.get(words.target.kind, "it")
     names = _names(words)
-    pro, contra = ([name for name, score in names if sign * score > 0] for sign in (1, -1))
     if not names:
         return [(f"Nothing counts for or against {about}.", "")]
-    if not words.unit and not contra:
-        return [*_listed(pro, "p"), (f" matter{'s' * (len(pro) == 1)} most for {about}.", "")]
-    text = _listed(pro, "p") if pro else [("Nothing", "")]
-    text.append((f" speak{'s' * (len(pro) < 2)} for {about}{' most' * bool(pro)}", ""))
-    if contra:
-        text += [("; ", ""), *_listed(contra, "n"), (f" speak{'s' * (len(contra) == 1)} against {about}", "")]
-    return [*text, (".", "")]
+    if not words.unit and all(score > 0 for _, score in names):
+        return _for_and_against(names, "matter", f" most for {about}")
+    return _for_and_against(names, "speak", f" for {about} most", f" against {about}", f"Nothing speaks for {about}")
 
 
 def _names(words: Explanation) -> list[tuple[str, float]]:
@@ -203,11 +209,6 @@ def plain(name: str) -> str:
     return name.replace("_", " ").replace("-", " ")
 
 
-def method_name(explanation: Explanation) -> str:
-    """The method as prose."""
-    return explanation.method.replace("_", " ")
-
-
 def baseline_name(explanation: Explanation) -> str:
     """The baseline in plain words; "" for a method that needs none."""
     return "" if explanation.baseline == "none" else BASELINES.get(explanation.baseline, explanation.baseline)
@@ -231,17 +232,11 @@ def segment_names(explanation: Explanation) -> tuple[str, ...]:
 # Numbers -------------------------------------------------------------------------------------------------------------
 
 
-def are_probabilities(outputs: Mapping[str, float]) -> bool:
-    """Can the outputs be shown as percentages? A regression's single number between 0 and 1 cannot."""
-    inside = all(0 <= p <= 1 for p in outputs.values())
-    return inside and (len(outputs) > 1 or sum(outputs.values()) == 1)
-
-
 def gives_probabilities(explanation: Explanation) -> bool:
-    """Are the outputs probabilities? Those of answers always are, also a single one."""
-    outputs = explanation.outputs
+    """Can the outputs be shown as percentages? A single one only if it is the probability of an answer, or 1."""
+    outputs = explanation.outputs.values()
     answering = explanation.task in (*GENERATING, "question-answering")
-    return (answering and all(0 <= p <= 1 for p in outputs.values())) or are_probabilities(outputs)
+    return all(0 <= p <= 1 for p in outputs) and (answering or len(outputs) > 1 or sum(outputs) == 1)
 
 
 def output_text(explanation: Explanation, label: str) -> str:

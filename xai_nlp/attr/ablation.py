@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from xai_nlp.attr.base import PerturbationAttribution, check_count
-from xai_nlp.core.batching import Batching, progress_bar
+from xai_nlp.core.batching import Batching
 from xai_nlp.core.captum_types import Baselines, CaptumAssertion, NotRowwise, TensorOrTuple
 from xai_nlp.core.features import NO_FEATURE, FeatureMask, Features
 from xai_nlp.core.forward import Forward, as_tuple, baseline_tensors, select
@@ -106,6 +105,21 @@ def row_limit(perturbations_per_eval: int, examples: int) -> int | None:
     return perturbations_per_eval * examples if perturbations_per_eval > 1 else None
 
 
+def masked_features(
+    masks: Tensors, make: Callable[[Sequence[Tensor]], Features] = FeatureMask.of
+) -> Callable[[bool], Features]:
+    """Features that are numbers in masks: those of the examples, or with True those of the batch as one example."""
+
+    def features(batch: bool) -> Features:
+        if batch and any(len(mask) > 1 for mask in masks):
+            raise CaptumAssertion(
+                "the output has no row for each example, so one feature mask must serve for all of them."
+            )
+        return make([mask[None] for mask in masks] if batch else masks)
+
+    return features
+
+
 class AblationAttribution(PerturbationAttribution):
     """Scores of features, from values of the function with some of them at the baseline."""
 
@@ -129,7 +143,7 @@ class AblationAttribution(PerturbationAttribution):
             baselines = tuple(t.expand_as(own) if broadcasts_to(t, own) else t for t, own in pairs)
         x0 = baseline_tensors(x, baselines)
         limit = row_limit(per_eval, forward.examples)
-        with progress_bar(self.get_name()) if show_progress else nullcontext() as progress:
+        with self._progress(show_progress) as progress:
             if len({len(t) for t in x}) == 1 and len(x[0]):
                 rows = Batching(limit=limit, progress=progress)
                 try:
@@ -140,26 +154,6 @@ class AblationAttribution(PerturbationAttribution):
                         raise
             problem = replace(batch_problem(forward, x0), features=features(True), rows=Batching(progress=progress))
             return tuple(s[0, :, 0].expand(-1, *t.shape[1:]) for s, t in zip(score(problem), x, strict=True))
-
-    def _run_masked(
-        self,
-        score: ScoreFeatures,
-        forward: Forward,
-        baselines: Baselines,
-        masks: Tensors,
-        *options: Any,
-        make_features: Callable[[Sequence[Tensor]], Features] = FeatureMask.of,
-    ) -> Tensors:
-        """The same for features that are numbers in masks; options are the last ones of `_run_ablation`."""
-
-        def features(batch: bool) -> Features:
-            if batch and any(len(mask) > 1 for mask in masks):
-                raise CaptumAssertion(
-                    "the output has no row for each example, so one feature mask must serve for all of them."
-                )
-            return make_features([mask[None] for mask in masks] if batch else masks)
-
-        return self._run_ablation(score, forward, baselines, features, *options)
 
     def attribute_future(self, *args: Any, **kwargs: Any) -> Any:
         """A future of what `attribute` returns, for a forward function that returns futures; same arguments.

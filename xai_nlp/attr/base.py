@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from numbers import Integral
 from typing import Any
 
@@ -10,33 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from xai_nlp.attr.arguments import document
-from xai_nlp.attr.problems import Layers, Selector, flow_subject, layer_points, neuron_subject, subject_of
-from xai_nlp.core.batching import Batching
+from xai_nlp.attr.problems import Layers, layer_points, neuron_subject, subject_of
+from xai_nlp.core.batching import Batching, Progress, progress_bar
 from xai_nlp.core.captum_types import Baselines, CaptumAssertion, TargetType, TensorOrTuple, UnknownChoice
 from xai_nlp.core.forward import Forward, as_tuple, baseline_tensors
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.registry import Method
 from xai_nlp.errors import Unsupported
-from xai_nlp.hooks.scope import HookPoint
 
-#: Captum's names for the quadrature rules. Its trapezoid is kept as it is, since it is NeuronConductance's default and
-#: a user who swaps the import expects the same numbers; `core.quadrature.trapezoid` is the right one.
-RULES = {
-    "gausslegendre": "gauss_legendre",
-    "riemann_trapezoid": "captum_trapezoid",
-    "riemann_left": "left",
-    "riemann_middle": "middle",
-    "riemann_right": "right",
-}
 GRAD_OPTIONS = {"allow_unused", "materialize_grads"}  # both are always on here
-
-
-def path_options(method: str, n_steps: int) -> dict[str, Any]:
-    """The options of a path method for Captum's names. Raises UnknownChoice or CaptumAssertion."""
-    if method not in RULES:
-        raise UnknownChoice("integration method", method, RULES)
-    check_count(f"n_steps of {method}", n_steps, 2 if method == "riemann_trapezoid" else 1)
-    return {"rule": RULES[method], "steps": n_steps}
 
 
 def check_count(name: str, value: Any, least: int = 1) -> None:
@@ -49,31 +33,15 @@ class UnknownOption(UnknownChoice, TypeError):
     """An option that a function does not take."""
 
 
-def check_grad_kwargs(grad_kwargs: dict[str, Any] | None) -> None:
-    """Refuse options that would change a gradient; those that only allow more have no effect."""
-    for name in grad_kwargs or {}:
-        if name not in GRAD_OPTIONS:
-            raise UnknownOption("option of torch.autograd.grad", name, GRAD_OPTIONS)
-
-
-def squeezed(tensors: Tensors) -> Tensors:
-    """Scores of one target: (B, 1, *S) -> (B, *S) each."""
-    return tuple(t.squeeze(1) for t in tensors)
-
-
-def like_layers(tensors: Sequence[Tensor], counts: Sequence[int], layer: Layers) -> Any:
-    """Tensors as Captum returns them: one, or a tuple for a layer with several; a list of those for several layers."""
-    remaining = iter(tensors)
-    groups = [tuple(next(remaining) for _ in range(n)) for n in counts]
-    shaped = [group if len(group) > 1 else group[0] for group in groups]
-    return shaped if isinstance(layer, (list, tuple, nn.ModuleList)) else shaped[0]
-
-
 class Attribution:
-    """An attribution method of one forward function, under Captum's name and signature."""
+    """An attribution method of one forward function, under Captum's name and signature.
+
+    multiplies_by_inputs: True if scores are contributions, False if they are slopes.
+    """
 
     attribute: Callable[..., Any]
-    _multiply_by_inputs = False
+    multiplies_by_inputs = False
+    _has_delta = False
     _needs_module = False  # True: gradient rules or hooks need the model itself, not any function
     _several_targets = False  # True: the output's T numbers are all explained, and scores have a dimension for them
 
@@ -88,14 +56,9 @@ class Attribution:
             raise CaptumAssertion(f"the forward function must be callable; got {type(forward_func).__name__}.")
         self.forward_func = forward_func
 
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """True if scores are contributions, False if they are slopes."""
-        return self._multiply_by_inputs
-
     def has_convergence_delta(self) -> bool:
         """True if the scores' sum can be checked against f(x) − f(x₀)."""
-        return False
+        return self._has_delta
 
     @classmethod
     def get_name(cls) -> str:
@@ -107,9 +70,26 @@ class Attribution:
         """
         return "".join(c if c.islower() or not i else f" {c}" for i, c in enumerate(cls.__name__))
 
-    def _bind(self, inputs: Any, extra: Any = None, target: TargetType = None, **checks: bool) -> Forward:
-        """The forward function, bound to the arguments of one call."""
+    def _bind(
+        self,
+        inputs: Any,
+        extra: Any = None,
+        target: TargetType = None,
+        grad_kwargs: dict[str, Any] | None = None,
+        **checks: bool,
+    ) -> Forward:
+        """The forward function, bound to the arguments of one call.
+
+        grad_kwargs: options of torch.autograd.grad that only allow more have no effect; others are refused.
+        """
+        for name in grad_kwargs or {}:
+            if name not in GRAD_OPTIONS:
+                raise UnknownOption("option of torch.autograd.grad", name, GRAD_OPTIONS)
         return Forward.bind(self.forward_func, inputs, extra, target, several=self._several_targets, **checks)
+
+    def _progress(self, shown: bool) -> AbstractContextManager[Progress | None]:
+        """A progress bar while open, if it is to be shown."""
+        return progress_bar(self.get_name()) if shown else nullcontext()
 
     def attribute_future(self, *args: Any, **kwargs: Any) -> Any:
         """Raises Unsupported: only methods that ablate features have an asynchronous form."""
@@ -117,13 +97,38 @@ class Attribution:
 
 
 class GradientAttribution(Attribution):
-    """Scores of the inputs, from gradients."""
+    """Scores of the inputs, from gradients.
 
-    def _input_scores(
-        self, method: Method, forward: Forward, baselines: Baselines = None, rows: int | None = None
-    ) -> TensorOrTuple:
+    Classes for layers and neurons say what is scored instead, at the `place` that the arguments of `attribute` name:
+    attribute_to_layer_input, or the pair of neuron_selector and attribute_to_neuron_input.
+    """
+
+    def _problem(
+        self, forward: Forward, place: Any = None, baselines: Baselines = None, rows: int | None = None
+    ) -> Problem:
+        """The problem whose sites are scored."""
+        return subject_of(forward, baselines, rows).problem()
+
+    def _shaped(self, tensors: Tensors, forward: Forward, place: Any) -> Any:
+        """The scores of the problem's sites as Captum returns them."""
+        return forward.like_inputs(tensors)
+
+    def _scores(
+        self,
+        method: Method,
+        forward: Forward,
+        place: Any = None,
+        baselines: Baselines = None,
+        rows: int | None = None,
+        with_delta: bool = False,
+    ) -> Any:
+        """Scores by the method; with their convergence delta, if it is requested."""
         with forward.frozen():
-            return forward.like_inputs(squeezed(method.scores(subject_of(forward, baselines, rows).problem()).tensors))
+            tensors = method.scores(self._problem(forward, place, baselines, rows)).tensors
+            if not forward.several:
+                tensors = tuple(t.squeeze(1) for t in tensors)
+            scores = self._shaped(tensors, forward, place)
+        return (scores, self._delta(tensors, forward, baselines, rows)) if with_delta else scores
 
     def compute_convergence_delta(
         self,
@@ -157,22 +162,13 @@ class GradientAttribution(Attribution):
         x0 = baseline_tensors(forward.inputs, baselines)
         return Problem(value=forward.value, x=forward.inputs, baseline=x0, rows=Batching(limit=rows))
 
-    def _with_delta(
-        self, requested: bool, shaped: Any, forward: Forward, baselines: Baselines, rows: int | None = None
-    ) -> Any:
-        """The scores, in whatever shape, and their delta if it is requested."""
-        if not requested:
-            return shaped
-        flat = tuple(t for group in (shaped if isinstance(shaped, list) else [shaped]) for t in as_tuple(group))
-        return shaped, self._delta(flat, forward, baselines, rows)
-
 
 class Contributions(GradientAttribution):
     """Scores of the inputs that are contributions, or with `multiply_by_inputs=False` slopes."""
 
     def __init__(self, forward_func: Callable[..., Any], multiply_by_inputs: bool = True) -> None:
         super().__init__(forward_func)
-        self._multiply_by_inputs = multiply_by_inputs
+        self.multiplies_by_inputs = multiply_by_inputs
 
 
 class ModelAttribution(GradientAttribution):
@@ -188,7 +184,7 @@ class ModelAttribution(GradientAttribution):
 class PerturbationAttribution(Attribution):
     """Scores from replacing parts of the inputs."""
 
-    _multiply_by_inputs = True
+    multiplies_by_inputs = True
 
 
 class InternalAttribution(Attribution):
@@ -215,40 +211,31 @@ class InternalContributions(InternalAttribution):
         multiply_by_inputs: bool = True,
     ) -> None:
         super().__init__(forward_func, layer, device_ids)
-        self._multiply_by_inputs = multiply_by_inputs
+        self.multiplies_by_inputs = multiply_by_inputs
 
 
 class LayerAttribution(InternalAttribution, GradientAttribution):
     """Scores of the tensors at a layer, or at several."""
 
-    def _layer_scores(
-        self,
-        method: Method,
-        forward: Forward,
-        layer_input: bool,
-        baselines: Baselines = None,
-        rows: int | None = None,
-        *,
-        moving: bool = False,
-    ) -> Any:
-        """Scores at the layer while the inputs move; `moving`: while the layer's own tensors move."""
-        sites = layer_points(self.layer, layer_input=layer_input)
-        with forward.frozen():
-            subject, counts = subject_of(forward, baselines, rows), None
-            if moving:
-                subject = subject.at(sites)
-                counts = [len(one.x) for one in subject.inputs.values()]
-            problem = subject.problem(observe=() if moving else sites)
-            tensors = method.scores(problem).tensors
-            tensors = tensors if forward.several else squeezed(tensors)
-            return like_layers(tensors, counts or self._tensor_counts(forward, sites, len(tensors)), self.layer)
+    def _problem(
+        self, forward: Forward, place: Any = None, baselines: Baselines = None, rows: int | None = None
+    ) -> Problem:
+        return subject_of(forward, baselines, rows).problem(observe=layer_points(self.layer, layer_input=place))
 
-    @staticmethod
-    def _tensor_counts(forward: Forward, sites: Sequence[HookPoint], tensors: int) -> list[int]:
-        """The number of tensors at each site, from another forward pass if it does not follow from their sum."""
-        if len(sites) in (1, tensors):
-            return [tensors // len(sites)] * len(sites)
-        return [len(at_site) for at_site in subject_of(forward).tensors(sites)]
+    def _shaped(self, tensors: Tensors, forward: Forward, place: Any) -> Any:
+        points = layer_points(self.layer, layer_input=place)
+        if len(points) == 1:
+            return self._grouped([tensors])
+        if len(points) == len(tensors):
+            return self._grouped([(tensor,) for tensor in tensors])
+        remaining = iter(tensors)  # another forward pass tells how many belong to each layer
+        counts = [len(at_point) for at_point in subject_of(forward).tensors(points)]
+        return self._grouped([tuple(itertools.islice(remaining, count)) for count in counts])
+
+    def _grouped(self, by_layer: Sequence[Tensors]) -> Any:
+        """One tensor, or a tuple for a layer with several; a list of those for several layers."""
+        shaped = [tensors if len(tensors) > 1 else tensors[0] for tensors in by_layer]
+        return shaped if isinstance(self.layer, (list, tuple, nn.ModuleList)) else shaped[0]
 
     @staticmethod
     def interpolate(
@@ -264,22 +251,11 @@ class LayerAttribution(InternalAttribution, GradientAttribution):
 class NeuronAttribution(InternalAttribution):
     """Scores of the inputs, for one neuron of a layer instead of the function's output."""
 
-    def _neuron_scores(self, method: Method, forward: Forward, *arguments: Any, **options: Any) -> TensorOrTuple:
-        """Scores by the method; the other arguments are those of `_neuron_problem`."""
-        with forward.frozen():
-            problem = self._neuron_problem(forward, *arguments, **options)
-            return forward.like_inputs(squeezed(method.scores(problem).tensors))
+    _neuron_subject = staticmethod(neuron_subject)  # the subject whose number belongs to the neuron
 
-    def _neuron_problem(
-        self,
-        forward: Forward,
-        selector: Selector,
-        neuron_input: bool,
-        baselines: Baselines = None,
-        rows: int | None = None,
-        *,
-        through: bool = False,
+    def _problem(
+        self, forward: Forward, place: Any = None, baselines: Baselines = None, rows: int | None = None
     ) -> Problem:
+        selector, neuron_input = place
         (point,) = layer_points(self.layer, layer_input=neuron_input)
-        pose = flow_subject if through else neuron_subject
-        return pose(subject_of(forward, baselines, rows), forward, point, selector).problem()
+        return self._neuron_subject(subject_of(forward, baselines, rows), forward, point, selector).problem()

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xai_nlp.attr.base import GradientAttribution, LayerAttribution, check_grad_kwargs
-from xai_nlp.attr.relu import GuidedBackprop
+from xai_nlp.attr.base import GradientAttribution, LayerAttribution
+from xai_nlp.attr.gradient import GuidedBackprop
 from xai_nlp.core.captum_types import CaptumAssertion, TargetType, TensorOrTuple
 from xai_nlp.core.forward import as_tuple
 from xai_nlp.methods.cam import GradCam
@@ -33,10 +33,9 @@ class LayerGradCam(LayerAttribution):
         relu_attributions: replace negative scores by 0.
         attr_dim_summation: sum over channels; otherwise scores are (B, C, …).
         """
-        check_grad_kwargs(grad_kwargs)
-        forward = self._bind(inputs, additional_forward_args, target)
+        forward = self._bind(inputs, additional_forward_args, target, grad_kwargs)
         method = GradCam(positive=relu_attributions, summed=attr_dim_summation)
-        return self._layer_scores(method, forward, attribute_to_layer_input)
+        return self._scores(method, forward, attribute_to_layer_input)
 
 
 class GuidedGradCam(GradientAttribution):

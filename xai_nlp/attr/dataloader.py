@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from xai_nlp.attr.ablation import feature_masks, largest
 from xai_nlp.attr.base import Attribution
 from xai_nlp.attr.perturbation import FeatureAblation, occlusion
-from xai_nlp.core.batching import Batching, progress_bar
+from xai_nlp.core.batching import Batching
 from xai_nlp.core.captum_types import Baselines, CaptumAssertion, TensorOrTuple
-from xai_nlp.core.features import FeatureMask
-from xai_nlp.core.forward import as_tuple
-from xai_nlp.core.problem import Problem, Tensors
+from xai_nlp.core.forward import baseline_tensors
+from xai_nlp.core.problem import Problem
 
 EXPLAINED, FORWARDED, WITHHELD = 0, 1, 2  # roles: ablated; given to the function as it is; not given to the function
 
@@ -64,29 +63,28 @@ class DataLoaderAttribution(Attribution):
                 f"each of the {len(_items(first))} tensors that the data loader gives has a role, and at least one is "
                 f"explained ({EXPLAINED}); got {roles}."
             )
-        explained = tuple(item for item, role in zip(_items(first), roles, strict=True) if role == EXPLAINED)
-        starts = (0,) * len(explained) if baselines is None else as_tuple(baselines)
-        masks = FeatureMask.entries(explained).ids if feature_mask is None else as_tuple(feature_mask)
-        for name, values in (("baseline", starts), ("mask", masks)):
-            if len(values) != len(explained):
-                raise CaptumAssertion(f"{len(explained)} inputs to explain need a {name} each; got {len(values)}.")
-            if any(isinstance(value, Tensor) and len(value) != 1 for value in values):
-                raise CaptumAssertion(f"a {name} serves every batch of the data set, so its first dimension is 1.")
+        places = [i for i, role in enumerate(roles) if role == EXPLAINED]
+        explained = tuple(_items(first)[i] for i in places)
+        row = tuple(x[:1] for x in explained)  # a baseline and a mask serve every batch of the data set
+        starts, masks = baseline_tensors(row, baselines), feature_masks(row, feature_mask)
 
         def metric(present: Tensor) -> Tensor:
             """The metric over the data with the features that are present (M,): (T,)."""
             state: Any = None
             for batch in dataloader:
-                ablated = tuple(_ablated(_items(batch), roles, starts, masks, present > 0))
+                ablated = list(_items(batch))
+                for i, start, mask in zip(places, starts, masks, strict=True):
+                    entries = present[mask.to(present.device)].to(ablated[i].device) > 0
+                    ablated[i] = torch.where(entries, ablated[i], start.to(ablated[i]))
                 arguments = (item for item, role in zip(ablated, roles, strict=True) if role != WITHHELD)
-                state = (reduce or _concatenated)(state, self.forward_func(*arguments), ablated)
+                state = (reduce or _concatenated)(state, self.forward_func(*arguments), tuple(ablated))
             result = to_metric(state) if to_metric else state
             if not isinstance(result, Tensor):
                 raise CaptumAssertion(f"the metric of a data set must be a tensor; got {type(result).__name__}.")
             return result.flatten() if result.is_floating_point() else result.flatten().float()
 
-        all_present = torch.ones(1, 1 + max(int(mask.max()) for mask in masks), device=explained[0].device)
-        with progress_bar(self.get_name()) if show_progress else nullcontext() as progress:
+        all_present = torch.ones(1, 1 + largest(masks), device=explained[0].device)
+        with self._progress(show_progress) as progress:
             problem = Problem(
                 value=lambda z, owner: torch.stack([metric(present) for present in z[0]]),
                 x=(all_present,),
@@ -96,9 +94,7 @@ class DataLoaderAttribution(Attribution):
             (scores,) = occlusion(problem)[0]  # (T, M)
         if not return_input_shape:
             return scores
-        shaped = tuple(
-            scores[:, mask.expand(1, *x.shape[1:])[0].long()] for mask, x in zip(masks, explained, strict=True)
-        )
+        shaped = tuple(scores[:, mask.expand(x.shape)[0]] for mask, x in zip(masks, row, strict=True))
         return shaped if isinstance(first, (tuple, list)) else shaped[0]
 
 
@@ -108,17 +104,3 @@ def _items(batch: Any) -> tuple[Any, ...]:
 
 def _concatenated(state: Tensor | None, output: Tensor, inputs: tuple[Any, ...]) -> Tensor:
     return output if state is None else torch.cat([state, output])
-
-
-def _ablated(
-    items: tuple[Any, ...], roles: tuple[int, ...], starts: tuple[Any, ...], masks: Tensors, present: Tensor
-) -> Iterator[Any]:
-    """A batch with its explained inputs at the baseline where a feature (M,) is absent."""
-    pairs = iter(zip(starts, masks, strict=True))
-    for item, role in zip(items, roles, strict=True):
-        if role != EXPLAINED:
-            yield item
-            continue
-        start, mask = next(pairs)
-        entries = present[mask.to(present.device)].to(item.device)
-        yield torch.where(entries, item, torch.as_tensor(start, dtype=item.dtype, device=item.device))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from inspect import signature
 from typing import Any, TypeAlias
 
@@ -24,14 +23,11 @@ from xai_nlp.attr.base import (
     LayerAttribution,
     ModelAttribution,
     NeuronAttribution,
-    check_grad_kwargs,
-    like_layers,
-    squeezed,
 )
-from xai_nlp.attr.problems import Selector, layer_points, subject_of
+from xai_nlp.attr.problems import Selector
 from xai_nlp.core.batching import Batching
 from xai_nlp.core.captum_types import BaselineDistribution, Baselines, CaptumAssertion, TargetType, TensorOrTuple
-from xai_nlp.core.forward import baseline_distribution
+from xai_nlp.core.forward import Forward, baseline_distribution
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.methods.propagation.deeplift import DeepLiftMethod
 
@@ -71,39 +67,39 @@ class DeepLiftAttribution(GradientAttribution):
     _from_distribution = False
 
     def _deep_lift(
-        self, pose: Callable[[Any], Problem], inputs: TensorOrTuple, baselines: Any, custom: CustomScores
-    ) -> tuple[Tensors, Tensor]:
-        """Scores, averaged over each example's baselines; and Σ scores − (f(x) − f(x₀)) of each pair.
-
-        pose: makes the problem for a baseline.
-        """
-        if self._from_distribution:
-            problem, count = _paired(pose(None), baselines, inputs)
-        else:
-            problem, count = pose(baselines), 1
-        rows = Batching(limit=2 * problem.examples)  # one chunk: Captum's rule for softmax needs all rows
-        problem = replace(problem, rows=rows)
-        result = DeepLiftMethod(epsilon=self.eps, as_captum=True).multipliers(problem)
-        tensors = squeezed(result.tensors)
+        self, forward: Forward, place: Any, baselines: Any, custom: CustomScores, with_delta: bool = False
+    ) -> Any:
+        """Scores, averaged over each example's baselines; with Σ scores − (f(x) − f(x₀)) of each pair on request."""
+        with forward.frozen():
+            if self._from_distribution:
+                always_tuple = isinstance(self, LayerAttribution)  # what Captum calls a function of the inputs with
+                inputs = forward.inputs if always_tuple else forward.like_inputs(forward.inputs)
+                problem, count = _paired(self._problem(forward, place), baselines, inputs)
+            else:
+                problem, count = self._problem(forward, place, baselines), 1
+            rows = Batching(limit=2 * problem.examples)  # one chunk: Captum's rule for softmax needs all rows
+            result = DeepLiftMethod(epsilon=self.eps, as_captum=True).multipliers(replace(problem, rows=rows))
+        tensors = tuple(t.squeeze(1) for t in result.tensors)
         if custom is not None:
             tensors = _custom_scores(custom, tensors, result.x, result.baseline)
         elif self.multiplies_by_inputs:
             tensors = tuple(m * (x - x0) for m, x, x0 in zip(tensors, result.x, result.baseline, strict=True))
+        scores = self._shaped(tuple(t.unflatten(0, (-1, count)).mean(1) for t in tensors), forward, place)
+        if not with_delta:
+            return scores
         total = sum(t.reshape(len(t), -1).sum(1) for t in tensors)
-        delta = total - (result.values - result.baseline_values).squeeze(1)
-        return tuple(t.unflatten(0, (-1, count)).mean(1) for t in tensors), delta
+        return scores, total - (result.values - result.baseline_values).squeeze(1)
 
 
 class DeepLift(DeepLiftAttribution, ModelAttribution):
     """`methods.propagation.deeplift.DeepLiftMethod` of the inputs, with Captum's rule for `nn.Softmax`."""
 
+    _has_delta = True
+
     def __init__(self, model: nn.Module, multiply_by_inputs: bool = True, eps: float = 1e-10) -> None:
         super().__init__(model)
-        self._multiply_by_inputs = multiply_by_inputs
+        self.multiplies_by_inputs = multiply_by_inputs
         self.eps = eps
-
-    def has_convergence_delta(self) -> bool:
-        return True
 
     def attribute(
         self,
@@ -116,12 +112,7 @@ class DeepLift(DeepLiftAttribution, ModelAttribution):
     ) -> Any:
         """Contributions of the inputs' entries, in the shape of `inputs` and the unit of the target: (B, …) each."""
         forward = self._bind(inputs, additional_forward_args, target)
-        with forward.frozen():
-            tensors, delta = self._deep_lift(
-                lambda x0: subject_of(forward, x0).problem(), inputs, baselines, custom_attribution_func
-            )
-        scores = forward.like_inputs(tensors)
-        return (scores, delta) if return_convergence_delta else scores
+        return self._deep_lift(forward, None, baselines, custom_attribution_func, return_convergence_delta)
 
 
 class DeepLiftShap(DeepLift):
@@ -157,7 +148,7 @@ class InternalDeepLift(InternalAttribution):
 
     def __init__(self, model: nn.Module, layer: nn.Module, multiply_by_inputs: bool = True) -> None:
         super().__init__(model, layer)
-        self._multiply_by_inputs = multiply_by_inputs
+        self.multiplies_by_inputs = multiply_by_inputs
 
 
 class LayerDeepLift(InternalDeepLift, LayerAttribution, DeepLift):
@@ -175,17 +166,9 @@ class LayerDeepLift(InternalDeepLift, LayerAttribution, DeepLift):
         grad_kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Contributions of the layer's entries, in its shape and the unit of the target: (B, …) for each tensor."""
-        check_grad_kwargs(grad_kwargs)
-        forward = self._bind(inputs, additional_forward_args, target)
-        points = layer_points(self.layer, layer_input=attribute_to_layer_input)
-
-        def pose(x0: Any) -> Problem:
-            return subject_of(forward, x0).problem(observe=points)
-
-        with forward.frozen():
-            tensors, delta = self._deep_lift(pose, forward.inputs, baselines, custom_attribution_func)
-        scores = like_layers(tensors, [len(tensors)], self.layer)
-        return (scores, delta) if return_convergence_delta else scores
+        forward = self._bind(inputs, additional_forward_args, target, grad_kwargs)
+        options = (baselines, custom_attribution_func, return_convergence_delta)
+        return self._deep_lift(forward, attribute_to_layer_input, *options)
 
 
 class LayerDeepLiftShap(LayerDeepLift, DeepLiftShap):
@@ -224,9 +207,8 @@ class NeuronDeepLift(InternalDeepLift, NeuronAttribution, DeepLiftAttribution):
     ) -> Any:
         """Contributions of the inputs' entries to the neuron, in the shape of `inputs` and its unit: (B, …) each."""
         forward = self._bind(inputs, additional_forward_args)
-        pose = partial(self._neuron_problem, forward, neuron_selector, attribute_to_neuron_input)
-        with forward.frozen():
-            return forward.like_inputs(self._deep_lift(pose, inputs, baselines, custom_attribution_func)[0])
+        neuron = (neuron_selector, attribute_to_neuron_input)
+        return self._deep_lift(forward, neuron, baselines, custom_attribution_func)
 
 
 class NeuronDeepLiftShap(NeuronDeepLift):

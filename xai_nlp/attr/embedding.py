@@ -5,7 +5,6 @@ Layer methods such as `LayerIntegratedGradients` do the same without changing th
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import Any
 
 import torch
@@ -57,19 +56,14 @@ def configure_interpretable_embedding_layer(
 
     Raises CaptumAssertion if one is there already, AttributeError if there is no layer of that name.
     """
-    layer = attrgetter(embedding_layer_name)(model)
+    layer = model.get_submodule(embedding_layer_name)
     if isinstance(layer, InterpretableEmbeddingBase):
         raise CaptumAssertion(f"{embedding_layer_name!r} is an interpretable embedding layer already; remove it first.")
     interpretable = InterpretableEmbeddingBase(layer, embedding_layer_name)
-    _set_layer(model, embedding_layer_name, interpretable)
+    model.set_submodule(embedding_layer_name, interpretable)
     return interpretable
 
 
 def remove_interpretable_embedding_layer(model: nn.Module, interpretable_emb: InterpretableEmbeddingBase) -> None:
     """Put the embedding layer back in its place."""
-    _set_layer(model, interpretable_emb.full_name, interpretable_emb.embedding)
-
-
-def _set_layer(model: nn.Module, path: str, layer: nn.Module) -> None:
-    parent, _, name = path.rpartition(".")
-    setattr(attrgetter(parent)(model) if parent else model, name, layer)
+    model.set_submodule(interpretable_emb.full_name, interpretable_emb.embedding)

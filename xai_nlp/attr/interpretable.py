@@ -8,12 +8,14 @@ from __future__ import annotations
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from colorsys import hsv_to_rgb
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from xai_nlp.core.captum_types import CaptumAssertion
+from xai_nlp.viz.figure import image_views as views
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -201,29 +203,34 @@ class ImageMaskInput(InterpretableInput):
         self, show: bool = False, border_width: int = 0, show_legends: bool = True
     ) -> tuple[Figure, Axes] | None:
         """Draw the image under its regions, with a border and a number each: figure and axes, or None after `show`."""
-        from colorsys import hsv_to_rgb
-
-        import numpy as np
-
-        from xai_nlp.attr.visualization import draw_mask_border, draw_mask_legend
-        from xai_nlp.viz.figure import image_views as views
-
         figure, (ax,) = views.panels(1, fig_size=(6.4, 4.8), pyplot=True)
-        figure.set_facecolor("white")
         ax.imshow(self.image)
-        for i, (name, mask) in enumerate(zip(self.mask_id_to_idx, self.get_mask_list(), strict=True)):
+        colours = [hsv_to_rgb(i * 0.618 % 1, 0.7, 0.95) for i in range(self.n_itp_features)]  # the golden ratio
+        self.draw_regions(ax, [(*colour, 0.8) for colour in colours], border_width, show_legends, filled=0.6)
+        return finished(figure, ax, show)
+
+    def draw_regions(
+        self, ax: Axes, colours: Any, border_width: int, show_legends: bool, filled: float | None = None
+    ) -> None:
+        """Draw a border and a number for each region. colours: (M, 4). filled: the opacity of its area, if any."""
+        for name, mask, colour in zip(self.mask_id_to_idx, self.get_mask_list(), colours, strict=True):
             region = mask.bool().cpu().numpy()
-            colour = hsv_to_rgb(i * 0.618 % 1, 0.7, 0.95)  # the golden ratio keeps hues apart
-            ax.imshow(region[:, :, None] * np.array([*colour, 0.6]))
-            if border_width:
-                draw_mask_border(ax, region, border_width, np.array([*colour, 0.8]))
+            if filled is not None:
+                ax.imshow(region[:, :, None] * [*colour[:3], filled])
+            if border_width > 0:
+                views.draw_mask_border(ax, region, border_width, colour)
             if show_legends:
-                draw_mask_legend(ax, region, str(name))
+                views.draw_mask_legend(ax, region, str(name))
         ax.axis("off")
-        if not show:
-            return figure, ax
-        views.show()
-        return None
+
+
+def finished(figure: Figure, ax: Axes, show: bool) -> tuple[Figure, Axes] | None:
+    """The figure and its axes; after `show` None."""
+    figure.set_facecolor("white")
+    if not show:
+        return figure, ax
+    views.show()
+    return None
 
 
 class ProductBaselines:

@@ -17,10 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from xai_nlp.attr.base import Attribution, InternalAttribution
+from xai_nlp.attr.gradient import LayerGradientXActivation
 from xai_nlp.attr.interpretable import ImageMaskInput, InterpretableInput, TextTemplateInput, TextTokenInput
-from xai_nlp.attr.layers import LayerGradientXActivation, LayerIntegratedGradients
 from xai_nlp.attr.llm_result import LLMAttributionResult
 from xai_nlp.attr.noise import LayerGradientShap
+from xai_nlp.attr.path import LayerIntegratedGradients
 from xai_nlp.attr.perturbation import FeatureAblation, ShapleyValues, ShapleyValueSampling
 from xai_nlp.attr.surrogate import KernelShap, Lime
 from xai_nlp.core.batching import Batching
@@ -51,7 +52,7 @@ class BaseLLMAttribution(Attribution):
     SUPPORTED_METHODS: ClassVar[tuple[type[Attribution], ...]]
     SUPPORTED_INPUTS: ClassVar[tuple[type[InterpretableInput], ...]]
 
-    def __init__(self, attr_method: Attribution, tokenizer: Any) -> None:
+    def __init__(self, attr_method: Any, tokenizer: Any) -> None:
         if not isinstance(attr_method, self.SUPPORTED_METHODS):
             raise CaptumAssertion(
                 f"{type(self).__name__} goes with {_names(self.SUPPORTED_METHODS)}; got {attr_method!r}."
@@ -112,10 +113,6 @@ class BaseLLMAttribution(Attribution):
             output_tokens=token_texts(tokens.tolist(), self.tokenizer),
             inp=inp,
         )
-
-    def attribute_future(self) -> Callable[[], LLMAttributionResult]:
-        """Raises Unsupported: there is no asynchronous form."""
-        return super().attribute_future()
 
 
 class LLMAttribution(BaseLLMAttribution):
@@ -215,7 +212,7 @@ class LLMAttribution(BaseLLMAttribution):
 
             def work(part: slice, inputs: ModelInputs = inputs) -> Tensor:
                 several = len(inputs["input_ids"]) > 1
-                return read(self.model, {n: t[part] for n, t in inputs.items()} if several else inputs, tokens)
+                return read(self.model, {"input_ids": inputs["input_ids"][part]} if several else inputs, tokens)
 
             entries = (inputs["input_ids"].shape[1] + len(tokens)) * width
             for part, log_probs in Batching().chunks(len(numbers), entries, self.device, work):
@@ -233,9 +230,6 @@ class LLMGradientAttribution(BaseLLMAttribution):
 
     SUPPORTED_METHODS = (LayerGradientShap, LayerGradientXActivation, LayerIntegratedGradients)
     SUPPORTED_INPUTS = (TextTokenInput,)
-
-    def __init__(self, attr_method: Any, tokenizer: Any) -> None:
-        super().__init__(attr_method, tokenizer)
 
     def attribute(
         self,

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from xai_nlp.attr.interpretable import ImageMaskInput, InterpretableInput
-from xai_nlp.attr.visualization import draw_mask_border, draw_mask_legend
+from xai_nlp.attr.interpretable import ImageMaskInput, InterpretableInput, finished
 from xai_nlp.core.captum_types import CaptumAssertion
 from xai_nlp.viz.figure import image_views as views
 
@@ -22,27 +21,12 @@ POSITIVE, NEGATIVE = "#4772b3", "#d0365b"  # colours of bars
 OPACITY = 0.8  # of the scores over the image
 
 
-class TokenTensor:
-    """An attribute that holds a tensor with a dimension for each of these lists of tokens, or None."""
-
-    def __init__(self, *lists: str) -> None:
-        self.lists = lists
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, result: Any, owner: type) -> Any:
-        return self if result is None else result.__dict__[self.name]
-
-    def __set__(self, result: Any, value: Any) -> None:
-        if value is not None:
-            value = value if isinstance(value, Tensor) else torch.tensor(value)
-            expected = tuple(len(getattr(result, tokens)) for tokens in self.lists)
-            if value.shape != expected:
-                raise CaptumAssertion(
-                    f"{self.name} goes with {' × '.join(self.lists)}: {expected}; got {tuple(value.shape)}."
-                )
-        result.__dict__[self.name] = value
+#: Attributes that hold a tensor with a dimension for each of these lists of tokens, or None.
+TOKEN_TENSORS = {
+    "seq_attr": ("input_tokens",),  # for the answer
+    "token_attr": ("output_tokens", "input_tokens"),  # for each of its tokens
+    "output_probs": ("output_tokens",),
+}
 
 
 class LLMAttributionResult:
@@ -53,9 +37,9 @@ class LLMAttributionResult:
     {'not': 2.0, 'bad': -1.0}
     """
 
-    seq_attr = TokenTensor("input_tokens")  # for the answer
-    token_attr = TokenTensor("output_tokens", "input_tokens")  # for each of its tokens
-    output_probs = TokenTensor("output_tokens")
+    seq_attr: Any = None  # these three are tensors, see TOKEN_TENSORS
+    token_attr: Any = None
+    output_probs: Any = None
     inp: InterpretableInput | None = None
 
     def __init__(
@@ -73,6 +57,15 @@ class LLMAttributionResult:
         self.input_tokens, self.output_tokens = input_tokens, output_tokens
         self.seq_attr, self.token_attr, self.output_probs = seq_attr, token_attr, output_probs
         self.inp = inp
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        lists = TOKEN_TENSORS.get(name)
+        if lists and value is not None:
+            value = value if isinstance(value, Tensor) else torch.tensor(value)
+            expected = tuple(len(getattr(self, tokens)) for tokens in lists)
+            if value.shape != expected:
+                raise CaptumAssertion(f"{name} goes with {' × '.join(lists)}: {expected}; got {tuple(value.shape)}.")
+        super().__setattr__(name, value)
 
     def __repr__(self) -> str:
         shown = "".join(self.output_tokens[:8])
@@ -93,15 +86,14 @@ class LLMAttributionResult:
         scores = self._per_token().cpu().numpy()
         rows, columns = scores.shape
         figure, (ax,) = views.panels(1, fig_size=(max(columns * 1.3, 6.4), max(rows / 2.5, 4.8)), pyplot=True)
-        heat_map = _draw_heat_map(ax, scores, aspect="auto")
-        _add_colour_bar(figure, ax, heat_map, "Token Attribution")
+        heat_map = _draw_heat_map(ax, scores, "Token Attribution", aspect="auto")
         self._name_features(ax)
         ax.set_yticks(range(rows), labels=[repr(token)[1:-1] for token in self.output_tokens])
         ax.tick_params(left=True)
         for (row, column), score in np.ndenumerate(scores):
             dark = not 0.2 < heat_map.norm(score) < 0.8
             ax.text(column, row, f"{score:.4f}", ha="center", va="center", color="white" if dark else "black")
-        return _finish(figure, ax, show)
+        return finished(figure, ax, show)
 
     def plot_seq_attr(self, show: bool = False) -> tuple[Figure, Axes] | None:
         """Draw a bar for each of the input's features: figure and axes, or None after `show`."""
@@ -112,7 +104,7 @@ class LLMAttributionResult:
         for side, colour in ((scores.clip(min=0), POSITIVE), (scores.clip(max=0), NEGATIVE)):
             ax.bar(range(count), side, align="center", color=colour)
         ax.set_ylabel("Sequence Attribution", rotation=90, va="bottom")
-        return _finish(figure, ax, show)
+        return finished(figure, ax, show)
 
     def plot_image_heatmap(
         self,
@@ -139,18 +131,11 @@ class LLMAttributionResult:
             scores = self._per_token()[slice(*target_token_pos)].sum(0)
         figure, (ax,) = views.panels(1, fig_size=(6.4, 4.8), pyplot=True)
         ax.imshow(np.array(image.image).mean(axis=2), cmap="gray")
-        heat_map = _draw_heat_map(ax, image.format_pixel_attr(scores).cpu().numpy(), alpha=OPACITY)
-        _add_colour_bar(figure, ax, heat_map, "Attribution")
-        for name, mask, score in zip(image.mask_id_to_idx, image.get_mask_list(), scores.tolist(), strict=True):
-            region = mask.bool().cpu().numpy()
-            if border_width > 0:
-                red, green, blue, _ = heat_map.cmap(heat_map.norm(score))
-                darker = np.array([0.7 * red, 0.7 * green, 0.7 * blue, OPACITY])
-                draw_mask_border(ax, region, border_width, darker)
-            if show_legends:
-                draw_mask_legend(ax, region, str(name))
-        ax.axis("off")
-        return _finish(figure, ax, show)
+        heat_map = _draw_heat_map(ax, image.format_pixel_attr(scores).cpu().numpy(), "Attribution", alpha=OPACITY)
+        colours = heat_map.cmap(heat_map.norm(scores.cpu().numpy()))  # (M, 4)
+        darker = np.concatenate([0.7 * colours[:, :3], np.full((len(colours), 1), OPACITY)], 1)
+        image.draw_regions(ax, darker, border_width, show_legends)
+        return finished(figure, ax, show)
 
     def _per_token(self) -> Tensor:
         if self.token_attr is None:
@@ -167,24 +152,13 @@ class LLMAttributionResult:
 
 
 def _draw_heat_map(
-    ax: Axes, scores: np.ndarray, aspect: Literal["equal", "auto"] = "equal", alpha: float | None = None
+    ax: Axes, scores: np.ndarray, name: str, aspect: Literal["equal", "auto"] = "equal", alpha: float | None = None
 ) -> Any:
-    """Scores in the colours of the other figures, on their own scale, centred on zero."""
+    """Scores in the colours of the other figures, on their own scale, centred on zero, with a named bar of colours."""
     views.draw_view(ax, scores, sign="all", outlier_perc=0)
     heat_map = ax.images[-1]
     most = abs(scores).max() or 1.0
     heat_map.set(data=scores, clim=(-most, most), alpha=alpha)
     ax.set_aspect(aspect)
+    ax.figure.colorbar(heat_map, ax=ax).ax.set_ylabel(name, rotation=-90, va="bottom")
     return heat_map
-
-
-def _add_colour_bar(figure: Figure, ax: Axes, heat_map: Any, name: str) -> None:
-    figure.colorbar(heat_map, ax=ax).ax.set_ylabel(name, rotation=-90, va="bottom")
-
-
-def _finish(figure: Figure, ax: Axes, show: bool) -> tuple[Figure, Axes] | None:
-    figure.set_facecolor("white")
-    if not show:
-        return figure, ax
-    views.show()
-    return None

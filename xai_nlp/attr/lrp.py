@@ -8,23 +8,19 @@ Captum hooks the tensors between modules, which breaks its rules in these places
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 from torch import Tensor, nn
 
-from xai_nlp.attr.base import LayerAttribution, ModelAttribution, like_layers, squeezed
-from xai_nlp.attr.problems import Layers, layer_points, subject_of
+from xai_nlp.attr.base import LayerAttribution, ModelAttribution
+from xai_nlp.attr.problems import Layers
 from xai_nlp.core.captum_types import TargetType, TensorOrTuple
 from xai_nlp.core.forward import Forward, as_tuple
-from xai_nlp.core.problem import Tensors
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.scope import HookPoint
 from xai_nlp.methods.gradient import InputXGradientMethod
 from xai_nlp.methods.propagation import rules as propagation_rules
-from xai_nlp.methods.propagation.lrp import lrp_problem
-from xai_nlp.methods.propagation.rules import PropagationRule
+from xai_nlp.methods.propagation.rules import PropagationRule, lrp_problem
 
 #: The modules that Captum's LRP takes. On a model of these alone our numbers are Captum's: biases absorb relevance.
 CAPTUM_MODULES = {
@@ -45,14 +41,12 @@ class LRP(ModelAttribution):
     `module.rule` stays on the module, which Captum removes. Operations without a rule raise TypeError here too.
     """
 
-    _multiply_by_inputs = True
+    multiplies_by_inputs = True
+    _has_delta = True
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
         self._rules()
-
-    def has_convergence_delta(self) -> bool:
-        return True
 
     def compute_convergence_delta(  # type: ignore[override]
         self, attributions: TensorOrTuple, output: Tensor
@@ -77,25 +71,26 @@ class LRP(ModelAttribution):
         return_convergence_delta: also return f(x) − Σ scores of each example, (B,), as in a pair.
         """
         forward = self._bind(inputs, additional_forward_args, target)
-        tensors, output = self._relevance(forward, (), verbose)
-        scores = forward.like_inputs(tensors)
-        return (scores, self.compute_convergence_delta(scores, output)) if return_convergence_delta else scores
+        return self._relevance(forward, None, verbose, return_convergence_delta)
 
-    def _relevance(self, forward: Forward, sites: Sequence[HookPoint], verbose: bool) -> tuple[Tensors, Tensor]:
-        """Relevance at the sites, or at the inputs without any; and the target's value: (B, 1)."""
+    def _relevance(self, forward: Forward, place: Any, verbose: bool, with_delta: bool) -> Any:
+        """Relevance at the place; with the delta of each layer, if it is requested."""
         rules = self._rules()
         leaves = [module for module in self.model.modules() if not next(module.children(), None)]
         as_captum = all(type(module).__name__ in CAPTUM_MODULES or module in rules for module in leaves)
         if verbose:
             for module in leaves:
                 print(f"{module}: {rules.get(module, 'the usual rule')}")
-        problem = lrp_problem(
-            subject_of(forward).problem(observe=sites), "absorb" if as_captum else "share", of_module=rules
-        )
+        problem = lrp_problem(self._problem(forward, place), "absorb" if as_captum else "share", of_module=rules)
         with forward.frozen():
             relevance = InputXGradientMethod().scores(problem)
+            scores = self._shaped(tuple(t.squeeze(1) for t in relevance.tensors), forward, place)
+        if not with_delta:
+            return scores
         assert relevance.value is not None
-        return squeezed(relevance.tensors), relevance.value
+        if isinstance(scores, list):
+            return scores, [self.compute_convergence_delta(of_layer, relevance.value) for of_layer in scores]
+        return scores, self.compute_convergence_delta(scores, relevance.value)
 
     def _rules(self) -> dict[nn.Module, PropagationRule]:
         """The rules that modules name themselves. Raises NotARule."""
@@ -134,11 +129,5 @@ class LayerLRP(LayerAttribution, LRP):
         return_convergence_delta: also return f(x) − Σ scores of each example, (B,), or a list of them for several
             layers: the relevance lost between each of them and the output.
         """
-        sites = layer_points(self.layer, layer_input=attribute_to_layer_input)
         forward = self._bind(inputs, additional_forward_args, target)
-        tensors, output = self._relevance(forward, sites, verbose)
-        scores = like_layers(tensors, self._tensor_counts(forward, sites, len(tensors)), self.layer)
-        if not return_convergence_delta:
-            return scores
-        delta = self.compute_convergence_delta
-        return scores, [delta(s, output) for s in scores] if isinstance(scores, list) else delta(scores, output)
+        return self._relevance(forward, attribute_to_layer_input, verbose, return_convergence_delta)

@@ -26,7 +26,6 @@ from xai_nlp.attr.base import (
 from xai_nlp.attr.problems import Selector
 from xai_nlp.core.captum_types import (
     BaselineDistribution,
-    Baselines,
     CaptumAssertion,
     TargetType,
     TensorOrTuple,
@@ -44,7 +43,7 @@ class NoiseTunnel(Attribution):
     def __init__(self, attribution_method: Attribution) -> None:
         super().__init__(attribution_method.forward_func)
         self.attribution_method = attribution_method
-        self._multiply_by_inputs = attribution_method.multiplies_by_inputs
+        self.multiplies_by_inputs = attribution_method.multiplies_by_inputs
 
     def has_convergence_delta(self) -> bool:
         return self.attribution_method.has_convergence_delta()
@@ -157,14 +156,12 @@ def _each_tensor(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
 class _ExpectedGradients(GradientAttribution):
     """Expected gradients: the mean of `methods.noise.GradientAtPathPoint` over random baselines, points and noise."""
 
+    _has_delta = True
     _draws_by_example = False  # True: draw all that one example needs before the next, as calls for one each would
-
-    def has_convergence_delta(self) -> bool:
-        return True
 
     def _expected(
         self,
-        score: Callable[[GradientAtPathPoint, Forward, Baselines], Any],
+        place: Any,
         inputs: TensorOrTuple,
         baselines: BaselineDistribution,
         samples: int,
@@ -173,7 +170,7 @@ class _ExpectedGradients(GradientAttribution):
         extra: object | None = None,
         with_delta: bool = False,
     ) -> Any:
-        """Mean scores, and with deltas those of all samples. `score` gives the scores of one sample of each example."""
+        """Mean scores, and with deltas those of all samples."""
         check_count("n_samples", samples)
         x = self._bind(inputs, extra, target).inputs
         distribution = baseline_distribution(inputs, baselines)
@@ -196,7 +193,7 @@ class _ExpectedGradients(GradientAttribution):
             _repeated("target", target, x, samples),
         )
         method = GradientAtPathPoint(t=where, multiply=self.multiplies_by_inputs)
-        result = self._with_delta(with_delta, score(method, forward, starts), forward, starts)
+        result = self._scores(method, forward, place, starts, with_delta=with_delta)
         scores, *deltas = result if with_delta else (result,)
         means = tuple(t.unflatten(0, (-1, samples)).mean(1) for t in _score_tensors(scores))
         shaped = means if isinstance(scores, tuple) else means[0]
@@ -221,7 +218,7 @@ class GradientShap(_ExpectedGradients, Contributions):
         return_convergence_delta: also return Σ scores − (f(x) − f(x₀)) of each sample, (B · n_samples,), as in a pair.
         """
         options = (n_samples, stdevs, target, additional_forward_args, return_convergence_delta)
-        return self._expected(self._input_scores, inputs, baselines, *options)
+        return self._expected(None, inputs, baselines, *options)
 
 
 class LayerGradientShap(InternalContributions, LayerAttribution, _ExpectedGradients):
@@ -242,19 +239,14 @@ class LayerGradientShap(InternalContributions, LayerAttribution, _ExpectedGradie
 
         return_convergence_delta: also return Σ scores − (f(x) − f(x₀)) of each sample, (B · n_samples,), as in a pair.
         """
-
-        def score(method: GradientAtPathPoint, forward: Forward, x0: Baselines) -> Any:
-            return self._layer_scores(method, forward, attribute_to_layer_input, x0)
-
         options = (n_samples, stdevs, target, additional_forward_args, return_convergence_delta)
-        return self._expected(score, inputs, baselines, *options)
+        return self._expected(attribute_to_layer_input, inputs, baselines, *options)
 
 
 class NeuronGradientShap(InternalContributions, NeuronAttribution, _ExpectedGradients):
     """The same for a neuron instead of the function's output."""
 
-    def has_convergence_delta(self) -> bool:
-        return False
+    _has_delta = False
 
     def attribute(
         self,
@@ -267,8 +259,5 @@ class NeuronGradientShap(InternalContributions, NeuronAttribution, _ExpectedGrad
         attribute_to_neuron_input: bool = False,
     ) -> Any:
         """Expected gradients of the inputs' entries for the neuron, in the shape of `inputs`: (B, …) each."""
-
-        def score(method: GradientAtPathPoint, forward: Forward, x0: Baselines) -> Any:
-            return self._neuron_scores(method, forward, neuron_selector, attribute_to_neuron_input, x0)
-
-        return self._expected(score, inputs, baselines, n_samples, stdevs, extra=additional_forward_args)
+        neuron = (neuron_selector, attribute_to_neuron_input)
+        return self._expected(neuron, inputs, baselines, n_samples, stdevs, extra=additional_forward_args)

@@ -14,7 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xai_nlp.attr.ablation import AblationAttribution, DenseMask, feature_masks, largest, row_limit, target_shape
+from xai_nlp.attr.ablation import (
+    AblationAttribution,
+    DenseMask,
+    feature_masks,
+    largest,
+    masked_features,
+    row_limit,
+    target_shape,
+)
 from xai_nlp.attr.base import LayerAttribution, NeuronAttribution, PerturbationAttribution, check_count
 from xai_nlp.attr.problems import Selector, from_layer
 from xai_nlp.core.captum_types import Baselines, CaptumAssertion, TargetType, TensorOrTuple
@@ -79,7 +87,7 @@ class FeatureAblation(AblationAttribution):
     ) -> Tensors:
         masks = self._with_enough_rows(forward.inputs, feature_masks(forward.inputs, feature_mask))
         starts = self._replacements(forward, baselines, masks, per_eval)
-        return self._run_masked(occlusion, forward, starts, masks, per_eval, *options)
+        return self._run_ablation(occlusion, forward, starts, masked_features(masks), per_eval, *options)
 
     def _replacements(self, forward: Forward, baselines: Baselines, masks: Tensors, per_eval: int) -> Baselines:
         """The values that features are replaced by."""
@@ -234,18 +242,24 @@ class ShapleyValueSampling(AblationAttribution):
         masks = feature_masks(forward.inputs, feature_mask)
         check_count("n_samples", n_samples)
         orders = torch.stack([torch.randperm(largest(masks) + 1) for _ in range(n_samples)])
-
-        def score(problem: Problem) -> Tensors:
-            return from_coalitions(problem, lambda _: coalitions_of_orders(orders), shapley_from_orders).tensors
-
-        options = (baselines, masks, perturbations_per_eval, show_progress)
-        return self._shapley_values(score, forward, *options, make_features=DenseMask.of)
+        rule = (lambda _: coalitions_of_orders(orders), shapley_from_orders)
+        features = masked_features(masks, DenseMask.of)
+        return self._shapley_values(forward, *rule, baselines, features, perturbations_per_eval, show_progress)
 
     def _shapley_values(
-        self, score: Callable[[Problem], Tensors], forward: Forward, *options: Any, **features: Any
+        self,
+        forward: Forward,
+        draw: Callable[[int], Tensor],
+        solve: Callable[[Tensor, Tensor], Tensor],
+        *options: Any,
     ) -> TensorOrTuple:
+        """Shapley values from the values of coalitions; options are the last ones of `_run_ablation`."""
+
+        def score(problem: Problem) -> Tensors:
+            return from_coalitions(problem, draw, solve).tensors
+
         with forward.frozen():
-            scores = self._run_masked(score, forward, *options, **features)
+            scores = self._run_ablation(score, forward, *options)
             shape = target_shape(forward)
         return forward.like_inputs([s.reshape(*shape, *s.shape[1:]) for s in scores])
 
@@ -268,19 +282,15 @@ class ShapleyValues(ShapleyValueSampling):
         Raises CaptumAssertion for too many features; ShapleyValueSampling takes any number.
         """
         forward = self._bind(inputs, additional_forward_args, target, batch_output=True)
-        options = (baselines, feature_masks(forward.inputs, feature_mask), perturbations_per_eval, show_progress)
-        return self._shapley_values(_exact_shapley_values, forward, *options)
+        features = masked_features(feature_masks(forward.inputs, feature_mask))
+        options = (baselines, features, perturbations_per_eval, show_progress)
+        return self._shapley_values(forward, _subsets, shapley_from_subsets, *options)
 
 
-def _exact_shapley_values(problem: Problem) -> Tensors:
-    def coalitions(m: int) -> Tensor:
-        if m > MAX_FEATURES:
-            raise CaptumAssertion(
-                f"{m} features have 2^{m} subsets; group them by a mask, or use ShapleyValueSampling."
-            )
-        return all_subsets(m)
-
-    return from_coalitions(problem, coalitions, shapley_from_subsets).tensors
+def _subsets(m: int) -> Tensor:
+    if m > MAX_FEATURES:
+        raise CaptumAssertion(f"{m} features have 2^{m} subsets; group them by a mask, or use ShapleyValueSampling.")
+    return all_subsets(m)
 
 
 # At a layer, or of a neuron. ----------------------------------------------------------------------------------------
@@ -353,6 +363,6 @@ class NeuronFeatureAblation(NeuronAttribution, PerturbationAttribution):
         limit = row_limit(perturbations_per_eval, forward.examples)
         features = FeatureMask.of(feature_masks(forward.inputs, feature_mask))
         with forward.frozen():
-            problem = self._neuron_problem(forward, neuron_selector, attribute_to_neuron_input, baselines, limit)
+            problem = self._problem(forward, (neuron_selector, attribute_to_neuron_input), baselines, limit)
             scores = occlusion(replace(problem, features=features))
         return forward.like_inputs([s[:, 0].expand_as(x) for s, x in zip(scores, forward.inputs, strict=True)])

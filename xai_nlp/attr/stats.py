@@ -60,8 +60,8 @@ class Stat:
 class _OfMoments(Stat):
     """A statistic that is read from moments: its own, or those of the summarizer."""
 
-    def __init__(self, name: str | None = None, **kwargs: Any) -> None:
-        super().__init__(name, **kwargs)
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(name)
         self.moments = Moments()
 
     def update(self, x: Tensor) -> None:
@@ -71,18 +71,12 @@ class _OfMoments(Stat):
 class Count(_OfMoments):
     """How many tensors there were."""
 
-    def __init__(self, name: str | None = None) -> None:
-        super().__init__(name)
-
     def get(self) -> int | None:
         return self.moments.count or None
 
 
 class Mean(_OfMoments):
     """The mean over the tensors."""
-
-    def __init__(self, name: str | None = None) -> None:
-        super().__init__(name)
 
     def get(self) -> Tensor | None:
         return self.moments.mean.to(self.moments.dtype) if self.moments.count else None
@@ -91,9 +85,6 @@ class Mean(_OfMoments):
 class MSE(_OfMoments):
     """The sum of squared distances from the mean, as Captum has it: not divided by their number."""
 
-    def __init__(self, name: str | None = None) -> None:
-        super().__init__(name)
-
     def get(self) -> Tensor | None:
         return self.moments.squares.to(self.moments.dtype) if self.moments.count else None
 
@@ -101,31 +92,28 @@ class MSE(_OfMoments):
 class Var(_OfMoments):
     """The variance: squared distances from the mean over their number less `order`, in float64; zero for too few."""
 
+    _measure = "variance"
+
     def __init__(self, name: str | None = None, order: int = 0) -> None:
-        named = {0: "variance", 1: "sample_variance"}.get(order, f"variance({order})")
-        super().__init__(name or named, order=order)
-        self.order = order
+        named = {0: self._measure, 1: f"sample_{self._measure}"}.get(order, f"{self._measure}({order})")
+        super().__init__(name or named)
+        self.order, self.params = order, {"order": order}
 
     def get(self) -> Tensor | None:
         count, squares = self.moments.count, self.moments.squares
-        if count <= self.order:
-            return torch.zeros_like(squares, dtype=self.moments.dtype) if count else None
-        return squares.double() / (count - self.order) if count else None
+        if count > max(self.order, 0):
+            return squares.double() / (count - self.order)
+        return torch.zeros_like(squares, dtype=self.moments.dtype) if count else None
 
 
-class StdDev(_OfMoments):
+class StdDev(Var):
     """The square root of the variance of that order."""
 
-    def __init__(self, name: str | None = None, order: int = 0) -> None:
-        named = {0: "std_dev", 1: "sample_std_dev"}.get(order, f"std_dev({order})")
-        super().__init__(name or named, order=order)
-        self.order = order
+    _measure = "std_dev"
 
     def get(self) -> Tensor | None:
-        variance = Var(order=self.order)
-        variance.moments = self.moments
-        found = variance.get()
-        return None if found is None else found.sqrt()
+        variance = super().get()
+        return None if variance is None else variance.sqrt()
 
 
 class GeneralAccumFn(Stat):

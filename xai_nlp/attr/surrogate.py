@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from inspect import isgeneratorfunction
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,15 +18,14 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from xai_nlp.attr.ablation import DenseMask, batch_problem, batch_target, feature_masks, row_limit
 from xai_nlp.attr.base import PerturbationAttribution, check_count
-from xai_nlp.core.batching import Batching, progress_bar
+from xai_nlp.core.batching import Batching, Progress
 from xai_nlp.core.captum_types import Baselines, CaptumAssertion, NotRowwise, TargetType, TensorOrTuple
 from xai_nlp.core.coalitions import ablate, coalition_values
 from xai_nlp.core.forward import Forward, as_tuple, baseline_tensors
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.methods.surrogate import coefficients
 
-Result = TypeVar("Result")
-Similarity = Callable[[Sequence[Tensor], Tensor], Any]  # of a point (*S) each and its sample (M,)
+Similarity = Callable[[Sequence[Tensor], Tensor], Any]  # of a point (1, *S) each and its sample (M,)
 
 
 class LinearSurrogate:
@@ -85,7 +83,7 @@ def has_batch_output(forward: Forward) -> bool:
 class LimeBase(PerturbationAttribution):
     """A surrogate of the user's own, fitted to samples of the user's own."""
 
-    _multiply_by_inputs = False
+    multiplies_by_inputs = False
 
     def __init__(
         self,
@@ -127,10 +125,10 @@ class LimeBase(PerturbationAttribution):
         kwargs: further arguments of similarity_func, perturb_func and the two transforms.
         """
         forward = self._bind(inputs, additional_forward_args, target)
-        samples = self._draw_samples(inputs, n_samples, kwargs)
-
-        def fit(problem: Problem, batch: bool) -> Any:
-            join = torch.stack if batch else torch.cat
+        samples, batch = self._draw_samples(inputs, n_samples, kwargs), forward.examples > 1
+        join = torch.stack if batch else torch.cat
+        with torch.no_grad(), forward.frozen(), self._progress(show_progress) as progress:
+            problem = self._problem(forward, forward.inputs, batch, perturbations_per_eval, progress)
 
             def evaluate(part: slice) -> tuple[Tensor, Tensor, Tensor]:
                 pairs = [self._in_both_spaces(sample, inputs, kwargs) for sample in samples[part]]
@@ -141,10 +139,6 @@ class LimeBase(PerturbationAttribution):
 
             data = zip(*(data for _, data in problem.chunks(len(samples), evaluate)), strict=True)
             return self._fitted(forward, *map(torch.cat, data))
-
-        options = (forward.examples > 1, perturbations_per_eval, show_progress)
-        with torch.no_grad(), forward.frozen():
-            return self._run(fit, forward, forward.inputs, *options)
 
     def _draw_samples(self, inputs: TensorOrTuple, count: int, kwargs: dict[str, Any]) -> list[Any]:
         """Samples from `perturb_func`, a function or a generator."""
@@ -166,28 +160,24 @@ class LimeBase(PerturbationAttribution):
         assert self.to_interp_rep_transform is not None
         return self.to_interp_rep_transform(sample, inputs, **kwargs), sample
 
-    def _run(
-        self,
-        fit: Callable[[Problem, bool], Result],
-        forward: Forward,
-        x0: Tensors,
-        batch: bool,
-        per_eval: int,
-        show_progress: bool,
-    ) -> Result:
-        """`fit` of the problem; with True, of the whole batch as one example, if the function gives it one number."""
+    def _problem(self, forward: Forward, x0: Tensors, batch: bool, per_eval: int, progress: Progress | None) -> Problem:
+        """The function of single examples; with `batch` of all of them as one, which it gives one number."""
         limit = row_limit(per_eval, 1)
-        with progress_bar(self.get_name()) if show_progress else nullcontext() as progress:
-            if not batch:
-                rows = Batching(limit=limit, progress=progress)
-                try:
-                    return fit(Problem(value=forward.value, x=forward.inputs, baseline=x0, rows=rows), False)
-                except NotRowwise:
-                    if forward.examples > 1:
-                        raise
-            if per_eval > 1:
-                raise CaptumAssertion("a function with one output for the whole batch takes perturbations_per_eval=1.")
-            return fit(replace(batch_problem(forward, x0), rows=Batching(progress=progress)), True)
+        if batch and limit:
+            raise CaptumAssertion("a function with one output for the whole batch takes perturbations_per_eval=1.")
+        whole = replace(batch_problem(forward, x0), rows=Batching(progress=progress))
+        if batch:
+            return whole
+
+        def value(z: Tensors, owner: Tensor) -> Tensor:
+            try:
+                return forward.value(z, owner)
+            except NotRowwise:
+                if forward.examples > 1 or limit:
+                    raise
+                return whole.value(tuple(t[:, None] for t in z), owner)
+
+        return Problem(value=value, x=forward.inputs, baseline=x0, rows=Batching(limit=limit, progress=progress))
 
     def _fitted(self, forward: Forward, features: Tensor, values: Tensor, weights: Tensor) -> Any:
         """The representation of the surrogate, fitted to features (N, M), values (N, 1) and weights (N,)."""
@@ -234,45 +224,39 @@ class Lime(LimeBase):
         forward = self._bind(inputs, additional_forward_args, target)
         x0, masks = baseline_tensors(forward.inputs, baselines), feature_masks(forward.inputs, feature_mask)
         features = DenseMask.of([mask - min(int(m.min()) for m in masks) for mask in masks])
-        options = (perturbations_per_eval, show_progress)
-        with torch.no_grad(), forward.frozen():
+        with torch.no_grad(), forward.frozen(), self._progress(show_progress) as progress:
             batch = has_batch_output(forward)
-            examples = range(1 if batch else forward.examples)
-            models = [self._fit_example(e, forward, x0, features, n_samples, batch, *options) for e in examples]
+            problem = self._problem(forward, x0, batch, perturbations_per_eval, progress)
+            ids = tuple(t[None] if batch else t for t in features.ids)
+            problem = replace(problem, features=replace(features, ids=ids))
+            every = problem.everyone.split(1)
+            models = [self._fit_example(forward, problem.part(example), n_samples, batch) for example in every]
         if not return_input_shape:
             return models[0] if len(models) == 1 else torch.cat([c.reshape(1, -1) for c in models])
         to_entries = features.to_entries(torch.stack([c.flatten() for c in models])[:, None].to(x0[0].device))
         scores = [s[:, 0].expand(-1, *x.shape[1:]) for s, x in zip(to_entries, forward.inputs, strict=True)]
         return forward.like_inputs(scores)
 
-    def _fit_example(
-        self, example: int, forward: Forward, x0: Tensors, features: DenseMask, n_samples: int, *options: Any
-    ) -> Any:
-        """The representation of the surrogate of one example, or of the batch as one."""
-        batch = options[0]
-        x, start, ids = (
-            tuple(t if batch or len(t) == 1 else t[example : example + 1] for t in tensors)
-            for tensors in (forward.inputs, x0, features.ids)
-        )
-        inputs, baselines, feature_mask = map(forward.like_inputs, (x, start, ids))
-        context = {"baselines": baselines, "feature_mask": feature_mask, "num_interp_features": features.count}
-        samples = torch.cat(self._draw_samples(inputs, n_samples, context)).bool().to(x0[0].device)
+    def _fit_example(self, forward: Forward, problem: Problem, n_samples: int, batch: bool) -> Any:
+        """The representation of the surrogate of one example, or with `batch` of all of them as one."""
+        assert isinstance(problem.features, DenseMask)
+        count = problem.features.count
 
-        def fit(problem: Problem, batch: bool) -> Any:
-            mask = DenseMask(tuple(t[None] for t in ids), features.count) if batch else features
-            own = replace(problem, features=mask).part(problem.everyone[example : example + 1])
-            numbers = torch.arange(features.count, device=samples.device)[None]
-            (values,) = coalition_values(own, own.everyone, numbers, samples)
+        def shaped(tensors: Sequence[Tensor]) -> TensorOrTuple:
+            return forward.like_inputs([t[0] if batch else t for t in tensors])
 
-            def similarity(point: Sequence[Tensor], sample: Tensor) -> Any:
-                shaped = forward.like_inputs(point if batch else [t[None] for t in point])
-                return self.similarity_func(inputs, shaped, sample[None].long(), **context)
+        x, x0, ids = map(shaped, (problem.x, problem.baseline, problem.features.ids))
+        context = {"baselines": x0, "feature_mask": ids, "num_interp_features": count}
+        samples = torch.cat(self._draw_samples(x, n_samples, context)).bool().to(problem.x[0].device)
+        numbers = torch.arange(count, device=samples.device)[None]
+        (values,) = coalition_values(problem, problem.everyone, numbers, samples)
 
-            silent = replace(own, rows=replace(own.rows, progress=None))
-            weights = silent.chunks(len(samples), lambda part: self._weights(own, samples[part], similarity))
-            return self._fitted(forward, samples, values, torch.cat([part for _, part in weights]))
+        def similarity(point: Sequence[Tensor], sample: Tensor) -> Any:
+            return self.similarity_func(x, shaped(point), sample[None].long(), **context)
 
-        return self._run(fit, forward, x0, *options)
+        silent = replace(problem, rows=replace(problem.rows, progress=None))
+        weights = silent.chunks(len(samples), lambda part: self._weights(problem, samples[part], similarity))
+        return self._fitted(forward, samples, values, torch.cat([part for _, part in weights]))
 
     def _weights(self, problem: Problem, samples: Tensor, similarity: Similarity) -> Tensor:
         """The weights of samples (R, M): by the user's function of a point and its sample, if there is one.
@@ -282,7 +266,7 @@ class Lime(LimeBase):
         owner = torch.zeros(len(samples), dtype=torch.long, device=samples.device)
         z = ablate(problem, owner, ~samples)
         if self.similarity_func is not None:
-            return joined([similarity([t[r] for t in z], sample) for r, sample in enumerate(samples)], z[0])
+            return joined([similarity([t[r : r + 1] for t in z], sample) for r, sample in enumerate(samples)], z[0])
         x = tuple(t[owner] for t in problem.x)
         one, other = (torch.cat([t.flatten(1).float() for t in tensors], 1) for tensors in (x, z))
         return torch.exp(-((1 - torch.cosine_similarity(one, other)) ** 2) / 2)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
-from xai_nlp.viz.figure.image_views import draw_border, draw_label, draw_view, panels, show
+from xai_nlp.viz.figure.image_views import draw_mask_border, draw_mask_legend, draw_view, panels, show
 from xai_nlp.viz.figure.series_views import SERIES, checked, draw_series
 
 if TYPE_CHECKING:
@@ -131,26 +131,6 @@ def visualize_image_attr_multiple(
     return figure, axes[0] if len(axes) == 1 else axes
 
 
-def draw_mask_border(
-    ax: Axes, mask: np.ndarray, border_width: int = 1, border_color: str | np.ndarray = "black"
-) -> None:
-    """Draw a border inside a region: `mask` is (H, W), true in it."""
-    draw_border(ax, mask, border_width, border_color)
-
-
-def draw_mask_legend(
-    ax: Axes,
-    mask: np.ndarray,
-    label: str,
-    fontsize: int = 10,
-    text_color: str = "white",
-    bbox_facecolor: str = "black",
-    bbox_alpha: float = 0.6,
-) -> None:
-    """Write a name in the middle of a region: `mask` is (H, W), true in it."""
-    draw_label(ax, mask, label, fontsize, text_color, bbox_facecolor, bbox_alpha)
-
-
 # Time series ---------------------------------------------------------------------------------------------------------
 
 
@@ -263,20 +243,13 @@ def visualize_text(datarecords: Iterable[VisualizationDataRecord], legend: bool 
     except ImportError:
         raise Unsupported("`visualize_text` shows a table in a notebook and needs ipython: install it.") from None
     heads = ("True Label", "Predicted Label", "Attribution Label", "Attribution Score", "Word Importance")
-    rows = [
-        "<tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>",
-        *(
-            "<tr>"
-            + format_classname(record.true_class)
-            + format_classname(f"{record.pred_class} ({record.pred_prob:.2f})")
-            + format_classname(record.attr_class)
-            + format_classname(f"{record.attr_score:.2f}")
-            + format_word_importances(record.raw_input_ids, record.word_attributions)
-            + "</tr>"
-            for record in datarecords
-        ),
-    ]
-    shown = HTML((_legend() if legend else "") + f'<table style="width: 100%">{"".join(rows)}</table>')
+    rows = ["".join(f"<th>{head}</th>" for head in heads)]
+    for record in datarecords:
+        predicted, score = f"{record.pred_class} ({record.pred_prob:.2f})", f"{record.attr_score:.2f}"
+        cells = map(format_classname, (record.true_class, predicted, record.attr_class, score))
+        rows.append("".join(cells) + format_word_importances(record.raw_input_ids, record.word_attributions))
+    table = "".join(f"<tr>{row}</tr>" for row in rows)
+    shown = HTML((_legend() if legend else "") + f'<table style="width: 100%">{table}</table>')
     display(shown)
     return shown
 

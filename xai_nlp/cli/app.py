@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from xai_nlp._version import __version__
 from xai_nlp.cli.demo import demo
 from xai_nlp.cli.evaluate import evaluate_app
 from xai_nlp.cli.explain import task_commands
 from xai_nlp.cli.listings import methods, models
+from xai_nlp.cli.output import errors_to_stderr
 from xai_nlp.cli.report import report
 from xai_nlp.cli.serve import serve
+
+
+class Commands(TyperGroup):
+    """Commands whose errors are one line on stderr."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with errors_to_stderr():
+            return super().invoke(ctx)
 
 
 def print_version(flag: bool) -> None:
@@ -32,7 +42,7 @@ def main(
 
 def make_app() -> typer.Typer:
     """The command line, with commands for the tasks that are in the table now."""
-    app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+    app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False)
     app.callback()(main)
     app.add_typer(task_commands("Explain a model's answer."), name="explain")
     app.add_typer(task_commands("Through which layers, heads and pairs of tokens.", attention=True), name="attention")

@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 
 from xai_nlp.cli.options import Model
-from xai_nlp.cli.output import errors_to_stderr
 from xai_nlp.core.files import write_file
 from xai_nlp.errors import InvalidInput
 
@@ -31,20 +30,19 @@ def qa(
     from xai_nlp.core.batching import progress_bar
     from xai_nlp.metrics.squad import read_squad, squad_scores
 
-    with errors_to_stderr():
-        questions = list(read_squad(file))[:most]
-        if not questions:
-            raise InvalidInput(f"{file} holds no question.")
-        explainer, answers = load(model, task="question-answering"), {}
-        with progress_bar("answering") as progress:
-            for start in range(0, len(questions), BATCH):
-                batch = questions[start : start + BATCH]
-                texts, contexts = [one.question for one in batch], [one.context for one in batch]
-                ranked = explainer.predict(texts, contexts, best=1, unanswerable=unanswerable)
-                answers.update({one.id: best[0].text for one, best in zip(batch, ranked, strict=True)})
-                progress(start + len(batch), len(questions))
-        if predictions:
-            write_file(predictions, json.dumps(answers, ensure_ascii=False, indent=1).encode())
-        scores = squad_scores(questions, answers)
-        count = f"{scores.questions:,} question{'s' * (scores.questions != 1)}"
-        Console().print(f"{count}: exact match {scores.exact_match:.2f}, F1 {scores.f1:.2f}", highlight=False)
+    questions = list(read_squad(file))[:most]
+    if not questions:
+        raise InvalidInput(f"{file} holds no question.")
+    explainer, answers = load(model, task="question-answering"), {}
+    with progress_bar("answering") as progress:
+        for start in range(0, len(questions), BATCH):
+            batch = questions[start : start + BATCH]
+            texts, contexts = [one.question for one in batch], [one.context for one in batch]
+            ranked = explainer.predict(texts, contexts, best=1, unanswerable=unanswerable)
+            answers.update({one.id: best[0].text for one, best in zip(batch, ranked, strict=True)})
+            progress(start + len(batch), len(questions))
+    if predictions:
+        write_file(predictions, json.dumps(answers, ensure_ascii=False, indent=1).encode())
+    scores = squad_scores(questions, answers)
+    count = f"{scores.questions:,} question{'s' * (scores.questions != 1)}"
+    Console().print(f"{count}: exact match {scores.exact_match:.2f}, F1 {scores.f1:.2f}", highlight=False)

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from inspect import Signature
-from typing import TYPE_CHECKING, Any
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from xai_nlp.cli.options import (
+    Model,
     input_parameters,
+    inputs_of_arguments,
     option_parameter,
     option_values,
     pairs,
     read_method_options,
-    shared_parameters,
 )
-from xai_nlp.cli.output import as_explanations, errors_to_stderr, write_results
-from xai_nlp.cli.records import flags_of_inputs, read_data, records_of_arguments
-from xai_nlp.data.table import Record
+from xai_nlp.cli.output import write_results
+from xai_nlp.data.table import DataTable, Record, read_table
+from xai_nlp.data.table_files import json_rows
 from xai_nlp.errors import InvalidInput
 from xai_nlp.tasks.table import TASKS, Task
 
@@ -42,59 +44,82 @@ def task_commands(help: str, *, attention: bool = False) -> typer.Typer:
 
 def task_command(task: Task, *, attention: bool = False) -> Callable[..., None]:
     """The command of a task; its parameters are the task's inputs and options, and those of every task."""
-    options = task.every_option
+    options = {one.name: one for one in task.every_option}
     if attention:
-        options = tuple(replace(one, default=ATTENTION_METHOD) if one.name == "method" else one for one in options)
+        options["method"] = replace(options["method"], default=ATTENTION_METHOD)
 
-    def command(**values: Any) -> None:
-        with errors_to_stderr():
-            values["method"] = values["method"] or [next(one.default for one in options if one.name == "method")]
-            if attention:
-                check_attention_methods(values["method"])
-            results = explain_values(task, values)
-            write_results(results, html=values["html"], json_to=values["json_to"], tokens=values["tokens"])
-            if attention and str(values["json_to"]) != "-":
-                print_heads(results, tokens=values["tokens"])
+    def command(
+        *,
+        model: Model = task.embedded,
+        data: Annotated[
+            Path | None,
+            typer.Option(
+                "--file", "--data", help="A file of inputs: lines of text, CSV, TSV, JSON or Parquet; - for stdin."
+            ),
+        ] = None,
+        columns: Annotated[
+            list[str] | None,
+            typer.Option("--column", metavar="NAME=COLUMN", help="The column of --data that holds an input, or gold."),
+        ] = None,
+        method_options: Annotated[
+            list[str] | None,
+            typer.Option(
+                "--option", "-o", metavar="NAME=VALUE", help="A method's option; `xai-nlp methods NAME` lists them."
+            ),
+        ] = None,
+        seed: Annotated[int, typer.Option(help="The seed of methods that draw random numbers.")] = 0,
+        html: Annotated[Path | None, typer.Option(help="Write a page.")] = None,
+        json_to: Annotated[Path | None, typer.Option("--json", help="Write JSON lines; - for stdout.")] = None,
+        tokens: Annotated[bool, typer.Option("--tokens", help="Show the model's tokens instead of words.")] = False,
+        **values: Any,
+    ) -> None:
+        methods = values["method"] = values["method"] or [options["method"].default]
+        if attention:
+            check_attention_methods(methods)
+        keywords = option_values(task.every_option, values) | read_method_options(method_options, methods, seed)
+        results = explain_inputs(task, model, values, data, pairs(columns, "--column NAME=COLUMN"), keywords)
+        write_results(results, html=html, json_to=json_to, tokens=tokens, heads=attention)
 
-    parameters = [
-        *(parameter for one in task.inputs for parameter in input_parameters(one)),
-        *map(option_parameter, options),
-        *shared_parameters(task.embedded),
-    ]
+    own = [one for one in signature(command, eval_str=True).parameters.values() if one.kind is one.KEYWORD_ONLY]
+    if not task.embedded:  # then the model must be named
+        own[0] = own[0].replace(default=Parameter.empty)
+    inputs = [parameter for one in task.inputs for parameter in input_parameters(one)]
+    parameters = [*inputs, *map(option_parameter, options.values()), *own]
     command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {one.name: one.annotation for one in parameters}
     return command
 
 
-def explain_values(task: Task, values: dict[str, Any]) -> Explanations:
-    """Explain the inputs of a command with its options."""
+def explain_inputs(
+    task: Task, model: str, values: dict[str, Any], data: Path | None, columns: dict[str, str], options: dict[str, Any]
+) -> Explanations:
+    """Explain the inputs of a command: those among its values, or the records of a file."""
     from xai_nlp import load
     from xai_nlp.core.batching import progress_bar
+    from xai_nlp.web.forms import columns_of
 
-    method_options = read_method_options(values["method_options"], values["method"], values["seed"])
-    options = option_values(task.every_option, values) | method_options
-    columns = pairs(values["columns"], "--column NAME=COLUMN")
-    flags = flags_of_inputs(task, values)
-    if bool(values["data"]) and flags:
-        raise typer.BadParameter(f"give {' and '.join(flags)}, or --data, not both.")
-    if columns and not values["data"]:
+    inputs = inputs_of_arguments(task, values, data)
+    if columns and not data:
         raise typer.BadParameter("--column names the columns of --data; give a file.")
-    table = read_data(values["data"]) if values["data"] else None
-    records = [] if table else records_of_arguments(task, values)
-    explainer = load(values["model"], task=task.name)
+    table = read_data(data) if data else None
+    explainer, records = load(model, task=task.name), []
     if table:
         labels = getattr(getattr(explainer, "labels", None), "names", ())
         records = list(table.records(task.inputs, task.gold, columns, labels))
+        inputs = columns_of(records)
     with progress_bar("explaining") as progress:
-        results = explainer.explain(**explainer_inputs(task, records), progress=progress, **options)
-    return with_gold(as_explanations(results), records)
+        results = explainer.explain(**inputs, progress=progress, **options)
+    return with_gold(results, records) if records else results
 
 
-def explainer_inputs(task: Task, records: Sequence[Record]) -> dict[str, Any]:
-    """The inputs by name: values for one record, lists for several."""
-    columns = {one.name: [record.inputs.get(one.name) for record in records] for one in task.inputs}
-    filled = {name: column for name, column in columns.items() if any(value is not None for value in column)}
-    return {name: column[0] for name, column in filled.items()} if len(records) == 1 else filled
+def read_data(file: Path) -> DataTable:
+    """The table in a file. On stdin, "-", are JSON lines if it begins with "{", or else one text a line."""
+    if str(file) != "-":
+        return read_table(file)
+    text = sys.stdin.read()
+    if text.lstrip().startswith("{"):
+        return read_table(json_rows(text, "stdin"))
+    return read_table(line.strip() for line in text.splitlines() if line.strip())
 
 
 def with_gold(results: Explanations, records: Sequence[Record]) -> Explanations:
@@ -112,9 +137,6 @@ def with_gold(results: Explanations, records: Sequence[Record]) -> Explanations:
     )
 
 
-# Attention ------------------------------------------------------------------------------------------------------------
-
-
 def check_attention_methods(methods: Sequence[str]) -> None:
     """Raise InvalidInput for a method that does not score attention, UnknownName for one that does not exist."""
     from xai_nlp.methods import METHODS, find_method
@@ -123,11 +145,3 @@ def check_attention_methods(methods: Sequence[str]) -> None:
     for name in methods:
         if find_method(name).name not in known:
             raise InvalidInput(f"{name!r} does not look at attention; choose one of {', '.join(known)}.")
-
-
-def print_heads(results: Explanations, *, tokens: bool) -> None:
-    """Print how much each head carries, and the strongest pairs of words or tokens."""
-    from xai_nlp.viz.terminal.heads import render_attention
-
-    for why in results:
-        Console().print(render_attention(why if tokens else why.words()))

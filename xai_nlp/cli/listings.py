@@ -9,33 +9,29 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from xai_nlp.cli.output import errors_to_stderr
-
 
 def methods(
     name: Annotated[str | None, typer.Argument(help="Show this method's cost, options and capabilities.")] = None,
 ) -> None:
     """The attribution methods; with a name, one of them in full."""
-    from xai_nlp.methods import METHODS, find_method
+    from xai_nlp.methods import METHODS
+    from xai_nlp.web.forms import method_form
 
     if name is not None:
-        with errors_to_stderr():
-            find_method(name)
-            print_method(name)
+        print_method(name)
         return
     table = _table("method", "adds up", "baseline", "what it says")
     for known, cls in sorted(METHODS.items()):
-        summary = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
-        table.add_row(known, _yes(cls.complete), _yes(cls.needs_baseline), summary)
+        table.add_row(known, _yes(cls.complete), _yes(cls.needs_baseline), method_form(known)["help"])
     Console().print(table)
 
 
 def print_method(name: str) -> None:
-    """Print what a method says and costs, what it can do, and its options."""
+    """Print what a method says and costs, what it can do, and its options. Raises UnknownName."""
     from xai_nlp.core.registry import method_options
-    from xai_nlp.methods import METHODS
+    from xai_nlp.methods import find_method
 
-    cls, out = METHODS[name], Console()
+    cls, out = type(find_method(name)), Console()
     capabilities = _table("capability", "")
     capabilities.add_row("scores", cls.operates_on)
     capabilities.add_row("scores add up to f(x) − f(baseline)", _yes(cls.complete))

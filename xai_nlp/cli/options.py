@@ -1,8 +1,9 @@
-"""Options of the command line, made from the fields of the task table and of the methods."""
+"""Inputs and options of the command line, made from the fields of the task table and of the methods, and read."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from inspect import Parameter
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,98 +11,98 @@ from typing import Annotated, Any
 import typer
 
 from xai_nlp.core.fields import InputField, OptionField
-from xai_nlp.errors import UnknownName
+from xai_nlp.errors import InvalidInput
+from xai_nlp.tasks.table import Task
 
 Model = Annotated[str, typer.Option(help="An embedded model, a folder or a hub name.")]
-#: Options of every command that explains: where the inputs come from, a method's options, and the form of the results.
-SHARED: dict[str, tuple[Any, Any]] = {
-    "data": (
-        Annotated[
-            Path | None,
-            typer.Option(
-                "--file", "--data", help="A file of inputs: lines of text, CSV, TSV, JSON or Parquet; - for stdin."
-            ),
-        ],
-        None,
-    ),
-    "columns": (
-        Annotated[
-            list[str] | None,
-            typer.Option("--column", metavar="NAME=COLUMN", help="The column of --data that holds an input, or gold."),
-        ],
-        None,
-    ),
-    "method_options": (
-        Annotated[
-            list[str] | None,
-            typer.Option(
-                "--option", "-o", metavar="NAME=VALUE", help="A method's option; `xai-nlp methods NAME` lists them."
-            ),
-        ],
-        None,
-    ),
-    "seed": (Annotated[int, typer.Option(help="The seed of methods that draw random numbers.")], 0),
-    "html": (Annotated[Path | None, typer.Option(help="Write a page.")], None),
-    "json_to": (Annotated[Path | None, typer.Option("--json", help="Write JSON lines; - for stdout.")], None),
-    "tokens": (Annotated[bool, typer.Option("--tokens", help="Show the model's tokens instead of words.")], False),
-}
 FOLDED = "More options"
 
 
-def parameter(name: str, annotation: Any, default: Any) -> Parameter:
+def flag_of(name: str) -> str:
+    """The option of the command line for a keyword of Python."""
+    return f"--{name.replace('_', '-')}"
+
+
+def parameter(name: str, kind: Any, info: Any, default: Any = None) -> Parameter:
     """A parameter of a command's signature."""
-    return Parameter(name, Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
-
-
-def shared_parameters(model: str) -> list[Parameter]:
-    """The parameters of every command that explains; the model must be named if there is no embedded one."""
-    shared = [parameter(name, annotation, default) for name, (annotation, default) in SHARED.items()]
-    return [parameter("model", Model, model or Parameter.empty), *shared]
+    return Parameter(name, Parameter.KEYWORD_ONLY, annotation=Annotated[kind, info], default=default)
 
 
 def input_parameters(field: InputField) -> list[Parameter]:
     """An input as a list of arguments or as an option. A long text can be given as a file, too."""
-    flag = "--" + field.name.replace("_", "-")
+    flag = flag_of(field.name)
     if field.positional:
         argument = typer.Argument(help=field.help, metavar=field.name.upper(), show_default=False)
-        return [parameter(field.name, Annotated[list[str] | None, argument], None)]
+        return [parameter(field.name, list[str] | None, argument)]
     if field.kind == "image":
-        option = typer.Option(flag, help=field.help, exists=True, dir_okay=False)
-        return [parameter(field.name, Annotated[Path | None, option], None)]
-    parameters = [parameter(field.name, Annotated[str | None, typer.Option(flag, help=field.help)], None)]
+        return [parameter(field.name, Path | None, typer.Option(flag, help=field.help, exists=True, dir_okay=False))]
+    parameters = [parameter(field.name, str | None, typer.Option(flag, help=field.help))]
     if field.kind == "long text":
         option = typer.Option(f"{flag}-file", help=f"A file with the {field.name}; - for stdin.")
-        parameters.append(parameter(f"{field.name}_file", Annotated[Path | None, option], None))
+        parameters.append(parameter(f"{field.name}_file", Path | None, option))
     return parameters
 
 
 def option_parameter(field: OptionField) -> Parameter:
     """An option, by default the one of the Python function."""
     kind: Any = str if field.choices else field.type
-    name = field.name.replace("_", "-")
+    flag = flag_of(field.name)
     option = typer.Option(
-        f"--{name}/--no-{name}" if field.default is True else f"--{name}",
+        f"{flag}/--no-{flag[2:]}" if field.default is True else flag,
         help=field.help,
         metavar="|".join(field.choices) or None,
         show_default=False if field.default in (None, False) else str(field.default),
         rich_help_panel=FOLDED if field.advanced else None,
     )
     if kind is bool:
-        return parameter(field.name, Annotated[bool, option], bool(field.default))
-    return parameter(field.name, Annotated[list[kind] | None if field.repeatable else kind | None, option], None)
+        return parameter(field.name, bool, option, bool(field.default))
+    return parameter(field.name, list[kind] | None if field.repeatable else kind | None, option)
 
 
-def option_values(fields: Sequence[OptionField], values: dict[str, Any]) -> dict[str, Any]:
+# Read -----------------------------------------------------------------------------------------------------------------
+
+
+def read_text(file: Path) -> str:
+    """A file's text, "-" for stdin. Raises InvalidInput if it is not UTF-8."""
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{file} is not UTF-8 text: {error.reason} at byte {error.start}.") from None
+
+
+def inputs_of_arguments(task: Task, values: Mapping[str, Any], data: Path | None = None) -> dict[str, Any]:
+    """The inputs on the command line by name: a list where an argument is repeated, else one value.
+
+    data: a file of inputs, beside which there are none on the command line.
+    """
+    inputs = {}
+    for field in task.inputs:
+        value, file = values[field.name], values.get(f"{field.name}_file")
+        if value and file:
+            raise typer.BadParameter(f"give {_flag(field)} or {_flag(field)}-file, not both.")
+        if file:
+            value = read_text(file)
+        if value not in (None, []):
+            inputs[field.name] = value[0] if isinstance(value, list) and len(value) == 1 else value
+    missing = [_flag(one) for one in task.inputs if one.required and one.name not in inputs]
+    if data and inputs:
+        flags = [_flag(one) for one in task.inputs if one.name in inputs]
+        raise typer.BadParameter(f"give {' and '.join(flags)}, or --data, not both.")
+    if missing and not data:
+        raise typer.BadParameter(f"give {' and '.join(missing)}, or --data with a file of inputs (- for stdin).")
+    return inputs
+
+
+def _flag(field: InputField) -> str:
+    return field.name.upper() if field.positional else flag_of(field.name)
+
+
+def option_values(fields: Sequence[OptionField], values: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given, as keywords of `explain`. Raises UnknownName for a word that is not a choice."""
-    options = {}
-    for field in fields:
-        value = values[field.name]
-        if field.repeatable and value:
-            parsed = [field.parse(item) for item in value]
-            options[field.name] = parsed[0] if len(parsed) == 1 else parsed
-        elif value not in (None, []):
-            options[field.name] = field.parse(value)
-    return options
+    from xai_nlp.web.forms import parse_options
+
+    given = {one.name: values[one.name] for one in fields if values[one.name] not in (None, [])}
+    return parse_options("option", fields, given)
 
 
 def pairs(items: list[str] | None, form: str) -> dict[str, str]:
@@ -121,14 +122,13 @@ def read_method_options(items: list[str] | None, methods: Sequence[str], seed: i
     Raises UnknownName for a method or an option that does not exist, InvalidInput for a value of another type.
     """
     from xai_nlp.core.registry import method_options
+    from xai_nlp.web.forms import parse_options
 
     texts, options = pairs(items, "--option NAME=VALUE"), {}
     for method in methods:
-        fields = {field.name: field for field in method_options(method)}
-        for name, text in texts.items():
-            if name not in fields:
-                raise UnknownName(f"option of {method}", name, fields, f"`xai-nlp methods {method}` explains them.")
-            options[name] = fields[name].parse(text)
-        if "seed" in fields and len(methods) == 1:
+        fields = method_options(method)
+        remedy = f"`xai-nlp methods {method}` explains them."
+        options = parse_options(f"option of {method}", fields, texts, remedy)
+        if len(methods) == 1 and any(one.name == "seed" for one in fields):
             options.setdefault("seed", seed)
     return options

@@ -14,7 +14,7 @@ from xai_nlp.core.files import write_file
 from xai_nlp.errors import XaiError
 
 if TYPE_CHECKING:
-    from xai_nlp import Explanation, Explanations
+    from xai_nlp import Explanations
 
 
 @contextmanager
@@ -27,25 +27,27 @@ def errors_to_stderr() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
-def as_explanations(result: Explanation | Explanations) -> Explanations:
-    """Explanations, also if there is a single one."""
-    from xai_nlp import Explanation, Explanations
+def write_results(
+    results: Explanations, *, html: Path | None, json_to: Path | None, tokens: bool, heads: bool = False
+) -> None:
+    """Write the results to the files asked for, and to the terminal unless JSON goes to stdout.
 
-    return Explanations([result]) if isinstance(result, Explanation) else result
-
-
-def write_results(results: Explanations, *, html: Path | None, json_to: Path | None, tokens: bool) -> None:
-    """Write the results to the files asked for, and to the terminal unless JSON goes to stdout."""
+    tokens: the model's tokens instead of words. heads: also how much each head carries, and the strongest pairs.
+    """
     from xai_nlp.viz.terminal.ansi import render
+    from xai_nlp.viz.terminal.heads import render_attention
 
     if html:
         results.to_html(html)
-    if json_to and str(json_to) != "-":
-        write_file(json_to, "".join(why.to_json() + "\n" for why in results).encode())
     if json_to and str(json_to) == "-":
         for why in results:
             print(why.to_json())
         return
-    out = Console()
-    for why in results:
-        out.print(render(why if tokens else why.words()))
+    if json_to:
+        write_file(json_to, "".join(why.to_json() + "\n" for why in results).encode())
+    out, shown = Console(), results if tokens else results.words()
+    for why in shown:
+        out.print(render(why))
+    if heads:
+        for why in shown:
+            out.print(render_attention(why))

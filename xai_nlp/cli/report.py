@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from xai_nlp.cli.output import errors_to_stderr
-from xai_nlp.cli.records import read_text
+from xai_nlp.cli.options import read_text
 from xai_nlp.core.files import write_file
 from xai_nlp.data.table import read_table
 from xai_nlp.errors import InvalidInput, UnreadableFile, Unsupported
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".json", ".jsonl")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 PRINTING = 180  # seconds
+CHROMIUM = ("--headless", "--disable-gpu", "--no-pdf-header-footer")
 
 Inputs = Annotated[list[Path], typer.Argument(help="Explanations saved as JSON or JSON lines, or folders of them.")]
 Out = Annotated[Path, typer.Option("--output", "-o", help="Where the report goes.")]
@@ -51,19 +51,19 @@ def report(
     """Many explanations in one file: a summary with uncertainty, then each of them; it opens offline."""
     from xai_nlp.viz.page.report import report as report_page
 
-    with errors_to_stderr():
-        browser = _browser() if pdf else ""
-        files = files_of(inputs)
-        items = [item for file in files for item in read_explanations(file)]
-        if labels:
-            items = _with_gold(items, read_labels(labels, find_task(items[0].task)))
-        page = report_page(items, title=title, data=data, date=date or _newest(files))
-        write_file(output, page.encode("utf-8"))
-        if pdf:
-            _print(browser, output, pdf)
-        Console(stderr=True).print(
-            f"{len(items)} explanations in {output}" + (f" and {pdf}" if pdf else ""), highlight=False, soft_wrap=True
-        )
+    browser = _browser() if pdf else ""
+    files = files_of(inputs)
+    items = [item for file in files for item in read_explanations(file)]
+    if labels:
+        items = _with_gold(items, read_labels(labels, find_task(items[0].task)))
+    newest = datetime.fromtimestamp(max(file.stat().st_mtime for file in files), tz=timezone.utc)
+    page = report_page(items, title=title, data=data, date=date or newest.strftime("%Y-%m-%d"))
+    write_file(output, page.encode("utf-8"))
+    if pdf:
+        _print(browser, output, pdf)
+    Console(stderr=True).print(
+        f"{len(items)} explanations in {output}" + (f" and {pdf}" if pdf else ""), highlight=False, soft_wrap=True
+    )
 
 
 # Read ---------------------------------------------------------------------------------------------------------
@@ -90,31 +90,30 @@ def read_explanations(file: Path) -> list[Explanation]:
 
     Raises UnreadableFile, which names the file and the line, for anything else.
     """
+    from xai_nlp import Explanation
+
     text = read_text(file)
     if not text.strip():
         raise UnreadableFile(f"{file} is empty.")
     try:
         listed: list[tuple[str, Any]] = [(str(file), json.loads(text))]
     except json.JSONDecodeError as error:
-        lines = [(n, line) for n, line in enumerate(text.splitlines(), start=1) if line.strip()]
+        lines = enumerate(text.splitlines(), start=1)
         try:
-            listed = [(f"{file}, line {n}", json.loads(line)) for n, line in lines]
+            listed = [(f"{file}, line {n}", json.loads(line)) for n, line in lines if line.strip()]
         except json.JSONDecodeError:
             raise UnreadableFile(
                 f"{file} is no JSON, nor JSON lines: {error}. Was it cut off? Save the explanation again."
             ) from None
     if len(listed) == 1 and isinstance(listed[0][1], list):
         listed = [(f"{file}, entry {n}", one) for n, one in enumerate(listed[0][1], start=1)]
-    return [_explanation(where, one, file.parent) for where, one in listed]
-
-
-def _explanation(where: str, one: Any, folder: Path) -> Explanation:
-    from xai_nlp import Explanation
-
-    try:
-        return Explanation.from_data(one, folder=folder)
-    except UnreadableFile as error:
-        raise UnreadableFile(f"{where}: {error}") from None
+    explanations = []
+    for where, one in listed:
+        try:
+            explanations.append(Explanation.from_data(one, folder=file.parent))
+        except UnreadableFile as error:
+            raise UnreadableFile(f"{where}: {error}") from None
+    return explanations
 
 
 def read_labels(file: Path, task: Task) -> dict[str, tuple[str, ...]]:
@@ -142,11 +141,6 @@ def _with_gold(items: Sequence[Explanation], labels: dict[str, tuple[str, ...]])
     return [replace(item, gold=labels.get(item.segments[0], item.gold)) for item in items]
 
 
-def _newest(files: Sequence[Path]) -> str:
-    newest = max(file.stat().st_mtime for file in files)
-    return datetime.fromtimestamp(newest, tz=timezone.utc).strftime("%Y-%m-%d")
-
-
 # Write ------------------------------------------------------------------------------------------------------
 
 
@@ -164,13 +158,7 @@ def _browser() -> str:
 def _print(browser: str, page: Path, pdf: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "report.pdf"
-        command = [
-            browser,
-            "--headless",
-            "--disable-gpu",
-            "--no-pdf-header-footer",
-            f"--user-data-dir={folder}/profile",
-        ]
+        command = [browser, *CHROMIUM, f"--user-data-dir={folder}/profile"]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             command.append("--no-sandbox")  # Chromium has none for root; the page is ours and runs under its policy
         command += [f"--print-to-pdf={draft}", page.resolve().as_uri()]

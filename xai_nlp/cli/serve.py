@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from xai_nlp.cli.output import errors_to_stderr
 from xai_nlp.errors import Unsupported
 
 NEEDED = ("fastapi", "uvicorn", "h11", "pydantic", "starlette")
@@ -24,12 +23,11 @@ def serve(
     history: Annotated[Path | None, typer.Option(help="The file of the history.")] = None,
 ) -> None:
     """Explain in the browser: a page on this machine, with a history."""
-    with errors_to_stderr():
-        try:
-            from xai_nlp.web.serve import serve as run
-        except ModuleNotFoundError as error:
-            if error.name not in NEEDED:
-                raise
-            raise Unsupported(f"the web page needs {error.name}: pip install 'xai-nlp[serve]'.") from None
-        file = history or Path(typer.get_app_dir("xai-nlp")) / "history.sqlite3"
-        run(model or [], history=file, data=data, host=host, port=port, browser=browser)
+    try:
+        from xai_nlp.web.serve import serve as run
+    except ModuleNotFoundError as error:
+        if error.name not in NEEDED:
+            raise
+        raise Unsupported(f"the web page needs {error.name}: pip install 'xai-nlp[serve]'.") from None
+    file = history or Path(typer.get_app_dir("xai-nlp")) / "history.sqlite3"
+    run(model or [], history=file, data=data, host=host, port=port, browser=browser)

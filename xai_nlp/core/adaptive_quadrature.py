@@ -9,8 +9,8 @@ repeatedly, so that points gather where they are needed, while their number stay
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -25,28 +25,6 @@ from xai_nlp.errors import InvalidInput
 PATH_LEVELS = (9, 17, 33)  # numbers of nodes of the rules for a whole path
 PIECE_LEVELS = (9, 17)  # and for a piece of one
 MIN_DIFFERENCE = 0.05  # in units of f: a smaller |f(x) − f(x₀)| counts as this much when a residual is judged
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tolerance:
-    """When to stop: |f(x) − f(x₀) − Σ scores| ≤ tolerance · max(|f(x) − f(x₀)|, MIN_DIFFERENCE), or at `max_steps`.
-
-    max_steps: no example evaluates more points of its path.
-    Raises InvalidInput if tolerance is not positive, or max_steps is smaller than the coarsest rule.
-    """
-
-    tolerance: float = 0.01
-    max_steps: int = 513
-
-    def __post_init__(self) -> None:
-        if not self.tolerance > 0:
-            raise InvalidInput(f"tolerance must be positive; got {self.tolerance}. 0.01 leaves 1 % unexplained.")
-        if self.max_steps < PATH_LEVELS[0]:
-            raise InvalidInput(f"max_steps must be at least {PATH_LEVELS[0]} for steps='auto'; got {self.max_steps}.")
-
-    def allowed(self, difference: Tensor) -> Tensor:
-        """The largest residual that is small enough, where f(x) − f(x₀) is `difference`; of its shape and unit."""
-        return self.tolerance * difference.abs().clamp_min(MIN_DIFFERENCE)
 
 
 @dataclass(frozen=True)
@@ -90,14 +68,14 @@ def _path_slope(problem: Problem, owner: Tensor, gradients: Tensors) -> Tensor:
 def nested_quadrature(
     problem: Problem,
     levels: tuple[int, ...],
-    allowed: Tensor | Tolerance,
+    allowed: Callable[[Tensor], Tensor] = torch.zeros_like,
     *,
     through: bool,
 ) -> PathIntegral:
     """Integrates each path by the first rule whose residual is small enough, or by the last one.
 
     levels: the rules' numbers of nodes, each one less than twice the one before.
-    allowed: the largest residual (B, T) that is small enough, or the tolerance that it follows from.
+    allowed: f(x) − f(x₀) -> the largest residual that is small enough, (B, T) both.
     through: integrate the conductance through each site, not its mean gradient; this keeps all points in memory.
     """
     device = problem.x[0].device
@@ -106,7 +84,7 @@ def nested_quadrature(
     B, remaining = problem.examples, problem.everyone
     steps = torch.zeros_like(remaining)
     curves: Tensor | None = None  # (2, B, N, T) f and ⟨∇f, x − x₀⟩ at the nodes
-    sums: dict[tuple[int, int], Tensor] = {}  # (level, site) -> (B, T, *S)
+    sums: list[dict[int, Tensor]] = [{} for _ in levels]  # of each rule: site -> (B, T, *S)
     sites: dict[int, Tensor] = {}  # site -> (B, T, *S), filled as examples are done
     points: list[PathPoints] = []
     for level, new_nodes in enumerate(added):
@@ -127,28 +105,26 @@ def nested_quadrature(
             for finer in range(level, len(levels)):  # each rule that an example may end with
                 for s, gradient in enumerate(gradients):
                     rows = weighted(gradient, weights[finer, node])
-                    sums[finer, s] = add_rows(sums.get((finer, s)), owner, rows, B)
+                    sums[finer][s] = add_rows(sums[finer].get(s), owner, rows, B)
         assert curves is not None
         slope_integral[remaining] = weights[level] @ curves[1, remaining]
         baseline_value, value = curves[0, :, 0], curves[0, :, -1]
-        limit = allowed.allowed(value - baseline_value) if isinstance(allowed, Tolerance) else allowed
-        within = ((value - baseline_value - slope_integral).abs() <= limit).all(1)
+        difference = value - baseline_value
+        within = ((difference - slope_integral).abs() <= allowed(difference)).all(1)
         done = within[remaining] | (level + 1 == len(levels))
         finished, remaining = remaining[done], remaining[~done]
         steps[finished] = levels[level]
-        integrals = _conductances(points, finished, levels[level]) if through else _pop_sums(sums, level, finished)
+        if through:
+            integrals = _conductances(points, finished, levels[level])
+        else:
+            integrals = [total[finished.to(total.device)] for total in sums[level].values()]
+            sums[level].clear()
         for s, integral in enumerate(integrals):
             site = sites.setdefault(s, integral.new_zeros(B, *integral.shape[1:]))
             site[finished.to(integral.device)] = integral
         if not len(remaining):
             break
-    return PathIntegral(value, baseline_value, steps, tuple(sites[s] for s in sorted(sites)), slope_integral)
-
-
-def _pop_sums(sums: dict[tuple[int, int], Tensor], level: int, examples: Tensor) -> list[Tensor]:
-    """Takes a level's sums out of the dict, and returns those of some examples: (E, T, *S) of each site."""
-    totals = (sums.pop((level, s)) for s in sorted(site for of, site in sums if of == level))
-    return [total[examples.to(total.device)] for total in totals]
+    return PathIntegral(value, baseline_value, steps, tuple(sites.values()), slope_integral)
 
 
 def _conductances(points: Sequence[PathPoints], examples: Tensor, n: int) -> list[Tensor]:
@@ -167,38 +143,53 @@ def _conductances(points: Sequence[PathPoints], examples: Tensor, n: int) -> lis
     return [torch.stack([conductance(*path, n) for path in zip(*pair, strict=True)]) for pair in pairs]
 
 
-def adaptive_quadrature(problem: Problem, tolerance: Tolerance, *, through: bool = False) -> PathIntegral:
-    """Integrates along the paths until each residual is within the tolerance, or `max_steps` leaves no further step.
+def adaptive_quadrature(
+    problem: Problem, *, tolerance: float = 0.01, max_steps: int = 513, through: bool = False
+) -> PathIntegral:
+    """Integrates along the paths until |f(x) − f(x₀) − Σ scores| ≤ tolerance · max(|f(x) − f(x₀)|, MIN_DIFFERENCE).
 
+    max_steps: no example evaluates more points of its path.
     through: integrate the conductance through each site, not its mean gradient.
+    Raises InvalidInput if tolerance is not positive, or max_steps is smaller than the coarsest rule.
 
     >>> x = torch.tensor([[2.0]])
     >>> relu = Problem(value=lambda z, owner: torch.relu(z[0] - 0.6), x=(x,), baseline=(0 * x,))
-    >>> integral = adaptive_quadrature(relu, Tolerance(tolerance=1e-4))
+    >>> integral = adaptive_quadrature(relu, tolerance=1e-4)
     >>> round((integral.sites[0] * x).item(), 3), integral.residual.abs().item() < 1e-3
     (1.4, True)
     """
-    levels = tuple(n for n in PATH_LEVELS if n <= tolerance.max_steps)
-    integral = nested_quadrature(problem, levels, tolerance, through=through)
-    allowed = tolerance.allowed(integral.value - integral.baseline_value)
+    if not tolerance > 0:
+        raise InvalidInput(f"tolerance must be positive; got {tolerance}. 0.01 leaves 1 % unexplained.")
+    if max_steps < PATH_LEVELS[0]:
+        raise InvalidInput(f"max_steps must be at least {PATH_LEVELS[0]} for steps='auto'; got {max_steps}.")
+
+    def allowed_for(difference: Tensor) -> Tensor:
+        return tolerance * difference.abs().clamp_min(MIN_DIFFERENCE)
+
+    levels = tuple(n for n in PATH_LEVELS if n <= max_steps)
+    integral = nested_quadrature(problem, levels, allowed_for, through=through)
+    allowed = allowed_for(integral.value - integral.baseline_value)
     exceeded = (integral.residual.abs() > allowed).any(1).nonzero()[:, 0]
+    if not len(exceeded):
+        return integral
     # P pieces of these paths, first each path as a whole: the example, (start, end), and the shares of the integrals
+    totals = (integral.slope, *integral.sites)
     owner, ends = exceeded, allowed.new_tensor([[0.0, 1.0]]).expand(len(exceeded), 2)
-    residual, shares = (
-        integral.residual[exceeded],
-        [t[exceeded.to(t.device)] for t in (integral.slope, *integral.sites)],
-    )
+    residual, shares = integral.residual[exceeded], [total[exceeded.to(total.device)] for total in totals]
     while True:
-        affordable = (tolerance.max_steps - integral.steps) // (2 * PIECE_LEVELS[-1])  # whichever rule a half needs
+        affordable = (max_steps - integral.steps) // (2 * PIECE_LEVELS[-1])  # whichever rule a half needs
         halved = _worst_pieces(owner, residual, allowed, affordable)
         if not halved.any():
             break
         (start, end), halves = ends[halved].unbind(1), owner[halved].repeat(2)
         middle = (start + end) / 2
         starts, stops = torch.cat([start, middle]), torch.cat([middle, end])
-        refined = nested_quadrature(
-            problem.between(halves, starts, stops), PIECE_LEVELS, allowed[halves] / 8, through=through
-        )
+        pieces = replace(problem.part(halves), x=problem.at(halves, stops), baseline=problem.at(halves, starts))
+
+        def allowed_in_half(_: Tensor, limit: Tensor = allowed[halves] / 8) -> Tensor:
+            return limit
+
+        refined = nested_quadrature(pieces, PIECE_LEVELS, allowed_in_half, through=through)
         integral.steps.index_add_(0, halves, refined.steps)
         length = torch.ones_like(starts) if through else stops - starts  # the share of a piece's mean in the path's
         new_shares = refined.slope, *(weighted(site, length) for site in refined.sites)
@@ -206,7 +197,7 @@ def adaptive_quadrature(problem: Problem, tolerance: Tolerance, *, through: bool
         owner, ends = torch.cat([owner[unchanged], halves]), torch.cat([ends[unchanged], new_ends])
         residual = torch.cat([residual[unchanged], refined.residual])
         shares = [torch.cat([t[unchanged.to(t.device)], new]) for t, new in zip(shares, new_shares, strict=True)]
-    for total, share in zip((integral.slope, *integral.sites), shares, strict=True):
+    for total, share in zip(totals, shares, strict=True):
         total[exceeded.to(total.device)] = 0
         total.index_add_(0, owner.to(total.device), share)
     return integral

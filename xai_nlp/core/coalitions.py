@@ -69,20 +69,16 @@ def coalition_values(problem: Problem, examples: Tensor, features: Tensor, coali
 
 
 def from_coalitions(
-    problem: Problem,
-    draw: Callable[[int], Tensor],
-    solve: Callable[[Tensor, Tensor], Tensor],
-    *,
-    with_ends: bool = True,
+    problem: Problem, draw: Callable[[int], Tensor], solve: Callable[[Tensor, Tensor], Tensor]
 ) -> Scores:
     """Scores of features, computed from the values of coalitions.
 
-    Draws depend on the number of features alone, so that scores depend on neither the batch nor its padding.
+    Draws depend on the number of features alone, so that scores depend on neither the batch nor its padding. Entries
+    that belong to no feature are never at the baseline.
 
     draw: m features -> coalitions (n, m) bool.
-    solve: coalitions (N, m) and their values (g, N, T), of g examples with as many features -> scores (g, T, m).
-    with_ends: the coalitions of all features and of none come first, N = n + 2, and the result has their values as
-        f(x) and f(x₀); entries that belong to no feature are never at the baseline. Else N = n.
+    solve: coalitions (2 + n, m) and their values (g, 2 + n, T), of g examples with as many features -> scores
+        (g, T, m). The coalitions of all features and of none come first; their values are also f(x) and f(x₀).
 
     >>> x = torch.tensor([[1.0, 2.0]])
     >>> product = Problem(value=lambda z, owner: z[0].prod(1, keepdim=True), x=(x,), baseline=(0 * x,))
@@ -97,21 +93,18 @@ def from_coalitions(
     for m in sizes.unique().tolist():
         examples = (sizes == m).nonzero()[:, 0]
         numbers = present[examples].nonzero()[:, 1].view(len(examples), m)
-        coalitions = draw(m).to(examples.device) if m else present.new_zeros(0, 0)
-        if with_ends or not m:
-            ends = torch.tensor([[True], [False]], device=examples.device).expand(2, m)
-            coalitions = torch.cat([ends, coalitions])
+        ends = torch.tensor([[True], [False]], device=examples.device).expand(2, m)
+        coalitions = torch.cat([ends, draw(m).to(ends.device)]) if m else ends
         values = coalition_values(problem, examples, numbers, coalitions)
         values = values.to(torch.promote_types(values.dtype, torch.float32))
         scores = values.new_zeros(len(examples), values.shape[2], features.count)
         if m:
             solved = solve(coalitions, values).to(values)
             scores.scatter_(2, numbers[:, None].expand_as(solved), solved)
-        groups.append((examples, scores, *(values[:, :2].unbind(1) if with_ends else ())))
-    examples, scores, *values_at_ends = map(torch.cat, zip(*groups, strict=True))
-    order = examples.argsort()
-    value, baseline_value = (values[order] for values in values_at_ends) if values_at_ends else (None, None)
-    return Scores(features.to_entries(scores[order]), value, baseline_value)
+        groups.append((examples, scores, values[:, 0], values[:, 1]))
+    examples, *results = map(torch.cat, zip(*groups, strict=True))
+    scores, value, baseline_value = (result[examples.argsort()] for result in results)
+    return Scores(features.to_entries(scores), value, baseline_value)
 
 
 def leave_one_out(problem: Problem) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from xai_nlp.core.path import accumulation_dtype, add_rows, sweep, weighted
+from xai_nlp.core.path import PathPoints, accumulation_dtype, add_rows, sweep, weighted
 from xai_nlp.core.problem import Problem, Slope, Tensors
 from xai_nlp.core.quadrature import Quadrature, clenshaw_curtis
 
@@ -18,26 +18,24 @@ def left_conductance(problem: Problem, rule: Quadrature) -> Tensors:
     The sum is first-order in the step; `conductance` converges as fast as integrated gradients. If the problem also
     scores its inputs, their scores are integrated gradients by the rule itself.
     """
-    totals: dict[int, Tensor] = {}
-    previous: Slope | None = None  # the last point of the chunk before
+    flows: dict[int, Tensor] = {}  # site -> (B, T, *S)
+    slopes: dict[int, Tensor] = {}  # input -> (B, T, *S)
+    last: PathPoints | None = None  # the last point of the chunk before
+    for points in sweep(problem, problem.everyone, rule.nodes, with_inputs=problem.also_inputs):
+        owner, node, slope = points
+        sites = len(slope.sites) - len(problem.x) * problem.also_inputs  # the inputs follow the sites
+        for i, gradient in enumerate(slope.gradients[sites:]):
+            rows = weighted(gradient, rule.weights.to(owner.device)[node])
+            slopes[i] = add_rows(slopes.get(i), owner, rows, problem.examples)
+        if last is not None:
+            owner, slope = torch.cat([last.owner, owner]), Slope.joined([last.slope, slope])
+        same_path = owner[1:] == owner[:-1]  # else the step leads from one example to the next
+        for s, (y, gradient) in enumerate(zip(slope.sites[:sites], slope.gradients[:sites], strict=True)):
+            rows = ((y[1:] - y[:-1])[:, None] * gradient[:-1])[same_path.to(y.device)]
+            flows[s] = add_rows(flows.get(s), owner[1:][same_path], rows, problem.examples)
+        last = PathPoints(owner[-1:], node[-1:], slope.rows(slice(-1, None)))
     displacements = [(x - x0)[:, None] for x, x0 in zip(problem.x, problem.baseline, strict=True)]
-    for owner, node, slope in sweep(problem, problem.everyone, rule.nodes, with_inputs=problem.also_inputs):
-        inner = len(slope.sites) - len(problem.x) * problem.also_inputs  # the inputs follow the sites
-        for s, (y, gradient) in enumerate(zip(slope.sites, slope.gradients, strict=True)):
-            if s >= inner:
-                rows, owners = weighted(gradient, rule.weights.to(owner.device)[node]), owner
-            else:
-                if previous is not None:
-                    y = torch.cat([previous.sites[s], y])
-                    gradient = torch.cat([previous.gradients[s], gradient])
-                first = len(owner) - len(y) + 1  # 1 in the first chunk, whose first point ends no step
-                same_path = node[first:] > 0  # else the step leads from one example to the next
-                rows = ((y[1:] - y[:-1])[:, None] * gradient[:-1])[same_path.to(y.device)]
-                owners = owner[first:][same_path]
-            totals[s] = add_rows(totals.get(s), owners, rows, problem.examples)
-        previous = Slope(slope.values[-1:], *(tuple(t[-1:] for t in group) for group in slope[1:]))
-    inner = len(totals) - len(displacements) * problem.also_inputs
-    return tuple(t if s < inner else t * displacements[s - inner] for s, t in sorted(totals.items()))
+    return (*flows.values(), *(slope * displacements[i] for i, slope in slopes.items()))
 
 
 def conductance(y: Tensor, gradient: Tensor, n: int) -> Tensor:

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,35 +17,12 @@ Tensors = tuple[Tensor, ...]
 NO_FEATURE = -1
 
 
-class Features(Protocol):
-    """M features of each example: which entries each one covers, and how its score lies over them."""
-
-    @property
-    def count(self) -> int:
-        """M."""
-
-    def select(self, examples: Tensor) -> Features:
-        """The features of these examples (E,), in this order."""
-
-    def present(self, examples: int) -> Tensor:
-        """Which features each example has: (B, M) bool."""
-
-    def ablation_mask(self, owner: Tensor, removed: Tensor) -> Tensors:
-        """The entries that go to the baseline with the features `removed` (R, M): bool, broadcastable to (R, *S)."""
-
-    def touched(self, owner: Tensor, entries: Tensors) -> Tensor:
-        """Which features of the examples `owner` cover one of these entries (R, *S) bool: (R, M) bool."""
-
-    def to_entries(self, scores: Tensor) -> Tensors:
-        """The scores of the features (B, T, M) laid over their entries: broadcastable to (B, T, *S) each."""
-
-
 @dataclass(frozen=True, eq=False)
 class FeatureMask:
-    """Each entry belongs to one feature, whose number stands in its place, or to none."""
+    """M features of each example: each entry belongs to one, whose number stands in its place, or to none."""
 
     ids: Tensors  # (1 or B, *S) each, broadcastable to the inputs; a number may occur in several tensors
-    count: int
+    count: int  # M
 
     @classmethod
     def of(cls, masks: Sequence[Tensor]) -> FeatureMask:
@@ -74,19 +51,23 @@ class FeatureMask:
         return (ids[owner] if len(ids) > 1 else ids.expand(len(owner), *ids.shape[1:])).flatten(1) + 1
 
     def select(self, examples: Tensor) -> FeatureMask:
+        """The features of these examples (E,), in this order."""
         return replace(self, ids=tuple(t if len(t) == 1 else t[examples.to(t.device)] for t in self.ids))
 
     def present(self, examples: int) -> Tensor:
+        """Which features each example has: (B, M) bool."""
         present = torch.zeros(examples, self.count + 1, dtype=torch.bool, device=self.ids[0].device)
         for ids in self.ids:
             present.scatter_(1, (ids.flatten(1) + 1).expand(examples, -1), True)
         return present[:, 1:]
 
     def ablation_mask(self, owner: Tensor, removed: Tensor) -> Tensors:
+        """The entries that go to the baseline with the features `removed` (R, M): bool, broadcastable to (R, *S)."""
         padded = torch.cat([removed.new_zeros(len(removed), 1), removed], 1)  # column 0: no feature, never removed
         return tuple(padded.gather(1, self._columns(ids, owner)).view(len(owner), *ids.shape[1:]) for ids in self.ids)
 
     def touched(self, owner: Tensor, entries: Tensors) -> Tensor:
+        """Which features of the examples `owner` cover one of these entries (R, *S) bool: (R, M) bool."""
         touched = torch.zeros(len(owner), self.count + 1, dtype=torch.uint8, device=owner.device)
         for ids, chosen in zip(self.ids, entries, strict=True):
             columns = self._columns(ids.expand(len(ids), *chosen.shape[1:]), owner)
@@ -94,6 +75,7 @@ class FeatureMask:
         return touched[:, 1:].bool()
 
     def to_entries(self, scores: Tensor) -> Tensors:
+        """The scores of the features (B, T, M) laid over their entries: broadcastable to (B, T, *S) each."""
         B, T, _ = scores.shape
         padded = torch.cat([scores.new_zeros(B, T, 1), scores], 2)
         everyone = torch.arange(B, device=scores.device)
@@ -107,7 +89,8 @@ class FeatureMask:
 class SlidingWindows:
     """A window slides over each tensor, cut at the edge; the score of an entry is the mean of its windows' scores.
 
-    A window covers the product of the places that it covers on each axis, so one table for each axis is enough.
+    A window covers the product of the places that it covers on each axis, so one table for each axis is enough. The
+    methods are those of `FeatureMask`.
     """
 
     tables: tuple[Tensors, ...]  # of each tensor, for each axis: which of K windows cover which of n places, (K, n)
@@ -170,6 +153,10 @@ class SlidingWindows:
         """For each entry, the sum of the values (R, M) of the windows that cover it: (R, *S) each."""
         parts = zip(values.split(self._counts, 1), self.tables, strict=True)
         return [_multiply(part.reshape(len(part), *map(len, axes)), axes) for part, axes in parts]
+
+
+#: What perturbation removes together, and how scores lie over the entries.
+Features: TypeAlias = FeatureMask | SlidingWindows
 
 
 def _coverage(n: int, window: int, step: int, device: torch.device) -> Tensor:

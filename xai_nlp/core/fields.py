@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -54,30 +55,12 @@ class OptionField:
         """
         if value is None or (isinstance(value, str) and value in self.choices):
             return value
-        if self.type is str:
-            if self.choices:
-                raise UnknownName(self.name, value, self.choices)
-            if isinstance(value, str):
-                return value
-        elif self.type is bool:
-            if isinstance(value, bool):
-                return value
-            if str(value).lower() in ("true", "false"):
-                return str(value).lower() == "true"
-        elif self.type is dict:
-            try:
-                mapping = json.loads(value) if isinstance(value, str) else value
-                if isinstance(mapping, Mapping):
-                    return mapping
-            except ValueError:
-                pass
-        elif not isinstance(value, bool):
-            try:
-                number = self.type(value)
-                if number == float(value) and self._within_bounds(number):
-                    return number
-            except (TypeError, ValueError, OverflowError):
-                pass
+        if self.type is str and self.choices:
+            raise UnknownName(self.name, value, self.choices)
+        with suppress(TypeError, ValueError, OverflowError):
+            converted = self._converted(value)
+            if converted is not None:
+                return converted
         kinds = {
             str: "text",
             bool: "true or false",
@@ -89,5 +72,15 @@ class OptionField:
         bounds = "" if self.least is None else f" from {self.least:g}" + (f" to {self.most:g}" if self.most else " on")
         raise InvalidInput(f"{self.name} is {kinds[self.type]}{bounds}{words}; got {value!r}.")
 
-    def _within_bounds(self, number: float) -> bool:
-        return (self.least is None or self.least <= number) and (self.most is None or number <= self.most)
+    def _converted(self, value: Any) -> Any:
+        """The value as this option's type; None, or an error of Python's, if it is of another or out of bounds."""
+        if self.type is bool:
+            return {"true": True, "false": False}.get(str(value).lower())
+        if self.type is str:
+            return value if isinstance(value, str) else None
+        if self.type is dict:
+            mapping = json.loads(value) if isinstance(value, str) else value
+            return mapping if isinstance(mapping, Mapping) else None
+        number = self.type(value)
+        within_bounds = (self.least is None or self.least <= number) and (self.most is None or number <= self.most)
+        return number if number == float(value) and within_bounds and not isinstance(value, bool) else None

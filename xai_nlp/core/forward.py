@@ -90,20 +90,19 @@ def baseline_tensors(inputs: Tensors, baselines: Baselines) -> Tensors:
     values = (0,) * len(inputs) if baselines is None else as_tuple(baselines)
     if len(values) != len(inputs):
         raise CaptumAssertion(f"{len(inputs)} inputs need as many baselines; got {len(values)}.")
-    return tuple(_baseline_tensor(x, x0) for x, x0 in zip(inputs, values, strict=True))
-
-
-def _baseline_tensor(x: Tensor, baseline: Tensor | float) -> Tensor:
-    if isinstance(baseline, (int, float)):
-        return torch.full_like(x, baseline)
-    if not isinstance(baseline, Tensor):
-        raise CaptumAssertion(f"a baseline is a number or a tensor; got {type(baseline).__name__}.")
-    if baseline.shape[1:] != x.shape[1:] or len(baseline) not in (1, len(x)):
-        raise CaptumAssertion(
-            f"a baseline is a number, or a tensor of its input's shape {tuple(x.shape)} or of one row of it; "
-            f"got {tuple(baseline.shape)}."
-        )
-    return (baseline.to(x.dtype) if x.is_floating_point() else baseline).expand_as(x)
+    tensors = []
+    for x, baseline in zip(inputs, values, strict=True):
+        if isinstance(baseline, (int, float)):
+            baseline = torch.full_like(x, baseline)
+        if not isinstance(baseline, Tensor):
+            raise CaptumAssertion(f"a baseline is a number or a tensor; got {type(baseline).__name__}.")
+        if baseline.shape[1:] != x.shape[1:] or len(baseline) not in (1, len(x)):
+            raise CaptumAssertion(
+                f"a baseline is a number, or a tensor of its input's shape {tuple(x.shape)} or of one row of it; "
+                f"got {tuple(baseline.shape)}."
+            )
+        tensors.append((baseline.to(x.dtype) if x.is_floating_point() else baseline).expand_as(x))
+    return tuple(tensors)
 
 
 def baseline_distribution(inputs: Any, baselines: Any) -> tuple[Any, ...]:

@@ -29,27 +29,20 @@ class Moments:
 
     def update(self, sample: Tensor) -> None:
         """Adds one sample (…)."""
-        sample = self._widened(sample)
-        self._merge(1, sample, torch.zeros_like(sample))
+        self.add(sample[None])
 
     def add(self, samples: Tensor) -> None:
         """Adds N samples (N, …)."""
-        samples = self._widened(samples)
-        mean = samples.mean(0)
-        self._merge(len(samples), mean, (samples - mean).square().sum(0))
-
-    def _widened(self, samples: Tensor) -> Tensor:
         self.dtype = samples.dtype if samples.is_floating_point() else torch.float64
-        return samples.to(torch.promote_types(self.dtype, torch.float32))
-
-    def _merge(self, count: int, mean: Tensor, squares: Tensor) -> None:
-        if not self.count:
-            self.count, self.mean, self.squares = count, mean.clone(), squares
-            return
-        distance, total = mean - self.mean, self.count + count
-        self.mean = self.mean + distance * (count / total)
-        self.squares = self.squares + squares + distance.square() * (self.count * count / total)
-        self.count = total
+        samples = samples.to(torch.promote_types(self.dtype, torch.float32))
+        count, mean = len(samples), samples.mean(0)
+        squares = (samples - mean).square().sum(0)
+        total = self.count + count
+        if self.count:
+            distance = mean - self.mean
+            squares = self.squares + squares + distance.square() * (self.count * count / total)
+            mean = self.mean + distance * (count / total)
+        self.count, self.mean, self.squares = total, mean, squares
 
     @property
     def variance(self) -> Tensor:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from xai_nlp.core.batching import Batching, Result
 from xai_nlp.core.features import Features
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.scope import HookPoint, captured
+from xai_nlp.hooks.scope import HookPoint, captured, tensors_at
 
 Tensors = tuple[Tensor, ...]
 ID_ENTRIES = 128  # a token id counts as many numbers when a row's size is estimated
@@ -25,12 +26,29 @@ def row_entries(x: Tensors) -> int:
     return sum(t[:1].numel() for t in x if t.is_floating_point()) + ids * ID_ENTRIES
 
 
+def cat_each(parts: Iterable[Tensors]) -> Tensors:
+    """The first tensors of all parts along their rows, then the second ones, and so on."""
+    return tuple(map(torch.cat, zip(*parts, strict=True)))
+
+
 class Slope(NamedTuple):
-    """What one forward and T backward passes tell at R points."""
+    """Values and gradients at R points, from one forward pass and T backward passes."""
 
     values: Tensor  # (R, T)
     sites: Tensors  # (R, *S) each: what the gradient was asked of
     gradients: Tensors  # (R, T, *S) each: d values / d sites
+
+    def rows(self, rows: slice) -> Slope:
+        """Some of the points."""
+        return Slope(self.values[rows], tuple(t[rows] for t in self.sites), tuple(t[rows] for t in self.gradients))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Slope]) -> Slope:
+        """All points of several parts."""
+        if len(parts) == 1:
+            return parts[0]
+        values, sites, gradients = zip(*parts, strict=True)
+        return cls(torch.cat(values), cat_each(sites), cat_each(gradients))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +90,11 @@ class Problem:
 
     def at(self, owner: Tensor, t: Tensor) -> Tensors:
         """The points x₀ + t·(x − x₀) of the examples `owner`: (R, *S) each."""
-        return tuple(
-            torch.lerp(x0[own], x[own], t.to(x).view(-1, *[1] * (x.ndim - 1)))
-            for x, x0 in zip(self.x, self.baseline, strict=True)
-            for own in [owner.to(x.device)]
-        )
+        points = []
+        for x, x0 in zip(self.x, self.baseline, strict=True):
+            rows = owner.to(x.device)
+            points.append(torch.lerp(x0[rows], x[rows], t.to(x).view(-1, *[1] * (x.ndim - 1))))
+        return tuple(points)
 
     def chunks(self, count: int, work: Callable[[slice], Result]) -> Iterator[tuple[slice, Result]]:
         """`work` over `count` rows, as many at a time as memory allows."""
@@ -117,13 +135,9 @@ class Problem:
                     "differentiable operations. "
                     "Is the model's forward wrapped in `torch.no_grad()`, or does it return numbers instead of tensors?"
                 )
-            targets = values.sum(0).unbind()
-            gradients = [
-                torch.autograd.grad(
-                    target, nodes, retain_graph=k + 1 < len(targets), allow_unused=True, materialize_grads=True
-                )
-                for k, target in enumerate(targets)
-            ]
+            *others, last = values.sum(0).unbind()
+            grad = partial(torch.autograd.grad, inputs=nodes, allow_unused=True, materialize_grads=True)
+            gradients = [*(grad(target, retain_graph=True) for target in others), grad(last)]
         stacked = tuple(
             torch.stack(of_site, 1) if len(of_site) > 1 else of_site[0][:, None]
             for of_site in zip(*gradients, strict=True)
@@ -136,18 +150,22 @@ class Problem:
         def work(part: slice) -> Slope:
             return self.slope(tuple(t[part] for t in self.x), self.everyone[part])
 
-        parts = [slope for _, slope in self.chunks(self.examples, work)]
-        if len(parts) == 1:
-            return parts[0]
-        return Slope(
-            torch.cat([part.values for part in parts]),
-            tuple(map(torch.cat, zip(*(part.sites for part in parts), strict=True))),
-            tuple(map(torch.cat, zip(*(part.gradients for part in parts), strict=True))),
-        )
+        return Slope.joined([slope for _, slope in self.chunks(self.examples, work)])
 
-    def between(self, examples: Tensor, starts: Tensor, ends: Tensor) -> Problem:
-        """Pieces of the paths of some examples (E,), each from t = start to t = end, as examples of their own."""
-        return replace(self.part(examples), x=self.at(examples, ends), baseline=self.at(examples, starts))
+    def site_tensors(self, z: Tensors) -> list[Tensors]:
+        """The tensors at each site when the inputs of the examples are z (B, *S), without a gradient: (B, *S) each.
+
+        A tensor that passes once for the whole batch counts for every example.
+        """
+
+        def work(part: slice) -> list[Tensors]:
+            owner = self.everyone[part]
+            with torch.no_grad():
+                sites = tensors_at(self.sites, lambda: self.value(tuple(t[part] for t in z), owner))
+            return [tuple(t.expand(len(owner), *t.shape[1:]) if len(t) == 1 else t for t in ts) for ts in sites]
+
+        parts = [tensors for _, tensors in self.chunks(self.examples, work)]
+        return parts[0] if len(parts) == 1 else [cat_each(of_site) for of_site in zip(*parts, strict=True)]
 
     def part(self, examples: Tensor) -> Problem:
         """The same problem for some of the examples: (E,) their numbers, which may repeat."""

@@ -36,6 +36,15 @@ class Scores:
     residuals: Tensor | None = None  # (B, T, tensors) of each matrix, where its scores have to add up
     baseline: str = ""  # what the method compared with, where it is not the input's baseline
 
+    def with_ends(self, problem: Problem, *, needs_baseline: bool = True) -> Scores:
+        """With f(x), and f(x₀) if there is a baseline: as the method computed them, or looked up."""
+        scores = self
+        if scores.value is None:
+            scores = replace(scores, value=problem.values(problem.x, problem.everyone))
+        if scores.baseline_value is None and needs_baseline:
+            scores = replace(scores, baseline_value=problem.values(problem.baseline, problem.everyone))
+        return scores
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -70,6 +79,8 @@ class Method:
 
     def problem(self, subject: Subject) -> Problem:
         """The problem that this method works on."""
+        if self.operates_on == "attention":
+            return subject.problem(observe=subject.attention)
         if subject.layer is None:
             return subject.problem()
         if self.supports_layers:
@@ -83,7 +94,7 @@ class Method:
     def attribute(self, subject: Subject) -> Scores:
         """The scores of a subject: of its inputs, of its layer, or of its attention matrices."""
         problem = self.problem(subject)
-        scores = self._with_ends(self.scores(problem), problem)
+        scores = self.scores(problem).with_ends(problem, needs_baseline=self.needs_baseline)
         if subject.layer is None:
             return scores
         along = REDUCTIONS[self.reduction](_channels_last(scores.tensors[0]).double())
@@ -98,14 +109,6 @@ class Method:
             "layers=True and attention=True show what flows through them while the embeddings move, which goes with "
             f"method='integrated_gradients' or 'conductance'; got {self.name!r}."
         )
-
-    def _with_ends(self, scores: Scores, problem: Problem) -> Scores:
-        """With f(x), and f(x₀) if there is a baseline: as the method computed them, or looked up."""
-        if scores.value is None:
-            scores = replace(scores, value=problem.values(problem.x, problem.everyone))
-        if scores.baseline_value is None and self.needs_baseline:
-            scores = replace(scores, baseline_value=problem.values(problem.baseline, problem.everyone))
-        return scores
 
 
 def _channels_last(scores: Tensor) -> Tensor:

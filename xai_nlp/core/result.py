@@ -21,6 +21,7 @@ from xai_nlp.errors import InvalidInput, UnreadableFile
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas
 
 SPECIAL = -1
 BESIDE = 2**16  # bytes: an explanation with more numbers than this has them in a file of their own
@@ -157,6 +158,28 @@ class Explanation:
         if self.target.kind in ("label", "output"):
             return self.prediction.casefold() in map(str.casefold, self.gold)
         return bool(exact_match(self.prediction, self.gold))
+
+    def __iter__(self) -> Iterator[tuple[str, float]]:
+        """(token, score), token by token."""
+        return zip(self.tokens, self.scores, strict=True)
+
+    def top(self, k: int = 5) -> list[tuple[str, float]]:
+        """The k words, or regions of an image, with the largest |score|, the largest first.
+
+        >>> why = Explanation(segments=("so good",), tokens=("so", "good"), offsets=((0, 2), (3, 7)), segment=(0, 0),
+        ...     scores=(0.5, -1.0), unit="logit", value=1.0, baseline_value=0.0, outputs={}, method="occlusion",
+        ...     target=TargetSpec(kind="label", label="POSITIVE"), baseline="pad", complete=False)
+        >>> why.top(1), list(why)
+        ([('good', -1.0)], [('so', 0.5), ('good', -1.0)])
+        """
+        pairs = list(self.words())
+        if self.image is not None:
+            pairs += zip(self.image.names, self.image.scores, strict=True)
+        return sorted(pairs, key=lambda pair: -abs(pair[1]))[:k]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A row for each token and region: `core.score_table.ScoreRow`."""
+        return Explanations([self]).to_pandas()
 
     def words(self) -> Explanation:
         """The same explanation over whole words: subwords merged through their offsets, sums kept."""
@@ -336,6 +359,8 @@ class Explanation:
 class Explanations(Sequence[Explanation]):
     """Several explanations, shown together: methods side by side, or many texts. Equal to any sequence of equal ones.
 
+    errors: the inputs that could not be explained, by their index, where `on_error="record"` was asked for.
+
     >>> made = Explanations.lazy(3, lambda i: print("made", i))
     >>> len(made), len(made[1:])
     (3, 2)
@@ -343,11 +368,12 @@ class Explanations(Sequence[Explanation]):
     made 1
     """
 
-    __slots__ = ("_items", "_make")
+    __slots__ = ("_items", "_make", "errors")
 
-    def __init__(self, items: Iterable[Explanation] = ()) -> None:
+    def __init__(self, items: Iterable[Explanation] = (), errors: Mapping[int, str] | None = None) -> None:
         self._items: list[Explanation | None] = list(items)
         self._make: Callable[[int], Explanation] | None = None
+        self.errors = dict(errors or {})  # index of an input that was not explained -> why; of on_error="record"
 
     @classmethod
     def lazy(cls, count: int, make: Callable[[int], Explanation]) -> Explanations:
@@ -382,12 +408,13 @@ class Explanations(Sequence[Explanation]):
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __reduce__(self) -> tuple[type[Explanations], tuple[list[Explanation]]]:
-        return Explanations, (list(self),)
+    def __reduce__(self) -> tuple[type[Explanations], tuple[list[Explanation], dict[int, str]]]:
+        return Explanations, (list(self), self.errors)
 
     def __repr__(self) -> str:
         shown = ", ".join(map(repr, self[:2])) + ", …" * (len(self) > 2)
-        return f"<Explanations, {len(self)}: {shown}>"
+        failed = f", {len(self.errors)} failed" if self.errors else ""
+        return f"<Explanations, {len(self)}{failed}: {shown}>"
 
     def words(self) -> Explanations:
         """Every one over whole words."""
@@ -404,10 +431,61 @@ class Explanations(Sequence[Explanation]):
             raise InvalidInput(f"no {stack!r} attention here; explain with method='attention_x_gradient'.")
         return sum(heads[1:], heads[0]) / len(heads)
 
+    def summary(self) -> pandas.DataFrame:
+        """The words that counted most for each label: label, word, mean score, its interval, examples.
+
+        mean, low, high: over the examples that hold the word, with a 95 % interval; overall: over all of the label's.
+        """
+        import pandas
+
+        from xai_nlp.core.statistics import word_effects
+
+        nothing = (math.nan, math.nan)
+        rows = [
+            (label, one.word, one.present.mean, *(one.present.interval or nothing), one.present.count, one.overall)
+            for label, of_label in word_effects(self, least=1).items()
+            for one in of_label.effects
+        ]
+        return pandas.DataFrame(rows, columns=["label", "word", "mean", "low", "high", "examples", "overall"])
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A row for each token and region of each explanation: `core.score_table.ScoreRow`."""
+        import pandas
+
+        from xai_nlp.core.score_table import ScoreRow, score_rows
+
+        return pandas.DataFrame(score_rows(self), columns=list(ScoreRow._fields))
+
+    def to_json(self) -> str:
+        """JSON lines: one explanation a line, with its numbers."""
+        return "".join(f"{item.to_json()}\n" for item in self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write JSON lines, whole or not at all; `Explanations.load` reads them back equal."""
+        write_file(path, self.to_json().encode())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Explanations:
+        """Read JSON lines, a JSON list, or one file of `Explanation.save`. Raises UnreadableFile, with the line."""
+        from xai_nlp.core.explanation_files import read_explanations
+
+        path = Path(path)
+        try:
+            text = path.read_bytes().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise UnreadableFile(f"{path} is not UTF-8: {error}.") from None
+        return cls(read_explanations(text, str(path), path.parent))
+
     def _repr_html_(self) -> str:
         from xai_nlp.viz.page.html import fragment
 
         return fragment(self)
+
+    def to_png(self, path: str | os.PathLike[str]) -> None:
+        """Write the pictures of `Explanation.to_png`, one under the other."""
+        from xai_nlp.viz.figure.column import save_column
+
+        save_column(self, path)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write one page with all of them."""

@@ -20,7 +20,7 @@ from xai_nlp.core.problem import Problem, Tensors, row_entries
 from xai_nlp.hooks.attention import AttentionPoint, AttentionReach, attention_points
 from xai_nlp.hooks.points import Points
 from xai_nlp.hooks.prefix_cache import CachedPrefix, cached_prefixes, use_cached
-from xai_nlp.hooks.scope import HookPoint, replaced, tensors_at, tensors_of
+from xai_nlp.hooks.scope import HookPoint, replaced, tensors_of
 
 Run = Callable[[], Any]  # one forward pass under whatever hooks are open -> the raw output
 
@@ -82,7 +82,7 @@ class Subject:
         moving = {name: self.inputs[name] for name in move or self.inputs}
 
         def value(z: Tensors, owner: Tensor) -> Tensor:
-            return self.read(lambda: self._run(moving, z, owner), owner)
+            return self.read(lambda: self.run(owner, moving, z), owner)
 
         features = [one.features for one in moving.values() for _ in one.x]
         return Problem(
@@ -96,23 +96,9 @@ class Subject:
         )
 
     def tensors(self, points: Sequence[HookPoint], *, at_baseline: bool = False) -> list[Tensors]:
-        """The tensors at hook points for x, or for the baseline: (B, *S) each, for each point.
-
-        A tensor that passes once for the whole batch counts for every example.
-        """
-        z = tuple(t for one in self.inputs.values() for t in one.baseline) if at_baseline else ()
-
-        def work(part: slice) -> list[Tensors]:
-            owner = self.everyone[part]
-            rows = tuple(t[owner.to(t.device)] for t in z)
-            with torch.no_grad():
-                at_points = tensors_at(points, lambda: self._run(self.inputs if z else {}, rows, owner))
-            return [tuple(t.expand(len(owner), *t.shape[1:]) if len(t) == 1 else t for t in ts) for ts in at_points]
-
-        parts = [tensors for _, tensors in self.chunks(work)]
-        if len(parts) == 1:
-            return parts[0]
-        return [tuple(map(torch.cat, zip(*of_point, strict=True))) for of_point in zip(*parts, strict=True)]
+        """The tensors at hook points for x, or for the baseline: (B, *S) each, for each point."""
+        problem = self.problem(observe=points)
+        return problem.site_tensors(problem.baseline if at_baseline else problem.x)
 
     def at(
         self, points: HookPoint | Sequence[HookPoint], baseline: Callable[[Tensor], Tensor] | None = None
@@ -130,37 +116,32 @@ class Subject:
     ) -> list[Subject]:
         """One subject for each group of points that move together, as `at` makes it, from shared passes."""
         points = list(dict.fromkeys(point for group in groups for point in group))
-        x = dict(zip(points, self.tensors(points), strict=True))
-        if baseline is None:
-            start = dict(zip(points, self.tensors(points, at_baseline=True), strict=True))
-        else:
-            start = {point: tuple(map(baseline, tensors)) for point, tensors in x.items()}
-        prefixes = dict(zip(points, self._prefixes(points), strict=True))
-        return [self._entered(group, x, start, prefixes) for group in groups]
+        problem = self.problem(observe=points)
+        x = problem.site_tensors(problem.x)
+        start = [tuple(map(baseline, t)) for t in x] if baseline else problem.site_tensors(problem.baseline)
+        at_x, at_start = (dict(zip(points, tensors, strict=True)) for tensors in (x, start))
+        prefixes = self._prefixes(points)
+        subjects = []
+        for group in groups:
+            prefix = min((prefixes[point] for point in group), key=lambda one: len(one.outputs))
+            inputs = {
+                str(n): MovableInput(x=at_x[point], baseline=at_start[point], point=prefix.after(point))
+                for n, point in enumerate(group)
+            }
+            subjects.append(replace(self, inputs=inputs, prefix=prefix, layer=None))
+        return subjects
 
-    def _entered(
-        self,
-        group: Sequence[HookPoint],
-        x: Mapping[HookPoint, Tensors],
-        start: Mapping[HookPoint, Tensors],
-        prefixes: Mapping[HookPoint, CachedPrefix],
-    ) -> Subject:
-        prefix = min((prefixes[point] for point in group), key=lambda one: len(one.outputs))
-        inputs = {
-            str(n): MovableInput(x=x[point], baseline=start[point], point=prefix.after(point))
-            for n, point in enumerate(group)
-        }
-        return replace(self, inputs=inputs, prefix=prefix, layer=None)
-
-    def _prefixes(self, points: Sequence[HookPoint]) -> list[CachedPrefix]:
+    def _prefixes(self, points: Sequence[HookPoint]) -> dict[HookPoint, CachedPrefix]:
         """The prefix of each point, recorded a part of the examples at a time."""
 
+        def output(owner: Tensor) -> Tensor:
+            return tensors_of(self.run(owner))[0]
+
         def work(part: slice) -> tuple[CachedPrefix, ...]:
-            run = lambda owner: first_tensor(self.run(owner))  # noqa: E731
-            return cached_prefixes(points, run, self.everyone[part], limit=self.batching.limit)
+            return cached_prefixes(points, output, self.everyone[part], limit=self.batching.limit)
 
         parts = [prefixes for _, prefixes in self.chunks(work)]
-        return [CachedPrefix.joined(of_point) for of_point in zip(*parts, strict=True)]
+        return dict(zip(points, map(CachedPrefix.joined, zip(*parts, strict=True)), strict=True))
 
     @cached_property
     def attention(self) -> tuple[AttentionPoint, ...]:
@@ -169,21 +150,12 @@ class Subject:
         reach = AttentionReach.of(self.attention_root, self.points.families)
         return attention_points(reach, lambda: self.run(self.everyone[:1]))
 
-    def run(self, owner: Tensor) -> Any:
-        """A forward pass with every input at x: the raw output of the rows of examples `owner` (R,)."""
-        return self._run({}, (), owner)
-
-    def chunks(self, work: Callable[[slice], Result]) -> Iterator[tuple[slice, Result]]:
-        """`work` over the examples, as many at a time as memory allows."""
-        x = tuple(t for one in self.inputs.values() for t in one.x)
-        return self.batching.chunks(self.examples, row_entries(x), self.device, work)
-
-    def _run(self, moving: Mapping[str, MovableInput], z: Tensors, owner: Tensor) -> Any:
-        """A forward pass with the moving inputs at z and the others at x."""
+    def run(self, owner: Tensor, moving: Mapping[str, MovableInput] | None = None, z: Tensors = ()) -> Any:
+        """A forward pass with the moving inputs at z and the others at x: the raw output of rows of `owner` (R,)."""
         tensors = iter(z)
         arguments: dict[str, Tensor] = {}
         inside: list[tuple[HookPoint, list[Tensor]]] = []
-        for name, one in moving.items():
+        for name, one in (moving or {}).items():
             own = [next(tensors) for _ in one.x]
             if one.point is None:
                 (arguments[name],) = own
@@ -194,7 +166,7 @@ class Subject:
         with use_cached(self.prefix, owner, self.examples), replaced(inside):
             return self.forward(arguments, owner)
 
-
-def first_tensor(output: Any) -> Tensor:
-    """The first floating-point tensor of a raw output."""
-    return tensors_of(output)[0]
+    def chunks(self, work: Callable[[slice], Result]) -> Iterator[tuple[slice, Result]]:
+        """`work` over the examples, as many at a time as memory allows."""
+        x = tuple(t for one in self.inputs.values() for t in one.x)
+        return self.batching.chunks(self.examples, row_entries(x), self.device, work)

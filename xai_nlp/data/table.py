@@ -6,6 +6,7 @@ A table is a `datasets.Dataset` in memory. A data set that is passed in is used 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -133,7 +134,7 @@ class DataTable(Sequence[dict[str, Any]]):
             names = "; for ".join(", ".join(dict.fromkeys((one.name, *one.columns))) for one in missing)
             raise InvalidInput(
                 f"{self.name} has no column for {names}. Its columns: {', '.join(map(repr, self.columns))}. "
-                f"Rename one, or say which it is: columns={{{missing[0].name!r}: …}}, --column {missing[0].name}=…"
+                f"Rename one, or say which it is: column={{{missing[0].name!r}: …}}, --column {missing[0].name}=…"
             )
         return sources
 
@@ -162,6 +163,13 @@ class DataTable(Sequence[dict[str, Any]]):
         if isinstance(cell, (list, dict, bytes)):
             raise InvalidInput(f"{self.name}, record {index}: {field.name} is a {type(cell).__name__}; give a text.")
         return "" if _is_empty(cell) else str(cell)
+
+
+def is_table(value: Any) -> bool:
+    """Is this a table of examples: a pandas frame, a data set, a mapping of columns, or a DataTable?"""
+    kinds = (("pandas", "DataFrame"), *(("datasets", name) for name in ("Dataset", "IterableDataset", "DatasetDict")))
+    classes = [getattr(sys.modules[module], name) for module, name in kinds if module in sys.modules]
+    return isinstance(value, (DataTable, Mapping, *classes))
 
 
 def match_label(text: str, labels: Sequence[str]) -> str:
@@ -224,7 +232,11 @@ def read_table(source: Any, *, limit: int | None = None) -> DataTable:
     elif isinstance(source, (DatasetDict, IterableDatasetDict)):
         raise InvalidInput(f"a table is one split; choose one of {', '.join(map(repr, source))}.")
     elif isinstance(source, pandas.DataFrame):
-        table = DataTable(_converted(Dataset.from_pandas, source, "the frame", preserve_index=False), "the frame")
+        kinds = [pandas.api.types.infer_dtype(column) for _, column in source.items()]
+        if source.columns.is_unique and any(kind.startswith("mixed") for kind in kinds):  # cells of several kinds
+            table = DataTable(_dataset(source.to_dict("list"), "the frame"), "the frame")
+        else:
+            table = DataTable(_converted(Dataset.from_pandas, source, "the frame", preserve_index=False), "the frame")
     elif isinstance(source, Mapping):
         table = DataTable(_dataset(source, "the data"))
     elif isinstance(source, Iterable) and not isinstance(source, bytes):

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from xai_nlp.attr import Occlusion
+from xai_nlp.attr.base import Attribution
 from xai_nlp.core.forward import as_tuple, output_tensor
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.model_state import frozen_model
-from xai_nlp.insights.config import CaptumMethod
+from xai_nlp.insights.config import needs_baseline
 from xai_nlp.insights.features import BaseFeature
 
 TOP = 4  # classes with the highest scores
@@ -65,19 +66,14 @@ class Sample:
     inputs: tuple[Tensor, ...]  # (1, …) each
     extra: tuple[Any, ...]
     label: int | None
+    baselines: tuple[Tensor, ...] = ()  # of each input, once it is transformed
 
 
-@dataclass(frozen=True)
-class TransformedSample:
-    """One example as a model takes it, and its baselines."""
+def transform(features: Sequence[BaseFeature], sample: Sample) -> Sample:
+    """An example through its features' transforms, with its baselines.
 
-    inputs: tuple[Tensor, ...]
-    baselines: tuple[Tensor, ...]
-    extra: tuple[Any, ...]
-
-
-def transform(features: Sequence[BaseFeature], sample: Sample) -> TransformedSample:
-    """An example through its features' transforms. Raises InvalidInput if features and inputs differ in number."""
+    Raises InvalidInput if features and inputs differ in number.
+    """
     if len(sample.inputs) != len(features):
         raise InvalidInput(f"{len(sample.inputs)} inputs need as many features; got {len(features)}.")
     inputs, baselines = [], []
@@ -86,7 +82,7 @@ def transform(features: Sequence[BaseFeature], sample: Sample) -> TransformedSam
         inputs.append(x)
         first = feature.baseline_transforms[:1]
         baselines.append(transformed(first, x) if first else torch.zeros_like(x))
-    return TransformedSample(tuple(inputs), tuple(baselines), sample.extra)
+    return replace(sample, inputs=tuple(inputs), baselines=tuple(baselines))
 
 
 def model_output(model: nn.Module, inputs: tuple[Tensor, ...], extra: tuple[Any, ...]) -> Tensor:
@@ -107,17 +103,16 @@ def top_classes(scores: Tensor, classes: Sequence[str]) -> list[OutputScore]:
 
 
 def attribute(
-    model: nn.Module, example: TransformedSample, target: int | None, method: CaptumMethod, options: dict[str, Any]
+    model: nn.Module, example: Sample, target: int | None, method: type[Attribution], options: dict[str, Any]
 ) -> tuple[Tensor, ...]:
     """The scores of each entry of each input for the target's output."""
-    if method.needs_baseline:
+    if needs_baseline(method):
         options = {**options, "baselines": example.baselines}
-    if method.cls is Occlusion:
+    if method is Occlusion:
         options |= windows(example.inputs, options.get("sliding_window_shapes"), options.get("strides"))
     extra = example.extra or None
     with frozen_model(model, evaluate=True):
-        attribution = method.cls(model)
-        scores = attribution.attribute(example.inputs, additional_forward_args=extra, target=target, **options)
+        scores = method(model).attribute(example.inputs, additional_forward_args=extra, target=target, **options)
     return tuple(one.detach() for one in as_tuple(scores))
 
 

@@ -5,28 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from xai_nlp.core.fields import OptionField
 from xai_nlp.core.registry import METHODS, method_options
 from xai_nlp.core.result import Explanation
 from xai_nlp.data.table import Record, read_table
 from xai_nlp.errors import InvalidInput
-from xai_nlp.insights.settings import PREDICTED, Settings
-from xai_nlp.insights.source import Source
+from xai_nlp.insights.features import listed
+from xai_nlp.insights.source import PREDICTED, Explained, Settings, Source
 from xai_nlp.tasks.api import load
 from xai_nlp.tasks.explainer import Explainer
 from xai_nlp.tasks.options import ExplainOptions
-from xai_nlp.web.forms import form_fields, labels_of, task_options
+from xai_nlp.web.forms import form_fields, labels_of, parse_options, task_options
 
 
-class ExplainerSource(Source[Record, Explanation]):
+class ExplainerSource(Source[Record]):
     """Explainers of one task with examples.
 
     models: explainers, or anything that `load` takes; one or a list. data: anything that `read_table` takes.
     """
 
     def __init__(self, models: Any, data: Any, examples: int = 4) -> None:
-        several = models if isinstance(models, (list, tuple)) else [models]
-        self.explainers = [one if isinstance(one, Explainer) else load(one) for one in several]
+        self.explainers = [one if isinstance(one, Explainer) else load(one) for one in listed(models)]
         if not self.explainers:
             raise InvalidInput("Insights needs a model.")
         self.task = self.explainers[0].task
@@ -50,19 +48,20 @@ class ExplainerSource(Source[Record, Explanation]):
             "judged": self.judged,
         }
 
-    def explain_example(self, example: Record, *, filtered: bool) -> list[Explanation]:
+    def explain_example(self, example: Record, *, filtered: bool) -> list[Explained]:
         settings, results = self.settings, []
-        options = self._options()
+        options = dict(settings.arguments)
+        if settings.target != PREDICTED:
+            options["target"] = settings.target
+        fields = (*method_options(settings.method), *self.task.every_option)
+        options = parse_options("option", fields, options)
         for explainer in self.explainers:
             why = explainer.explain(**example.inputs, method=settings.method, **options)
             assert isinstance(why, Explanation)
             why = replace(why, gold=example.gold)
             if not filtered or settings.accept(why.prediction, why.correct):
-                results.append(why)
+                results.append(Explained(why))
         return results
-
-    def explanation(self, result: Explanation) -> Explanation:
-        return result
 
     def _targets(self) -> list[str]:
         """The targets that can be chosen, the default first."""
@@ -70,12 +69,3 @@ class ExplainerSource(Source[Record, Explanation]):
         if target is None or not target.choices:
             return [PREDICTED, *(self.labels if target else ())]
         return sorted(target.choices, key=lambda choice: choice != target.default)
-
-    def _options(self) -> dict[str, Any]:
-        """The options of a call, from the settings. An option that does not exist is left to `explain` to refuse."""
-        fields: dict[str, OptionField] = {one.name: one for one in method_options(self.settings.method)}
-        fields |= {one.name: one for one in task_options(self.task)}
-        values = dict(self.settings.arguments)
-        if self.settings.target != PREDICTED:
-            values["target"] = self.settings.target
-        return {name: fields[name].parse(value) if name in fields else value for name, value in values.items()}

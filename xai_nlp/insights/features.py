@@ -1,21 +1,26 @@
-"""The features of a model: images, texts, named numbers, and inputs that are not shown."""
+"""The features of a model: images, texts, named numbers, and inputs that are not shown; and an explanation of them."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from xai_nlp.core.image import Box, ImageAttribution
 from xai_nlp.errors import InvalidInput
 from xai_nlp.viz.text.scale import LIGHT, peak
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+CELLS = 16  # rows and columns of regions of an image, at most
+SMALLEST = 160  # pixels: smaller images are enlarged, so that their pixels show
 Transforms = Callable[[Tensor], Tensor] | Sequence[Callable[[Tensor], Tensor]] | None
 
 
@@ -42,6 +47,8 @@ class BaseFeature:
     visualization_transform: turns the tensor of the data set into what is shown.
     """
 
+    kind: ClassVar[str] = ""  # "image", "text", "general" or "empty"
+
     def __init__(
         self,
         name: str,
@@ -54,10 +61,12 @@ class BaseFeature:
         self.input_transforms = listed(input_transforms)
         self.visualization_transform = visualization_transform
 
-    @staticmethod
-    def visualization_type() -> str:
+    @classmethod
+    def visualization_type(cls) -> str:
         """The kind of the feature: "image", "text", "general" or "empty"."""
-        raise NotImplementedError
+        if not cls.kind:
+            raise NotImplementedError
+        return cls.kind
 
     def visualize(self, attribution: Tensor, data: Tensor, contribution_frac: float) -> FeatureOutput:
         """The feature of one example, shown; both tensors with a batch dimension of 1."""
@@ -71,9 +80,7 @@ class BaseFeature:
 class ImageFeature(BaseFeature):
     """An image, (N, C, H, W) with one channel (grey) or three (red, green, blue)."""
 
-    @staticmethod
-    def visualization_type() -> str:
-        return "image"
+    kind = "image"
 
     def image(self, data: Tensor) -> Image:
         """The image of one example. Raises InvalidInput for a tensor that is none."""
@@ -103,11 +110,13 @@ class ImageFeature(BaseFeature):
         rows, columns = scores.shape
         heat = Image.new("RGB", (columns, rows))
         heat.putdata([LIGHT.colour(score, largest) for score in scores.flatten().tolist()])
-        return FeatureOutput(self.name, _png(self.image(data)), _png(heat), "image", contribution_frac)
+        return FeatureOutput(self.name, _encoded(self.image(data)), _encoded(heat), self.kind, contribution_frac)
 
 
 class TextFeature(BaseFeature):
     """A text, (N, L): `visualization_transform` turns its indices into words."""
+
+    kind = "text"
 
     def __init__(
         self,
@@ -118,10 +127,6 @@ class TextFeature(BaseFeature):
     ) -> None:
         super().__init__(name, baseline_transforms, input_transforms, visualization_transform)
 
-    @staticmethod
-    def visualization_type() -> str:
-        return "text"
-
     def words(self, data: Tensor) -> list[str]:
         """The words of one example."""
         words = self.shown(data)
@@ -131,19 +136,17 @@ class TextFeature(BaseFeature):
         scores = text_scores(attribution)
         largest = peak(scores)
         modified = [100 * score / largest if largest else 0.0 for score in scores]
-        return FeatureOutput(self.name, self.words(data), modified, "text", contribution_frac)
+        return FeatureOutput(self.name, self.words(data), modified, self.kind, contribution_frac)
 
 
 class GeneralFeature(BaseFeature):
     """Named numbers, (N, C): one name for each of the C columns."""
 
+    kind = "general"
+
     def __init__(self, name: str, categories: list[str]) -> None:
         super().__init__(name, None, None, None)
         self.categories = categories
-
-    @staticmethod
-    def visualization_type() -> str:
-        return "general"
 
     def words(self, data: Tensor) -> list[str]:
         """Each column as "name: value"."""
@@ -158,36 +161,31 @@ class GeneralFeature(BaseFeature):
         scores = attribution.squeeze(0)
         size = float(scores.norm())
         modified = [100 * score / size if size else 0.0 for score in scores.tolist()]
-        return FeatureOutput(self.name, self.words(data), modified, "general", contribution_frac)
+        return FeatureOutput(self.name, self.words(data), modified, self.kind, contribution_frac)
 
 
 class EmptyFeature(BaseFeature):
     """An input that is not shown; its contribution is reported."""
 
+    kind = "empty"
+
     def __init__(self, name: str = "empty", *transforms: Any, **named_transforms: Any) -> None:
         super().__init__(name, *transforms, **named_transforms)
 
-    @staticmethod
-    def visualization_type() -> str:
-        return "empty"
-
     def visualize(self, _attribution: Tensor, _data: Tensor, contribution_frac: float) -> FeatureOutput:
-        return FeatureOutput(self.name, None, None, "empty", contribution_frac)
+        return FeatureOutput(self.name, None, None, self.kind, contribution_frac)
 
 
-def listed(transforms: Transforms) -> list[Callable[[Tensor], Tensor]]:
-    """Transforms as a list: none, one or several."""
-    if transforms is None:
+def listed(values: Any) -> list[Any]:
+    """Models, features or transforms as a list: none, one or several."""
+    if values is None:
         return []
-    return [transforms] if callable(transforms) else list(transforms)
+    return list(values) if isinstance(values, (list, tuple)) else [values]
 
 
 def image_scores(attribution: Tensor) -> Tensor:
     """Scores of pixels, added up over channels: (H, W)."""
-    scores = attribution.detach().cpu().double()
-    while scores.ndim > 3:
-        scores = scores[0]
-    return scores.sum(0) if scores.ndim == 3 else scores
+    return attribution.detach().cpu().double().reshape(-1, *attribution.shape[-2:]).sum(0)
 
 
 def text_scores(attribution: Tensor) -> list[float]:
@@ -196,7 +194,75 @@ def text_scores(attribution: Tensor) -> list[float]:
     return (scores.flatten(1).sum(1) if scores.ndim > 1 else scores).tolist()
 
 
-def _png(image: Image) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
+def png_file(image: Image) -> bytes:
+    """The contents of a PNG file with the image."""
+    image.save(buffer := io.BytesIO(), "PNG")
+    return buffer.getvalue()
+
+
+def _encoded(image: Image) -> str:
+    return base64.b64encode(png_file(image)).decode("ascii")
+
+
+# As an explanation --------------------------------------------------------------------------------------------------
+
+
+def explanation_parts(
+    features: Sequence[BaseFeature], attributions: Sequence[Tensor], data: Sequence[Tensor]
+) -> tuple[dict[str, Any], list[str]]:
+    """Text and image of an `Explanation` as keywords, and the names of the text features.
+
+    The scores of an image's regions, of words and of named numbers are on one scale; a region's score is the sum over
+    its pixels. Empty features and a second image are left out.
+    """
+    segments: list[str] = []
+    tokens: list[tuple[str, tuple[int, int], int, float]] = []
+    names: list[str] = []
+    image: ImageAttribution | None = None
+    for feature, attribution, x in zip(features, attributions, data, strict=True):
+        if isinstance(feature, (TextFeature, GeneralFeature)):
+            words, scores = feature.words(x), text_scores(attribution)
+            if len(words) != len(scores):
+                raise InvalidInput(f"the feature {feature.name!r} has {len(words)} words and {len(scores)} scores.")
+            between = " " if isinstance(feature, TextFeature) else " · "
+            at = 0
+            for word, score in zip(words, scores, strict=True):
+                tokens.append((word, (at, at + len(word)), len(segments), score))
+                at += len(word) + len(between)
+            segments.append(between.join(words))
+            names.append(feature.name)
+        elif isinstance(feature, ImageFeature) and image is None:
+            image = image_attribution(feature, attribution, x)
+    columns: Iterable[tuple[Any, ...]] = zip(*tokens, strict=True) if tokens else [()] * 4
+    parts = dict(zip(("tokens", "offsets", "segment", "scores"), columns, strict=True))
+    return {"segments": tuple(segments), "image": image, **parts}, names
+
+
+def all_have_parts(features: Sequence[BaseFeature]) -> bool:
+    """Is every score part of the explanation? Those of empty features and of a second image are not."""
+    kinds = [feature.visualization_type() for feature in features]
+    return "empty" not in kinds and kinds.count("image") < 2
+
+
+def image_attribution(feature: ImageFeature, attribution: Tensor, data: Tensor) -> ImageAttribution:
+    """An image and its regions: blocks of pixels, with their scores added up."""
+    image = feature.image(data)
+    scale = max(1, -(-SMALLEST // max(image.size)))
+    if scale > 1:
+        image = image.resize((image.width * scale, image.height * scale), resample=0)
+    scores = image_scores(attribution).numpy()
+    rows, columns = (np.linspace(0, size, min(CELLS, size) + 1).round().astype(int).tolist() for size in scores.shape)
+    blocks = np.add.reduceat(np.add.reduceat(scores, rows[:-1], axis=0), columns[:-1], axis=1)
+    down, across = image.height / scores.shape[0], image.width / scores.shape[1]
+    boxes: list[Box] = [
+        (left * across, top * down, right * across, bottom * down)
+        for top, bottom in pairwise(rows)
+        for left, right in pairwise(columns)
+    ]
+    return ImageAttribution(
+        data=png_file(image),
+        size=image.size,
+        boxes=tuple(boxes),
+        scores=tuple(blocks.flatten().tolist()),
+        grid=(len(rows) - 1, len(columns) - 1),
+    )

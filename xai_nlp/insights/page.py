@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 
-def application(source: Source[Any, Any]) -> FastAPI:
+def application(source: Source[Any]) -> FastAPI:
     """The web application with one page: the widget's module, whose model calls two routes. One request at a time."""
     from fastapi import APIRouter
 
@@ -43,7 +43,7 @@ def application(source: Source[Any, Any]) -> FastAPI:
     return make_app(router, {"": render_page("insights.html", "xai_nlp.insights")}, assets)
 
 
-def serve(source: Source[Any, Any], *, port: int | None = None, blocking: bool = False, bind_all: bool = False) -> int:
+def serve(source: Source[Any], *, port: int | None = None, blocking: bool = False, bind_all: bool = False) -> int:
     """Serve on this machine, print the address with its token, and return the port.
 
     port: a free one by default. blocking: return only when it is interrupted. bind_all: for other machines too.

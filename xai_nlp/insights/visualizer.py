@@ -14,18 +14,15 @@ from xai_nlp.insights.calculation import (
     Batch,
     OutputScore,
     Sample,
-    TransformedSample,
     attribute,
     model_output,
     net_contributions,
     top_classes,
     transform,
 )
-from xai_nlp.insights.config import METHODS, find_captum_method
-from xai_nlp.insights.features import BaseFeature, FeatureOutput
-from xai_nlp.insights.settings import PREDICTED, Settings
-from xai_nlp.insights.source import Source
-from xai_nlp.insights.to_explanation import all_have_parts, explanation_parts
+from xai_nlp.insights.config import METHODS, arguments_of, find_captum_method, needs_baseline, parse_arguments
+from xai_nlp.insights.features import BaseFeature, FeatureOutput, all_have_parts, explanation_parts, listed
+from xai_nlp.insights.source import PREDICTED, Explained, Settings, Source
 from xai_nlp.web.forms import form_fields
 
 FIRST = "Integrated Gradients"
@@ -45,14 +42,7 @@ class VisualizationOutput(NamedTuple):
     model_index: int
 
 
-class VisualizedExample(NamedTuple):
-    """An example as Captum's names give it, and as an explanation."""
-
-    output: VisualizationOutput
-    explanation: Explanation
-
-
-class AttributionVisualizer(Source[Sample, VisualizedExample]):
+class AttributionVisualizer(Source[Sample]):
     """Explains examples of a data set for one or several models, and shows them: `render()` in a notebook.
 
     models: modules whose inputs are the features in order; features: what each input tensor is.
@@ -82,8 +72,8 @@ class AttributionVisualizer(Source[Sample, VisualizedExample]):
         use_label_for_attr: bool = True,
         num_examples: int = 4,
     ) -> None:
-        self.models = list(models) if isinstance(models, (list, tuple)) else [models]
-        self.features = list(features) if isinstance(features, (list, tuple)) else [features]
+        self.models = listed(models)
+        self.features = listed(features)
         self.classes = list(classes)
         self.dataset = dataset
         self.score_func, self.use_label_for_attr = score_func, use_label_for_attr
@@ -116,17 +106,14 @@ class AttributionVisualizer(Source[Sample, VisualizedExample]):
 
     def choices(self) -> dict[str, Any]:
         return {
-            "methods": {name: form_fields(one.arguments) for name, one in METHODS.items()},
+            "methods": {name: form_fields(arguments_of(one)) for name, one in METHODS.items()},
             "options": [],
             "targets": [PREDICTED, *self.classes],
             "classes": self.classes,
             "judged": True,
         }
 
-    def explanation(self, result: VisualizedExample) -> Explanation:
-        return result.explanation
-
-    def explain_example(self, example: Sample, *, filtered: bool) -> list[VisualizedExample]:
+    def explain_example(self, example: Sample, *, filtered: bool) -> list[Explained]:
         transformed = transform(self.features, example)
         results = []
         for index, model in enumerate(self.models):
@@ -138,14 +125,14 @@ class AttributionVisualizer(Source[Sample, VisualizedExample]):
         return results
 
     def _explain(
-        self, sample: Sample, transformed: TransformedSample, index: int, output: Tensor, predicted: list[OutputScore]
-    ) -> VisualizedExample:
+        self, sample: Sample, transformed: Sample, index: int, output: Tensor, predicted: list[OutputScore]
+    ) -> Explained:
         settings, model = self.settings, self.models[index]
         if settings.target not in (PREDICTED, *self.classes):
             raise UnknownName("class", settings.target, self.classes)
         target = predicted[0].index if settings.target == PREDICTED else self.classes.index(settings.target)
         method = find_captum_method(settings.method)
-        options = method.parse(settings.arguments)
+        options = parse_arguments(method, settings.arguments)
         scores = attribute(model, transformed, target if self.use_label_for_attr else None, method, options)
         shares = net_contributions(scores)
         features = [
@@ -154,7 +141,7 @@ class AttributionVisualizer(Source[Sample, VisualizedExample]):
         ]
         actual = None if sample.label is None else OutputScore(100.0, sample.label, self.classes[sample.label])
         baseline_value = 0.0
-        if method.needs_baseline:
+        if needs_baseline(method):
             baseline_value = _at(model_output(model, transformed.baselines, transformed.extra), target)
         parts, names = explanation_parts(self.features, scores, sample.inputs)
         contributions = {feature.name: share for feature, share in zip(self.features, shares, strict=True)}
@@ -166,15 +153,15 @@ class AttributionVisualizer(Source[Sample, VisualizedExample]):
             baseline_value=baseline_value,
             outputs={one.label: one.score for one in predicted},
             method=settings.method.lower().replace(" ", "_"),
-            baseline="given" if method.needs_baseline else "none",
-            complete=method.complete and all_have_parts(self.features),
+            baseline="given" if needs_baseline(method) else "none",
+            complete=method(model).has_convergence_delta() and all_have_parts(self.features),
             task="feature attribution",
             model=_names(self.models)[index],
             params={**options, "contributions": contributions, "names": names},
             gold=(actual.label,) if actual else (),
             versions={"xai_nlp": __version__},
         )
-        return VisualizedExample(VisualizationOutput(features, actual, predicted, target, index), why)
+        return Explained(why, VisualizationOutput(features, actual, predicted, target, index))
 
 
 def _samples(dataset: Iterable[Batch]) -> Iterator[Sample]:

@@ -101,7 +101,7 @@ class Insights(anywidget.AnyWidget):
         return f"<Insights: {len(self.explanations)} explanations, {self.source.settings.method}>"
 
 
-def source_of(models: Any, data: Any, examples: int) -> Source[Any, Any]:
+def source_of(models: Any, data: Any, examples: int) -> Source[Any]:
     """The source of models and data. Raises InvalidInput if the data is missing, or named twice."""
     if isinstance(models, Source):
         if data is not None:

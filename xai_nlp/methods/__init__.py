@@ -1,34 +1,11 @@
 """The attribution methods, one file a family. Importing this package fills the registry: look methods up here."""
 
-from xai_nlp.core.registry import METHODS, find_method
-from xai_nlp.methods import (
-    attention,
-    attention_norms,
-    attention_path,
-    cam,
-    gradient,
-    noise,
-    path,
-    perturbation,
-    propagation,
-    random_scores,
-    shapley,
-    surrogate,
-)
+from importlib import import_module
+from pkgutil import walk_packages
 
-__all__ = [
-    "METHODS",
-    "attention",
-    "attention_norms",
-    "attention_path",
-    "cam",
-    "find_method",
-    "gradient",
-    "noise",
-    "path",
-    "perturbation",
-    "propagation",
-    "random_scores",
-    "shapley",
-    "surrogate",
-]
+from xai_nlp.core.registry import METHODS, find_method
+
+__all__ = ["METHODS", "find_method"]
+
+for module in walk_packages(__path__, f"{__name__}."):
+    import_module(module.name)

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
 
-from xai_nlp.core.problem import Problem, Slope
+from xai_nlp.core.problem import Problem, Slope, Tensors
 from xai_nlp.core.registry import Method, Scores, method
-from xai_nlp.core.subject import Subject
 from xai_nlp.errors import InvalidInput, Unsupported
 
-Stream = str
-#: stack of a matrix -> (who looks, at whom)
-STREAMS: dict[str, tuple[Stream, Stream]] = {
+Stream: TypeAlias = str
+Pair: TypeAlias = tuple[Stream, Stream]  # the sequence that looks, the sequence looked at
+SequenceScores: TypeAlias = dict[Stream, Tensor]  # (B, T, L) for each sequence
+Reading: TypeAlias = tuple[Tensors, SequenceScores]  # scores of the matrices and of the sequences
+
+#: stack of a matrix -> its sequences
+STREAMS: dict[str, Pair] = {
     "self": ("text", "text"),
     "encoder": ("text", "text"),
     "decoder": ("out", "out"),
@@ -32,12 +35,12 @@ STREAMS: dict[str, tuple[Stream, Stream]] = {
 FLOW_UNIT = 2**24  # capacities of a flow are whole numbers: so many stand for 1
 
 
-def streams_of(problem: Problem) -> list[tuple[Stream, Stream]]:
-    """(sequence that looks, sequence looked at) of each matrix of a problem."""
-    return [STREAMS[getattr(point, "stack", "self")] for point in problem.sites]
+def streams_of(problem: Problem) -> list[Pair]:
+    """The sequences of each matrix of a problem, whose inputs are the matrices if it has no sites."""
+    return [STREAMS[getattr(matrix, "stack", "self")] for matrix in problem.sites or problem.x]
 
 
-def steps(streams: Sequence[tuple[Stream, Stream]]) -> list[list[int]]:
+def steps(streams: Sequence[Pair]) -> list[list[int]]:
     """Matrices by number, in the order of the layers; two sequences that look at each other do so at the same time.
 
     >>> steps([("text", "text"), ("text", "image"), ("image", "text"), ("text", "text")])
@@ -73,8 +76,8 @@ def target_query_weights(slope: Slope) -> Tensor:
 class _Streams:
     """How much each position of one sequence holds of each position of another, as layers are passed: (B, T, Q, K)."""
 
-    def __init__(self, matrices: Sequence[Tensor], streams: Sequence[tuple[Stream, Stream]], targets: int) -> None:
-        self.of: dict[tuple[Stream, Stream], Tensor] = {}
+    def __init__(self, matrices: Sequence[Tensor], streams: Sequence[Pair], targets: int) -> None:
+        self.of: dict[Pair, Tensor] = {}
         sizes: dict[Stream, int] = {}
         for matrix, pair in zip(matrices, streams, strict=True):
             sizes.update(zip(pair, matrix.shape[-2:], strict=True))
@@ -93,9 +96,6 @@ class _Streams:
         return {other: torch.einsum("btq,btqk->btk", read, self.of[stream, other]) for other in there}
 
 
-SequenceScores = dict[Stream, Tensor]  # (B, T, L) for each sequence
-
-
 @dataclass(frozen=True, kw_only=True)
 class AttentionMethod(Method):
     """What the methods of this family share: they read the matrices of all layers, at the input itself."""
@@ -104,31 +104,19 @@ class AttentionMethod(Method):
     unit: ClassVar[str] = ""
     operates_on: ClassVar[str] = "attention"
 
-    def problem(self, subject: Subject) -> Problem:
-        return subject.problem(observe=subject.attention)
-
     def scores(self, problem: Problem) -> Scores:
         slope = problem.slope_at_x()
-        streams = streams_of(problem) or [("text", "text")] * len(slope.sites)
         if any(matrix.ndim != 4 for matrix in slope.sites):
             raise InvalidInput("attention methods score matrices (B, H, Q, K); pose the problem at the attention.")
-        matrices, sequences = self.read(slope, streams, target_query_weights(slope))
+        matrices, sequences = self.read(slope, streams_of(problem), target_query_weights(slope))
         return Scores(matrices, slope.values, sequences=sequences, points=problem.sites)
 
-    def read(
-        self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
-    ) -> tuple[tuple[Tensor, ...], SequenceScores]:
-        """A score for each entry of each matrix (B, T, H or 1, Q, K), and for each position of a sequence."""
+    def read(self, slope: Slope, streams: Sequence[Pair], read: Tensor) -> Reading:
+        """A score for each entry of each matrix (B, T, H or 1, Q, K), and for each position of a sequence.
+
+        read: how much the target reads each query of the last layer (B, T, Q).
+        """
         raise NotImplementedError
-
-
-def _targets(slope: Slope) -> int:
-    return slope.gradients[0].shape[1]
-
-
-def _one_sequence(streams: Sequence[tuple[Stream, Stream]], what: str) -> None:
-    if len({name for pair in streams for name in pair}) > 1:
-        raise Unsupported(f"{what} is defined for one sequence; use attention_relevance on an encoder–decoder.")
 
 
 @method("attention_probabilities")
@@ -145,29 +133,10 @@ class AttentionProbabilities(AttentionMethod):
 
     row_stochastic: ClassVar[bool] = True
 
-    def read(
-        self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
-    ) -> tuple[tuple[Tensor, ...], SequenceScores]:
-        T = _targets(slope)
+    def read(self, slope: Slope, streams: Sequence[Pair], read: Tensor) -> Reading:
         last = last_matrix_read(slope)
-        matrices = tuple(matrix[:, None].expand(-1, T, -1, -1, -1) for matrix in slope.sites)
+        matrices = tuple(matrix[:, None].expand(-1, read.shape[1], -1, -1, -1) for matrix in slope.sites)
         return matrices, {streams[last][1]: torch.einsum("btq,bqk->btk", read, slope.sites[last].mean(1))}
-
-
-def mixed(slope: Slope, streams: Sequence[tuple[Stream, Stream]]) -> tuple[tuple[Tensor, ...], _Streams]:
-    """Rollout: of what each position is a mixture after each layer, half itself and half what its heads drew on."""
-    held = _Streams(slope.sites, streams, _targets(slope))
-    after = []
-    for step in steps(streams):
-        rows: dict[tuple[Stream, Stream], Tensor] = {}
-        for n in step:
-            query, key = streams[n]
-            mean = slope.sites[n].mean(1)[:, None]  # (B, 1, Q, K)
-            mixture = {other: held.of[query, other] + mean @ held.of[key, other] for other in held.sources(query)}
-            rows |= {(query, other): row / 2 for other, row in mixture.items()}
-        held.of.update(rows)
-        after += [held.of[streams[n]][:, :, None] for n in step]
-    return tuple(after), held
 
 
 @method("attention_rollout")
@@ -183,11 +152,19 @@ class AttentionRollout(AttentionMethod):
 
     row_stochastic: ClassVar[bool] = True
 
-    def read(
-        self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
-    ) -> tuple[tuple[Tensor, ...], SequenceScores]:
-        after, held = mixed(slope, streams)
-        return after, held.read(streams[last_matrix_read(slope)][0], read)
+    def read(self, slope: Slope, streams: Sequence[Pair], read: Tensor) -> Reading:
+        held = _Streams(slope.sites, streams, read.shape[1])
+        after = []
+        for step in steps(streams):
+            rows: dict[Pair, Tensor] = {}
+            for n in step:
+                query, key = streams[n]
+                mean = slope.sites[n].mean(1)[:, None]  # (B, 1, Q, K)
+                mixture = {other: held.of[query, other] + mean @ held.of[key, other] for other in held.sources(query)}
+                rows |= {(query, other): row / 2 for other, row in mixture.items()}
+            held.of.update(rows)
+            after += [held.of[streams[n]][:, :, None] for n in step]
+        return tuple(after), held.read(streams[last_matrix_read(slope)][0], read)
 
 
 @method("attention_flow")
@@ -204,10 +181,11 @@ class AttentionFlow(AttentionMethod):
 
     row_stochastic: ClassVar[bool] = True
 
-    def read(
-        self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
-    ) -> tuple[tuple[Tensor, ...], SequenceScores]:
-        _one_sequence(streams, "attention flow")
+    def read(self, slope: Slope, streams: Sequence[Pair], read: Tensor) -> Reading:
+        if set(streams) != {("text", "text")}:
+            raise Unsupported(
+                "attention flow is defined for one sequence; use attention_relevance on an encoder–decoder."
+            )
         B, T, Q = read.shape
         eye = torch.eye(Q).to(slope.sites[0])
         capacities = [(matrix.mean(1) + eye) / 2 for matrix in slope.sites]
@@ -250,11 +228,9 @@ class AttentionRelevance(AttentionMethod):
     the question) as eq. 10 has it.
     """
 
-    def read(
-        self, slope: Slope, streams: Sequence[tuple[Stream, Stream]], read: Tensor
-    ) -> tuple[tuple[Tensor, ...], SequenceScores]:
+    def read(self, slope: Slope, streams: Sequence[Pair], read: Tensor) -> Reading:
         positive = tuple((m[:, None] * g).clamp_min(0) for m, g in zip(slope.sites, slope.gradients, strict=True))
-        held = _Streams(slope.sites, streams, _targets(slope))
+        held = _Streams(slope.sites, streams, read.shape[1])
         for step in steps(streams):
             added = {
                 pair: more for n in step for pair, more in _carried(held, positive[n].mean(2), *streams[n]).items()
@@ -265,7 +241,7 @@ class AttentionRelevance(AttentionMethod):
         return positive, held.read(last, read)
 
 
-def _carried(held: _Streams, mean: Tensor, query: Stream, key: Stream) -> dict[tuple[Stream, Stream], Tensor]:
+def _carried(held: _Streams, mean: Tensor, query: Stream, key: Stream) -> dict[Pair, Tensor]:
     """What one attention (B, T, Q, K) adds to the relevance of the sequence that looks."""
     if query == key:
         return {(query, other): mean @ held.of[query, other] for other in held.sources(query)}
@@ -282,7 +258,7 @@ def _normalised(relevance: Tensor) -> Tensor:
     return added / added.sum(-1, keepdim=True).clamp_min(torch.finfo(added.dtype).tiny) + eye
 
 
-def by_key(matrices: Sequence[Tensor], streams: Sequence[tuple[Stream, Stream]]) -> SequenceScores:
+def by_key(matrices: Sequence[Tensor], streams: Sequence[Pair]) -> SequenceScores:
     """The scores of each position of text and image, summed over all matrices that look at it: (B, T, K) each."""
     by_stream: dict[Stream, list[Tensor]] = {}
     for matrix, (_, key) in zip(matrices, streams, strict=True):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from xai_nlp.core.problem import Problem, Tensors
+from xai_nlp.core.problem import Problem, Tensors, cat_each
 from xai_nlp.core.registry import Scores, method
 from xai_nlp.core.subject import Subject
 from xai_nlp.errors import InvalidInput, Unsupported
@@ -54,8 +54,7 @@ class AttentionNorms(AttentionMethod):
             owner = subject.everyone[part]
             return tuple(t for k, point in enumerate(points) for t in self._weighed(subject, k, point, owner))
 
-        parts = [tensors for _, tensors in subject.chunks(work)]
-        x = tuple(map(torch.cat, zip(*parts, strict=True)))
+        x = cat_each(tensors for _, tensors in subject.chunks(work))
         return Problem(
             value=lambda z, owner: subject.read(lambda: subject.run(owner), owner),
             x=x,
@@ -86,7 +85,9 @@ class AttentionNorms(AttentionMethod):
             # Where each query attends to its own place alone, the heads gather the values themselves.
             alone = torch.eye(K).to(probabilities).expand(B, H, Q, K)
             ((values, *_),) = tensors_at([gathered], run, [(point, [alone])])
-            heads = _by_head(projection, weight_of(projection.module, run), H)
+            weight = weight_of(projection.module, run)
+            weight = weight.T if isinstance(projection.module, nn.Linear) else weight  # GPT-2 keeps its own transposed
+            heads = weight.unflatten(0, (H, -1))  # (H, E, D)
             vectors = torch.einsum("bkhe,hed->bhkd", values.unflatten(-1, (H, -1)), heads)
             enters, scale = residual[0], probabilities.new_ones(B, Q)
             if self.what == "normalised":
@@ -131,9 +132,3 @@ def _inside(subject: Subject, k: int, name: str) -> ModulePoint:
             "its layers. Pass a Layout that names it: Adapter.of(model, Layout(…))."
         )
     return inside[name]
-
-
-def _by_head(projection: ModulePoint, weight: Tensor, heads: int) -> Tensor:
-    """The projection's weights, each head's part: (H, E, D)."""
-    weight = weight.T if isinstance(projection.module, nn.Linear) else weight  # GPT-2 keeps its own transposed
-    return weight.unflatten(0, (heads, -1))

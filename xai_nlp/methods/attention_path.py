@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from xai_nlp.core.problem import Problem
-from xai_nlp.core.registry import Scores, method
+from xai_nlp.core.registry import Method, Scores, method
 from xai_nlp.core.subject import Subject
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.attention import AttentionPoint
@@ -19,9 +19,19 @@ from xai_nlp.methods.gradient import InputXGradientMethod
 from xai_nlp.methods.path import Conductance, IntegratedGradientsMethod
 
 
+class _MatrixMethod(Method):
+    """A method over tensors, asked of attention matrices; a token's score is the sum over all that drew on it."""
+
+    operates_on: ClassVar[str] = "attention"
+
+    def scores(self, problem: Problem) -> Scores:
+        scores = super().scores(problem)
+        return replace(scores, sequences=by_key(scores.tensors, streams_of(problem)), points=problem.sites)
+
+
 @method("attention_x_gradient")
 @dataclass(frozen=True, kw_only=True)
-class AttentionXGradient(InputXGradientMethod):
+class AttentionXGradient(_MatrixMethod, InputXGradientMethod):
     """Gradient × attention, entry by entry; a token's score is the sum over all that drew on it.
 
     The sum over a head's matrix is the derivative of the target by a factor on that head: its size, averaged over
@@ -31,18 +41,10 @@ class AttentionXGradient(InputXGradientMethod):
     Source: Michel, Levy & Neubig 2019, eq. 2 (arXiv:1905.10650).
     """
 
-    operates_on: ClassVar[str] = "attention"
-
-    def problem(self, subject: Subject) -> Problem:
-        return subject.problem(observe=subject.attention)
-
-    def scores(self, problem: Problem) -> Scores:
-        return _with_sequences(super().scores(problem), problem)
-
 
 @method("attention_conductance")
 @dataclass(frozen=True, kw_only=True)
-class AttentionConductance(Conductance):
+class AttentionConductance(_MatrixMethod, Conductance):
     """How much of f(x) − f(x₀) flows through each attention probability while the embeddings move.
 
     Not complete: the values that attention weighs, and the residual connections, carry the rest.
@@ -52,18 +54,6 @@ class AttentionConductance(Conductance):
     """
 
     complete: ClassVar[bool] = False
-    operates_on: ClassVar[str] = "attention"
-
-    def problem(self, subject: Subject) -> Problem:
-        return subject.problem(observe=subject.attention)
-
-    def scores(self, problem: Problem) -> Scores:
-        return _with_sequences(super().scores(problem), problem)
-
-
-def _with_sequences(scores: Scores, problem: Problem) -> Scores:
-    streams = streams_of(problem) or [("text", "text")] * len(scores.tensors)
-    return replace(scores, sequences=by_key(scores.tensors, streams), points=problem.sites)
 
 
 def uniform(probabilities: Tensor) -> Tensor:
@@ -108,41 +98,32 @@ class AttentionIntegratedGradients(IntegratedGradientsMethod):
         A decoder's attention to its own outputs is scored where it moves alone, and says nothing of the tokens.
         """
         points = self._read_points(subject)
-        of_text = [point for point in points if point.stack != "decoder"]
-        groups = [of_text] if self.together else [[point] for point in points]
-        parts = []
+        groups = [[point] for point in points]
+        if self.together:
+            groups = [[point for point in points if point.stack != "decoder"]]
+        matrices: list[Tensor] = []
+        values, starts, residuals, steps = [], [], [], []
         for entered in subject.at_each(groups, STARTS[self.start]):
             problem = entered.problem()
-            scores = self.scores(problem)
-            start = scores.baseline_value
-            start = problem.values(problem.baseline, problem.everyone) if start is None else start
-            scores = replace(self._with_ends(scores, problem), baseline_value=start)
-            parts.append(replace(scores, tensors=tuple(tensor.float() for tensor in scores.tensors)))
-        return self._combined(groups, parts)
-
-    def _combined(self, groups: Sequence[Sequence[AttentionPoint]], parts: Sequence[Scores]) -> Scores:
-        matrices = [tensor for part in parts for tensor in part.tensors]
-        points = [point for group in groups for point in group]
-        residuals = [
-            part.value.double() - part.baseline_value.double() - sum(t.flatten(2).double().sum(2) for t in part.tensors)
-            for part in parts
-            if part.value is not None and part.baseline_value is not None
-        ]
-        of_text = [part for group, part in zip(groups, parts, strict=True) if group[0].stack != "decoder"]
-        looking = [
-            (m.double(), STREAMS[p.stack]) for m, p in zip(matrices, points, strict=True) if p.stack != "decoder"
-        ]
-        sums = by_key([matrix for matrix, _ in looking], [streams for _, streams in looking])
-        starts = [part.baseline_value.double() for part in of_text if part.baseline_value is not None]
-        steps = [part.steps for part in parts if part.steps is not None]
-        assert parts[0].value is not None
+            scores = self.scores(problem).with_ends(problem)
+            assert scores.value is not None and scores.baseline_value is not None and scores.steps is not None
+            tensors = [tensor.float() for tensor in scores.tensors]
+            value, start = scores.value.double(), scores.baseline_value.double()
+            residuals.append(value - start - sum(tensor.flatten(2).double().sum(2) for tensor in tensors))
+            matrices += tensors
+            values.append(value)
+            starts.append(start)
+            steps.append(scores.steps)
+        of_text = [n for n, group in enumerate(groups) if group[0].stack != "decoder"]
+        scored = [point for group in groups for point in group]
+        sums = by_key([matrix.double() for matrix in matrices], [STREAMS[point.stack] for point in scored])
         return Scores(
             tuple(matrices),
-            value=parts[0].value.double(),
-            baseline_value=torch.stack(starts).mean(0),
-            steps=torch.stack(steps).amax(0) if steps else None,
+            value=values[0],
+            baseline_value=torch.stack([starts[n] for n in of_text]).mean(0),
+            steps=torch.stack(steps).amax(0),
             sequences={stream: total / len(of_text) for stream, total in sums.items()},
-            points=tuple(points),
+            points=tuple(scored),
             residuals=torch.stack(residuals, 2),
             baseline=f"{self.start} attention",
         )

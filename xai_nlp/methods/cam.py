@@ -32,9 +32,11 @@ class GradCam(Method):
 
     def scores(self, problem: Problem) -> Scores:
         slope = problem.slope_at_x()
-        return Scores(tuple(map(self._map, slope.sites, slope.gradients)), slope.values)
+        pairs = zip(slope.sites, slope.gradients, strict=True)
+        return Scores(tuple(self._map(*pair, problem.examples) for pair in pairs), slope.values)
 
-    def _map(self, site: Tensor, gradient: Tensor) -> Tensor:
+    def _map(self, site: Tensor, gradient: Tensor, examples: int) -> Tensor:
+        """The map of B examples, from a site (B, C, *places) and its gradient (B, T, C, *places)."""
         places = tuple(range(3, gradient.ndim))
         weights = gradient.mean(places, keepdim=True) if places else gradient
         cam = weights * site[:, None]
@@ -87,7 +89,8 @@ class SequenceGradCam(GradCam):
         pairs = zip(slope.sites[::each], slope.gradients[::each], strict=True)
         places = [_channels_first(site, gradient, patches) for site, gradient in pairs]
         read = next((pair for pair in reversed(places) if pair[1].any()), places[-1])
-        return Scores((), slope.values, sequences={"map": self._map(*read).sum(2).flatten(2)})
+        cam = super()._map(*read, len(slope.values))
+        return Scores((), slope.values, sequences={"map": cam.sum(2).flatten(2)})
 
     @staticmethod
     def _last_read(subject: Subject) -> HookPoint | None:
@@ -100,17 +103,12 @@ class SequenceGradCam(GradCam):
         firsts = [gradients[k * len(gradients) // len(tower)] for k in range(len(tower))]
         return next(layer for layer, slope in reversed(list(zip(tower, firsts, strict=True))) if slope.any())
 
-    def scores(self, problem: Problem) -> Scores:
-        slope = problem.slope_at_x()
-        maps = [self._of_sequence(*pair, len(slope.values)) for pair in zip(slope.sites, slope.gradients, strict=True)]
-        return Scores(tuple(maps), slope.values)
-
-    def _of_sequence(self, site: Tensor, gradient: Tensor, examples: int) -> Tensor:
+    def _map(self, site: Tensor, gradient: Tensor, examples: int) -> Tensor:
         """(B, S, D) and (B, T, S, D) -> (B, T, S, 1). Tiles and packed patches of one example are one sequence."""
         if len(site) != examples or site.ndim < 3:
             site, gradient = site.flatten(0, -2)[None], gradient.transpose(0, 1).flatten(1, -2)[None]
         site, gradient = site.flatten(1, -2), gradient.flatten(2, -2)
-        return self._map(site.transpose(1, 2), gradient.transpose(2, 3)).transpose(2, 3)
+        return super()._map(site.transpose(1, 2), gradient.transpose(2, 3), examples).transpose(2, 3)
 
 
 def _channels_first(site: Tensor, gradient: Tensor, patches: int | None) -> tuple[Tensor, Tensor]:

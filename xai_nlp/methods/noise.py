@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +19,6 @@ from xai_nlp.core.moments import Moments, moments_of
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.registry import Method, Scores, find_method, method
 from xai_nlp.errors import InvalidInput
-from xai_nlp.hooks.scope import tensors_at
 
 POINTS, NOISE = 1, 2  # first number of the key of a random stream: zeros at its end would not count
 
@@ -45,53 +45,11 @@ class GradientAtPathPoint(Method):
         slope = replace(problem, x=problem.at(problem.everyone, self.t)).slope_at_x()
         if not self.multiply:
             return Scores(slope.gradients)
-        ends = (site_values(problem, z) for z in (problem.x, problem.baseline))
-        triples = zip(*ends, slope.gradients, strict=True)
+        x, x0 = problem.x, problem.baseline
+        if problem.sites:
+            x, x0 = (tuple(chain(*problem.site_tensors(z))) for z in (x, x0))
+        triples = zip(x, x0, slope.gradients, strict=True)
         return Scores(tuple((y - y0)[:, None] * gradient for y, y0, gradient in triples))
-
-
-def site_values(problem: Problem, z: Tensors) -> Tensors:
-    """The tensors at the problem's sites for the inputs z (B, *S), or z itself if it has no sites: (B, *S) each."""
-    if not problem.sites:
-        return z
-
-    def work(part: slice) -> Tensors:
-        owner = problem.everyone[part]
-        with torch.no_grad():
-            sites = tensors_at(problem.sites, lambda: problem.value(tuple(t[part] for t in z), owner))
-        tensors = [t for of_site in sites for t in of_site]
-        return tuple(t.expand(len(owner), *t.shape[1:]) if len(t) == 1 else t for t in tensors)
-
-    chunks = [tensors for _, tensors in problem.chunks(problem.examples, work)]
-    return tuple(map(torch.cat, zip(*chunks, strict=True)))
-
-
-def repeat_examples(problem: Problem, samples: int) -> Problem:
-    """The problem with copies of its B examples: all examples for the first sample, then for the next one."""
-    copies = problem.part(problem.everyone.repeat(samples))
-    return replace(copies, rows=replace(problem.rows, progress=None))
-
-
-def sample_moments(
-    problem: Problem, samples: int, copies: Callable[[range], Problem], scorer: Callable[[range], Method]
-) -> tuple[Moments, ...]:
-    """The moments of the scores of random copies of the examples, for each tensor that is scored.
-
-    As many samples as `problem.rows` allows are scored together.
-
-    copies: numbers of samples -> their copies, in the order of `repeat_examples`. It returns the same copies when it is
-        called again with the same numbers.
-    scorer: numbers of samples -> the method that scores their copies.
-    """
-    B, rows = problem.examples, problem.rows
-
-    def work(part: slice) -> Tensors:
-        numbers = range(part.start, part.stop)
-        return tuple(t.unflatten(0, (-1, B)) for t in scorer(numbers).scores(copies(numbers)).tensors)
-
-    entries = B * sum(x[:1].numel() for x in problem.x)
-    batching = replace(rows, limit=rows.limit and max(1, rows.limit // B))
-    return moments_of(scores for _, scores in batching.chunks(samples, entries, problem.x[0].device, work))
 
 
 def _noise(x: Tensor, x0: Tensor, samples: range, seed: tuple[int, ...]) -> Tensor:
@@ -126,8 +84,12 @@ class SampledMethod(Method):
             raise InvalidInput(f"noise is a standard deviation, 0 or more; got {self.noise}.")
 
     def copies(self, problem: Problem, numbers: range) -> Problem:
-        """The problem with a noisy copy of all its examples for each of these samples, one after the other."""
-        copies = repeat_examples(problem, len(numbers))
+        """The problem with a noisy copy of all its B examples for each of these samples, one after the other.
+
+        The same numbers give the same copies.
+        """
+        copies = problem.part(problem.everyone.repeat(len(numbers)))
+        copies = replace(copies, rows=replace(problem.rows, progress=None))
         if not self.noise:
             return copies
         ends = problem.x, problem.baseline
@@ -135,8 +97,23 @@ class SampledMethod(Method):
         return replace(copies, x=tuple(x + self.noise * n for x, n in zip(copies.x, noise, strict=True)))
 
     def moments(self, problem: Problem, scorer: Callable[[range], Method]) -> tuple[Moments, ...]:
-        """The moments of the scores of noisy copies; `scorer` is called with numbers of samples."""
-        return sample_moments(problem, self.samples, lambda numbers: self.copies(problem, numbers), scorer)
+        """The moments of the scores of the copies, for each tensor that is scored.
+
+        As many samples as `problem.rows` allows are scored together.
+
+        scorer: numbers of samples -> the method that scores their copies.
+        """
+        B, rows = problem.examples, problem.rows
+
+        def work(part: slice) -> Tensors:
+            numbers = range(part.start, part.stop)
+            scores = scorer(numbers).scores(self.copies(problem, numbers))
+            return tuple(t.unflatten(0, (-1, B)) for t in scores.tensors)
+
+        entries = B * sum(x[:1].numel() for x in problem.x)
+        batching = replace(rows, limit=rows.limit and max(1, rows.limit // B))
+        chunks = batching.chunks(self.samples, entries, problem.x[0].device, work)
+        return moments_of(scores for _, scores in chunks)
 
 
 @dataclass(frozen=True, kw_only=True)

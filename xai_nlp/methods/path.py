@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 
 import torch
 
-from xai_nlp.core.adaptive_quadrature import PathIntegral, Tolerance, adaptive_quadrature, nested_quadrature
+from xai_nlp.core.adaptive_quadrature import PathIntegral, adaptive_quadrature, nested_quadrature
 from xai_nlp.core.conductance import left_conductance
 from xai_nlp.core.path import mean_gradient
-from xai_nlp.core.problem import Problem
+from xai_nlp.core.problem import Problem, cat_each
 from xai_nlp.core.quadrature import quadrature
 from xai_nlp.core.registry import Method, Scores, Sweep, method
 from xai_nlp.core.subject import Subject
@@ -35,14 +35,10 @@ class PathMethod(Method):
     tolerance: float = 0.01
     max_steps: int = 513
 
-    @property
-    def stop(self) -> Tolerance:
-        return Tolerance(tolerance=self.tolerance, max_steps=self.max_steps)
-
     def sweep(self, subject: Subject, layers: Sequence[HookPoint], attention: Sequence[HookPoint]) -> Sweep:
         flow = self._flow()
         problem = subject.problem(observe=[*layers, *attention], also_inputs=True)
-        scores = flow._with_ends(flow.scores(problem), problem)
+        scores = flow.scores(problem).with_ends(problem)
         inner = scores.tensors[: -len(problem.x)]
         counts = [1] * len(layers)  # a layer may give several tensors, of which its hidden states come first
         if len(inner) != len(layers) + len(attention):
@@ -55,10 +51,10 @@ class PathMethod(Method):
         """The method that scores layers and matrices while the inputs move."""
         return self
 
-    def mean_gradient(self, problem: Problem) -> Scores:
+    def scores(self, problem: Problem) -> Scores:
         """The mean gradient over the path at each site; with steps="auto" also f at the ends of the path."""
         if self.steps == "auto":
-            integral = adaptive_quadrature(problem, self.stop)
+            integral = adaptive_quadrature(problem, tolerance=self.tolerance, max_steps=self.max_steps)
             return Scores(integral.sites, integral.value, integral.baseline_value, integral.steps)
         means = mean_gradient(problem, quadrature(self.rule, self.steps))
         return Scores(means, steps=torch.full((problem.examples,), self.steps))
@@ -93,7 +89,7 @@ class IntegratedGradientsMethod(PathMethod):
         return Conductance(steps=self.steps, tolerance=self.tolerance, max_steps=self.max_steps)
 
     def scores(self, problem: Problem) -> Scores:
-        means = self.mean_gradient(problem)
+        means = super().scores(problem)
         if not self.multiply:
             return means
         triples = zip(problem.x, problem.baseline, means.tensors, strict=True)
@@ -120,9 +116,6 @@ class InternalInfluenceMethod(PathMethod):
             f"{self.name!r}, whose scores are gradients."
         )
 
-    def scores(self, problem: Problem) -> Scores:
-        return self.mean_gradient(problem)
-
 
 @method("conductance")
 @dataclass(frozen=True, kw_only=True)
@@ -148,15 +141,11 @@ class Conductance(PathMethod):
             tensors = left_conductance(problem, quadrature(self.rule, self.steps + 1))
             return Scores(tensors, steps=torch.full((problem.examples,), self.steps + 1))
         integrals = [self._integral(problem.part(example)) for example in problem.everyone.split(1)]
-        return Scores(
-            tuple(map(torch.cat, zip(*(integral.sites for integral in integrals), strict=True))),
-            value=torch.cat([integral.value for integral in integrals]),
-            baseline_value=torch.cat([integral.baseline_value for integral in integrals]),
-            steps=torch.cat([integral.steps for integral in integrals]),
-        )
+        value, baseline_value, steps = cat_each((one.value, one.baseline_value, one.steps) for one in integrals)
+        return Scores(cat_each(one.sites for one in integrals), value, baseline_value, steps)
 
     def _integral(self, problem: Problem) -> PathIntegral:
         if self.steps == "auto":
-            return adaptive_quadrature(problem, self.stop, through=True)
+            return adaptive_quadrature(problem, tolerance=self.tolerance, max_steps=self.max_steps, through=True)
         quadrature(self.rule, self.steps)  # raises where steps make no sense
-        return nested_quadrature(problem, (max(self.steps, 2),), self.stop, through=True)
+        return nested_quadrature(problem, (max(self.steps, 2),), through=True)

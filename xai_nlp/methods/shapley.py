@@ -53,7 +53,7 @@ def shapley_from_orders(coalitions: Tensor, values: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class CoalitionMethod(Method):
-    """Options of the methods that evaluate coalitions of features.
+    """A method that draws coalitions of features, and computes scores from their values.
 
     samples: the number of coalitions or orders that are evaluated.
     seed: the same seed gives the same scores.
@@ -67,6 +67,17 @@ class CoalitionMethod(Method):
     def __post_init__(self) -> None:
         if self.samples < 1:
             raise InvalidInput(f"samples must be at least 1; got {self.samples}.")
+
+    def scores(self, problem: Problem) -> Scores:
+        return from_coalitions(problem, self.draw, self.solve)
+
+    def draw(self, m: int) -> Tensor:
+        """Coalitions of m features, without those of all and of none: (n, m) bool."""
+        raise NotImplementedError
+
+    def solve(self, coalitions: Tensor, values: Tensor) -> Tensor:
+        """Scores (g, T, m) from all features, none, and the coalitions drawn: (2 + n, m) bool and (g, 2 + n, T)."""
+        raise NotImplementedError
 
 
 @method("shapley")
@@ -90,9 +101,6 @@ class Shapley(CoalitionMethod):
     complete: ClassVar[bool] = True
 
     samples: int = 24
-
-    def scores(self, problem: Problem) -> Scores:
-        return from_coalitions(problem, self.draw, self.solve)
 
     def _exact(self, m: int) -> bool:
         return m <= MAX_FEATURES and 2**m <= self.samples * m

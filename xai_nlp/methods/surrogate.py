@@ -1,16 +1,13 @@
 """Methods that fit a linear model to f around the input; its coefficients are the scores."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from math import comb, inf
+from math import comb
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from xai_nlp.core.coalitions import from_coalitions
-from xai_nlp.core.problem import Problem
-from xai_nlp.core.registry import Scores, method
+from xai_nlp.core.registry import method
 from xai_nlp.errors import InvalidInput
 from xai_nlp.methods.shapley import CoalitionMethod, all_subsets
 
@@ -24,38 +21,6 @@ def coefficients(model: Any, inputs: Tensor, values: Tensor, weights: Tensor) ->
     columns = values.transpose(0, 1).reshape(N, g * T)
     model.fit(*(t.cpu().numpy() for t in (inputs.to(values.dtype), columns)), sample_weight=weights.cpu().numpy())
     return torch.from_numpy(model.coef_).reshape(g, T, -1)
-
-
-def fit_surrogate(
-    problem: Problem,
-    draw: Callable[[int], Tensor],
-    weights: Callable[[Tensor], Tensor],
-    fit: Callable[[Tensor, Tensor, Tensor], Tensor],
-    *,
-    with_ends: bool = False,
-) -> Scores:
-    """Scores of features: the coefficients of a linear model that is fitted to the values of coalitions.
-
-    `lime` and `kernel_shap` are made of it, with draws by a seed; a caller may pass other draws, weights and models.
-
-    draw: m features -> coalitions (N, m) bool, the features that are present in each sample.
-    weights: coalitions (N, m) -> the weight of each sample in the fit (N,).
-    fit: coalitions (N, m), their values (g, N, T) for g examples, weights (N,) -> coefficients (g, T, m).
-    with_ends: the coalitions of all features and of none come before the samples.
-
-    >>> from functools import partial
-    >>> from sklearn.linear_model import LinearRegression
-    >>> x = torch.tensor([[3.0, 4.0]])
-    >>> linear = Problem(value=lambda z, owner: z[0] @ torch.tensor([[1.0], [-2.0]]), x=(x,), baseline=(0 * x,))
-    >>> equal, fit = (lambda coalitions: torch.ones(len(coalitions))), partial(coefficients, LinearRegression())
-    >>> fit_surrogate(linear, all_subsets, equal, fit).tensors[0].round()
-    tensor([[[ 3., -8.]]])
-    """
-
-    def solve(coalitions: Tensor, values: Tensor) -> Tensor:
-        return fit(coalitions, values, weights(coalitions))
-
-    return from_coalitions(problem, draw, solve, with_ends=with_ends)
 
 
 def subsets_of_size(sizes: Tensor, m: int, generator: torch.Generator) -> Tensor:
@@ -91,21 +56,16 @@ class LimeMethod(CoalitionMethod):
         if self.width <= 0 or self.alpha < 0:
             raise InvalidInput(f"width must be above 0, alpha not below; got {self.width} and {self.alpha}.")
 
-    def scores(self, problem: Problem) -> Scores:
-        return fit_surrogate(problem, self.draw, self.weights, self.fit, with_ends=True)
-
     def draw(self, m: int) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed)
         sizes = torch.randint(m, (self.samples,), generator=generator)  # at least one feature is removed
         return subsets_of_size(sizes, m, generator)
 
-    def weights(self, coalitions: Tensor) -> Tensor:
-        distance = 1 - coalitions.double().mean(1).sqrt()  # cosine distance from (1, …, 1)
-        return torch.exp(-((distance / self.width) ** 2))
-
-    def fit(self, coalitions: Tensor, values: Tensor, weights: Tensor) -> Tensor:
+    def solve(self, coalitions: Tensor, values: Tensor) -> Tensor:
         from sklearn.linear_model import Ridge
 
+        distance = 1 - coalitions.double().mean(1).sqrt()  # cosine distance from (1, …, 1)
+        weights = torch.exp(-((distance / self.width) ** 2))
         return coefficients(Ridge(alpha=self.alpha), coalitions, values.double(), weights)
 
 
@@ -128,9 +88,6 @@ class KernelShapMethod(CoalitionMethod):
 
     samples: int = 512
 
-    def scores(self, problem: Problem) -> Scores:
-        return fit_surrogate(problem, self.draw, self.weights, self.fit, with_ends=True)
-
     def draw(self, m: int) -> Tensor:
         if 2**m - 2 <= self.samples:
             return all_subsets(m)[1:-1]
@@ -141,22 +98,20 @@ class KernelShapMethod(CoalitionMethod):
         coalitions = subsets_of_size(random_sizes, m, generator)
         return torch.stack([coalitions, ~coalitions], 1).flatten(0, 1)[: self.samples]
 
-    def weights(self, coalitions: Tensor) -> Tensor:
-        N, m = coalitions.shape
-        if 2**m > N:  # drawn subsets occur as often as their weight says
-            return torch.ones(N, dtype=torch.float64)
-        of_size = [inf, *(1 / (comb(m, k) * k * (m - k)) for k in range(1, m)), inf]
-        return torch.tensor(of_size, dtype=torch.float64)[coalitions.sum(1).cpu()]
-
-    def fit(self, coalitions: Tensor, values: Tensor, weights: Tensor) -> Tensor:
+    def solve(self, coalitions: Tensor, values: Tensor) -> Tensor:
         """Σ scores is known, so the last feature's score follows from the others', which are fitted freely."""
         from sklearn.linear_model import LinearRegression
 
         none, difference = values[:, 1:2], values[:, :1] - values[:, 1:2]  # (g, 1, T)
-        if coalitions.shape[1] == 1:
+        N, m = coalitions.shape
+        if m == 1:
             return difference.transpose(1, 2)
+        weights = torch.ones(N - 2, dtype=torch.float64)  # drawn subsets occur as often as their weight says
+        if 2**m == N:
+            by_size = torch.tensor([1 / (comb(m, k) * k * (m - k)) for k in range(1, m)], dtype=torch.float64)
+            weights = by_size[coalitions[2:].sum(1).cpu() - 1]
         present, last = coalitions[2:].double(), coalitions[2:, -1:].double()
         rest = values[:, 2:].double() - none - last * difference
         model = LinearRegression(fit_intercept=False)
-        scores = coefficients(model, (present - last)[:, :-1], rest, weights[2:]).to(difference)
+        scores = coefficients(model, (present - last)[:, :-1], rest, weights).to(difference)
         return torch.cat([scores, difference.transpose(1, 2) - scores.sum(2, keepdim=True)], 2)

@@ -1,28 +1,30 @@
-"""The modules of a model by their role: embeddings, layers, attention; the same questions for every architecture."""
+"""The hook points of a model by their role: embeddings, layers; the same questions for every architecture."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from torch import nn
 
 from xai_nlp.errors import UnknownName, Unsupported
+from xai_nlp.hooks.points import Points
 from xai_nlp.hooks.scope import ModulePoint
-from xai_nlp.models.attention_families import VISION_NAMES
+from xai_nlp.models.attention_families import FAMILIES, VISION_NAMES
 from xai_nlp.models.layout import LAYOUTS, VISION_LAYOUTS, Layout, base_of, infer_layout, text_config
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """A model with its layout. Properties give hook points; a wrong path in the layout raises UnknownName.
+    """A model with its layout. A wrong path in the layout raises UnknownName where the points are read.
 
     >>> import xai_nlp
     >>> adapter = Adapter.of(xai_nlp.load("sentiment").model)
     >>> adapter.architecture, len(adapter.layers), adapter.max_length
     ('bert', 3, 512)
-    >>> adapter.word.name, adapter.attention[2].name
-    ('embeddings.word_embeddings', 'encoder.layer.2.attention.self')
+    >>> adapter.points.word.name, adapter.layers[2].name
+    ('embeddings.word_embeddings', 'encoder.layer.2')
     """
 
     model: Any
@@ -39,55 +41,47 @@ class Adapter:
         """The config's `model_type`, such as "bert"; the name of the class for a model without a config."""
         return getattr(getattr(self.model, "config", None), "model_type", "") or type(self.model).__name__
 
-    @property
-    def embeddings(self) -> ModulePoint | None:
-        """The sum of word, position and type embeddings; None if the model reads no text."""
-        return None if self.layout.embeddings is None else self._point(self.layout.embeddings)
-
-    @property
-    def word(self) -> ModulePoint | None:
-        """The word embeddings; None if the model reads no text."""
-        return None if self.layout.word is None else self._point(self.layout.word)
-
-    @property
-    def position(self) -> ModulePoint | None:
-        """The position embeddings; None if they are rotary, relative or switched off."""
-        return self._optional(self.layout.position)
-
-    @property
-    def types(self) -> ModulePoint | None:
-        """The token type embeddings, if the model has any."""
-        return self._optional(self.layout.types)
+    @cached_property
+    def points(self) -> Points:
+        """The named hook points; there are no layers where they are not known."""
+        layout, layers = self.layout, self._layers()
+        inside = {"projection": layout.projection, "norm": layout.norm}
+        return Points(
+            model=self.model,
+            base=base_of(self.model),
+            families=FAMILIES,
+            word=None if layout.word is None else self._point(layout.word),
+            position=self._optional(layout.position),
+            types=self._optional(layout.types),
+            embeddings=None if layout.embeddings is None else self._point(layout.embeddings),
+            layers=layers,
+            vision=self._vision(),
+            inside=tuple(
+                {name: self._point(f"{layer.name}.{path}", layer.call) for name, path in inside.items() if path}
+                for layer in layers
+            ),
+        )
 
     @property
     def layers(self) -> tuple[ModulePoint, ...]:
         """The output of each layer, the first layer first. Raises Unsupported if they are not known."""
-        path = self.layout.blocks
-        if path is None:
+        if not self.points.layers:
             raise Unsupported(
                 f"the layers of {self.architecture} were not found. "
                 "Pass a Layout that names its blocks: Adapter.of(model, Layout(…))."
             )
+        return self.points.layers
+
+    def _layers(self) -> tuple[ModulePoint, ...]:
+        path = self.layout.blocks
+        if path is None:
+            return ()
         blocks = len(self._module(path))
         count = self.model.config.num_hidden_layers if self.layout.shared else blocks
         turns = [int(k / (count / blocks)) for k in range(count)]  # layer -> block, rounded as the models round it
         return tuple(self._point(f"{path}.{block}", turns[:k].count(block)) for k, block in enumerate(turns))
 
-    @property
-    def attention(self) -> tuple[ModulePoint, ...]:
-        """The module of each layer that computes its attention probabilities. Raises Unsupported if not known."""
-        return tuple(self._inside(block, "attention") for block in self.layers)
-
-    @property
-    def cross_attention(self) -> tuple[ModulePoint, ...]:
-        """The modules with which a decoder attends over the encoder, or words over the image; () without any."""
-        path, inner = self.layout.decoder_blocks or self.layout.blocks, self.layout.cross_attention
-        if path is None or inner is None:
-            return ()
-        return tuple(self._point(f"{path}.{k}.{inner}") for k in range(len(self._module(path))))
-
-    @property
-    def vision(self) -> tuple[ModulePoint, ...]:
+    def _vision(self) -> tuple[ModulePoint, ...]:
         """The output of each layer of the image encoder; () if the model has none of its own."""
         lists = ((p, m) for p, m in base_of(self.model).named_modules() if isinstance(m, nn.ModuleList))
         path, blocks = next(((p, m) for p, m in lists if VISION_NAMES & set(p.split("."))), ("", ()))
@@ -107,26 +101,10 @@ class Adapter:
             raise UnknownName("layer", k, range(len(layers)), "Layers are counted from 0.")
         return layers[k]
 
-    def submodule(self, k: int, name: str) -> ModulePoint:
-        """A module of layer k that the layout names: "attention", "projection" or "norm".
-
-        Raises UnknownName for a layer that does not exist, Unsupported if the layout does not name the module.
-        """
-        return self._inside(self.layer(k), name)
-
-    def _inside(self, block: ModulePoint, name: str) -> ModulePoint:
-        path = getattr(self.layout, name)
-        if path is None:
-            raise Unsupported(
-                f"the {name} of {self.architecture} is not known in {block.name}. "
-                "Pass a Layout that names it: Adapter.of(model, Layout(…))."
-            )
-        return self._point(f"{block.name}.{path}", block.call)
-
     @property
     def max_length(self) -> int | None:
         """The largest number of tokens that the model takes; None without a limit."""
-        table = self.position
+        table = self.points.position
         if table is not None:
             # Families that reserve a row of the table for padding count positions from the row after it, BART from its
             # `offset`.

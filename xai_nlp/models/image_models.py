@@ -48,14 +48,14 @@ class ImageModel:
         Steps along a path are finer than bfloat16. Patches packed into one list (P, D) get the axis.
         """
         tensors = {name: value for name, value in processed.items() if isinstance(value, Tensor)}
-        packed = tensors[self.image_argument].ndim == 2
+        if tensors[self.image_argument].ndim == 2:
+            tensors = {name: value[None] for name, value in tensors.items()}
         precision = torch.promote_types(self.model.dtype, torch.float32)
-        wide = {n: value.to(precision) if value.is_floating_point() else value for n, value in tensors.items()}
-        return {name: value[None] if packed else value for name, value in wide.items()}
+        return {name: value.to(precision) if value.is_floating_point() else value for name, value in tensors.items()}
 
     def patches(self, image: Any) -> Patches:
         """The patches of a PIL image, and their places in it."""
-        return patches(self.image_inputs, image, self.image_argument, self.patch)
+        return patches(lambda shown: self.image_inputs(shown)[self.image_argument], image, self.patch)
 
 
 class ImageClassifier(ImageModel):
@@ -86,7 +86,7 @@ class ImageClassifier(ImageModel):
 
         return min(self.image_inputs(Image.new("RGB", (256, 256)))[self.image_argument].shape[-2:])
 
-    def logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """The logits (R, C) of R rows. Pixels are rounded to the model's precision here, and not before."""
+    def output(self, inputs: Mapping[str, Tensor]) -> Any:
+        """The model's output for R rows. Pixels are rounded to the model's precision here, and not before."""
         pixels = inputs[self.image_argument].to(self.model.dtype)
-        return self.model(**{**inputs, self.image_argument: pixels}).logits
+        return self.model(**{**inputs, self.image_argument: pixels})

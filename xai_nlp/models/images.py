@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,8 @@ def read_image(source: ImageSource) -> Image:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         elif image.mode.startswith(("I", "F")):
-            image = _scaled(image)
+            values = np.asarray(image, dtype=np.float64)  # 0 becomes its darkest value, 255 its lightest
+            image = Image.fromarray(np.uint8(255 * (values - values.min()) / (np.ptp(values) or 1)))
         return image.convert("RGB")
     except InvalidInput:
         raise
@@ -76,7 +77,7 @@ def _open(source: ImageSource, name: str) -> Image:
         return Image.fromarray(_bytes_of(source))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is checked by the caller
-        return Image.open(io.BytesIO(bytes(source)))
+        return Image.open(io.BytesIO(source))
 
 
 def _bytes_of(source: Any) -> np.ndarray:
@@ -98,15 +99,6 @@ def _bytes_of(source: Any) -> np.ndarray:
     return np.rint(array * (255 if array.dtype.kind == "f" else 1)).astype(np.uint8)
 
 
-def _scaled(image: Image) -> Image:
-    """An image of more than 8 bits in 8: 0 is its darkest value, 255 its lightest."""
-    from PIL import Image
-
-    values = np.asarray(image, dtype=np.float64)
-    low, high = values.min(), values.max()
-    return Image.fromarray(np.uint8(255 * (values - low) / (high - low or 1)))
-
-
 def encode_thumbnail(image: Image) -> bytes:
     """The image with at most THUMBNAIL_SIDE pixels a side: PNG, or JPEG if that takes less than a third."""
     small = image.copy()
@@ -118,49 +110,26 @@ def encode_thumbnail(image: Image) -> bytes:
     return files["JPEG"] if 3 * len(files["JPEG"]) < len(files["PNG"]) else files["PNG"]
 
 
-def _plain(image: Image, colour: tuple[int, int, int]) -> Image:
-    from PIL import Image
-
-    return Image.new("RGB", image.size, colour)
-
-
-def _blurred(image: Image, seed: int) -> Image:
-    from PIL import ImageFilter
-
-    return image.filter(ImageFilter.GaussianBlur(max(image.size) / 8))
-
-
-def _noise(image: Image, seed: int) -> Image:
-    from PIL import Image
-
-    draws = np.random.default_rng(seed)
-    return Image.fromarray(draws.integers(0, 256, (image.height, image.width, 3), dtype=np.uint8))
-
-
-def _mean(image: Image, seed: int) -> Image:
-    means = np.asarray(image).reshape(-1, 3).mean(0)
-    return _plain(image, tuple(int(m) for m in np.rint(means)))  # type: ignore[arg-type]
-
-
-#: name -> an image of the same size with little or no information
-IMAGE_BASELINES: dict[str, Callable[[Image, int], Image]] = {
-    "grey": lambda image, seed: _plain(image, (128, 128, 128)),
-    "black": lambda image, seed: _plain(image, (0, 0, 0)),
-    "white": lambda image, seed: _plain(image, (255, 255, 255)),
-    "mean": _mean,
-    "blur": _blurred,
-    "noise": _noise,
-}
+#: Images of the same size with little or no information.
+IMAGE_BASELINES = ("grey", "black", "white", "mean", "blur", "noise")
 
 
 def baseline_image(image: Image, name: str, seed: int = 0) -> Image:
     """The image to compare with, by its name in IMAGE_BASELINES; `seed` draws the noise. Raises UnknownName."""
+    from PIL import Image, ImageFilter, ImageStat
+
     if name not in IMAGE_BASELINES:
         raise UnknownName("image baseline", name, IMAGE_BASELINES)
-    return IMAGE_BASELINES[name](image, seed)
+    if name == "blur":
+        return image.filter(ImageFilter.GaussianBlur(max(image.size) / 8))
+    if name == "noise":
+        draws = np.random.default_rng(seed)
+        return Image.fromarray(draws.integers(0, 256, (image.height, image.width, 3), dtype=np.uint8))
+    colour = tuple(map(round, ImageStat.Stat(image).mean)) if name == "mean" else name
+    return Image.new("RGB", image.size, colour)
 
 
-ImageProcess = Callable[["Image"], Mapping[str, Tensor]]  # an image -> the model's arguments
+ImageProcess = Callable[["Image"], Tensor]  # an image -> the model's tensor (1, *S)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +140,7 @@ class Regions:
     boxes: tuple[Box, ...]  # M, in pixels of the image
     patch_regions: Tensor  # (P,) the region of each patch of the model, or NO_FEATURE
     grid: tuple[int, int] | None = None  # rows and columns, if the regions are a grid
-    shapes: np.ndarray | None = None  # (rows, columns) the region of each cell of a raster, if they are no boxes
+    raster: Array | None = None  # (rows, columns) the region of each cell, if the regions are no boxes
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -180,11 +149,6 @@ class Regions:
     def names(self) -> tuple[str, ...]:
         """The names of the regions: "row 1, column 2" in a grid, else "region 2"."""
         return region_names(len(self.boxes), self.grid)
-
-    @property
-    def raster(self) -> Array | None:
-        """`shapes` as a result stores it."""
-        return None if self.shapes is None else Array(self.shapes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,16 +217,17 @@ class Patches:
             down, across = (np.flatnonzero((numbers == number).any(axis)) for axis in (1, 0))
             boxes.append((float(across[0]), float(down[0]), float(across[-1] + 1), float(down[-1] + 1)))
         step = max(1, -(-max(labels.shape) // 256))
-        return self._of_raster(torch.from_numpy(numbers), boxes, shapes=numbers[step // 2 :: step, step // 2 :: step])
+        raster = Array(numbers[step // 2 :: step, step // 2 :: step])
+        return self._of_raster(torch.from_numpy(numbers), boxes, raster=raster)
 
-    def _of_raster(self, raster: Tensor, boxes: Sequence[Box], **fields: Any) -> Regions:
-        """The regions of a raster (rows, columns) over the image: an entry belongs to the region of its cell."""
+    def _of_raster(self, cells: Tensor, boxes: Sequence[Box], **fields: Any) -> Regions:
+        """The regions of cells (rows, columns) over the image: an entry belongs to the region of its cell."""
 
         def region(x: Tensor, y: Tensor) -> Tensor:
             down, across = (
-                (at.nan_to_num() * n).long().clamp(0, n - 1) for at, n in zip((y, x), raster.shape, strict=True)
+                (at.nan_to_num() * n).long().clamp(0, n - 1) for at, n in zip((y, x), cells.shape, strict=True)
             )
-            return torch.where(x.isnan(), NO_FEATURE, raster[down, across])
+            return torch.where(x.isnan(), NO_FEATURE, cells[down, across])
 
         left, top, right, bottom = torch.from_numpy(self.boxes).T
         of_patches = region((left + right) / 2, (top + bottom) / 2)
@@ -282,19 +247,13 @@ def _superpixels(image: Image) -> np.ndarray:
     return labels[rows][:, columns]
 
 
-def patches(process: ImageProcess, image: Image, name: str, patch: int) -> Patches:
-    """The patches of the processor's tensor `name`, and their places in the image.
+def patches(process: ImageProcess, image: Image, patch: int) -> Patches:
+    """The patches of the processor's tensor, and their places in the image.
+
+    The processor is shown places instead of colours: x in red, y in green, from 0 to 1. It is linear in each colour, so
+    the place is (ramp − black) / (white − black); padding has none.
 
     patch: side of a patch, in pixels of a tensor (…, C, H, W); a tensor (patches, entries) is divided already.
-    """
-    coordinates = _coordinates(process, image, name)
-    return _packed_patches(coordinates) if coordinates.ndim == 2 else _grid_patches(coordinates, patch)
-
-
-def _coordinates(process: ImageProcess, image: Image, name: str) -> Tensor:
-    """The processed image (*S) with places instead of colours: x in red, y in green, from 0 to 1; NaN for padding.
-
-    The processor is linear in each colour, so the place is (ramp − black) / (white − black).
     """
     from PIL import Image
 
@@ -303,16 +262,16 @@ def _coordinates(process: ImageProcess, image: Image, name: str) -> Tensor:
     ramp[:, :, 0] = np.rint(255 * (np.arange(width) + 0.5) / width)
     ramp[:, :, 1] = np.rint(255 * (np.arange(height) + 0.5) / height)[:, None]
     place, black, white = (
-        process(Image.fromarray(pixels))[name].double()
-        for pixels in (ramp, np.zeros_like(ramp), np.full_like(ramp, 255))
+        process(Image.fromarray(pixels))[0].double() for pixels in (ramp, np.zeros_like(ramp), np.full_like(ramp, 255))
     )
-    return torch.where((white - black).abs() > 1e-6, (place - black) / (white - black), torch.nan)[0]
+    places = torch.where((white - black).abs() > 1e-6, (place - black) / (white - black), torch.nan)
+    return _packed_patches(places) if places.ndim == 2 else _grid_patches(places, patch)
 
 
-def _packed_patches(coordinates: Tensor) -> Patches:
+def _packed_patches(places: Tensor) -> Patches:
     """The patches of a tensor (patches, entries): each row is a patch, its colours one after the other."""
-    count, entries = coordinates.shape
-    x, y = (coordinates.view(count, 3, entries // 3)[:, c].nanmean(1, keepdim=True) for c in (0, 1))
+    count, entries = places.shape
+    x, y = (places.view(count, 3, entries // 3)[:, c].nanmean(1, keepdim=True) for c in (0, 1))
     columns, rows = (len(torch.unique((at * 4096).round())) for at in (x, y))
     sides = np.array([1 / columns, 1 / rows])
     corners = np.floor((torch.cat([x, y], 1).numpy() / sides).round(1)) * sides
@@ -320,9 +279,9 @@ def _packed_patches(coordinates: Tensor) -> Patches:
     return Patches(torch.arange(count).view(1, count, 1), x, y, boxes, None)
 
 
-def _grid_patches(coordinates: Tensor, patch: int) -> Patches:
+def _grid_patches(places: Tensor, patch: int) -> Patches:
     """The patches of a tensor (…, C, H, W): squares in reading order, in each image of the leading axes."""
-    *lead, _, high, wide = coordinates.shape
+    *lead, _, high, wide = places.shape
     rows, columns = high // patch, wide // patch
     each = rows * columns
     down, across = torch.arange(high)[:, None] // patch, torch.arange(wide)[None] // patch
@@ -330,7 +289,7 @@ def _grid_patches(coordinates: Tensor, patch: int) -> Patches:
     tiles = int(np.prod(lead))
     starts = (torch.arange(tiles) * each).view(*lead, 1, 1, 1)
     ids = torch.where(number >= 0, number + starts, NO_FEATURE)
-    x, y = (coordinates[..., c : c + 1, :, :] for c in (0, 1))
+    x, y = (places[..., c : c + 1, :, :] for c in (0, 1))
     r, c = np.divmod(np.arange(each), columns)
     boxes = []
     for tile_x, tile_y in zip(x.reshape(tiles, high, wide), y.reshape(tiles, high, wide), strict=True):

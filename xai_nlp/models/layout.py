@@ -6,7 +6,6 @@ from typing import Any
 from torch import nn
 
 from xai_nlp.errors import Unsupported
-from xai_nlp.models.attention_families import CROSS_ATTENTION_NAMES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,27 +16,21 @@ class Layout:
     embeddings: gives out the sum of word, position and type embeddings, normalised where the family does it there.
     position: the table of position embeddings; its length limits the text.
     blocks: the list of layers that read the text.
-    attention: inside a block, the module that computes attention probabilities; the first, if a block has several.
     projection: inside a block, the linear layer that takes the outputs of all heads.
     norm: inside a block, the layer norm over the projection's output plus the block's input; None if it comes earlier.
     shared: `num_hidden_layers` layers run on fewer blocks, each block for several layers in a row.
     unbounded: positions are rotary or relative and have no limit, if there is no table of them.
-    decoder_blocks: the list of layers with cross attention; None for `blocks`.
-    cross_attention: inside one of these layers, the module that attends over the other sequence.
     """
 
     embeddings: str | None
     word: str | None
     blocks: str | None
-    attention: str | None = None
     projection: str | None = None
     norm: str | None = None
     position: str | None = None
     types: str | None = None
     shared: bool = False
     unbounded: bool = False
-    decoder_blocks: str | None = None
-    cross_attention: str | None = None
 
 
 _BERT = Layout(
@@ -46,7 +39,6 @@ _BERT = Layout(
     position="embeddings.position_embeddings",
     types="embeddings.token_type_embeddings",
     blocks="encoder.layer",
-    attention="attention.self",
     projection="attention.output.dense",
     norm="attention.output.LayerNorm",
 )
@@ -55,7 +47,6 @@ _LLAMA = Layout(
     embeddings="embed_tokens",
     word="embed_tokens",
     blocks="layers",
-    attention="self_attn",
     projection="self_attn.o_proj",
     unbounded=True,
 )
@@ -74,55 +65,42 @@ LAYOUTS: dict[str, Layout] = {
         _BERT,
         types=None,
         blocks="transformer.layer",
-        attention="attention",
         projection="attention.out_lin",
         norm="sa_layer_norm",
     ),
     "albert": replace(
         _BERT,
         blocks="encoder.albert_layer_groups",
-        attention="albert_layers.0.attention",
         projection="albert_layers.0.attention.dense",
         norm="albert_layers.0.attention.LayerNorm",
         shared=True,
     ),
     "deberta": _DEBERTA,
     "deberta-v2": _DEBERTA,
-    "mpnet": replace(
-        _BERT, types=None, attention="attention.attn", projection="attention.attn.o", norm="attention.LayerNorm"
-    ),
+    "mpnet": replace(_BERT, types=None, projection="attention.attn.o", norm="attention.LayerNorm"),
     "modernbert": Layout(
         embeddings="embeddings",
         word="embeddings.tok_embeddings",
         blocks="layers",
-        attention="attn",
         projection="attn.Wo",
         unbounded=True,
     ),
-    "gpt2": Layout(
-        embeddings="drop", word="wte", position="wpe", blocks="h", attention="attn", projection="attn.c_proj"
-    ),
+    "gpt2": Layout(embeddings="drop", word="wte", position="wpe", blocks="h", projection="attn.c_proj"),
     # Encoder–decoders: the encoder reads the text; the decoder's inputs stay as they are.
     "bart": Layout(
         embeddings="encoder.layernorm_embedding",
         word="encoder.embed_tokens",
         position="encoder.embed_positions",
         blocks="encoder.layers",
-        attention="self_attn",
         projection="self_attn.out_proj",
         norm="self_attn_layer_norm",
-        decoder_blocks="decoder.layers",
-        cross_attention="encoder_attn",
     ),
     "t5": Layout(
         embeddings="encoder.embed_tokens",
         word="encoder.embed_tokens",
         blocks="encoder.block",
-        attention="layer.0.SelfAttention",
         projection="layer.0.SelfAttention.o",
         unbounded=True,
-        decoder_blocks="decoder.block",
-        cross_attention="layer.1.EncDecAttention",
     ),
     "llama": _LLAMA,
     "qwen2": _LLAMA,
@@ -136,20 +114,17 @@ VISION_LAYOUTS: dict[str, Layout] = {
         word="embeddings.text_embeddings.word_embeddings",
         position="embeddings.text_embeddings.position_embeddings",
         types="embeddings.text_embeddings.token_type_embeddings",
-        attention="attention.attention",
         norm=None,
     ),
     "visual_bert": replace(_BERT, embeddings="embeddings.word_embeddings"),  # the sum contains the image as well
-    "lxmert": replace(_BERT, decoder_blocks="encoder.x_layers", cross_attention="visual_attention.att"),
-    "blip": Layout(
+    "lxmert": _BERT,
+    "blip": replace(
+        _BERT,
         embeddings="text_encoder.embeddings",
         word="text_encoder.embeddings.word_embeddings",
         position="text_encoder.embeddings.position_embeddings",
+        types=None,
         blocks="text_encoder.encoder.layer",
-        attention="attention.self",
-        projection="attention.output.dense",
-        norm="attention.output.LayerNorm",
-        cross_attention="crossattention.self",
     ),
 }
 
@@ -191,40 +166,21 @@ def infer_layout(model: Any) -> Layout:
             f"{type(model).__name__} has no known input embeddings (`get_input_embeddings`). "
             "Pass a Layout of your own: Adapter.of(model, Layout(…))."
         )
-    config, side = text_config(model), path.rpartition(".")[0]
-    lists = [(name, module) for name, module in base.named_modules() if _equal_blocks(module)]
-    count = getattr(config, "num_hidden_layers", None)
-    own = [item for item in lists if len(item[1]) == count]
-    own.sort(key=lambda item: not item[0].startswith(side))  # an image's side may have as many blocks
-    if not own:
-        return Layout(embeddings=path, word=path, blocks=None)
-    crossing = ((name, _attention_in(module[0], cross=True)) for name, module in lists)
-    decoder, cross = next(((name, inner) for name, inner in crossing if inner), (None, None))
-    blocks, layers = own[0]
-    return Layout(
-        embeddings=path,
-        word=path,
-        blocks=blocks,
-        attention=_attention_in(layers[0], cross=False),
-        decoder_blocks=decoder,
-        cross_attention=cross,
-    )
+    count, side = getattr(text_config(model), "num_hidden_layers", None), path.rpartition(".")[0]
+    fitting = [name for name, module in _equal_blocks(base) if len(module) == count]
+    blocks = min(fitting, key=lambda name: not name.startswith(side), default=None)  # an image's side may have as many
+    return Layout(embeddings=path, word=path, blocks=blocks)
 
 
 def _image_blocks(base: nn.Module, config: Any) -> str | None:
     """The outermost list of equal blocks, the one that is as long as the config says if there are several."""
     counts = {getattr(config, "num_hidden_layers", None), len(getattr(config, "depths", ()))}
-    lists = [(name, module) for name, module in base.named_modules() if _equal_blocks(module)]
+    lists = _equal_blocks(base)
     lists.sort(key=lambda item: (len(item[1]) not in counts, item[0].count("."), -len(item[1])))
     return lists[0][0] if lists else None
 
 
-def _equal_blocks(module: nn.Module) -> bool:
-    return isinstance(module, nn.ModuleList) and len({type(block) for block in module}) == 1
-
-
-def _attention_in(block: nn.Module, *, cross: bool) -> str | None:
-    """The path of the block's first innermost module of a class "…Attention…", over its own or another sequence."""
-    paths = [path for path, module in block.named_modules() if path and "Attention" in type(module).__name__]
-    innermost = [path for path in paths if not any(other.startswith(f"{path}.") for other in paths)]
-    return next((p for p in innermost if any(name in p for name in CROSS_ATTENTION_NAMES) == cross), None)
+def _equal_blocks(base: nn.Module) -> list[tuple[str, nn.ModuleList]]:
+    """The lists of modules of one class, with their paths."""
+    lists = [(name, module) for name, module in base.named_modules() if isinstance(module, nn.ModuleList)]
+    return [(name, module) for name, module in lists if len({type(block) for block in module}) == 1]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import as_file, files
+from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,10 +24,23 @@ EMBEDDED_MODELS = {
     "image": "names the largest shape of a drawn scene; ResNet, 4 blocks, 0.6 M parameters",
     "vqa": "answers a question about a drawn scene; ViLT, 5 layers, 1.4 M parameters",
 }
+#: Options of `from_pretrained` that say where files are; the others belong to the model alone.
+FILE_OPTIONS = ("revision", "token", "cache_dir", "subfolder", "local_files_only", "force_download", "proxies")
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
 
 
 class TaskClasses(Protocol):
     """The classes of transformers that do a task: one row of `tasks.table`."""
+
+    @property
+    def title(self) -> str: ...
 
     @property
     def auto_class(self) -> str: ...
@@ -59,45 +74,57 @@ class LoadedModel:
 
 
 def load_model(
-    source: str | os.PathLike[str] | nn.Module = "sentiment",
+    source: Any = "sentiment",
     tokenizer: Any = None,
     *,
     tasks: Tasks,
     processor: Any = None,
     task: str | None = None,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | str | None = None,
     device: str | torch.device | None = None,
     trust_remote_code: bool = False,
+    **options: Any,
 ) -> LoadedModel:
     """A model from the name of an embedded one, a folder, a hub name, or a model object with its tokenizer.
 
+    source: also a pipeline of transformers, a compiled or data-parallel model (which is unwrapped), or an object that
+        holds a `model` and its `tokenizer`.
     processor: the image processor of a model object; files bring their own. Its tokenizer is used if none is given.
     tasks: the rows of the task table, by name.
     task: one of them; None reads it from the config, and takes the first task if the config does not say.
-    dtype, device, trust_remote_code: for models from files. A folder or an embedded model opens no connection. Hub
-        models load from safetensors only, and run code of their own only with `trust_remote_code`.
+    dtype: None is float32 on a CPU, and the dtype of the files on an accelerator or with `device_map`.
+    device: where the model is moved to; "auto" is the accelerator if there is one. A model object is moved itself.
+    trust_remote_code: run code that comes with a hub model. Models load from safetensors only. A folder or an embedded
+        model opens no connection.
+    options: others of `from_pretrained`: revision, token, device_map, quantization_config, …
 
-    Raises UnknownName if there is no model or task of that name, InvalidInput for a model object without a tokenizer,
-    Unsupported for a tokenizer that gives no offsets (a slow one).
+    Raises UnknownName if there is no model or task of that name; InvalidInput for a model object without a tokenizer,
+    for files whose head was trained for another task, and for missing weights or tokenizer files; Unsupported for a
+    tokenizer that gives no offsets (a slow one), and for files that could run code.
 
     >>> from xai_nlp.tasks.table import TASKS
     >>> loaded = load_model("qa", tasks=TASKS)
     >>> loaded.name, loaded.task, type(loaded.model).__name__
     ('zoo/qa', 'question-answering', 'BertForQuestionAnswering')
     """
-    if isinstance(source, nn.Module):
-        tokenizer = tokenizer or getattr(processor, "tokenizer", None)
-        config = getattr(source, "config", None)
-        name = getattr(config, "name_or_path", "") or type(source).__name__
-        known = _task(task, tasks, [cls.__name__ for cls in type(source).__mro__], config)
-        if tokenizer is None and tasks[known].auto_class != IMAGE_AUTO_CLASS:
-            raise InvalidInput("a model needs its tokenizer: load(model, tokenizer).")
-        loaded = LoadedModel(source, tokenizer, name, known, processor)
+    if device == "auto":
+        device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
+    if isinstance(source, (str, os.PathLike)):
+        if dtype is None:
+            on_cpu = device is None or torch.device(device).type == "cpu"
+            dtype = torch.float32 if on_cpu and not {"device_map", "quantization_config"} & set(options) else "auto"
+        options = {"dtype": dtype, "trust_remote_code": trust_remote_code, **options}
+        loaded = _from_files(os.fspath(source), tokenizer, processor, task, tasks, options)
+        dtype = None  # the files were read in it
+    elif options or trust_remote_code:
+        raise InvalidInput(
+            f"{', '.join(options) or 'trust_remote_code'} is an option of models from files; this is a "
+            f"{type(source).__name__}. A model object takes tokenizer, processor, task, dtype and device."
+        )
     else:
-        options = {"processor": processor, "task": task, "tasks": tasks, "dtype": dtype}
-        loaded = _from_files(os.fspath(source), tokenizer, trust_remote_code=trust_remote_code, **options)
-        if device is not None:
-            loaded.model.to(device)
+        loaded = _from_object(source, tokenizer, processor, task, tasks)
+    if device is not None or dtype is not None:
+        _move(loaded.model, device, dtype)
     if loaded.tokenizer is not None and not getattr(loaded.tokenizer, "is_fast", False):
         raise Unsupported(
             f"{type(loaded.tokenizer).__name__} does not give the offsets of its tokens in the text. "
@@ -106,54 +133,160 @@ def load_model(
     return loaded
 
 
-def _from_files(name: str, tokenizer: Any, **options: Any) -> LoadedModel:
-    if Path(name).is_dir():
-        return _pretrained(Path(name), Path(name).name, tokenizer, **options)
-    embedded = name.removeprefix("zoo/")
-    if embedded in EMBEDDED_MODELS:
-        with as_file(files("xai_nlp.zoo") / embedded) as folder:
-            return _pretrained(folder, f"zoo/{embedded}", tokenizer, **options)
+# Objects -------------------------------------------------------------------------------------------------------------
+
+
+def _from_object(source: Any, tokenizer: Any, processor: Any, task: str | None, tasks: Tasks) -> LoadedModel:
+    """A model object, or an object that holds a model and its tokenizer: a pipeline, a cross-encoder."""
+    model = source
+    if not isinstance(source, nn.Module) and isinstance(getattr(source, "model", None), nn.Module):
+        model = source.model
+        tokenizer = tokenizer or getattr(source, "tokenizer", None)
+        processor = processor or getattr(source, "processor", None) or getattr(source, "image_processor", None)
+        pipeline_task = getattr(source, "task", None)
+        task = task or (pipeline_task if pipeline_task in tasks else None)
+    if not isinstance(model, nn.Module):
+        raise InvalidInput(
+            "a model is a name, a folder, a torch module with its tokenizer, or a pipeline; "
+            f"got {type(source).__name__} {str(source)[:60]!r}."
+        )
+    model = unwrapped(model)
+    tokenizer = tokenizer or getattr(processor, "tokenizer", None)
+    config = getattr(model, "config", None)
+    known = _task(task, tasks, [cls.__name__ for cls in type(model).__mro__], config)
+    if tokenizer is None and tasks[known].auto_class != IMAGE_AUTO_CLASS:
+        raise InvalidInput("a model needs its tokenizer: load(model, tokenizer).")
+    return LoadedModel(model, tokenizer, getattr(config, "name_or_path", "") or type(model).__name__, known, processor)
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The module inside `torch.compile`, DataParallel or DistributedDataParallel: hooks need its own modules."""
+    while True:
+        inner = getattr(model, "_orig_mod", None)
+        if inner is None and isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            inner = model.module
+        if inner is None:
+            return model
+        model = inner
+
+
+def _move(model: Any, device: Any, dtype: Any) -> None:
+    target = {name: value for name, value in (("device", device), ("dtype", dtype)) if value is not None}
     try:
-        return _pretrained(name, name, tokenizer, **options)
-    except OSError as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        hint = f"There is no such folder either, and the hub answered: {first} List them with `xai-nlp models`."
-        raise UnknownName("model", name, EMBEDDED_MODELS, hint) from error
+        model.to(**target)
+    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
+        first = str(error).strip().splitlines()[0].rstrip(".")
+        raise InvalidInput(
+            f"the model cannot be moved to {' and '.join(map(str, target.values()))}: {first}."
+        ) from None
 
 
-def _pretrained(
-    where: str | Path,
-    name: str,
-    tokenizer: Any,
-    *,
-    tasks: Tasks,
-    processor: Any,
-    task: str | None,
-    dtype: torch.dtype,
-    trust_remote_code: bool,
+# Files ---------------------------------------------------------------------------------------------------------------
+
+
+def _from_files(
+    name: str, tokenizer: Any, processor: Any, task: str | None, tasks: Tasks, options: dict[str, Any]
 ) -> LoadedModel:
-    """The model, tokenizer and processor of a folder or a hub name."""
+    """The model, tokenizer and processor of an embedded model, a folder or a hub name."""
     import transformers
 
-    local = {"local_files_only": isinstance(where, Path)}
-    options = {"trust_remote_code": trust_remote_code, **local}
-    with _no_loading_bar():
-        config = transformers.AutoConfig.from_pretrained(where, **options)
-        known = _task(task, tasks, config.architectures or [], config)
-        image = tasks[known].auto_class == IMAGE_AUTO_CLASS
-        vision = tasks[known].auto_class == VISION_AUTO_CLASS
-        loader, for_model = tasks[known].auto_class, options
-        if vision and config.model_type in VISION_CLASSES:
-            loader, for_model = VISION_CLASSES[config.model_type], local  # no auto class: it runs no code of the hub
-        model = getattr(transformers, loader).from_pretrained(where, dtype=dtype, use_safetensors=True, **for_model)
-        if vision and processor is None and hasattr(config, "vision_config"):
-            processor = transformers.AutoProcessor.from_pretrained(where, **options)
-        elif processor is None and (image or (vision and config.model_type == "vilt")):
-            processor = transformers.AutoImageProcessor.from_pretrained(where, **options)
-        tokenizer = tokenizer or getattr(processor, "tokenizer", None)
-        if tokenizer is None and not image:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options)
+    where: str | Path = name
+    embedded = name.removeprefix("zoo/")
+    if Path(name).is_dir():
+        where, name = Path(name), Path(name).name
+    elif embedded in EMBEDDED_MODELS:
+        where, name = Path(str(files("xai_nlp.zoo") / embedded)), f"zoo/{embedded}"
+    of_files = {key: value for key, value in options.items() if key in (*FILE_OPTIONS, "trust_remote_code")}
+    if isinstance(where, Path):
+        of_files["local_files_only"] = options["local_files_only"] = True
+        _check_folder(where, name, needs_tokenizer=tokenizer is None)
+    try:
+        with _quiet_loading():
+            config = transformers.AutoConfig.from_pretrained(_base_of_adapter(where), **of_files)
+            known = _task(task, tasks, config.architectures or [], config)
+            row, vision_class = tasks[known], None
+            reads_text = row.auto_class != IMAGE_AUTO_CLASS
+            if row.auto_class == VISION_AUTO_CLASS:
+                vision_class = VISION_CLASSES.get(config.model_type)
+                if processor is None and hasattr(config, "vision_config"):
+                    processor = transformers.AutoProcessor.from_pretrained(where, **of_files)
+                elif processor is None and config.model_type == "vilt":
+                    processor = transformers.AutoImageProcessor.from_pretrained(where, **of_files)
+            else:
+                _check_architecture(name, config, known, tasks)
+                if processor is None and not reads_text:
+                    processor = transformers.AutoImageProcessor.from_pretrained(where, **of_files)
+            if vision_class:  # a class by its own name runs no code of the hub
+                options.pop("trust_remote_code")
+            cls = getattr(transformers, vision_class or row.auto_class)
+            safe = {"use_safetensors": True, "ignore_mismatched_sizes": True, "output_loading_info": True}
+            model, report = cls.from_pretrained(where, **safe, **options)
+            _check_weights(name, config, row, report)
+            tokenizer = tokenizer or getattr(processor, "tokenizer", None)
+            if tokenizer is None and reads_text:
+                tokenizer = transformers.AutoTokenizer.from_pretrained(where, **of_files)
+    except OSError as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if isinstance(where, Path):
+            raise InvalidInput(f"{name} cannot be loaded: {first}") from error
+        hint = f"There is no such folder either, and the hub answered: {first} List them with `xai-nlp models`."
+        raise UnknownName("model", name, EMBEDDED_MODELS, hint) from error
     return LoadedModel(model.eval(), tokenizer, name, known, processor)
+
+
+def _check_folder(folder: Path, name: str, *, needs_tokenizer: bool) -> None:
+    """Refuse a folder that holds no model that can be read safely, or no tokenizer."""
+    present = {path.name for path in folder.iterdir()}
+    if not {"config.json", "adapter_config.json"} & present:
+        raise InvalidInput(f"{name} holds no config.json: it is no folder that save_pretrained wrote.")
+    weights = [file for file in present if file.endswith(".safetensors")]
+    pickles = sorted(file for file in present if file.endswith((".bin", ".pt", ".pth", ".ckpt")))
+    if not weights:
+        found = f"only {pickles[0]}, which could run code when it is read" if pickles else "no weights"
+        raise Unsupported(
+            f"{name} holds {found}. Models load from safetensors: load it once where you trust it, with "
+            "AutoModel….from_pretrained(folder), and save it with model.save_pretrained(folder)."
+        )
+    if needs_tokenizer and not {*TOKENIZER_FILES, "preprocessor_config.json"} & present:
+        raise InvalidInput(
+            f"{name} holds no tokenizer: none of {', '.join(TOKENIZER_FILES[:4])}. Save it there with "
+            "tokenizer.save_pretrained(folder), or pass it: load(folder, tokenizer)."
+        )
+
+
+def _base_of_adapter(where: str | Path) -> str | Path:
+    """The model that a folder's PEFT adapter belongs to; the folder itself if it holds a model."""
+    file = Path(where) / "adapter_config.json"
+    if not isinstance(where, Path) or (where / "config.json").is_file() or not file.is_file():
+        return where
+    if find_spec("peft") is None:
+        raise Unsupported(f"{where.name} is a PEFT adapter; reading it needs the library: pip install peft.")
+    return str(json.loads(file.read_text(encoding="utf-8"))["base_model_name_or_path"])
+
+
+def _check_architecture(name: str, config: Any, task: str, tasks: Tasks) -> None:
+    """Refuse files whose head was trained for another task, even if its weights have the same names."""
+    trained = (config.architectures or [""])[0]
+    other = _fitting(trained, tasks)
+    if other is not None and not trained.endswith(tasks[task].class_endings or ("",)):
+        raise InvalidInput(
+            f"{name} holds a {trained}; its head for {tasks[task].title.lower()} would be untrained. "
+            f"Load it with task={other!r}."
+        )
+
+
+def _check_weights(name: str, config: Any, row: TaskClasses, report: Mapping[str, Any]) -> None:
+    """Refuse a model of which some weights are not in the files: they are random numbers."""
+    missing = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+    if row.auto_class == "AutoModel":
+        missing = [key for key in missing if "pooler" not in key]  # a pooler that no embedding passes
+    if missing:
+        trained = (config.architectures or ["model without a head"])[0]
+        listed = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        raise InvalidInput(
+            f"{name} holds a {trained}; for {row.title.lower()} these weights would be untrained: {listed}. "
+            "Train the model for this task first, or load one that was."
+        )
 
 
 def _task(name: str | None, tasks: Tasks, classes: Sequence[str], config: Any) -> str:
@@ -167,19 +300,26 @@ def _task(name: str | None, tasks: Tasks, classes: Sequence[str], config: Any) -
         return images
     if getattr(config, "model_type", "") in VISION_CLASSES or hasattr(config, "vision_config"):
         return next(task for task, row in tasks.items() if row.auto_class == VISION_AUTO_CLASS)
-    fitting = (task for task, row in tasks.items() if any(cls.endswith(row.class_endings) for cls in classes))
+    fitting = (task for cls in classes if (task := _fitting(cls, tasks)) is not None)
     return next(fitting, next(iter(tasks)))
 
 
+def _fitting(cls: str, tasks: Tasks) -> str | None:
+    """The first task whose classes end as this one; None if there is none."""
+    return next((task for task, row in tasks.items() if row.class_endings and cls.endswith(row.class_endings)), None)
+
+
 @contextmanager
-def _no_loading_bar() -> Iterator[None]:
-    """Load weights without the progress bar of transformers; its setting is restored afterwards."""
+def _quiet_loading() -> Iterator[None]:
+    """Load weights without the progress bar and the report of transformers; both settings are restored afterwards."""
     from transformers.utils import logging
 
-    enabled = logging.is_progress_bar_enabled()
+    enabled, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
+        logging.set_verbosity(verbosity)
         if enabled:
             logging.enable_progress_bar()

@@ -8,7 +8,6 @@ from torch import nn
 
 from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 from xai_nlp.hooks.points import Points
-from xai_nlp.hooks.scope import ModulePoint
 from xai_nlp.models.adapter import Adapter
 from xai_nlp.models.attention_families import FAMILIES
 from xai_nlp.models.layout import base_of
@@ -31,32 +30,6 @@ def points(model: Any) -> Points:
     if not isinstance(model, nn.Module):
         raise InvalidInput(f"hook points belong to a torch module or an explainer; got {type(model).__name__}.")
     try:
-        adapter = Adapter.of(model)
-        return points_of(adapter)
+        return Adapter.of(model).points
     except (Unsupported, UnknownName):
         return Points(model=model, base=base_of(model), families=FAMILIES)
-
-
-def points_of(adapter: Adapter) -> Points:
-    """The named hook points of a model whose layout is known."""
-    try:
-        layers = adapter.layers
-    except Unsupported:
-        layers = ()
-    return Points(
-        model=adapter.model,
-        base=base_of(adapter.model),
-        families=FAMILIES,
-        word=adapter.word,
-        position=adapter.position,
-        types=adapter.types,
-        embeddings=adapter.embeddings,
-        layers=layers,
-        vision=adapter.vision,
-        inside=tuple(_inside(adapter, k) for k in range(len(layers))),
-    )
-
-
-def _inside(adapter: Adapter, k: int) -> dict[str, ModulePoint]:
-    names = [name for name in ("projection", "norm") if getattr(adapter.layout, name) is not None]
-    return {name: adapter.submodule(k, name) for name in names}

@@ -212,8 +212,12 @@ def _trimmed(
     return trimmed
 
 
-def pad_batch(windows: Sequence[TokenWindow], pad: int | None, device: torch.device | str) -> dict[str, Tensor]:
-    """The inputs of B windows in tensors (B, L) each; shorter windows are filled with `pad` and masked.
+def pad_batch(
+    windows: Sequence[TokenWindow], pad: int | None, device: torch.device | str
+) -> tuple[dict[str, Tensor], Tensor]:
+    """The inputs of B windows in tensors (B, L) each, and which tokens are of the text (B, L).
+
+    Shorter windows are filled with `pad` and masked; special tokens and padding are not of the text.
 
     Raises InvalidInput for windows of several lengths if there is no pad token.
     """
@@ -221,15 +225,11 @@ def pad_batch(windows: Sequence[TokenWindow], pad: int | None, device: torch.dev
         raise InvalidInput(
             "texts of several lengths cannot share a batch: neither tokenizer nor model has a pad token."
         )
-    return {
+    inputs = {
         name: _filled([window.inputs[name] for window in windows], (pad or 0) if name == "input_ids" else 0).to(device)
         for name in windows[0].inputs
     }
-
-
-def text_mask(windows: Sequence[TokenWindow], device: torch.device | str) -> Tensor:
-    """True for tokens of the text (B, L), False for special tokens and padding."""
-    return _filled([window.segment for window in windows], SPECIAL).ne(SPECIAL).to(device)
+    return inputs, _filled([window.segment for window in windows], SPECIAL).ne(SPECIAL).to(device)
 
 
 def _filled(rows: Sequence[Sequence[int] | np.ndarray], fill: int) -> Tensor:

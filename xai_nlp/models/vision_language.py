@@ -91,15 +91,10 @@ class GenerativeVisionModel(VisionLanguageModel):
 
     answer_start: ClassVar[int | None] = None  # position of the answer in what is generated; None: after the prompt
 
-    @property
-    def tokenizer(self) -> Any:
-        """The tokenizer of the processor."""
-        return self.processor.tokenizer
-
     @cached_property
     def generator(self) -> Generator:
-        """The model as one that writes text."""
-        return Generator(self.model, self.tokenizer)
+        """The model as one that writes text, with the tokenizer of its processor."""
+        return Generator(self.model, self.processor.tokenizer)
 
     def build_prompt(self, image: Any, question: str, answer: AnswerText | None, longest: int) -> TokenWindow:
         """The prompt followed by the given answer, or by the model's own (greedy, at most `longest` tokens).
@@ -123,7 +118,7 @@ class GenerativeVisionModel(VisionLanguageModel):
         self, inputs: Mapping[str, Tensor], offsets: Sequence[Span | None], answer: list[int], image: dict[str, Tensor]
     ) -> TokenWindow:
         rows = {name: value[0].tolist() for name, value in inputs.items()}
-        tokens = tuple(map(str, self.tokenizer.convert_ids_to_tokens(rows["input_ids"])))
+        tokens = tuple(map(str, self.processor.tokenizer.convert_ids_to_tokens(rows["input_ids"])))
         spans = np.array([span or (0, 0) for span in offsets])
         segment = np.array([SPECIAL if span is None else 0 for span in offsets])
         return TokenWindow(0, rows, tokens, spans, segment, image=image, answer_ids=tuple(answer))
@@ -153,7 +148,7 @@ class GenerativeVisionModel(VisionLanguageModel):
         """
         text = self.chat_text(question)
         for part, start in ((text, text.rfind(question)), (question, 0)):
-            encoded = self.tokenizer(part, add_special_tokens=False, return_offsets_mapping=True)
+            encoded = self.processor.tokenizer(part, add_special_tokens=False, return_offsets_mapping=True)
             spans = offsets_within(encoded["offset_mapping"], question, start)
             first = next((i for i, span in enumerate(spans) if span), len(spans))
             tail = encoded["input_ids"][first:]
@@ -167,31 +162,25 @@ class GenerativeVisionModel(VisionLanguageModel):
         """Positions of the tokens and of the image's tokens; None if patches do not divide evenly among the latter."""
         token = getattr(self.model.config, "image_token_id", None)
         positions = [i for i, id in enumerate(row.inputs["input_ids"]) if id == token]
-        count = len(regions.patch_regions)
-        if not positions or count % len(positions):
+        patches = torch.arange(len(regions.patch_regions))
+        if not positions or len(patches) % len(positions):
             return None
-        return SequencePositions(torch.arange(length), torch.tensor(positions), self._patch_ids(count, len(positions)))
-
-    def _patch_ids(self, patches: int, positions: int) -> Tensor:
-        """The patches at each position (positions, k): k neighbours in the order in which patches are packed."""
-        k = patches // positions
+        k = len(patches) // len(positions)  # neighbours in the order in which patches are packed share a position
         side = round(k**0.5)
         if k > 1 and getattr(self.model.config, "scale_factor", None) == side:
             # SmolVLM and Idefics3 join squares of `side` × `side` patches in each image.
             across = getattr(vision_config(self.model), "image_size", 0) // self.patch
-            grid = torch.arange(patches).view(-1, across // side, side, across // side, side)
-            return grid.permute(0, 1, 3, 2, 4).reshape(positions, k)
-        return torch.arange(patches).view(positions, k)
+            patches = patches.view(-1, across // side, side, across // side, side).permute(0, 1, 3, 2, 4)
+        return SequencePositions(torch.arange(length), torch.tensor(positions), patches.reshape(len(positions), k))
 
     def answer_logits(self, inputs: Mapping[str, Tensor], answer_ids: Sequence[int]) -> Tensor:
         """The logits before each of the n answer tokens: (R, n, V)."""
-        arguments = {name: self._packed(name, value) for name, value in inputs.items()}
+        arguments = dict(inputs)
+        if arguments[self.image_argument].ndim == 3:  # patches in one long list: (R, n, …) -> (R · n, …)
+            arguments[self.image_argument] = arguments[self.image_argument].flatten(0, 1)
+        if "image_grid_thw" in arguments:
+            arguments["image_grid_thw"] = arguments["image_grid_thw"].flatten(0, 1)
         return self.model(**arguments, use_cache=False).logits[:, -len(answer_ids) - 1 : -1]
-
-    def _packed(self, name: str, value: Tensor) -> Tensor:
-        """Images whose patches are one long list are joined: (R, n, …) -> (R · n, …)."""
-        packed = name == "image_grid_thw" or (name == self.image_argument and value.ndim == 3)
-        return value.flatten(0, 1) if packed else value
 
 
 class Blip(GenerativeVisionModel):
@@ -201,7 +190,7 @@ class Blip(GenerativeVisionModel):
 
     def build_prompt(self, image: Any, question: str, answer: AnswerText | None, longest: int) -> TokenWindow:
         """The question's tokens; the answer goes to the decoder. Raises InvalidInput for an answer without a token."""
-        encoded = self.tokenizer(question, return_offsets_mapping=True, return_tensors="pt")
+        encoded = self.processor.tokenizer(question, return_offsets_mapping=True, return_tensors="pt")
         inputs, of_image = {name: encoded[name] for name in ("input_ids", "attention_mask")}, self.image_inputs(image)
         answer_ids = self._answer_ids({**inputs, **of_image}, answer, longest)
         offsets = [(a, b) if b > a else None for a, b in encoded["offset_mapping"][0].tolist()]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from inspect import signature
 from typing import Any, overload
 
@@ -11,7 +12,8 @@ from typing_extensions import Unpack
 
 from xai_nlp.core.batching import Progress
 from xai_nlp.core.result import Explanation, Explanations
-from xai_nlp.errors import InvalidInput
+from xai_nlp.data.table import DataTable, is_table, read_table
+from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.models.loading import EMBEDDED_MODELS, load_model
 from xai_nlp.models.tokenization import Text
 from xai_nlp.tasks.explainer import Explainer
@@ -33,6 +35,8 @@ class _Keywords(ExplainKeywords, total=False):
     task: str | None
     tokenizer: Any
     processor: Any
+    device: Any
+    dtype: Any
     target: Any
     answer: Any
     rather_than: Any
@@ -59,27 +63,46 @@ def load(
     dtype: Any = None,
     device: Any = None,
     trust_remote_code: bool = False,
+    **options: Any,
 ) -> Any:
     """An explainer for a model.
 
-    source: an embedded model's name, a folder, a hub name, or a model with its tokenizer.
+    source: an embedded model's name, a folder, a hub name, a PEFT adapter's folder, a model with its tokenizer, or a
+        pipeline of transformers. A compiled or data-parallel model is unwrapped.
     task: a key of `tasks.table.TASKS`; None goes by the model's config. For generated text: `load(…).explain(prompt)`.
-    processor: of a model that looks at images. dtype: float32 if not given. device: where the model is moved to.
-    trust_remote_code: run code that comes with the model; off by default.
-    Raises UnknownName if nothing of that name is found, InvalidInput for a model without its tokenizer.
+    processor: of a model that looks at images.
+    dtype: None is float32 on a CPU, and the dtype of the files on an accelerator.
+    device: where the model is moved to, also a model object; "auto" is the accelerator if there is one.
+    trust_remote_code: run code that comes with a hub model; off by default.
+    options: others of `from_pretrained`: revision, token, device_map, quantization_config, …
+    Raises UnknownName if nothing of that name is found; InvalidInput for a model without its tokenizer, and for a model
+    whose head for the task is untrained.
 
     >>> load("sentiment")
     <TextClassificationExplainer zoo/sentiment (bert): NEGATIVE, POSITIVE>
     >>> load("qa")
     <QuestionAnsweringExplainer zoo/qa (bert)>
     """
-    options: dict[str, Any] = {"processor": processor, "device": device, "trust_remote_code": trust_remote_code}
-    if dtype is not None:
-        options["dtype"] = dtype
+    for name in options:
+        if get_close_matches(name, LOAD_NAMES, n=1, cutoff=0.75):
+            raise UnknownName("option of load", name, LOAD_NAMES)
     row = None if task is None else find_task(task)
-    loaded = load_model(source, tokenizer, task=row.name if row else None, tasks=TASKS, **options)
+    loaded = load_model(
+        source,
+        tokenizer,
+        tasks=TASKS,
+        task=row.name if row else None,
+        processor=processor,
+        dtype=dtype,
+        device=device,
+        trust_remote_code=trust_remote_code,
+        **options,
+    )
     row = find_task(loaded.task)
     return row.explainer_class()(loaded, row)
+
+
+LOAD_NAMES = ("tokenizer", "task", "processor", "dtype", "device", "trust_remote_code")
 
 
 @overload
@@ -89,7 +112,7 @@ def explain(text: list[Text] | list[str], **options: Unpack[_Keywords]) -> Expla
 @overload
 def explain(text: None = None, **options: Unpack[_Keywords]) -> Any: ...
 def explain(
-    text: Text | Sequence[Text] | None = None,
+    text: Text | Iterable[Text] | Any = None,
     *,
     pair: str | Sequence[str] | None = None,
     question: str | Sequence[str] | None = None,
@@ -100,6 +123,8 @@ def explain(
     task: str | None = None,
     tokenizer: Any = None,
     processor: Any = None,
+    device: Any = None,
+    dtype: Any = None,
     method: str | Sequence[str] = "integrated_gradients",
     target: Any = None,
     baseline: str | None = None,
@@ -126,23 +151,29 @@ def explain(
     max_length: int | None = None,
     stride: int | None = None,
     rows: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = True,
+    on_error: str = "raise",
+    column: str | Mapping[str, str] | None = None,
     **options: Any,
 ) -> Explanation | Explanations:
     """Why the model says what it says about a text or an image: one signed score a token, one a region.
 
-    text: a string, or a pair as a tuple (or `pair`, the second text); a list gives one explanation for each.
+    text: a string, or a pair as a tuple (or `pair`, the second text); a list gives one explanation for each. A table
+        (a pandas frame, a `datasets.Dataset`, a dict of columns) holds all inputs of a task, and the right answers.
+    column: the table's column of the first input, or a mapping from inputs, and "gold", to columns; by default the
+        names that data sets use (`Task.inputs`, `Task.gold`).
     question: with its `context`, or with an `image`, whose regions are scored too. image: alone, a picture that a
         classifier names: a path, bytes, a PIL image or an array. prompt: the text that a generating
         model goes on from; it needs a `model`.
     model: anything that `load` takes, with its `tokenizer` or `processor` if it is a model object; or what `load` gave.
-        The embedded model of the task if not given.
+        The embedded model of the task if not given. device, dtype: as `load` takes them.
     task: a key of `tasks.table.TASKS`; None goes by the model, and without a model by the inputs.
     method: a name of `xai-nlp methods`, or several. options: the method's own (steps, samples, seed, …).
     target: a label, a contrast "A-B", "start" or "end" of an answer, "words" of a generated one, a type of entities.
     baseline: "pad", "mask", "zero", "mean", "reference", or a text. unit: "logit", "probability", "log-probability".
     answer, rather_than: explain this answer; why it and not that one.
-    layer, layers, attention, parts, long, max_length, stride, rows, progress: see `tasks.options.ExplainOptions`.
+    layer, layers, attention, parts, long, max_length, stride, rows, progress, on_error: see
+        `tasks.options.ExplainOptions`.
     unanswerable, longest: of question answering; regions, image_baseline: of images; rank, moves, features, boxes: of
         questions about images; chat: of generated text; entity, aggregation: of token classification; mask: of masked
         language models. See the task's explainer, for instance `QuestionAnsweringExplainer.explain`.
@@ -159,33 +190,50 @@ def explain(
     call = {**locals(), **options}
     defaults = {name: one.default for name, one in signature(explain).parameters.items()}
     changed = {name: value for name, value in call.items() if value is not defaults.get(name) and name != "options"}
-    source = {name: changed.pop(name, None) for name in ("model", "task", "tokenizer", "processor")}
+    source = {name: changed.pop(name, None) for name in ("model", "task", "tokenizer", "processor", "device", "dtype")}
+    if is_table(text):
+        table = read_table(changed.pop("text"))
+        explainer = _explainer_for(_columns_of(table) if source["model"] is None else None, **source)
+        return explainer.explain_table(table, **{"method": method, **changed})
     names = {one.name for row in TASKS.values() for one in row.inputs}
     explainer = _explainer_for([name for name in changed if name in names], **source)
     return explainer.explain(**{"method": method, **changed})
 
 
-def _explainer_for(inputs: Sequence[str], *, model: Any, task: str | None, **options: Any) -> Explainer:
+def _columns_of(table: DataTable) -> tuple[str, ...]:
+    """The inputs of the first task whose columns a table has; those of the first task if it has none's."""
+    for row in TASKS.values():
+        if all(table.column(one.name, *one.columns) for one in row.inputs if one.required):
+            return row.required
+    return next(iter(TASKS.values())).required
+
+
+def _explainer_for(inputs: Sequence[str] | None, *, model: Any, task: str | None, **options: Any) -> Explainer:
     """The explainer of a call: of the model, else of the task, else of the first task that reads the inputs.
 
+    inputs: their names; None for a table, which says itself what it lacks.
     An embedded model is loaded once; anything else each time, since its folder may have changed.
     """
     row = find_task(task) if task else None
+    given = {name: value for name, value in options.items() if value is not None}
     if isinstance(model, Explainer):
+        if given:
+            raise InvalidInput(f"{' and '.join(given)}: the model is loaded already; give it to xai_nlp.load instead.")
         explainer = model
-    elif model is None or (isinstance(model, str) and model in EMBEDDED_MODELS and row is None):
-        row = row or task_for_inputs(inputs)
-        source = model or row.embedded
-        if not source:
-            raise InvalidInput(f"no embedded model does {row.title.lower()}; name one: explain({row.call}, model=…).")
-        if source not in _embedded:
-            _embedded[source] = load(source)
-        explainer = _embedded[source]
     else:
-        explainer = load(model, task=task, **options)
+        if model is None:
+            row = row or task_for_inputs(inputs or ())
+            model, task = row.embedded, None
+            if not model:
+                does = row.title.lower()
+                raise InvalidInput(f"no embedded model does {does}; name one: explain({row.call}, model=…).")
+        if isinstance(model, str) and model in EMBEDDED_MODELS and task is None and not given:
+            explainer = _embedded[model] = _embedded.get(model) or load(model)
+        else:
+            explainer = load(model, task=task, **given)
     if row and explainer.task.name != row.name:
         raise InvalidInput(f"{explainer!r} does not do {row.title.lower()}.")
-    if not explainer.task.reads(inputs):
+    if inputs is not None and not explainer.task.reads(inputs):
         needs = f"{explainer!r} does {explainer.task.title.lower()}: explain({explainer.task.call}, model=…)"
         raise InvalidInput(f"{needs}; got {' and '.join(inputs) or 'no input'}.")
     return explainer

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from functools import cached_property
+from dataclasses import replace
+from itertools import chain
 from typing import Any, ClassVar
 
+import numpy as np
 from torch import Tensor
 
-from xai_nlp.core.result import Explanation, Explanations
+from xai_nlp.core.result import SPECIAL, Explanation, Explanations
+from xai_nlp.data.table import is_table, read_table
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of
@@ -16,8 +19,7 @@ from xai_nlp.hooks.points import Points
 from xai_nlp.models.adapter import Adapter
 from xai_nlp.models.layout import text_config
 from xai_nlp.models.loading import LoadedModel
-from xai_nlp.models.points import points_of
-from xai_nlp.models.tokenization import Text, TokenWindow, batches, encode, pad_batch, text_mask
+from xai_nlp.models.tokenization import Text, TokenWindow, batches, encode, pad_batch
 from xai_nlp.tasks import run
 from xai_nlp.tasks.batch import WindowBatch, batch_forward
 from xai_nlp.tasks.options import ExplainOptions, Request
@@ -57,6 +59,18 @@ class Explainer:
         """
         return self._explain(*self.named_inputs(inputs, options))
 
+    def explain_table(
+        self, source: Any, *, column: str | Mapping[str, str] | None = None, **options: Any
+    ) -> Explanations:
+        """Explanations of the rows of a table, with their right labels or answers.
+
+        source: anything that `data.table.read_table` reads: a pandas frame, a data set, a dict of columns, a file.
+        column: the column of the first input, or a mapping from inputs, and "gold", to columns.
+        """
+        first = self.task.inputs[0].name
+        explanations = self._explain({first: read_table(source)}, {"column": column, **options})
+        return explanations if isinstance(explanations, Explanations) else Explanations([explanations])
+
     def predict(self, *inputs: Any, **options: Any) -> Any:
         """The outputs with their probabilities: one dict, or one for each example of a list."""
         request = self.request(*self.named_inputs(inputs, options))
@@ -90,8 +104,7 @@ class Explainer:
 
     def batch(self, windows: Sequence[TokenWindow]) -> WindowBatch:
         """Windows side by side, as the model takes them."""
-        device = device_of(self.model)
-        return WindowBatch(windows, pad_batch(windows, self.pad, device), text_mask(windows, device))
+        return WindowBatch(windows, *pad_batch(windows, self.pad, device_of(self.model)))
 
     def run(self, batch: WindowBatch, arguments: Mapping[str, Tensor], owner: Tensor) -> Tensor:
         """The numbers (R, *C) of rows that belong to `owner` (R,), under whatever hooks are open.
@@ -132,13 +145,39 @@ class Explainer:
         return by_name, {name: value for name, value in keywords.items() if name not in names}
 
     def request(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Request:
-        """One call, checked."""
-        defaults = {"unit": self.unit} if options.get("unit") is None else {}
-        return Request.of(self.task, inputs, {**options, **defaults}, self.python_options)
+        """One call, checked. A table among the inputs (a frame, a data set, a mapping of columns) holds all of them."""
+        options = dict(options)
+        column = options.pop("column", None)
+        gold: list[tuple[str, ...]] = []
+        if options.get("unit") is None:
+            options["unit"] = self.unit
+        tables = [value for value in inputs.values() if is_table(value)]
+        if tables:
+            inputs, gold = self._columns(tables[0], column)
+        elif column is not None:
+            raise InvalidInput(
+                "column=… names the columns of a table: a pandas frame, a data set or a dict of columns."
+            )
+        return replace(Request.of(self.task, inputs, options, self.python_options), gold=gold)
+
+    def _columns(
+        self, source: Any, column: str | Mapping[str, str] | None
+    ) -> tuple[dict[str, list[Any]], list[tuple[str, ...]]]:
+        """The inputs in a table by name, and the right labels or answers of each row.
+
+        column: the column of the first input, or input -> column.
+        """
+        names = {self.task.inputs[0].name: column} if isinstance(column, str) else column
+        labels = getattr(getattr(self, "labels", None), "names", ())
+        records = list(read_table(source).records(self.task.inputs, self.task.gold, names, labels))
+        inputs = {one.name: [record.inputs.get(one.name) for record in records] for one in self.task.inputs}
+        inputs = {name: values for name, values in inputs.items() if any(value is not None for value in values)}
+        return inputs, [record.gold for record in records]
 
     def _explain(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Explanation | Explanations:
         request = self.request(inputs, options)
-        explanations = run.explain(self, request)
+        records = request.options.on_error == "record" and not request.single
+        explanations = run.explain_and_record(self, request) if records else run.explain(self, request)
         one = request.single and isinstance(request.options.method, str) and not self.gives_several(request)
         return explanations[0] if one and len(explanations) == 1 else explanations
 
@@ -147,10 +186,10 @@ class Explainer:
         value = getattr(self.tokenizer, name, None)
         return getattr(self.model.config, name, None) if value is None else value
 
-    @cached_property
+    @property
     def points(self) -> Points:
         """The named hook points of the model."""
-        return points_of(self.adapter)
+        return self.adapter.points
 
     @property
     def width(self) -> int:
@@ -162,7 +201,7 @@ class Explainer:
         limits = [self.adapter.max_length, getattr(self.tokenizer, "model_max_length", None), options.max_length]
         limit = min(n for n in limits if n)
         shared = min(64, limit // 4) if options.stride is None else options.stride
-        return encode(
+        windows = encode(
             self.tokenizer,
             texts,
             max_length=limit,
@@ -170,6 +209,39 @@ class Explainer:
             names=["input_ids", "attention_mask", *self.tokenizer.model_input_names],
             cut=self.divided_segment,
         )
+        self._check_vocabulary(windows)
+        return windows
+
+    def _check_vocabulary(self, windows: Sequence[TokenWindow]) -> None:
+        """Refuse token ids that the model has no vector for, and texts that are mostly unknown tokens."""
+        ids = np.fromiter(chain.from_iterable(window.inputs["input_ids"] for window in windows), dtype=np.int64)
+        rows = self.model.get_input_embeddings().weight.shape[0]
+        if ids.max(initial=0) >= rows:
+            raise InvalidInput(
+                f"the tokenizer gives the token id {ids.max()}, and {self.name} has vectors for {rows:,} tokens: it is "
+                "the tokenizer of another model."
+            )
+        inside = np.concatenate([window.segment for window in windows]) != SPECIAL
+        example = np.repeat([window.example for window in windows], [len(window) for window in windows])
+        unknown = np.bincount(example, weights=inside & (ids == self.token_id("unk_token_id")))
+        mostly = np.flatnonzero(2 * unknown > np.bincount(example, weights=inside))
+        if len(mostly):
+            name = f"text {mostly[0]}" if example[-1] else "the text"
+            raise InvalidInput(
+                f"the tokenizer of {self.name} does not know most of {name}: {unknown[mostly[0]]:.0f} tokens are "
+                f"{self.tokenizer.unk_token!r}. Is it the model's own tokenizer, and the text in one of its languages?"
+            )
+
+    def output_field(self, output: Any, name: str, axes: tuple[str, ...]) -> Tensor:
+        """A field of the model's output. Raises InvalidInput if the output lacks it, or if it has other axes."""
+        value = getattr(output, name, None)
+        if not isinstance(value, Tensor) or value.ndim != len(axes):
+            got = f"{name} of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"no {name}"
+            raise InvalidInput(
+                f"{self.task.title.lower()} needs a model whose {name} have the axes {', '.join(axes)}, as those of "
+                f"{self.task.auto_class}; {type(self.model).__name__} gives {got}."
+            )
+        return value
 
     def groups(self, windows: Sequence[TokenWindow], *, matrices: bool = False) -> list[list[int]]:
         """Windows that share a batch; where attention matrices are kept, as few as their size asks for."""

@@ -71,7 +71,8 @@ class FillMaskExplainer(Explainer):
 
     def run(self, batch: WindowBatch, arguments: Mapping[str, Tensor], owner: Tensor) -> Tensor:
         """The logits of all tokens at the mask: (R, V)."""
-        logits = batch_forward(self.model, batch.inputs, owner).logits
+        output = batch_forward(self.model, batch.inputs, owner)
+        logits = self.output_field(output, "logits", ("rows", "tokens", "vocabulary"))
         places = torch.tensor([window.target_position for window in batch.windows], device=logits.device)
         return logits[torch.arange(len(logits), device=logits.device), places[owner.to(logits.device)]]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from xai_nlp.core.batching import Batching
 from xai_nlp.core.targets import Target
@@ -36,7 +36,7 @@ def ablated(explainer: Explainer, heads: Iterable[Head]) -> Iterator[None]:
     for layer, head in heads:
         by_layer.setdefault(layer, []).append(head)
 
-    def without(layer: int, probabilities: Tensor) -> Tensor | None:
+    def without(layer: int, module: nn.Module, probabilities: Tensor) -> Tensor | None:
         if layer not in by_layer:
             return None
         changed = probabilities.clone()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -83,7 +84,9 @@ class ImageClassificationExplainer(Explainer):
                     f"{method.name!r} reads attention over the whole image, which {self.adapter.architecture} does "
                     "not compute; choose another method, such as 'grad_cam' or 'integrated_gradients'."
                 )
-        return request
+        choices = one_choice_each(request.own.get("target"), len(request.examples), "images")
+        pairs = zip(request.examples, choices, strict=True)
+        return replace(request, examples=[{**example, "target": choice} for example, choice in pairs])
 
     def baseline_name(self, request: Request) -> str:
         return str(request.own.get("image_baseline", "grey"))
@@ -97,6 +100,10 @@ class ImageClassificationExplainer(Explainer):
         """A window without a token for each image."""
         images = [ImageInput.of(self.family, read_image(one["image"]), request) for one in request.examples]
         return [TokenWindow(e, {}, (), (), (), image=image) for e, image in enumerate(images)]  # type: ignore[arg-type]
+
+    def read(self, output: Any) -> Tensor:
+        """The logits of the labels: (R, C)."""
+        return self.output_field(output, "logits", ("rows", "labels"))
 
     def batch(self, windows: Sequence[TokenWindow]) -> WindowBatch:
         device, images = device_of(self.model), [window.image for window in windows]
@@ -125,7 +132,7 @@ class ImageClassificationExplainer(Explainer):
     def run(self, batch: WindowBatch, arguments: Mapping[str, Tensor], owner: Tensor) -> Tensor:
         """The logits (R, C) of rows that belong to `owner` (R,)."""
         assert batch.images is not None
-        return self.family.logits(batch.images.arguments(arguments, owner))
+        return self.read(self.family.output(batch.images.arguments(arguments, owner)))
 
     # Targets --------------------------------------------------------------------------------------------------------
 
@@ -134,7 +141,7 @@ class ImageClassificationExplainer(Explainer):
     ) -> list[ExampleTarget]:
         unit, logits = request.options.unit or self.unit, torch.stack(list(outputs))
         link = self.labels.link(unit)
-        choices = one_choice_each(request.own.get("target"), len(windows), "images")
+        choices = [example["target"] for example in request.examples]
         specs, weights = self.labels.weights(choices, logits, unit)
         return [
             ExampleTarget(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypedDict
 
 from xai_nlp.core.batching import Batching, Progress
@@ -13,6 +13,7 @@ from xai_nlp.methods import METHODS, find_method
 from xai_nlp.tasks.table import Task
 
 LONG = ("windows", "error")  # how texts longer than the model are read
+ON_ERROR = ("raise", "record")  # what happens to a list of which one input cannot be explained
 
 
 class ExplainKeywords(TypedDict, total=False):
@@ -29,7 +30,9 @@ class ExplainKeywords(TypedDict, total=False):
     max_length: int | None
     stride: int | None
     rows: int | None
-    progress: Progress | None
+    progress: Progress | bool | None
+    on_error: str
+    column: str | Mapping[str, str] | None
     # options of the methods
     steps: Any
     rule: str
@@ -70,7 +73,8 @@ class ExplainOptions:
     long: texts longer than the model are read in windows that share `stride` tokens (a quarter of a window, at most 64,
         if not given); "error" refuses them.
     rows: model rows in one pass at most; None lets the engine choose.
-    progress: called with (windows done, windows in all).
+    progress: True shows a bar of the model's passes where work takes longer than 2 s, and lines where stderr is no
+        terminal; False shows nothing; a function is called with (windows done, windows in all).
     """
 
     method: str | Sequence[str] = "integrated_gradients"
@@ -84,11 +88,14 @@ class ExplainOptions:
     max_length: int | None = None
     stride: int | None = None
     rows: int | None = None
-    progress: Progress | None = None
+    progress: Progress | bool | None = True
+    on_error: str = "raise"
 
     def __post_init__(self) -> None:
         if self.long not in LONG:
             raise UnknownName("way to read long texts", self.long, LONG)
+        if self.on_error not in ON_ERROR:
+            raise UnknownName("on_error", self.on_error, ON_ERROR)
         if not self.methods:
             raise InvalidInput("method names no method; name at least one: method='integrated_gradients'.")
 
@@ -109,6 +116,7 @@ class Request:
     """One call of `explain`: the examples, the task's own options, and the methods.
 
     examples: each example's inputs by name. single: every input was one, not a list.
+    gold: the right labels or answers of each example; () where they are not known.
     """
 
     task: Task
@@ -117,6 +125,7 @@ class Request:
     own: Mapping[str, Any]
     options: ExplainOptions
     methods: tuple[Method, ...] = field(default=())
+    gold: Sequence[tuple[str, ...]] = ()
 
     @classmethod
     def of(
@@ -144,6 +153,11 @@ class Request:
             _check_places(method, options)
         examples, single = examples_of(task, inputs)
         return cls(task=task, examples=examples, single=single, own=own, options=options, methods=methods)
+
+    def part(self, indices: Sequence[int]) -> Request:
+        """The request of some of the examples."""
+        gold = [self.gold[i] for i in indices if self.gold]
+        return replace(self, examples=[self.examples[i] for i in indices], gold=gold)
 
 
 def _check_places(method: Method, options: ExplainOptions) -> None:

@@ -34,7 +34,7 @@ class QuestionAnsweringExplainer(Explainer):
     def explain(
         self,
         question: str | Sequence[str],
-        context: str | Sequence[str],
+        context: str | Sequence[str] | None = None,
         *,
         target: str | Sequence[str] = "span",
         answer: AnswerChoice | None = None,
@@ -88,7 +88,8 @@ class QuestionAnsweringExplainer(Explainer):
 
     def read(self, output: Any) -> Tensor:
         """Start and end logits: (R, 2, L)."""
-        return torch.stack([output.start_logits, output.end_logits], 1)
+        axes = ("rows", "tokens")
+        return torch.stack([self.output_field(output, name, axes) for name in ("start_logits", "end_logits")], 1)
 
     def texts(self, request: Request) -> list[Any]:
         for name in ("question", "context"):

@@ -7,7 +7,7 @@ encoded, how outputs are read, and which numbers of them are explained.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +22,14 @@ from xai_nlp.core.registry import Method
 from xai_nlp.core.result import Explanation, Explanations, TargetSpec
 from xai_nlp.core.spans import Span
 from xai_nlp.core.targets import Target
-from xai_nlp.errors import InvalidInput
+from xai_nlp.errors import InvalidInput, NotEnoughMemory
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks.batch import TextSubject
 from xai_nlp.tasks.merge_windows import merge_windows
 from xai_nlp.tasks.options import Request
+from xai_nlp.tasks.progress import PassCounter, pass_counter
 from xai_nlp.tasks.token_scores import WindowAttribution, attribute_batch
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ def explain(explainer: Explainer, request: Request) -> Explanations:
         outputs = predict(explainer, windows, request.options.batching)
         targets = explainer.targets(request, windows, outputs)
         _check_windows(request, targets)
-        by_method = [attribute(explainer, method, request, windows, targets) for method in request.methods]
+        count = sum(len(target.windows) for target in targets) * len(request.methods)
+        with pass_counter(request.options.progress, count) as passes:
+            by_method = [attribute(explainer, method, request, windows, targets, passes) for method in request.methods]
     order = [
         (method, target, t, attributions)
         for e, target in enumerate(targets)
@@ -66,6 +69,29 @@ def explain(explainer: Explainer, request: Request) -> Explanations:
     ]
     describe_one = partial(describe, explainer, request, [_parameters(method) for method in request.methods])
     return Explanations.lazy(len(order), lambda i: describe_one(*order[i]))
+
+
+def explain_and_record(explainer: Explainer, request: Request) -> Explanations:
+    """The same where some examples cannot be explained: the others are, and `errors` has a message for each index.
+
+    A list that fails is divided in halves, so that few failures cost few passes.
+    """
+    explained: list[Explanations] = []
+    errors: dict[int, str] = {}
+
+    def part(indices: Sequence[int]) -> None:
+        try:
+            explained.append(explain(explainer, request.part(indices)))
+        except (InvalidInput, NotEnoughMemory) as error:
+            if len(indices) == 1:
+                errors[indices[0]] = str(error)
+                return
+            middle = len(indices) // 2
+            part(indices[:middle])
+            part(indices[middle:])
+
+    part(range(len(request.examples)))
+    return Explanations((one for of_part in explained for one in of_part), errors)
 
 
 @torch.no_grad()
@@ -91,6 +117,7 @@ def attribute(
     request: Request,
     windows: Sequence[TokenWindow],
     targets: Sequence[ExampleTarget],
+    passes: PassCounter,
 ) -> list[list[WindowAttribution]]:
     """For each target, the scores of its windows by one method."""
     options = request.options
@@ -101,20 +128,20 @@ def attribute(
         members = [items[i] for i in group]
         batch = explainer.batch([windows[w] for _, w, _ in members])
         weights = _padded([target.weights[k] for target, _, k in members])
+        passes.begin(len(group))
         subject = TextSubject(
             explainer=explainer,
             batch=batch,
             target=Target(weights=weights, unit=members[0][0].link),
             baseline=explainer.baseline_name(request),
-            batching=options.batching,
+            batching=replace(options.batching, progress=passes.on_rows),
             parts=options.parts,
             layer=options.layer,
             needs_baseline=method.needs_baseline,
         ).subject()
         scores = attribute_batch(method, subject, batch, options)
         results.update({i: scores.of_window(b) for b, i in enumerate(group)})
-        if options.progress:
-            options.progress(len(results), len(items))
+        passes.end()
     in_order = iter([results[i] for i in range(len(items))])
     return [[next(in_order) for _ in target.windows] for target in targets]
 
@@ -166,6 +193,7 @@ def describe(
         },
         versions=VERSIONS,
         answer=target.answer,
+        gold=tuple(request.gold[first.window.example]) if request.gold else (),
         parts={name: tuple(part) for name, part in zip(parts, scores[1:], strict=False)},
         layers=Array(layers) if len(layers) else None,
         attention={} if merged.starts is None else first.attention(method, unit, t, merged.starts),

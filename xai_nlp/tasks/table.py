@@ -107,6 +107,14 @@ COMMON_OPTIONS: tuple[OptionField, ...] = (
     OptionField(name="max_length", type=int, advanced=True, help="Tokens of a window at most."),
     OptionField(name="stride", type=int, advanced=True, help="Tokens that neighbouring windows share."),
     OptionField(name="rows", type=int, advanced=True, help="Model rows in one pass at most."),
+    OptionField(
+        name="on_error",
+        type=str,
+        default="raise",
+        choices=("raise", "record"),
+        advanced=True,
+        help="End at the first input that cannot be explained, or record its error and explain the others.",
+    ),
 )
 
 #: Options of every task that are about words.

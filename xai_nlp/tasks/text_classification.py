@@ -55,13 +55,16 @@ class TextClassificationExplainer(Explainer):
         return self._explain({"text": text, "pair": pair}, {"target": target, **options})
 
     def read(self, output: Any) -> Tensor:
-        return output.logits
+        """The logits of the labels: (R, C)."""
+        return self.output_field(output, "logits", ("rows", "labels"))
 
     def targets(
         self, request: Request, windows: Sequence[TokenWindow], outputs: Sequence[Tensor]
     ) -> list[ExampleTarget]:
-        texts = self.texts(request)
-        choices = one_choice_each(request.own.get("target"), len(texts), "texts")
+        texts, choices = (
+            self.texts(request),
+            [example.get("target", request.own.get("target")) for example in request.examples],
+        )
         unit = request.options.unit or self.unit
         link = self.labels.link(unit)
         members: list[list[int]] = [[] for _ in texts]
@@ -87,8 +90,9 @@ class TextClassificationExplainer(Explainer):
 
     def request(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Request:
         request = super().request(inputs, options)
-        examples = [_with_pair(example) for example in request.examples]
-        return replace(request, examples=examples)
+        choices = one_choice_each(request.own.get("target"), len(request.examples), "texts")
+        pairs = zip(request.examples, choices, strict=True)
+        return replace(request, examples=[_with_pair(example) | {"target": choice} for example, choice in pairs])
 
     def texts(self, request: Request) -> list[Text]:
         return [(one["text"], one["pair"]) if one.get("pair") else one["text"] for one in request.examples]

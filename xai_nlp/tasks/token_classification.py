@@ -76,7 +76,7 @@ class TokenClassificationExplainer(Explainer):
 
     def read(self, output: Any) -> Tensor:
         """The logits of every token: (R, L, C)."""
-        return output.logits
+        return self.output_field(output, "logits", ("rows", "tokens", "labels"))
 
     def targets(
         self, request: Request, windows: Sequence[TokenWindow], outputs: Sequence[Tensor]

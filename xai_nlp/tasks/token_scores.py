@@ -22,6 +22,7 @@ from xai_nlp.tasks.merge_windows import WindowScores
 from xai_nlp.tasks.options import ExplainOptions
 
 Names = tuple[str, ...] | None  # None for the explanation's own tokens
+NEGLIGIBLE = 1e-4  # a change of the output that may be rounding
 Parts = tuple[Tensor, Tensor | None]  # scores of tokens (B, T, L) and of regions (B, T, M)
 
 
@@ -81,6 +82,7 @@ def attribute_batch(method: Method, subject: Subject, batch: WindowBatch, option
             "the scores are not finite: the model gave NaN or infinity on this input. "
             "Load it in float32, or check the input and the weights."
         )
+    _check_not_all_zero(method, stacked[0], on_host, ends[0] - ends[1])
     return BatchAttribution(
         batch=batch,
         tokens=stacked,
@@ -95,6 +97,18 @@ def attribute_batch(method: Method, subject: Subject, batch: WindowBatch, option
         residuals=None if scores.residuals is None else _host(scores.residuals),
         baseline=scores.baseline,
     )
+
+
+def _check_not_all_zero(method: Method, tokens: np.ndarray, regions: np.ndarray | None, change: np.ndarray) -> None:
+    """Refuse scores that should add up to a change of the output, and are all zero: gradients got lost on their way."""
+    sizes = abs(tokens).sum(-1) + (0 if regions is None else abs(regions).sum(-1))  # (B, T)
+    lost = (sizes == 0) & (abs(change) > NEGLIGIBLE)
+    if method.complete and method.operates_on == "inputs" and lost.any():
+        raise InvalidInput(
+            f"every score of {method.name} is 0, and the output changes by {change[lost][0]:+.3g} from the baseline to "
+            "the input: no gradient passes this model, as in dynamic quantisation. These methods need none: occlusion, "
+            "shapley, kernel_shap, lime."
+        )
 
 
 def _host(tensor: Tensor) -> np.ndarray:

@@ -62,7 +62,7 @@ class VisualQuestionAnsweringExplainer(Explainer):
     def explain(
         self,
         image: Any,
-        question: str | Sequence[str],
+        question: str | Sequence[str] | None = None,
         *,
         target: Any = None,
         answer: AnswerText | None = None,

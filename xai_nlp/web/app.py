@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from jinja2 import Environment, FunctionLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
 from xai_nlp._version import __version__
@@ -23,7 +23,6 @@ from xai_nlp.web.server_state import State
 
 log = logging.getLogger("xai_nlp.web")
 MEDIA_TYPES = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
-SCRIPTS = ("app.js", "docs.js", "data.js", "fields.js", "form.js", "results.js", "server.js", "theme.js")
 
 
 def application(state: State) -> FastAPI:
@@ -57,7 +56,13 @@ def make_app(router: APIRouter, pages: Mapping[str, str], assets: Mapping[str, s
         redirect_slashes=False,
     )
     app.include_router(router, prefix="/api")
-    files_by_name = {**_assets(), **assets}
+    frontend = {"enrich.js": html.script(), "look.css": html.style(), "theme.css": scale.css("app")}
+    own = {
+        file.name: file.read_text(encoding="utf-8")
+        for file in (files("xai_nlp.web") / "assets").iterdir()
+        if file.name.rpartition(".")[2] in MEDIA_TYPES
+    }
+    files_by_name = {**own, **frontend, **assets}
 
     @app.get("/", include_in_schema=False)
     @app.get("/{name}", include_in_schema=False)
@@ -76,24 +81,10 @@ def make_app(router: APIRouter, pages: Mapping[str, str], assets: Mapping[str, s
     return app
 
 
-def _assets() -> dict[str, str]:
-    """Our own assets, and the frontend of the exported pages."""
-    own = {name: read_file("assets", name) for name in (*SCRIPTS, "app.css", "icon.svg")}
-    return {**own, "enrich.js": html.script(), "look.css": html.style(), "theme.css": scale.css("app")}
-
-
-def read_file(folder: str, name: str, package: str = "xai_nlp.web") -> str:
-    """A file of a package, as text."""
-    return (files(package) / folder / name).read_text(encoding="utf-8")
-
-
 def render_page(name: str, package: str = "xai_nlp.web") -> str:
     """The HTML of a template of a package, which may extend our own templates."""
-
-    def load(template: str) -> str:
-        return read_file("templates", template, package if template == name else "xai_nlp.web")
-
-    environment = Environment(loader=FunctionLoader(load), autoescape=True, undefined=StrictUndefined)
+    loader = ChoiceLoader([PackageLoader(package), PackageLoader("xai_nlp.web")])
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     return environment.get_template(name).render(version=__version__)
 
 

@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
 from xai_nlp.core.answers import exact_match
-from xai_nlp.data.table import DataTable, read_table
+from xai_nlp.data.table import DataTable, Record, read_table
 from xai_nlp.errors import XaiError
 from xai_nlp.tasks.table import TASKS, Task
 from xai_nlp.web.explain_request import Short
-from xai_nlp.web.forms import labels_of
-from xai_nlp.web.limits import Limits
+from xai_nlp.web.forms import columns_of, labels_of
+from xai_nlp.web.limits import LIMITS, Limits
 from xai_nlp.web.model_registry import ModelRegistry
 
-LIMITS = Limits()
 ROWS_AT_ONCE = 32  # predicted between two looks at the queue
 PAGE = 25  # rows of a page
 
 
-@dataclass(frozen=True, kw_only=True)
-class DatasetRow:
-    """One example: its inputs, the right label or answers, and the model's prediction."""
+@dataclass(frozen=True)
+class DatasetRow(Record):
+    """A record, and the model's prediction."""
 
-    number: int
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    gold: tuple[str, ...] = ()  # () if the right label or answer is unknown
     answers: bool = False  # an answer is compared as SQuAD compares, a label without regard to case
     prediction: str | None = None  # None until the model has predicted
     score: float | None = None  # the prediction's probability
@@ -44,15 +40,10 @@ class DatasetRow:
             return bool(exact_match(self.prediction, self.gold))
         return self.prediction.casefold() == self.gold[0].casefold()
 
-    @property
-    def searchable(self) -> str:
-        """All texts of the row, in lower case."""
-        return "\n".join(self.inputs.values()).casefold()
-
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON can hold it."""
-        names = ("number", "inputs", "prediction", "score", "right", "error")
-        return {**{name: getattr(self, name) for name in names}, "label": " · ".join(self.gold)}
+        values = {name: getattr(self, name) for name in ("inputs", "prediction", "score", "right", "error")}
+        return {"number": self.index, **values, "label": " · ".join(self.gold)}
 
 
 class Filter(BaseModel):
@@ -74,7 +65,7 @@ class Filter(BaseModel):
             and (self.right is None or row.right is self.right)
             and (self.least is None or (row.score is not None and row.score >= self.least))
             and (self.most is None or (row.score is not None and row.score <= self.most))
-            and self.text.casefold() in row.searchable
+            and self.text.casefold() in "\n".join(row.inputs.values()).casefold()
         )
 
 
@@ -88,16 +79,10 @@ class DatasetView:
         assert model is not None  # the task is one that a model does
         self.model, self._explainer = model, models.explainer(model)
         self.labels = labels_of(self._explainer)
-        records = table.records(self.task.inputs, self.task.gold, labels=self.labels)
-        self.rows = [
-            DatasetRow(
-                number=record.index,
-                inputs={name: text[: LIMITS.letters] for name, text in record.inputs.items()},
-                gold=record.gold,
-                answers=not self.labels,
-            )
-            for record in records
-        ]
+        self.rows = []
+        for record in table.records(self.task.inputs, self.task.gold, labels=self.labels):
+            texts = {name: text[: LIMITS.letters] for name, text in record.inputs.items()}
+            self.rows.append(DatasetRow(record.index, texts, record.gold, answers=not self.labels))
         self.predicted = 0  # rows that the model has predicted
 
     def predict_more(self) -> bool:
@@ -114,12 +99,11 @@ class DatasetView:
         except (XaiError, RuntimeError, ValueError) as error:
             if len(rows) > 1:  # a row that fails does not spoil its neighbours
                 return [one for row in rows for one in self._with_predictions([row])]
-            return [replace(rows[0], error=str(error).splitlines()[0][:200])]
+            return [replace(rows[0], error=(str(error) or type(error).__name__).splitlines()[0][:200])]
 
     def _predictions(self, rows: Sequence[DatasetRow]) -> Iterator[dict[str, Any]]:
         """The prediction and its probability for each row."""
-        names = dict.fromkeys(name for row in rows for name in row.inputs)
-        for output in self._explainer.predict(**{name: [row.inputs.get(name) for row in rows] for name in names}):
+        for output in self._explainer.predict(**columns_of(rows)):
             if isinstance(output, Mapping):
                 best = max(output, key=output.__getitem__)
                 yield {"prediction": best, "score": output[best]}
@@ -146,8 +130,9 @@ class DatasetView:
 
 def task_of_columns(table: DataTable, models: ModelRegistry) -> Task:
     """The task of texts that finds most of its inputs among the columns, of those that a model does."""
-    tasks = [
-        task for task in TASKS.values() if models.first(task.name) and all(one.kind != "image" for one in task.inputs)
-    ]
-    required = {task.name: [one for one in task.inputs if one.required] for task in tasks}
-    return max(tasks, key=lambda task: sum(bool(table.column(one.name, *one.columns)) for one in required[task.name]))
+
+    def matches(task: Task) -> int:
+        return sum(bool(table.column(one.name, *one.columns)) for one in task.inputs if one.required)
+
+    offered = [task for task in TASKS.values() if models.first(task.name)]
+    return max((task for task in offered if all(one.kind != "image" for one in task.inputs)), key=matches)

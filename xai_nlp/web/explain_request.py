@@ -19,10 +19,9 @@ from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.methods import find_method
 from xai_nlp.tasks.options import ExplainOptions
 from xai_nlp.tasks.table import TASKS, Task
-from xai_nlp.web.forms import OMITTED
-from xai_nlp.web.limits import Limits
+from xai_nlp.web.forms import OMITTED, parse_options
+from xai_nlp.web.limits import LIMITS, Limits
 
-LIMITS = Limits()
 IMAGE_KINDS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # images that are opened; nothing that could hold a script
 
 Short = Annotated[str, Field(max_length=LIMITS.words)]
@@ -61,8 +60,7 @@ class ExplainRequest(BaseModel):
     @property
     def values(self) -> dict[str, Any]:
         """The inputs and options that are set, by name."""
-        names = type(self).model_fields.keys() - ExplainRequest.model_fields.keys()
-        values = {name: getattr(self, name) for name in type(self).model_fields if name in names}
+        values = self.model_dump(exclude=set(ExplainRequest.model_fields))
         return {name: value for name, value in values.items() if value not in (None, "")}
 
     @property
@@ -74,39 +72,39 @@ class ExplainRequest(BaseModel):
     @property
     def title(self) -> str:
         """The first text, shortened, or “an image”: the name of the entry in the history."""
-        fields = input_fields()
-        texts = (text for name, text in self.values.items() if name in fields and fields[name].kind != "image")
-        text = " ".join(next(texts, "an image").split())
+        text = " ".join(next(iter(self._inputs(images=False).values()), "an image").split())
         return text if len(text) <= 80 else text[:79] + "…"
 
     @property
     def images(self) -> dict[str, str]:
         """The images, as base64."""
-        fields = input_fields()
-        return {name: data for name, data in self.values.items() if name in fields and fields[name].kind == "image"}
+        return self._inputs(images=True)
 
-    def without_images(self) -> ExplainRequest:
-        """The request without its images."""
-        return self.model_copy(update=dict.fromkeys(self.images))
+    def _inputs(self, *, images: bool) -> dict[str, str]:
+        """The texts that are set, or the images, by name."""
+        names = {one.name for task in TASKS.values() for one in task.inputs if (one.kind == "image") is images}
+        return {name: value for name, value in self.values.items() if name in names}
 
-    def keywords(self, task: Task, limits: Limits = LIMITS) -> dict[str, Any]:
+    def keywords(self, task: Task) -> dict[str, Any]:
         """The keywords of `Explainer.explain`, checked before anything is computed.
 
         Raises InvalidInput for a missing input, an input or option of another task, and a value out of bounds;
         UnknownName for a method, an option of a method or a choice that does not exist.
         """
-        inputs = {one.name: one for one in task.inputs}
-        options = {one.name: one for one in task.every_option if one.name not in OMITTED}
         title, values = task.title.lower(), self.values
-        for name in values:
-            if name not in inputs and name not in options:
+        inputs = {one.name: values.pop(one.name) for one in task.inputs if one.name in values}
+        options = {one.name: one for one in task.every_option if one.name not in OMITTED}
+        for name, value in values.items():
+            if name not in options:
                 raise InvalidInput(f"{name} does not belong to {title}; leave it out.")
+            cells = str(value).partition(":")[2]  # of "grid:8"
+            if cells.isdecimal() and int(cells[:9]) > LIMITS.cells:
+                raise InvalidInput(f"{name} has at most {LIMITS.cells} cells along a side here; got {value!r}.")
         for name in task.required:
-            if not values.get(name, "").strip():
+            if not inputs.get(name, "").strip():
                 raise InvalidInput(f"{name} is empty: {title} needs {' and '.join(task.required)}.")
-        keywords = {name: _option_value(options[name], value) for name, value in values.items() if name in options}
-        keywords |= {name: values[name] for name in inputs if name in values}
-        keywords |= {name: image_bytes(data, limits) for name, data in self.images.items()}
+        keywords = inputs | parse_options("option", options.values(), values)
+        keywords |= {name: image_bytes(data) for name, data in self.images.items()}
         return {**keywords, "method": self.methods, **self._method_options()}
 
     def _method_options(self) -> dict[str, Any]:
@@ -117,12 +115,9 @@ class ExplainRequest(BaseModel):
             raise InvalidInput("options belong to one method; explain each method by a request of its own to set them.")
         options: dict[str, Any] = {}
         for method in self.methods:
-            fields = {one.name: one for one in method_options(method)}
-            for name, value in self.options.items():
-                if name not in fields:
-                    raise UnknownName(f"option of {method}", name, fields)
-                options[name] = fields[name].parse(value)
-                _check_size(name, options[name])
+            options = parse_options(f"option of {method}", method_options(method), self.options)
+            for name, value in options.items():
+                _check_size(name, value)
             find_method(method, options)
         return options
 
@@ -139,28 +134,12 @@ def request_schema() -> type[ExplainRequest]:
     return create_model("ExplainRequest", __base__=ExplainRequest, __doc__=ExplainRequest.__doc__, **fields)
 
 
-def input_fields() -> dict[str, InputField]:
-    """The inputs of all tasks, by name."""
-    return {one.name: one for task in TASKS.values() for one in task.inputs}
-
-
 def _annotation(rows: list[InputField | OptionField]) -> Any:
     """The type of a field that these rows of the table share."""
     types = [TYPES[one.kind if isinstance(one, InputField) else one.type] for one in rows]
     options = [one for one in rows if isinstance(one, OptionField)]
     types += [Short] * any(one.choices for one in options) + [Several] * any(one.repeatable for one in options)
     return Annotated[reduce(or_, types), Field(description=" ".join(dict.fromkeys(one.help for one in rows)))]
-
-
-def _option_value(field: OptionField, value: Any) -> Any:
-    if not isinstance(value, list):
-        cells = str(value).partition(":")[2]  # of "grid:8"
-        if cells.isdecimal() and int(cells[:9]) > LIMITS.cells:
-            raise InvalidInput(f"{field.name} has at most {LIMITS.cells} cells along a side here; got {value!r}.")
-        return field.parse(value)
-    if not field.repeatable:
-        raise InvalidInput(f"{field.name} takes one value here; got {len(value)}.")
-    return [field.parse(item) for item in value]
 
 
 def _check_size(name: str, value: Any) -> None:

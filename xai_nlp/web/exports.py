@@ -5,21 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from xai_nlp.core.result import Explanation, Explanations
 from xai_nlp.errors import InvalidInput, UnreadableFile, XaiError
-from xai_nlp.viz.figure.plots import save_tokens
+from xai_nlp.viz.figure.canvas import figure_file
+from xai_nlp.viz.figure.plots import tokens_figure
 from xai_nlp.viz.page.html import markup, page
 from xai_nlp.web.explain_request import check_image
 
 MAX_EXPLANATIONS = 100  # of one file
 COLUMNS = ("explanation", "method", "target", "model", "unit", "kind", "text", "segment", "start", "end", "score")
-_FORMULA = re.compile(r"^[=+\-@\t\r]")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that spreadsheets calculate
 _matplotlib_lock = threading.Lock()  # matplotlib serves one thread at a time
 
 
@@ -37,12 +35,9 @@ def to_png(why: Explanations) -> bytes:
     """The pictures of `Explanation.to_png`, one under the other."""
     from PIL import Image
 
-    with tempfile.TemporaryDirectory() as folder, _matplotlib_lock:
-        pictures = []
-        for number, item in enumerate(why):
-            save_tokens(item, file := Path(folder) / f"{number}.png")
-            with Image.open(file) as opened:
-                pictures.append(opened.convert("RGB"))
+    with _matplotlib_lock:
+        files = [figure_file(tokens_figure(item), ".png") for item in why]
+    pictures = [Image.open(io.BytesIO(content)) for content in files]
     column = Image.new("RGB", (max(one.width for one in pictures), sum(one.height for one in pictures)), "white")
     top = 0
     for one in pictures:
@@ -82,7 +77,7 @@ def inert(cell: str) -> str:
     >>> inert("=1+1"), inert("fine")
     ("'=1+1", 'fine')
     """
-    return f"'{cell}" if _FORMULA.match(cell) else cell
+    return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
 #: kind of file -> (the function that writes it, its media type)

@@ -12,20 +12,14 @@ import ipaddress
 import json
 import re
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from xai_nlp.web.limits import Limits
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; "
@@ -99,13 +93,13 @@ LINGER = 10.0  # seconds that a refused body may take to run out
 class Guard:
     """Wraps an application: refuses requests that must not reach it, and adds headers to every answer."""
 
-    app: App
+    app: ASGIApp
     address: Address
     token: str = ""  # the first part of every path, where others than this machine can reach us
     limits: Limits = field(default_factory=Limits)
     held: int = 0  # bytes of bodies in memory
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
@@ -137,7 +131,7 @@ class Guard:
 
     # The request's head ---------------------------------------------------------------------------------------------
 
-    def _admit(self, scope: Message) -> None:
+    def _admit(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not self.address.allows(host):
@@ -157,12 +151,12 @@ class Guard:
         first = path.split("/", 2)[1] if path.startswith("/") else ""
         return secrets.compare_digest(first.encode("utf-8", "surrogateescape"), self.token.encode())
 
-    def _located(self, scope: Message) -> Message:
+    def _located(self, scope: Scope) -> Scope:
         return {**scope, "root_path": f"/{self.token}"} if self.token else scope
 
     # The body -------------------------------------------------------------------------------------------------------
 
-    async def _body(self, scope: Message, receive: Receive) -> bytes:
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
         """The body, refused as soon as it is known to be too long or too slow."""
         most = self._most(scope)
         length = Headers(scope=scope).get("content-length", "0")
@@ -200,14 +194,14 @@ class Guard:
                 await asyncio.wait_for(_run_out(receive, self.limits.upload), LINGER)
         await send({"type": "http.response.body", "body": b""})
 
-    def _most(self, scope: Message) -> int:
+    def _most(self, scope: Scope) -> int:
         path = scope["path"].removeprefix(f"/{self.token}" if self.token else "")
         if scope["method"] == "POST":
             return {"/api/jobs": self.limits.request, "/api/history": self.limits.upload}.get(path, self.limits.body)
         return self.limits.body
 
 
-def _navigates(scope: Message, headers: Headers) -> bool:
+def _navigates(scope: Scope, headers: Headers) -> bool:
     """Does the browser follow a link here? No other site's page can read the page that opens then."""
     top = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
     return scope["method"] in READING and top

@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ CREATE TABLE IF NOT EXISTS entries (
     request TEXT NOT NULL, explanations TEXT NOT NULL
 )
 """
-LISTED = "id, name, created, model, task, methods, prediction"
 MAX_ENTRIES = 500  # of a list
 
 
@@ -39,9 +38,8 @@ class Entry:
     methods: str  # joined by commas
     prediction: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """The entry as JSON can hold it."""
-        return asdict(self)
+
+LISTED = ", ".join(one.name for one in fields(Entry))
 
 
 class History:
@@ -55,6 +53,7 @@ class History:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # for its owner alone
             self._base = sqlite3.connect(path, check_same_thread=False, timeout=10)
+            self._base.row_factory = sqlite3.Row
             (version,) = self._base.execute("PRAGMA user_version").fetchone()
             if not 0 <= version <= VERSION:
                 raise UnreadableFile(f"{path} is a history of format {version}; this version reads up to {VERSION}.")
@@ -79,7 +78,7 @@ class History:
             prediction=why[0].prediction,
         )
         explanations = "\n".join(item.to_json() for item in why)
-        values = (*asdict(entry).values(), request, explanations)
+        values = (*astuple(entry), request, explanations)
         with self._lock, self._base:
             self._base.execute(
                 f"INSERT INTO entries ({LISTED}, request, explanations, number) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, "
@@ -97,47 +96,40 @@ class History:
                 "LIKE ? ESCAPE '\\' ORDER BY number DESC LIMIT ?",
                 (like, most),
             ).fetchall()
-        return [_entry(row) for row in rows]
+        return [Entry(**row) for row in rows]
 
     def entry(self, id: str) -> Entry:
         """The entry of that id. Raises UnknownName."""
-        return _entry(self._row(id, LISTED))
+        return Entry(**self._row(f"SELECT {LISTED} FROM entries WHERE id = ?", id))
 
     def request(self, id: str) -> dict[str, Any] | None:
         """The request of an entry; None for an entry that was opened from a file. Raises UnknownName."""
-        return json.loads(self._row(id, "request")[0])
+        return json.loads(self._row("SELECT request FROM entries WHERE id = ?", id)[0])
 
     def explanations(self, ids: Sequence[str]) -> Explanations:
         """The explanations of these entries, in order. Raises UnknownName."""
-        texts = [self._row(id, "explanations")[0] for id in ids]
+        texts = [self._row("SELECT explanations FROM entries WHERE id = ?", id)[0] for id in ids]
         return Explanations(Explanation.from_json(line) for text in texts for line in text.split("\n"))
 
     def rename(self, id: str, name: str) -> Entry:
         """Give an entry another name. Raises UnknownName."""
-        self._change("UPDATE entries SET name = ? WHERE id = ?", (name, id), id)
+        self._row("UPDATE entries SET name = ? WHERE id = ?", name, id)
         return self.entry(id)
 
     def delete(self, id: str) -> None:
         """Delete an entry. Raises UnknownName."""
-        self._change("DELETE FROM entries WHERE id = ?", (id,), id)
+        self._row("DELETE FROM entries WHERE id = ?", id)
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._base.close()
 
-    def _row(self, id: str, columns: str) -> tuple[Any, ...]:
-        with self._lock:
-            row = self._base.execute(f"SELECT {columns} FROM entries WHERE id = ?", (id,)).fetchone()
-        if row is None:
-            raise UnknownName("entry", id[:40], (), "It may have been deleted.")
-        return row
-
-    def _change(self, statement: str, values: tuple[str, ...], id: str) -> None:
+    def _row(self, statement: str, *values: str) -> Any:
+        """The row that a statement about one entry gives, if any. The last value is the id. Raises UnknownName."""
         with self._lock, self._base:
-            if not self._base.execute(statement, values).rowcount:
-                raise UnknownName("entry", id[:40], (), "It may have been deleted.")
-
-
-def _entry(row: tuple[Any, ...]) -> Entry:
-    return Entry(**dict(zip(LISTED.split(", "), row, strict=True)))
+            cursor = self._base.execute(statement, values)
+            row = cursor.fetchone()
+        if row is None and cursor.rowcount < 1:
+            raise UnknownName("entry", values[-1][:40], (), "It may have been deleted.")
+        return row

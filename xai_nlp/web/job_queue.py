@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,20 +56,6 @@ class Job:
         """Count a method once all of its windows are explained."""
         self.done += done == total
 
-    def to_dict(self, position: int = 0) -> dict[str, Any]:
-        """The job as JSON can hold it; `position` in the queue, from 1."""
-        return {
-            "id": self.id,
-            "state": self.state,
-            "position": position,
-            "passes": self.passes,
-            "done": self.done,
-            "of": len(self.request.methods),
-            "seconds": round(self.seconds, 2),
-            "error": self.error,
-            "title": self.request.title,
-        }
-
 
 class JobQueue:
     """A bounded queue of jobs, which one thread works through in order.
@@ -81,8 +66,7 @@ class JobQueue:
 
     def __init__(self, work: Callable[[Job], None], *, room: int, idle: Callable[[], bool] = lambda: False) -> None:
         self._work, self._idle, self._room = work, idle, room
-        self._waiting: deque[Job] = deque()
-        self._known: OrderedDict[str, Job] = OrderedDict()
+        self._known: dict[str, Job] = {}  # the oldest first
         self._changed = threading.Condition()
         self._open = True
         self._thread = threading.Thread(target=self._run, name="xai_nlp worker", daemon=True)
@@ -108,7 +92,6 @@ class JobQueue:
             if len(self._waiting) >= self._room or images > MAX_IMAGES:
                 raise Full
             job = Job(request=request)
-            self._waiting.append(job)
             self._known[job.id] = job
             oldest = next(iter(self._known.values()))
             if len(self._known) > MAX_JOBS and oldest.final:
@@ -116,46 +99,51 @@ class JobQueue:
             self._changed.notify()
         return job
 
+    @property
+    def _waiting(self) -> list[Job]:
+        return [job for job in self._known.values() if job.state == "queued"]
+
     def find(self, name: str) -> Job | None:
         """The job of that id, if it is still known."""
         return self._known.get(name)
 
     def to_dict(self, job: Job) -> dict[str, Any]:
-        """The job as JSON can hold it, with its place in the queue."""
+        """The job as JSON can hold it, with its place in the queue, from 1."""
         with self._changed:
-            position = self._waiting.index(job) + 1 if job in self._waiting else 0
-        return job.to_dict(position)
+            waiting = self._waiting
+            position = waiting.index(job) + 1 if job in waiting else 0
+        values = {name: getattr(job, name) for name in ("id", "state", "passes", "done", "error")}
+        request = {"of": len(job.request.methods), "title": job.request.title}
+        return {**values, **request, "position": position, "seconds": round(job.seconds, 2)}
 
     def cancel(self, job: Job) -> None:
         """Cancel a job: one that waits leaves the queue, one that runs ends at its next pass."""
         with self._changed:
             job.cancelled = True
-            if job in self._waiting:
-                self._waiting.remove(job)
+            if job.state == "queued":
                 job.state = "cancelled"
 
     def _run(self) -> None:
+        more = True  # is there work, as far as is known?
         while True:
             with self._changed:
-                while self._open and not self._waiting:
-                    if not self._more() and self._open and not self._waiting:  # one may have come in the meantime
-                        self._changed.wait()
+                if not more:
+                    self._changed.wait_for(lambda: self._waiting or not self._open)
                 if not self._open:
                     return
-                job = self._waiting.popleft()
-                job.started, job.state = time.monotonic(), "running"
-            self._do(job)
+                job = next(iter(self._waiting), None)
+                if job is not None:
+                    job.started, job.state = time.monotonic(), "running"
+            if job is not None:
+                self._do(job)
+            more = job is not None or self._idle_work()
 
-    def _more(self) -> bool:
-        """Do a little idle work, while the lock is free."""
-        self._changed.release()
+    def _idle_work(self) -> bool:
         try:
             return self._idle()
         except Exception:
             log.exception("idle work failed")
             return False
-        finally:
-            self._changed.acquire()
 
     def _do(self, job: Job) -> None:
         try:
@@ -169,7 +157,7 @@ class JobQueue:
             log.exception("job %s failed", job.id)
             state, job.error = "failed", f"{type(error).__name__}: {_first_line(error)} The server's log says more."
         job.seconds = time.monotonic() - job.started
-        job.request = job.request.without_images()  # a finished job is remembered without them
+        job.request = job.request.model_copy(update=dict.fromkeys(job.request.images))  # remembered without them
         job.state = state
 
 

@@ -35,3 +35,6 @@ class Limits:
     def request(self) -> int:
         """A request to explain, with texts and an image, which travels as base64."""
         return 2 * self.image + 8 * self.letters
+
+
+LIMITS = Limits()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from torch import nn
-
-from xai_nlp.core.result import Explanation, Explanations
+from xai_nlp.core.result import Explanations
 from xai_nlp.errors import UnknownName
 from xai_nlp.hooks.scope import attached
 from xai_nlp.models.loading import EMBEDDED_MODELS
@@ -43,10 +40,6 @@ class ModelRegistry:
             raise UnknownName("model", name, self.explainers, "Offer it with `xai-nlp serve --model …`.")
         return self.explainers[name]
 
-    def check(self, request: ExplainRequest) -> None:
-        """Raises InvalidInput or UnknownName for a request that its model cannot take."""
-        request.keywords(self.explainer(request.model).task)
-
     def first(self, task: str) -> str | None:
         """The first model for a task."""
         return next((name for name, explainer in self.explainers.items() if explainer.task.name == task), None)
@@ -72,19 +65,9 @@ class ModelRegistry:
             handed back.
         """
         explainer = self.explainer(request.model)
-        with watched(explainer, on_pass):
-            results = explainer.explain(progress=progress, **request.keywords(explainer.task))
-        return Explanations([results]) if isinstance(results, Explanation) else results
-
-
-@contextmanager
-def watched(explainer: Explainer, on_pass: Callable[[], None]) -> Iterator[None]:
-    """While open, `on_pass` is called before each pass: where words are looked up, or where the model begins."""
-    reads_text = explainer.task.reads_text
-    entered: nn.Module = explainer.model.get_input_embeddings() if reads_text else explainer.model
-
-    def before(module: nn.Module, args: Any) -> None:
-        on_pass()
-
-    with attached([partial(entered.register_forward_pre_hook, before)]):
-        yield
+        words = explainer.task.reads_text  # every pass looks its words up, or begins at the model where there are none
+        entered = explainer.model.get_input_embeddings() if words else explainer.model
+        with attached([partial(entered.register_forward_pre_hook, lambda module, inputs: on_pass())]):
+            why = explainer.explain(progress=progress, **request.keywords(explainer.task))
+        assert isinstance(why, Explanations)  # since the methods are a list
+        return why

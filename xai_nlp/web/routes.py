@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ from xai_nlp.web.examples import examples
 from xai_nlp.web.explain_request import ExplainRequest, Short, request_schema
 from xai_nlp.web.exports import FILE_KINDS, read_back
 from xai_nlp.web.forms import method_form, task_form
+from xai_nlp.web.history import Entry
 from xai_nlp.web.job_queue import Full, Job
 from xai_nlp.web.server_state import State
 
@@ -73,7 +75,7 @@ def api_router() -> APIRouter:
 
     def submit(body: ExplainRequest, here: Here) -> dict[str, Any]:
         """Submit a request: a job that waits for its turn. Its id is the entry's in the history once it is done."""
-        here.models.check(body)
+        body.keywords(here.models.explainer(body.model).task)  # refused here, before it waits
         try:
             return here.jobs.to_dict(here.jobs.submit(body))
         except Full:
@@ -131,42 +133,40 @@ def cancel(one: OfJob, here: Here) -> dict[str, Any]:
 class EntryName(BaseModel):
     """A name for an entry."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
 
     name: Annotated[Short, Field(min_length=1)]
 
 
 @router.get("/history")
-def history(here: Here, search: Annotated[str, Query(max_length=200)] = "") -> list[dict[str, Any]]:
+def history(here: Here, search: Annotated[str, Query(max_length=200)] = "") -> list[Entry]:
     """The entries of the history, the newest first."""
-    return [entry.to_dict() for entry in here.history.listed(search)]
+    return here.history.listed(search)
+
+
+async def body_of(request: Request) -> bytes:
+    """The body as it came."""
+    return await request.body()
 
 
 @router.post("/history", status_code=201, responses=ERRORS)
-async def open_file(request: Request, here: Here, name: Annotated[Short, Query()] = "") -> dict[str, Any]:
+def open_file(body: Annotated[bytes, Depends(body_of)], here: Here, name: Annotated[Short, Query()] = "") -> Entry:
     """Open a file that was saved as JSON: its explanations become an entry."""
-    body = await request.body()
-    return await asyncio.get_running_loop().run_in_executor(None, _add_file, here, body, name)
-
-
-def _add_file(here: State, body: bytes, name: str) -> dict[str, Any]:
     why = read_back(body)
     title = name.strip() or " ".join(" ".join(why[0].segments).split())[:80] or "opened file"
-    return here.history.add(title, why, id=uuid4().hex).to_dict()
+    return here.history.add(title, why, id=uuid4().hex)
 
 
 @router.get("/history/{id}")
 def entry(id: Id, here: Here) -> dict[str, Any]:
     """An entry, and its request."""
-    return {**here.history.entry(id).to_dict(), "request": here.history.request(id)}
+    return {**asdict(here.history.entry(id)), "request": here.history.request(id)}
 
 
 @router.patch("/history/{id}")
-def rename(id: Id, body: Annotated[EntryName, Body()], here: Here) -> dict[str, Any]:
+def rename(id: Id, body: Annotated[EntryName, Body()], here: Here) -> Entry:
     """Give an entry another name."""
-    if not body.name.strip():
-        raise InvalidInput("a name needs a letter.")
-    return here.history.rename(id, body.name.strip()).to_dict()
+    return here.history.rename(id, body.name)
 
 
 @router.delete("/history/{id}")
@@ -176,14 +176,18 @@ def delete(id: Id, here: Here) -> dict[str, Any]:
     return {"id": id}
 
 
-def _explanations(ids: str, here: State) -> Explanations:
-    return here.history.explanations(here.ids(ids))
+def explanations_of(ids: str, here: State) -> Explanations:
+    """The explanations of the entries in an address."""
+    listed = ids.split(",")
+    if len(listed) > here.limits.compared:
+        raise InvalidInput(f"name 1 to {here.limits.compared} entries; got {len(listed)}.")
+    return here.history.explanations(listed)
 
 
 @router.get("/shown/{ids}", response_class=HTMLResponse)
 def shown(ids: Ids, here: Here) -> HTMLResponse:
     """Entries as HTML, several on one page: an element to put into a page that has the style and the script."""
-    return HTMLResponse(markup(_explanations(ids, here)))
+    return HTMLResponse(markup(explanations_of(ids, here)))
 
 
 @router.get("/files/{ids}.{kind}")
@@ -191,7 +195,7 @@ def file(ids: Ids, kind: Literal["html", "json", "png", "csv"], here: Here) -> R
     """Entries as a file: a page that opens offline, JSON that can be opened again, a picture, a table."""
     headers = {"Content-Disposition": f'attachment; filename="explanation.{kind}"'}
     write, media_type = FILE_KINDS[kind]
-    return Response(write(_explanations(ids, here)), media_type=media_type, headers=headers)
+    return Response(write(explanations_of(ids, here)), media_type=media_type, headers=headers)
 
 
 # Data ----------------------------------------------------------------------------------------------------------------

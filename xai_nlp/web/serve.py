@@ -22,11 +22,10 @@ from xai_nlp.web.app import application
 from xai_nlp.web.dataset_view import DatasetView
 from xai_nlp.web.guard import Address, Guard
 from xai_nlp.web.history import History
-from xai_nlp.web.limits import Limits
+from xai_nlp.web.limits import LIMITS, Limits
 from xai_nlp.web.model_registry import ModelRegistry
 from xai_nlp.web.server_state import State
 
-LIMITS = Limits()
 HOST = "127.0.0.1"
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from xai_nlp.errors import InvalidInput
 from xai_nlp.web.dataset_view import DatasetView
 from xai_nlp.web.history import History
 from xai_nlp.web.job_queue import Job, JobQueue
-from xai_nlp.web.limits import Limits
+from xai_nlp.web.limits import LIMITS, Limits
 from xai_nlp.web.model_registry import ModelRegistry
 
 
@@ -19,15 +16,9 @@ class State:
     """
 
     def __init__(
-        self,
-        models: ModelRegistry,
-        history: History,
-        *,
-        dataset: DatasetView | None = None,
-        limits: Limits | None = None,
+        self, models: ModelRegistry, history: History, *, dataset: DatasetView | None = None, limits: Limits = LIMITS
     ) -> None:
-        self.models, self.history, self.dataset = models, history, dataset
-        self.limits = limits or Limits()
+        self.models, self.history, self.dataset, self.limits = models, history, dataset, limits
         idle = dataset.predict_more if dataset else lambda: False
         self.jobs = JobQueue(self.explain, room=self.limits.queue, idle=idle)
 
@@ -37,10 +28,3 @@ class State:
         why = self.models.explain(request, on_pass=job.on_pass, progress=job.on_progress)
         as_json = request.model_dump_json(exclude_defaults=True)
         self.history.add(request.title, why, id=job.id, request=as_json, model=request.model)
-
-    def ids(self, joined: str) -> Sequence[str]:
-        """Ids that an address joins by commas. Raises InvalidInput for none or too many."""
-        ids = [one for one in joined.split(",") if one]
-        if not 1 <= len(ids) <= self.limits.compared:
-            raise InvalidInput(f"name 1 to {self.limits.compared} entries; got {len(ids)}.")
-        return ids

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from xai_nlp.errors import InvalidInput, UnknownName
-from xai_nlp.viz.figure.image_views import draw_border, draw_label, draw_view, normalised, panels
+from xai_nlp.viz.figure.image_views import draw_mask_border, draw_mask_legend, draw_view, normalised, panels
 
 SCORES = np.array([[1.0, -2.0], [4.0, 0.0]])
 
@@ -56,11 +56,11 @@ def test_borders_and_labels_of_a_region():
     figure, (ax, other) = panels(2, fig_size=(4, 2), pyplot=False)
     mask = np.zeros((5, 5), bool)
     mask[1:4, 1:4] = True
-    draw_border(ax, mask)
+    draw_mask_border(ax, mask)
     edge = np.asarray(ax.images[0].get_array())[:, :, 3]
     assert edge.sum() == 8  # of nine cells all but the middle
-    draw_label(ax, mask, "name", 8, "white", "black", 0.5)
+    draw_mask_legend(ax, mask, "name", 8, "white", "black", 0.5)
     assert (ax.texts[0].get_text(), ax.texts[0].get_position()) == ("name", (2.0, 2.0))
-    draw_border(other, np.zeros((5, 5), bool))
+    draw_mask_border(other, np.zeros((5, 5), bool))
     assert not other.images
     assert panels(1, fig_size=(1, 1), pyplot=False, axes=(figure, ax))[1] == [ax]

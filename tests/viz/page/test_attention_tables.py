@@ -14,7 +14,7 @@ from xai_nlp.core.arrays import Array
 from xai_nlp.core.statistics import head_numbers
 from xai_nlp.errors import InvalidInput
 from xai_nlp.viz.figure import plots
-from xai_nlp.viz.page.attention_tables import attention_table
+from xai_nlp.viz.page.attention_tables import attention_tables
 from xai_nlp.viz.page.html import page
 from xai_nlp.viz.page.score_tables import layers_table, parts_table
 from xai_nlp.viz.page.view_model import view
@@ -35,7 +35,7 @@ def test_heads_are_sums_of_their_matrices():
     item = answered()
     shown = view([item]).examples[0].rows[0]
     heads = item.attention["self"].scores.numpy().sum((2, 3))
-    table = shown.attention[0].heads
+    table = attention_tables(shown.merged)[0].heads
     assert table.heads == ("all", "0", "1", "2")
     for line, row in zip(table.lines, heads, strict=True):
         assert float(line.cells[0].number.replace("−", "-")) == pytest.approx(row.sum(), abs=0.051)
@@ -92,7 +92,7 @@ def test_weights_tell_how_peaked_a_head_is():
     stack = replace(matrices(1, 2), scores=Array(one), row_stochastic=True, unit="")
     np.testing.assert_allclose(head_numbers(stack), [[1.0, 1 / L]], rtol=1e-6)
     item = answered(attention={"self": stack}, layers=None)
-    shown = attention_table("self", item.words().attention["self"], item.words())
+    shown = attention_tables(item.words())[0]
     assert "largest weight" in shown.about
     assert shown.total == ""  # weights do not add up over layers
     assert "largest weight" in tokens_of(item)
@@ -117,28 +117,28 @@ def test_terminal_and_figures(tmp_path):
     assert "Lovelace" in tokens_ansi(item, colour=False)
     assert "head 0" not in str(render_attention(item))
     for name, draw in (
-        ("layers", plots.layers_figure),
-        ("heads", plots.heads_figure),
-        ("matrix", plots.attention_figure),
+        ("layers", plots.draw_layers),
+        ("heads", plots.draw_heads),
+        ("matrix", plots.draw_attention),
     ):
         plots.save_figure(lambda draw=draw: draw(item), tmp_path / f"{name}.png")
         assert (tmp_path / f"{name}.png").stat().st_size > 5000
-    drawn = plots.attention_figure(item, layer=1, head=2).axes[0].images[0].get_array()
+    drawn = plots.draw_attention(item, layer=1, head=2).axes[0].images[0].get_array()
     np.testing.assert_allclose(drawn, item.attention["self"].scores[1, 2])
-    everywhere = plots.attention_figure(item).axes[0].images[0].get_array()
+    everywhere = plots.draw_attention(item).axes[0].images[0].get_array()
     np.testing.assert_allclose(everywhere, item.attention["self"].scores.numpy().sum((0, 1)), rtol=1e-5)
 
 
 def test_figures_of_maps_become_files(tmp_path):
     item = answered()
-    plots.save_figure(lambda: plots.layers_figure(item), tmp_path / "layers.svg")
-    plots.save_figure(lambda: plots.heads_figure(item), tmp_path / "heads.png")
-    plots.save_figure(lambda: plots.attention_figure(item, layer=1, head=2), tmp_path / "head.png")
-    plots.save_figure(lambda: plots.attention_figure(item), tmp_path / "all.png")
+    plots.save_figure(lambda: plots.draw_layers(item), tmp_path / "layers.svg")
+    plots.save_figure(lambda: plots.draw_heads(item), tmp_path / "heads.png")
+    plots.save_figure(lambda: plots.draw_attention(item, layer=1, head=2), tmp_path / "head.png")
+    plots.save_figure(lambda: plots.draw_attention(item), tmp_path / "all.png")
     assert (tmp_path / "head.png").read_bytes() != (tmp_path / "all.png").read_bytes()
     assert (tmp_path / "layers.svg").read_bytes().startswith(b"<?xml")
     with pytest.raises(InvalidInput, match="3 does not exist"):
-        plots.attention_figure(item, head=3)
+        plots.draw_attention(item, head=3)
 
 
 def test_a_figure_of_many_tokens_stays_a_figure():
@@ -147,8 +147,8 @@ def test_a_figure_of_many_tokens_stays_a_figure():
         tokens=("x",) * length, offsets=((0, 1),) * length, segment=(1,) * length, scores=(0.5,) * length, parts={},
         layers=None, attention={"self": matrices(1, 1, length)},
     )  # fmt: skip
-    figure = plots.attention_figure(item)
+    figure = plots.draw_attention(item)
     assert max(figure.get_size_inches()) < 40
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == []  # 400 names would cover each other
-    few = plots.attention_figure(answered())
+    few = plots.draw_attention(answered())
     assert len(few.axes[0].get_xticklabels()) == L

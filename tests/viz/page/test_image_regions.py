@@ -25,7 +25,7 @@ from xai_nlp.core.arrays import Array
 from xai_nlp.core.image import ImageAttribution
 from xai_nlp.viz.page.html import fragment, page
 from xai_nlp.viz.page.image_regions import data_url, image_view, middle
-from xai_nlp.viz.page.score_tables import balance_table, region_column, tables_of_columns
+from xai_nlp.viz.page.score_tables import balance_table, score_tables
 from xai_nlp.viz.page.view_model import view
 from xai_nlp.viz.text.text_marks import own_peaks
 from xai_nlp.viz.text.text_spans import strongest
@@ -35,7 +35,7 @@ KINDS = {"grid": asked, "boxes": boxed, "shapes": segmented}
 
 def shown(why):
     """The image as a page shows it, where the shared scale goes up to twice the image's peak."""
-    return image_view(why, why.words(), 2 * own_peaks(why)[1])
+    return image_view(why.image, why, why.words(), 2 * own_peaks(why)[1])
 
 
 def regions(read):
@@ -60,7 +60,7 @@ def test_words_and_regions_have_a_scale_each():
     assert max(region.own for region in row.image.regions) == 100
     assert row.words.legend.peak == 1.41
     assert row.image.peak == "0.100\u00a0logit"
-    assert [c.own for line in example.regions[0].lines for c in line.cells] == [100, 50, 25]
+    assert [c.own for line in example.tables("region")[0].lines for c in line.cells] == [100, 50, 25]
     text = re.sub(r"\s+", " ", Reader(page([faint])).text)
     assert "a scale of their own; so has the image" in text
     assert "On a scale of their own, up to 0.100 logit" in text
@@ -85,7 +85,7 @@ def test_several_share_the_scale_of_the_strongest():
     (example,) = view([weak, strong]).examples
     assert [row.image.regions[3].shared for row in example.rows] == [18, 0]
     assert [row.image.regions[3].own for row in example.rows] == [100, 0]
-    (table,) = example.regions
+    (table,) = example.tables("region")
     assert table.heads == ("integrated gradients, logit", "occlusion, logit")
     assert [line.name for line in table.lines] == [
         "row 1, column 1", "row 2, column 2", "row 1, column 2",
@@ -102,7 +102,7 @@ def test_the_page_counts_questions():
 def test_another_image_is_another_text():
     other = small(links=False)
     assert len(view([small(), other, photographed(2, 2)]).examples) == 2
-    assert len(tables_of_columns(region_column(why, "a", 1.0) for why in (small(), asked()))) == 2
+    assert len(score_tables([("a", why, 1.0) for why in (small(), asked())], "region")) == 2
 
 
 # Where regions are ---------------------------------------------------------------------------------------------------
@@ -111,7 +111,6 @@ def test_another_image_is_another_text():
 def test_a_grid_leaves_a_gap_between_its_cells():
     result = shown(small())
     assert result.kind == "grid"
-    assert result.columns == 2
     assert [r.path for r in result.regions][1] == "M20.8 0.4H39.2V9.6H20.8Z"
     assert [r.name for r in result.regions][1] == "row 1, column 2"
     assert [r.badge for r in result.regions] == [("10", "5"), ("30", "5"), ("", ""), ("30", "15")]
@@ -120,7 +119,6 @@ def test_a_grid_leaves_a_gap_between_its_cells():
 def test_of_boxes_the_small_ones_lie_on_top():
     result = shown(boxed())
     assert result.kind == "boxes"
-    assert result.columns == 0
     assert [r.index for r in result.regions] == [0, 1, 2, 3, 4]
     assert result.regions[1].path == "M20 190H300V318H20Z"
     backwards = boxed()
@@ -154,6 +152,8 @@ def test_every_kind_of_region_is_drawn(kind):
     for r in drawn:
         score = why.image.scores[int(r["data-r"])]
         assert r["class"].split()[2] == ("n" if score < 0 else "p" if score else "z")
+    (columns,) = [attrs["data-columns"] for tag, attrs in read.tags if tag == "svg"]
+    assert columns == ("8" if kind == "grid" else "0")
     names = "".join(read.text.split())
     assert all("".join(name.split()) in names for name in why.image.names)
 
@@ -223,21 +223,21 @@ def test_shares_in_the_bar_add_up():
 
 def test_links_are_sums_over_layers_and_heads_of_each_token():
     why = small()
-    links = shown(why).links
+    links = shown(why).links.data
     expected = why.attention["image"].scores.numpy().astype(float).sum((0, 1))
     np.testing.assert_allclose(links["rows"], expected, rtol=5e-3)
     assert (links["unit"], links["weights"]) == ("logit", False)
     weights = replace(why, attention={"image": looked(why.image, row_stochastic=True)})
-    links = shown(weights).links
+    links = shown(weights).links.data
     np.testing.assert_allclose(
         links["rows"], weights.attention["image"].scores.numpy().astype(float).mean((0, 1)), rtol=5e-3
     )
-    assert "mean over layers and heads" in shown(weights).links_about
+    assert "mean over layers and heads" in shown(weights).links.about
 
 
 def test_words_are_listed_with_the_regions_they_drew_on_most():
     why = small()
-    linked = dict(shown(why).linked)
+    linked = dict(shown(why).links.words)
     assert "[CLS]" not in linked
     name, cell = linked["star"][0]
     assert name == "row 2, column 2"  # the region with the largest score, by construction
@@ -247,7 +247,7 @@ def test_words_are_listed_with_the_regions_they_drew_on_most():
 
 def test_without_image_attention_there_are_no_links():
     for why in (small(links=False), replace(small(), attention={"self": small().attention["image"]})):
-        assert (shown(why).links, shown(why).linked) == (None, ())
+        assert shown(why).links is None
     other = replace(small().attention["image"], queries=tuple("abcdefgh"))
     assert shown(replace(small(), attention={"image": other})).links is None
 

@@ -1,18 +1,20 @@
 """Tables of scores: strongest lines once, explanations cut alike together, sums that add up."""
 
 from tests.viz.samples import made
-from xai_nlp.viz.page.score_tables import balance_table, cell, tables_of_columns, token_column
+from xai_nlp.viz.page.score_tables import balance_table, score_tables
+from xai_nlp.viz.text.text_marks import cell
 
 IG = {"scores": [0.0, 1.0, -0.5, 0.25, 0.0]}
 OCCLUSION = {"scores": [0.0, 2.0, -1.0, 0.0, 0.0], "method": "occlusion", "complete": False}
 
 
-def columns(*items, shared=2.0):
-    return [token_column(item, name, shared) for item, name in zip(items, ("ig", "occlusion"), strict=False)]
+def tables(*items, top=None):
+    rows = zip(("ig", "occlusion"), items, (2.0, 2.0), strict=False)
+    return score_tables(rows, "token", top)
 
 
 def test_the_strongest_words_come_first_and_once():
-    (table,) = tables_of_columns(columns(made(**IG), made(**OCCLUSION)), top=2)
+    (table,) = tables(made(**IG), made(**OCCLUSION), top=2)
     assert table.heads == ("ig, logit", "occlusion, logit")
     assert [(line.name, [c.number for c in line.cells]) for line in table.lines] == [
         ("a", ["+1.00", "+2.00"]),
@@ -22,13 +24,13 @@ def test_the_strongest_words_come_first_and_once():
 
 
 def test_strength_comes_before_place():
-    (table,) = tables_of_columns(columns(made(scores=[0.0, 0.25, -0.5, 1.0, 2.0])), top=10)
+    (table,) = tables(made(scores=[0.0, 0.25, -0.5, 1.0, 2.0]), top=10)
     assert [line.name for line in table.lines] == ["film", "fine", "a"]  # without [SEP], whatever its score
 
 
 def test_explanations_cut_differently_get_tables_of_their_own():
     other = made(tokens=("a", "fine film"), offsets=((0, 1), (2, 11)), segment=(0, 0), scores=(1.0, 2.0))
-    assert [len(table.lines) for table in tables_of_columns(columns(made(**IG), other))] == [5, 2]
+    assert [len(table.lines) for table in tables(made(**IG), other)] == [5, 2]
 
 
 def test_the_parts_add_up_to_the_whole():
@@ -46,6 +48,13 @@ def test_the_parts_add_up_to_the_whole():
 
 
 def test_places_and_one_scale_for_both():
-    column = token_column(made("a b", pair="c"), "x", 1.0)
-    assert column.places == ("special", "text 1, 0–1", "text 1, 2–3", "special", "text 2, 0–1", "special")
+    (table,) = tables(made("a b", pair="c"))
+    assert tuple(line.place for line in table.lines) == (
+        "special",
+        "text 1, 0–1",
+        "text 1, 2–3",
+        "special",
+        "text 2, 0–1",
+        "special",
+    )
     assert (cell(-0.5, 2.0).own, cell(-0.5, 2.0).shared, cell(-0.5, 2.0, 1.0).shared) == (25, 25, 50)

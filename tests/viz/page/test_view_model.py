@@ -1,8 +1,12 @@
 """The view model: examples and rows, their names and settings, the facts of an example."""
 
-from tests.viz.samples import label, made, with_gold
-from xai_nlp.viz.page.view_model import view
-from xai_nlp.viz.text.wording import sentence
+import re
+
+from tests.viz.images import small
+from tests.viz.samples import answered, label, made, with_gold
+from xai_nlp.viz.page.html import page
+from xai_nlp.viz.page.view_model import CHARACTERS, view
+from xai_nlp.viz.text.wording import explained_labels, sentence
 
 OCCLUSION = {"scores": [0.0, 2.0, -1.0, 0.0, 0.0], "method": "occlusion", "complete": False}
 
@@ -30,10 +34,10 @@ def test_rows_are_named_by_what_tells_them_apart():
 
 
 def test_inputs_are_grouped_and_keep_their_order():
-    page = view([made("b"), made("a"), made("b", method="occlusion")])
-    assert [len(example.rows) for example in page.examples] == [2, 1]
-    assert page.title == "2\u00a0texts explained"
-    assert "3\u00a0explanations" in page.summary
+    shown = view([made("b"), made("a"), made("b", method="occlusion")])
+    assert [len(example.rows) for example in shown.examples] == [2, 1]
+    assert shown.title == "2\u00a0texts explained"
+    assert "3\u00a0explanations" in shown.summary
     assert view([made()]).title == "Why POSITIVE?"
 
 
@@ -65,7 +69,7 @@ def test_words_and_tokens_are_both_there_only_where_they_differ():
 def test_the_label_that_is_explained_is_listed_however_unlikely():
     outputs = {f"label {i}": (20 - i) / 210 for i in range(20)}
     (example,) = view([made(target=label("label 19"), outputs=outputs)]).examples
-    assert example.explained_labels == ("label 19",)
+    assert explained_labels(example.first) == ("label 19",)
     assert len(example.outputs) == 9
     assert (example.outputs[0], example.outputs[-1]) == ("label 0", "label 19")
 
@@ -93,20 +97,20 @@ def test_an_explanation_without_outputs_can_be_shown():
 
 def test_in_what_explanations_of_a_text_differ():
     pair = [made(), made(method="occlusion"), made("another", model="other")]
-    page = view(pair)
-    assert page.differences == (("method", ("integrated gradients", "occlusion")),)  # no text has two models
-    assert [row.differences for row in page.examples[0].rows] == [
+    shown = view(pair)
+    assert shown.differences == (("method", ("integrated gradients", "occlusion")),)  # no text has two models
+    assert [row.differences for row in shown.examples[0].rows] == [
         (("method", "integrated gradients"),), (("method", "occlusion"),),
     ]  # fmt: skip
     assert view([made(), made("another")]).differences == ()
 
 
 def test_right_answers_make_a_page_judged():
-    page = view([with_gold(made(), "POSITIVE"), made("b")])
-    assert page.judged
-    assert [row.correct for row in page.index_rows] == [True, None]
+    shown = view([with_gold(made(), "POSITIVE"), made("b")])
+    assert shown.judged
+    assert [example.first.correct for example in shown.examples] == [True, None]
     assert not view([made()]).judged
-    assert page.labels == ["POSITIVE"]
+    assert shown.labels == ["POSITIVE"]
 
 
 def test_values_are_made_when_they_are_read():
@@ -114,3 +118,43 @@ def test_values_are_made_when_they_are_read():
     assert "words" not in vars(row)
     assert row.words is row.words
     assert "tokens" not in vars(row) and "image" not in vars(row)
+
+
+# The table of all examples -------------------------------------------------------------------------------------------
+
+
+def of(*items):
+    """The example of explanations of one input."""
+    (example,) = view(items).examples
+    return example
+
+
+def test_a_row_of_the_table_says_text_prediction_and_strongest_word():
+    one = of(made(scores=[0.0, 1.0, -2.5, 0.5, 0.0]))
+    assert (one.excerpt, one.largest, one.strongest_part) == ("a fine film", 2.5, "fine")
+    table = page([made(f"text {n}", scores=[0.0, 1.0, -2.5, 0.0]) for n in range(6)])
+    row = re.search(r"<tr data-for.*text 1</bdi>.*", table).group()
+    assert re.findall(r"<td[^>]*>(?:<bdi>)?([^<]*)", row) == ["2", "POSITIVE", "75\u00a0%", "2.50\u00a0logit", "1"]
+    assert re.findall(r'data-key="([^"]*)"', row) == ["2", "0.75", "2.5"]
+
+
+def test_the_largest_score_is_that_of_any_explanation_and_region():
+    assert of(made(scores=[0.0, 1.0, 0.0, 0.0, 0.0]), made(scores=[0.0, 3.0, 0.0, 0.0, 0.0])).largest == 3.0
+    assert of(small((0.5, -4.0, 0.0, 0.0))).largest == 4.0
+
+
+def test_right_and_wrong_answers():
+    assert (of(made()).gold, of(made()).first.correct) == ("", None)
+    assert (of(with_gold(made(), "POSITIVE", "MIXED")).gold, of(with_gold(made(), "POSITIVE")).first.correct) == (
+        "POSITIVE / MIXED", True,
+    )  # fmt: skip
+    assert of(with_gold(made(), "NEGATIVE")).first.correct is False
+    assert of(with_gold(answered("span"), "the Ada Lovelace")).first.correct is True  # SQuAD drops articles
+
+
+def test_long_texts_are_cut_and_ids_follow_the_input():
+    long = made("word " * 100)
+    assert len(of(long).excerpt) == CHARACTERS
+    assert of(long).id == of(long).id != of(made()).id
+    assert view([made(), long]).examples[1].id.startswith("e2-")
+    assert of(small(segments=("",), links=False)).excerpt == "example 1"

@@ -6,9 +6,9 @@ from tests.viz.images import small
 from tests.viz.samples import answered, label, made
 from xai_nlp.viz.page.html import page
 from xai_nlp.viz.text.wording import (
-    are_probabilities,
     explained_fact,
     explained_labels,
+    gives_probabilities,
     headline,
     output_text,
     segment_names,
@@ -198,9 +198,9 @@ def test_without_a_baseline_the_number_itself_is_shown():
 
 
 def test_only_probabilities_are_percentages():
-    assert are_probabilities({"a": 0.7, "b": 0.6})  # several labels may hold
-    assert not are_probabilities({"stars": 0.8})
-    assert not are_probabilities({"a": 1.2, "b": -0.2})
+    assert gives_probabilities(made(outputs={"a": 0.7, "b": 0.6}))  # several labels may hold
+    assert not gives_probabilities(made(outputs={"stars": 0.8}))
+    assert not gives_probabilities(made(outputs={"a": 1.2, "b": -0.2}))
     assert output_text(made(outputs={"stars": 4.25}), "stars") == "+4.25"
     assert output_text(made(), "POSITIVE") == "75\u00a0%"
     assert output_text(written_word(), "two red") == "25\u00a0%"

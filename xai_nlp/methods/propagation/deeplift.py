@@ -6,7 +6,6 @@ are read at the first half only, so rules need to be right only there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
@@ -14,21 +13,10 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from xai_nlp.core.problem import Problem, Slope, Tensors
+from xai_nlp.core.problem import Problem, Slope, Tensors, row_entries
 from xai_nlp.core.registry import Method, Scores, method
 from xai_nlp.hooks.gradient_rules import Call, Rules, depends_on_input, with_gradient_of
-from xai_nlp.methods.propagation.operations import (
-    ACTIVATIONS,
-    FUNCTIONS,
-    PRODUCTS,
-    affine_or_product,
-    attention,
-    group_norm,
-    is_activation_formula,
-    layer_norm,
-    rms_norm,
-    with_gradient_rules,
-)
+from xai_nlp.methods.propagation import operations
 
 
 def _difference(tensor: Tensor) -> Tensor:
@@ -153,17 +141,13 @@ def deeplift_rules(epsilon: float, *, as_captum: bool) -> Rules:
         return softmax_rule(call)
 
     return {
-        **dict.fromkeys(ACTIVATIONS | FUNCTIONS, partial(rescale_rule, epsilon=epsilon)),
-        **dict.fromkeys(PRODUCTS, product_rule),
+        **operations.formula_rules(Call.run),
+        **dict.fromkeys(operations.ACTIVATIONS | operations.FUNCTIONS, partial(rescale_rule, epsilon=epsilon)),
+        **dict.fromkeys(operations.PRODUCTS, product_rule),
         **{f"max_pool{n}d": partial(max_pool_rule, epsilon=epsilon) for n in (1, 2, 3)},
-        **dict.fromkeys(("linear", "addmm", "baddbmm"), partial(affine_or_product, Call.run)),
         "softmax": softmax,
         "log_softmax": softmax_rule,
         "div": lambda call: call.run_as(_quotient) if depends_on_input(call.args[1:]) else call.run(),
-        "layer_norm": lambda call: call.run_as(layer_norm),
-        "group_norm": lambda call: call.run_as(group_norm),
-        "rms_norm": lambda call: call.run_as(rms_norm),
-        "scaled_dot_product_attention": lambda call: call.run_as(attention),
     }
 
 
@@ -204,34 +188,23 @@ class DeepLiftMethod(Method):
     def multipliers(self, problem: Problem) -> Multipliers:
         """The multipliers of the differences; an example and its baseline are two rows of one pass."""
         rescale = partial(rescale_rule, epsilon=self.epsilon)
-        by_rules = with_gradient_rules(
+        by_rules = operations.with_gradient_rules(
             problem,
             deeplift_rules(self.epsilon, as_captum=self.as_captum),
-            module_rule=lambda module: rescale if is_activation_formula(module) else None,
+            module_rule=lambda module: rescale if operations.is_activation_formula(module) else None,
         )
 
-        def work(part: slice) -> Slope:
+        def work(part: slice) -> tuple[Slope, Slope]:
             z = tuple(torch.cat([x[part], x0[part]]) for x, x0 in zip(problem.x, problem.baseline, strict=True))
-            return by_rules.slope(z, problem.everyone[part].repeat(2))
+            slope, rows = by_rules.slope(z, problem.everyone[part].repeat(2)), part.stop - part.start
+            return slope.rows(slice(rows)), slope.rows(slice(rows, None))
 
         limit = problem.rows.limit
-        pairs = replace(
-            problem,
-            x=problem.x + problem.baseline,
-            baseline=problem.x + problem.baseline,
-            rows=replace(problem.rows, limit=limit and max(1, limit // 2)),
-        )
-        slopes = [slope for _, slope in pairs.chunks(problem.examples, work)]
-
-        def joined(chunks: Sequence[Tensor], half: int) -> Tensor:
-            return torch.cat([chunk.chunk(2)[half] for chunk in chunks])
-
-        def of_sites(name: str, half: int) -> Tensors:
-            return tuple(joined(chunks, half) for chunks in zip(*(getattr(s, name) for s in slopes), strict=True))
-
-        values = [slope.values for slope in slopes]
-        tensors, x, baseline = of_sites("gradients", 0), of_sites("sites", 0), of_sites("sites", 1)
-        return Multipliers(tensors, x, baseline, joined(values, 0), joined(values, 1))
+        batching = replace(problem.rows, limit=limit and max(1, limit // 2))
+        entries = row_entries(problem.x + problem.baseline)
+        pairs = [pair for _, pair in batching.chunks(problem.examples, entries, problem.x[0].device, work)]
+        inputs, baselines = map(Slope.joined, zip(*pairs, strict=True))
+        return Multipliers(inputs.gradients, inputs.sites, baselines.sites, inputs.values, baselines.values)
 
     def scores(self, problem: Problem) -> Scores:
         multipliers = self.multipliers(problem)

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from xai_nlp.core.problem import Problem
 from xai_nlp.core.registry import Method, Scores, method
 from xai_nlp.methods.gradient import InputXGradientMethod
-from xai_nlp.methods.propagation.operations import with_gradient_rules
-from xai_nlp.methods.propagation.rules import (
-    AttentionPath,
-    BiasHandling,
-    PropagationRule,
-    lrp_module_rule,
-    lrp_rules,
-    refuse_relevance,
-)
+from xai_nlp.methods.propagation.rules import AttentionPath, BiasHandling, lrp_problem
 
 
 @method("lrp")
@@ -50,23 +40,6 @@ class LRPMethod(Method):
 
     def scores(self, problem: Problem) -> Scores:
         return InputXGradientMethod().scores(lrp_problem(problem, self.biases, self.attends))
-
-
-def lrp_problem(
-    problem: Problem,
-    biases: BiasHandling,
-    attends: AttentionPath = "both",
-    of_module: Mapping[nn.Module, PropagationRule] | None = None,
-) -> Problem:
-    """The same problem, whose gradient is relevance divided by value.
-
-    of_module: the rules of layers that have their own.
-    """
-    own = dict(of_module or {})
-    module_rule = partial(lrp_module_rule, own)
-    return with_gradient_rules(
-        problem, lrp_rules(biases, attends, own), module_rule=module_rule, on_unknown=refuse_relevance
-    )
 
 
 def conservation_error(problem: Problem, method: LRPMethod | None = None) -> Tensor:

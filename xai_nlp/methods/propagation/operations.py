@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
+from operator import methodcaller
 from typing import Any
 
 import torch
@@ -149,8 +151,22 @@ def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     return y if bias is None else y + bias
 
 
-def affine_or_product(affine: Rule, call: Call) -> Any:
+def _affine_or_product(affine: Rule, call: Call) -> Any:
     """The rule of an affine operation, or of a product and a sum if its weights depend on the input too."""
     formula, first = (_linear, 0) if call.name == "linear" else (_sum_and_product, 1)
     is_product = sum(map(depends_on_input, call.args[first : first + 2])) == 2
     return call.run_as(formula) if is_product else affine(call)
+
+
+def formula_rules(affine: Rule, *, constant_weights: bool = False) -> Rules:
+    """Rules of the operations that run as formulas: norms, attention, and products that torch calls affine.
+
+    affine: the rule of an affine operation whose weights are constant.
+    constant_weights: no gradient flows to attention weights.
+    """
+    attends = partial(attention, constant_weights=constant_weights)
+    return {
+        **{norm.__name__: methodcaller("run_as", norm) for norm in (layer_norm, group_norm, rms_norm)},
+        "scaled_dot_product_attention": methodcaller("run_as", attends),
+        **dict.fromkeys(("linear", "addmm", "baddbmm"), partial(_affine_or_product, affine)),
+    }

@@ -15,22 +15,11 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from xai_nlp.core.problem import Problem
 from xai_nlp.errors import Unsupported
 from xai_nlp.hooks.gradient_rules import Call, Rule, Rules, depends_on_input, with_gradient_of
 from xai_nlp.hooks.scope import tensors_of
-from xai_nlp.methods.propagation.operations import (
-    ACTIVATIONS,
-    PRODUCTS,
-    REARRANGEMENTS,
-    SCALES,
-    SUMS,
-    affine_or_product,
-    attention,
-    group_norm,
-    is_activation_formula,
-    layer_norm,
-    rms_norm,
-)
+from xai_nlp.methods.propagation import operations
 
 BiasHandling: TypeAlias = Literal["share", "absorb"]
 AttentionPath: TypeAlias = Literal["both", "values"]
@@ -130,7 +119,7 @@ def _by_size(sizes: Tensor, bias: Tensor) -> Tensor:
 
 # Rules of a layer, by Captum's names. ---------------------------------------------------------------------------------
 
-AffinePart: TypeAlias = tuple[Tensor, Tensor | None, Tensor | None]  # input, weight and bias
+AffinePart: TypeAlias = tuple[Tensor, Tensor, Tensor | None]  # input, weight and bias
 
 
 @dataclass(frozen=True)
@@ -141,12 +130,9 @@ class PropagationRule:
     Source: Montavon et al. 2019, sec. 10.2 (doi:10.1007/978-3-030-28954-6_10).
     """
 
-    @property
-    def stability(self) -> float:
-        """z' is moved away from zero by so much."""
-        return 1e-9
+    epsilon = 1e-9  # z' is moved away from zero by so much
 
-    def parts(self, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> list[AffinePart]:
+    def parts(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> list[AffinePart]:
         """Inputs, weights and biases whose outputs add up to z'."""
         return [(x, weight, bias)]
 
@@ -160,7 +146,7 @@ class PropagationRule:
             outputs = [affine.run(*part) for part in self.parts(*affine.operands)]
             changed = sum(outputs[1:], outputs[0])
         constant = changed.detach()
-        stable = constant + torch.where(constant < 0, -self.stability, self.stability)
+        stable = constant + torch.where(constant < 0, -self.epsilon, self.epsilon)
         return with_gradient_of(z, changed * (z.detach() / stable))
 
 
@@ -170,10 +156,6 @@ class EpsilonRule(PropagationRule):
 
     epsilon: float = 1e-9
 
-    @property
-    def stability(self) -> float:
-        return self.epsilon
-
 
 @dataclass(frozen=True)
 class GammaRule(PropagationRule):
@@ -182,8 +164,8 @@ class GammaRule(PropagationRule):
     gamma: float = 0.25
     set_bias_to_zero: bool = False
 
-    def parts(self, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> list[AffinePart]:
-        favoured = None if weight is None else weight + self.gamma * weight.clamp(min=0)
+    def parts(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> list[AffinePart]:
+        favoured = weight + self.gamma * weight.clamp(min=0)
         return [(x, favoured, _zero(bias) if self.set_bias_to_zero else bias)]
 
 
@@ -193,18 +175,15 @@ class Alpha1_Beta0_Rule(PropagationRule):  # Captum's name
 
     set_bias_to_zero: bool = False
 
-    def parts(self, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> list[AffinePart]:
-        positive = None if weight is None else weight.clamp(min=0)
-        return [(x, positive, _zero(bias) if self.set_bias_to_zero else bias)]
+    def parts(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> list[AffinePart]:
+        return [(x, weight.clamp(min=0), _zero(bias) if self.set_bias_to_zero else bias)]
 
 
 @dataclass(frozen=True)
 class ZPlusRule(PropagationRule):
     """Positive contributions only, whatever the signs of inputs. Montavon et al. 2017, sec. 5.2 (arXiv:1512.02479)."""
 
-    def parts(self, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> list[AffinePart]:
-        if weight is None:
-            return [(x, weight, bias)]
+    def parts(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> list[AffinePart]:
         return [(x.clamp(min=0), weight.clamp(min=0), _zero(bias)), (x.clamp(max=0), weight.clamp(max=0), _zero(bias))]
 
 
@@ -227,8 +206,6 @@ class SharedBias(PropagationRule):
         if affine is None:
             return z
         x, weight, bias = affine.operands
-        if weight is None:
-            return z
         sizes = affine.run(x * x.detach().sign(), weight.abs(), _zero(bias), centre=False)
         with torch.no_grad():
             constant = affine.run(torch.zeros_like(x), weight, bias)
@@ -246,7 +223,6 @@ class _AffineCall:
     """A call of an affine operation, with its arguments by name."""
 
     call: Call
-    names: tuple[str, ...]
     arguments: dict[str, Any]
 
     @classmethod
@@ -254,19 +230,19 @@ class _AffineCall:
         """None if the operation has no weights, or if weights or bias depend on the input as well."""
         names = AFFINE.get(call.name, ())
         arguments = {**dict(zip(names, call.args, strict=False)), **call.kwargs}
-        constant = not depends_on_input([arguments.get("weight"), arguments.get("bias")])
-        return cls(call, names, arguments) if names and constant else None
+        weight, bias = (arguments.get(name) for name in ("weight", "bias"))
+        return None if weight is None or not names or depends_on_input([weight, bias]) else cls(call, arguments)
 
     @property
     def operands(self) -> AffinePart:
-        return self.arguments["input"], self.arguments.get("weight"), self.arguments.get("bias")
+        return self.arguments["input"], self.arguments["weight"], self.arguments.get("bias")
 
     def run(self, x: Tensor, weight: Any, bias: Any, *, centre: bool = True) -> Tensor:
         """Runs the operation with another input, weight and bias; without `centre`, batch norm subtracts no mean."""
         changed = {**self.arguments, "input": x, "weight": weight, "bias": bias}
         if not centre and isinstance(changed.get("running_mean"), Tensor):
             changed["running_mean"] = torch.zeros_like(changed["running_mean"])
-        args = [changed.get(name, arg) for name, arg in zip(self.names, self.call.args, strict=False)]
+        args = [changed.get(name, arg) for name, arg in zip(AFFINE[self.call.name], self.call.args, strict=False)]
         kwargs = {name: changed[name] for name in self.call.kwargs}
         return self.call.function(*args, *self.call.args[len(args) :], **kwargs)
 
@@ -274,41 +250,29 @@ class _AffineCall:
 # The table. -----------------------------------------------------------------------------------------------------------
 
 
-def lrp_rules(
-    biases: BiasHandling, attends: AttentionPath, of_module: Mapping[nn.Module, PropagationRule] | None = None
-) -> Rules:
+def lrp_rules(biases: BiasHandling, attends: AttentionPath, of_module: Mapping[nn.Module, PropagationRule]) -> Rules:
     """The table from operation to rule; operations of the modules in `of_module` go by the module's rule."""
     shares = biases == "share"
     affine: Rule = SharedBias() if shares else Call.run
     table: dict[str, Rule] = {
-        **dict.fromkeys(SUMS | REARRANGEMENTS, Call.run),
-        **dict.fromkeys(ACTIVATIONS | {"pow", "square"}, identity_rule),
-        **dict.fromkeys(SCALES, constant_rule),
-        **dict.fromkeys(PRODUCTS, product_rule),
+        **dict.fromkeys(operations.SUMS | operations.REARRANGEMENTS, Call.run),
+        **dict.fromkeys(operations.ACTIVATIONS | {"pow", "square"}, identity_rule),
+        **dict.fromkeys(operations.SCALES, constant_rule),
+        **dict.fromkeys(operations.PRODUCTS, product_rule),
         **dict.fromkeys(AFFINE, affine),
-        **dict.fromkeys(("linear", "addmm", "baddbmm"), partial(affine_or_product, affine)),
+        **operations.formula_rules(affine, constant_weights=attends == "values"),
         "div": quotient_rule,
         **dict.fromkeys(("add", "sub"), sum_rule if shares else Call.run),
         **dict.fromkeys(("softmax", "log_softmax"), partial(softmax_rule, biases=biases, attends=attends)),
-        "layer_norm": lambda call: call.run_as(layer_norm),
-        "group_norm": lambda call: call.run_as(group_norm),
-        "rms_norm": lambda call: call.run_as(rms_norm),
-        "scaled_dot_product_attention": lambda call: call.run_as(
-            partial(attention, constant_weights=attends == "values")
-        ),
     }
-    own = {module: rule for module, rule in (of_module or {}).items() if not isinstance(rule, IdentityRule)}
+    own = {module: rule for module, rule in of_module.items() if not isinstance(rule, IdentityRule)}
 
     def by_layer(usual: Rule, call: Call) -> Any:
         return own.get(call.module, usual)(call)  # type: ignore[arg-type]
 
-    return {**table, **{name: partial(by_layer, table[name]) for name in SUMS | set(AFFINE)}} if own else table
-
-
-def lrp_module_rule(of_module: Mapping[nn.Module, PropagationRule], module: nn.Module) -> Rule | None:
-    """The rule of a module that counts as one operation: an activation's formula, or a layer with an IdentityRule."""
-    is_one = is_activation_formula(module) or isinstance(of_module.get(module), IdentityRule)
-    return identity_rule if is_one else None
+    if own:
+        table |= {name: partial(by_layer, table[name]) for name in operations.SUMS | set(AFFINE)}
+    return table
 
 
 def refuse_relevance(call: Call, output: Any) -> None:
@@ -324,3 +288,23 @@ def refuse_relevance(call: Call, output: Any) -> None:
     for tensor in tensors_of(output):
         if tensor.requires_grad:
             tensor.register_hook(refuse)
+
+
+def lrp_problem(
+    problem: Problem,
+    biases: BiasHandling,
+    attends: AttentionPath = "both",
+    of_module: Mapping[nn.Module, PropagationRule] | None = None,
+) -> Problem:
+    """The same problem, whose gradient is relevance divided by value.
+
+    of_module: the rules of layers that have their own.
+    """
+    own = of_module or {}
+
+    def module_rule(module: nn.Module) -> Rule | None:
+        is_one = operations.is_activation_formula(module) or isinstance(own.get(module), IdentityRule)
+        return identity_rule if is_one else None
+
+    rules = lrp_rules(biases, attends, own)
+    return operations.with_gradient_rules(problem, rules, module_rule=module_rule, on_unknown=refuse_relevance)

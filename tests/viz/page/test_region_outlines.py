@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from xai_nlp.viz.page.contours import contours, svg_path, thinned
+from xai_nlp.viz.page.region_outlines import contours, svg_path, thinned
 
 
 def filled(path, rows, columns):
@@ -22,7 +22,7 @@ def filled(path, rows, columns):
 def test_an_outline_holds_exactly_its_cells(seed):
     mask = np.random.default_rng(seed).random((7, 9)) < 0.2 + 0.03 * seed
     np.testing.assert_array_equal(filled(contours(mask), 7, 9), mask)
-    steps = re.findall(r"([MHV])(\d+)(?: (\d+))?", svg_path(mask))
+    steps = re.findall(r"([MHV])(\d+)(?: (\d+))?", svg_path(contours(mask)))
     walls, at = [], (0, 0)
     for command, n, m in steps:  # the path as written, corners only, says the same
         n = int(n)
@@ -35,11 +35,11 @@ def test_an_outline_holds_exactly_its_cells(seed):
 
 
 def test_outlines_by_hand():
-    assert svg_path(np.zeros((2, 2), bool)) == ""
-    assert svg_path(np.ones((2, 3), bool)) == "M0 0H3V2H0Z"
+    assert svg_path(contours(np.zeros((2, 2), bool))) == ""
+    assert svg_path(contours(np.ones((2, 3), bool))) == "M0 0H3V2H0Z"
     ring = np.ones((3, 3), bool)
     ring[1, 1] = False
-    assert svg_path(ring) == "M0 0H3V3H0ZM1 1V2H2V1Z"
+    assert svg_path(contours(ring)) == "M0 0H3V3H0ZM1 1V2H2V1Z"
 
 
 def test_a_fine_raster_is_thinned_and_a_coarse_one_kept():

@@ -1,0 +1,61 @@
+"""Progress in passes: the estimate, the callback, the lines of a log."""
+
+import io
+
+import xai_nlp
+from tests.models.tiny import tiny
+from xai_nlp.tasks import progress
+from xai_nlp.tasks.progress import PassCounter, pass_counter
+
+
+class Bar:
+    def __init__(self):
+        self.total, self.states = None, []
+
+    def update(self, n):
+        self.states.append((len(self.states) + n, self.total))
+
+
+def test_the_estimate_ends_at_the_passes_that_were_made():
+    counter = PassCounter(bar := Bar(), windows=4)
+    for _ in range(2):
+        counter.begin(2)
+        for done in (4, 8, 10):
+            counter.on_rows(done, 10)
+        counter.on_rows(6, 6)  # one more sweep, which nobody knew of
+        counter.end()
+    assert [passes for passes, _ in bar.states] == list(range(1, 9))
+    assert bar.states[-1] == (8, 8)
+    assert all(passes <= total for passes, total in bar.states)
+    assert bar.states[3][1] == 8, "half of the windows took four passes"
+
+
+def test_a_function_gets_windows(monkeypatch):
+    calls = []
+    explainer = xai_nlp.load(*tiny("bert"))
+    explainer.explain(["a film", "the plot was great"] * 3, progress=lambda *state: calls.append(state), steps=4)
+    assert calls[-1] == (6, 6) and [done for done, _ in calls] == sorted(done for done, _ in calls)
+
+
+def test_logs_get_lines_after_the_delay_and_nothing_before(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(progress.sys, "stderr", stream)
+    monkeypatch.setattr(progress, "LOG_INTERVAL", 0.0)
+    for delay, expected in ((0.0, True), (60.0, False)):
+        monkeypatch.setattr(progress, "DELAY", delay)
+        stream.truncate(0)
+        with pass_counter(True, 1) as counter:
+            counter.begin(1)
+            for done in range(1, 4):
+                counter.on_rows(done, 3)
+        assert ("3/3" in stream.getvalue()) == expected
+        assert "\r" not in stream.getvalue()
+
+
+def test_false_shows_nothing(capsys):
+    for quiet in (False, None):
+        with pass_counter(quiet, 1) as counter:
+            counter.begin(1)
+            counter.on_rows(1, 1)
+            counter.end()
+    assert capsys.readouterr().err == ""
