@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
+import torch
 from torch import nn
 
 from xai_nlp.hooks.held import held
@@ -91,6 +92,7 @@ def frozen_model(model: nn.Module, *, evaluate: bool = False) -> Iterator[None]:
     (True, True)
     """
     with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))  # a caller's inference mode allows no gradients
         modules = stack.enter_context(held(("frozen", model), partial(_without_gradients, model)))
         if evaluate:
             stack.enter_context(held(("evaluated", model), partial(_in_evaluation_mode, modules)))

@@ -17,7 +17,7 @@ class Bar:
 
 
 def test_the_estimate_ends_at_the_passes_that_were_made():
-    counter = PassCounter(bar := Bar(), windows=4)
+    counter = PassCounter(4, bar=(bar := Bar()))
     for _ in range(2):
         counter.begin(2)
         for done in (4, 8, 10):
@@ -59,3 +59,9 @@ def test_false_shows_nothing(capsys):
             counter.on_rows(1, 1)
             counter.end()
     assert capsys.readouterr().err == ""
+
+
+def test_a_bar_of_ones_own_counts_passes():
+    explainer, bar = xai_nlp.load(*tiny("bert")), Bar()
+    explainer.explain("the film was great", method="kernel_shap", samples=40, rows=4, progress=bar)
+    assert bar.states[-1][0] == bar.states[-1][1] >= 5

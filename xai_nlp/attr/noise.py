@@ -34,6 +34,7 @@ from xai_nlp.core.captum_types import (
 from xai_nlp.core.forward import Forward, as_tuple, baseline_distribution
 from xai_nlp.core.moments import Moments
 from xai_nlp.core.problem import Tensors
+from xai_nlp.errors import InvalidInput
 from xai_nlp.methods.noise import SMOOTHINGS, GradientAtPathPoint
 
 
@@ -114,6 +115,9 @@ def _noisy_copies(inputs: Tensors, stdevs: float | tuple[float, ...], count: int
         raise CaptumAssertion(
             f"stdevs is a number, or a tuple with one for each of {len(inputs)} inputs; got {stdevs!r}."
         )
+
+    if any(stdev < 0 for stdev in by_input):
+        raise InvalidInput(f"a standard deviation is 0 or more; got stdevs={stdevs!r}.")
 
     def noisy(x: Tensor, stdev: float) -> Tensor:
         copies = x.repeat_interleave(count, 0)

@@ -61,6 +61,20 @@ class OptionField:
             converted = self._converted(value)
             if converted is not None:
                 return converted
+        raise self._refusal(value)
+
+    def check(self, value: Any) -> Any:
+        """The value as this option's type, where Python gave it: a text is no number. Raises as `parse` does.
+
+        >>> OptionField(name="stride", type=int, help="", least=0).check("8")
+        Traceback (most recent call last):
+        xai_nlp.errors.InvalidInput: stride is a whole number from 0 on; got '8'.
+        """
+        if isinstance(value, str) and self.type is not str and value not in self.choices:
+            raise self._refusal(value)
+        return self.parse(value)
+
+    def _refusal(self, value: Any) -> InvalidInput:
         kinds = {
             str: "text",
             bool: "true or false",
@@ -70,7 +84,7 @@ class OptionField:
         }
         words = f", or {' or '.join(map(repr, self.choices))}" if self.choices else ""
         bounds = "" if self.least is None else f" from {self.least:g}" + (f" to {self.most:g}" if self.most else " on")
-        raise InvalidInput(f"{self.name} is {kinds[self.type]}{bounds}{words}; got {value!r}.")
+        return InvalidInput(f"{self.name} is {kinds[self.type]}{bounds}{words}; got {value!r}.")
 
     def _converted(self, value: Any) -> Any:
         """The value as this option's type; None, or an error of Python's, if it is of another or out of bounds."""

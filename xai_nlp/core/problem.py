@@ -89,11 +89,12 @@ class Problem:
         return torch.arange(self.examples, device=self.x[0].device)
 
     def at(self, owner: Tensor, t: Tensor) -> Tensors:
-        """The points x₀ + t·(x − x₀) of the examples `owner`: (R, *S) each."""
+        """The points x₀ + t·(x − x₀) of the examples `owner`: (R, *S) each. Whole numbers become floating-point."""
         points = []
-        for x, x0 in zip(self.x, self.baseline, strict=True):
-            rows = owner.to(x.device)
-            points.append(torch.lerp(x0[rows], x[rows], t.to(x).view(-1, *[1] * (x.ndim - 1))))
+        for ends in zip(self.baseline, self.x, strict=True):
+            rows = owner.to(ends[0].device)
+            x0, x = (end[rows] if end.is_floating_point() else end[rows].to(torch.get_default_dtype()) for end in ends)
+            points.append(torch.lerp(x0, x, t.to(x).view(-1, *[1] * (x.ndim - 1))))
         return tuple(points)
 
     def chunks(self, count: int, work: Callable[[slice], Result]) -> Iterator[tuple[slice, Result]]:
@@ -103,9 +104,14 @@ class Problem:
     def values(self, z: Tensors, owner: Tensor) -> Tensor:
         """The T numbers of each row, without a gradient: (R, T)."""
 
+        own = {
+            id(t) for t in (*self.x, *self.baseline)
+        }  # a function may change what it gets, so it gets a copy of these
+
         def work(part: slice) -> Tensor:
+            rows = tuple(t[part].clone() if id(t) in own else t[part] for t in z)
             with torch.no_grad():
-                return self.value(tuple(t[part] for t in z), owner[part]).to(owner.device)
+                return self.value(rows, owner[part]).to(owner.device)
 
         return torch.cat([values for _, values in self.chunks(len(owner), work)])
 
@@ -123,12 +129,14 @@ class Problem:
                 nodes = tuple(tensor for tensors in result.tensors() for tensor in tensors)
                 nodes += tuple(t for t in z if inputs_too and t.requires_grad)
             else:
-                values, nodes = self.value(z, owner), z
+                try:
+                    values, nodes = self.value(z, owner), z
+                except RuntimeError as error:
+                    if "indices" not in str(error) or all(t.is_floating_point() for t in self.x):
+                        raise
+                    raise self._no_gradients_of_ids() from None  # a table was asked for row 2.5
                 if not all(t.requires_grad for t in z):
-                    raise InvalidInput(
-                        f"gradients need floating-point inputs; got {', '.join(str(t.dtype) for t in z)}. "
-                        "Token ids can be explained at a layer: name the embedding layer."
-                    )
+                    raise self._no_gradients_of_ids()
             if not values.requires_grad:
                 raise InvalidInput(
                     f"the target does not depend on {'the inputs' if needs_graph else 'the layer'} through "
@@ -143,6 +151,12 @@ class Problem:
             for of_site in zip(*gradients, strict=True)
         )
         return Slope(values.detach().to(owner.device), tuple(node.detach() for node in nodes), stacked)
+
+    def _no_gradients_of_ids(self) -> InvalidInput:
+        return InvalidInput(
+            f"gradients need floating-point inputs; got {', '.join(str(t.dtype) for t in self.x)}. "
+            "Token ids can be explained at a layer: name the embedding layer."
+        )
 
     def slope_at_x(self) -> Slope:
         """Values and gradients at the inputs themselves, in bounded memory: R is B."""

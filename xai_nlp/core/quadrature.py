@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -94,6 +95,6 @@ def quadrature(rule: str, steps: int) -> Quadrature:
     """
     if rule not in RULES:
         raise UnknownName("quadrature rule", rule, RULES)
-    if not isinstance(steps, int) or steps < 1:
+    if not isinstance(steps, Integral) or steps < 1:
         raise InvalidInput(f"steps must be a whole number of at least 1, or 'auto'; got {steps!r}.")
-    return RULES[rule](steps)
+    return RULES[rule](int(steps))

@@ -36,4 +36,6 @@ class Target:
     def __call__(self, outputs: Tensor, owner: Tensor) -> Tensor:
         """The targets (R, T), in float32 or wider, of outputs (R, *C) of rows that belong to the examples `owner`."""
         outputs = UNITS[self.unit](outputs.to(torch.promote_types(outputs.dtype, torch.float32)))
-        return (outputs[:, None] * self.weights.to(outputs)[owner]).flatten(2).sum(2)
+        weights = self.weights.to(outputs)[owner]
+        terms = outputs[:, None] * weights
+        return terms.where(weights != 0, 0).flatten(2).sum(2)  # 0 × −∞ is no part of the sum

@@ -83,9 +83,7 @@ class SequenceGradCam(GradCam):
         if not layers:
             raise Unsupported("Grad-CAM needs a layer, and the layers of this model were not found.")
         slope = subject.problem(observe=layers).slope_at_x()
-        each = len(slope.sites) // len(
-            layers
-        )  # a layer may give several tensors, of which its hidden states come first
+        each = len(slope.sites) // len(layers)  # a layer may give several tensors; its hidden states come first
         pairs = zip(slope.sites[::each], slope.gradients[::each], strict=True)
         places = [_channels_first(site, gradient, patches) for site, gradient in pairs]
         read = next((pair for pair in reversed(places) if pair[1].any()), places[-1])

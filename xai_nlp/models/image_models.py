@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from xai_nlp.errors import Unsupported
+from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.models.images import Patches, patches
 from xai_nlp.models.layout import vision_config
 
@@ -40,7 +40,13 @@ class ImageModel:
     def image_inputs(self, image: Any) -> dict[str, Tensor]:
         """The model's arguments for a PIL image: (1, *S) each."""
         processor = getattr(self.processor, "image_processor", self.processor)
-        return self._image_tensors(processor(images=[image], return_tensors="pt"))
+        try:
+            return self._image_tensors(processor(images=[image], return_tensors="pt"))
+        except (ValueError, ZeroDivisionError) as error:
+            raise InvalidInput(
+                f"the processor of this model cannot take an image of {image.width} × {image.height} pixels: "
+                f"{str(error)[:120]}. Crop it, or make it larger."
+            ) from None
 
     def _image_tensors(self, processed: Mapping[str, Any]) -> dict[str, Tensor]:
         """The tensors with an axis for the image, in the model's precision or float32, whichever is finer.

@@ -132,12 +132,16 @@ class ImageBatch:
         ids = self.ids if shared else self.ids.expand(-1, *shape)
         ids, flat = ids.flatten(1), scores.flatten(2)
         if shared:
-            return self._summed(flat, ids) / self._summed(torch.ones_like(flat), ids).clamp_min(1)
+            return self._mean(flat, ids)
         if reduction in ("sum", "l1"):
             return self._summed(flat if reduction == "sum" else flat.abs(), ids)
         if reduction == "l2":
             return self._summed(flat.square(), ids).sqrt()
         raise InvalidInput(f"scores of an image cannot be reduced by {reduction!r}.")
+
+    def _mean(self, scores: Tensor, ids: Tensor) -> Tensor:
+        """The means of (B, T, n) where `ids` (B or 1, n) are equal: (B, T, M)."""
+        return self._summed(scores, ids) / self._summed(torch.ones_like(scores), ids).clamp_min(1)
 
     def _summed(self, scores: Tensor, ids: Tensor) -> Tensor:
         """(B, T, n) added up where `ids` (B or 1, n) are equal: (B, T, M)."""
@@ -182,16 +186,16 @@ class ImageBatch:
             raise Unsupported(f"{scores.shape[2]} positions of a layer are no map over {high} × {wide} pixels.")
         rest, places = scores.split([scores.shape[2] - count, count], 2)
         places = places.unflatten(2, (rows, count // rows))
+        ids = self.ids.expand(-1, *self.pixels.shape[1:])[:, 0].flatten(1)
         if not shared:
-            places = torch.nn.functional.interpolate(places, (high, wide), mode="bilinear", align_corners=False)
-            return self.by_region(places[:, :, None], "sum")
+            pixels = torch.nn.functional.interpolate(places, (high, wide), mode="bilinear", align_corners=False)
+            return self._mean(pixels.flatten(2), ids)
         down, across = (
             torch.arange(n, device=scores.device) * k // n for n, k in ((high, rows), (wide, count // rows))
         )
         sizes = down.bincount(minlength=rows)[:, None] * across.bincount(minlength=count // rows)
         of_pixels = (places / sizes)[:, :, down][..., across] + rest.sum(2)[..., None, None] / (high * wide)
-        ids = self.ids.expand(-1, *self.pixels.shape[1:])[:, 0]
-        return self._summed(of_pixels.flatten(2), ids.flatten(1))
+        return self._summed(of_pixels.flatten(2), ids)
 
     def alone(self, positions: int) -> SequencePositions:
         """Where patches stand in a sequence of the image's own; what comes before them stands for it as a whole."""

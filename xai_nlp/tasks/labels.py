@@ -42,7 +42,8 @@ class Labels:
     @classmethod
     def of(cls, config: Any) -> Labels:
         count = config.num_labels
-        names = tuple(str(config.id2label.get(i, f"LABEL_{i}")) for i in range(count))
+        plain = [str(config.id2label.get(i, f"LABEL_{i}")) for i in range(count)]
+        names = tuple(name if plain.count(name) == 1 else f"{name} [{i}]" for i, name in enumerate(plain))
         kind = getattr(config, "problem_type", None) or ("regression" if count == 1 else "single_label_classification")
         return cls(names, kind)
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypedDict
 
 from xai_nlp.core.batching import Batching, Progress
-from xai_nlp.core.registry import Method
+from xai_nlp.core.fields import OptionField
+from xai_nlp.core.registry import Method, method_options
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.methods import METHODS, find_method
 from xai_nlp.tasks.table import Task
 
 LONG = ("windows", "error")  # how texts longer than the model are read
+PLAIN_TEXTS = ("baseline",)  # options that are a text in Python too
 ON_ERROR = ("raise", "record")  # what happens to a list of which one input cannot be explained
 
 
@@ -101,7 +103,11 @@ class ExplainOptions:
 
     @property
     def methods(self) -> list[str]:
-        return [self.method] if isinstance(self.method, str) else list(self.method)
+        if isinstance(self.method, str):
+            return [self.method]
+        if not isinstance(self.method, Sequence):
+            raise InvalidInput(f"method is a name of `xai-nlp methods`, or a list of them; got {self.method!r}.")
+        return list(self.method)
 
     @property
     def batching(self) -> Batching:
@@ -137,6 +143,7 @@ class Request:
         InvalidInput for inputs of different numbers and options that do not go together.
         """
         own_names = {one.name for one in task.options} | set(also)
+        keywords = _checked(task.every_option, keywords)
         options = ExplainOptions(**{name: keywords[name] for name in OPTION_NAMES if name in keywords})
         own = {name: value for name, value in keywords.items() if name in own_names}
         left = {name: value for name, value in keywords.items() if name not in own and name not in OPTION_NAMES}
@@ -146,6 +153,7 @@ class Request:
             for name in left:
                 if name not in known:
                     raise UnknownName("option", name, sorted({*known, *own_names, *OPTION_NAMES}))
+            left = _checked(method_options(names[0]), left)
         elif left and all(name in METHODS for name in names):
             raise InvalidInput("options belong to one method; explain each method by a call of its own to set them.")
         methods = tuple(find_method(name, left if len(names) == 1 else {}) for name in names)
@@ -158,6 +166,19 @@ class Request:
         """The request of some of the examples."""
         gold = [self.gold[i] for i in indices if self.gold]
         return replace(self, examples=[self.examples[i] for i in indices], gold=gold)
+
+
+def _checked(options: Iterable[OptionField], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, those of numbers and switches in the type of their option. Raises InvalidInput for another type.
+
+    Texts may be more in Python than in a form: a list of targets, an answer's characters, an array of regions.
+    """
+    checked = {
+        one.name: one.check(values[one.name])
+        for one in options
+        if values.get(one.name) is not None and (one.type in (int, float, bool) or one.name in PLAIN_TEXTS)
+    }
+    return {**values, **checked}
 
 
 def _check_places(method: Method, options: ExplainOptions) -> None:
@@ -199,4 +220,4 @@ def _is_list(kind: str, value: Any) -> bool:
     """Are these several values? A pair of texts is a tuple, and one example."""
     if kind == "image":
         return isinstance(value, (list, tuple))
-    return not isinstance(value, (str, tuple))
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, tuple))

@@ -96,7 +96,10 @@ def explain_and_record(explainer: Explainer, request: Request) -> Explanations:
 
 @torch.no_grad()
 def predict(explainer: Explainer, windows: Sequence[TokenWindow], batching: Batching) -> list[Tensor]:
-    """The model's outputs (*C) for each window, in float32 or wider."""
+    """The model's outputs (*C) for each window, in float32 or wider.
+
+    Raises InvalidInput, which names the example, for NaN and +∞. A label may be impossible: −∞.
+    """
     results: dict[int, Tensor] = {}
     for group in explainer.groups(windows):
         batch = explainer.batch([windows[i] for i in group])
@@ -107,8 +110,20 @@ def predict(explainer: Explainer, windows: Sequence[TokenWindow], batching: Batc
 
         entries = explainer.row_entries(batch)
         for part, outputs in batching.chunks(len(group), entries, device_of(explainer.model), work):
+            broken = (outputs.isnan() | outputs.isposinf()).flatten(1).any(1)
+            if broken.any():
+                name = example_name(windows, group[part][int(broken.nonzero()[0])])
+                raise InvalidInput(
+                    f"the model gives NaN or infinity for {name}. Load it in float32, or check its weights."
+                )
             results.update(zip(group[part], outputs, strict=True))
     return [results[i] for i in range(len(windows))]
+
+
+def example_name(windows: Sequence[TokenWindow], window: int) -> str:
+    """What messages call the example of a window: by its index, if there are several."""
+    several = len({one.example for one in windows}) > 1
+    return f"example {windows[window].example}" if several else "the input"
 
 
 def attribute(

@@ -88,7 +88,9 @@ COMMON_OPTIONS: tuple[OptionField, ...] = (
     OptionField(
         name="unit", type=str, choices=("logit", "probability", "log-probability"), help="The unit of the scores."
     ),
-    OptionField(name="layer", type=int, advanced=True, help="Explain this layer's output instead of the embeddings."),
+    OptionField(
+        name="layer", type=int, least=0, advanced=True, help="Explain the output of this layer, not the embeddings."
+    ),
     OptionField(name="layers", type=bool, default=False, help="Also show how much flows through every layer."),
     OptionField(
         name="attention", type=bool, default=False, help="Also show how much flows through every attention matrix."
@@ -104,9 +106,9 @@ COMMON_OPTIONS: tuple[OptionField, ...] = (
         advanced=True,
         help="Read texts longer than the model in overlapping windows, or refuse them.",
     ),
-    OptionField(name="max_length", type=int, advanced=True, help="Tokens of a window at most."),
-    OptionField(name="stride", type=int, advanced=True, help="Tokens that neighbouring windows share."),
-    OptionField(name="rows", type=int, advanced=True, help="Model rows in one pass at most."),
+    OptionField(name="max_length", type=int, least=1, advanced=True, help="Tokens of a window at most."),
+    OptionField(name="stride", type=int, least=0, advanced=True, help="Tokens that neighbouring windows share."),
+    OptionField(name="rows", type=int, least=1, advanced=True, help="Model rows in one pass at most."),
     OptionField(
         name="on_error",
         type=str,

@@ -67,9 +67,8 @@ def attribute_batch(method: Method, subject: Subject, batch: WindowBatch, option
         tokens, regions = _of_sequences(batch, scores.sequences)
     else:
         each, regions = _of_inputs(batch, subject, scores, method.reduction)
-        assert regions is not None or each
-        none = () if regions is None else (regions.new_zeros(*regions.shape[:2], batch.movable.shape[1]),)
-        tokens = torch.stack([*each.values()] or [*none]).sum(0)
+        none = scores.tensors[0].new_zeros(*scores.tensors[0].shape[:2], 0).double()  # of an image alone
+        tokens = torch.stack(list(each.values())).sum(0) if batch.has_text else none
         if options.parts:
             names, layers = tuple(each), [*each.values(), *layers]
     assert scores.value is not None
