@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from xai_nlp.hooks.held import held
+from xai_nlp.hooks.interrupts import interrupts_held_back
 from xai_nlp.hooks.onednn import onednn_products
 
 
@@ -80,7 +81,7 @@ def frozen_model(model: nn.Module, *, evaluate: bool = False) -> Iterator[None]:
     """While open, no parameter of the model requires grad, so that no gradient is computed for it.
 
     Its large products with weights go to oneDNN where that is faster. Nested and concurrent contexts of one model are
-    counted: the last one of its kind to close restores the original state.
+    counted: the last one of its kind to close restores the original state. Ctrl-C takes effect between two passes.
 
     evaluate: also put all its modules into evaluation mode, without dropout.
 
@@ -92,6 +93,7 @@ def frozen_model(model: nn.Module, *, evaluate: bool = False) -> Iterator[None]:
     (True, True)
     """
     with ExitStack() as stack:
+        stack.enter_context(interrupts_held_back())
         stack.enter_context(torch.inference_mode(False))  # a caller's inference mode allows no gradients
         modules = stack.enter_context(held(("frozen", model), partial(_without_gradients, model)))
         if evaluate:

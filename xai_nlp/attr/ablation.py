@@ -93,7 +93,7 @@ def batch_target(forward: Forward, inputs: Tensors) -> Tensor:
 def target_shape(forward: Forward) -> tuple[int, ...]:
     """The shape of the target in the output for the whole batch; (1,) of a number."""
     with torch.no_grad():
-        output = forward(forward.inputs, forward.everyone)
+        output = forward.at_examples(forward.everyone)
     target = forward.target[0] if isinstance(forward.target, list) else forward.target
     index = () if target is None else (0,) if isinstance(target, Tensor) else as_tuple(target)
     return tuple(output.to("meta")[(slice(None), *index)].shape) if output.ndim else (1,)

@@ -11,6 +11,7 @@ from typing import TypeVar
 import torch
 
 from xai_nlp.errors import InvalidInput, NotEnoughMemory
+from xai_nlp.hooks.interrupts import check_interrupt
 
 Result = TypeVar("Result")
 Progress = Callable[[int, int], None]  # rows done, rows in all
@@ -77,6 +78,7 @@ class Batching:
         while start < count:
             part = slice(start, min(start + rows, count))
             result: Result | None = None
+            check_interrupt()
             try:
                 result = work(part)
             except (RuntimeError, MemoryError) as error:

@@ -1,0 +1,171 @@
+"""Ctrl-C at any line and at any time leaves the model as it was."""
+
+import os
+import random
+import signal
+import sys
+import threading
+
+import pytest
+import torch
+
+import xai_nlp
+import xai_nlp.attr as attr
+from tests.models.tiny import tiny
+from xai_nlp.hooks.interrupts import check_interrupt, interrupts_held_back
+from xai_nlp.hooks.model_state import fingerprint
+
+HOUSE = os.path.dirname(xai_nlp.__file__)
+
+
+def explain_with_attention(explainer):
+    explainer.explain("a dull film", attention=True, steps=4)
+
+
+def explain_layer(explainer):
+    explainer.explain("a dull film", layer=1, steps=3, method="integrated_gradients")
+
+
+def deeplift(explainer):
+    explainer.explain("a dull film", method="deep_lift")
+
+
+def captum_face(explainer):
+    ids = explainer.tokenizer("a dull film", return_tensors="pt")["input_ids"]
+    layer = attr.LayerIntegratedGradients(lambda i: explainer.model(input_ids=i).logits, xai_nlp.points(explainer).word)
+    layer.attribute(ids, baselines=torch.zeros_like(ids), target=1, n_steps=3)
+
+
+CALLS = (explain_with_attention, explain_layer, deeplift, captum_face)
+
+
+def lines_of(call, explainer):
+    """Every line of this package that a call runs: (file, number)."""
+    lines = {}
+
+    def trace(frame, event, arg):
+        if not frame.f_code.co_filename.startswith(HOUSE):
+            return None
+        if event == "line":
+            lines.setdefault((frame.f_code.co_filename, frame.f_lineno))
+        return trace
+
+    sys.settrace(trace)
+    try:
+        call(explainer)
+    finally:
+        sys.settrace(None)
+    return list(lines)
+
+
+def interrupted_at(place, call, explainer):
+    """Whether a SIGINT that comes at a line ends the call."""
+    sent = False
+
+    def trace(frame, event, arg):
+        nonlocal sent
+        if not frame.f_code.co_filename.startswith(HOUSE):
+            return None
+        if event == "line" and not sent and (frame.f_code.co_filename, frame.f_lineno) == place:
+            sent = True
+            signal.raise_signal(signal.SIGINT)
+        return trace
+
+    sys.settrace(trace)
+    try:
+        call(explainer)
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
+def test_an_interrupt_at_any_line_leaves_the_model_as_it_was(call):
+    model, tokenizer = tiny("bert", fresh=True)
+    model.train()
+    for number, parameter in enumerate(model.parameters()):
+        parameter.requires_grad_(number % 3 > 0)
+    explainer = xai_nlp.load(model, tokenizer)
+    call(explainer)
+    before, handler = fingerprint(model), signal.getsignal(signal.SIGINT)
+    places = lines_of(call, explainer)
+    assert len(places) > 200
+    ended = 0
+    for place in places:
+        ended += interrupted_at(place, call, explainer)
+        assert fingerprint(model) == before, place
+        assert signal.getsignal(signal.SIGINT) is handler
+    assert ended > 0.9 * len(places), "an interrupt ends the call"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers on this system")
+def test_an_interrupt_at_a_random_time_leaves_the_model_as_it_was():
+    explainer = xai_nlp.load(*tiny("bert", fresh=True))
+    before, draws = fingerprint(explainer.model), random.Random(0)
+    previous = signal.signal(signal.SIGALRM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    ended = 0
+    try:
+        for number in range(500):
+            signal.setitimer(signal.ITIMER_REAL, draws.uniform(1e-4, 0.03))
+            try:
+                CALLS[number % len(CALLS)](explainer)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except KeyboardInterrupt:
+                ended += 1
+            assert fingerprint(explainer.model) == before
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert ended > 100
+
+
+def interrupted(times, checks, seen):
+    """A pass during which SIGINT comes so many times, and what it reaches."""
+    with interrupts_held_back():
+        for _ in range(times):
+            signal.raise_signal(signal.SIGINT)
+        seen.append("the pass goes on")
+        if checks:
+            check_interrupt()
+            seen.append("never")
+
+
+@pytest.mark.parametrize("checks", [True, False])
+def test_an_interrupt_waits_for_the_end_of_a_pass(checks):
+    seen = []
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(1, checks, seen)
+    assert seen == ["the pass goes on"]
+    check_interrupt()
+
+
+def test_a_second_interrupt_does_not_wait():
+    seen = []
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(2, True, seen)
+    assert not seen
+    check_interrupt()
+
+
+def test_handlers_of_ones_own_and_other_threads_are_left_alone():
+    calls = []
+    previous = signal.signal(signal.SIGINT, lambda number, frame: calls.append(number))
+    try:
+        with interrupts_held_back():
+            signal.raise_signal(signal.SIGINT)
+        assert calls == [signal.SIGINT]
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+    def in_thread():
+        with interrupts_held_back():
+            calls.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=in_thread)
+    thread.start()
+    thread.join()
+    assert calls[-1] is previous
