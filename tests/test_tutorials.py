@@ -18,7 +18,7 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 CAPTUMS = sorted(FOLDER.glob("captum_*.ipynb"))  # Captum's own tutorials, with another import
 SHARING = {  # those about scores that add up
     *("bert_squad_1_tokens", "bert_squad_2_attention", "choosing_target_baseline_method", "comparing_models"),
-    *("sentiment", "vqa"),
+    *("image_classifier", "image_insights", "sentiment", "vqa"),
 }
 
 

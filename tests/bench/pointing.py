@@ -9,7 +9,7 @@ from typing import Any
 
 from xai_nlp import load
 from xai_nlp.core.result import Explanation
-from xai_nlp.data.scenes import SceneExample, scenes
+from xai_nlp.data.scenes import LabelledScene, SceneExample, labelled_scenes, scenes
 from xai_nlp.methods import METHODS
 
 HELD_OUT = 2**40 + 1  # the recipe trains on no seed from 2**40 on, and reports its accuracy at 2**40
@@ -29,7 +29,15 @@ def single(explainer: Any, count: int) -> list[SceneExample]:
     return found
 
 
-def points_at(why: Explanation, example: SceneExample) -> bool:
+def labelled(explainer: Any, count: int) -> list[LabelledScene]:
+    """Scenes whose largest shape the model names rightly."""
+    examples = list(labelled_scenes(count, seed=HELD_OUT))
+    shown = [explainer.predict(example.scene.image()) for example in examples]
+    pairs = zip(examples, shown, strict=True)
+    return [example for example, outputs in pairs if max(outputs, key=outputs.__getitem__) == example.label]
+
+
+def points_at(why: Explanation, example: SceneExample | LabelledScene) -> bool:
     """The middle of the region with the highest score is in the object's box."""
     assert why.image is not None
     return inside(why.image.boxes[why.image.best()], example.boxes[0])
@@ -40,21 +48,22 @@ def inside(region: Sequence[float], box: Sequence[float]) -> bool:
     return box[0] <= x <= box[2] and box[1] <= y <= box[3]
 
 
-def chance(why: Explanation, example: SceneExample) -> float:
+def chance(why: Explanation, example: SceneExample | LabelledScene) -> float:
     """How often a region drawn at random lies in the object's box."""
     assert why.image is not None
     return sum(inside(region, example.boxes[0]) for region in why.image.boxes) / len(why.image.boxes)
 
 
-def lines(examples: Sequence[SceneExample], explainer: Any, names: Sequence[str]) -> Iterator[str]:
-    images = [example.scene.image() for example in examples]
-    questions = [example.question.text for example in examples]
+def lines(examples: Sequence[Any], explainer: Any, names: Sequence[str]) -> Iterator[str]:
+    inputs = {"image": [example.scene.image() for example in examples]}
+    if isinstance(examples[0], SceneExample):
+        inputs["question"] = [example.question.text for example in examples]
     for name in names:
         begin = time.perf_counter()
         whys = [
             why
             for at in range(0, len(examples), 25)
-            for why in explainer.explain(images[at : at + 25], questions[at : at + 25], method=name)
+            for why in explainer.explain(**{k: v[at : at + 25] for k, v in inputs.items()}, method=name)
         ]
         took = time.perf_counter() - begin
         hits = sum(map(points_at, whys, examples)) / len(examples)
@@ -62,20 +71,27 @@ def lines(examples: Sequence[SceneExample], explainer: Any, names: Sequence[str]
         image = sum(why.shares.get("image", 0.0) for why in whys) / len(whys)
         yield (
             f"{name:32} {100 * hits:5.1f} % in the box, {hits / guess:4.1f} × chance ({100 * guess:.1f} %), "
-            f"image share {100 * image:3.0f} %, {1000 * took / len(examples):6.0f} ms a question"
+            f"image share {100 * image:3.0f} %, {1000 * took / len(examples):6.0f} ms each"
         )
 
 
 def run(given: argparse.Namespace) -> None:
-    explainer = load("vqa")
-    examples = single(explainer, given.most)
-    print(f"{len(examples)} questions about one object, rightly answered", flush=True)
-    for line in lines(examples, explainer, given.method or sorted(set(METHODS) - SLOW)):
+    explainer = load(given.model)
+    if given.model == "image":
+        examples: list[Any] = list(labelled(explainer, given.most))
+        print(f"{len(examples)} scenes whose largest shape is named rightly", flush=True)
+        known = [name for name, cls in METHODS.items() if cls.operates_on != "attention"]
+    else:
+        examples = list(single(explainer, given.most))
+        print(f"{len(examples)} questions about one object, rightly answered", flush=True)
+        known = list(set(METHODS) - SLOW)
+    for line in lines(examples, explainer, given.method or sorted(known)):
         print(line, flush=True)
 
 
 def add_to(commands: Any) -> None:
     parser = commands.add_parser("pointing", help=__doc__)
-    parser.add_argument("--most", type=int, default=500, help="so many questions")
+    parser.add_argument("--model", default="vqa", choices=("vqa", "image"), help="the embedded model")
+    parser.add_argument("--most", type=int, default=500, help="so many scenes")
     parser.add_argument("--method", action="append")
     parser.set_defaults(run=run)

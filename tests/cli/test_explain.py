@@ -11,8 +11,8 @@ import xai_nlp
 from tests.cli.command import run
 from tests.models.tiny_generation import writing
 from xai_nlp.cli.explain import read_data, task_command
-from xai_nlp.data.scenes import scenes
-from xai_nlp.tasks.table import COMMON_OPTIONS, TASKS, find_task
+from xai_nlp.data.scenes import labelled_scenes, scenes
+from xai_nlp.tasks.table import COMMON_OPTIONS, TASKS, TEXT_OPTIONS, find_task
 
 QUESTION, CONTEXT = "Who wrote Frankenstein?", "Frankenstein was written by Mary Shelley in 1818."
 SHARED = {"model", "data", "columns", "method_options", "seed", "html", "json_to", "tokens"}  # of every command
@@ -288,6 +288,22 @@ def test_wrong_files_and_columns(tmp_path, monkeypatch, arguments, code, message
     assert message in " ".join(done.stderr.replace("│", " ").split())
 
 
+def test_pictures_are_named_on_the_command_line(tmp_path):
+    """One argument or several; a table of paths with the right labels works, too."""
+    examples = list(labelled_scenes(2, seed=7))
+    for n, example in enumerate(examples):
+        example.scene.image().save(tmp_path / f"{n}.png")
+    names = [str(tmp_path / f"{n}.png") for n in range(2)]
+    done = run("explain", "image", *names, "--method", "grad_cam", "--json", "-")
+    whys = [xai_nlp.core.result.Explanation.from_json(line) for line in done.stdout.splitlines()]
+    assert [why.prediction for why in whys] == [example.label for example in examples]
+    rows = "".join(f"{name},{example.label}\n" for name, example in zip(names, examples, strict=True))
+    (tmp_path / "table.csv").write_text("image,label\n" + rows)
+    done = run("explain", "image", "--data", str(tmp_path / "table.csv"), "--method", "saliency", "--json", "-")
+    whys = [xai_nlp.core.result.Explanation.from_json(line) for line in done.stdout.splitlines()]
+    assert [why.correct for why in whys] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("text", "rows"),
     [
@@ -312,6 +328,7 @@ def test_files_are_tables(tmp_path):
 @pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.command)
 def test_every_task_has_all_common_options(task, attention):
     parameters = signature(task_command(task, attention=attention)).parameters
-    assert set(parameters) >= SHARED | {one.name for one in (*task.inputs, *task.options, *COMMON_OPTIONS)}
+    common = {one.name for one in COMMON_OPTIONS} - (set() if task.reads_text else TEXT_OPTIONS)
+    assert set(parameters) >= SHARED | common | {one.name for one in (*task.inputs, *task.options)}
     # a model must be named if none is embedded
     assert parameters["model"].default == (task.embedded or Parameter.empty)

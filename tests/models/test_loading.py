@@ -14,6 +14,8 @@ from transformers import (
     BertForPreTraining,
     BertForTokenClassification,
     BertModel,
+    CLIPConfig,
+    CLIPForImageClassification,
     TextClassificationPipeline,
 )
 from transformers.utils import logging
@@ -226,6 +228,20 @@ def test_models_that_take_images():
     model = load_model(llava.model, processor=llava.processor)
     assert (model.task, model.tokenizer) == ("visual-question-answering", llava.processor.tokenizer)
     assert load_model("vqa").processor is not None
+
+
+def test_models_that_take_images_alone(tmp_path):
+    """They have a processor and no tokenizer; files and class names tell them from models that read text, too."""
+    image = load_model("image")
+    assert (image.task, image.tokenizer) == ("image-classification", None)
+    resnet = load_model(image.model, processor=image.processor)
+    assert (resnet.task, resnet.processor) == ("image-classification", image.processor)
+    for part in (image.model, image.processor):
+        part.save_pretrained(tmp_path)
+    assert load_model(tmp_path).task == "image-classification"
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = CLIPConfig(vision_config={**small, "image_size": 32, "patch_size": 8}, text_config=small)
+    assert load_model(CLIPForImageClassification(config)).task == "image-classification"
 
 
 # Options --------------------------------------------------------------------------------------------------------------

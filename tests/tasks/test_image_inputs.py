@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.models.tiny_vision_language import FAMILIES, GIVEN_FEATURES
 from tests.tasks.test_visual_question_answering import QUESTION, explainer_of, given
-from xai_nlp.errors import InvalidInput
+from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.models.images import Regions
 from xai_nlp.models.vision_language import SequencePositions
 from xai_nlp.tasks.image_inputs import ImageBatch, ImageInput
@@ -116,6 +116,22 @@ def test_a_position_that_holds_several_patches_shares_its_score_equally():
     assert one.shape == (3, 1, 2)
     alone = images.alone(5)
     assert (alone.words.tolist(), alone.patches.tolist(), alone.image_positions) == ([], [1, 2, 3, 4], (0,))
+
+
+@pytest.mark.parametrize("patches", [None, 4])
+def test_scores_of_places_keep_their_sum_or_are_interpolated(patches):
+    """Four places over four pixels; a position before them stands for the whole image, and is left out of a map."""
+    image, _ = two_by_two()
+    images = ImageBatch.of([image], torch.device("cpu"), patches=patches)
+    whole = [] if patches is None else [8.0]
+    along = torch.tensor([[[*whole, 1.0, 2.0, 3.0, 4.0]]])
+    rest = sum(whole) / 2  # of each half of the image
+    assert images.of_places(along, shared=True).tolist() == [[[3 + rest, 7 + rest]]]
+    assert images.of_places(along, shared=False).tolist() == [[[1.5, 3.5]]]
+    coarse = ImageBatch.of([image], torch.device("cpu"))
+    assert coarse.of_places(torch.tensor([[[6.0]]]), shared=True).tolist() == [[[3, 3]]]
+    with pytest.raises(Unsupported, match="3 positions of a layer are no map"):
+        coarse.of_places(torch.ones(1, 1, 3), shared=True)
 
 
 def test_what_does_not_move():

@@ -10,7 +10,7 @@ from xai_nlp.core.registry import method_options
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.methods import METHODS
 from xai_nlp.tasks.explainer import Explainer
-from xai_nlp.tasks.table import COMMON_OPTIONS, TASKS, find_task, register_task, task_for_inputs
+from xai_nlp.tasks.table import COMMON_OPTIONS, TASKS, TEXT_OPTIONS, find_task, register_task, task_for_inputs
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,7 @@ from xai_nlp.tasks.table import COMMON_OPTIONS, TASKS, find_task, register_task,
         ({"text", "pair"}, "text-classification"),
         ({"question", "context"}, "question-answering"),
         ({"question", "image"}, "visual-question-answering"),
+        ({"image"}, "image-classification"),
         ({"prompt"}, "text-generation"),
     ],
 )
@@ -45,7 +46,8 @@ def test_each_row_is_whole(task):
     assert all(one.help.endswith(".") or one.help.endswith("…") for one in (*task.inputs, *task.every_option))
     names = [one.name for one in (*task.inputs, *task.every_option)]
     assert len(names) == len(set(names))
-    assert {one.name for one in COMMON_OPTIONS} <= set(names)
+    common = {one.name for one in COMMON_OPTIONS} - (set() if task.reads_text else TEXT_OPTIONS)
+    assert common <= set(names)
     assert all(
         option.default is None or not option.choices or option.default in option.choices for option in task.options
     )

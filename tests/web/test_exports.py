@@ -25,7 +25,8 @@ def results(models):
     """Explanations of each task, with layers, attention and a picture."""
     explanations = []
     for example in examples():
-        request = request_schema()(**example, attention=example["model"] != "vqa")
+        options = {} if "image" in example else {"attention": True}
+        request = request_schema()(**example, **options)
         explanations += models.explain(request, on_pass=lambda: None, progress=lambda done, total: None)
     return Explanations(explanations)
 

@@ -33,7 +33,7 @@ def test_a_method_has_all_of_its_options(name):
 def test_forms_are_described_by_the_table(served):
     about = served.client.get("api/about").json()
     assert [task["name"] for task in about["tasks"]] == [
-        "text-classification", "question-answering", "visual-question-answering"
+        "text-classification", "question-answering", "visual-question-answering", "image-classification"
     ]  # fmt: skip
     for form in about["tasks"]:
         task = find_task(form["name"])

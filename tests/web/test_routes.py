@@ -20,7 +20,7 @@ def events(served, job):
 
 def test_what_is_offered(served):
     about = served.client.get("api/about").json()
-    assert [model["name"] for model in about["models"]] == ["sentiment", "qa", "vqa"]
+    assert [model["name"] for model in about["models"]] == ["sentiment", "qa", "vqa", "image"]
     assert about["models"][0]["labels"] == ["NEGATIVE", "POSITIVE"]
     assert {"integrated_gradients", "lrp", "shapley"} <= {method["name"] for method in about["methods"]}
     assert about["data"] == {

@@ -101,7 +101,10 @@ def balance_table(words: Explanation) -> Table | None:
     image = words.image
     plain = [score for score, s in zip(words.scores, words.segment, strict=True) if s != SPECIAL]
     sums = {}
-    for name, scores in (("words", plain), ("regions", image.scores if image else None)):
+    for name, scores in (
+        ("words", plain if words.tokens or not image else None),
+        ("regions", image.scores if image else None),
+    ):
         if scores is not None:
             sums[f"{name} for"] = math.fsum(score for score in scores if score > 0)
             sums[f"{name} against"] = math.fsum(score for score in scores if score < 0)

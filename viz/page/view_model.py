@@ -20,11 +20,11 @@ from xai_nlp.viz.page.score_tables import TOP, Table, score_tables
 from xai_nlp.viz.text import wording
 from xai_nlp.viz.text.number_format import count, with_unit
 from xai_nlp.viz.text.text_marks import Legend, MarkedText, marked_text, own_peaks, scale_key, shared_legends
-from xai_nlp.viz.text.text_spans import strongest_words
+from xai_nlp.viz.text.text_spans import strongest, strongest_words
 from xai_nlp.viz.text.wording import Fact
 
-METHOD_COMPLETE = "the method that shares out the change of the model’s output among the words"
-METHOD = "the method that gives each word its score; scores need not add up"
+METHOD_COMPLETE = "the method that shares out the change of the model’s output among the {}s"
+METHOD = "the method that gives each {} its score; scores need not add up"
 LABELS = 8  # outputs that are listed
 CHARACTERS = 90  # of a text in the table of all examples
 SEARCHABLE = 5  # with more examples than this, a page gets a table of them, a search and filters
@@ -109,8 +109,12 @@ class Example:
         return max(max(own_peaks(merged)) for merged in self.words)
 
     @property
-    def strongest_word(self) -> str:
-        return next((self.words[0].tokens[i] for i in strongest_words(self.words[0], 1)), "")
+    def strongest_part(self) -> str:
+        """The strongest word, or region of an image without a text."""
+        words = self.words[0]
+        if words.image and not words.tokens:
+            return next((words.image.names[r] for r in strongest(words.image.scores, 1)), "")
+        return next((words.tokens[i] for i in strongest_words(words, 1)), "")
 
     @cached_property
     def settings(self) -> list[tuple[str, str]]:
@@ -124,6 +128,8 @@ class Example:
         item, alone = self.first, len(self.rows) == 1
         special = item.segment.count(SPECIAL)
         facts = [Fact(str(len(item.tokens)), f"tokens, {special} of them special" if special else "tokens")]
+        if item.image and not item.tokens:
+            facts = [Fact(str(len(item.image.scores)), "regions")]
         if not item.task:
             return facts
         if alone:
@@ -159,6 +165,11 @@ class View:
         return len(self.items) > 1 or any(item.image and item.tokens for item in self.items)
 
     @cached_property
+    def part(self) -> str:
+        """What has a score: a “word”, or a “region” where there are images and no text."""
+        return "region" if self.items and all(item.image and not item.tokens for item in self.items) else "word"
+
+    @cached_property
     def two_views(self) -> bool:
         """Do words differ from tokens anywhere?"""
         return any(row.tokens for example in self.examples for row in example.rows)
@@ -186,7 +197,9 @@ class View:
 
     @cached_property
     def noun(self) -> str:
-        """The word for an example: “text”, “question” about an image, or “example” of any kind."""
+        """The word for an example: “text”, “image”, “question” about an image, or “example” of any kind."""
+        if self.part == "region":
+            return "image"
         nouns = {
             "text" if not i.image else "question" if i.task in wording.GENERATING else "example" for i in self.items
         }
@@ -208,7 +221,7 @@ class View:
         """The jargon of the first screen with its explanations: a method, a unit, and “tokenizer”."""
         terms = {}
         if (item := next(iter(self.items))).method:
-            terms[wording.plain(item.method)] = METHOD_COMPLETE if item.complete else METHOD
+            terms[wording.plain(item.method)] = (METHOD_COMPLETE if item.complete else METHOD).format(self.part)
         if any(SPECIAL in item.segment for item in self.items):
             terms["tokenizer"] = wording.TERMS["tokenizer"]
         return terms | {item.unit: wording.TERMS[item.unit] for item in self.items[:1] if item.unit in wording.TERMS}

@@ -36,6 +36,8 @@ def task_commands(help: str, *, attention: bool = False) -> typer.Typer:
     """A group with a command for each task. `attention` shows heads and pairs of tokens, too."""
     group = typer.Typer(help=help, no_args_is_help=True)
     for task in TASKS.values():
+        if attention and not task.reads_text:
+            continue
         group.command(task.command, help=task.help)(task_command(task, attention=attention))
     return group
 

@@ -23,7 +23,8 @@ class Scores:
     """What a method returns: a score for every entry of every site.
 
     sequences: scores of positions (B, T, positions), from a method whose sites are not the inputs. "text": the tokens
-    of the text; "image": the positions of an image that has a sequence of its own; "joint": a layer's sequence.
+    of the text; "image": the positions of an image that has a sequence of its own; "joint": a layer's sequence; "map":
+    the places of a map over the image, whose scores add up to nothing. Places are in reading order.
     """
 
     tensors: Tensors  # (B, T, *S) each, or broadcastable where entries share one score
@@ -96,7 +97,7 @@ class Method:
         scores = self.scores(problem).with_ends(problem, needs_baseline=self.needs_baseline)
         if subject.layer is None:
             return scores
-        along = REDUCTIONS[self.reduction](scores.tensors[0].double())
+        along = REDUCTIONS[self.reduction](_channels_last(scores.tensors[0]).double())
         return replace(scores, sequences={"joint": along})
 
     def sweep(self, subject: Subject, layers: Sequence[HookPoint], attention: Sequence[HookPoint]) -> Sweep:
@@ -108,6 +109,11 @@ class Method:
             "layers=True and attention=True show what flows through them while the embeddings move, which goes with "
             f"method='integrated_gradients' or 'conductance'; got {self.name!r}."
         )
+
+
+def _channels_last(scores: Tensor) -> Tensor:
+    """Scores of a layer, those of a convolution (B, T, C, *places) as (B, T, places, C)."""
+    return scores.flatten(3).transpose(2, 3) if scores.ndim > 4 else scores
 
 
 METHODS: dict[str, type[Method]] = {}

@@ -329,9 +329,12 @@ class Explanation:
     # How it looks ---------------------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
-        top = sorted(zip(self.tokens, self.scores, strict=True), key=lambda pair: -abs(pair[1]))[:3]
-        shown = ", ".join(f"{token[:20]!r} {score:+.3g}" for token, score in top)
-        return f"<Explanation {self.method} of {str(self.target)[:40]}: {len(self.tokens)} tokens; {shown}>"
+        names, scores, count = self.tokens, self.scores, f"{len(self.tokens)} tokens"
+        if self.image is not None and not names:
+            names, scores, count = self.image.names, self.image.scores, f"{len(self.image.scores)} regions"
+        top = sorted(zip(names, scores, strict=True), key=lambda pair: -abs(pair[1]))[:3]
+        shown = ", ".join(f"{name[:20]!r} {score:+.3g}" for name, score in top)
+        return f"<Explanation {self.method} of {str(self.target)[:40]}: {count}; {shown}>"
 
     def _repr_html_(self) -> str:
         return Explanations([self])._repr_html_()

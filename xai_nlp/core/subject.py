@@ -31,12 +31,15 @@ class MovableInput:
 
     point: where they pass inside the model; None if they enter as an argument of the forward callable.
     features: the number of the feature that each entry belongs to, broadcastable to x; None if there are no features.
+    positions: how many positions at the end of a layer's sequence belong to parts of this input, where that is known
+        and the same in every layer.
     """
 
     x: Tensors  # (B, *S) each
     baseline: Tensors  # (B, *S) each
     point: HookPoint | None = None
     features: Tensor | None = None
+    positions: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

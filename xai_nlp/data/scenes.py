@@ -96,6 +96,46 @@ class SceneExample:
         return tuple(self.scene.shapes[i].box for i in self.question.evidence)
 
 
+@dataclass(frozen=True)
+class LabelledScene:
+    """A scene in which one shape is clearly larger than all others: its kind is the scene's label."""
+
+    scene: Scene
+    largest: int  # the index of that shape
+
+    @property
+    def label(self) -> str:
+        """The kind of the largest shape."""
+        return self.scene.shapes[self.largest].kind
+
+    @property
+    def boxes(self) -> tuple[PixelBox, ...]:
+        """The box of the largest shape."""
+        return (self.scene.shapes[self.largest].box,)
+
+
+def labelled_scenes(count: int, *, seed: int = 0) -> Iterator[LabelledScene]:
+    """`count` scenes with labels, the same for the same seed; the kinds of the largest shape are equally likely.
+
+    Raises InvalidInput for a negative count.
+
+    >>> example = next(labelled_scenes(1, seed=3))
+    >>> example.label, [shape.radius for shape in example.scene.shapes], example.largest
+    ('cross', [13, 10, 10], 0)
+    """
+    if count < 0:
+        raise InvalidInput(f"a number of examples is at least 0; got {count}.")
+    draws = np.random.default_rng(seed)
+    for _ in range(count):
+        kind = KINDS[draws.integers(len(KINDS))]
+        while True:
+            scene = random_scene(draws)
+            largest = _clearly_largest(scene.shapes)
+            if largest is not None and scene.shapes[largest].kind == kind:
+                yield LabelledScene(scene, largest)
+                break
+
+
 def scenes(count: int, *, seed: int = 0, types: Sequence[str] | None = None) -> Iterator[SceneExample]:
     """`count` examples, the same for the same seed; types, and answers within a type, are equally likely.
 
@@ -236,11 +276,23 @@ def _more(shapes: Sequence[Shape]) -> list[Question]:
     return questions
 
 
-def _largest(shapes: Sequence[Shape]) -> list[Question]:
-    """One shape is clearly larger than all others."""
-    order = sorted(range(len(shapes)), key=lambda i: -shapes[i].radius)
+def _by_size(shapes: Sequence[Shape]) -> list[int]:
+    """The indices of the shapes, the largest first."""
+    return sorted(range(len(shapes)), key=lambda i: -shapes[i].radius)
+
+
+def _clearly_largest(shapes: Sequence[Shape]) -> int | None:
+    """The index of the shape that is clearly larger than all others; None if there is none, or no other."""
+    order = _by_size(shapes)
     if len(shapes) < 2 or 2 * (shapes[order[0]].radius - shapes[order[1]].radius) < MIN_DIFFERENCE - 1:
+        return None
+    return order[0]
+
+
+def _largest(shapes: Sequence[Shape]) -> list[Question]:
+    if _clearly_largest(shapes) is None:
         return []
+    order = _by_size(shapes)
     text = "what colour is the largest shape?|which colour does the biggest object have?"
     return [_question(text, shapes[order[0]].colour, order)]
 

@@ -38,7 +38,8 @@ class ExplainerSource(Source[Record]):
         super().__init__(settings, iter(records))
 
     def choices(self) -> dict[str, Any]:
-        methods = sorted(name for name, cls in METHODS.items() if cls.operates_on == "inputs")
+        scored = ("inputs",) if self.task.reads_text else ("inputs", "layer")
+        methods = sorted(name for name, cls in METHODS.items() if cls.operates_on in scored)
         return {
             "methods": {name: form_fields(method_options(name)) for name in methods},
             "options": form_fields(one for one in task_options(self.task) if one.name != "target"),

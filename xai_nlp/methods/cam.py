@@ -11,6 +11,7 @@ from torch import Tensor
 from xai_nlp.core.problem import Problem
 from xai_nlp.core.registry import Method, Scores, method
 from xai_nlp.core.subject import Subject
+from xai_nlp.errors import Unsupported
 from xai_nlp.hooks.scope import HookPoint
 
 
@@ -50,7 +51,10 @@ class SequenceGradCam(GradCam):
 
     Scores are what a layer holds at a position, wherever it came from: patches have mixed by then. Asked of the last
     layer of a model's side that looks at the image, of the middle one where words and image share theirs, or of
-    `layer`. Not negative unless `positive=False`; they do not add up to anything.
+    `layer`. A model that reads an image alone is asked at the last layer whose places the target depends on: the last
+    stage of a convolutional one, the last block but one where only a class token is read (ViT). Its map is
+    interpolated, and a region has the mean of its pixels. Not negative unless `positive=False`; they do not add up to
+    anything.
     Cost: one forward and one backward pass.
     Misleads: in late layers, where positions have mixed: a score says where something was held, not where it came
     from; what speaks against the target is not shown.
@@ -62,6 +66,8 @@ class SequenceGradCam(GradCam):
     positive: bool = True
 
     def attribute(self, subject: Subject) -> Scores:
+        if set(subject.inputs) == {"image"}:
+            return self._of_image(subject, subject.inputs["image"].positions)
         if subject.layer is not None:
             return super().attribute(subject)
         tower = self._last_read(subject)
@@ -69,6 +75,20 @@ class SequenceGradCam(GradCam):
         layers = subject.points.layers
         scores = super().attribute(replace(subject, layer=tower or layers[(len(layers) - 1) // 2]))
         return replace(scores, sequences={"image": scores.sequences["joint"]}) if tower else scores
+
+    def _of_image(self, subject: Subject, patches: int | None) -> Scores:
+        """The map of an image alone. patches: positions of a layer's sequence that are patches; None for all."""
+        assert subject.points is not None
+        layers = subject.points.layers if subject.layer is None else (subject.layer,)
+        if not layers:
+            raise Unsupported("Grad-CAM needs a layer, and the layers of this model were not found.")
+        slope = subject.problem(observe=layers).slope_at_x()
+        each = len(slope.sites) // len(layers)  # a layer may give several tensors; its hidden states come first
+        pairs = zip(slope.sites[::each], slope.gradients[::each], strict=True)
+        places = [_channels_first(site, gradient, patches) for site, gradient in pairs]
+        read = next((pair for pair in reversed(places) if pair[1].any()), places[-1])
+        cam = super()._map(*read, len(slope.values))
+        return Scores((), slope.values, sequences={"map": cam.sum(2).flatten(2)})
 
     @staticmethod
     def _last_read(subject: Subject) -> HookPoint | None:
@@ -87,3 +107,11 @@ class SequenceGradCam(GradCam):
             site, gradient = site.flatten(0, -2)[None], gradient.transpose(0, 1).flatten(1, -2)[None]
         site, gradient = site.flatten(1, -2), gradient.flatten(2, -2)
         return super()._map(site.transpose(1, 2), gradient.transpose(2, 3), examples).transpose(2, 3)
+
+
+def _channels_first(site: Tensor, gradient: Tensor, patches: int | None) -> tuple[Tensor, Tensor]:
+    """A layer's tensor (B, C, *places) and its gradient (B, T, C, *places), from those of a sequence (B, S, C)."""
+    if site.ndim != 3:
+        return site, gradient
+    first = site.shape[1] - (site.shape[1] if patches is None else patches)
+    return site[:, first:].transpose(1, 2), gradient[:, :, first:].transpose(2, 3)

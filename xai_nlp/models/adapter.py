@@ -50,10 +50,10 @@ class Adapter:
             model=self.model,
             base=base_of(self.model),
             families=FAMILIES,
-            word=self._point(layout.word),
+            word=None if layout.word is None else self._point(layout.word),
             position=self._optional(layout.position),
             types=self._optional(layout.types),
-            embeddings=self._point(layout.embeddings),
+            embeddings=None if layout.embeddings is None else self._point(layout.embeddings),
             layers=layers,
             vision=self._vision(),
             inside=tuple(

@@ -12,6 +12,7 @@ from xai_nlp.errors import Unsupported
 class Layout:
     """Module paths from the model without its head (`base_of`); None for a module that the architecture lacks.
 
+    A model that reads images alone has neither `embeddings` nor `word`; its blocks are the layers or the stages.
     embeddings: gives out the sum of word, position and type embeddings, normalised where the family does it there.
     position: the table of position embeddings; its length limits the text.
     blocks: the list of layers that read the text.
@@ -21,8 +22,8 @@ class Layout:
     unbounded: positions are rotary or relative and have no limit, if there is no table of them.
     """
 
-    embeddings: str
-    word: str
+    embeddings: str | None
+    word: str | None
     blocks: str | None
     projection: str | None = None
     norm: str | None = None
@@ -49,6 +50,9 @@ _LLAMA = Layout(
     projection="self_attn.o_proj",
     unbounded=True,
 )
+
+#: How the names of classes end that read images alone.
+IMAGE_ENDINGS = ("ForImageClassification", "ForImageClassificationWithTeacher")
 
 #: config.model_type -> layout
 LAYOUTS: dict[str, Layout] = {
@@ -137,6 +141,11 @@ def text_config(model: Any) -> Any:
     return config.get_text_config() if hasattr(config, "get_text_config") else config
 
 
+def vision_config(model: Any) -> Any:
+    """The config of the model's image side; the whole config of a model that reads images alone."""
+    return getattr(model.config, "vision_config", None) or model.config
+
+
 def infer_layout(model: Any) -> Layout:
     """A layout from the input embeddings and the list of equal blocks that is as long as the config says.
 
@@ -144,6 +153,8 @@ def infer_layout(model: Any) -> Layout:
     Raises Unsupported for a model without input embeddings.
     """
     base = base_of(model)
+    if any(cls.__name__.endswith(IMAGE_ENDINGS) for cls in type(model).__mro__):
+        return Layout(embeddings=None, word=None, blocks=_image_blocks(base, vision_config(model)))
     try:
         paired = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
         word = (model.get_encoder() if paired else model).get_input_embeddings()  # the encoder reads the text
@@ -156,7 +167,20 @@ def infer_layout(model: Any) -> Layout:
             "Pass a Layout of your own: Adapter.of(model, Layout(…))."
         )
     count, side = getattr(text_config(model), "num_hidden_layers", None), path.rpartition(".")[0]
-    lists = [(name, module) for name, module in base.named_modules() if isinstance(module, nn.ModuleList)]
-    fitting = [name for name, module in lists if len(module) == count and len({type(block) for block in module}) == 1]
+    fitting = [name for name, module in _equal_blocks(base) if len(module) == count]
     blocks = min(fitting, key=lambda name: not name.startswith(side), default=None)  # an image's side may have as many
     return Layout(embeddings=path, word=path, blocks=blocks)
+
+
+def _image_blocks(base: nn.Module, config: Any) -> str | None:
+    """The outermost list of equal blocks, the one that is as long as the config says if there are several."""
+    counts = {getattr(config, "num_hidden_layers", None), len(getattr(config, "depths", ()))}
+    lists = _equal_blocks(base)
+    lists.sort(key=lambda item: (len(item[1]) not in counts, item[0].count("."), -len(item[1])))
+    return lists[0][0] if lists else None
+
+
+def _equal_blocks(base: nn.Module) -> list[tuple[str, nn.ModuleList]]:
+    """The lists of modules of one class, with their paths."""
+    lists = [(name, module) for name, module in base.named_modules() if isinstance(module, nn.ModuleList)]
+    return [(name, module) for name, module in lists if len({type(block) for block in module}) == 1]

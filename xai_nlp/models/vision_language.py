@@ -15,8 +15,9 @@ from xai_nlp.core.result import SPECIAL
 from xai_nlp.core.spans import Span
 from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.models.generation import AnswerText, Generator, apply_chat_template
-from xai_nlp.models.images import Patches, Regions, patches
-from xai_nlp.models.layout import base_of
+from xai_nlp.models.image_models import ImageModel
+from xai_nlp.models.images import Regions
+from xai_nlp.models.layout import base_of, vision_config
 from xai_nlp.models.teacher_forcing import append_answer
 from xai_nlp.models.tokenization import TokenWindow
 
@@ -31,56 +32,16 @@ class SequencePositions:
     image_positions: tuple[int, ...] = ()  # positions of the image as a whole
 
 
-class VisionLanguageModel:
+class VisionLanguageModel(ImageModel):
     """A classifier that takes the image as pixels: ViLT. Its sequence is words, one position of the image, patches.
 
-    image_argument: the model's argument for the image.
     image_slots: number of positions of the image as a whole, between words and patches; None if words and patches are
         in different sequences.
     logits: the field of the model's output.
     """
 
-    image_argument: ClassVar[str] = "pixel_values"
     image_slots: ClassVar[int | None] = 1
     logits: ClassVar[str] = "logits"
-
-    def __init__(self, model: Any, processor: Any) -> None:
-        self.model, self.processor = model, processor
-
-    @cached_property
-    def patch(self) -> int:
-        """Side of a patch in pixels of the processed image."""
-        size = getattr(_vision_config(self.model), "patch_size", None)
-        size = size[0] if isinstance(size, (list, tuple)) else size
-        if not size:
-            raise Unsupported(f"the config of {type(self.model).__name__} has no `patch_size`.")
-        return int(size)
-
-    def image_inputs(self, image: Any) -> dict[str, Tensor]:
-        """The model's arguments for a PIL image: (1, *S) each."""
-        processor = getattr(self.processor, "image_processor", self.processor)
-        try:
-            return self._image_tensors(processor(images=[image], return_tensors="pt"))
-        except (ValueError, ZeroDivisionError) as error:
-            raise InvalidInput(
-                f"the processor of this model cannot take an image of {image.width} × {image.height} pixels: "
-                f"{str(error)[:120]}. Crop it, or make it larger."
-            ) from None
-
-    def _image_tensors(self, processed: Mapping[str, Any]) -> dict[str, Tensor]:
-        """The tensors with an axis for the image, in the model's precision or float32, whichever is finer.
-
-        Steps along a path are finer than bfloat16. Patches packed into one list (P, D) get the axis.
-        """
-        tensors = {name: value for name, value in processed.items() if isinstance(value, Tensor)}
-        if tensors[self.image_argument].ndim == 2:
-            tensors = {name: value[None] for name, value in tensors.items()}
-        precision = torch.promote_types(self.model.dtype, torch.float32)
-        return {name: value.to(precision) if value.is_floating_point() else value for name, value in tensors.items()}
-
-    def patches(self, image: Any) -> Patches:
-        """The patches of a PIL image, and their places in it."""
-        return patches(lambda shown: self.image_inputs(shown)[self.image_argument], image, self.patch)
 
     def sequence_positions(self, row: TokenWindow, length: int, regions: Regions) -> SequencePositions | None:
         """Positions of words and patches in a batch of `length` tokens; None if they are in different sequences."""
@@ -208,7 +169,7 @@ class GenerativeVisionModel(VisionLanguageModel):
         side = round(k**0.5)
         if k > 1 and getattr(self.model.config, "scale_factor", None) == side:
             # SmolVLM and Idefics3 join squares of `side` × `side` patches in each image.
-            across = getattr(_vision_config(self.model), "image_size", 0) // self.patch
+            across = getattr(vision_config(self.model), "image_size", 0) // self.patch
             patches = patches.view(-1, across // side, side, across // side, side).permute(0, 1, 3, 2, 4)
         return SequencePositions(torch.arange(length), torch.tensor(positions), patches.reshape(len(positions), k))
 
@@ -270,10 +231,6 @@ def offsets_within(offsets: Sequence[Span], question: str, start: int) -> list[S
         first += len(part) - len(part.lstrip())
         spans.append((first, first + len(part.strip())) if part.strip() else None)
     return spans
-
-
-def _vision_config(model: Any) -> Any:
-    return getattr(model.config, "vision_config", None) or model.config
 
 
 #: config.model_type -> family; models that write their answer need no row

@@ -167,13 +167,14 @@ def explain(
     column: str | Mapping[str, str] | None = None,
     **options: Any,
 ) -> Explanation | Explanations:
-    """Why the model says what it says about a text, or answers a question as it does: one signed score a token.
+    """Why the model says what it says about a text or an image: one signed score a token, one a region.
 
     text: a string, or a pair as a tuple (or `pair`, the second text); a list gives one explanation for each. A table
         (a pandas frame, a `datasets.Dataset`, a dict of columns) holds all inputs of a task, and the right answers.
     column: the table's column of the first input, or a mapping from inputs, and "gold", to columns; by default the
         names that data sets use (`Task.inputs`, `Task.gold`).
-    question: with its `context`, or with an `image`, whose regions are scored too. prompt: the text that a generating
+    question: with its `context`, or with an `image`, whose regions are scored too. image: alone, a picture that a
+        classifier names: a path, bytes, a PIL image or an array. prompt: the text that a generating
         model goes on from; it needs a `model`.
     labels: candidate labels for a text, which a model of inference (NLI) chooses from.
     model: anything that `load` takes, with its `tokenizer` or `processor` if it is a model object; or what `load` gave.
@@ -185,10 +186,10 @@ def explain(
     answer, rather_than: explain this answer; why it and not that one.
     layer, layers, attention, parts, long, max_length, stride, rows, progress, on_error: see
         `tasks.options.ExplainOptions`.
-    unanswerable, longest: of question answering; rank, regions, image_baseline, moves, features, boxes: of questions
-        about images; chat: of generated text; entity, aggregation: of token classification; mask: of masked language
-        models; template, multi_label: of zero-shot classification; pairs, pooling, moves: of sentence similarity.
-        See the task's explainer, for instance `QuestionAnsweringExplainer.explain`.
+    unanswerable, longest: of question answering; regions, image_baseline: of images; rank, moves, features, boxes: of
+        questions about images; chat: of generated text; entity, aggregation: of token classification; mask: of masked
+        language models; template, multi_label: of zero-shot classification; pairs, pooling, moves: of sentence
+        similarity. See the task's explainer, for instance `QuestionAnsweringExplainer.explain`.
 
     Raises InvalidInput for inputs that no task reads, UnknownName for an option that does not exist.
 

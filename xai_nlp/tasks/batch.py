@@ -42,10 +42,15 @@ class WindowBatch:
     def everyone(self) -> Tensor:
         return torch.arange(len(self.windows), device=self.movable.device)
 
+    @property
+    def has_text(self) -> bool:
+        """Are there words beside the images?"""
+        return self.movable.shape[1] > 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextSubject:
-    """Poses the Subject of a batch: its word embeddings move, and its image.
+    """Poses the Subject of a batch: its word embeddings move, and its image; or an image alone.
 
     The token ids stay as they are, so positions, types and masks come out right; only the tensors at the points change.
     A baseline is a change of words: their vectors are replaced where they leave the word embedding. The reference
@@ -83,6 +88,18 @@ class TextSubject:
         return self.explainer.adapter.text_stack if shared else self.explainer.model
 
     def _inputs(self) -> dict[str, MovableInput]:
+        batch = self.batch
+        inputs = self._words() if batch.has_text else {}
+        if batch.images is not None:
+            images = batch.images
+            start = images.baseline if self.needs_baseline else images.pixels
+            features = images.features(batch.movable.shape[1])
+            inputs["image"] = MovableInput(
+                x=(images.pixels,), baseline=(start,), features=features, positions=images.patches
+            )
+        return inputs
+
+    def _words(self) -> dict[str, MovableInput]:
         batch, points = self.batch, self.explainer.points
         embeddings = {"word": points.word, "position": points.position, "type": points.types}
         there = {name: point for name, point in embeddings.items() if point is not None}
@@ -91,15 +108,10 @@ class TextSubject:
         L = batch.movable.shape[1]
         places = torch.arange(L, device=batch.movable.device)
         words = torch.where(batch.movable, places, NO_FEATURE)[:, :, None]  # each word is a feature
-        inputs = {
+        return {
             name: MovableInput(x=(x[i],), baseline=(baseline[i],), point=point, features=words)
             for i, (name, point) in enumerate(moved.items())
         }
-        if batch.images is not None:
-            images = batch.images
-            start = images.baseline if self.needs_baseline else images.pixels
-            inputs["image"] = MovableInput(x=(images.pixels,), baseline=(start,), features=images.features(L))
-        return inputs
 
     def _ends(self, embeddings: Sequence[HookPoint], moved: Sequence[HookPoint]) -> tuple[list[Tensor], list[Tensor]]:
         """The tensors of the moved points for the text and for the baseline: (B, L, D) each."""
@@ -123,7 +135,7 @@ class TextSubject:
                 started = tensors_at(moved, other, [(point, [t]) for point, t in zip(sources, changed, strict=True)])
             return x, [t[0].expand(len(owner), *t[0].shape[1:]) for t in started]
 
-        entries = batch.movable.shape[1] * self.explainer.width
+        entries = self.explainer.row_entries(batch)
         chunks = self.batching.chunks(len(batch.windows), entries, batch.movable.device, work)
         parts = [ends for _, ends in chunks]
         xs, starts = zip(*parts, strict=True)

@@ -126,6 +126,14 @@ class Explainer:
         """Windows of different keys do not share a batch."""
         return None
 
+    def baseline_name(self, request: Request) -> str:
+        """The baseline of a request: pad, or zero without a pad token, if none is named."""
+        return request.options.baseline or ("zero" if self.pad is None else "pad")
+
+    def row_entries(self, batch: WindowBatch) -> int:
+        """Numbers of one row of a batch, for the size of the parts in which it runs."""
+        return batch.movable.shape[1] * self.width
+
     def gives_several(self, request: Request) -> bool:
         """Does the request ask for several explanations of one example, by a list of targets?"""
         repeatable = [one.name for one in self.task.options if one.repeatable]

@@ -100,7 +100,7 @@ def _window_losses(
             return number(explainer.run(batch, {}, owner), owner)[:, 0].double()
 
     unchanged = number(outputs[0], batch.everyone)[0, 0].double()
-    entries = batch.movable.shape[1] * explainer.width
+    entries = explainer.row_entries(batch)
     # The side that looks at images may compute attention image by image, or a tile at a time: one row in a pass there.
     vision = [head for head in heads if points[head[0]].stack == "vision"]
     for members, rows in ((vision, Batching(limit=1)), ([head for head in heads if head not in vision], batching)):

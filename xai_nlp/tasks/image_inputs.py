@@ -12,9 +12,11 @@ from torch import Tensor
 
 from xai_nlp.core.features import NO_FEATURE
 from xai_nlp.core.image import ImageAttribution
-from xai_nlp.errors import InvalidInput
-from xai_nlp.models.images import Regions, encode_thumbnail
+from xai_nlp.errors import InvalidInput, Unsupported
+from xai_nlp.models.image_models import ImageModel
+from xai_nlp.models.images import Regions, baseline_image, encode_thumbnail
 from xai_nlp.models.vision_language import SequencePositions
+from xai_nlp.tasks.options import Request
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +29,28 @@ class ImageInput:
     baseline: Tensor  # (1, *S): the same tensor of the baseline image
     regions: Regions
     words_move: bool = True
+
+    @classmethod
+    def of(cls, family: ImageModel, image: Any, request: Request) -> ImageInput:
+        """A PIL image as pixels, with the regions and the baseline that a request names.
+
+        Raises InvalidInput for regions that cannot be made, UnknownName for a baseline that does not exist.
+        """
+        own, argument = request.own, family.image_argument
+        seed = getattr(request.methods[0], "seed", 0) if len(request.methods) == 1 else 0
+        start = baseline_image(image, own.get("image_baseline", "grey"), seed)
+        return cls(
+            image=image,
+            inputs=family.image_inputs(image),
+            argument=argument,
+            baseline=family.image_inputs(start)[argument],
+            regions=family.patches(image).regions(image, own.get("regions", "auto")),
+        )
+
+    @property
+    def key(self) -> tuple[torch.Size, int]:
+        """Images of one key fit into one batch: those of one shape and with as many regions."""
+        return self.inputs[self.argument].shape, len(self.regions)
 
     def moving(self, moves: str) -> ImageInput:
         """With "both" moving, or "text" or "image" alone: the other is its own baseline, and has no features."""
@@ -64,10 +88,16 @@ class ImageBatch:
     patch_regions: Tensor  # (B, patches): the region of each patch, or NO_FEATURE
     count: int  # M regions
     positions: SequencePositions | None = None  # None if words and patches share no sequence
+    patches: int | None = None  # those of an image alone, where every layer holds them; None for maps of several sizes
 
     @classmethod
     def of(
-        cls, images: Sequence[ImageInput], device: torch.device, positions: SequencePositions | None = None
+        cls,
+        images: Sequence[ImageInput],
+        device: torch.device,
+        positions: SequencePositions | None = None,
+        *,
+        patches: int | None = None,
     ) -> ImageBatch:
         names = images[0].inputs
         return cls(
@@ -78,6 +108,7 @@ class ImageBatch:
             patch_regions=torch.stack([image.regions.patch_regions for image in images]).to(device),
             count=len(images[0].regions),
             positions=positions,
+            patches=patches,
         )
 
     @property
@@ -101,12 +132,16 @@ class ImageBatch:
         ids = self.ids if shared else self.ids.expand(-1, *shape)
         ids, flat = ids.flatten(1), scores.flatten(2)
         if shared:
-            return self._summed(flat, ids) / self._summed(torch.ones_like(flat), ids).clamp_min(1)
+            return self._mean(flat, ids)
         if reduction in ("sum", "l1"):
             return self._summed(flat if reduction == "sum" else flat.abs(), ids)
         if reduction == "l2":
             return self._summed(flat.square(), ids).sqrt()
         raise InvalidInput(f"scores of an image cannot be reduced by {reduction!r}.")
+
+    def _mean(self, scores: Tensor, ids: Tensor) -> Tensor:
+        """The means of (B, T, n) where `ids` (B or 1, n) are equal: (B, T, M)."""
+        return self._summed(scores, ids) / self._summed(torch.ones_like(scores), ids).clamp_min(1)
 
     def _summed(self, scores: Tensor, ids: Tensor) -> Tensor:
         """(B, T, n) added up where `ids` (B or 1, n) are equal: (B, T, M)."""
@@ -137,6 +172,30 @@ class ImageBatch:
         of_patch = self.patch_regions if example is None else self.patch_regions[example : example + 1]
         ids = of_patch[:, patches].flatten(1).expand(len(scores), -1)
         return self._summed(scores.repeat_interleave(k, 2) / k, ids)
+
+    def of_places(self, scores: Tensor, *, shared: bool) -> Tensor:
+        """Scores of the places of a layer that reads an image alone (B, T, S), by region: (B, T, M).
+
+        With `shared`, a place shares its score equally among its pixels, and positions that are no place share theirs
+        among all pixels, so that sums are kept. Else the map is interpolated (bilinear), and a region has its mean.
+        """
+        high, wide = self.pixels.shape[-2:]
+        count = scores.shape[2] if self.patches is None else self.patches
+        rows = round((count * high / wide) ** 0.5)
+        if not rows or count % rows or not 0 < count <= scores.shape[2]:
+            raise Unsupported(f"{scores.shape[2]} positions of a layer are no map over {high} × {wide} pixels.")
+        rest, places = scores.split([scores.shape[2] - count, count], 2)
+        places = places.unflatten(2, (rows, count // rows))
+        ids = self.ids.expand(-1, *self.pixels.shape[1:])[:, 0].flatten(1)
+        if not shared:
+            pixels = torch.nn.functional.interpolate(places, (high, wide), mode="bilinear", align_corners=False)
+            return self._mean(pixels.flatten(2), ids)
+        down, across = (
+            torch.arange(n, device=scores.device) * k // n for n, k in ((high, rows), (wide, count // rows))
+        )
+        sizes = down.bincount(minlength=rows)[:, None] * across.bincount(minlength=count // rows)
+        of_pixels = (places / sizes)[:, :, down][..., across] + rest.sum(2)[..., None, None] / (high * wide)
+        return self._summed(of_pixels.flatten(2), ids)
 
     def alone(self, positions: int) -> SequencePositions:
         """Where patches stand in a sequence of the image's own; what comes before them stands for it as a whole."""

@@ -21,6 +21,17 @@ KINDS = {
 }
 
 
+LabelChoice = str | int | None  # a label's name or index, a contrast "A-B", or None for the predicted label
+
+
+def one_choice_each(choices: LabelChoice | Sequence[LabelChoice], examples: int, name: str) -> list[LabelChoice]:
+    """A choice for each of so many examples, called `name`; one serves all. Raises InvalidInput for another number."""
+    several: list[Any] = list(choices) if isinstance(choices, (list, tuple)) else [choices] * examples
+    if len(several) != examples:
+        raise InvalidInput(f"{examples} {name} need as many targets, or one for all; got {len(several)}.")
+    return several
+
+
 @dataclass(frozen=True)
 class Labels:
     """The labels of a classifier, and how its outputs are read."""

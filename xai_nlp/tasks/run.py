@@ -109,7 +109,7 @@ def predict(explainer: Explainer, windows: Sequence[TokenWindow], batching: Batc
             outputs = explainer.run(batch, {}, batch.everyone[part])
             return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
 
-        entries = batch.movable.shape[1] * explainer.width
+        entries = explainer.row_entries(batch)
         for part, outputs in batching.chunks(len(group), entries, device_of(explainer.model), work):
             broken = (outputs.isnan() | outputs.isposinf()).flatten(1).any(1)
             if broken.any():
@@ -149,7 +149,7 @@ def attribute(
             explainer=explainer,
             batch=batch,
             target=Target(weights=weights, unit=members[0][0].link),
-            baseline=baseline_name(explainer, request),
+            baseline=explainer.baseline_name(request),
             batching=replace(options.batching, progress=passes.on_rows),
             parts=options.parts,
             layer=options.layer,
@@ -186,7 +186,7 @@ def describe(
         "layer": request.options.layer,
         **target.notes,
     }
-    baseline = first.of_batch.baseline or (baseline_name(explainer, request) if method.needs_baseline else "none")
+    baseline = first.of_batch.baseline or (explainer.baseline_name(request) if method.needs_baseline else "none")
     return Explanation(
         segments=target.segments,
         tokens=merged.tokens,
@@ -219,11 +219,6 @@ def describe(
 
 
 VERSIONS = {"xai_nlp": __version__, "torch": torch.__version__, "transformers": transformers.__version__}
-
-
-def baseline_name(explainer: Explainer, request: Request) -> str:
-    """The baseline of a request: pad, or zero without a pad token, if none is named."""
-    return request.options.baseline or ("zero" if explainer.pad is None else "pad")
 
 
 def _parameters(method: Method) -> Mapping[str, Any]:

@@ -55,9 +55,15 @@ class Task:
 
     @property
     def every_option(self) -> tuple[OptionField, ...]:
-        """The task's own options, then those of every task."""
+        """The task's own options, then those of every task; without those about words if it reads none."""
         own = {one.name for one in self.options}
+        own |= set() if self.reads_text else TEXT_OPTIONS
         return (*self.options, *(one for one in COMMON_OPTIONS if one.name not in own))
+
+    @property
+    def reads_text(self) -> bool:
+        """Is there a text among the inputs?"""
+        return any(one.kind != "image" for one in self.inputs)
 
     def explainer_class(self) -> Any:
         """The class that explains models of this task."""
@@ -113,6 +119,9 @@ COMMON_OPTIONS: tuple[OptionField, ...] = (
     ),
 )
 
+#: Options of every task that are about words.
+TEXT_OPTIONS = {"baseline", "layers", "attention", "parts", "long", "max_length", "stride"}
+
 _TEXT = InputField(
     name="text",
     kind="long text",
@@ -123,6 +132,18 @@ _TEXT = InputField(
 _ANSWER = OptionField(name="answer", type=str, help="Explain this answer instead of the model's own.")
 _CONTRAST = OptionField(name="rather_than", type=str, help="Explain why the answer is not this one.")
 _GOLD_ANSWERS = ("answers", "answer", "gold_answer")
+
+_REGIONS = OptionField(name="regions", type=str, default="auto", help="auto, patches, grid:N or slic.")
+_IMAGE_BASELINE = OptionField(
+    name="image_baseline",
+    type=str,
+    default="grey",
+    choices=("grey", "black", "white", "mean", "blur", "noise"),
+    help="What the image is compared with.",
+)
+_IMAGE = InputField(
+    name="image", kind="image", help="The image: PNG, JPEG, WebP, GIF, …", columns=("image", "img", "picture")
+)
 
 TASKS: dict[str, Task] = {}
 
@@ -227,12 +248,7 @@ register_task(
         command="vqa",
         help="Which words of a question and which regions of an image drove the answer.",
         inputs=(
-            InputField(
-                name="image",
-                kind="image",
-                help="The image: PNG, JPEG, WebP, GIF, …",
-                columns=("image", "img", "picture"),
-            ),
+            _IMAGE,
             InputField(name="question", kind="text", help="The question.", columns=("question",)),
         ),
         options=(
@@ -245,14 +261,8 @@ register_task(
                 help='An answer, a contrast "red-blue"; "words" for each written token.',
             ),
             OptionField(name="rank", type=int, default=1, advanced=True, help="Explain the answer of this rank."),
-            OptionField(name="regions", type=str, default="auto", help="auto, patches, grid:N or slic."),
-            OptionField(
-                name="image_baseline",
-                type=str,
-                default="grey",
-                choices=("grey", "black", "white", "mean", "blur", "noise"),
-                help="What the image is compared with.",
-            ),
+            _REGIONS,
+            _IMAGE_BASELINE,
             OptionField(
                 name="moves",
                 type=str,
@@ -269,6 +279,27 @@ register_task(
         class_endings=("ForImageTextToText",),
         embedded="vqa",
         explainer="xai_nlp.tasks.visual_question_answering:VisualQuestionAnsweringExplainer",
+    )
+)
+register_task(
+    Task(
+        name="image-classification",
+        title="Image classification",
+        command="image",
+        help="Which regions of an image made a classifier choose its label.",
+        inputs=(replace(_IMAGE, positional=True),),
+        options=(
+            OptionField(
+                name="target", type=str, help='A label, or a contrast "A-B"; the predicted label if not given.'
+            ),
+            _REGIONS,
+            _IMAGE_BASELINE,
+        ),
+        gold=("label", "labels", "category", "gold", "target", "class"),
+        auto_class="AutoModelForImageClassification",
+        class_endings=("ForImageClassification", "ForImageClassificationWithTeacher"),
+        embedded="image",
+        explainer="xai_nlp.tasks.image_classification:ImageClassificationExplainer",
     )
 )
 register_task(

@@ -15,12 +15,10 @@ from xai_nlp.errors import InvalidInput
 from xai_nlp.models.loading import LoadedModel
 from xai_nlp.models.tokenization import Text, TokenWindow, segments_of
 from xai_nlp.tasks.explainer import Explainer
-from xai_nlp.tasks.labels import Labels
+from xai_nlp.tasks.labels import LabelChoice, Labels, one_choice_each
 from xai_nlp.tasks.options import ExplainKeywords, Request
 from xai_nlp.tasks.run import ExampleTarget
 from xai_nlp.tasks.table import Task
-
-LabelChoice = str | int | None  # a label's name or index, a contrast "A-B", or None for the predicted label
 
 
 class TextClassificationExplainer(Explainer):
@@ -92,10 +90,7 @@ class TextClassificationExplainer(Explainer):
 
     def request(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Request:
         request = super().request(inputs, options)
-        choices, count = request.own.get("target"), len(request.examples)
-        choices = list(choices) if isinstance(choices, (list, tuple)) else [choices] * count
-        if len(choices) != count:
-            raise InvalidInput(f"{count} texts need as many targets, or one for all; got {len(choices)}.")
+        choices = one_choice_each(request.own.get("target"), len(request.examples), "texts")
         pairs = zip(request.examples, choices, strict=True)
         return replace(request, examples=[_with_pair(example) | {"target": choice} for example, choice in pairs])
 

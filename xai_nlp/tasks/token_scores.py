@@ -67,7 +67,8 @@ def attribute_batch(method: Method, subject: Subject, batch: WindowBatch, option
         tokens, regions = _of_sequences(batch, scores.sequences)
     else:
         each, regions = _of_inputs(batch, subject, scores, method.reduction)
-        tokens = torch.stack(list(each.values())).sum(0)
+        none = scores.tensors[0].new_zeros(*scores.tensors[0].shape[:2], 0).double()  # of an image alone
+        tokens = torch.stack(list(each.values())).sum(0) if batch.has_text else none
         if options.parts:
             names, layers = tuple(each), [*each.values(), *layers]
     assert scores.value is not None
@@ -126,6 +127,9 @@ def _of_inputs(
 def _of_sequences(batch: WindowBatch, sequences: Mapping[str, Tensor]) -> Parts:
     """Scores of a text's positions, and of an image's where it has a sequence of its own."""
     images = batch.images
+    if images is not None and not batch.has_text:
+        ((name, along),) = sequences.items()
+        return along.new_zeros(*along.shape[:2], 0), images.of_places(along.double(), shared=name != "map")
     if images is None:
         return next(iter(sequences.values())).double(), None
     if "image" not in sequences and (images.positions is not None or "joint" in sequences):
@@ -175,6 +179,8 @@ class WindowAttribution:
 
     def attention(self, method: Method, unit: str, target: int, starts: list[int]) -> dict[str, AttentionAttribution]:
         """The matrices that were scored, those of one stack together; tokens are merged at `starts`."""
+        if not self.of_batch.batch.has_text:
+            return {}  # regions × regions: too many to keep
         members: dict[str, list[int]] = {}
         for number, stack in enumerate(self.of_batch.stacks):
             if stack != "vision":  # regions × regions: too many to keep

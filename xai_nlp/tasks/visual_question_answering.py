@@ -16,7 +16,7 @@ from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.deterministic import deterministic_multinomial
 from xai_nlp.hooks.offload import device_of
 from xai_nlp.models.generation import AnswerText
-from xai_nlp.models.images import Regions, baseline_image, read_image
+from xai_nlp.models.images import Regions, read_image
 from xai_nlp.models.loading import LoadedModel
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.models.vision_language import (
@@ -144,16 +144,7 @@ class VisualQuestionAnsweringExplainer(Explainer):
             return _detected(self.family, image, features, boxes)
         if features is not None or boxes is not None:
             raise InvalidInput(f"{self.adapter.architecture} looks at the image itself; leave out features and boxes.")
-        seed = getattr(request.methods[0], "seed", 0) if len(request.methods) == 1 else 0
-        start = baseline_image(image, own.get("image_baseline", "grey"), seed)
-        argument = self.family.image_argument
-        return ImageInput(
-            image=image,
-            inputs=self.family.image_inputs(image),
-            argument=argument,
-            baseline=self.family.image_inputs(start)[argument],
-            regions=self.family.patches(image).regions(image, own.get("regions", "auto")),
-        )
+        return ImageInput.of(self.family, image, request)
 
     def _prompt(self, example: int, question: str, image: ImageInput, request: Request) -> TokenWindow:
         """The prompt and its answer; only the question's tokens are listed."""
@@ -181,8 +172,7 @@ class VisualQuestionAnsweringExplainer(Explainer):
 
     def batch_key(self, window: TokenWindow) -> Hashable:
         """Images of one shape share a batch; a model that writes gets one at a time."""
-        shape = window.image.inputs[window.image.argument].shape
-        return window.example if window.answer_ids else (shape, len(window.image.regions))
+        return window.example if window.answer_ids else window.image.key
 
     def run(self, batch: WindowBatch, arguments: Mapping[str, Tensor], owner: Tensor) -> Tensor:
         assert batch.images is not None

@@ -7,7 +7,7 @@ import io
 from functools import lru_cache
 from typing import Any
 
-from xai_nlp.data.scenes import SceneExample, scenes
+from xai_nlp.data.scenes import Scene, SceneExample, labelled_scenes, scenes
 
 TEXTS = (
     "A gripping, beautifully acted film that never once talks down to its audience.",
@@ -26,15 +26,26 @@ def example_scene() -> SceneExample:
     return next(scenes(1, seed=12, types=["colour"]))
 
 
+def example_picture() -> Scene:
+    """A scene without a question, whose largest shape is a triangle."""
+    return next(labelled_scenes(1, seed=6)).scene
+
+
 @lru_cache(maxsize=1)
 def examples() -> list[dict[str, Any]]:
     """Inputs of the embedded models, as requests without options."""
     scene = example_scene()
-    image = io.BytesIO()
-    scene.scene.image().save(image, "PNG")
     return [
         {"model": "sentiment", "text": TEXTS[0]},
         {"model": "sentiment", "text": TEXTS[2]},
         {"model": "qa", "question": QUESTION, "context": CONTEXT},
-        {"model": "vqa", "question": scene.question.text, "image": base64.b64encode(image.getvalue()).decode()},
+        {"model": "vqa", "question": scene.question.text, "image": _encoded(scene.scene)},
+        {"model": "image", "image": _encoded(example_picture())},
     ]
+
+
+def _encoded(scene: Scene) -> str:
+    """The image of a scene as PNG, in base64."""
+    file = io.BytesIO()
+    scene.image().save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()

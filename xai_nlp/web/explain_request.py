@@ -73,10 +73,10 @@ class ExplainRequest(BaseModel):
 
     @property
     def title(self) -> str:
-        """The first text, shortened: the name of the entry in the history."""
+        """The first text, shortened, or “an image”: the name of the entry in the history."""
         kinds = {one.name: one.kind for task in TASKS.values() for one in task.inputs}
         texts = (value for name, value in self.values.items() if kinds.get(name) in ("text", "long text"))
-        text = " ".join(next(texts, "").split())
+        text = " ".join(next(texts, "an image").split())
         return text if len(text) <= 80 else text[:79] + "…"
 
     @property

@@ -53,8 +53,8 @@ class Job:
             raise Cancelled
 
     def on_progress(self, done: int, total: int) -> None:
-        """Count a method once all of its windows are explained."""
-        self.done += done == total
+        """Count the methods that are done. They follow each other, and `total` counts the windows of all."""
+        self.done = done * len(self.request.methods) // total
 
 
 class JobQueue:

@@ -65,8 +65,9 @@ class ModelRegistry:
             handed back.
         """
         explainer = self.explainer(request.model)
-        words = explainer.model.get_input_embeddings()  # every pass looks its words up
-        with attached([partial(words.register_forward_pre_hook, lambda module, inputs: on_pass())]):
+        words = explainer.task.reads_text  # every pass looks its words up, or begins at the model where there are none
+        entered = explainer.model.get_input_embeddings() if words else explainer.model
+        with attached([partial(entered.register_forward_pre_hook, lambda module, inputs: on_pass())]):
             why = explainer.explain(progress=progress, **request.keywords(explainer.task))
         assert isinstance(why, Explanations)  # since the methods are a list
         return why

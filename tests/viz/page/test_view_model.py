@@ -131,7 +131,7 @@ def of(*items):
 
 def test_a_row_of_the_table_says_text_prediction_and_strongest_word():
     one = of(made(scores=[0.0, 1.0, -2.5, 0.5, 0.0]))
-    assert (one.excerpt, one.largest, one.strongest_word) == ("a fine film", 2.5, "fine")
+    assert (one.excerpt, one.largest, one.strongest_part) == ("a fine film", 2.5, "fine")
     table = page([made(f"text {n}", scores=[0.0, 1.0, -2.5, 0.0]) for n in range(6)])
     row = re.search(r"<tr data-for.*text 1</bdi>.*", table).group()
     assert re.findall(r"<td[^>]*>(?:<bdi>)?([^<]*)", row) == ["2", "POSITIVE", "75\u00a0%", "2.50\u00a0logit", "1"]
