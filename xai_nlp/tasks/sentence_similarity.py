@@ -24,7 +24,7 @@ from xai_nlp.models.tokenization import TokenWindow, segments_of
 from xai_nlp.tasks.batch import TextSubject, WindowBatch, batch_forward
 from xai_nlp.tasks.explainer import Explainer, check_choice
 from xai_nlp.tasks.options import ExplainKeywords, Request
-from xai_nlp.tasks.run import ExampleTarget, baseline_name
+from xai_nlp.tasks.run import ExampleTarget
 from xai_nlp.tasks.table import Task
 from xai_nlp.tasks.two_texts import TextPair, TwoTextPoint
 from xai_nlp.tasks.word_pairs import UNIT, token_pairs, word_pairs
@@ -188,7 +188,7 @@ class SentenceSimilarityExplainer(Explainer):
             explainer=self,
             batch=batch,
             target=Target(weights=torch.ones(len(batch.windows), 1, 1)),
-            baseline=baseline_name(self, request),
+            baseline=self.baseline_name(request),
             batching=request.options.batching,
         ).subject()
 
