@@ -128,9 +128,6 @@ def load_model(
         loaded = _from_object(source, tokenizer, processor, task, tasks)
     if device is not None or dtype is not None:
         _move(loaded.model, device, dtype)
-    for name, parameter in loaded.model.named_parameters():
-        if parameter.is_meta and not hasattr(loaded.model, "hf_device_map"):
-            raise InvalidInput(f"{name} has no numbers: it is on the meta device. Load the weights first.")
     if loaded.tokenizer is not None and not getattr(loaded.tokenizer, "is_fast", False):
         raise Unsupported(
             f"{type(loaded.tokenizer).__name__} does not give the offsets of its tokens in the text. "
