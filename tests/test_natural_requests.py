@@ -314,7 +314,7 @@ def test_weights_without_numbers_are_refused():
     model, tokenizer = tiny("bert", fresh=True)
     model.classifier.weight = torch.nn.Parameter(torch.empty_like(model.classifier.weight, device="meta"))
     with pytest.raises(InvalidInput, match=r"classifier\.weight has no numbers: it is on the meta device"):
-        xai_nlp.load(model, tokenizer).explain(TEXT)
+        xai_nlp.load(model, tokenizer)
 
 
 def test_inference_mode_around_a_call_is_left_inside():

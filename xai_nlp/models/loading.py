@@ -128,6 +128,13 @@ def load_model(
         loaded = _from_object(source, tokenizer, processor, task, tasks)
     if device is not None or dtype is not None:
         _move(loaded.model, device, dtype)
+    for path, module in loaded.model.named_modules():
+        if "forward" not in vars(module):  # accelerate's own forward brings offloaded weights for each pass
+            names = [name for name, weight in module.named_parameters(recurse=False) if weight.is_meta]
+            if names:
+                raise InvalidInput(
+                    f"{path}.{names[0]} has no numbers: it is on the meta device. Load the weights first."
+                )
     if loaded.tokenizer is not None and not getattr(loaded.tokenizer, "is_fast", False):
         raise Unsupported(
             f"{type(loaded.tokenizer).__name__} does not give the offsets of its tokens in the text. "
