@@ -11,6 +11,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.pages import assert_alike
+
 pytestmark = pytest.mark.slow
 
 FOLDER = Path(__file__).parents[1] / "tutorials"
@@ -71,12 +73,3 @@ def with_captum(code, folder):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout.replace("<IPython.core.display.HTML object>\n", "")
-
-
-def assert_alike(mine, captums):
-    """The same words, and the same numbers but for their last digit."""
-    number = re.compile(r"[+-]?\d+(?:\.\d+)?")
-    assert number.sub("#", mine) == number.sub("#", captums)
-    assert [float(n) for n in number.findall(mine)] == pytest.approx(
-        [float(n) for n in number.findall(captums)], rel=1e-3, abs=2e-3
-    )

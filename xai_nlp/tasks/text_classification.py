@@ -63,7 +63,10 @@ class TextClassificationExplainer(Explainer):
     def targets(
         self, request: Request, windows: Sequence[TokenWindow], outputs: Sequence[Tensor]
     ) -> list[ExampleTarget]:
-        texts, choices = self.texts(request), [example.get("target", request.own.get("target")) for example in request.examples]
+        texts, choices = (
+            self.texts(request),
+            [example.get("target", request.own.get("target")) for example in request.examples],
+        )
         unit = request.options.unit or self.unit
         link = self.labels.link(unit)
         members: list[list[int]] = [[] for _ in texts]
