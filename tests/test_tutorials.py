@@ -43,7 +43,7 @@ def is_bar(output):
 
 
 def kinds_of(cell):
-    """The kinds of a cell's outputs; what is printed may arrive in one piece or in several, and with a bar or without."""
+    """The kinds of a cell's outputs; what is printed may arrive in several pieces, and with a progress bar."""
     kinds = [output.output_type for output in cell.outputs if output.get("name") != "stderr" and not is_bar(output)]
     return [kind for kind, _ in groupby(kinds)]
 

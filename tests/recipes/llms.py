@@ -19,7 +19,7 @@ from xai_nlp.core.registry import method_options
 from xai_nlp.errors import XaiError
 from xai_nlp.methods import METHODS
 from xai_nlp.models.loading import EMBEDDED_MODELS
-from xai_nlp.tasks.table import TASKS, Task
+from xai_nlp.tasks.table import COMMON_OPTIONS, TASKS, Task
 
 ROOT = Path(__file__).parents[2]
 README, LLMS = ROOT / "README.md", ROOT / "llms.txt"
@@ -175,8 +175,9 @@ GUIDES = """
 
 
 def option_line(option: OptionField) -> str:
+    """A line of a list: the option, its choices, what it does."""
     choices = f" ({' | '.join(map(str, option.choices))})" if option.choices else ""
-    return f"  - `{option.name}`{choices}: {option.help}" if option.help else f"  - `{option.name}`{choices}"
+    return f"  - `{option.name}`{choices}: {option.help}"
 
 
 def task_lines(task: Task) -> Iterator[str]:
@@ -195,11 +196,21 @@ def method_line(name: str) -> str:
     return f"- `{name}`: {said(cls)} {adds_up}Cost: {said(cls, 'Cost')}." + (f" Options: {options}." if options else "")
 
 
+def method_lines() -> Iterator[str]:
+    """The methods, by the columns of README's table."""
+    for family, names in FAMILIES.items():
+        yield f"### {family}"
+        yield from map(method_line, names)
+    yield "### for comparisons"
+    yield method_line("random")
+
+
 def llms() -> str:
     """The text of llms.txt."""
     embedded = [f"- `{name}`: {does}" for name, does in EMBEDDED_MODELS.items()]
     tasks = [line for task in TASKS.values() for line in task_lines(task)]
-    parts = {"Embedded models": embedded, "Tasks": tasks, "Methods": map(method_line, sorted(METHODS))}
+    every = map(option_line, COMMON_OPTIONS)
+    parts = {"Embedded models": embedded, "Tasks": tasks, "Options of every task": every, "Methods": method_lines()}
     return HEAD + "".join(f"\n## {title}\n" + "\n".join(lines) + "\n" for title, lines in parts.items()) + GUIDES
 
 

@@ -1,4 +1,4 @@
-"""`make pictures`: the pictures of README and of the guides, of real explanations by the embedded models, in the browser.
+"""`make pictures`: the pictures of README and of the guides: explanations by the embedded models, in the browser.
 
 Each is written to tutorials/pictures/ and stays under LARGEST; the script says how large it became.
 """
