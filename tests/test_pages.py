@@ -11,6 +11,7 @@ import pytest
 
 from tests.attr.calls import ROWS
 from tests.contract.test_methods import model_for, problem_of
+from tests.pages import write_user_files
 from tests.recipes import choosing
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.scope import attached
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "tutorials"
-PAGES = sorted(path for path in FOLDER.glob("*.md") if "```python" in path.read_text(encoding="utf-8"))
+PAGES = sorted(path for path in FOLDER.glob("*.md") if re.search("```(python|sh)", path.read_text(encoding="utf-8")))
 
 
 def python(*arguments: str, folder: Path, inside: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -34,6 +35,7 @@ def python(*arguments: str, folder: Path, inside: Path | None = None) -> subproc
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_what_a_page_shows_runs(page, tmp_path):
+    write_user_files(tmp_path)
     done = python("-W", "error", "-m", "tests.pages", str(page), folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^[1-9]\d* blocks$", done.stdout, re.MULTILINE)

@@ -65,4 +65,4 @@ app(["serve"])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert done.stderr == f"error: the web page needs {name}: pip install 'xai-nlp[serve]'.\n"
+    assert done.stderr == f"error: the web page needs {name}: pip install '.[serve]' in the repository.\n"

@@ -123,4 +123,4 @@ def test_without_anywidget_the_error_says_what_to_install():
         "except xai_nlp.errors.Unsupported as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "pip install 'xai-nlp[notebook]'" in done.stdout, done.stderr
+    assert "pip install '.[notebook]'" in done.stdout, done.stderr

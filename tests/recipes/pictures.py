@@ -1,4 +1,4 @@
-"""`make pictures`: the pictures of the README, of real explanations by the embedded models, in the browser.
+"""`make pictures`: the pictures of README and of the guides: explanations by the embedded models, in the browser.
 
 Each is written to tutorials/pictures/ and stays under LARGEST; the script says how large it became.
 """
@@ -20,7 +20,7 @@ import xai_nlp
 from tests.web.conftest import running
 from xai_nlp.viz.page.html import page
 from xai_nlp.viz.terminal.ansi import render
-from xai_nlp.web.examples import CONTEXT, QUESTION, TEXTS, example_scene
+from xai_nlp.web.examples import CONTEXT, QUESTION, TEXTS
 from xai_nlp.web.history import History
 from xai_nlp.web.model_registry import ModelRegistry
 from xai_nlp.web.server_state import State
@@ -30,6 +30,7 @@ LARGEST = 150_000  # bytes
 COLOURS = 200
 WIDTH = 1120
 REVIEW, _, TEXT = TEXTS
+DULL = "Great cast, but a dull and lifeless film."
 
 
 def terminal() -> str:
@@ -45,13 +46,13 @@ def terminal() -> str:
 def pictures() -> Iterator[tuple[str, str, str, int]]:
     """Name, page, what of it is taken (a selector), and how many pixels of its height at most."""
     yield "terminal", terminal(), "#shot svg", 800
-    sides = list(xai_nlp.explain(TEXT, method=["integrated_gradients", "occlusion", "shapley"]))
+    sides = list(xai_nlp.explain(DULL, method=["integrated_gradients", "occlusion", "shapley"]))
     yield "page", page(sides), "main", 845
     answer = xai_nlp.explain(question=QUESTION, context=CONTEXT, target=("start", "end"), layers=True, attention=True)
     yield "qa", page(answer), "main", 1000
     yield "attention", page(answer), ".through", 760
-    found = example_scene()
-    yield "vqa", page([xai_nlp.explain(image=found.scene.image(), question=found.question.text)]), "main", 950
+    scene = FOLDER.parent / "data" / "scene.png"
+    yield "vqa", page([xai_nlp.explain(image=scene, question="what colour is the star?")]), "main", 950
 
 
 def taken(browser: Any, html: str, selector: str, most: int) -> Image.Image:

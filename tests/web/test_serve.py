@@ -104,7 +104,7 @@ def test_without_the_extra_it_says_what_to_install():
     hidden = "import sys; sys.modules['fastapi'] = None; from xai_nlp.cli import app; app()"
     done = command("--no-browser", code=hidden)
     assert done.returncode == 1
-    assert "pip install 'xai-nlp[serve]'" in done.stderr
+    assert "pip install '.[serve]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 

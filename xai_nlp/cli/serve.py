@@ -28,6 +28,6 @@ def serve(
     except ModuleNotFoundError as error:
         if error.name not in NEEDED:
             raise
-        raise Unsupported(f"the web page needs {error.name}: pip install 'xai-nlp[serve]'.") from None
+        raise Unsupported(f"the web page needs {error.name}: pip install '.[serve]' in the repository.") from None
     file = history or Path(typer.get_app_dir("xai-nlp")) / "history.sqlite3"
     run(model or [], history=file, data=data, host=host, port=port, browser=browser)

@@ -52,7 +52,9 @@ def serve(source: Source[Any], *, port: int | None = None, blocking: bool = Fals
     try:
         from xai_nlp.web.serve import bind, serve_in_thread
     except ModuleNotFoundError as error:
-        raise Unsupported(f"the page of Insights needs {error.name}: pip install 'xai-nlp[serve]'.") from None
+        raise Unsupported(
+            f"the page of Insights needs {error.name}: pip install '.[serve]' in the repository."
+        ) from None
     bound = bind("0.0.0.0" if bind_all else None, port or 0, token=True)
     thread = serve_in_thread(application(source), bound)
     print(f"Insights: {bound.url}")

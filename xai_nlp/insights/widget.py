@@ -15,7 +15,9 @@ try:
     import anywidget
     from traitlets import Bool, Dict, Unicode
 except ImportError as error:
-    raise Unsupported(f"the notebook's widget needs {error.name}: pip install 'xai-nlp[notebook]'.") from None
+    raise Unsupported(
+        f"the notebook's widget needs {error.name}: pip install '.[notebook]' in the repository."
+    ) from None
 
 
 class Insights(anywidget.AnyWidget):

@@ -1,4 +1,4 @@
-"""What README says about hooks and drawings runs as written."""
+"""What the guide to models says about hooks and drawings runs as written."""
 
 import re
 from pathlib import Path
@@ -7,17 +7,17 @@ import torch
 
 from xai_nlp.hooks.model_state import fingerprint
 
-README = Path(__file__).parents[2] / "README.md"
+GUIDE = Path(__file__).parents[2] / "tutorials" / "models.md"
 
 
 def test_hooks_and_drawings_run_as_written(sentiment):
-    section = README.read_text(encoding="utf-8").partition("### Hooks and drawings\n")[2].partition("\n### ")[0]
+    section = GUIDE.read_text(encoding="utf-8").partition("## Inside a model\n")[2].partition("\n## ")[0]
     (block,) = re.findall(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     names = {}
     first, rest = block.split("points = ")
-    exec(compile(first, "README.md", "exec"), names)
+    exec(compile(first, GUIDE.name, "exec"), names)
     before = fingerprint(names["model"])
-    exec(compile(f"points = {rest}", "README.md", "exec"), names)
+    exec(compile(f"points = {rest}", GUIDE.name, "exec"), names)
     matrix, scores = names["matrix"], names["scores"]
     assert matrix.shape == scores.shape == (2, 12, *[names["x"].shape[1]] * 2)
     torch.testing.assert_close(matrix.sum(-1), torch.ones(matrix.shape[:3]))
