@@ -12,10 +12,10 @@ from PIL import Image
 from tests.viz.images import written
 from tests.viz.samples import HOSTILE, label, made
 from xai_nlp.core.result import Explanations
+from xai_nlp.core.score_table import ScoreRow
 from xai_nlp.errors import UnreadableFile
 from xai_nlp.web.examples import examples
 from xai_nlp.web.explain_request import request_schema
-from xai_nlp.core.score_table import ScoreRow
 from xai_nlp.web.exports import read_back, to_csv, to_html, to_json, to_png
 
 WHY = Explanations([made(text) for text in HOSTILE.values()])

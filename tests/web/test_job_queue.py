@@ -41,7 +41,7 @@ def gate():
 
     def work(job):
         while not opened.wait(0.005):
-            job.on_pass()
+            job.update(1)
 
     work.open = opened.set
     yield work
