@@ -31,8 +31,21 @@ def root(tmp_path):
     return AllowedRoot.of(inside)
 
 
-OUTSIDE = ["..", "../secret", "../secret/rows.csv", "../nothing", "/etc/passwd", "/nothing", "way-out",
-           "way-out/rows.csv", "out.csv", "models/../../secret", "../root-like", "../root/../secret", "models/../../../.."]  # fmt: skip
+OUTSIDE = [
+    "..",
+    "../secret",
+    "../secret/rows.csv",
+    "../nothing",
+    "/etc/passwd",
+    "/nothing",
+    "way-out",
+    "way-out/rows.csv",
+    "out.csv",
+    "models/../../secret",
+    "../root-like",
+    "../root/../secret",
+    "models/../../../..",
+]
 
 
 @pytest.mark.parametrize("path", OUTSIDE)

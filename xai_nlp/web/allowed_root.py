@@ -104,12 +104,9 @@ class AllowedRoot:
             if kind:
                 entries.append({"name": entry.name, "path": self._relative(folder / entry.name), "kind": kind})
         above = None if folder == self.folder else self._relative(folder.parent)
-        listed = {"path": self._relative(folder), "above": above, "root": self.folder.name}
-        return {
-            **listed,
-            "entries": entries[: self.limits.listed],
-            "left_out": max(0, len(entries) - self.limits.listed),
-        }
+        listed = entries[: self.limits.listed]
+        names = {"path": self._relative(folder), "above": above, "root": self.folder.name}
+        return {**names, "entries": listed, "left_out": len(entries) - len(listed)}
 
     def _holds(self, place: Path) -> bool:
         """Does it lie inside, once links are followed?"""

@@ -89,7 +89,10 @@ def render_page(name: str, package: str = "xai_nlp.web") -> str:
 
 
 def _handle_errors(app: FastAPI) -> None:
-    """Every error is {"error": a sentence, "field": the field it is about or ""}; nothing of the request is repeated that was not checked."""
+    """Every error is {"error": a sentence, "field": the field it is about or ""}.
+
+    Nothing of the request is repeated that was not checked.
+    """
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -86,8 +86,8 @@ class ExplainRequest(BaseModel):
 
     @property
     def summary(self) -> str:
-        """The options that are set, in a few words: "baseline mask · layers · steps 64"."""
-        inputs = {*self._inputs(images=False), *self._inputs(images=True), "method"}
+        """The options that are set, in a few words, beside target and method: "baseline mask · layers · steps 64"."""
+        inputs = {*self._inputs(images=False), *self._inputs(images=True), "method", "target"}
         options = {name: value for name, value in self.values.items() if name not in inputs} | self.options
         texts = [name if value is True else f"{name} {value}" for name, value in options.items()]
         return " · ".join(text.replace("_", " ") for text in texts)[: LIMITS.words]

@@ -19,6 +19,7 @@ from xai_nlp.core.baselines import BASELINES
 from xai_nlp.core.result import Explanations
 from xai_nlp.errors import InvalidInput
 from xai_nlp.methods import METHODS
+from xai_nlp.tasks.options import ExplainOptions
 from xai_nlp.tasks.table import TASKS
 from xai_nlp.viz.page.html import markup
 from xai_nlp.web.allowed_root import AllowedRoot, OpenRequest
@@ -65,6 +66,7 @@ def about(here: Here) -> dict[str, Any]:
         "models": models,
         "tasks": [task_form(task) for task in tasks],
         "methods": [method_form(name) for name in sorted(METHODS)],
+        "recommended": ExplainOptions.method,
         "baselines": [*BASELINES, "reference"],
         "examples": [one for one in [*examples(), *own] if one["model"] in here.models.explainers],
         "limits": {name: getattr(here.limits, name) for name in bounds},

@@ -29,13 +29,13 @@ def compare(before: Explanation, after: Explanation) -> dict[str, Any]:
 def _words(before: Explanation, after: Explanation) -> list[dict[str, Any]]:
     """One entry for each word of either text."""
     rows = []
-    sides = [_scored_words(before), _scored_words(after)]
-    tokens = [[word for word, _ in side] for side in sides]
-    matcher = SequenceMatcher(None, *tokens, autojunk=False)
+    old_words, new_words = _scored_words(before), _scored_words(after)
+    tokens, new_tokens = [word for word, _ in old_words], [word for word, _ in new_words]
+    matcher = SequenceMatcher(None, tokens, new_tokens, autojunk=False)
     for _, start, end, start_after, end_after in matcher.get_opcodes():
         for k in range(max(end - start, end_after - start_after)):
-            old = sides[0][start + k] if start + k < end else (None, None)
-            new = sides[1][start_after + k] if start_after + k < end_after else (None, None)
+            old = old_words[start + k] if start + k < end else (None, None)
+            new = new_words[start_after + k] if start_after + k < end_after else (None, None)
             rows.append({"words": [old[0], new[0]], "scores": [old[1], new[1]]})
     return rows
 

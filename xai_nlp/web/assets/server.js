@@ -2,7 +2,7 @@
 
 export function address(path) { return new URL(`api/${path}`, document.baseURI).href; }
 
-// The answer as JSON. Throws an Error with the message of the server.
+// The answer as JSON. Throws an Error with the message of the server, and the `field` that it is about, if any.
 export async function call(method, path, body) {
   const options = { method };
   if (body !== undefined) {
@@ -19,7 +19,7 @@ export async function call(method, path, body) {
     return response.headers.get("content-type").startsWith("application/json") ? response.json() : response.text();
   }
   const answer = await response.json().catch(() => ({}));
-  throw new Error(answer.error ?? `The server answered ${response.status}.`);
+  throw Object.assign(new Error(answer.error ?? `The server answered ${response.status}.`), { field: answer.field ?? "" });
 }
 
 // Calls `update` with each state of a job; resolves to its last.
@@ -51,6 +51,18 @@ export function make(tag, properties = {}, ...children) {
   element.append(...children);
   return element;
 }
+
+// A click anywhere on an element acts, except on its own controls or to select text.
+export function clickable(element, act) {
+  element.classList.add("clickable");
+  element.addEventListener("click", (event) => {
+    if (!event.target.closest("button, input, a, label") && !String(getSelection())) act();
+  });
+  return element;
+}
+
+// A share of something as people read it: 0.034 is "3.4 %".
+export function percent(share) { return `${(100 * share).toFixed(share > 0.1 && share < 0.99 ? 0 : 1)} %`; }
 
 export function fail(place, message) {
   place.textContent = message;
