@@ -90,6 +90,8 @@ def test_a_folder_is_listed_without_links_that_leave_it(root):
         ("adapter_config.json", {"base_model_name_or_path": "../../../secret"}),
         ("model.safetensors.index.json", {"weight_map": {"a": "../../../secret/model.safetensors"}}),
         ("model.safetensors.index.json", {"weight_map": {"a": "/etc/model.safetensors"}}),
+        ("tokenizer_config.json", {"vocab_file": "/etc/passwd"}),
+        ("tokenizer_config.json", {"source_spm": "../../../secret/rows.csv"}),
     ],
 )
 def test_a_model_whose_files_name_others_outside_is_refused(root, name, content):

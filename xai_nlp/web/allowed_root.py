@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from xai_nlp.data.table_files import SUFFIXES
 from xai_nlp.errors import InvalidInput
 from xai_nlp.web.limits import LIMITS, Limits
 
+VOCABULARY = re.compile(r"(vocab|merges|tokenizer|spm)_file$|_spm$")  # keys of a tokenizer's files
 MODEL_FILES = ("config.json", "adapter_config.json")
 
 
@@ -146,6 +148,8 @@ def _files_of_folder(folder: Path) -> Iterator[Path]:
         if inside.name.endswith(".index.json"):
             weights = _json(inside).get("weight_map")
             yield from (folder / str(name) for name in (weights.values() if isinstance(weights, dict) else ()))
+        elif inside.name == "tokenizer_config.json":
+            yield from (folder / str(name) for key, name in _json(inside).items() if name and VOCABULARY.search(key))
 
 
 def _json(file: Path) -> dict[str, Any]:
