@@ -293,6 +293,21 @@ def test_running_jobs_are_there_after_a_reload_and_can_be_cancelled(opened, mode
         assert tab.locator(".welcome").is_visible()  # nothing is put over what the reader does
 
 
+def test_many_jobs_leave_connections_for_the_page(opened, models):
+    with held(models) as (one, release):
+        ids = [
+            one.client.post("api/jobs", json={"model": "sentiment", "text": f"film {n}"}).json()["id"] for n in range(9)
+        ]
+        one.started(ids[0])
+        tab = opened(url=one.url)
+        until(tab, "document.querySelectorAll('.job').length === 9")
+        for text in ("film 8", "film 0"):
+            tab.locator(".job", has_text=text).get_by_role("button", name="Cancel").click()
+            tab.locator(".job.cancelled", has_text=text).wait_for(timeout=5000)
+        release()
+        until(tab, "document.querySelectorAll('.entries li').length === 7")
+
+
 # What if -------------------------------------------------------------------------------------------------------------
 
 

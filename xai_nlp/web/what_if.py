@@ -16,6 +16,7 @@ def compare(before: Explanation, after: Explanation) -> dict[str, Any]:
     return {
         "prediction": [before.prediction, after.prediction],
         "target": [str(before.target), str(after.target)],
+        "method": after.method,
         "unit": after.unit,
         "value": [before.value, after.value],
         "outputs": [

@@ -22,14 +22,29 @@ export async function call(method, path, body) {
   throw Object.assign(new Error(answer.error ?? `The server answered ${response.status}.`), { field: answer.field ?? "" });
 }
 
-// Calls `update` with each state of a job; resolves to its last.
-export function follow(id, update) {
+const ENDS = ["done", "failed", "cancelled"];
+const STREAMS = 2;                                                   // a browser opens six connections to a server in all
+let streams = 0;
+
+// Calls `update` with each state of a job; resolves to its last. Jobs beyond the first few are asked for now and then.
+export async function follow(id, update) {
+  while (streams >= STREAMS) {
+    const job = await call("GET", `jobs/${id}`);
+    update(job);
+    if (ENDS.includes(job.state)) return job;
+    await new Promise((resume) => { setTimeout(resume, 500); });
+  }
+  streams += 1;
+  return listen(id, update).finally(() => { streams -= 1; });
+}
+
+function listen(id, update) {
   return new Promise((resolve, reject) => {
     const source = new EventSource(address(`jobs/${id}/events`));
     source.onmessage = (event) => {
       const job = JSON.parse(event.data);
       update(job);
-      if (["done", "failed", "cancelled"].includes(job.state)) {
+      if (ENDS.includes(job.state)) {
         source.close();
         resolve(job);
       }

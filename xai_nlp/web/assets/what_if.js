@@ -92,7 +92,7 @@ export async function drawChange(place, before, after) {
     table("Words", [["Word before", ""], ["Word now", ""], ["Score before", "number"],
       ["Score now", "number"], ["Change", "number"]], change.words.map(({ words, scores }) => row(
       words.map((word) => word ?? "–"), scores, (score) => signed(score), words[0] !== words[1]))),
-    make("p", { className: "hint" }, `Scores are ${targets}${change.unit ? `, in ${change.unit}` : ""}.`));
+    make("p", { className: "hint" }, `Scores are ${targets}, by ${change.method.replaceAll("_", " ")}${change.unit ? `, in ${change.unit}` : ""}.`));
   place.hidden = false;
 }
 
