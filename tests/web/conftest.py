@@ -138,7 +138,6 @@ def opened(browser, served):
         tab.add_init_script(
             "addEventListener('securitypolicyviolation', e => console.error(`policy: ${e.violatedDirective}`))"
         )
-        tab.base = base
         tab.goto(base + path)
         tab.locator("[data-ready]").wait_for(state="attached")
         tabs.append(tab)

@@ -37,6 +37,9 @@ def test_a_job_is_explained_and_written(state):
     entry = state.history.entry(job.id)
     assert (entry.name, entry.methods, entry.model) == ("a fine film", "occlusion", "sentiment")
     assert (entry.target, entry.options, job.address) == ("POSITIVE", "unit logit", job.id)
+    expected = {"model": "sentiment", "text": "a fine film", "method": ["occlusion"], "unit": "logit"}
+    assert state.history.request(job.id) == expected
+    assert job.passes == job.total > 0
 
 
 def test_rows_become_one_entry(state):
