@@ -23,13 +23,14 @@ def test_options_reach_the_server(served, tmp_path):
     data = tmp_path / "a.csv"
     done = run(
         "serve", "--model", "one", "--model", "two", "--data", str(data), "--host", "0.0.0.0", "--port", "8123",
-        "--no-browser", "--history", str(tmp_path / "h.sqlite3"),
+        "--no-browser", "--history", str(tmp_path / "h.sqlite3"), "--root", str(tmp_path),
     )  # fmt: skip
     assert done.exit_code == 0
     ((models, options),) = served
     assert models == ["one", "two"]
     assert options == {
-        "history": tmp_path / "h.sqlite3", "data": data, "host": "0.0.0.0", "port": 8123, "browser": False,
+        "history": tmp_path / "h.sqlite3", "data": data, "root": tmp_path, "host": "0.0.0.0",
+        "port": 8123, "browser": False,
     }  # fmt: skip
 
 
@@ -42,6 +43,7 @@ def test_left_alone_it_listens_on_this_machine_and_opens_the_browser(served):
         True,
         None,
     )
+    assert options["root"] is None
     assert options["history"].name == "history.sqlite3"
 
 

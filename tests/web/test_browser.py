@@ -9,10 +9,14 @@ import time
 import pytest
 from PIL import Image
 
+import xai_nlp
+from tests.models.tiny import tiny
 from tests.viz.samples import HOSTILE, label, made
-from tests.web.conftest import held, running
+from tests.web.conftest import ROWS, held, running
+from xai_nlp.web.allowed_root import AllowedRoot
 from xai_nlp.web.examples import examples
 from xai_nlp.web.history import History
+from xai_nlp.web.model_registry import ModelRegistry
 from xai_nlp.web.server_state import State
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -23,11 +27,15 @@ SCENE = base64.b64decode(EXAMPLES[3]["image"])
 def send(tab):
     """Press Explain and wait until it is explained."""
     before = tab.evaluate("location.hash")
-    tab.get_by_role("button", name="Explain").click()
+    press(tab)
     until(tab, "before => location.hash.length > 30 && location.hash !== before", arg=before)
     id = tab.evaluate("location.hash.slice(1)")
     tab.locator(f".result[data-shown='{id}'] .xai-nlp[data-live]").wait_for()
     return id
+
+
+def press(tab):
+    tab.locator("#ask .primary").click()
 
 
 def explain(tab, text, *, method=None):
@@ -194,9 +202,10 @@ def test_a_job_is_followed_and_cancelled(opened, models):
     with held(models) as (one, _):
         tab = opened(url=one.url)
         tab.locator("#ask [name=text]").fill("fine")
-        tab.get_by_role("button", name="Explain").click()
+        press(tab)
         progress = tab.locator(".job .progress")
-        until(tab, "/[1-9]\\d* passes/.test(document.querySelector('.job .progress')?.textContent)")
+        until(tab, "/^0 % · about \\d+ (s|min|h) left$/.test(document.querySelector('.job .progress')?.textContent)")
+        assert tab.locator(".job progress").get_attribute("value") == "0"
         tab.get_by_role("button", name="Cancel").click()
         tab.locator(".job.cancelled").wait_for()
         assert progress.inner_text() == "cancelled"
@@ -205,17 +214,179 @@ def test_a_job_is_followed_and_cancelled(opened, models):
         assert tab.locator(".welcome").is_visible()
 
 
-def test_failures_are_shown_as_text(opened):
-    tab = opened(refused=1)
+def error_at(tab, name):
+    """The error at the field of that name."""
+    tab.locator(f"#ask .field:has([name='{name}']) .at-field:visible").wait_for()
+    assert tab.locator(".at-field").count() == 1
+    assert tab.locator(f"#ask [name='{name}'][aria-invalid=true]").evaluate("e => e === document.activeElement")
+    return tab.locator(".at-field").inner_text()
+
+
+def test_errors_stand_at_their_field_as_text_and_vanish(opened):
+    tab = opened(refused=3)
     tab.locator("#ask [name=text]").fill("fine")
     tab.locator("#ask [name=target]").fill("<img src=x onerror=alert(1)>")
-    tab.get_by_role("button", name="Explain").click()
-    tab.locator(".job.failed").wait_for()
-    assert "unknown label '<img src=x onerror=alert(1)>'" in tab.locator(".job .progress").inner_text()
+    press(tab)
+    assert "unknown label '<img src=x onerror=alert(1)>'" in error_at(tab, "target")
+    assert tab.locator(".job").count() == 0
+    tab.locator("#ask [name=target]").fill("")  # a change of the field takes its error away
+    assert tab.locator(".at-field").count() == 0
     tab.locator("#ask [name=text]").fill(" ")
-    tab.get_by_role("button", name="Explain").click()
-    tab.locator("#ask-error:visible").wait_for()
-    assert "text is empty" in tab.locator("#ask-error").inner_text()
+    press(tab)
+    assert "text is empty" in error_at(tab, "text")
+    tab.locator("#ask [name=text]").fill("fine")
+    tab.locator(".more-options").evaluate("one => { one.open = true; }")
+    tab.locator("#ask [name=layer]").fill("-5000")
+    tab.locator(".more-options").evaluate("one => { one.open = false; }")
+    press(tab)
+    assert "layer" in error_at(tab, "layer")  # what was folded is opened
+    tab.locator("#ask [name=layer]").fill("")
+    choose(tab, "integrated_gradients")
+    tab.locator(".method-options summary").click()
+    tab.locator("[name='options.steps']").fill("many")
+    press(tab)
+    assert "steps is a whole number, or 'auto'" in error_at(tab, "options.steps")
+    tab.locator("[name='options.steps']").fill("auto")
+    send(tab)
+    assert tab.locator(".at-field, #ask-error:visible, .job").count() == 0
+
+
+def test_only_fields_of_the_visible_form_are_sent(opened, served):
+    tab = opened()
+    tab.get_by_role("radio", name="Question answering", exact=True).check(force=True)
+    tab.locator("#ask [name=question]").fill("Who?")
+    tab.locator("#ask [name=context]").fill("Ada wrote it.")
+    tab.locator(".more-options").evaluate("one => { one.open = true; }")
+    tab.locator("#ask [name=answer]").fill("Ada")
+    tab.locator("#ask [name=rather_than]").fill("it")
+    tab.get_by_label("Unanswerable").check()
+    choose(tab, "lime")
+    tab.locator(".method-options summary").click()
+    tab.locator("[name='options.samples']").fill("9")
+    choose(tab, "occlusion")
+    tab.get_by_role("radio", name="Text classification").check(force=True)
+    tab.locator("#ask [name=text]").fill("a fine film")
+    request = served.state.history.request(send(tab))
+    assert request == {"model": "sentiment", "text": "a fine film", "method": ["occlusion"]}
+    tab.get_by_role("radio", name="Visual question answering").check(force=True)
+    tab.locator("[name=file]").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": SCENE})
+    tab.locator("#ask [name=question]").fill(EXAMPLES[3]["question"])
+    assert set(served.state.history.request(send(tab))) == {"model", "image", "question", "method"}
+
+
+def test_running_jobs_are_there_after_a_reload_and_can_be_cancelled(opened, models):
+    with held(models) as (one, release):
+        tab = opened(url=one.url)
+        for text in ("the first", "the second"):
+            tab.locator("#ask [name=text]").fill(text)
+            press(tab)
+            tab.locator(".job", has_text=text).wait_for()
+        tab.reload()
+        tab.locator("[data-ready]").wait_for(state="attached")
+        assert tab.locator(".job b").all_inner_texts() == ["the second", "the first"]
+        until(tab, "document.querySelector('.job:last-child .progress').textContent.includes('%')")
+        tab.locator(".job", has_text="the first").get_by_role("button", name="Cancel").click()
+        tab.locator(".job.cancelled", has_text="the first").wait_for()
+        release()
+        tab.locator(".entries li", has_text="the second").wait_for()
+        assert tab.locator(".job:not(.over)").count() == 0
+        assert tab.locator(".welcome").is_visible()  # nothing is put over what the reader does
+
+
+def test_many_jobs_leave_connections_for_the_page(opened, models):
+    with held(models) as (one, release):
+        ids = [
+            one.client.post("api/jobs", json={"model": "sentiment", "text": f"film {n}"}).json()["id"] for n in range(9)
+        ]
+        one.started(ids[0])
+        tab = opened(url=one.url)
+        until(tab, "document.querySelectorAll('.job').length === 9")
+        for text in ("film 8", "film 0"):
+            tab.locator(".job", has_text=text).get_by_role("button", name="Cancel").click()
+            tab.locator(".job.cancelled", has_text=text).wait_for(timeout=5000)
+        release()
+        until(tab, "document.querySelectorAll('.entries li').length === 7")
+
+
+# What if -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_word_is_changed_and_the_change_stands_beside_the_old(opened, served):
+    tab = opened()
+    id = explain(tab, "It's a gripping film.", method="occlusion")
+    tab.locator(".what-if summary").click()
+    assert tab.locator(".what-if .word").all_inner_texts() == ["It's", "a", "gripping", "film"]
+    assert tab.locator(".what-if .primary").is_disabled()
+    tab.locator(".what-if .word", has_text="gripping").click()
+    tab.keyboard.type("<b>dull</b>")
+    tab.keyboard.press("Escape")
+    assert tab.locator(".what-if .word").nth(2).inner_text() == "gripping"
+    tab.locator(".what-if .word", has_text="gripping").click()
+    tab.keyboard.type("dull")
+    tab.keyboard.press("Enter")
+    tab.locator(".change:visible h2").wait_for()
+    assert tab.evaluate("location.hash").startswith(f"#what-if:{id},")
+    assert tab.locator(".change h2").inner_text().startswith("The prediction changed from POSITIVE (9")
+    row = tab.locator(".change tr.changed td").all_inner_texts()
+    assert row[:2] == ["gripping", "dull"]
+    new = tab.evaluate("location.hash").split(",")[1]
+    old_words, new_words = (served.state.history.explanations([one])[0].words() for one in (id, new))
+    before = old_words.scores[old_words.tokens.index("gripping")]
+    after = new_words.scores[new_words.tokens.index("dull")]
+    shown = [float(text.replace("−", "-")) for text in row[2:]]
+    assert shown == pytest.approx([before, after, after - before], abs=0.0006)
+    assert served.state.history.request(new)["text"] == "It's a dull film."
+    assert tab.locator(".drawing article.group").count() == 2  # the old one beside it
+    tab.reload()
+    tab.locator(".change:visible h2").wait_for()
+    tab.locator(".what-if summary").click()
+    tab.locator(".what-if .word", has_text="dull").click()  # the new one is the next to change
+    tab.keyboard.press("Control+a")
+    tab.keyboard.press("Delete")
+    tab.keyboard.press("Enter")
+    until(tab, "id => location.hash.startsWith(`#what-if:${id},`)", arg=new)
+    assert served.state.history.request(tab.evaluate("location.hash").split(",")[1])["text"] == "It's a film."
+
+
+# Opening -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_and_data_are_opened_from_the_page(opened, models, tmp_path):
+    model, tokenizer = tiny("bert")
+    for name in ("own", "broken"):
+        model.save_pretrained(tmp_path / "root" / "models" / name)
+    tokenizer.save_pretrained(tmp_path / "root" / "models" / "own")
+    (tmp_path / "root" / "<b>rows.csv").write_text(ROWS)
+    state = State(ModelRegistry(dict(models.explainers)), History(":memory:"), root=AllowedRoot.of(tmp_path / "root"))
+    with running(state) as one:
+        tab = opened(url=one.url, refused=1)
+        tab.locator("#ask [name=text]").fill("typed before")
+        tab.get_by_role("button", name="Open a model or data").click()
+        tab.locator("[name=path]").fill("../elsewhere")
+        tab.keyboard.press("Enter")
+        tab.locator(".open-dialog .error:visible").wait_for()
+        assert "lies outside the folder 'root'" in tab.locator(".open-dialog .error").inner_text()
+        tab.locator(".places button", has_text="models").click()
+        assert tab.locator(".open-dialog .error").is_hidden()
+        assert serious(tab) == {}
+        tab.locator(".places button", has_text="broken").click()
+        tab.locator(".job.failed").wait_for()
+        assert tab.locator(".job .progress").inner_text().startswith("broken holds no tokenizer")
+        tab.get_by_role("button", name="Open a model or data").click()
+        tab.locator(".places button", has_text="models").click()
+        tab.locator(".places button", has_text="own").click()
+        until(tab, "document.querySelector('[name=model]').value === 'models/own'")
+        assert tab.locator(".job").count() == 0  # the failure has gone with the success
+        assert tab.locator("#ask [name=text]").input_value() == "typed before"
+        tab.get_by_role("button", name="Open a model or data").click()
+        tab.locator(".places button", has_text="<b>rows.csv").click()
+        tab.locator(".data:visible tbody tr").first.wait_for()
+        assert tab.locator(".data h2").inner_text() == "<b>rows.csv"
+        assert tab.locator(".to-data").is_visible()
+
+
+def test_without_a_root_nothing_is_offered_to_open(opened):
+    assert opened().locator(".open-button").is_hidden()
 
 
 # History -------------------------------------------------------------------------------------------------------------
@@ -266,7 +437,7 @@ def test_each_format_is_saved_and_opens_again(opened, served, tmp_path):
 def test_hostile_files_are_refused_or_shown_as_text(opened, tmp_path):
     tab = opened(refused=3)
     bad = tmp_path / "bad.json"
-    for content, message in (("<html>", "not JSON"), ('{"format": 99}', "format 99"), ("[]", "1 to 100")):
+    for content, message in (("<html>", "no JSON"), ('{"format": 99}', "format 99"), ("[]", "1 to 100")):
         bad.write_text(content)
         tab.locator("[name=saved]").set_input_files(bad)
         until(tab, "message => document.querySelector('#history-error').textContent.includes(message)", arg=message)
@@ -290,9 +461,9 @@ def test_hostile_files_are_refused_or_shown_as_text(opened, tmp_path):
     tab.locator("[name=file]").set_input_files(svg)
     tab.locator("#ask [name=question]").fill("what?")
     tab.refused += 1
-    tab.get_by_role("button", name="Explain").click()
-    tab.locator("#ask-error:visible").wait_for()
-    assert "no image of a kind" in tab.locator("#ask-error").inner_text()
+    press(tab)
+    tab.locator(".at-field:visible").wait_for()
+    assert "no image of a kind" in tab.locator(".at-field").inner_text()
 
 
 def test_an_entry_is_renamed_found_asked_again_and_deleted(opened):
@@ -313,7 +484,7 @@ def test_an_entry_is_renamed_found_asked_again_and_deleted(opened):
     tab.get_by_role("button", name="Leave it").click()
     assert tab.locator(".result").is_visible()
     tab.get_by_role("button", name="Delete").click()
-    tab.locator("dialog .primary").click()
+    tab.locator("dialog.naming .primary").click()
     tab.locator(".welcome:visible").wait_for()
     assert tab.locator(".nothing").inner_text() == "Nothing in the history matches."
 
@@ -341,6 +512,93 @@ def test_rows_are_filtered_and_explained_by_a_click(opened):
     assert headline(tab).startswith("The model says POSITIVE (")
     tab.go_back()
     tab.locator(".data:visible").wait_for()
+
+
+def test_whole_rows_are_clickable(opened):
+    tab = opened("#data")
+    tab.locator(".filters [name=text]").fill("gripping")
+    until(tab, "document.querySelectorAll('.rows tbody tr').length === 1")
+    tab.locator(".rows tbody td").last.click()  # its score
+    tab.locator(".result:visible .xai-nlp[data-live]").wait_for()
+    first = tab.evaluate("location.hash")
+    explain(tab, "another film", method="occlusion")
+    entry = tab.locator(".entries li", has_text="a gripping film").first
+    entry.click(position={"x": 4, "y": entry.bounding_box()["height"] - 4})  # below its box
+    until(tab, "hash => location.hash === hash", arg=first)
+
+
+def test_many_rows_are_explained_at_once(opened, served):
+    tab = opened("#data")
+    until(tab, "document.querySelectorAll('.rows tbody tr').length === 5")
+    assert tab.locator(".many").is_disabled()
+    tab.get_by_label("Check all rows of this page").check()
+    tab.get_by_label("Check row 3").uncheck()
+    tab.get_by_label("Check row 4").uncheck()
+    choose(tab, "occlusion")
+    tab.locator("#ask [name=target]").fill("NEGATIVE")
+    tab.get_by_role("button", name="Explain 3 rows").click()
+    tab.locator(".result:visible .xai-nlp[data-live]").wait_for()
+    assert tab.locator(".drawing article.group").count() == 3
+    assert tab.get_by_role("button", name="Ask again").is_hidden()
+    assert tab.locator(".what-if").is_hidden()
+    meta = tab.locator(".entries [aria-current]").inner_text()
+    assert "3 rows of reviews.csv" in meta
+    assert "target NEGATIVE" in meta
+    assert "occlusion" in meta
+
+
+def test_the_history_shows_target_and_options(opened):
+    tab = opened()
+    tab.locator("#ask [name=baseline]").fill("mask")
+    tab.locator("#ask [name=target]").fill("NEGATIVE")
+    explain(tab, "a needle of options", method="occlusion")
+    meta = tab.locator(".entries [aria-current] small").inner_text()
+    assert meta.split(" · ")[1:5] == ["target NEGATIVE", "occlusion", "baseline mask", "sentiment"]
+    tab.get_by_placeholder("Search").fill("baseline mask")
+    until(tab, "document.querySelectorAll('.entries li').length >= 1")
+    assert tab.locator(".entries li", has_text="a needle of options").count() == 1
+
+
+def test_a_method_is_recommended(opened):
+    tab = opened()
+    assert tab.locator(".recommended").is_hidden()
+    choose(tab, "lime", "lrp")
+    assert tab.locator(".method-options").is_hidden()
+    assert tab.locator(".one-method").is_visible()  # says how to set options
+    assert tab.locator(".check", has=tab.locator("[value=integrated_gradients]")).locator(".best").is_visible()
+    tab.locator(".recommended").click()
+    assert tab.locator(".chosen").inner_text() == "integrated gradients"
+    assert tab.locator(".recommended").is_hidden()
+    assert tab.locator(".method-options").is_visible()
+
+
+@pytest.mark.parametrize("width", [390, 1000, 1280])
+def test_twelve_heads_fit_and_wide_tables_scroll_inside(opened, width):
+    model, tokenizer = twelve_heads()
+    state = State(ModelRegistry({"wide": xai_nlp.load(model, tokenizer)}), History(":memory:"))
+    with running(state) as one:
+        id = one.explained(model="wide", text="great movie but thin plot " * 4, attention=True, layers=True)
+        tab = opened(f"#{id}", width, url=one.url)
+        tab.locator(".result:visible .xai-nlp[data-live]").wait_for()
+        for choice in tab.get_by_role("tab", name="ttention").all():
+            choice.click()
+        tab.evaluate("document.querySelectorAll('.result details').forEach(one => { one.open = true; })")
+        assert fits(tab)
+        ends = tab.evaluate(
+            "(() => { const table = document.querySelector('.heads'), card = table.closest('.card'); "
+            "return [table, card].map(one => one.getBoundingClientRect().right); })()"
+        )
+        assert tab.locator(".heads thead :is(th, td)").count() == 14
+        assert ends[0] <= ends[1]
+
+
+def twelve_heads():
+    """An untrained classifier with twelve heads, and its tokenizer."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    _, tokenizer = tiny("bert")
+    sizes = {"hidden_size": 48, "num_attention_heads": 12, "num_hidden_layers": 2, "intermediate_size": 48}
+    return BertForSequenceClassification(BertConfig(vocab_size=len(tokenizer), **sizes)).eval(), tokenizer
 
 
 # For everybody -------------------------------------------------------------------------------------------------------

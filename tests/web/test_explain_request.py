@@ -6,11 +6,20 @@ import pytest
 from pydantic import ValidationError
 
 from tests.web.test_model_registry import png
+from xai_nlp.data.table import Record
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.methods import METHODS
 from xai_nlp.tasks.table import TASKS, find_task
-from xai_nlp.web.explain_request import OMITTED, image_bytes, request_schema
-from xai_nlp.web.limits import Limits
+from xai_nlp.web.explain_request import (
+    OMITTED,
+    FieldError,
+    RowsRequest,
+    field_errors,
+    image_bytes,
+    request_schema,
+    rows_schema,
+)
+from xai_nlp.web.limits import LIMITS, Limits
 
 TEXT = {"model": "sentiment", "text": "a fine film"}
 
@@ -114,7 +123,7 @@ def test_requests_that_do_not_fit(task, values, error, message):
 def test_regions_that_cannot_be(regions, models):
     request = request_schema()(model="vqa", image=png(64, 64), question="what?", regions=regions)
     with pytest.raises(InvalidInput, match="regions"):
-        models.explain(request, on_pass=lambda: None, progress=lambda done, total: None)
+        models.explain(request, on_pass=lambda: None, progress=None)
 
 
 @pytest.mark.parametrize(
@@ -151,3 +160,43 @@ def test_images_are_told_from_texts_and_a_title_is_the_first_text():
     assert request.images == {"image": png()}
     assert request.title == "What colour?"
     assert len(request_schema()(model="sentiment", text="x" * 100).title) == 80
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        ("text is empty: text classification needs text.", "text"),
+        ("unknown label 'POSITVE'. Known: NEGATIVE, POSITIVE, text.", "target"),  # the value that it repeats
+        ("steps is a whole number, or 'auto'; got 'many'.", "options.steps"),
+        ("the image has 9 bytes; at most 8 are read.", "image"),
+        ("unknown method 'salience'.", "method"),
+        ("something broke.", ""),
+    ],
+)
+def test_an_error_is_about_a_field(message, field):
+    request = request_schema()(**TEXT, target="POSITVE", method="salience", options={"steps": "many"})
+    assert request.field_of(message) == field
+
+
+def test_errors_about_a_request_name_the_field():
+    request = request_schema()(**{**TEXT, "text": " "})
+    with pytest.raises(FieldError, match="text is empty") as caught, field_errors(request):
+        request.keywords(find_task("sentiment"))
+    assert caught.value.field == "text"
+
+
+def test_options_in_a_few_words():
+    request = request_schema()(**TEXT, target="A", baseline="mask", layers=True, method="lime", options={"samples": 8})
+    assert request.summary == "baseline mask · layers · samples 8"
+    assert request_schema()(**TEXT).summary == ""
+
+
+def test_rows_are_named_and_take_no_inputs():
+    request = request_schema()(model="sentiment", unit="logit")
+    assert RowsRequest(request, [Record(0, {"text": "a"})], "a.csv").title == "1 row of a.csv"
+    assert request.keywords(find_task("sentiment"), of_rows=True) == {
+        "unit": "logit",
+        "method": ["integrated_gradients"],
+    }
+    with pytest.raises(ValidationError):
+        rows_schema()(request={"model": "sentiment"}, numbers=list(range(LIMITS.rows_at_once + 1)))

@@ -12,10 +12,11 @@ from PIL import Image
 from tests.viz.images import written
 from tests.viz.samples import HOSTILE, label, made
 from xai_nlp.core.result import Explanations
+from xai_nlp.core.score_table import ScoreRow
 from xai_nlp.errors import UnreadableFile
 from xai_nlp.web.examples import examples
 from xai_nlp.web.explain_request import request_schema
-from xai_nlp.web.exports import COLUMNS, read_back, to_csv, to_html, to_json, to_png
+from xai_nlp.web.exports import read_back, to_csv, to_html, to_json, to_png
 
 WHY = Explanations([made(text) for text in HOSTILE.values()])
 
@@ -27,7 +28,7 @@ def results(models):
     for example in examples():
         options = {} if "image" in example else {"attention": True}
         request = request_schema()(**example, **options)
-        explanations += models.explain(request, on_pass=lambda: None, progress=lambda done, total: None)
+        explanations += models.explain(request, on_pass=lambda: None, progress=None)
     return Explanations(explanations)
 
 
@@ -39,7 +40,7 @@ def test_json_comes_back_equal(results):
 
 def test_the_table_has_every_number_in_full(results):
     lines = list(csv.DictReader(io.StringIO(to_csv(results).decode())))
-    assert tuple(lines[0]) == COLUMNS
+    assert tuple(lines[0]) == ScoreRow._fields
     for number, item in enumerate(results, 1):
         own = [line for line in lines if line["explanation"] == str(number)]
         regions = item.image.scores if item.image else ()

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from tests.viz.samples import HOSTILE, made
+from tests.viz.samples import HOSTILE, label, made
 from xai_nlp.core.result import Explanations
 from xai_nlp.errors import UnknownName, UnreadableFile
 from xai_nlp.web.history import History
@@ -38,6 +38,15 @@ def test_the_newest_comes_first_and_search_takes_letters_as_they_are(history):
     assert [entry.id for entry in history.listed("under_")] == ["c"]
     assert [entry.id for entry in history.listed("UNDER")] == ["d", "c"]
     assert len(history.listed("", most=2)) == 2
+
+
+def test_targets_and_options_are_listed_and_found(history):
+    why = Explanations([made(), made(), made(target=label("NEGATIVE"))])
+    entry = history.add("both", why, id="a", options="baseline mask · layers")
+    assert (entry.target, entry.options) == ("POSITIVE, NEGATIVE", "baseline mask · layers")
+    assert history.listed("baseline mask") == history.listed("NEGATIVE") == [entry]
+    many = history.add("many", Explanations([made(target=label(f"L{n}")) for n in range(9)]), id="b")
+    assert many.target == "L0, L1, L2, L3 and 5 more"
 
 
 def test_entries_are_renamed_and_deleted(history):
@@ -87,9 +96,14 @@ def test_a_history_of_the_first_format_is_read(tmp_path):
     first.close()
     base = sqlite3.connect(file)
     base.execute("ALTER TABLE entries RENAME COLUMN request TO ask")
+    for column in ("target", "options"):
+        base.execute(f"ALTER TABLE entries DROP COLUMN {column}")
     base.execute("PRAGMA user_version = 1")
     base.commit()
     base.close()
     again = History(file)
     assert again.request("a") == {"model": "sentiment"}
+    assert (again.entry("a").target, again.entry("a").options) == ("", "")
+    add(again, "two", "b")
+    assert again.entry("b").target == "POSITIVE"
     again.close()

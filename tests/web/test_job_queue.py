@@ -8,7 +8,7 @@ import pytest
 from xai_nlp.errors import InvalidInput
 from xai_nlp.web import job_queue
 from xai_nlp.web.explain_request import request_schema
-from xai_nlp.web.job_queue import Full, JobQueue
+from xai_nlp.web.job_queue import Cancelled, Full, Job, JobQueue
 
 REQUEST = request_schema()(model="sentiment", text="fine")
 
@@ -41,7 +41,7 @@ def gate():
 
     def work(job):
         while not opened.wait(0.005):
-            job.on_pass()
+            job.update(1)
 
     work.open = opened.set
     yield work
@@ -159,3 +159,30 @@ def test_stopping_ends_what_runs(queue_of, gate):
     queue.stop()
     assert not queue._thread.is_alive()
     assert job.state == "cancelled"
+
+
+def test_percent_and_time_come_from_the_passes():
+    job = Job(request=REQUEST, state="running", started=time.monotonic() - 4.0)
+    assert (job.percent, job.remaining) == (None, None)  # how many passes there are is not known yet
+    job.total = 8
+    assert (job.percent, job.remaining) == (0, None)
+    job.update(2)
+    assert job.percent == 25
+    assert job.remaining == pytest.approx(12.0, abs=0.5)
+    job.update(7)  # more than were expected
+    assert (job.percent, job.remaining) == (99, 0.0)
+    job.state = "done"
+    assert (job.percent, job.remaining) == (100, None)
+    job.cancelled = True
+    with pytest.raises(Cancelled):
+        job.update(1)
+
+
+def test_jobs_that_are_not_over_are_listed_in_order(queue_of, gate):
+    queue = queue_of(gate)
+    jobs = [queue.submit(REQUEST) for _ in range(3)]
+    queue.cancel(jobs[1])
+    assert queue.unfinished == [jobs[0], jobs[2]]
+    gate.open()
+    until(lambda: jobs[2].final)
+    assert queue.unfinished == []

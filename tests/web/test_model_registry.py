@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import dataclass
 
 import pytest
 from PIL import Image
@@ -10,7 +11,8 @@ import xai_nlp
 from tests.models.tiny import tiny
 from tests.models.tiny_generation import writing
 from xai_nlp.core.result import TargetSpec
-from xai_nlp.errors import UnknownName, Unsupported
+from xai_nlp.data.table import Record
+from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.web.examples import examples
 from xai_nlp.web.explain_request import request_schema
@@ -24,15 +26,26 @@ def png(width=4, height=4, kind="PNG"):
     return base64.b64encode(held.getvalue()).decode()
 
 
-def nothing(*arguments):
+def nothing():
     pass
+
+
+@dataclass
+class Bar:
+    """A bar that remembers what it was told."""
+
+    total: int = 0
+    passes: int = 0
+
+    def update(self, passes):
+        self.passes += passes
 
 
 @pytest.mark.parametrize("number", range(4))
 def test_each_example_is_what_the_explainer_says(models, number):
     request = request_schema()(**examples()[number])
     passes = []
-    (why,) = models.explain(request, on_pass=lambda: passes.append(1), progress=nothing)
+    (why,) = models.explain(request, on_pass=lambda: passes.append(1), progress=None)
     inputs = {name: value for name, value in examples()[number].items() if name != "model"}
     if "image" in inputs:
         inputs["image"] = base64.b64decode(inputs["image"])
@@ -54,26 +67,54 @@ def test_a_cancelled_model_is_handed_back_untouched(models, model, method):
 
     if model == "image" and method.startswith("attention"):
         with pytest.raises(Unsupported, match="choose another method"):
-            models.explain(request, on_pass=on_pass, progress=nothing)
+            models.explain(request, on_pass=on_pass, progress=None)
         return
     with pytest.raises(Cancelled):
-        models.explain(request, on_pass=on_pass, progress=nothing)
+        models.explain(request, on_pass=on_pass, progress=None)
     assert fingerprint(models.explainer(model).model) == before
 
 
-def test_progress_counts_the_windows_of_all_methods(models):
-    request = request_schema()(model="sentiment", text="fine", method=["saliency", "occlusion", "lrp"])
-    calls = []
-    results = models.explain(request, on_pass=nothing, progress=lambda done, total: calls.append((done, total)))
-    assert calls == [(1, 3), (2, 3), (3, 3)]
-    assert [why.method for why in results] == request.methods
+def test_progress_counts_passes_over_all_methods(models):
+    one = request_schema()(model="sentiment", text="fine", method=["saliency"])
+    bars = []
+    for methods in (["saliency"], ["saliency", "occlusion", "lrp"]):
+        bars.append(Bar())
+        request = one.model_copy(update={"method": methods})
+        results = models.explain(request, on_pass=nothing, progress=bars[-1])
+        assert [why.method for why in results] == methods
+    assert [bar.passes for bar in bars] == [bar.total for bar in bars]
+    assert bars[1].passes > bars[0].passes > 0
+
+
+def test_rows_are_explained_in_place_of_the_inputs(models, sentiment):
+    request = request_schema()(model="sentiment", method=["occlusion", "lrp"], target="NEGATIVE")
+    rows = [Record(4, {"text": "a dull film"}), Record(5, {"text": " "}), Record(7, {"text": "a fine film"})]
+    why = models.explain(request, on_pass=nothing, progress=None, rows=rows)
+    expected = sentiment.explain(["a dull film", "a fine film"], method=["occlusion", "lrp"], target="NEGATIVE")
+    assert [(one.segments, one.method, one.target) for one in why] == [
+        (one.segments, one.method, one.target) for one in expected
+    ]
+    assert [one.scores for one in why] == [pytest.approx(one.scores, abs=1e-4) for one in expected]
+    assert list(why.errors) == [1]
+    with pytest.raises(InvalidInput, match="text: leave it out"):
+        models.explain(request.model_copy(update={"text": "x"}), on_pass=nothing, progress=None, rows=rows)
+
+
+def test_a_model_that_is_added_comes_first(models):
+    registry = ModelRegistry(dict(models.explainers))
+    before = registry.explainers
+    registry.add("own/sentiment", models.explainer("sentiment"))
+    assert registry.first("text-classification") == "own/sentiment"
+    assert "own/sentiment" not in before  # threads that read the table are not disturbed
+    registry.add("qa", models.explainer("qa"))
+    assert list(registry.explainers) == ["qa", "own/sentiment", "sentiment", "vqa", "image"]
 
 
 def test_options_reach_the_explainer(models):
     flows = {"layers": True, "attention": True}
     options = {"target": "NEGATIVE", "baseline": "mask", "unit": "probability", **flows}
     request = request_schema()(model="sentiment", text="a fine film", **options)
-    (why,) = models.explain(request, on_pass=nothing, progress=nothing)
+    (why,) = models.explain(request, on_pass=nothing, progress=None)
     assert why.target == TargetSpec(kind="label", label="NEGATIVE", position=0, unit="probability")
     assert (why.baseline, why.unit) == ("mask", "probability")
     assert why.layers is not None
@@ -82,7 +123,7 @@ def test_options_reach_the_explainer(models):
     request = request_schema()(
         **vqa, rather_than="red", answer="yellow", regions="grid:2", image_baseline="black", moves="image"
     )
-    (why,) = models.explain(request, on_pass=nothing, progress=nothing)
+    (why,) = models.explain(request, on_pass=nothing, progress=None)
     assert (why.target.kind, why.target.label, why.target.contrast) == ("answer", "yellow", "red")
     assert len(why.image.boxes) == 4
 
@@ -97,7 +138,7 @@ def test_a_prompt_goes_to_a_model_that_writes():
     writer = xai_nlp.load(*writing("gpt2"))
     models, passes = ModelRegistry({"writer": writer}), []
     request = request_schema()(model="writer", prompt="The plot is thin", answer=" great movie", method=["saliency"])
-    (why,) = models.explain(request, on_pass=lambda: passes.append(1), progress=nothing)
+    (why,) = models.explain(request, on_pass=lambda: passes.append(1), progress=None)
     assert why == writer.explain("The plot is thin", answer=" great movie", method="saliency")
     assert passes
     assert request.title == "The plot is thin"
@@ -112,4 +153,4 @@ def test_a_folder_is_offered_under_its_name(tmp_path, monkeypatch):
     models = ModelRegistry.of(["own"])
     assert [one["name"] for one in models.to_list()] == ["own", "sentiment", "qa", "vqa", "image"]
     assert models.first("text-classification") == "own"  # a named model comes before the embedded one
-    assert models.explain(request_schema()(model="own", text="great movie"), on_pass=nothing, progress=nothing)
+    assert models.explain(request_schema()(model="own", text="great movie"), on_pass=nothing, progress=None)

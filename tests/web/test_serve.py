@@ -111,7 +111,7 @@ def test_without_the_extra_it_says_what_to_install():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [(("--data", "none.csv"), "no file none.csv"), (("--model", "no/where/at/all"), "unknown model"),
-     (("--history", "/dev/null/x"), "--history")],
+     (("--history", "/dev/null/x"), "--history"), (("--root", "no/folder"), "there is no folder no/folder")],
 )  # fmt: skip
 def test_what_cannot_be_had_is_said_before_it_starts(tmp_path, arguments, message):
     history = () if "--history" in arguments else ("--history", str(tmp_path / "h.sqlite3"))

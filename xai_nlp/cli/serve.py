@@ -15,6 +15,9 @@ NEEDED = ("fastapi", "uvicorn", "h11", "pydantic", "starlette")
 def serve(
     model: Annotated[list[str] | None, typer.Option(help="Offer this model too: a folder or a hub name.")] = None,
     data: Annotated[Path | None, typer.Option(help="A data set to browse: CSV, TSV, JSON, Parquet or lines.")] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Let the page open model folders and data files inside this folder.")
+    ] = None,
     host: Annotated[
         str | None, typer.Option(help="Listen there instead of on this machine alone; the address has a token then.")
     ] = None,
@@ -30,4 +33,4 @@ def serve(
             raise
         raise Unsupported(f"the web page needs {error.name}: pip install '.[serve]' in the repository.") from None
     file = history or Path(typer.get_app_dir("xai-nlp")) / "history.sqlite3"
-    run(model or [], history=file, data=data, host=host, port=port, browser=browser)
+    run(model or [], history=file, data=data, root=root, host=host, port=port, browser=browser)

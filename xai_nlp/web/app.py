@@ -89,7 +89,10 @@ def render_page(name: str, package: str = "xai_nlp.web") -> str:
 
 
 def _handle_errors(app: FastAPI) -> None:
-    """Every error is {"error": a sentence}; nothing of the request is repeated that was not checked."""
+    """Every error is {"error": a sentence, "field": the field it is about or ""}.
+
+    Nothing of the request is repeated that was not checked.
+    """
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -97,12 +100,12 @@ def _handle_errors(app: FastAPI) -> None:
         field = first["loc"][1:2]
         messages = [one["msg"] for one in (first, *others) if one["loc"][1:2] == field]  # one for each type of a union
         name = ".".join(map(str, field)) or "the body"
-        return _error(422, f"{_cut(name)}: {', or '.join(dict.fromkeys(messages))}.")
+        return _error(422, f"{_cut(name)}: {', or '.join(dict.fromkeys(messages))}.", field=_cut(name))
 
     @app.exception_handler(XaiError)
     def ours(request: Request, error: XaiError) -> JSONResponse:
         gone = isinstance(error, UnknownName) and str(error).startswith("unknown entry")
-        return _error(404 if gone else 422, str(error))
+        return _error(404 if gone else 422, str(error), field=getattr(error, "field", ""))
 
     @app.exception_handler(HTTPException)
     def refused(request: Request, error: HTTPException) -> JSONResponse:
@@ -114,8 +117,8 @@ def _handle_errors(app: FastAPI) -> None:
         return _error(500, "something broke in the server; its log says more.")
 
 
-def _error(status: int, message: str, headers: Any = None) -> JSONResponse:
-    return JSONResponse({"error": _cut(message)}, status, headers)
+def _error(status: int, message: str, headers: Any = None, field: str = "") -> JSONResponse:
+    return JSONResponse({"error": _cut(message), "field": field}, status, headers)
 
 
 def _cut(text: str) -> str:

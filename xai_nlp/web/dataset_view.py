@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from xai_nlp.core.answers import exact_match
 from xai_nlp.data.table import DataTable, Record, read_table
-from xai_nlp.errors import XaiError
+from xai_nlp.errors import InvalidInput, XaiError
 from xai_nlp.tasks.table import TASKS, Task
 from xai_nlp.web.explain_request import Short
 from xai_nlp.web.forms import columns_of, labels_of
@@ -109,6 +109,14 @@ class DatasetView:
                 yield {"prediction": best, "score": output[best]}
             else:  # answers, the best first
                 yield {"prediction": output[0].text, "score": output[0].probability}
+
+    def numbered(self, numbers: Sequence[int]) -> list[DatasetRow]:
+        """The rows of these numbers. Raises InvalidInput for a number that no row has."""
+        rows = {row.index: row for row in self.rows}
+        for number in numbers:
+            if number not in rows:
+                raise InvalidInput(f"{self.name} has no row {number}.")
+        return [rows[number] for number in dict.fromkeys(numbers)]
 
     def page(self, conditions: Filter) -> dict[str, Any]:
         """One page of the rows that meet the conditions, and the number of these rows."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any
@@ -15,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model, mode
 
 from xai_nlp.core.fields import InputField, OptionField
 from xai_nlp.core.registry import method_options
-from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.data.table import Record
+from xai_nlp.errors import InvalidInput, UnknownName, XaiError
 from xai_nlp.methods import find_method
 from xai_nlp.tasks.options import ExplainOptions
 from xai_nlp.tasks.table import TASKS, Task
@@ -84,14 +88,39 @@ class ExplainRequest(BaseModel):
         """The images, as base64."""
         return self._inputs(images=True)
 
+    @property
+    def summary(self) -> str:
+        """The options that are set, in a few words, beside target and method: "baseline mask · layers · steps 64"."""
+        inputs = {*self._inputs(images=False), *self._inputs(images=True), "method", "target"}
+        options = {name: value for name, value in self.values.items() if name not in inputs} | self.options
+        texts = [name if value is True else f"{name} {value}" for name, value in options.items()]
+        return " · ".join(text.replace("_", " ") for text in texts)[: LIMITS.words]
+
+    def without_images(self) -> ExplainRequest:
+        """The request as it is remembered."""
+        return self.model_copy(update=dict.fromkeys(self.images))
+
+    def field_of(self, message: str) -> str:
+        """The field that an error is about: the one whose value it repeats, else the first that it names; or "".
+
+        A field of the method's options is called "options.steps".
+        """
+        options = {f"options.{name}": value for name, value in self.options.items()}
+        for name, value in {**self.values, **options}.items():
+            if isinstance(value, str) and repr(value) in message:
+                return name
+        names = {name.rpartition(".")[2]: name for name in (*type(self).model_fields, *options)}
+        return next((names[word] for word in re.findall(r"\w+", message) if word in names), "")
+
     def _inputs(self, *, images: bool) -> dict[str, str]:
         """The texts that are set, or the images, by name."""
         names = {one.name for task in TASKS.values() for one in task.inputs if (one.kind == "image") is images}
         return {name: value for name, value in self.values.items() if name in names}
 
-    def keywords(self, task: Task) -> dict[str, Any]:
+    def keywords(self, task: Task, *, of_rows: bool = False) -> dict[str, Any]:
         """The keywords of `Explainer.explain`, checked before anything is computed.
 
+        of_rows: the inputs come from rows of a data set, not from this request.
         Raises InvalidInput for a missing input, an input or option of another task, and a value out of bounds;
         UnknownName for a method, an option of a method or a choice that does not exist.
         """
@@ -104,7 +133,9 @@ class ExplainRequest(BaseModel):
             cells = str(value).partition(":")[2]  # of "grid:8"
             if cells.isdecimal() and int(cells[:9]) > LIMITS.cells:
                 raise InvalidInput(f"{name} has at most {LIMITS.cells} cells along a side here; got {value!r}.")
-        for name in task.required:
+        if of_rows and inputs:
+            raise InvalidInput(f"{' and '.join(inputs)}: leave it out; the rows hold the inputs.")
+        for name in () if of_rows else task.required:
             value = inputs.get(name, "")
             if not (value.strip() if isinstance(value, str) else value):
                 raise InvalidInput(f"{name} is empty: {title} needs {' and '.join(task.required)}.")
@@ -125,6 +156,23 @@ class ExplainRequest(BaseModel):
                 _check_size(name, value)
             find_method(method, options)
         return options
+
+
+class FieldError(InvalidInput):
+    """A request that cannot be fulfilled because of one of its fields."""
+
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+@contextmanager
+def field_errors(request: ExplainRequest) -> Iterator[None]:
+    """Turns errors about a request into FieldErrors."""
+    try:
+        yield
+    except XaiError as error:
+        raise FieldError(str(error), request.field_of(str(error))) from error
 
 
 def request_schema() -> type[ExplainRequest]:
@@ -181,3 +229,37 @@ def check_image(content: bytes, kinds: tuple[str, ...], limits: Limits = LIMITS)
         raise InvalidInput(f"this is no image of a kind that is opened here: {', '.join(kinds)}.") from None
     if width * height > limits.pixels:
         raise InvalidInput(f"the image has {width} × {height} pixels; at most {limits.pixels:,} are read.")
+
+
+@dataclass(frozen=True)
+class RowsRequest:
+    """Rows of a data set that one job explains with the same options."""
+
+    request: ExplainRequest  # without inputs
+    rows: Sequence[Record]
+    dataset: str  # its name
+
+    @property
+    def title(self) -> str:
+        """The name of the entry in the history."""
+        return f"{len(self.rows)} row{'s' * (len(self.rows) != 1)} of {self.dataset}"
+
+    @property
+    def images(self) -> dict[str, str]:
+        """None: a data set of the page holds texts."""
+        return {}
+
+    def without_images(self) -> RowsRequest:
+        """The request as it is remembered."""
+        return self
+
+    def field_of(self, message: str) -> str:
+        """The field that an error is about."""
+        return self.request.field_of(message)
+
+
+def rows_schema() -> type[BaseModel]:
+    """The body of a request for rows: the request without inputs, and the numbers of the rows."""
+    numbers = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=LIMITS.rows_at_once)]
+    forbid = ConfigDict(extra="forbid", strict=True)
+    return create_model("RowsBody", __config__=forbid, request=(request_schema(), ...), numbers=(numbers, ...))

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-import json
+import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 
-from xai_nlp.core.result import Explanation, Explanations
+from xai_nlp.core.explanation_files import read_explanations
+from xai_nlp.core.result import Explanations
+from xai_nlp.core.score_table import ScoreRow, score_rows
 from xai_nlp.errors import InvalidInput, UnreadableFile, XaiError
-from xai_nlp.viz.figure.canvas import figure_file
-from xai_nlp.viz.figure.plots import tokens_figure
+from xai_nlp.viz.figure.column import save_column
 from xai_nlp.viz.page.html import markup, page
 from xai_nlp.web.explain_request import check_image
 
 MAX_EXPLANATIONS = 100  # of one file
-COLUMNS = ("explanation", "method", "target", "model", "unit", "kind", "text", "segment", "start", "end", "score")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that spreadsheets calculate
 _matplotlib_lock = threading.Lock()  # matplotlib serves one thread at a time
 
@@ -33,19 +34,9 @@ def to_json(why: Explanations) -> bytes:
 
 def to_png(why: Explanations) -> bytes:
     """The pictures of `Explanation.to_png`, one under the other."""
-    from PIL import Image
-
-    with _matplotlib_lock:
-        files = [figure_file(tokens_figure(item), ".png") for item in why]
-    pictures = [Image.open(io.BytesIO(content)) for content in files]
-    column = Image.new("RGB", (max(one.width for one in pictures), sum(one.height for one in pictures)), "white")
-    top = 0
-    for one in pictures:
-        column.paste(one, (0, top))
-        top += one.height
-    buffer = io.BytesIO()
-    column.save(buffer, "PNG")
-    return buffer.getvalue()
+    with _matplotlib_lock, tempfile.TemporaryDirectory() as folder:
+        save_column(why, file := Path(folder) / "why.png")
+        return file.read_bytes()
 
 
 def to_csv(why: Explanations) -> bytes:
@@ -55,20 +46,10 @@ def to_csv(why: Explanations) -> bytes:
     """
     buffer = io.StringIO(newline="")
     lines = csv.writer(buffer)
-    lines.writerow(COLUMNS)
-    for number, item in enumerate(why, 1):
-        for kind, text, segment, start, end, score in _lines(item):
-            about = (item.method, str(item.target), item.model, item.unit)
-            lines.writerow([number, *map(inert, about), kind, inert(text), segment, start, end, repr(score)])
+    lines.writerow(ScoreRow._fields)
+    for row in score_rows(why, first=1):
+        lines.writerow([inert(cell) if isinstance(cell, str) else cell for cell in row])
     return buffer.getvalue().encode("utf-8", "replace")
-
-
-def _lines(item: Explanation) -> Iterator[tuple[str, str, int | str, int | str, int | str, float]]:
-    for token, segment, (start, end), score in zip(item.tokens, item.segment, item.offsets, item.scores, strict=True):
-        yield "token", token, segment, start, end, score
-    if item.image:
-        for name, score in zip(item.image.names, item.image.scores, strict=True):
-            yield "region", name, "", "", "", score
 
 
 def inert(cell: str) -> str:
@@ -99,13 +80,11 @@ def read_back(body: bytes) -> Explanations:
     explanations that cannot be rendered.
     """
     try:
-        data = json.loads(body.decode("utf-8"))
-    except (ValueError, RecursionError):
-        raise UnreadableFile("this is not JSON; open a file that was saved as JSON here.") from None
-    items = data if isinstance(data, list) else [data]
-    if not 1 <= len(items) <= MAX_EXPLANATIONS:
-        raise UnreadableFile(f"a file holds 1 to {MAX_EXPLANATIONS} explanations; this one {len(items)}.")
-    explanations = Explanations(map(Explanation.from_data, items))
+        explanations = Explanations(read_explanations(body.decode("utf-8"), "this file"))
+    except UnicodeDecodeError:
+        raise UnreadableFile("this file is no JSON; open a file that was saved as JSON here.") from None
+    if not 1 <= len(explanations) <= MAX_EXPLANATIONS:
+        raise UnreadableFile(f"a file holds 1 to {MAX_EXPLANATIONS} explanations; this one {len(explanations)}.")
     try:
         for why in explanations:
             if why.image is not None:

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ from typing import Any
 from xai_nlp.core.result import Explanation, Explanations
 from xai_nlp.errors import UnknownName, UnreadableFile
 
-VERSION = 2
+VERSION = 3
 TABLE = """
 CREATE TABLE IF NOT EXISTS entries (
     id TEXT PRIMARY KEY, number INTEGER NOT NULL UNIQUE, name TEXT NOT NULL, created REAL NOT NULL,
     model TEXT NOT NULL, task TEXT NOT NULL, methods TEXT NOT NULL, prediction TEXT NOT NULL,
+    target TEXT NOT NULL DEFAULT '', options TEXT NOT NULL DEFAULT '',
     request TEXT NOT NULL, explanations TEXT NOT NULL
 )
 """
@@ -37,6 +38,8 @@ class Entry:
     task: str
     methods: str  # joined by commas
     prediction: str
+    target: str = ""  # "" in entries of an older version
+    options: str = ""  # in a few words
 
 
 LISTED = ", ".join(one.name for one in fields(Entry))
@@ -61,13 +64,21 @@ class History:
             with self._base:
                 if version == 1:
                     self._base.execute("ALTER TABLE entries RENAME COLUMN ask TO request")
+                if version in (1, 2):
+                    for column in ("target", "options"):
+                        self._base.execute(f"ALTER TABLE entries ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
                 self._base.execute(TABLE)
                 self._base.execute(f"PRAGMA user_version = {VERSION}")
         except (sqlite3.DatabaseError, OSError) as error:
             raise UnreadableFile(f"{path} cannot be used as a history: {error}. Name another with --history.") from None
 
-    def add(self, name: str, why: Explanations, *, id: str, request: str = "null", model: str = "") -> Entry:
-        """Write explanations under an id and a name. `request`: the request as JSON, or "null"."""
+    def add(
+        self, name: str, why: Explanations, *, id: str, request: str = "null", model: str = "", options: str = ""
+    ) -> Entry:
+        """Write explanations under an id and a name.
+
+        request: the request as JSON, or "null". options: its options in a few words.
+        """
         entry = Entry(
             id=id,
             name=name,
@@ -75,25 +86,27 @@ class History:
             model=model or why[0].model,
             task=why[0].task,
             methods=", ".join(dict.fromkeys(item.method for item in why)),
-            prediction=why[0].prediction,
+            prediction=_listed(item.prediction for item in why),
+            target=_listed(str(item.target) for item in why),
+            options=options,
         )
         explanations = "\n".join(item.to_json() for item in why)
         values = (*astuple(entry), request, explanations)
         with self._lock, self._base:
             self._base.execute(
-                f"INSERT INTO entries ({LISTED}, request, explanations, number) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, "
-                "(SELECT COALESCE(MAX(number), 0) + 1 FROM entries))",
+                f"INSERT INTO entries ({LISTED}, request, explanations, number) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT COALESCE(MAX(number), 0) + 1 FROM entries))",
                 values,
             )
         return entry
 
     def listed(self, search: str = "", *, most: int = MAX_ENTRIES) -> list[Entry]:
-        """The entries, the newest first; with `search`, those whose name, model, methods or prediction hold it."""
+        """The entries, the newest first; with `search`, those that hold it in what is listed."""
         like = "%" + "".join(f"\\{c}" if c in "\\%_" else c for c in search) + "%"
         with self._lock:
             rows = self._base.execute(
                 f"SELECT {LISTED} FROM entries WHERE name || ' ' || model || ' ' || methods || ' ' || prediction "
-                "LIKE ? ESCAPE '\\' ORDER BY number DESC LIMIT ?",
+                "|| ' ' || target || ' ' || options LIKE ? ESCAPE '\\' ORDER BY number DESC LIMIT ?",
                 (like, most),
             ).fetchall()
         return [Entry(**row) for row in rows]
@@ -133,3 +146,9 @@ class History:
         if row is None and cursor.rowcount < 1:
             raise UnknownName("entry", values[-1][:40], (), "It may have been deleted.")
         return row
+
+
+def _listed(texts: Iterable[str]) -> str:
+    """Different texts, joined and shortened."""
+    different = [text for text in dict.fromkeys(texts) if text]
+    return ", ".join(different[:4]) + (f" and {len(different) - 4} more" if len(different) > 4 else "")

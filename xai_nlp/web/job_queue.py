@@ -1,17 +1,16 @@
-"""One worker and a bounded queue: jobs wait, run, are cancelled, fail alone."""
+"""One worker and a bounded queue: jobs wait, run, report progress, are cancelled, fail alone."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 from xai_nlp.errors import XaiError
-from xai_nlp.web.explain_request import ExplainRequest
 
 log = logging.getLogger("xai_nlp.web")
 MAX_JOBS = 1000  # that are remembered
@@ -27,15 +26,33 @@ class Cancelled(Exception):
     """The job was cancelled."""
 
 
+class JobRequest(Protocol):
+    """Work that a job does."""
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def images(self) -> Mapping[str, str]: ...
+
+    def without_images(self) -> JobRequest: ...
+
+    def field_of(self, message: str) -> str: ...
+
+
 @dataclass(eq=False, kw_only=True)
 class Job:
-    """A request in progress. The worker writes, other threads read; `state` is written last."""
+    """A request in progress. The worker writes, other threads read; `state` is written last.
 
-    request: ExplainRequest
+    A job is the progress bar of its own explanation: the explainer sets `total` and calls `update`.
+    """
+
+    request: JobRequest
     id: str = field(default_factory=lambda: uuid4().hex)
     state: str = "queued"  # then "running", then one of FINAL
-    passes: int = 0  # through the model
-    done: int = 0  # methods
+    passes: int = 0  # of the model, done
+    total: int = 0  # passes that are expected; 0 is unknown
+    address: str = ""  # of the result on the page, once there is one
     error: str = ""
     started: float = 0.0
     seconds: float = 0.0
@@ -45,16 +62,30 @@ class Job:
     def final(self) -> bool:
         return self.state in FINAL
 
-    def on_pass(self) -> None:
-        """Count a pass through the model. Raises Cancelled if the job was cancelled."""
-        self.passes += 1
+    @property
+    def percent(self) -> int | None:
+        """How much is done; None if the number of passes is unknown."""
+        if self.state == "done":
+            return 100
+        return min(99, 100 * self.passes // self.total) if self.total else None
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds that are left at the pace so far; None if that is unknown."""
+        if self.state != "running" or not self.passes or not self.total:
+            return None
+        return self.seconds * max(0, self.total - self.passes) / self.passes
+
+    def update(self, passes: int) -> None:
+        """Count passes of the model. Raises Cancelled if the job was cancelled."""
+        self.passes += passes
         self.seconds = time.monotonic() - self.started
+        self.check()
+
+    def check(self) -> None:
+        """Raises Cancelled if the job was cancelled."""
         if self.cancelled:
             raise Cancelled
-
-    def on_progress(self, done: int, total: int) -> None:
-        """Count the methods that are done. They follow each other, and `total` counts the windows of all."""
-        self.done = done * len(self.request.methods) // total
 
 
 class JobQueue:
@@ -85,7 +116,7 @@ class JobQueue:
         if self._thread.is_alive():
             self._thread.join(patience)
 
-    def submit(self, request: ExplainRequest) -> Job:
+    def submit(self, request: JobRequest) -> Job:
         """A job for the request. Raises Full if too many wait."""
         with self._changed:
             images = sum(len(data) for one in self._waiting for data in one.request.images.values())
@@ -103,6 +134,12 @@ class JobQueue:
     def _waiting(self) -> list[Job]:
         return [job for job in self._known.values() if job.state == "queued"]
 
+    @property
+    def unfinished(self) -> list[Job]:
+        """The jobs that run or wait, in order."""
+        with self._changed:
+            return [job for job in self._known.values() if not job.final]
+
     def find(self, name: str) -> Job | None:
         """The job of that id, if it is still known."""
         return self._known.get(name)
@@ -112,9 +149,13 @@ class JobQueue:
         with self._changed:
             waiting = self._waiting
             position = waiting.index(job) + 1 if job in waiting else 0
-        values = {name: getattr(job, name) for name in ("id", "state", "passes", "done", "error")}
-        request = {"of": len(job.request.methods), "title": job.request.title}
-        return {**values, **request, "position": position, "seconds": round(job.seconds, 2)}
+        values = {
+            name: getattr(job, name) for name in ("id", "state", "passes", "total", "percent", "address", "error")
+        }
+        request = {"title": job.request.title, "field": job.request.field_of(job.error) if job.error else ""}
+        remaining = None if job.remaining is None else round(job.remaining, 1)
+        times = {"seconds": round(job.seconds, 2), "remaining": remaining}
+        return {**values, **request, **times, "position": position}
 
     def cancel(self, job: Job) -> None:
         """Cancel a job: one that waits leaves the queue, one that runs ends at its next pass."""
@@ -157,7 +198,7 @@ class JobQueue:
             log.exception("job %s failed", job.id)
             state, job.error = "failed", f"{type(error).__name__}: {_first_line(error)} The server's log says more."
         job.seconds = time.monotonic() - job.started
-        job.request = job.request.model_copy(update=dict.fromkeys(job.request.images))  # remembered without them
+        job.request = job.request.without_images()  # it is remembered
         job.state = state
 
 

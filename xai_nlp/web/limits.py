@@ -26,6 +26,10 @@ class Limits:
     held: int = 256 * MIB  # request bodies in memory at once
     queue: int = 64  # jobs that wait
     compared: int = 8  # entries on one page
+    rows_at_once: int = 50  # rows of a data set that one job explains
+    models: int = 12  # offered at once
+    file: int = 256 * MIB  # a data file
+    listed: int = 500  # entries of a folder
     rows: int = 100_000  # of a data set
     connections: int = 500
     header_time: float = 10.0

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from xai_nlp.core.result import Explanations
+from xai_nlp.data.table import Record
 from xai_nlp.errors import UnknownName
 from xai_nlp.hooks.scope import attached
 from xai_nlp.models.loading import EMBEDDED_MODELS
@@ -15,12 +16,12 @@ from xai_nlp.tasks.api import load
 from xai_nlp.tasks.explainer import Explainer
 from xai_nlp.tasks.table import TASKS
 from xai_nlp.web.explain_request import ExplainRequest
-from xai_nlp.web.forms import labels_of
+from xai_nlp.web.forms import columns_of, labels_of
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class ModelRegistry:
-    """Explainers by the names under which they are offered."""
+    """Explainers by the names under which they are offered. The worker adds to them while other threads read."""
 
     explainers: dict[str, Explainer]
 
@@ -40,6 +41,11 @@ class ModelRegistry:
             raise UnknownName("model", name, self.explainers, "Offer it with `xai-nlp serve --model …`.")
         return self.explainers[name]
 
+    def add(self, name: str, explainer: Explainer) -> None:
+        """Offer a model before the others."""
+        others = {key: value for key, value in self.explainers.items() if key != name}
+        self.explainers = {name: explainer, **others}  # in one step: other threads may read the table
+
     def first(self, task: str) -> str | None:
         """The first model for a task."""
         return next((name for name, explainer in self.explainers.items() if explainer.task.name == task), None)
@@ -57,17 +63,22 @@ class ModelRegistry:
         ]
 
     def explain(
-        self, request: ExplainRequest, *, on_pass: Callable[[], None], progress: Callable[[int, int], None]
+        self, request: ExplainRequest, *, on_pass: Callable[[], None], progress: Any, rows: Sequence[Record] = ()
     ) -> Explanations:
         """The explanations of a request.
 
         on_pass: called before each pass through the model; an error that it raises ends the work, and the model is
             handed back.
+        progress: a bar, as `tasks.progress.pass_counter` takes it.
+        rows: explain these instead of the request's own inputs. One that fails does not spoil the others.
         """
         explainer = self.explainer(request.model)
+        keywords = request.keywords(explainer.task, of_rows=bool(rows))
+        if rows:
+            keywords |= {**columns_of(rows), "on_error": "record"}
         words = explainer.task.reads_text  # every pass looks its words up, or begins at the model where there are none
         entered = explainer.model.get_input_embeddings() if words else explainer.model
-        with attached([partial(entered.register_forward_pre_hook, lambda module, inputs: on_pass())]):
-            why = explainer.explain(progress=progress, **request.keywords(explainer.task))
+        with attached([partial(entered.register_forward_pre_hook, lambda *arguments: on_pass())]):
+            why = explainer.explain(progress=progress, **keywords)
         assert isinstance(why, Explanations)  # since the methods are a list
         return why

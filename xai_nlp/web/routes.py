@@ -19,16 +19,19 @@ from xai_nlp.core.baselines import BASELINES
 from xai_nlp.core.result import Explanations
 from xai_nlp.errors import InvalidInput
 from xai_nlp.methods import METHODS
+from xai_nlp.tasks.options import ExplainOptions
 from xai_nlp.tasks.table import TASKS
 from xai_nlp.viz.page.html import markup
-from xai_nlp.web.dataset_view import Filter
+from xai_nlp.web.allowed_root import AllowedRoot, OpenRequest
+from xai_nlp.web.dataset_view import DatasetView, Filter
 from xai_nlp.web.examples import examples
-from xai_nlp.web.explain_request import ExplainRequest, Short, request_schema
+from xai_nlp.web.explain_request import ExplainRequest, RowsRequest, Short, field_errors, request_schema, rows_schema
 from xai_nlp.web.exports import FILE_KINDS, read_back
 from xai_nlp.web.forms import method_form, task_form
 from xai_nlp.web.history import Entry
-from xai_nlp.web.job_queue import Full, Job
+from xai_nlp.web.job_queue import Full, Job, JobRequest
 from xai_nlp.web.server_state import State
+from xai_nlp.web.what_if import compare
 
 router = APIRouter()
 INTERVAL = 0.12  # seconds between two events of a job
@@ -50,20 +53,25 @@ Ids = Annotated[str, Path(pattern=r"^[0-9a-f]{32}(,[0-9a-f]{32})*$")]
 
 @router.get("/about")
 def about(here: Here) -> dict[str, Any]:
-    """The models, their tasks with inputs and options, the methods with options, examples, limits and the data set."""
+    """The models, their tasks with inputs and options, the methods with options, examples, limits and the data set.
+
+    root: the name of the folder from which models and data sets may be opened, or null.
+    """
     models = here.models.to_list()
     tasks = [task for task in TASKS.values() if here.models.first(task.name)]
     own = [{"model": here.models.first(task.name), **example} for task in tasks for example in task.examples]
-    bounds = ("letters", "words", "methods", "image", "pixels", "compared")
+    bounds = ("letters", "words", "methods", "image", "pixels", "compared", "rows_at_once")
     return {
         "version": __version__,
         "models": models,
         "tasks": [task_form(task) for task in tasks],
         "methods": [method_form(name) for name in sorted(METHODS)],
+        "recommended": ExplainOptions.method,
         "baselines": [*BASELINES, "reference"],
         "examples": [one for one in [*examples(), *own] if one["model"] in here.models.explainers],
         "limits": {name: getattr(here.limits, name) for name in bounds},
         "data": here.dataset.to_dict() if here.dataset else None,
+        "root": here.root.folder.name if here.root else None,
     }
 
 
@@ -75,17 +83,43 @@ def api_router() -> APIRouter:
 
     def submit(body: ExplainRequest, here: Here) -> dict[str, Any]:
         """Submit a request: a job that waits for its turn. Its id is the entry's in the history once it is done."""
-        body.keywords(here.models.explainer(body.model).task)  # refused here, before it waits
-        try:
-            return here.jobs.to_dict(here.jobs.submit(body))
-        except Full:
-            raise HTTPException(503, "too many jobs wait; try again in a moment.", {"Retry-After": "1"}) from None
+        with field_errors(body):
+            body.keywords(here.models.explainer(body.model).task)  # refused here, before it waits
+        return enqueue(body, here)
+
+    def submit_rows(body: Any, here: Here) -> dict[str, Any]:
+        """Submit rows of the data set, by their numbers: one job, and one entry of the history."""
+        dataset, request = dataset_of(here), body.request
+        with field_errors(request):
+            task = here.models.explainer(request.model).task
+            if task != dataset.task:
+                raise InvalidInput(
+                    f"model {request.model!r} does {task.title.lower()}, which {dataset.name} is not for."
+                )
+            request.keywords(task, of_rows=True)
+        return enqueue(RowsRequest(request, dataset.numbered(body.numbers), dataset.name), here)
 
     submit.__annotations__["body"] = request_schema()
+    submit_rows.__annotations__["body"] = rows_schema()
     routes = APIRouter()
     routes.post("/jobs", status_code=202, responses=ERRORS)(submit)
+    routes.post("/data", status_code=202, responses=ERRORS)(submit_rows)
     routes.include_router(router)
     return routes
+
+
+def enqueue(request: JobRequest, here: State) -> dict[str, Any]:
+    """A job for the request, as JSON can hold it, or 503."""
+    try:
+        return here.jobs.to_dict(here.jobs.submit(request))
+    except Full:
+        raise HTTPException(503, "too many jobs wait; try again in a moment.", {"Retry-After": "1"}) from None
+
+
+@router.get("/jobs")
+def jobs(here: Here) -> list[dict[str, Any]]:
+    """The jobs that run or wait, in order."""
+    return [here.jobs.to_dict(job) for job in here.jobs.unfinished]
 
 
 def job_of(id: Id, here: Here) -> Job:
@@ -101,7 +135,7 @@ OfJob = Annotated[Job, Depends(job_of)]
 
 @router.get("/jobs/{id}")
 def job(one: OfJob, here: Here) -> dict[str, Any]:
-    """How far a job is: its state, place in the queue, passes through the model, methods done, and its error."""
+    """How far a job is: its state, place in the queue, passes of the model, percent, seconds left, and its error."""
     return here.jobs.to_dict(one)
 
 
@@ -190,6 +224,21 @@ def shown(ids: Ids, here: Here) -> HTMLResponse:
     return HTMLResponse(markup(explanations_of(ids, here)))
 
 
+@router.get("/changes/{ids}")
+def changes(ids: Ids, here: Here) -> dict[str, Any]:
+    """What changed between two entries: the prediction, the outputs, and the score of each word."""
+    before, after = (here.history.explanations([id])[0] for id in pair_of(ids))
+    return compare(before, after)
+
+
+def pair_of(ids: str) -> list[str]:
+    """Two ids. Raises InvalidInput for another number."""
+    listed = ids.split(",")
+    if len(listed) != 2:
+        raise InvalidInput(f"name two entries; got {len(listed)}.")
+    return listed
+
+
 @router.get("/files/{ids}.{kind}")
 def file(ids: Ids, kind: Literal["html", "json", "png", "csv"], here: Here) -> Response:
     """Entries as a file: a page that opens offline, JSON that can be opened again, a picture, a table."""
@@ -204,6 +253,37 @@ def file(ids: Ids, kind: Literal["html", "json", "png", "csv"], here: Here) -> R
 @router.get("/data")
 def data(here: Here, conditions: Annotated[Filter, Query()]) -> dict[str, Any]:
     """Rows of the data set: by label, prediction, right or wrong, score and text."""
+    return dataset_of(here).page(conditions)
+
+
+def dataset_of(here: State) -> DatasetView:
+    """The data set, or 404."""
     if here.dataset is None:
         raise HTTPException(404, "there is no data set; start the server with --data FILE.")
-    return here.dataset.page(conditions)
+    return here.dataset
+
+
+# Opening -------------------------------------------------------------------------------------------------------------
+
+
+def root_of(here: Here) -> AllowedRoot:
+    """The folder from which models and data sets may be opened, or 404."""
+    if here.root is None:
+        raise HTTPException(404, "nothing can be opened here; start the server with --root DIR.")
+    return here.root
+
+
+Root = Annotated[AllowedRoot, Depends(root_of)]
+
+
+@router.get("/folder")
+def folder(root: Root, path: Annotated[Short, Query()] = "") -> dict[str, Any]:
+    """What a folder holds that can be opened: folders, model folders and data files."""
+    return root.listing(path)
+
+
+@router.post("/opened", status_code=202, responses=ERRORS)
+def open_path(body: Annotated[OpenRequest, Body()], root: Root, here: Here) -> dict[str, Any]:
+    """Open a model folder or a data file: a job."""
+    root.find(body.path)  # refused here, before it waits
+    return enqueue(body, here)

@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from xai_nlp.errors import InvalidInput
+from xai_nlp.web.allowed_root import AllowedRoot
 from xai_nlp.web.app import application
 from xai_nlp.web.dataset_view import DatasetView
 from xai_nlp.web.guard import Address, Guard
@@ -117,15 +118,20 @@ def serve(
     *,
     history: Path,
     data: Path | None = None,
+    root: Path | None = None,
     host: str | None = None,
     port: int = 0,
     browser: bool = True,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Serve until interrupted: the page's address is passed to `say`, and opened in the browser."""
+    """Serve until interrupted: the page's address is passed to `say`, and opened in the browser.
+
+    root: the folder from which the page may open models and data sets; None opens none.
+    """
+    allowed = AllowedRoot.of(root) if root else None
     bound, entries = bind(host, port), History(history)
     registry = ModelRegistry.of(models)
-    state = State(registry, entries, dataset=DatasetView(data, registry) if data else None)
+    state = State(registry, entries, dataset=DatasetView(data, registry) if data else None, root=allowed)
     server = server_of(application(state), bound)
     say(bound.url)
     if browser:

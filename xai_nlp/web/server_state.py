@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from xai_nlp.core.result import Explanations
+from xai_nlp.errors import InvalidInput
+from xai_nlp.tasks.api import load
+from xai_nlp.web.allowed_root import AllowedRoot, OpenRequest
 from xai_nlp.web.dataset_view import DatasetView
+from xai_nlp.web.explain_request import ExplainRequest, RowsRequest
 from xai_nlp.web.history import History
 from xai_nlp.web.job_queue import Job, JobQueue
 from xai_nlp.web.limits import LIMITS, Limits
@@ -13,18 +18,58 @@ class State:
     """The models, the jobs that they explain, the history that the results are written to, and a data set.
 
     dataset: its rows are predicted while no job waits.
+    root: the folder from which models and data sets may be opened; None opens none.
     """
 
     def __init__(
-        self, models: ModelRegistry, history: History, *, dataset: DatasetView | None = None, limits: Limits = LIMITS
+        self,
+        models: ModelRegistry,
+        history: History,
+        *,
+        dataset: DatasetView | None = None,
+        root: AllowedRoot | None = None,
+        limits: Limits = LIMITS,
     ) -> None:
-        self.models, self.history, self.dataset, self.limits = models, history, dataset, limits
-        idle = dataset.predict_more if dataset else lambda: False
-        self.jobs = JobQueue(self.explain, room=self.limits.queue, idle=idle)
+        self.models, self.history, self.dataset, self.root, self.limits = models, history, dataset, root, limits
+        self.jobs = JobQueue(self.work, room=self.limits.queue, idle=self.predict_more)
 
-    def explain(self, job: Job) -> None:
-        """Explain a job's request, and write the results to the history."""
+    def predict_more(self) -> bool:
+        """Predict a few more rows of the data set. Are there more?"""
+        return self.dataset is not None and self.dataset.predict_more()
+
+    def work(self, job: Job) -> None:
+        """Do a job: open a model or a data set, or explain and write the results to the history."""
         request = job.request
-        why = self.models.explain(request, on_pass=job.on_pass, progress=job.on_progress)
+        if isinstance(request, OpenRequest):
+            self.open(request, job)
+        elif isinstance(request, RowsRequest):
+            why = self.models.explain(request.request, on_pass=job.check, progress=job, rows=request.rows)
+            if not why:
+                raise InvalidInput(f"no row could be explained: {next(iter(why.errors.values()))}")
+            failed = f" ({len(why.errors)} could not be explained)" if why.errors else ""
+            self.write(job, request.title + failed, why, request.request)
+        elif isinstance(request, ExplainRequest):
+            why = self.models.explain(request, on_pass=job.check, progress=job)
+            self.write(job, request.title, why, request)
+
+    def write(self, job: Job, name: str, why: Explanations, request: ExplainRequest) -> None:
+        """Write the results of a job to the history."""
         as_json = request.model_dump_json(exclude_defaults=True)
-        self.history.add(request.title, why, id=job.id, request=as_json, model=request.model)
+        options = {"model": request.model, "request": as_json, "options": request.summary}
+        self.history.add(name, why, id=job.id, **options)
+        job.address = job.id
+
+    def open(self, request: OpenRequest, job: Job) -> None:
+        """Offer the model of a folder, or show the data set of a file. Raises InvalidInput if it is not allowed."""
+        if self.root is None:
+            raise InvalidInput("nothing can be opened here; start the server with --root DIR.")
+        if self.root.find(request.path).is_dir():
+            if len(self.models.explainers) >= self.limits.models:
+                raise InvalidInput(f"{self.limits.models} models are open already; start the server again for others.")
+            explainer = load(self.root.model_folder(request.path))
+            job.check()
+            self.models.add(request.path, explainer)
+        else:
+            dataset = DatasetView(self.root.data_file(request.path), self.models, self.limits)
+            job.check()
+            self.dataset, job.address = dataset, "data"

@@ -2,102 +2,100 @@
 import { Data } from "./data.js";
 import { Form } from "./form.js";
 import { Results } from "./results.js";
-import { call, fail, follow, make } from "./server.js";
+import { Jobs } from "./jobs.js";
+import { OpenDialog } from "./open.js";
+import { call, fail, make } from "./server.js";
+import { drawChange, WhatIf } from "./what_if.js";
 
 const find = (selector) => document.querySelector(selector);
-const status = find("#status");
-const jobs = find(".jobs");
-const say = (message) => { status.textContent = message; };
+const say = (message) => { find("#status").textContent = message; };
 
-const about = await call("GET", "about").catch((error) => {
+let about = await call("GET", "about").catch((error) => {
   fail(find("#ask-error"), error.message);
   throw error;
 });
-const form = new Form(find("#ask"), about, send);
+const jobs = new Jobs(find(".jobs"));
+const form = new Form(find("#ask"), about, (request) => send("jobs", request));
 const results = new Results(about, say, (request) => {
   form.fill(request);
   find("#ask .primary").focus();
 });
+const whatIf = new WhatIf(find(".what-if"), about, (request, before) => send("jobs", request, `what-if:${before},`));
 const explain = (inputs) => {
   form.fill(form.withMethod(inputs));
-  send(form.request());
+  send("jobs", form.request());
 };
-const data = about.data && new Data(about.data, explain);
-let latest = "";
+const explainRows = (numbers) => send("data", { request: form.requestForRows(about.data.model), numbers });
+let data = about.data && new Data(about, explain, explainRows);
+let latest = {};
 
 // Jobs ---------------------------------------------------------------------------------------------------------------
 
-async function send(request) {
+// Submit a request and go to its result, whose address begins with `prefix`, unless another was submitted since.
+async function send(path, request, prefix = "") {
+  const turn = latest = {};
+  form.say("");
   let job;
   try {
-    job = await call("POST", "jobs", request);
+    job = await jobs.submit(path, request);
   } catch (error) {
-    form.say(error.message);
+    form.say(error.message, error.field);
     return;
   }
-  latest = job.id;
-  const card = jobCard(job);
-  jobs.prepend(card.item);
-  card.item.scrollIntoView({ block: "nearest" });
-  try {
-    job = await follow(job.id, card.update);
-  } catch (error) {
-    job = { ...job, state: "failed", error: error.message };
-  }
-  card.end(job);
-  if (job.state !== "done") return;
-  await results.list();
-  if (job.id === latest) location.hash = job.id;
+  if (job.state === "failed" && job.field && turn === latest && form.say(job.error, job.field)) job.card.item.remove();
+  if (job.state === "done") await finish(job, turn === latest && prefix);
 }
 
-function jobCard(job) {
-  const progress = make("span", { className: "progress" });
-  const bar = make("progress", { max: job.of, "aria-label": `Progress of ${job.title}` });
-  const button = make("button", { type: "button", className: "quiet" }, "Cancel");
-  const item = make("li", { className: "panel job" }, make("b", {}, job.title), progress, bar, button);
-  button.addEventListener("click", () => {
-    if (item.classList.contains("over")) item.remove();
-    else call("DELETE", `jobs/${job.id}`).catch(() => { /* its events say how it ended */ });
-  });
-  const update = (now) => {
-    if (now.done) bar.value = now.done;
-    const of = now.of > 1 ? `${now.done} of ${now.of} methods · ` : "";
-    progress.textContent = now.state === "queued" ? (now.position > 1 ? `waits, number ${now.position}` : "is next")
-      : `${of}${now.passes} passes · ${now.seconds.toFixed(1)} s`;
-  };
-  const end = (now) => {
-    if (now.state === "done") {
-      item.remove();
-      say(`Explained: ${now.title}`);
-      return;
-    }
-    item.classList.add("over", now.state);
-    progress.textContent = now.state === "cancelled" ? "cancelled" : now.error;
-    progress.setAttribute("role", "alert");
-    bar.remove();
-    button.textContent = "Dismiss";
-  };
-  update(job);
-  return { item, update, end };
+// Show what a job that is done has made. prefix: of its address; false stays where the page is.
+async function finish(job, prefix) {
+  say(`Done: ${job.title}`);
+  if (job.address === "data" || !job.address) await offer(job.title.replace(/^Open /, ""));
+  else await results.list();
+  if (prefix === false || !job.address) return;
+  if (location.hash === `#${prefix}${job.address}`) await route();
+  else location.hash = prefix + job.address;
 }
+
+// Offer what the server offers now.
+async function offer(model) {
+  about = await call("GET", "about");
+  results.about = whatIf.about = about;
+  form.offer(about, model);
+  if (about.data) data = data ? data.renew(about) : new Data(about, explain, explainRows);
+  find(".to-data").hidden = !data;
+}
+
+const opening = new OpenDialog(find(".open-dialog"), async (path, accepted) => {
+  const job = await call("POST", "opened", { path });
+  accepted();
+  const last = await jobs.track(job);
+  if (last.state === "done") await finish(last, "");
+});
+find(".open-button").hidden = !about.root;
+find(".open-button").addEventListener("click", () => opening.show());
 
 // The address --------------------------------------------------------------------------------------------------------
 
 async function route() {
-  const name = decodeURIComponent(location.hash.slice(1));
+  const [, change, name] = /^#?(what-if:)?(.*)$/.exec(decodeURIComponent(location.hash));
   const inData = name === "data" && data;
   for (const [link, on] of [[find(".to-explain"), !inData], [find(".to-data"), inData]]) {
     if (on) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   find(".data").hidden = !inData;
+  find(".change").hidden = true;
+  fail(find("#history-error"), "");
   if (inData) {
     results.clear();
     find(".welcome").hidden = true;
     data.go(data.page);
   } else if (/^[0-9a-f]{32}(,[0-9a-f]{32})*$/.test(name)) {
     try {
-      await results.show(name.split(","));
+      const ids = name.split(",");
+      const entries = await results.show(ids);
+      whatIf.show(ids.length === 1 || change ? entries.at(-1) : null);
+      if (change && ids.length === 2) await drawChange(find(".change"), ...ids);
       find("#content").focus({ preventScroll: true });
       if (matchMedia("(max-width: 900px)").matches) find(".result").scrollIntoView();
     } catch (error) {
@@ -127,4 +125,5 @@ find(".to-data").hidden = !data;
 addEventListener("hashchange", route);
 await results.list();
 await route();
+for (const job of await jobs.running()) jobs.track(job).then((last) => (last.state === "done" ? finish(last, false) : null));
 find("#ask").dataset.ready = "";

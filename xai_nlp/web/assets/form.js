@@ -14,6 +14,7 @@ export class Form {
     this.error = form.querySelector("#ask-error");
     this.listMethods();
     this.listTasks();
+    this.find(".recommended").addEventListener("click", () => this.choose([about.recommended]));
     form.elements.model.addEventListener("change", () => this.showModel());
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -25,17 +26,44 @@ export class Form {
     });
   }
 
-  say(message) { fail(this.error, message); }
+  // Show an error at its field, or above the button if the form has no such field; "" clears all errors.
+  say(message, field = "") {
+    for (const old of this.form.querySelectorAll(".at-field")) old.remove();
+    for (const control of this.form.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
+    const place = message && this.placeOf(field);
+    fail(this.error, place ? "" : message);
+    if (!place) return false;
+    const control = place.querySelector("input, textarea, select, summary") ?? place;
+    place.append(make("span", { className: "error at-field", role: "alert" }, message));
+    for (let one = place.parentElement.closest("details"); one; one = one.parentElement.closest("details")) one.open = true;
+    control.setAttribute("aria-invalid", "true");
+    control.focus();
+    control.addEventListener("input", () => this.say(""), { once: true });
+    return true;
+  }
+
+  placeOf(field) {
+    const own = this.fields.get(field) ?? this.options.get(field.replace(/^options\./, ""));
+    return own?.element ?? { model: this.form.elements.model.closest("label"), method: this.find(".methods fieldset") }[field];
+  }
 
   find(selector) { return this.form.querySelector(selector); }
 
   // Task and model ---------------------------------------------------------------------------------------------------
 
   listTasks() {
-    this.find(".segments").append(...this.about.tasks.map(({ name, title, help }) => make("label", { title: help },
+    this.find(".segments").replaceChildren(...this.about.tasks.map(({ name, title, help }) => make("label", { title: help },
       make("input", { type: "radio", name: "task", value: name, onchange: () => this.showTask() }), make("span", {}, title))));
     this.form.elements.task.value = this.about.tasks[0].name;
     this.showTask();
+  }
+
+  // Offer what the server offers now; `model` is chosen if it is new.
+  offer(about, model) {
+    const request = this.request();
+    this.about = about;
+    this.listTasks();
+    this.fill(about.models.some(({ name }) => name === model) ? { ...request, model } : request);
   }
 
   showTask() {
@@ -78,9 +106,14 @@ export class Form {
       box.addEventListener("change", () => this.showMethods());
       const { help, complete } = known.get(name);
       return make("label", { className: "check" }, box, make("span", {}, words(name),
-        complete ? make("em", {}, "adds up") : "", make("small", {}, help)));
+        name === this.about.recommended ? make("em", { className: "best" }, "recommended") : "", complete ? make("em", {}, "adds up") : "", make("small", {}, help)));
     }));
     this.showMethods();
+  }
+
+  choose(methods, options) {
+    for (const box of this.form.querySelectorAll("[name=method]")) box.checked = methods.includes(box.value);
+    this.showMethods(options);
   }
 
   get picked() {
@@ -99,6 +132,9 @@ export class Form {
     this.options = new Map(fields.map((one) => [one.field.name, one]));
     this.find(".method-options .pair-of-fields").replaceChildren(...fields.map(({ element }) => element));
     this.find(".method-options").hidden = !fields.length;
+    this.find(".one-method").hidden = picked.length < 2;
+    this.find(".recommended").hidden = picked.join() === this.about.recommended;
+    this.find(".recommended").textContent = `Use ${words(this.about.recommended)}, the recommended one`;
   }
 
   // Requests ---------------------------------------------------------------------------------------------------------
@@ -111,6 +147,13 @@ export class Form {
     return Object.keys(options).length ? { ...request, options } : request;
   }
 
+  // The options for rows of a data set: those of the form if it shows this model, else the methods alone.
+  requestForRows(model) {
+    const { options, ...request } = this.withMethod({ model });
+    const shown = this.form.elements.model.value === model ? values([...this.fields].filter(([, one]) => "type" in one.field)) : {};
+    return { ...shown, ...request, ...(Object.keys(options).length ? { options } : {}) };
+  }
+
   // Put a request into the form, to send it or to change it.
   fill(request) {
     const { elements } = this.form;
@@ -121,9 +164,7 @@ export class Form {
     this.showModel();
     for (const [name, { set }] of this.fields) set(request[name]);
     if (request.method) {
-      const methods = [request.method].flat();
-      for (const box of this.form.querySelectorAll("[name=method]")) box.checked = methods.includes(box.value);
-      this.showMethods(request.options);
+      this.choose([request.method].flat(), request.options);
     }
     this.say("");
   }

@@ -1,7 +1,7 @@
 // Results, rendered by the frontend of the exported pages; and the history.
 import { enrich } from "./enrich.js";
 import { words } from "./fields.js";
-import { address, call, fail, make } from "./server.js";
+import { address, call, clickable, fail, make } from "./server.js";
 
 const KINDS = { html: "HTML", json: "JSON", png: "PNG", csv: "CSV" };
 
@@ -16,7 +16,7 @@ export class Results {
     const find = (selector) => document.querySelector(selector);
     this.place = { result: find(".result"), drawing: find(".drawing"), welcome: find(".welcome"), name: find(".result .name"),
       entries: find(".entries"), nothing: find(".nothing"), search: find("#history-search"), error: find("#history-error"),
-      compare: find(".compare"), saves: find(".saves"), rename: find(".rename"), again: find(".again"), dialog: find("dialog") };
+      compare: find(".compare"), saves: find(".saves"), rename: find(".rename"), again: find(".again"), dialog: find("dialog.naming") };
     this.wire();
   }
 
@@ -44,7 +44,7 @@ export class Results {
     enrich(drawing);
     place.name.textContent = entries.map((entry) => entry.name).join(" · ");
     place.rename.hidden = ids.length > 1;
-    place.again.hidden = ids.length > 1 || !entries[0].request;
+    place.again.hidden = ids.length > 1 || !this.hasInputs(entries[0]);
     place.saves.replaceChildren(...Object.entries(KINDS).map(([kind, name]) => make("a",
       { href: address(`files/${ids.join(",")}.${kind}`), download: "", className: "quiet", "aria-label": `Save as ${name}` }, name)));
     place.result.dataset.shown = ids.join(",");
@@ -52,6 +52,12 @@ export class Results {
     place.welcome.hidden = true;
     this.mark();
     return entries;
+  }
+
+  // Can the entry's request be put into the form? Entries of files have none, those of rows have no inputs.
+  hasInputs({ request, task }) {
+    const inputs = this.about.tasks.find(({ name }) => name === task)?.inputs ?? [];
+    return Boolean(request) && inputs.some(({ name }) => request[name]);
   }
 
   clear() {
@@ -92,9 +98,11 @@ export class Results {
       this.pick();
     });
     const when = new Date(entry.created * 1000).toLocaleString([], { dateStyle: "short", timeStyle: "short" });
-    const meta = [entry.prediction, entry.model, words(entry.methods), when].filter(Boolean).join(" · ");
-    return make("li", {}, box, make("button", { type: "button", value: entry.id, onclick: () => { location.hash = entry.id; } },
-      make("span", { className: "what" }, entry.name), make("small", {}, meta)));
+    const target = entry.target && `target ${entry.target}`;
+    const meta = [entry.prediction, target, words(entry.methods), entry.options, entry.model, when].filter(Boolean).join(" · ");
+    const show = () => { location.hash = entry.id; };
+    return clickable(make("li", {}, box, make("button", { type: "button", value: entry.id, onclick: show },
+      make("span", { className: "what" }, entry.name), make("small", {}, meta))), show);
   }
 
   pick() {

@@ -2,7 +2,7 @@
 
 export function address(path) { return new URL(`api/${path}`, document.baseURI).href; }
 
-// The answer as JSON. Throws an Error with the message of the server.
+// The answer as JSON. Throws an Error with the message of the server, and the `field` that it is about, if any.
 export async function call(method, path, body) {
   const options = { method };
   if (body !== undefined) {
@@ -19,17 +19,32 @@ export async function call(method, path, body) {
     return response.headers.get("content-type").startsWith("application/json") ? response.json() : response.text();
   }
   const answer = await response.json().catch(() => ({}));
-  throw new Error(answer.error ?? `The server answered ${response.status}.`);
+  throw Object.assign(new Error(answer.error ?? `The server answered ${response.status}.`), { field: answer.field ?? "" });
 }
 
-// Calls `update` with each state of a job; resolves to its last.
-export function follow(id, update) {
+const ENDS = ["done", "failed", "cancelled"];
+const STREAMS = 2;                                                   // a browser opens six connections to a server in all
+let streams = 0;
+
+// Calls `update` with each state of a job; resolves to its last. Jobs beyond the first few are asked for now and then.
+export async function follow(id, update) {
+  while (streams >= STREAMS) {
+    const job = await call("GET", `jobs/${id}`);
+    update(job);
+    if (ENDS.includes(job.state)) return job;
+    await new Promise((resume) => { setTimeout(resume, 500); });
+  }
+  streams += 1;
+  return listen(id, update).finally(() => { streams -= 1; });
+}
+
+function listen(id, update) {
   return new Promise((resolve, reject) => {
     const source = new EventSource(address(`jobs/${id}/events`));
     source.onmessage = (event) => {
       const job = JSON.parse(event.data);
       update(job);
-      if (["done", "failed", "cancelled"].includes(job.state)) {
+      if (ENDS.includes(job.state)) {
         source.close();
         resolve(job);
       }
@@ -51,6 +66,18 @@ export function make(tag, properties = {}, ...children) {
   element.append(...children);
   return element;
 }
+
+// A click anywhere on an element acts, except on its own controls or to select text.
+export function clickable(element, act) {
+  element.classList.add("clickable");
+  element.addEventListener("click", (event) => {
+    if (!event.target.closest("button, input, a, label") && !String(getSelection())) act();
+  });
+  return element;
+}
+
+// A share of something as people read it: 0.034 is "3.4 %".
+export function percent(share) { return `${(100 * share).toFixed(share > 0.1 && share < 0.99 ? 0 : 1)} %`; }
 
 export function fail(place, message) {
   place.textContent = message;
