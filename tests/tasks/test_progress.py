@@ -63,5 +63,5 @@ def test_false_shows_nothing(capsys):
 
 def test_a_bar_of_ones_own_counts_passes():
     explainer, bar = xai_nlp.load(*tiny("bert")), Bar()
-    explainer.explain("the film was great", method="kernel_shap", samples=40, rows=4, progress=bar)
+    explainer.explain("the film was great", method="kernel_shap", samples=40, batch_size=4, progress=bar)
     assert bar.states[-1][0] == bar.states[-1][1] >= 5

@@ -38,7 +38,7 @@ def test_forms_are_described_by_the_table(served):
     for form in about["tasks"]:
         task = find_task(form["name"])
         assert [one["name"] for one in form["inputs"]] == [one.name for one in task.inputs]
-        options = {one.name for one in task.every_option} - {"method", "rows"}
+        options = {one.name for one in task.every_option} - {"method", "batch_size"}
         assert {one["name"] for one in form["options"]} == options
     methods = {method["name"]: method for method in about["methods"]}
     assert {one["name"] for one in methods["lime"]["options"]} == {"samples", "seed", "width", "alpha"}

@@ -56,7 +56,7 @@ class Batching:
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
-            raise InvalidInput(f"rows must be at least 1; got {self.limit}. Use None to let the engine choose.")
+            raise InvalidInput(f"batch_size must be at least 1; got {self.limit}. Use None to let the engine choose.")
 
     def chunks(
         self, count: int, entries: int, device: torch.device, work: Callable[[slice], Result]

@@ -100,7 +100,7 @@ COMMON_OPTIONS: tuple[OptionField, ...] = (
     ),
     OptionField(name="max_length", type=int, advanced=True, help="Tokens of a window at most."),
     OptionField(name="stride", type=int, advanced=True, help="Tokens that neighbouring windows share."),
-    OptionField(name="rows", type=int, advanced=True, help="Model rows in one pass at most."),
+    OptionField(name="batch_size", type=int, advanced=True, least=1, help="Model rows in one pass at most."),
     OptionField(
         name="on_error",
         type=str,
