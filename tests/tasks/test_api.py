@@ -127,6 +127,6 @@ def test_what_is_not_given_is_left_to_the_task(monkeypatch):
     xai_nlp.explain("a film", pair="b", model=explainer, batch_size=3, layers=True, long="error", steps=9)
     assert calls[0] == {"text": "a film", "method": "integrated_gradients"}
     assert calls[1] == {
-        "text": "a film", "pair": "b", "method": "integrated_gradients", "batch_size": 3, "layers": True, "long": "error",
-        "steps": 9,
+        "text": "a film", "pair": "b", "method": "integrated_gradients", "batch_size": 3, "layers": True,
+        "long": "error", "steps": 9,
     }  # fmt: skip

@@ -27,7 +27,7 @@ def qa(
 ) -> None:
     """Exact match and F1 over the questions of a file, as SQuAD's official script computes them."""
     from xai_nlp import load
-    from xai_nlp.core.batching import progress_bar
+    from xai_nlp.core.progress import progress_bar
     from xai_nlp.metrics.squad import read_squad, squad_scores
 
     questions = list(read_squad(file))[:most]
