@@ -104,6 +104,9 @@ REQUESTS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "a misspelt option of load": (lambda f: xai_nlp.load("sentiment", tokenzier=1), (UnknownName, "'tokenizer'")),
     "a device that is not there": (
         lambda f: explain(TEXT, **classifier(device="nowhere")), (InvalidInput, "cannot be moved to nowhere")),
+    "a device of no name": (lambda f: plain(TEXT, device="nowhere"), (InvalidInput, "cannot be moved to nowhere")),
+    "a dtype by name": (lambda f: plain("a film", dtype="float64"), ONE),
+    "a misspelt dtype": (lambda f: plain(TEXT, dtype="float61"), (UnknownName, "Did you mean 'float64'|'float16'")),
     "a device for a model that is loaded": (
         lambda f: plain(TEXT, model=xai_nlp.load("sentiment"), device="cpu"), (InvalidInput, "loaded already")),
     # Inputs

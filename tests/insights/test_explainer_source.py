@@ -12,7 +12,7 @@ QUESTION = {"question": "Who wrote it?", "context": "Ada Lovelace wrote it."}
 
 def test_the_form_has_every_option_of_the_task_and_of_each_method(sentiment):
     choices = ExplainerSource(sentiment, ["a fine film"]).choices()
-    names = {one.name for one in find_task("sentiment").every_option} - {"method", "target", *OMITTED}
+    names = {one.name for one in find_task("classify").every_option} - {"method", "target", *OMITTED}
     assert {one["name"] for one in choices["options"]} == names
     assert [one["name"] for one in choices["methods"]["lime"]] == ["samples", "seed", "width", "alpha"]
     assert (choices["targets"], choices["judged"]) == (["predicted", "NEGATIVE", "POSITIVE"], False)

@@ -40,7 +40,7 @@ def test_mistakes_are_refused_before_the_model_runs(sentiment, options, error, s
 
 # Requests ------------------------------------------------------------------------------------------------------------
 
-TEXT, QA, VQA = (find_task(name) for name in ("sentiment", "qa", "vqa"))
+TEXT, QA, VQA = (find_task(name) for name in ("classify", "qa", "vqa"))
 
 
 @pytest.mark.parametrize("empty", [[], ()])

@@ -15,7 +15,7 @@ from xai_nlp.web.limits import Limits
 TEXT = {"model": "sentiment", "text": "a fine film"}
 
 
-def keywords(task="sentiment", **values):
+def keywords(task="classify", **values):
     return request_schema()(**{"model": task, **values}).keywords(find_task(task))
 
 

@@ -45,6 +45,11 @@ class Task:
         return tuple(one.name for one in self.inputs if one.required)
 
     @property
+    def first_text(self) -> InputField | None:
+        """The first input that is a text: the argument of the command, and what right labels go by."""
+        return next((one for one in self.inputs if one.kind != "image"), None)
+
+    @property
     def call(self) -> str:
         """The required inputs as keywords of a call: "question=…, context=…"."""
         return ", ".join(f"{name}=…" for name in self.required)
@@ -114,7 +119,6 @@ COMMON_OPTIONS: tuple[OptionField, ...] = (
 _TEXT = InputField(
     name="text",
     kind="long text",
-    positional=True,
     help="The text to explain.",
     columns=("text", "sentence", "sentence1", "review", "content", "premise", "document"),
 )
@@ -156,7 +160,7 @@ register_task(
     Task(
         name="text-classification",
         title="Text classification",
-        command="sentiment",
+        command="classify",
         help="Which words made a classifier choose its label.",
         inputs=(
             _TEXT,
@@ -279,7 +283,6 @@ register_task(
             InputField(
                 name="prompt",
                 kind="long text",
-                positional=True,
                 help="The prompt.",
                 columns=("prompt", "instruction", "input"),
             ),
@@ -326,6 +329,7 @@ register_task(
         gold=("entity_type", "type"),
         auto_class="AutoModelForTokenClassification",
         class_endings=("ForTokenClassification",),
+        examples=({"text": "Ada Lovelace was born in London."},),
         explainer="xai_nlp.tasks.token_classification:TokenClassificationExplainer",
     )
 )
@@ -344,6 +348,7 @@ register_task(
         gold=("word", "answer", "label"),
         auto_class="AutoModelForMaskedLM",
         class_endings=("ForMaskedLM",),
+        examples=({"text": "The film was [MASK]."},),
         explainer="xai_nlp.tasks.fill_mask:FillMaskExplainer",
     )
 )
@@ -369,6 +374,7 @@ register_task(
         gold=("target", "summary", "translation", *_GOLD_ANSWERS),
         auto_class="AutoModelForSeq2SeqLM",
         class_endings=("ForConditionalGeneration", "MarianMTModel"),
+        examples=({"text": "translate English to German: The house is small."},),
         explainer="xai_nlp.tasks.text2text:Text2TextExplainer",
     )
 )
