@@ -41,7 +41,9 @@ def test_every_kind_is_drawn_and_escaped(why):
 
 
 def test_the_fold_says_what_is_in_it():
-    plain, whole = (notebook_html([one], assets=False) for one in (made(), answered(layers=None, attention={"self": matrices()})))
+    plain, whole = (
+        notebook_html([one], assets=False) for one in (made(), answered(layers=None, attention={"self": matrices()}))
+    )
     assert "<summary>Outputs, every number" in plain and "<summary>Outputs, attention, every number" in whole
 
 
