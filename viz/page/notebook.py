@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 from xai_nlp.core.result import Explanation
 from xai_nlp.viz.page.html import _asset, render, script, style
@@ -50,9 +51,9 @@ def running_cell() -> tuple[str, int] | None:
     """The cell that runs, and the number of its execution; None where cells do not share one document."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython and not any(name in sys.modules for name in SEPARATE_CELLS) else None
-    if getattr(shell, "kernel", None) is None:
+    if shell is None or getattr(shell, "kernel", None) is None:
         return None
-    parent = getattr(shell, "get_parent", dict)() or {}
+    parent: dict[str, Any] = shell.get_parent() if hasattr(shell, "get_parent") else {}
     cell = parent.get("metadata", {}).get("cellId") or shell.user_ns.get("In", [""])[-1]
     return str(cell), shell.execution_count
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +17,7 @@ from xai_nlp.cli.output import errors_to_stderr
 from xai_nlp.cli.report import report
 from xai_nlp.cli.serve import serve
 
-EXAMPLES = {
+EXAMPLES: dict[Callable[..., None], str] = {
     demo: "demo --html demo.html",
     report: "report rows.jsonl --labels rows.csv -o report.html",
     serve: "serve --data rows.csv",
