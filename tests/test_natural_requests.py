@@ -115,6 +115,9 @@ REQUESTS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "a misspelt option of load": (lambda f: xai_nlp.load("sentiment", tokenzier=1), (UnknownName, "'tokenizer'")),
     "a device that is not there": (
         lambda f: explain(TEXT, **classifier(device="nowhere")), (InvalidInput, "cannot be moved to nowhere")),
+    "a device of no name": (lambda f: plain(TEXT, device="nowhere"), (InvalidInput, "cannot be moved to nowhere")),
+    "a dtype by name": (lambda f: plain("a film", dtype="float64"), ONE),
+    "a misspelt dtype": (lambda f: plain(TEXT, dtype="float61"), (UnknownName, "Did you mean 'float64'|'float16'")),
     "a device for a model that is loaded": (
         lambda f: plain(TEXT, model=xai_nlp.load("sentiment"), device="cpu"), (InvalidInput, "loaded already")),
     # Inputs
@@ -236,7 +239,7 @@ WRONG_OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"seed": "x", "method": "lime"}, "seed is a whole number; got 'x'"),
     ({"max_length": "5"}, "max_length is a whole number from 1 on"),
     ({"max_length": 0}, "max_length is a whole number from 1 on"),
-    ({"rows": "3"}, "rows is a whole number from 1 on"),
+    ({"batch_size": "3"}, "batch_size is a whole number from 1 on"),
     ({"steps": 2.5}, "steps is a whole number, or 'auto'; got 2.5"),
     ({"steps": "many"}, "steps is a whole number, or 'auto'"),
     ({"tolerance": "x"}, "tolerance is a number"),
@@ -265,7 +268,9 @@ def test_an_option_of_another_type_is_refused(options, says):
 
 def test_numbers_of_numpy_are_numbers():
     explainer = xai_nlp.load(*tiny("bert"))
-    assert explainer.explain(TEXT, steps=np.int64(9), rows=np.int32(4)) == explainer.explain(TEXT, steps=9, rows=4)
+    assert explainer.explain(TEXT, steps=np.int64(9), batch_size=np.int32(4)) == explainer.explain(
+        TEXT, steps=9, batch_size=4
+    )
 
 
 # Outputs that are no numbers ------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def image() -> Any:
 
 def ours(steps: int, rows: int | None = None) -> tuple[Tensor, Tensor]:
     """(words, patches)"""
-    why = explainer().explain(image(), QUESTION, target="answer 3", steps=steps, rule="gauss_legendre", rows=rows)
+    why = explainer().explain(image(), QUESTION, target="answer 3", steps=steps, rule="gauss_legendre", batch_size=rows)
     assert why.image is not None
     return torch.tensor(why.scores), torch.tensor(why.image.scores)
 

@@ -17,7 +17,7 @@ def test_the_version():
 
 def test_as_a_module_with_progress_kept_off_stdout():
     done = subprocess.run(
-        [sys.executable, "-m", "xai_nlp.cli", "explain", "sentiment", "a film", "--json", "-"],
+        [sys.executable, "-m", "xai_nlp.cli", "explain", "classify", "a film", "--json", "-"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert json.loads(done.stdout)["task"] == "text-classification"

@@ -20,7 +20,7 @@ def test_evaluates_a_file(tmp_path):
     answers = json.loads(out.read_text())
     assert answers["a"] == "Mary Shelley"
     assert "exact match 50.00" in done.stdout
-    assert "1 question:" in run("evaluate", "qa", str(file), "--most", "1").stdout
+    assert "1 question:" in run("evaluate", "qa", str(file), "--limit", "1").stdout
 
 
 def test_a_missing_file_is_named():

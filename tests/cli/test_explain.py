@@ -2,6 +2,10 @@
 
 import io
 import json
+import signal
+import subprocess
+import sys
+import time
 from inspect import Parameter, signature
 from pathlib import Path
 
@@ -15,7 +19,9 @@ from xai_nlp.data.scenes import labelled_scenes, scenes
 from xai_nlp.tasks.table import COMMON_OPTIONS, TASKS, TEXT_OPTIONS, find_task
 
 QUESTION, CONTEXT = "Who wrote Frankenstein?", "Frankenstein was written by Mary Shelley in 1818."
-SHARED = {"model", "data", "columns", "method_options", "seed", "html", "json_to", "tokens"}  # of every command
+#: Parameters of every command.
+SHARED = {"model", "device", "dtype", "data", "columns", "limit", "method_options", "seed", "html", "json_to", "tokens",
+          "quiet"}  # fmt: skip
 ASKED = ("--question", QUESTION, "--context", CONTEXT)
 EXAMPLE = next(scenes(1, seed=12, types=["colour"]))
 SCENE_QUESTION = EXAMPLE.question.text
@@ -28,7 +34,7 @@ def image(tmp_path):
 
 
 def test_explains_to_stdout():
-    done = run("explain", "sentiment", "a gripping film")
+    done = run("explain", "classify", "a gripping film")
     assert done.exit_code == 0
     assert "gripping" in done.stdout
     assert "POSITIVE" in done.stdout
@@ -37,12 +43,12 @@ def test_explains_to_stdout():
 def test_json_and_html(tmp_path):
     file = tmp_path / "texts.txt"
     file.write_text("a gripping film\n\na dull mess\n", encoding="utf-8")
-    done = run("explain", "sentiment", "--file", str(file), "--json", "-", "--html", str(tmp_path / "page.html"))
+    done = run("explain", "classify", "--file", str(file), "--json", "-", "--html", str(tmp_path / "page.html"))
     found = [xai_nlp.Explanation.from_json(line) for line in done.stdout.splitlines()]
     assert [why.prediction for why in found] == ["POSITIVE", "NEGATIVE"]
     assert "dull" in (tmp_path / "page.html").read_text(encoding="utf-8")
     assert found == list(xai_nlp.explain(["a gripping film", "a dull mess"]))
-    run("explain", "sentiment", "--file", "-", "--json", str(tmp_path / "out.jsonl"), stdin="a gripping film")
+    run("explain", "classify", "--file", "-", "--json", str(tmp_path / "out.jsonl"), stdin="a gripping film")
     assert json.loads((tmp_path / "out.jsonl").read_text())["segments"] == ["a gripping film"]
 
 
@@ -61,18 +67,18 @@ def test_options_reach_the_method():
         "--json",
         "-",
     ]
-    why = json.loads(run("explain", "sentiment", "a film", *asked).stdout)
+    why = json.loads(run("explain", "classify", "a film", *asked).stdout)
     assert (why["params"]["steps"], why["params"]["layer"], why["target"]["label"]) == (12, 1, "NEGATIVE")
     assert (why["baseline"], why["unit"]) == ("mask", "probability")
-    several = run("explain", "sentiment", "a film", "--method", "saliency", "--method", "random", "--json", "-")
+    several = run("explain", "classify", "a film", "--method", "saliency", "--method", "random", "--json", "-")
     assert [json.loads(line)["method"] for line in several.stdout.splitlines()] == ["saliency", "random"]
-    pair = run("explain", "sentiment", "a film", "--pair", "a book", "--json", "-")
+    pair = run("explain", "classify", "a film", "--pair", "a book", "--json", "-")
     assert json.loads(pair.stdout)["segments"] == ["a film", "a book"]
 
 
 def test_seeds():
     def scores(*args):
-        return json.loads(run("explain", "sentiment", "a film", "--method", "random", "--json", "-", *args).stdout)[
+        return json.loads(run("explain", "classify", "a film", "--method", "random", "--json", "-", *args).stdout)[
             "scores"
         ]
 
@@ -90,7 +96,7 @@ def test_seeds():
     ],
 )
 def test_failures_are_one_line_and_exit_1(args, said):
-    done = run("explain", "sentiment", *args)
+    done = run("explain", "classify", *args)
     assert done.exit_code == 1
     assert done.stdout == ""
     assert said in done.stderr
@@ -100,11 +106,11 @@ def test_failures_are_one_line_and_exit_1(args, said):
 @pytest.mark.parametrize(
     "args",
     [
-        ["explain", "sentiment"],
-        ["explain", "sentiment", "a", "--file", "b"],
+        ["explain", "classify"],
+        ["explain", "classify", "a", "--file", "b"],
         ["nothing"],
-        ["explain", "sentiment", "a", "-o", "steps"],
-        ["explain", "sentiment", "a", "--layer", "x"],
+        ["explain", "classify", "a", "-o", "steps"],
+        ["explain", "classify", "a", "--layer", "x"],
     ],
 )
 def test_usage_is_exit_2(args):
@@ -113,7 +119,7 @@ def test_usage_is_exit_2(args):
 
 def test_binary_files_are_refused(tmp_path):
     (tmp_path / "x.txt").write_bytes(b"\xff\xfe\x00")
-    done = run("explain", "sentiment", "--file", str(tmp_path / "x.txt"))
+    done = run("explain", "classify", "--file", str(tmp_path / "x.txt"))
     assert done.exit_code == 1
     assert "not UTF-8" in done.stderr
 
@@ -155,7 +161,7 @@ def test_attention_shows_heads_and_pairs(method):
     assert done.exit_code == 0, done.stderr
     assert "what each head carries" in done.stdout and "layer 5" in done.stdout
     assert "strongest pairs" in done.stdout
-    done = run("attention", "sentiment", "a gripping film", "--method", method, "--json", "-")
+    done = run("attention", "classify", "a gripping film", "--method", method, "--json", "-")
     assert xai_nlp.Explanation.from_json(done.stdout).method == method
 
 
@@ -242,7 +248,7 @@ def test_a_table_with_columns_of_other_names_and_what_is_right(tmp_path):
     file = tmp_path / "reviews.csv"
     file.write_text("Body,Second,stars\na gripping film,,1\na dull mess,NA,1\n", encoding="utf-8")
     columns = ("--column", "text=body", "--column", "pair=Second", "--column", "gold=stars")
-    first, second = explained("sentiment", "--data", str(file), *columns)
+    first, second = explained("classify", "--data", str(file), *columns)
     assert (first.segments, second.segments) == (("a gripping film",), ("a dull mess", "NA"))
     assert (first.gold, first.correct, second.gold, second.correct) == (("POSITIVE",), True, ("POSITIVE",), False)
 
@@ -271,9 +277,10 @@ def test_records_on_stdin():
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("--data", "a.csv", "a film"), 2, "give TEXT, or --data, not both"),
-        (("a film", "--column", "text=body"), 2, "--column names the columns of --data"),
-        (("--data", "a.csv", "--column", "text"), 2, "write --column NAME=COLUMN"),
+        (("--data", "a.csv", "a film"), 2, "give TEXT, or --file, not both"),
+        (("a film", "--column", "text=body"), 2, "--column and --limit are about the rows of --file"),
+        (("a film", "--limit", "3"), 2, "--column and --limit are about the rows of --file"),
+        (("--data", "a.csv", "--column", "txt"), 1, "unknown column of a.csv 'txt'"),
         (("--data", "a.csv"), 1, "a.csv has no column for text"),
         (("--data", "a.csv", "--column", "text=bodies"), 1, "unknown column of a.csv 'bodies'"),
         (("--data", "b.csv"), 1, "b.csv, line 2: 1 cells, where the header has 2"),
@@ -283,7 +290,7 @@ def test_wrong_files_and_columns(tmp_path, monkeypatch, arguments, code, message
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.csv").write_text("Body\na film\n")
     (tmp_path / "b.csv").write_text("text,label\na film\n")
-    done = run("explain", "sentiment", *arguments)
+    done = run("explain", "classify", *arguments)
     assert done.exit_code == code, done.output
     assert message in " ".join(done.stderr.replace("│", " ").split())
 
@@ -313,12 +320,97 @@ def test_pictures_are_named_on_the_command_line(tmp_path):
 )
 def test_stdin_holds_lines_of_text_or_json_lines(monkeypatch, text, rows):
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
-    assert [record.inputs for record in read_data(Path("-")).records(find_task("sentiment").inputs)] == rows
+    assert [record.inputs for record in read_data(Path("-")).records(find_task("classify").inputs)] == rows
 
 
 def test_files_are_tables(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps([{"text": "a film"}]))
     assert list(read_data(tmp_path / "a.json")) == [{"text": "a film"}]
+
+
+@pytest.fixture
+def reviews(tmp_path, monkeypatch):
+    """A table of three reviews, one of them empty, in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reviews.csv").write_text("id,body,label\n1,a gripping film,1\n2, ,0\n3,a dull mess,1\n")
+    return tmp_path
+
+
+def test_a_bare_column_is_that_of_the_first_input_and_rows_are_limited(reviews):
+    (why,) = explained("classify", "--file", "reviews.csv", "--column", "body", "--limit", "1")
+    assert (why.segments, why.gold, why.correct) == (("a gripping film",), ("POSITIVE",), True)
+
+
+def test_the_first_failure_ends_the_command_and_names_the_row(reviews):
+    done = run("explain", "classify", "--file", "reviews.csv", "--column", "body", "--json", "out.jsonl")
+    assert done.exit_code == 1
+    assert "error: reviews.csv, record 1: the text is empty" in done.stderr
+    assert "2 explanations in out.jsonl" in done.stderr
+
+
+def test_failures_are_recorded_and_printed_at_the_end(reviews):
+    done = run("explain", "classify", "--file", "reviews.csv", "--column", "body", "--json", "out.jsonl",
+               "--on-error", "record", "--quiet")  # fmt: skip
+    assert (done.exit_code, done.stdout) == (1, "")
+    first, second = done.stderr.splitlines()
+    assert first == "1 of the inputs could not be explained:"
+    assert second.startswith("error: reviews.csv, record 1: the text is empty")
+    assert [why.gold for why in xai_nlp.Explanations.load("out.jsonl")] == [("POSITIVE",)] * 2
+
+
+@pytest.mark.parametrize("option", ["--json", "--html"])
+def test_paths_are_checked_before_a_model_is_loaded(tmp_path, monkeypatch, option):
+    monkeypatch.setattr(xai_nlp, "load", lambda *_, **__: pytest.fail("a model was loaded"))
+    for path, message in ((tmp_path / "no" / "a", "there is no folder"), (tmp_path, "is a folder; name a file in it")):
+        done = run("explain", "classify", "a film", option, str(path))
+        assert (done.exit_code, message in done.stderr) == (1, True), done.stderr
+
+
+def test_device_dtype_and_batch_size_reach_the_model(monkeypatch):
+    loaded, load = [], xai_nlp.load
+
+    def recorded(source, **options):
+        loaded.append(options)
+        return load(source, **options)
+
+    monkeypatch.setattr(xai_nlp, "load", recorded)
+    options = ("--device", "cpu", "--dtype", "float64", "--batch-size", "2", "--json", "-")
+    (why,) = explained("classify", "a film", *options[:-2])
+    assert loaded == [{"task": "text-classification", "device": "cpu", "dtype": "float64"}]
+    assert why.residual == pytest.approx(0, abs=0.05)
+    assert "cannot be moved to moon" in run("explain", "classify", "a film", "--device", "moon").stderr
+
+
+def test_the_first_text_is_the_argument_of_every_command():
+    as_argument = explained("qa", QUESTION, "--context", CONTEXT)
+    assert as_argument == explained("qa", "--question", QUESTION, "--context", CONTEXT)
+    both = explained("classify", "a film", "--text", "a mess")
+    assert [why.segments for why in both] == [("a film",), ("a mess",)]
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    command = f"{sys.executable} -m xai_nlp.cli explain classify {'film ' * 40} --json - | head -c 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("{", "")
+
+
+def test_ctrl_c_keeps_what_is_done(tmp_path):
+    (tmp_path / "a.txt").write_text("a gripping film that I liked very much\n" * 2000)
+    command = [sys.executable, "-m", "xai_nlp.cli", "explain", "classify", "--file", "a.txt", "--json", "out.jsonl",
+               "--html", "out.html", "--method", "shapley"]  # fmt: skip
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    out = tmp_path / "out.jsonl"
+    for _ in range(1200):
+        if out.exists() and out.stat().st_size:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    done = xai_nlp.Explanations.load(out)
+    assert process.returncode == 130, err
+    assert 8 <= len(done) < 2000
+    assert err.strip().splitlines()[-1] == f"stopped: {len(done):,} explanations in out.jsonl and out.html."
+    assert "gripping" in (tmp_path / "out.html").read_text(encoding="utf-8")
 
 
 # Every task -----------------------------------------------------------------------------------------------------------
@@ -332,3 +424,11 @@ def test_every_task_has_all_common_options(task, attention):
     assert set(parameters) >= SHARED | common | {one.name for one in (*task.inputs, *task.options)}
     # a model must be named if none is embedded
     assert parameters["model"].default == (task.embedded or Parameter.empty)
+    assert ("Examples:" in task_help(task, attention)) and f"{task.command} --file rows.csv" in task_help(
+        task, attention
+    )
+
+
+def task_help(task, attention):
+    done = run("attention" if attention else "explain", task.command, "--help")
+    return " ".join(done.stdout.split())

@@ -7,6 +7,8 @@ import pytest
 import typer
 
 from xai_nlp.cli.options import (
+    columns_of_options,
+    example_of,
     input_parameters,
     inputs_of_arguments,
     option_parameter,
@@ -15,11 +17,11 @@ from xai_nlp.cli.options import (
     read_method_options,
     read_text,
 )
-from xai_nlp.core.fields import InputField, OptionField
+from xai_nlp.core.fields import OptionField
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.tasks.table import find_task
 
-SENTIMENT, QA = find_task("sentiment"), find_task("qa")
+CLASSIFY, QA = find_task("classify"), find_task("qa")
 
 
 def option(**changes):
@@ -54,17 +56,39 @@ def test_flags_choices_defaults_and_folding():
 
 
 @pytest.mark.parametrize(
-    ("changes", "names"),
+    ("task", "names"),
     [
-        ({"kind": "text"}, ["question"]),
-        ({"kind": "long text"}, ["question", "question_file"]),
-        ({"kind": "long text", "positional": True}, ["question"]),
-        ({"kind": "image"}, ["question"]),
+        (CLASSIFY, ["text", "text_option", "text_file", "pair", "pair_file"]),
+        (QA, ["question", "question_option", "context", "context_file"]),
+        (find_task("vqa"), ["image", "question", "question_option"]),
+        (find_task("generation"), ["prompt", "prompt_option", "prompt_file"]),
     ],
 )
-def test_inputs(changes, names):
-    field = InputField(**{"name": "question", "help": "Help.", "columns": (), **changes})
-    assert [parameter.name for parameter in input_parameters(field)] == names
+def test_the_first_text_is_the_argument_and_long_texts_come_from_files_too(task, names):
+    parameters = [parameter for one in task.inputs for parameter in input_parameters(task, one)]
+    assert [parameter.name for parameter in parameters] == names
+    arguments = [one.name for one in parameters if isinstance(get_args(one.annotation)[1], typer.models.ArgumentInfo)]
+    assert arguments == [task.first_text.name]
+
+
+@pytest.mark.parametrize(
+    ("task", "line"),
+    [
+        ("classify", 'xai-nlp explain classify "a gripping, beautifully acted film"'),
+        ("qa", 'xai-nlp explain qa "Who wrote it?" --context "Ada Lovelace wrote it in 1843."'),
+        ("vqa", 'xai-nlp explain vqa "what colour is the star?" --image scene.png'),
+        ("mask", 'xai-nlp explain mask "The film was [MASK]." --model FOLDER'),
+    ],
+)
+def test_examples(task, line):
+    assert line in example_of("explain", find_task(task)).split("\n\n")
+
+
+def test_columns():
+    assert columns_of_options(QA, ["ask", "context=passage", "gold=right"]) == {
+        "question": "ask", "context": "passage", "gold": "right",
+    }  # fmt: skip
+    assert columns_of_options(QA, None) == {}
 
 
 def test_values_that_are_not_given_are_left_to_the_function():
@@ -128,8 +152,8 @@ def inputs(task, data=None, **values):
 
 
 def test_several_arguments_are_a_list():
-    assert inputs(SENTIMENT, text=["a"]) == {"text": "a"}
-    assert inputs(SENTIMENT, text=["a", "b"], pair="c") == {"text": ["a", "b"], "pair": "c"}
+    assert inputs(CLASSIFY, text=["a"]) == {"text": "a"}
+    assert inputs(CLASSIFY, text=["a", "b"], pair="c") == {"text": ["a", "b"], "pair": "c"}
     assert inputs(QA, question="q", context="c") == {"question": "q", "context": "c"}
 
 
@@ -141,10 +165,10 @@ def test_a_long_text_comes_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("task", "values", "message"),
     [
-        (SENTIMENT, {}, "give TEXT, or --data"),
-        (SENTIMENT, {"text": []}, "give TEXT, or --data"),
-        (QA, {}, "give --question and --context, or --data"),
-        (QA, {"question": "q"}, "give --context, or --data"),
+        (CLASSIFY, {}, "give TEXT, or --file"),
+        (CLASSIFY, {"text": []}, "give TEXT, or --file"),
+        (QA, {}, "give QUESTION and --context, or --file"),
+        (QA, {"question": "q"}, "give --context, or --file"),
         (QA, {"question": "q", "context": "c", "context_file": Path("a")}, "--context or --context-file, not both"),
     ],
 )
@@ -156,10 +180,10 @@ def test_missing_and_doubled_inputs_are_wrong_usage(task, values, message):
 def test_inputs_stand_on_the_command_line_or_in_a_file_of_data(tmp_path):
     (tmp_path / "a.txt").write_text("a context")
     for task, values, flag in (
-        (SENTIMENT, {"text": ["a"]}, "TEXT"),
+        (CLASSIFY, {"text": ["a"]}, "TEXT"),
         (QA, {"context_file": tmp_path / "a.txt"}, "--context"),
     ):
-        with pytest.raises(typer.BadParameter, match=f"give {flag}, or --data, not both"):
+        with pytest.raises(typer.BadParameter, match=f"give {flag}, or --file, not both"):
             inputs(task, data=tmp_path, **values)
     assert inputs(QA, data=tmp_path) == {}
 

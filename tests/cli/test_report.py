@@ -8,8 +8,9 @@ from typer.testing import CliRunner
 
 from tests.viz.images import asked
 from tests.viz.samples import answered, made
+from xai_nlp import Explanations
 from xai_nlp.cli import app
-from xai_nlp.cli.report import read_explanations, read_labels
+from xai_nlp.cli.report import read_labels
 from xai_nlp.tasks.table import find_task
 
 runner = CliRunner()
@@ -56,7 +57,7 @@ def test_the_date_is_the_newest_files(folder, tmp_path):
 def test_what_a_page_saves_is_read_too(tmp_path):
     file = tmp_path / "explanations.json"
     file.write_text(json.dumps([json.loads(made(text).to_json()) for text in ("one film", "two films")]))
-    assert [item.segments for item in read_explanations(file)] == [("one film",), ("two films",)]
+    assert [item.segments for item in Explanations.load(file)] == [("one film",), ("two films",)]
 
 
 def test_large_explanations_keep_their_attention(tmp_path):
@@ -162,7 +163,7 @@ def test_bad_labels_are_refused(folder, tmp_path, text, told):
 
 def test_labels_said_twice_alike_are_one(tmp_path):
     (tmp_path / "g.jsonl").write_text('{"text": "a", "label": "x"}\n{"text": "a", "label": "x"}')
-    assert read_labels(tmp_path / "g.jsonl", find_task("sentiment")) == {"a": ("x",)}
+    assert read_labels(tmp_path / "g.jsonl", find_task("classify")) == {"a": ("x",)}
 
 
 def test_a_folder_that_cannot_be_written_leaves_nothing(folder, tmp_path):

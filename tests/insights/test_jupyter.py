@@ -84,3 +84,42 @@ def test_another_method_redraws_and_what_was_saved_stays_readable(browser, tmp_p
         assert troubles == []
         tab.close()
     exported(browser, made, tmp_path / "insights.html")
+
+
+CELLS = (
+    "import xai_nlp\nwhy = xai_nlp.explain('a gripping, beautifully acted film')\nwhy",
+    "xai_nlp.explain('a dull mess', method=['integrated_gradients', 'occlusion'])",
+)
+
+
+@pytest.mark.filterwarnings("default")  # Jupyter's own
+def test_cells_share_one_style_and_one_script(browser, tmp_path):
+    file = tmp_path / "cells.ipynb"
+    nbformat.write(notebook(*CELLS), file)
+    with jupyter_lab(tmp_path) as (origin, token):
+        tab = browser.new_page(viewport={"width": 1280, "height": 1000})
+        troubles = quiet(tab, origin)
+        tab.goto(f"{origin}/lab/tree/{file.name}?token={token}&reset")
+        tab.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
+        tab.locator(".jp-Notebook .cm-content").first.click()
+        for _ in CELLS:
+            tab.keyboard.press("Shift+Enter")
+        roots = tab.locator(".jp-OutputArea-output .xai-nlp.in-cell")
+        roots.nth(1).wait_for(timeout=60_000)
+        tab.wait_for_function("document.querySelectorAll('.in-cell[data-live]').length === 2")
+        assert tab.locator(".in-cell > style").count() == 1
+        assert tab.locator("head > #xai-nlp-look").count() == 1
+        bars = roots.first.locator(".brief .bars")
+        assert bars.locator("li").count() == 5
+        assert bars.evaluate("bars => getComputedStyle(bars).paddingInlineStart") == "0px"
+        assert not roots.first.get_by_role("button", name="for", exact=True).is_visible(), "controls are folded"
+        mark = roots.nth(1).locator(".brief span.t", has_text="dull").first
+        mark.hover()
+        assert "logit" in roots.nth(1).locator(".tip:visible").inner_text()
+        tab.locator(".jp-Notebook .cm-content").first.click()
+        tab.keyboard.press("Shift+Enter")  # the cell that carries the style, once more
+        tab.wait_for_timeout(1500)
+        assert tab.locator(".in-cell > style").count() == 1
+        tab.screenshot(path=tmp_path / "cells.png")
+        assert troubles == []
+        tab.close()

@@ -1,6 +1,7 @@
 """Insights on a page of its own: served by the web application behind its guard, and alive in a browser."""
 
 import threading
+import time
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -151,3 +152,45 @@ def test_the_page_redraws_when_another_method_is_chosen(browser):
         tab.locator(".problem").wait_for(state="detached")
         assert troubles == []
         tab.close()
+
+
+@pytest.mark.browser
+def test_seeds_contrasts_several_methods_and_a_text_of_ones_own(browser, sentiment, tmp_path):
+    from xai_nlp.insights.explainer_source import ExplainerSource
+
+    source = ExplainerSource(sentiment, ["a gripping film", "a dull mess"])
+    with serving(source) as (url, _):
+        tab = browser.new_page(viewport={"width": 1100, "height": 900})
+        errors: list[str] = []
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        tab.goto(url)
+        form = tab.locator("form.ask")
+        form.get_by_label("method", exact=True).select_option("shapley")
+        tab.locator(".xai-nlp .meta", has_text="shapley").first.wait_for()
+        form.locator("summary", has_text="Options of the method").click()
+        seed = form.get_by_label("Seed", exact=True)
+        for value in ("0", "3"):
+            seed.fill(value)
+            assert form.evaluate("form => form.checkValidity()")
+            form.get_by_role("button", name="Explain", exact=True).click()
+            until(lambda value=value: source.settings.arguments.get("seed") == int(value))
+        form.get_by_label("rather than").select_option("NEGATIVE")
+        until(lambda: source.settings.rather_than == "NEGATIVE")
+        form.locator("summary", has_text="Methods beside it").click()
+        form.get_by_label("saliency", exact=True).check()
+        form.locator("summary", has_text="Your own text").click()
+        form.get_by_label("Text", exact=True).fill("a <b>splendid</b> evening")
+        form.get_by_role("button", name="Explain this").click()
+        tab.locator("span.t", has_text="splendid").first.wait_for()
+        assert tab.locator(".row.named .name", has_text="saliency").count() == 2
+        tab.screenshot(path=tmp_path / "insights.png", full_page=True)
+        assert not tab.locator(".readout.problem").count() and errors == []
+        tab.close()
+
+
+def until(claim, seconds=20):
+    """Wait for a claim about the server to become true."""
+    end = time.monotonic() + seconds
+    while not claim():
+        assert time.monotonic() < end
+        time.sleep(0.05)

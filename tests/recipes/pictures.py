@@ -38,7 +38,7 @@ def terminal() -> str:
     console = Console(record=True, width=100, file=io.StringIO(), force_terminal=True)
     for why in xai_nlp.explain([REVIEW, TEXT]):
         console.print(render(why.words()))
-    svg = console.export_svg(title="xai-nlp explain sentiment")
+    svg = console.export_svg(title="xai-nlp explain classify")
     plain = svg.replace("@font-face", "@font-face-not-fetched")  # rich's own fonts come over the network
     return f'<!doctype html><meta charset="utf-8"><body style="margin:0;background:#fff"><div id="shot">{plain}</div>'
 

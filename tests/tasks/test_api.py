@@ -124,9 +124,9 @@ def test_what_is_not_given_is_left_to_the_task(monkeypatch):
     explainer, calls = xai_nlp.load(*tiny("bert")), []
     monkeypatch.setattr(explainer, "explain", lambda **keywords: calls.append(keywords))
     xai_nlp.explain("a film", model=explainer)
-    xai_nlp.explain("a film", pair="b", model=explainer, rows=3, layers=True, long="error", steps=9)
+    xai_nlp.explain("a film", pair="b", model=explainer, batch_size=3, layers=True, long="error", steps=9)
     assert calls[0] == {"text": "a film", "method": "integrated_gradients"}
     assert calls[1] == {
-        "text": "a film", "pair": "b", "method": "integrated_gradients", "rows": 3, "layers": True, "long": "error",
-        "steps": 9,
+        "text": "a film", "pair": "b", "method": "integrated_gradients", "batch_size": 3, "layers": True,
+        "long": "error", "steps": 9,
     }  # fmt: skip

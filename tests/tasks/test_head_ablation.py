@@ -132,7 +132,7 @@ def test_heads_of_a_model_that_writes():
 
 
 def test_heads_of_the_embedded_models():
-    answers = head_ablation(xai_nlp.load("vqa"), image(), "what colour is the circle ?", rows=40)
+    answers = head_ablation(xai_nlp.load("vqa"), image(), "what colour is the circle ?", batch_size=40)
     assert answers.ndim == 2 and np.isfinite(answers).all() and np.abs(answers).max() > 1e-3
     assert head_ablation(xai_nlp.load("qa"), "Who wrote it?", "Ada Lovelace wrote it.").shape == (6, 12)
 
@@ -150,11 +150,11 @@ def test_one_row_a_head_and_two_more(task, rows):
         explainer = VisualQuestionAnsweringExplainer(loaded("vilt" if task == "vqa" else "llava"))
         inputs, options = (image(), QUESTION), {"answer": "red"}
     with rows_counted(explainer.model) as sizes:
-        losses = head_ablation(explainer, *inputs, rows=rows, **options)
+        losses = head_ablation(explainer, *inputs, batch_size=rows, **options)
     assert sum(sizes) == losses.size + 2
     assert rows is None or max(sizes) <= rows
 
 
 def test_rows_do_not_change_the_losses():
     explainer = xai_nlp.load(*tiny("bert"))
-    np.testing.assert_allclose(head_ablation(explainer, TEXT, rows=3), head_ablation(explainer, TEXT), atol=1e-5)
+    np.testing.assert_allclose(head_ablation(explainer, TEXT, batch_size=3), head_ablation(explainer, TEXT), atol=1e-5)

@@ -263,7 +263,7 @@ def test_neither_order_nor_company_changes_scores_and_the_model_comes_back(name,
         alone = explainer.explain(one, steps=12)
         assert why.image.scores == pytest.approx(alone.image.scores, abs=1e-10)
         assert why.image.scores == pytest.approx(again.image.scores, abs=1e-10)
-    explainer.explain(images, method="grad_cam", rows=1)
+    explainer.explain(images, method="grad_cam", batch_size=1)
     assert fingerprint(explainer.model) == before
 
 

@@ -27,7 +27,7 @@ from xai_nlp.tasks.table import COMMON_OPTIONS, find_task
         ({"steps": "Auto"}, InvalidInput, "steps"),
         ({"rule": "simpson", "steps": 4}, UnknownName, "quadrature rule"),
         ({"tolerance": -1}, InvalidInput, "tolerance"),
-        ({"rows": 0}, InvalidInput, "rows"),
+        ({"batch_size": 0}, InvalidInput, "batch_size"),
         ({"long": "cut"}, UnknownName, "windows"),
     ],
 )
@@ -40,7 +40,7 @@ def test_mistakes_are_refused_before_the_model_runs(sentiment, options, error, s
 
 # Requests ------------------------------------------------------------------------------------------------------------
 
-TEXT, QA, VQA = (find_task(name) for name in ("sentiment", "qa", "vqa"))
+TEXT, QA, VQA = (find_task(name) for name in ("classify", "qa", "vqa"))
 
 
 @pytest.mark.parametrize("empty", [[], ()])
@@ -53,7 +53,7 @@ def test_no_method_at_all_is_refused(sentiment, empty):
 
 def test_a_request_sorts_its_keywords():
     request = Request.of(
-        QA, {"question": "who?", "context": "Ada"}, {"target": "start", "steps": 9, "rows": 3, "longest": 4}
+        QA, {"question": "who?", "context": "Ada"}, {"target": "start", "steps": 9, "batch_size": 3, "longest": 4}
     )
     assert request.single and request.examples == [{"question": "who?", "context": "Ada"}]
     assert request.own == {"target": "start", "longest": 4}

@@ -57,7 +57,7 @@ def test_the_model_comes_back_when_it_raises_half_way(method):
             raise ZeroDivisionError
 
     with attached([lambda: model.classifier.register_forward_hook(explode)]), pytest.raises(ZeroDivisionError):
-        explainer.explain(TEXTS, method=method, rows=1)
+        explainer.explain(TEXTS, method=method, batch_size=1)
     assert fingerprint(model) == before
 
 
@@ -102,7 +102,7 @@ def test_rows_bound_every_pass_of_a_call(task, options, rows, image):
     """The first passes too: the prediction, the ends of the path, the layer's tensors, and what is cached."""
     explainer, call = explained(task, image, **options)
     free = call()
-    explainer, call = explained(task, image, rows=rows, **options)
+    explainer, call = explained(task, image, batch_size=rows, **options)
     with rows_counted(explainer.model) as sizes:
         bounded = call()
     assert max(sizes) == rows
@@ -122,7 +122,7 @@ def test_rows_bound_every_pass_of_a_call(task, options, rows, image):
 )
 @pytest.mark.parametrize("task", ["vilt", "llava", "generation"])
 def test_rows_bound_every_pass_of_the_other_tasks(task, options, image):
-    explainer, call = explained(task, image, rows=2, **options)
+    explainer, call = explained(task, image, batch_size=2, **options)
     with rows_counted(explainer.model) as sizes:
         call()
     assert max(sizes) <= 2
@@ -168,7 +168,7 @@ def test_layers_below_an_explained_one_run_a_fixed_number_of_times(method, rows)
     options = [{"steps": 9}, {"steps": 60}] if method == "integrated_gradients" else [{}]
     below, above = [], []
     for option in options:
-        call = partial(explainer.explain, texts, method=method, layer=0, rows=rows, **option)
+        call = partial(explainer.explain, texts, method=method, layer=0, batch_size=rows, **option)
         below.append(calls_of(lower, call))
         above.append(calls_of(upper, call))
     parts = 1 if rows is None else len(texts) // rows
@@ -184,7 +184,7 @@ def test_layers_run_where_the_embeddings_move():
     explainer, counts = xai_nlp.load(model, tokenizer), {}
     assert METHODS["conductance"].supports_layers
     for steps in (8, 40):
-        call = partial(explainer.explain, MANY[0], method="conductance", layer=0, rows=1, steps=steps)
+        call = partial(explainer.explain, MANY[0], method="conductance", layer=0, batch_size=1, steps=steps)
         counts[steps] = calls_of(model.bert.encoder.layer[0], call)
     assert counts[40] - counts[8] == 32
 

@@ -157,7 +157,7 @@ def test_other_prompts_and_rows_change_nothing(name, keywords):
     options = {"steps": 8, **keywords}
     alone = [why for p in prompts for why in _list(explainer.explain(p, **options))]
     for order, rows in (([0, 1, 2], None), ([2, 0, 1], 3)):
-        together = _list(explainer.explain([prompts[i] for i in order], rows=rows, **options))
+        together = _list(explainer.explain([prompts[i] for i in order], batch_size=rows, **options))
         by_prompt = {p: [why for why in together if why.segments == (p,)] for p in prompts}
         for ours, why in zip([w for p in prompts for w in by_prompt[p]], alone, strict=True):
             assert ours.target == why.target
@@ -196,7 +196,7 @@ def test_the_model_comes_back_as_it_was(fails):
     with attached([lambda: model.transformer.ln_f.register_forward_hook(explode)]):
         if fails:
             with pytest.raises(ZeroDivisionError):
-                explainer.explain(PROMPT, longest=4, rows=1)
+                explainer.explain(PROMPT, longest=4, batch_size=1)
         else:
             explainer.explain(PROMPT, longest=4)
     assert fingerprint(model) == before

@@ -198,7 +198,7 @@ def test_rows_do_not_change_the_answer(image):
     explainer = explainer_of("vilt", torch.float64)
     other = "is there a red square left of the blue circle ?"
     alone = explainer.explain(image, QUESTION, attention=True)
-    pair = explainer.explain([image, image[:, ::-1].copy()], [QUESTION, other], attention=True, rows=3)
+    pair = explainer.explain([image, image[:, ::-1].copy()], [QUESTION, other], attention=True, batch_size=3)
     assert np.allclose(alone.scores, pair[0].scores, atol=1e-9)
     assert np.allclose(alone.image.scores, pair[0].image.scores, atol=1e-9)
     assert np.allclose(alone.attention["image"].scores.numpy(), pair[0].attention["image"].scores.numpy(), atol=1e-7)

@@ -76,7 +76,10 @@ def test_pairs_refine_until_one_per_cent_and_do_not_depend_on_the_batch():
     explainer = explainer_of("bert", TASK)
     together = explainer.explain(TEXTS, PAIR, pairs=True, method="saliency")
     for text, why in zip(TEXTS, together, strict=True):
-        pairs, alone = why.attention["pairs"], explainer.explain(text, PAIR, pairs=True, method="saliency", rows=2)
+        pairs, alone = (
+            why.attention["pairs"],
+            explainer.explain(text, PAIR, pairs=True, method="saliency", batch_size=2),
+        )
         total = float(pairs.scores.numpy().sum())
         assert abs(pairs.residuals[0]) <= 0.01 * max(0.05, abs(total + pairs.residuals[0]))
         assert pairs.scores.numpy() == pytest.approx(alone.attention["pairs"].scores.numpy(), abs=1e-5)

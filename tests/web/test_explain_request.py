@@ -24,7 +24,7 @@ from xai_nlp.web.limits import LIMITS, Limits
 TEXT = {"model": "sentiment", "text": "a fine film"}
 
 
-def keywords(task="sentiment", **values):
+def keywords(task="classify", **values):
     return request_schema()(**{"model": task, **values}).keywords(find_task(task))
 
 
@@ -110,7 +110,7 @@ def test_every_option_of_every_method_can_be_set(method):
             "of_options.samples is at most",
         ),
         ("sentiment", {"text": "a", "txet": "b"}, UnknownName, "Did you mean 'text'"),
-        ("sentiment", {"text": "a", "rows": 4}, UnknownName, "unknown field 'rows'"),
+        ("sentiment", {"text": "a", "batch_size": 4}, UnknownName, "unknown field 'batch_size'"),
         ("sentiment", {"text": "a", "progress": "x"}, UnknownName, "unknown field 'progress'"),
     ],
 )

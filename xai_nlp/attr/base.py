@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from xai_nlp.attr.arguments import document
 from xai_nlp.attr.problems import Layers, layer_points, neuron_subject, subject_of
-from xai_nlp.core.batching import Batching, Progress, progress_bar
+from xai_nlp.core.batching import Batching, Progress
 from xai_nlp.core.captum_types import Baselines, CaptumAssertion, TargetType, TensorOrTuple, UnknownChoice
 from xai_nlp.core.forward import Forward, as_tuple, baseline_tensors
 from xai_nlp.core.problem import Problem, Tensors
+from xai_nlp.core.progress import progress_bar
 from xai_nlp.core.registry import Method
 from xai_nlp.errors import Unsupported
 

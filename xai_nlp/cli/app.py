@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,14 @@ from xai_nlp.cli.listings import methods, models
 from xai_nlp.cli.output import errors_to_stderr
 from xai_nlp.cli.report import report
 from xai_nlp.cli.serve import serve
+
+EXAMPLES: dict[Callable[..., None], str] = {
+    demo: "demo --html demo.html",
+    report: "report rows.jsonl --labels rows.csv -o report.html",
+    serve: "serve --data rows.csv",
+    methods: "methods integrated_gradients",
+    models: "models",
+}
 
 
 class Commands(TyperGroup):
@@ -47,8 +56,8 @@ def make_app() -> typer.Typer:
     app.add_typer(task_commands("Explain a model's answer."), name="explain")
     app.add_typer(task_commands("Through which layers, heads and pairs of tokens.", attention=True), name="attention")
     app.add_typer(evaluate_app, name="evaluate")
-    for command in (demo, report, serve, methods, models):
-        app.command()(command)
+    for command, example in EXAMPLES.items():
+        app.command(epilog=f"Example: xai-nlp {example}")(command)
     return app
 
 

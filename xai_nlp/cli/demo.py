@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from xai_nlp.cli.output import check_writable
+
 METHODS = ["integrated_gradients", "occlusion", "input_x_gradient"]
 IMAGE_METHODS = ["integrated_gradients", "grad_cam"]
 
@@ -18,6 +20,7 @@ def demo(html: Annotated[Path, typer.Option(help="Where the page goes.")] = Path
     from xai_nlp.viz.terminal.ansi import render
     from xai_nlp.web.examples import CONTEXT, QUESTION, TEXTS, example_picture, example_scene
 
+    check_writable(html)
     explainer, scene, out = load("sentiment"), example_scene(), Console()
     labels = explainer.explain(list(TEXTS))
     answers = explain(question=QUESTION, context=CONTEXT, target=("start", "end"), layers=True, attention=True)

@@ -13,17 +13,20 @@ from rich.table import Table
 def methods(
     name: Annotated[str | None, typer.Argument(help="Show this method's cost, options and capabilities.")] = None,
 ) -> None:
-    """The attribution methods; with a name, one of them in full."""
+    """The attribution methods and what they cost; with a name, one of them in full."""
     from xai_nlp.methods import METHODS
-    from xai_nlp.web.forms import method_form
 
     if name is not None:
         print_method(name)
         return
-    table = _table("method", "adds up", "baseline", "what it says")
+    table = _table("method", "adds up", "baseline", "cost of a text, in passes of the model")
     for known, cls in sorted(METHODS.items()):
-        table.add_row(known, _yes(cls.complete), _yes(cls.needs_baseline), method_form(known)["help"])
-    Console().print(table)
+        table.add_row(known, _yes(cls.complete), _yes(cls.needs_baseline), _cost(known))
+    out = Console()
+    out.print(table)
+    out.print(
+        "\n`xai-nlp methods NAME` tells what its scores mean, when they mislead, and its options.", highlight=False
+    )
 
 
 def print_method(name: str) -> None:
@@ -63,6 +66,16 @@ def models() -> None:
         highlight=False,
     )
     out.print("A hub model or a folder goes by its name: --model distilbert/…", highlight=False)
+
+
+def _cost(name: str) -> str:
+    """A method's cost, in which options stand with their defaults."""
+    from xai_nlp.core.registry import method_cost, method_options
+
+    cost = method_cost(name).rstrip(".")
+    for option in method_options(name):
+        cost = cost.replace(f"`{option.name}`", f"{option.name} ({option.default})")
+    return cost
 
 
 def _table(*headings: str) -> Table:

@@ -15,7 +15,20 @@ from xai_nlp.errors import InvalidInput
 from xai_nlp.tasks.table import Task
 
 Model = Annotated[str, typer.Option(help="An embedded model, a folder or a hub name.")]
+Device = Annotated[str | None, typer.Option(help="Where the model runs: cpu, cuda, cuda:1; auto for an accelerator.")]
+Dtype = Annotated[str | None, typer.Option(help="The model's numbers: float32, bfloat16, float16, float64.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only so many, from the beginning.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but errors on stderr, and no text beside files.")]
 FOLDED = "More options"
+#: What an example shows for an input of which the task has no example.
+SAMPLES = {
+    "text": "a gripping, beautifully acted film",
+    "question": "Who wrote it?",
+    "context": "Ada Lovelace wrote it in 1843.",
+    "prompt": "The plot is",
+    "image": "scene.png",
+    "vqa question": "what colour is the star?",
+}
 
 
 def flag_of(name: str) -> str:
@@ -28,19 +41,39 @@ def parameter(name: str, kind: Any, info: Any, default: Any = None) -> Parameter
     return Parameter(name, Parameter.KEYWORD_ONLY, annotation=Annotated[kind, info], default=default)
 
 
-def input_parameters(field: InputField) -> list[Parameter]:
-    """An input as a list of arguments or as an option. A long text can be given as a file, too."""
-    flag = flag_of(field.name)
-    if field.positional:
-        argument = typer.Argument(help=field.help, metavar=field.name.upper(), show_default=False)
-        return [parameter(field.name, list[str] | None, argument)]
+def input_parameters(task: Task, field: InputField) -> list[Parameter]:
+    """The parameters of an input: the first text is the argument of the command, every other input is an option.
+
+    The argument may be given by its option, too. A long text can come from a file.
+    """
+    flag, parameters = flag_of(field.name), []
     if field.kind == "image":
         return [parameter(field.name, Path | None, typer.Option(flag, help=field.help, exists=True, dir_okay=False))]
-    parameters = [parameter(field.name, str | None, typer.Option(flag, help=field.help))]
+    if field is task.first_text:
+        argument = typer.Argument(help=field.help, metavar=field.name.upper(), show_default=False)
+        parameters.append(parameter(field.name, list[str] | None, argument))
+        parameters.append(parameter(f"{field.name}_option", list[str] | None, typer.Option(flag, hidden=True)))
+    else:
+        parameters.append(parameter(field.name, str | None, typer.Option(flag, help=field.help)))
     if field.kind == "long text":
         option = typer.Option(f"{flag}-file", help=f"A file with the {field.name}; - for stdin.")
         parameters.append(parameter(f"{field.name}_file", Path | None, option))
     return parameters
+
+
+def example_of(group: str, task: Task) -> str:
+    """Command lines that explain an input of a task, and a file of them: one a paragraph, as help shows them."""
+    example, words = next(iter(task.examples), {}), []
+    for field in task.inputs:
+        if not field.required:
+            continue
+        sample = SAMPLES.get(f"{task.command} {field.name}") or SAMPLES.get(field.name, "…")
+        value = f'"{example.get(field.name, sample)}"' if field.kind != "image" else sample
+        words.append(value if field is task.first_text else f"{flag_of(field.name)} {value}")
+    command = f"xai-nlp {group} {task.command}"
+    model = "" if task.embedded else " --model FOLDER"
+    one = f"{command} {' '.join(sorted(words, key=lambda word: word.startswith('--')))}{model}"
+    return f"Examples:\n\n{one}\n\n{command} --file rows.csv{model} --json rows.jsonl --html rows.html"
 
 
 def option_parameter(field: OptionField) -> Parameter:
@@ -71,30 +104,42 @@ def read_text(file: Path) -> str:
 
 
 def inputs_of_arguments(task: Task, values: Mapping[str, Any], data: Path | None = None) -> dict[str, Any]:
-    """The inputs on the command line by name: a list where an argument is repeated, else one value.
+    """The inputs on the command line by name: a list where one is repeated, else one value.
 
     data: a file of inputs, beside which there are none on the command line.
     """
     inputs = {}
     for field in task.inputs:
-        value, file = values[field.name], values.get(f"{field.name}_file")
+        value, file = _value(field, values), values.get(f"{field.name}_file")
         if value and file:
-            raise typer.BadParameter(f"give {_flag(field)} or {_flag(field)}-file, not both.")
+            raise typer.BadParameter(f"give {_name(task, field)} or {flag_of(field.name)}-file, not both.")
         if file:
             value = read_text(file)
         if value not in (None, []):
             inputs[field.name] = value[0] if isinstance(value, list) and len(value) == 1 else value
-    missing = [_flag(one) for one in task.inputs if one.required and one.name not in inputs]
-    flags = [_flag(one) for one in task.inputs if one.name in inputs and one.kind != "list"]  # a list serves all rows
-    if data and flags:
-        raise typer.BadParameter(f"give {' and '.join(flags)}, or --data, not both.")
+    missing = [_name(task, one) for one in task.inputs if one.required and one.name not in inputs]
+    names = [_name(task, one) for one in task.inputs if one.name in inputs and one.kind != "list"]  # it serves all rows
+    if data and names:
+        raise typer.BadParameter(f"give {' and '.join(names)}, or --file, not both.")
     if missing and not data:
-        raise typer.BadParameter(f"give {' and '.join(missing)}, or --data with a file of inputs (- for stdin).")
+        raise typer.BadParameter(f"give {' and '.join(missing)}, or --file with a file of inputs (- for stdin).")
     return inputs
 
 
-def _flag(field: InputField) -> str:
-    return field.name.upper() if field.positional else flag_of(field.name)
+def _value(field: InputField, values: Mapping[str, Any]) -> Any:
+    """An input's value: its option's, or that of the arguments and of the option of the same name."""
+    option = values.get(f"{field.name}_option")
+    return [*(values[field.name] or []), *option] if option else values[field.name]
+
+
+def _name(task: Task, field: InputField) -> str:
+    return field.name.upper() if field is task.first_text else flag_of(field.name)
+
+
+def columns_of_options(task: Task, items: list[str] | None) -> dict[str, str]:
+    """Input, or "gold", → column, from NAME=COLUMN; a bare COLUMN is that of the first input."""
+    first = task.inputs[0].name
+    return pairs([item if "=" in item else f"{first}={item}" for item in items or []], "--column NAME=COLUMN")
 
 
 def option_values(fields: Sequence[OptionField], values: Mapping[str, Any]) -> dict[str, Any]:

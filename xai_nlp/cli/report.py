@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -11,15 +10,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from xai_nlp.cli.options import read_text
+from xai_nlp.cli.options import Quiet
+from xai_nlp.cli.output import check_writable, say
 from xai_nlp.core.files import write_file
 from xai_nlp.data.table import read_table
-from xai_nlp.errors import InvalidInput, UnreadableFile, Unsupported
+from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.tasks.table import Task, find_task
 
 if TYPE_CHECKING:
@@ -47,13 +46,17 @@ def report(
     data: Annotated[str, typer.Option(help="The data's name, for the cover.")] = "",
     date: Annotated[str, typer.Option(help="The date on the cover; by default that of the newest file.")] = "",
     pdf: Pdf = None,
+    quiet: Quiet = False,
 ) -> None:
     """Many explanations in one file: a summary with uncertainty, then each of them; it opens offline."""
+    from xai_nlp import Explanations
     from xai_nlp.viz.page.report import report as report_page
 
+    for path in (output, pdf):
+        check_writable(path)
     browser = _browser() if pdf else ""
     files = files_of(inputs)
-    items = [item for file in files for item in read_explanations(file)]
+    items = [item for file in files for item in Explanations.load(file)]
     if labels:
         items = _with_gold(items, read_labels(labels, find_task(items[0].task)))
     newest = datetime.fromtimestamp(max(file.stat().st_mtime for file in files), tz=timezone.utc)
@@ -61,9 +64,8 @@ def report(
     write_file(output, page.encode("utf-8"))
     if pdf:
         _print(browser, output, pdf)
-    Console(stderr=True).print(
-        f"{len(items)} explanations in {output}" + (f" and {pdf}" if pdf else ""), highlight=False, soft_wrap=True
-    )
+    if not quiet:
+        say(f"{len(items)} explanations in {output}" + (f" and {pdf}" if pdf else ""))
 
 
 # Read ---------------------------------------------------------------------------------------------------------
@@ -85,41 +87,12 @@ def files_of(inputs: Sequence[Path]) -> list[Path]:
     return files
 
 
-def read_explanations(file: Path) -> list[Explanation]:
-    """All explanations of a file: one as `save` writes it, a list as a page saves it, or one a line.
-
-    Raises UnreadableFile, which names the file and the line, for anything else.
-    """
-    from xai_nlp import Explanation
-
-    text = read_text(file)
-    if not text.strip():
-        raise UnreadableFile(f"{file} is empty.")
-    try:
-        listed: list[tuple[str, Any]] = [(str(file), json.loads(text))]
-    except json.JSONDecodeError as error:
-        lines = enumerate(text.splitlines(), start=1)
-        try:
-            listed = [(f"{file}, line {n}", json.loads(line)) for n, line in lines if line.strip()]
-        except json.JSONDecodeError:
-            raise UnreadableFile(
-                f"{file} is no JSON, nor JSON lines: {error}. Was it cut off? Save the explanation again."
-            ) from None
-    if len(listed) == 1 and isinstance(listed[0][1], list):
-        listed = [(f"{file}, entry {n}", one) for n, one in enumerate(listed[0][1], start=1)]
-    explanations = []
-    for where, one in listed:
-        try:
-            explanations.append(Explanation.from_data(one, folder=file.parent))
-        except UnreadableFile as error:
-            raise UnreadableFile(f"{where}: {error}") from None
-    return explanations
-
-
 def read_labels(file: Path, task: Task) -> dict[str, tuple[str, ...]]:
     """The right label or answers of each text. Raises InvalidInput if one text has two of them."""
     table = read_table(file)
-    text = next(one for one in task.inputs if one.kind != "image")
+    text = task.first_text
+    if text is None:
+        raise InvalidInput(f"--labels go by the text, and {task.title.lower()} reads none.")
     if table.column(*task.gold) is None:
         raise InvalidInput(
             f"{file} has no column for {', '.join(task.gold)}. Its columns: {', '.join(map(repr, table.columns))}."

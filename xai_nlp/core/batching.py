@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
 from typing import TypeVar
@@ -57,7 +56,7 @@ class Batching:
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
-            raise InvalidInput(f"rows must be at least 1; got {self.limit}. Use None to let the engine choose.")
+            raise InvalidInput(f"batch_size must be at least 1; got {self.limit}. Use None to let the engine choose.")
 
     def chunks(
         self, count: int, entries: int, device: torch.device, work: Callable[[slice], Result]
@@ -98,14 +97,3 @@ class Batching:
             start = part.stop
             if self.progress:
                 self.progress(start, count)
-
-
-@contextmanager
-def progress_bar(title: str) -> Iterator[Progress]:
-    """Shows a progress bar on stderr while open; yields the function that a `Batching` calls with its progress."""
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

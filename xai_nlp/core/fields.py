@@ -22,7 +22,6 @@ class InputField:
     help: str
     columns: tuple[str, ...]  # what data sets call it, the likeliest first
     required: bool = True
-    positional: bool = False  # an argument of the command instead of an option
 
 
 def list_items(value: Any, name: str) -> list[str]:

@@ -168,6 +168,16 @@ def method_options(name: str) -> tuple[OptionField, ...]:
     return tuple(options)
 
 
+def method_cost(name: str) -> str:
+    """What a method costs, in passes of the model, as its docstring says. Raises UnknownName.
+
+    >>> from xai_nlp.methods import METHODS
+    >>> method_cost("occlusion")
+    'one forward pass for each feature.'
+    """
+    return _described(type(find_method(name)), "Cost")
+
+
 def _described(cls: type, option: str) -> str:
     """What the docstring of a class, or of a base class, says of an option."""
     for base in cls.__mro__:

@@ -477,9 +477,9 @@ class Explanations(Sequence[Explanation]):
         return cls(read_explanations(text, str(path), path.parent))
 
     def _repr_html_(self) -> str:
-        from xai_nlp.viz.page.html import fragment
+        from xai_nlp.viz.page.notebook import notebook_html
 
-        return fragment(self)
+        return notebook_html(self)
 
     def to_png(self, path: str | os.PathLike[str]) -> None:
         """Write the pictures of `Explanation.to_png`, one under the other."""

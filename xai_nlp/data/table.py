@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,7 @@ class DataTable(Sequence[dict[str, Any]]):
     """Rows of named columns: `len(table)`, `table[i]` as a dict, iteration.
 
     folder: paths of images are relative to it.
+    first: the number of its first row, where it is part of a longer table.
     unnamed: the columns of values without names, which stand in the order of a task's inputs.
     """
 
@@ -45,6 +46,7 @@ class DataTable(Sequence[dict[str, Any]]):
     name: str = "the data"
     folder: Path = Path()
     unnamed: tuple[str, ...] = ()
+    first: int = 0
 
     @property
     def columns(self) -> list[str]:
@@ -61,6 +63,10 @@ class DataTable(Sequence[dict[str, Any]]):
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self.dataset)
+
+    def part(self, rows: range) -> DataTable:
+        """The table of some of the rows, which keep their numbers."""
+        return replace(self, dataset=self.dataset.select(rows), first=self.first + rows.start)
 
     def __repr__(self) -> str:
         return f"<DataTable {self.name}: {len(self):,} rows; {', '.join(self.columns)[:200]}>"
@@ -119,7 +125,7 @@ class DataTable(Sequence[dict[str, Any]]):
             answers = _gold_texts(row[gold_column], class_names) if gold_column else ()
             return Record(index, values, tuple(match_label(answer, labels) for answer in answers))
 
-        return (record(index, row) for index, row in enumerate(rows))
+        return (record(index, row) for index, row in enumerate(rows, start=self.first))
 
     def _input_columns(self, inputs: Sequence[InputField], columns: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
         """The columns that may hold each input: one of its names, then an unnamed one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -44,24 +45,50 @@ class ExplainerSource(Source[Record]):
             "methods": {name: form_fields(method_options(name)) for name in methods},
             "options": form_fields(one for one in task_options(self.task) if one.name != "target"),
             "targets": self._targets(),
+            "contrasts": self.labels if PREDICTED in self._targets() and len(self.labels) > 1 else [],
+            "several": True,
+            "inputs": form_fields(one for one in self.task.inputs if one.kind != "image"),
             "classes": self.labels,
             "judged": self.judged,
         }
 
+    def own_example(self, inputs: Mapping[str, Any]) -> Record:
+        """The example of a form; its image is that of the first example shown, for a task that looks at one."""
+        shown = self._shown[0].inputs if self._shown else {}
+        images = {one.name: shown[one.name] for one in self.task.inputs if one.kind == "image" and one.name in shown}
+        values = {name: text for name, text in inputs.items() if text}
+        if missing := [name for name in self.task.required if name not in values | images]:
+            raise InvalidInput(f"{' and '.join(missing)} is empty: {self.task.title.lower()} needs it.")
+        return Record(-1, images | values)
+
     def explain_example(self, example: Record, *, filtered: bool) -> list[Explained]:
         settings, results = self.settings, []
-        options = dict(settings.arguments)
-        if settings.target != PREDICTED:
-            options["target"] = settings.target
-        fields = (*method_options(settings.method), *self.task.every_option)
-        options = parse_options("option", fields, options)
+        fields = {one.name: one for one in self.task.every_option}
+        own = {name: value for name, value in settings.arguments.items() if name in fields}
+        of_method = {name: value for name, value in settings.arguments.items() if name not in fields}
+        of_task = parse_options("option", fields.values(), own)
         for explainer in self.explainers:
-            why = explainer.explain(**example.inputs, method=settings.method, **options)
-            assert isinstance(why, Explanation)
-            why = replace(why, gold=example.gold)
-            if not filtered or settings.accept(why.prediction, why.correct):
-                results.append(Explained(why))
+            target = self._target(explainer, example)
+            for method in dict.fromkeys((settings.method, *settings.beside)):
+                options = dict(of_task)
+                if method == settings.method:
+                    options |= parse_options("option", (*method_options(method), *fields.values()), of_method)
+                why = explainer.explain(**example.inputs, method=method, progress=False, **target, **options)
+                assert isinstance(why, Explanation)
+                why = replace(why, gold=example.gold)
+                if not filtered or settings.accept(why.prediction, why.correct):
+                    results.append(Explained(why))
         return results
+
+    def _target(self, explainer: Explainer, example: Record) -> dict[str, Any]:
+        """The target as a keyword. A class that is to be compared with itself is explained alone."""
+        target, other = self.settings.target, self.settings.rather_than
+        if not other:
+            return {} if target == PREDICTED else {"target": target}
+        if target == PREDICTED:
+            outputs = explainer.predict(**example.inputs)
+            target = max(outputs, key=outputs.__getitem__)
+        return {"target": target if target == other else f"{target}-{other}"}
 
     def _targets(self) -> list[str]:
         """The targets that can be chosen, the default first."""

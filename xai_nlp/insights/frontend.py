@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib.resources import files
 
-from xai_nlp.viz.page.html import script, style
+from xai_nlp.viz.page.html import script
+from xai_nlp.viz.page.notebook import notebook_style
 
 
 @lru_cache(maxsize=1)
@@ -17,7 +18,7 @@ def module() -> str:
 @lru_cache(maxsize=1)
 def style_sheet() -> str:
     """The style sheet."""
-    return style() + read_asset("insights.css")
+    return notebook_style() + read_asset("insights.css")
 
 
 def read_asset(name: str, package: str = "xai_nlp.insights") -> str:

@@ -24,7 +24,8 @@ class Settings:
 
     arguments: options of the method and of the task.
     prediction: all examples, or only those the model gets right, or wrong; classes: only those predicted so.
-    target: the class explained, "predicted" for each example's own.
+    target: the class explained, "predicted" for each example's own. rather_than: the class it is compared with.
+    beside: methods that are shown beside `method`, with options of their own defaults.
     """
 
     method: str
@@ -32,6 +33,8 @@ class Settings:
     prediction: str = "all"
     classes: tuple[str, ...] = ()
     target: str = PREDICTED
+    rather_than: str = ""
+    beside: tuple[str, ...] = ()
     examples: int = 4
 
     def __post_init__(self) -> None:
@@ -45,7 +48,8 @@ class Settings:
         for name in values:
             if name not in self.__dataclass_fields__:
                 raise UnknownName("setting", name, self.__dataclass_fields__)
-        new: dict[str, Any] = {name: tuple(value) if name == "classes" else value for name, value in values.items()}
+        several = ("classes", "beside")
+        new: dict[str, Any] = {name: tuple(value) if name in several else value for name, value in values.items()}
         if new.get("method", self.method) != self.method:
             new.setdefault("arguments", {})  # the options of another method do not exist here
         try:
@@ -62,7 +66,7 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as the form shows them."""
-        return asdict(self) | {"classes": list(self.classes)}
+        return asdict(self) | {"classes": list(self.classes), "beside": list(self.beside)}
 
 
 class Explained(NamedTuple):
@@ -86,8 +90,16 @@ class Source(Generic[Example]):
         self._shown: list[Example] = []
 
     def choices(self) -> dict[str, Any]:
-        """The form: "methods" (name → options), "options" of the task, "targets", "classes", "judged"."""
+        """The form: "methods" (name → options), "options" of the task, "targets", "classes", "judged".
+
+        "contrasts": classes that a target can be compared with. "several": may methods stand side by side?
+        "inputs": the fields of an example of the reader's own.
+        """
         raise NotImplementedError
+
+    def own_example(self, inputs: Mapping[str, Any]) -> Example:
+        """An example of the reader's own, from the values of a form."""
+        raise InvalidInput("this source shows the examples of its data set alone.")
 
     def explain_example(self, example: Example, *, filtered: bool) -> list[Explained]:
         """The results of an example, one for each model; `filtered`: of those that the settings accept."""
@@ -107,15 +119,18 @@ class Source(Generic[Example]):
     def answer(self, request: Mapping[str, Any]) -> Explanations:
         """The explanations that a form requests; the settings stay as they were if that fails.
 
-        request: settings, and "more" for other examples than those shown. Raises any of FAILURES.
+        request: settings; "more" for other examples than those shown; "own", the inputs of an example that is shown
+        first. Raises any of FAILURES.
         """
-        before = self.settings
+        before = self.settings, self._shown
         try:
-            values = {name: value for name, value in request.items() if name not in ("more", "time")}
-            self.settings = before.changed(values)
+            values = {name: value for name, value in request.items() if name not in ("more", "own", "time")}
+            self.settings = self.settings.changed(values)
+            if request.get("own"):
+                self._shown = [self.own_example(request["own"]), *self._shown][: self.settings.examples]
             return self.fetch() if request.get("more") else self.again()
         except BaseException:
-            self.settings = before
+            self.settings, self._shown = before
             raise
 
     def next_results(self) -> list[list[Explained]]:

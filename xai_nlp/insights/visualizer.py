@@ -109,6 +109,9 @@ class AttributionVisualizer(Source[Sample]):
             "methods": {name: form_fields(arguments_of(one)) for name, one in METHODS.items()},
             "options": [],
             "targets": [PREDICTED, *self.classes],
+            "contrasts": [],
+            "several": False,
+            "inputs": [],
             "classes": self.classes,
             "judged": True,
         }

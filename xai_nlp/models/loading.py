@@ -27,6 +27,7 @@ EMBEDDED_MODELS = {
 }
 #: Options of `from_pretrained` that say where files are; the others belong to the model alone.
 FILE_OPTIONS = ("revision", "token", "cache_dir", "subfolder", "local_files_only", "force_download", "proxies")
+DTYPES = ("float32", "bfloat16", "float16", "float64")  # by name
 TOKENIZER_FILES = (
     "tokenizer.json",
     "vocab.txt",
@@ -112,9 +113,10 @@ def load_model(
     """
     if device == "auto":
         device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
+    device, dtype = _device(device), _dtype(dtype)
     if isinstance(source, (str, os.PathLike)):
         if dtype is None:
-            on_cpu = device is None or torch.device(device).type == "cpu"
+            on_cpu = device is None or device.type == "cpu"
             dtype = torch.float32 if on_cpu and not {"device_map", "quantization_config"} & set(options) else "auto"
         options = {"dtype": dtype, "trust_remote_code": trust_remote_code, **options}
         loaded = _from_files(os.fspath(source), tokenizer, processor, task, tasks, options)
@@ -141,6 +143,23 @@ def load_model(
             "Load the fast tokenizer: AutoTokenizer.from_pretrained(…, use_fast=True)."
         )
     return loaded
+
+
+def _device(device: Any) -> torch.device | None:
+    """The device of that name. Raises InvalidInput."""
+    try:
+        return None if device is None else torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise InvalidInput(f"the model cannot be moved to {device}: {str(error).splitlines()[0]}.") from None
+
+
+def _dtype(dtype: Any) -> Any:
+    """The dtype of that name; "auto", the files' own, as it is. Raises UnknownName."""
+    if not isinstance(dtype, str) or dtype == "auto":
+        return dtype
+    if dtype.removeprefix("torch.") not in DTYPES:
+        raise UnknownName("dtype", dtype, ("auto", *DTYPES))
+    return getattr(torch, dtype.removeprefix("torch."))
 
 
 # Objects -------------------------------------------------------------------------------------------------------------

@@ -161,7 +161,7 @@ def explain(
     long: str = "windows",
     max_length: int | None = None,
     stride: int | None = None,
-    rows: int | None = None,
+    batch_size: int | None = None,
     progress: Progress | bool | None = True,
     on_error: str = "raise",
     column: str | Mapping[str, str] | None = None,
@@ -184,7 +184,7 @@ def explain(
     target: a label, a contrast "A-B", "start" or "end" of an answer, "words" of a generated one, a type of entities.
     baseline: "pad", "mask", "zero", "mean", "reference", or a text. unit: "logit", "probability", "log-probability".
     answer, rather_than: explain this answer; why it and not that one.
-    layer, layers, attention, parts, long, max_length, stride, rows, progress, on_error: see
+    layer, layers, attention, parts, long, max_length, stride, batch_size, progress, on_error: see
         `tasks.options.ExplainOptions`.
     unanswerable, longest: of question answering; regions, image_baseline: of images; rank, moves, features, boxes: of
         questions about images; chat: of generated text; entity, aggregation: of token classification; mask: of masked

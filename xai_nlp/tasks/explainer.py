@@ -70,8 +70,9 @@ class Explainer:
         source: anything that `data.table.read_table` reads: a pandas frame, a data set, a dict of columns, a file.
         column: the column of the first input, or a mapping from inputs, and "gold", to columns.
         """
-        first = self.task.inputs[0].name
-        explanations = self._explain({first: read_table(source)}, {"column": column, **options})
+        shared, others = self.named_inputs((), options)
+        table = {one.name: read_table(source) for one in self.task.inputs[:1]}
+        explanations = self._explain({**shared, **table}, {"column": column, **others})
         return explanations if isinstance(explanations, Explanations) else Explanations([explanations])
 
     def predict(self, *inputs: Any, **options: Any) -> Any:
@@ -162,7 +163,8 @@ class Explainer:
             options["unit"] = self.unit
         tables = [value for value in inputs.values() if is_table(value)]
         if tables:
-            inputs, gold = self._columns(tables[0], column)
+            shared = {name: value for name, value in inputs.items() if value is not None and not is_table(value)}
+            inputs, gold = self._columns(tables[0], column, shared)
         elif column is not None:
             raise InvalidInput(
                 "column=… names the columns of a table: a pandas frame, a data set or a dict of columns."
@@ -170,18 +172,19 @@ class Explainer:
         return replace(Request.of(self.task, inputs, options, self.python_options), gold=gold)
 
     def _columns(
-        self, source: Any, column: str | Mapping[str, str] | None
-    ) -> tuple[dict[str, list[Any]], list[tuple[str, ...]]]:
+        self, source: Any, column: str | Mapping[str, str] | None, shared: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
         """The inputs in a table by name, and the right labels or answers of each row.
 
-        column: the column of the first input, or input -> column.
+        column: the column of the first input, or input -> column. shared: inputs that serve all rows.
         """
         names = {self.task.inputs[0].name: column} if isinstance(column, str) else column
         labels = getattr(getattr(self, "labels", None), "names", ())
-        records = list(read_table(source).records(self.task.inputs, self.task.gold, names, labels))
-        inputs = {one.name: [record.inputs.get(one.name) for record in records] for one in self.task.inputs}
+        fields = [one for one in self.task.inputs if one.name not in shared]
+        records = list(read_table(source).records(fields, self.task.gold, names, labels))
+        inputs = {one.name: [record.inputs.get(one.name) for record in records] for one in fields}
         inputs = {name: values for name, values in inputs.items() if any(value is not None for value in values)}
-        return inputs, [record.gold for record in records]
+        return {**inputs, **shared}, [record.gold for record in records]
 
     def _explain(self, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> Explanation | Explanations:
         request = self.request(inputs, options)

@@ -31,7 +31,7 @@ class ExplainKeywords(TypedDict, total=False):
     long: str
     max_length: int | None
     stride: int | None
-    rows: int | None
+    batch_size: int | None
     progress: Progress | bool | None
     on_error: str
     column: str | Mapping[str, str] | None
@@ -74,7 +74,7 @@ class ExplainOptions:
     attention: also score the flow through every attention probability, in the same sweep.
     long: texts longer than the model are read in windows that share `stride` tokens (a quarter of a window, at most 64,
         if not given); "error" refuses them.
-    rows: model rows in one pass at most; None lets the engine choose.
+    batch_size: model rows in one pass at most; None lets the engine choose. Results do not depend on it.
     progress: True shows a bar of the model's passes where work takes longer than 2 s, and lines where stderr is no
         terminal; False shows nothing; a function is called with (windows done, windows in all).
     """
@@ -89,7 +89,7 @@ class ExplainOptions:
     long: str = "windows"
     max_length: int | None = None
     stride: int | None = None
-    rows: int | None = None
+    batch_size: int | None = None
     progress: Progress | bool | None = True
     on_error: str = "raise"
 
@@ -111,7 +111,7 @@ class ExplainOptions:
 
     @property
     def batching(self) -> Batching:
-        return Batching(limit=self.rows)
+        return Batching(limit=self.batch_size)
 
 
 OPTION_NAMES = tuple(one.name for one in fields(ExplainOptions))

@@ -76,9 +76,10 @@ class QuestionAnsweringExplainer(Explainer):
         longest: int = LONGEST,
         max_length: int | None = None,
         stride: int | None = None,
+        batch_size: int | None = None,
     ) -> list[list[QAAnswer]]:
         """The best answers to each question, the best first."""
-        options = {"max_length": max_length, "stride": stride}
+        options = {"max_length": max_length, "stride": stride, "batch_size": batch_size}
         request = self.request({"question": question, "context": context}, options)
         with frozen_model(self.model, evaluate=True):
             windows = self.encode(request)

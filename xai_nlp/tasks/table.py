@@ -45,6 +45,11 @@ class Task:
         return tuple(one.name for one in self.inputs if one.required)
 
     @property
+    def first_text(self) -> InputField | None:
+        """The first input that is a text: the argument of the command, and what right labels go by."""
+        return next((one for one in self.inputs if one.kind != "image"), None)
+
+    @property
     def call(self) -> str:
         """The required inputs as keywords of a call: "question=…, context=…"."""
         return ", ".join(f"{name}=…" for name in self.required)
@@ -108,7 +113,7 @@ COMMON_OPTIONS: tuple[OptionField, ...] = (
     ),
     OptionField(name="max_length", type=int, least=1, advanced=True, help="Tokens of a window at most."),
     OptionField(name="stride", type=int, least=0, advanced=True, help="Tokens that neighbouring windows share."),
-    OptionField(name="rows", type=int, least=1, advanced=True, help="Model rows in one pass at most."),
+    OptionField(name="batch_size", type=int, least=1, advanced=True, help="Model rows in one pass at most."),
     OptionField(
         name="on_error",
         type=str,
@@ -125,7 +130,6 @@ TEXT_OPTIONS = {"baseline", "layers", "attention", "parts", "long", "max_length"
 _TEXT = InputField(
     name="text",
     kind="long text",
-    positional=True,
     help="The text to explain.",
     columns=("text", "sentence", "sentence1", "review", "content", "premise", "document"),
 )
@@ -179,7 +183,7 @@ register_task(
     Task(
         name="text-classification",
         title="Text classification",
-        command="sentiment",
+        command="classify",
         help="Which words made a classifier choose its label.",
         inputs=(
             _TEXT,
@@ -312,7 +316,6 @@ register_task(
             InputField(
                 name="prompt",
                 kind="long text",
-                positional=True,
                 help="The prompt.",
                 columns=("prompt", "instruction", "input"),
             ),
@@ -359,6 +362,7 @@ register_task(
         gold=("entity_type", "type"),
         auto_class="AutoModelForTokenClassification",
         class_endings=("ForTokenClassification",),
+        examples=({"text": "Ada Lovelace was born in London."},),
         explainer="xai_nlp.tasks.token_classification:TokenClassificationExplainer",
     )
 )
@@ -377,6 +381,7 @@ register_task(
         gold=("word", "answer", "label"),
         auto_class="AutoModelForMaskedLM",
         class_endings=("ForMaskedLM",),
+        examples=({"text": "The film was [MASK]."},),
         explainer="xai_nlp.tasks.fill_mask:FillMaskExplainer",
     )
 )
@@ -402,6 +407,7 @@ register_task(
         gold=("target", "summary", "translation", *_GOLD_ANSWERS),
         auto_class="AutoModelForSeq2SeqLM",
         class_endings=("ForConditionalGeneration", "MarianMTModel"),
+        examples=({"text": "translate English to German: The house is small."},),
         explainer="xai_nlp.tasks.text2text:Text2TextExplainer",
     )
 )

@@ -15,7 +15,7 @@ from xai_nlp.tasks.explainer import Explainer
 from xai_nlp.tasks.table import Task
 
 MAX_LABELS = 200  # labels of a model that are listed
-OMITTED = ("rows", "on_error")  # options that a form or a request does not set
+OMITTED = ("batch_size", "on_error")  # options that a form or a request does not set
 
 
 def form_fields(fields: Iterable[InputField | OptionField]) -> list[dict[str, Any]]:

@@ -1,0 +1,44 @@
+"""The bar of progress: late, in place in a terminal, in lines in a log."""
+
+import pytest
+
+from xai_nlp.core import progress
+from xai_nlp.core.progress import Bar, progress_bar
+
+
+@pytest.fixture(autouse=True)
+def every_line(monkeypatch):
+    monkeypatch.setattr(progress, "LOG_INTERVAL", 0.0)
+
+
+@pytest.mark.parametrize(("delay", "appears"), [(0.0, True), (60.0, False)])
+def test_it_appears_after_the_delay(capsys, monkeypatch, delay, appears):
+    monkeypatch.setattr(progress, "DELAY", delay)
+    with progress_bar("answering", "question") as show:
+        for done in (2, 4, 6):
+            show(done, 6)
+    out, err = capsys.readouterr()
+    assert ("answering" in err and "6/6" in err and "question" in err, out) == (appears, "")
+
+
+def test_a_log_gets_lines(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "DELAY", 0.0)
+    with progress_bar("answering") as show:
+        show(1, 3)
+        show(3, 3)
+    shown = capsys.readouterr().err
+    assert "\r" not in shown and "1/3" in shown
+    assert "3/3" in shown.splitlines()[-1]
+
+
+def test_what_was_done_before_it_appears_is_counted(capsys, monkeypatch):
+    bar = Bar("explaining")
+    bar.total = 10
+    bar.update(4)
+    bar.clear()
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(progress, "DELAY", 0.0)
+    bar.update(3)
+    bar.clear()
+    bar.close()
+    assert "7/10" in capsys.readouterr().err

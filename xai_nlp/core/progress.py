@@ -1,0 +1,84 @@
+"""A bar of progress: in terminals and notebooks, and a line at a time in logs."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+DELAY = 2.0  # seconds before anything is shown
+LOG_INTERVAL = 10.0  # seconds between two lines where stderr is no terminal
+
+
+class Bar:
+    """A bar that appears if work takes longer than DELAY: a `total` and `update(n)`, as tqdm's.
+
+    title: what is done. unit: what is counted.
+    """
+
+    def __init__(self, title: str, unit: str = "pass") -> None:
+        self.title, self.unit = title, unit
+        self.total: int | None = None
+        self.done = 0
+        self._started = time.monotonic()
+        self._shown: Any = None
+
+    def update(self, n: int = 1) -> None:
+        """Count `n` more."""
+        self.done += n
+        if self._shown is None and time.monotonic() - self._started >= DELAY:
+            self._shown, n = _tqdm(self.title, self.unit), self.done
+        if self._shown is not None:
+            self._shown.total = self.total
+            self._shown.update(n)
+
+    def clear(self) -> None:
+        """Take the bar away until the next update, so that something can be printed."""
+        if self._shown is not None:
+            self._shown.clear()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._shown is not None:
+            self._shown.close()
+
+
+@contextmanager
+def progress_bar(title: str, unit: str = "row") -> Iterator[Callable[[int, int], None]]:
+    """Shows a bar while open; yields a function that is called with how many are done, and how many there are."""
+    bar = Bar(title, unit)
+
+    def show(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.done)
+
+    try:
+        yield show
+    finally:
+        bar.close()
+
+
+def _tqdm(title: str, unit: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a notebook without ipywidgets gets a bar of text
+        from tqdm.auto import tqdm
+    if sys.stderr.isatty() or "ipykernel" in sys.modules:
+        return tqdm(desc=title, unit=unit, leave=False)
+    return tqdm(desc=title, unit=unit, mininterval=LOG_INTERVAL, file=_Lines(sys.stderr))
+
+
+class _Lines:
+    """A text stream in which each state of the bar is a line, for logs."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> None:
+        if text.strip("\r\n "):
+            self.stream.write(text.strip("\r\n ") + "\n")
+
+    def flush(self) -> None:
+        self.stream.flush()
