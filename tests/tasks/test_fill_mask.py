@@ -42,6 +42,13 @@ def test_the_expected_word_and_others():
     assert str(contrast.target) == "great-dull"
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_mask_that_is_explained_is_marked_in_the_text(number):
+    why = explainer_of("bert", "fill-mask").explain(TEXT, mask=number, method="saliency")
+    start = [at for at in range(len(TEXT)) if TEXT.startswith("[MASK]", at)][number - 1]
+    assert why.answer == (0, (start, start + len("[MASK]")))
+
+
 def test_leave_one_out_by_hand_and_masks_stay():
     explainer = explainer_of("bert", "fill-mask")
     why = explainer.explain(TEXT, target="great", method="occlusion", baseline="pad", unit="log-probability")

@@ -7,7 +7,8 @@ import xai_nlp
 from tests.models.test_sentence_embedding import CrossEncoder
 from tests.models.tiny import tiny
 from tests.tasks.new_tasks import classifier
-from xai_nlp.core.result import TargetSpec
+from tests.tasks.passes import rows_counted
+from xai_nlp.core.result import Explanations, TargetSpec
 from xai_nlp.errors import InvalidInput
 from xai_nlp.viz.page.html import page
 from xai_nlp.viz.text.number_format import percent, signed
@@ -144,6 +145,40 @@ def test_a_target_for_each_text():
     assert each[2].target.label == each[2].prediction
     with pytest.raises(InvalidInput, match="3 texts need as many targets, or one for all; got 2"):
         explainer.explain(["a", "b", "c"], target=["POSITIVE", "NEGATIVE"])
+
+
+def test_all_labels_from_the_same_passes():
+    explainer = xai_nlp.load(*tiny("bert"))
+    with rows_counted(explainer.model) as single:
+        alone = [explainer.explain("a dull film", target=name, method="occlusion") for name in ("NEGATIVE", "POSITIVE")]
+    with rows_counted(explainer.model) as together:
+        every = explainer.explain("a dull film", target="all", method="occlusion")
+    assert isinstance(every, Explanations)
+    assert [why.target for why in every] == [why.target for why in alone]
+    for why, other in zip(every, alone, strict=True):
+        assert why.scores == pytest.approx(other.scores, abs=1e-6)
+        assert why.value == pytest.approx(other.value, abs=1e-6)
+    assert 2 * sum(together) == sum(single)
+
+
+def test_all_labels_of_some_texts_of_a_list():
+    explainer = xai_nlp.load(*tiny("bert"))
+    texts = ["great film dull plot gripping movie", "a film", "a plot"]  # the first is read in two windows
+    every = explainer.explain(texts, target=["all", "POSITIVE", "all"], max_length=6, stride=2, steps=4)
+    assert [(why.segments[0], why.target.label) for why in every] == [
+        (texts[0], "NEGATIVE"), (texts[0], "POSITIVE"), (texts[1], "POSITIVE"), (texts[2], "NEGATIVE"),
+        (texts[2], "POSITIVE"),
+    ]  # fmt: skip
+    alone = explainer.explain(texts[0], target="NEGATIVE", max_length=6, stride=2, steps=4)
+    assert every[0].scores == pytest.approx(alone.scores, abs=1e-6)
+    assert len(explainer.explain(texts[1:], target="all", method=["saliency", "occlusion"])) == 8
+
+
+def test_a_label_named_all_is_a_label():
+    model, tokenizer = tiny("bert", fresh=True)
+    model.config.id2label = {0: "all", 1: "none"}
+    why = xai_nlp.load(model, tokenizer).explain("a film", target="all", method="saliency")
+    assert why.target.label == "all"
 
 
 def test_it_shows_its_labels():

@@ -84,7 +84,7 @@ def test_a_sentiment_from_the_keyboard_alone(opened):
     tab.locator(".result:visible .xai-nlp[data-live]").wait_for()
     assert headline(tab).startswith("The model says POSITIVE (")
     tab.locator("span.t", has_text="gripping").first.focus()
-    assert tab.locator(".tip:visible").inner_text().startswith("+")
+    assert tab.locator(".tip:visible").inner_text().startswith("“gripping” +")
     tab.keyboard.press("ArrowRight")
     tab.keyboard.press("Escape")
     assert tab.locator(".tip:visible").count() == 0
@@ -130,6 +130,7 @@ def test_a_question_and_its_target(opened):
     tab.get_by_label("Attention", exact=True).check()
     send(tab)
     assert "for its start" in headline(tab)
+    tab.locator(".drawing .views button", has_text="Attention").click()
     assert tab.locator(".drawing canvas:visible").count() > 0
 
 

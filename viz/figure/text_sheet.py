@@ -53,8 +53,7 @@ class TextSheet:
         self.peak = largest or of_image
         self.x, self.y = MARGIN, MARGIN + 0.15
         self.frames: dict[str, Bbox] = {}
-        self._line(sentence_runs(words), LARGE, below=0.32)
-        self._note(about(words), below=0.38)
+        self._line(sentence_runs(words), LARGE, below=0.38)
         for segment, name in enumerate(segment_names(words)):
             self._note([name])
             self._line(text_runs(words, segment), SIZE, below=LINE * 1.25)
@@ -62,6 +61,7 @@ class TextSheet:
         self._image(words)
         self._line(legend_runs(words, RAMP), SMALL)
         self._note(promise(words))
+        self._note(about(words))
         self.height = self.y + MARGIN - 0.38
         self.figure.set_size_inches(WIDTH, self.height)
         self.lift.translate(0, self.height)

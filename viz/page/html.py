@@ -34,6 +34,9 @@ SCRIPTS = ("show.js", "many.js", "grid.js", "numbers.js", "reader.js", "maps.js"
 STYLES = ("look.css", "many.css", "maps.css", "image.css")
 MOUNT = "\ndocument.querySelectorAll('.xai-nlp').forEach(enrich);\n"
 
+# Lines that are a comment, and white space that begins a line: a page is smaller without them.
+_COMMENT_OR_INDENT = re.compile(r"^\s*(//.*\n)?", re.MULTILINE)
+
 # HTML cannot hold NUL or half of a surrogate pair. One character replaces one, so that offsets stay true.
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -120,7 +123,7 @@ def style() -> str:
 @cache
 def script() -> str:
     """One ES module, which exports `enrich(root)` for the element that `markup` gives."""
-    return "\n" + "".join(map(_asset, SCRIPTS))
+    return "\n" + _COMMENT_OR_INDENT.sub("", "".join(map(_asset, SCRIPTS)))
 
 
 def _asset(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from xai_nlp.core.result import SPECIAL, Explanation
 from xai_nlp.viz.text.number_format import signed
 from xai_nlp.viz.text.scale import peak
-from xai_nlp.viz.text.text_marks import Cell, cell
+from xai_nlp.viz.text.text_marks import Cell, cell, own_peaks, scoring_specials
 from xai_nlp.viz.text.text_spans import strongest, strongest_words
 
 TOP = 10  # words in “strongest words”
@@ -36,6 +36,7 @@ class Table:
     heads: tuple[str, ...]
     lines: tuple[Line, ...]
     of: str = ""  # kind of its lines, "word", "token" or "region"
+    rows: tuple[int, ...] = ()  # of each column, the place of its explanation
 
     @property
     def both(self) -> bool:
@@ -50,6 +51,7 @@ class ScoreColumn(NamedTuple):
     scores: tuple[float, ...]
     own: float  # peak of the scores
     shared: float  # peak of the shared scale
+    row: int  # place of the explanation
 
 
 def score_tables(rows: Iterable[tuple[str, Explanation, float]], of: str, top: int | None = None) -> list[Table]:
@@ -59,7 +61,7 @@ def score_tables(rows: Iterable[tuple[str, Explanation, float]], of: str, top: i
     top: only so many lines, the strongest of any column.
     """
     alike: dict[tuple[tuple[str, ...], tuple[str, ...]], list[ScoreColumn]] = {}
-    for name, item, shared in rows:
+    for row, (name, item, shared) in enumerate(rows):
         image, several = item.image, len(item.segments) > 1
         if of == "region":
             names, scores, boxes = (image.names, image.scores, image.boxes) if image else ((), (), ())
@@ -71,7 +73,7 @@ def score_tables(rows: Iterable[tuple[str, Explanation, float]], of: str, top: i
                 for segment, (start, end) in zip(item.segment, item.offsets, strict=True)
             ]
         if names:
-            column = ScoreColumn(_head(name, item), scores, peak(scores), shared)
+            column = ScoreColumn(_head(name, item), scores, own_peaks(item)[of == "region"], shared, row)
             alike.setdefault((names, tuple(places)), []).append(column)
     tables = []
     for (names, where), columns in alike.items():
@@ -83,7 +85,8 @@ def score_tables(rows: Iterable[tuple[str, Explanation, float]], of: str, top: i
         for i in lines:
             cells = tuple(cell(column.scores[i], column.own, column.shared) for column in columns)
             table_lines.append(Line(names[i], cells, where[i], i))
-        tables.append(Table(tuple(column.head for column in columns), tuple(table_lines), of))
+        heads, columns_of = tuple(column.head for column in columns), tuple(column.row for column in columns)
+        tables.append(Table(heads, tuple(table_lines), of, columns_of))
     return tables
 
 
@@ -108,7 +111,7 @@ def balance_table(words: Explanation) -> Table | None:
         if scores is not None:
             sums[f"{name} for"] = math.fsum(score for score in scores if score > 0)
             sums[f"{name} against"] = math.fsum(score for score in scores if score < 0)
-    if SPECIAL in words.segment:
+    if scoring_specials(words):
         sums["added by the tokenizer"] = math.fsum(words.scores) - math.fsum(plain)
     sums |= {"left unexplained": words.residual, "change of the output": words.explained}
     largest = peak(sums.values())

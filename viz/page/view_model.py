@@ -7,7 +7,7 @@ draws less of each example than a page, costs less.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,15 @@ from xai_nlp.viz.page.quantize import script_data
 from xai_nlp.viz.page.score_tables import TOP, Table, score_tables
 from xai_nlp.viz.text import wording
 from xai_nlp.viz.text.number_format import count, with_unit
-from xai_nlp.viz.text.text_marks import Legend, MarkedText, marked_text, own_peaks, scale_key, shared_legends
+from xai_nlp.viz.text.text_marks import (
+    Legend,
+    MarkedText,
+    marked_text,
+    own_peaks,
+    scale_key,
+    scoring_specials,
+    shared_legends,
+)
 from xai_nlp.viz.text.text_spans import strongest, strongest_words
 from xai_nlp.viz.text.wording import Fact
 
@@ -28,6 +36,8 @@ METHOD = "the method that gives each {} its score; scores need not add up"
 LABELS = 8  # outputs that are listed
 CHARACTERS = 90  # of a text in the table of all examples
 SEARCHABLE = 5  # with more examples than this, a page gets a table of them, a search and filters
+
+SWITCHED = ("label", "entity")  # kinds of target of which a card shows one at a time
 
 #: Name → how explanations of one input can differ.
 DIFFERENCES: dict[str, Callable[[Explanation], str]] = {
@@ -117,10 +127,27 @@ class Example:
         return next((words.tokens[i] for i in strongest_words(words, 1)), "")
 
     @cached_property
-    def settings(self) -> list[tuple[str, str]]:
-        """Settings that all explanations have in common."""
-        values = {name: {read(row.item) for row in self.rows} for name, read in SETTINGS.items()}
-        return [(name, same.pop()) for name, same in values.items() if len(same) == 1 and same != {""}]
+    def settings(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Settings and their values, of all explanations."""
+        values = {name: dict.fromkeys(read(row.item) for row in self.rows) for name, read in SETTINGS.items()}
+        return [(name, tuple(filter(None, known))) for name, known in values.items() if any(known)]
+
+    @cached_property
+    def switch(self) -> list[tuple[str, str]]:
+        """The targets between which a reader switches, with the model's output of each; [] for a single one.
+
+        The start and the end of an answer are read together.
+        """
+        items = {wording.target_text(row.item): row.item for row in self.rows}
+        if len(items) < 2 or not all(item.target.kind in SWITCHED for item in items.values()):
+            return []
+        return [(name, wording.explained_output_text(item)) for name, item in items.items()]
+
+    @property
+    def shown(self) -> str:
+        """The target that is shown first: the model's prediction, if it is explained."""
+        names = [name for name, _ in self.switch]
+        return self.first.prediction if self.first.prediction in names else names[0]
 
     @cached_property
     def facts(self) -> list[Fact]:
@@ -142,12 +169,32 @@ class Example:
         rows = [(row.name, row.merged if of == "word" else row.item, row.shared) for row in self.rows]
         return score_tables(rows, of, top)
 
+    @cached_property
+    def explained_labels(self) -> set[str]:
+        """The outputs that are explained; none where all of them are."""
+        labels = {label for row in self.rows for label in wording.explained_labels(row.item)}
+        return labels if labels < set(self.first.outputs) else set()
+
     @property
-    def outputs(self) -> list[str]:
-        """The labels with the largest outputs, and those that are explained."""
-        outputs, explained = self.first.outputs, wording.explained_labels(self.first)
+    def outputs(self) -> list[tuple[str, list[int], Explanation, list[str]]]:
+        """The model's outputs: (name, places of the explanations that have them, the first of these, labels to list).
+
+        Labels are those with the largest outputs, and those that are explained. The name is "" where all explanations
+        have the same outputs.
+        """
+        places: dict[tuple[tuple[str, float], ...], list[int]] = {}
+        for place, row in enumerate(self.rows):
+            if row.item.outputs:
+                places.setdefault(tuple(row.item.outputs.items()), []).append(place)
+        firsts = [(self.rows[same[0]], same) for same in places.values()]
+        return [
+            (row.name if len(firsts) > 1 else "", same, row.item, self._listed(row.item.outputs))
+            for row, same in firsts
+        ]
+
+    def _listed(self, outputs: Mapping[str, float]) -> list[str]:
         ranked = sorted(outputs, key=lambda label: -outputs[label])
-        return [label for place, label in enumerate(ranked) if place < LABELS or label in explained]
+        return [label for place, label in enumerate(ranked) if place < LABELS or label in self.explained_labels]
 
 
 @dataclass(frozen=True)
@@ -173,6 +220,11 @@ class View:
     def two_views(self) -> bool:
         """Do words differ from tokens anywhere?"""
         return any(row.tokens for example in self.examples for row in example.rows)
+
+    @cached_property
+    def switched(self) -> tuple[str, ...]:
+        """The differences that cards have a switch for."""
+        return ("target",) if any(example.switch for example in self.examples) else ()
 
     @property
     def searchable(self) -> bool:
@@ -222,7 +274,7 @@ class View:
         terms = {}
         if (item := next(iter(self.items))).method:
             terms[wording.plain(item.method)] = (METHOD_COMPLETE if item.complete else METHOD).format(self.part)
-        if any(SPECIAL in item.segment for item in self.items):
+        if any(map(scoring_specials, self.items)):
             terms["tokenizer"] = wording.TERMS["tokenizer"]
         return terms | {item.unit: wording.TERMS[item.unit] for item in self.items[:1] if item.unit in wording.TERMS}
 

@@ -80,7 +80,6 @@ def background(score: float, largest: float) -> str:
 def _lines(words: Explanation) -> Iterator[RenderableType]:
     largest, image_peak = own_peaks(words)
     yield _text(sentence_runs(words), largest)
-    yield Text(harmless(" · ".join([wording.headline(words), *about(words)])), style=SOFT)
     for segment, name in enumerate(wording.segment_names(words)):
         yield Text(f"\n{name}" if name else "", style=SOFT)
         yield _text(text_runs(words, segment), largest, bold="bold underline")
@@ -90,6 +89,8 @@ def _lines(words: Explanation) -> Iterator[RenderableType]:
     yield _text(legend_runs(words, RAMP), largest or image_peak)
     if words.method:
         yield Text(harmless(" · ".join(promise(words))))
+    if names := about(words):
+        yield Text(harmless(" · ".join(names)), style=SOFT)
     if order := strongest_words(words, TOP):
         yield Text()
         yield bars([(words.scores[i], words.tokens[i]) for i in order], largest)

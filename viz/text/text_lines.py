@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from xai_nlp.core.result import Explanation
 from xai_nlp.viz.text import wording
 from xai_nlp.viz.text.number_format import MINUS, signed, unsigned
-from xai_nlp.viz.text.text_marks import own_peaks
-from xai_nlp.viz.text.text_spans import text_spans, tokens_without_text
+from xai_nlp.viz.text.text_marks import own_peaks, scoring_specials
+from xai_nlp.viz.text.text_spans import text_spans
 
 #: Kind of a part of a sentence → its colour, a field of `Theme`.
 COLOURS = {"em": "accent", "p": "positive_line", "n": "negative_line", "": "ink"}
@@ -48,10 +48,10 @@ def text_runs(words: Explanation, segment: int) -> list[Run]:
 
 
 def special_runs(words: Explanation) -> list[Run]:
-    """The tokens without text, each on its colour with its number; [] without any."""
+    """The tokens without text that score, each on its colour with its number; [] without any."""
     largest = own_peaks(words)[0]
     runs = [Run("added by the tokenizer:", "soft")]
-    for i in tokens_without_text(words):
+    for i in scoring_specials(words):
         number = Run(f" {signed(words.scores[i], largest or None)}", "soft")
         runs += [Run("  "), Run(words.tokens[i], score=words.scores[i]), number]
     return runs[1:] and runs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from xai_nlp.core.result import Explanation
+from xai_nlp.core.result import SPECIAL, Explanation
 from xai_nlp.viz.text.number_format import signed, with_unit
 from xai_nlp.viz.text.scale import peak, sign_class, step
 from xai_nlp.viz.text.text_spans import TextSpan, ranks, text_spans, tokens_without_text
@@ -53,7 +53,7 @@ class MarkedText:
     """One explanation over tokens or over words."""
 
     paragraphs: tuple[tuple[str, tuple[Mark, ...]], ...]  # (name of the segment, its marks)
-    specials: tuple[Mark, ...]  # tokens without text
+    specials: tuple[Mark, ...]  # tokens without text: those that score, and with attention the others
     legend: Legend  # of its own scale
     long: bool
 
@@ -70,9 +70,19 @@ def scale_key(explanation: Explanation) -> str:
 
 
 def own_peaks(explanation: Explanation) -> tuple[float, float]:
-    """The largest |score| of its tokens and of its image's regions: text and image have a scale each."""
-    image = explanation.image
-    return peak(explanation.scores), peak(image.scores) if image else 0.0
+    """The largest |score| of its tokens and of its image's regions: text and image have a scale each.
+
+    Special tokens do not count where a word scores, so that the strongest word is the strongest colour.
+    """
+    image, scores = explanation.image, explanation.scores
+    words = (score for score, segment in zip(scores, explanation.segment, strict=True) if segment != SPECIAL)
+    return peak(words) or peak(scores), peak(image.scores) if image else 0.0
+
+
+def scoring_specials(explanation: Explanation) -> list[int]:
+    """The tokens without text that score: at least 1/200 of the largest |score|, the weakest that has a colour."""
+    largest = own_peaks(explanation)[0]
+    return [i for i in tokens_without_text(explanation) if step(explanation.scores[i], largest)]
 
 
 def shared_legends(explanations: Iterable[Explanation]) -> dict[str, Legend]:
@@ -122,7 +132,9 @@ def marked_text(explanation: Explanation, shared: float, groups: Sequence[Sequen
             for span, before, after in neighbours
         ]
         paragraphs.append((name, tuple(marks)))
-    specials = [TextSpan(explanation.tokens[i], (i,), explanation.scores[i]) for i in tokens_without_text(explanation)]
+    # Attention goes to special tokens too: where there is some, its view of the text shows all of them.
+    listed = (tokens_without_text if explanation.attention else scoring_specials)(explanation)
+    specials = [TextSpan(explanation.tokens[i], (i,), explanation.scores[i]) for i in listed]
     return MarkedText(
         paragraphs=tuple(paragraphs),
         specials=tuple(map(mark, specials)),

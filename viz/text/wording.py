@@ -16,9 +16,12 @@ PAIRS = {
     "natural-language-inference": ("Premise", "Hypothesis"),
     "zero-shot-classification": ("Text", "Hypothesis"),
 }
-GENERATING = ("visual-question-answering", "text-generation")  # tasks whose answer stands in no input text
+WRITING = ("text-generation", "text2text-generation")  # tasks whose answer is a text that the model writes
+GENERATING = ("visual-question-answering", *WRITING)  # tasks whose answer stands in no input text
 PLACES = {"start": "its start", "end": "its end"}  # what a sentence calls them
-ANSWERS = ("answer", "start", "end", "span", "token")  # kinds of target whose label is an answer
+ANSWERS = ("answer", "start", "end", "span", "token", "word")  # kinds of target whose label is an answer
+NO_ENTITY = "O"  # the label of a stretch of text that is no entity
+LISTED = 4  # entities that a sentence lists
 NOT_COMPLETE = "this method does not promise that scores add up"
 NAMED = 0.25  # share of the largest |score| from which the sentence names a word
 BASELINES = {"pad": "padding", "mask": "mask tokens", "unk": "unknown words", "zero": "zeros"}
@@ -59,10 +62,14 @@ def sentence(words: Sequence[Explanation]) -> Sentence:
     first = words[0]
     if not first.task:
         return _plain_sentence(first)
-    lead = _model_says(first)
     kinds = [item.target.kind for item in words]
+    if set(kinds) == {"label"}:  # of several labels the sentence is about the one that the model says
+        words = [item for item in words if target_text(item) == item.prediction] or words
+    if set(kinds) == {"entity"} and len(words) > 1:
+        return _entities_read(words)
+    lead = _model_says(words[0])
     if len(words) == 1:
-        return [*lead, *clause(first)]
+        return [*lead, *clause(words[0])]
     if sorted(kinds) == ["end", "start"]:
         start, end = sorted(words, key=lambda item: item.target.kind, reverse=True)
         return [*lead, *clause(start), (" ", ""), *clause(end)]
@@ -105,12 +112,14 @@ def _model_says(item: Explanation) -> Sentence:
     quote = quoted if answers else str
     if not item.outputs:
         return [("The score of ", ""), (quote(shortened(target.label)), "em"), (f" is {value_text(item)}. ", "")]
-    says = "writes" if item.task == "text-generation" else "answers" if answers else "says"
-    lead: Sentence = [(f"The model {says if item.prediction or not answers else 'gives'} ", "")]
-    lead += [(quote(shortened(item.prediction)), "em"), (f" ({output_text(item, item.prediction)})", "")]
+    if target.kind == "entity":
+        lead: Sentence = [("The model reads ", ""), *_entity_read(item)]
+    else:
+        lead = [(_verb(item), ""), (quote(shortened(item.prediction)), "em")]
+        lead.append((f" ({output_text(item, item.prediction)})", ""))
     if answers and item.task.endswith("question-answering") and item.segments:
         lead.append((f" to {quoted(shortened(item.segments[0]))}", ""))
-    explained = target.answer or target.label
+    explained = _explained_output(item)
     if explained != item.prediction or target.contrast is not None or target.kind == "token":
         end = " " if lead[-1][0].endswith("?”") else ". "
         lead += [(f"{end}Explained is ", ""), (quote(shortened(target.label)), "em")]
@@ -119,6 +128,37 @@ def _model_says(item: Explanation) -> Sentence:
         if target.contrast is not None:
             lead += [(" rather than ", ""), (quote(shortened(target.contrast)), "em")]
     return [*lead, (" " if lead[-1][0].endswith("?”") else ". ", "")]
+
+
+def _verb(item: Explanation) -> str:
+    """“The model says ”, “The model writes ”, “At the mask the model expects ”: the beginning before the output."""
+    if item.target.kind == "word":
+        return "At the mask the model expects "
+    if item.target.kind not in ANSWERS:
+        return "The model says "
+    if not item.prediction:
+        return "The model gives "
+    return "The model writes " if item.task in WRITING else "The model answers "
+
+
+def _entity_read(item: Explanation) -> Sentence:
+    """“Angela Merkel” as PER (99 %)."""
+    kind = "no entity" if item.prediction == NO_ENTITY else shortened(item.prediction)
+    return [
+        (quoted(shortened(item.target.answer)), "em"), (" as ", ""), (kind, "em"),
+        (f" ({output_text(item, item.prediction)})", ""),
+    ]  # fmt: skip
+
+
+def _entities_read(words: Sequence[Explanation]) -> Sentence:
+    """The entities that are explained: “The model reads “Angela Merkel” as PER (99 %) and “Paris” as LOC (98 %).”."""
+    entities = list({item.answer: item for item in words}.values())
+    further = len(entities) - LISTED
+    parts: Sentence = [("The model reads ", "")]
+    for place, item in enumerate(entities[:LISTED]):
+        last = place == len(entities) - 1
+        parts += [("" if not place else " and " if last else ", ", ""), *_entity_read(item)]
+    return [*parts, (f" and {further} more." if further > 0 else ".", "")]
 
 
 def clause(words: Explanation) -> Sentence:
@@ -172,7 +212,8 @@ def headline(explanation: Explanation) -> str:
     if not explanation.task:
         return target.label or "Scores"
     quote = quoted if target.kind in ANSWERS else str
-    of_answer = f" in {quoted(target.answer)}" if target.answer else ""
+    joint = "for" if target.kind == "entity" else "in"
+    of_answer = f" {joint} {quoted(target.answer)}" if target.answer else ""
     versus = "" if target.contrast is None else f" rather than {quote(target.contrast)}"
     return f"Why {quote(target.label)}{of_answer}{versus}?"
 
@@ -183,13 +224,20 @@ def target_text(explanation: Explanation) -> str:
     if target.kind in ("start", "end"):
         return target.kind + (f" rather than {target.contrast}" if target.contrast else "")
     versus = "" if target.contrast is None else f" rather than {target.contrast or 'no answer'}"
-    return f"{target.label or 'no answer'}{versus}"
+    entity = f"{quoted(target.answer)} as " if target.kind == "entity" else ""
+    return f"{entity}{target.label or 'no answer'}{versus}"
 
 
 def explained_labels(explanation: Explanation) -> tuple[str, ...]:
     """The outputs that the target reads."""
     target = explanation.target
-    return (target.answer or target.label,) if target.contrast is None else (target.label, target.contrast)
+    return (_explained_output(explanation),) if target.contrast is None else (target.label, target.contrast)
+
+
+def _explained_output(explanation: Explanation) -> str:
+    """The output that the target belongs to: of a written token the whole answer."""
+    target = explanation.target
+    return target.answer if target.kind == "token" and target.answer else target.label
 
 
 def quoted(answer: str) -> str:
@@ -226,7 +274,7 @@ def segment_names(explanation: Explanation) -> tuple[str, ...]:
     if isinstance(names, (tuple, list)) and len(names) == count:
         return tuple(map(str, names))
     if count == 1 and explanation.task in GENERATING:
-        return ("Question" if explanation.image else "Prompt",)
+        return ("Question" if explanation.image else "Prompt" if explanation.task == "text-generation" else "Text",)
     if count < 2:
         return ("",) * count
     infers = explanation.task == "text-classification" and any("entail" in name.lower() for name in explanation.outputs)
@@ -249,6 +297,12 @@ def output_text(explanation: Explanation, label: str) -> str:
     """An output as a percentage, or as a raw number."""
     number = explanation.outputs[label]
     return percent(number) if gives_probabilities(explanation) else signed(number)
+
+
+def explained_output_text(explanation: Explanation) -> str:
+    """The output that is explained; "" for a contrast of two, and where nothing is known of it."""
+    label, *others = explained_labels(explanation)
+    return output_text(explanation, label) if not others and label in explanation.outputs else ""
 
 
 def value_text(explanation: Explanation) -> str:

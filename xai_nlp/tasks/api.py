@@ -181,7 +181,8 @@ def explain(
         The embedded model of the task if not given. device, dtype: as `load` takes them.
     task: a key of `tasks.table.TASKS`; None goes by the model, and without a model by the inputs.
     method: a name of `xai-nlp methods`, or several. options: the method's own (steps, samples, seed, …).
-    target: a label, a contrast "A-B", "start" or "end" of an answer, "words" of a generated one, a type of entities.
+    target: a label, a contrast "A-B", or "all" labels; "start" or "end" of an answer, "words" of a generated one; a
+        type of entities.
     baseline: "pad", "mask", "zero", "mean", "reference", or a text. unit: "logit", "probability", "log-probability".
     answer, rather_than: explain this answer; why it and not that one.
     layer, layers, attention, parts, long, max_length, stride, batch_size, progress, on_error: see

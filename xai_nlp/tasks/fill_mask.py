@@ -11,6 +11,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from xai_nlp.core.result import Explanation, Explanations, TargetSpec
+from xai_nlp.core.spans import Span
 from xai_nlp.core.targets import UNITS
 from xai_nlp.errors import InvalidInput
 from xai_nlp.models.tokenization import TokenWindow, segments_of
@@ -105,6 +106,7 @@ class FillMaskExplainer(Explainer):
                     weights=(weights,),
                     link=unit,
                     outputs=outputs_by_word,
+                    answer=_place(windows[w]),
                     notes={"mask_position": windows[w].target_position},
                 )
             )
@@ -127,3 +129,9 @@ class FillMaskExplainer(Explainer):
                 f"a mask holds one token; {word!r} is {len(spellings[1])} of this tokenizer, or unknown."
             )
         return max(single, key=lambda token: float(logits[token]))
+
+
+def _place(window: TokenWindow) -> tuple[int, Span]:
+    """Where the mask that is explained stands: its text, and its characters there."""
+    start, end = window.offsets[window.target_position].tolist()
+    return int(window.segment[window.target_position]), (start, end)

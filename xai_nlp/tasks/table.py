@@ -197,7 +197,7 @@ register_task(
         ),
         options=(
             OptionField(
-                name="target", type=str, help='A label, or a contrast "A-B"; the predicted label if not given.'
+                name="target", type=str, help='A label, a contrast "A-B", or all; the predicted label if not given.'
             ),
         ),
         gold=("label", "labels", "sentiment", "category", "gold", "target", "class"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate, pairwise
 from typing import Any, ClassVar
 
 import torch
@@ -19,6 +20,8 @@ from xai_nlp.tasks.labels import LabelChoice, Labels, one_choice_each
 from xai_nlp.tasks.options import ExplainKeywords, Request
 from xai_nlp.tasks.run import ExampleTarget
 from xai_nlp.tasks.table import Task
+
+EVERY = "all"
 
 
 class TextClassificationExplainer(Explainer):
@@ -46,6 +49,7 @@ class TextClassificationExplainer(Explainer):
         text: a string, a pair as a tuple, or a list of those; a list gives Explanations in the same order.
         pair: the second text of each pair, if it is not given in a tuple.
         target: a label's name or index, a contrast "A-B", or None for the predicted label; a list gives one a text.
+            "all" gives one explanation for each label, in the model's order, from the same passes.
         options: those of `tasks.options.ExplainOptions` and of the method. A long text is explained as the mean over
             its windows.
 
@@ -54,6 +58,9 @@ class TextClassificationExplainer(Explainer):
         """
         return self._explain({"text": text, "pair": pair}, {"target": target, **options})
 
+    def gives_several(self, request: Request) -> bool:
+        return any(self._means_every(example.get("target")) for example in request.examples)
+
     def read(self, output: Any) -> Tensor:
         """The logits of the labels: (R, C)."""
         return self.output_field(output, "logits", ("rows", "labels"))
@@ -61,10 +68,8 @@ class TextClassificationExplainer(Explainer):
     def targets(
         self, request: Request, windows: Sequence[TokenWindow], outputs: Sequence[Tensor]
     ) -> list[ExampleTarget]:
-        texts, choices = (
-            self.texts(request),
-            [example.get("target", request.own.get("target")) for example in request.examples],
-        )
+        texts = self.texts(request)
+        choices = [self._choices(example.get("target", request.own.get("target"))) for example in request.examples]
         unit = request.options.unit or self.unit
         link = self.labels.link(unit)
         members: list[list[int]] = [[] for _ in texts]
@@ -75,13 +80,16 @@ class TextClassificationExplainer(Explainer):
             if len(of_text) > 1:
                 logits[e] = torch.stack([outputs[w] for w in of_text]).mean(0)
         probabilities = self.labels.outputs(logits)
-        specs, weights = self.labels.weights(choices, logits, unit)
+        owners = [e for e, of_text in enumerate(choices) for _ in of_text]
+        specs, weights = self.labels.weights([one for of_text in choices for one in of_text], logits[owners], unit)
+        ends = list(accumulate(map(len, choices), initial=0))
+        parts = [slice(*pair) for pair in pairwise(ends)]  # of each text, its targets
         return [
             ExampleTarget(
                 segments=segments_of(text),
                 windows=tuple(members[e]),
-                specs=(specs[e],),
-                weights=(weights[e][None],) * len(members[e]),
+                specs=tuple(specs[parts[e]]),
+                weights=(weights[parts[e]],) * len(members[e]),
                 link=link,
                 outputs=probabilities[e],
             )
@@ -93,6 +101,13 @@ class TextClassificationExplainer(Explainer):
         choices = one_choice_each(request.own.get("target"), len(request.examples), "texts")
         pairs = zip(request.examples, choices, strict=True)
         return replace(request, examples=[_with_pair(example) | {"target": choice} for example, choice in pairs])
+
+    def _choices(self, choice: LabelChoice) -> list[LabelChoice]:
+        """One target, or every label for "all", unless a label has that name."""
+        return list(range(len(self.labels.names))) if self._means_every(choice) else [choice]
+
+    def _means_every(self, choice: LabelChoice) -> bool:
+        return choice == EVERY and EVERY not in map(str.casefold, self.labels.names)
 
     def texts(self, request: Request) -> list[Text]:
         return [(one["text"], one["pair"]) if one.get("pair") else one["text"] for one in request.examples]

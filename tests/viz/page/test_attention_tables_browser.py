@@ -24,8 +24,14 @@ def until(tab, said, *args):
     raise AssertionError(said)
 
 
+def view(place, name):
+    """Open a view of an example by its tab."""
+    place.locator(".views button", has_text=name).click()
+
+
 def through(tab):
     """The attention that is shown, drawn."""
+    view(tab, "Attention")
     box = tab.locator(".stack:visible").first
     box.locator("canvas.matrix").scroll_into_view_if_needed()
     until(tab, "() => !!document.querySelector('.stack:not(.aside-tab)').dataset.shown")
@@ -190,6 +196,7 @@ def test_pointing_at_a_word_shows_whom_it_draws_on_and_who_on_it(opened):
 def test_the_layer_map_tells_its_numbers_by_word_and_token(opened):
     item = answered()
     tab = opened([item])
+    view(tab, "Layers")
     flow = tab.locator(".flow")
     flow.locator("canvas").scroll_into_view_if_needed()
     until(tab, "() => document.querySelector('.flow canvas').style.width !== ''")
@@ -208,10 +215,10 @@ def test_the_layer_map_tells_its_numbers_by_word_and_token(opened):
 
 def test_start_and_end_are_shown_one_at_a_time_and_both_on_paper(opened):
     tab = opened([answered("start"), answered("end", attention={"self": matrices(seed=1)})])
-    assert tab.locator(".stack:visible").count() == 1
     box = through(tab)
+    assert tab.locator(".stack:visible").count() == 1
     before = pixels(box)
-    tab.locator(".tabs button", has_text="end").click()
+    tab.locator(".through .tabs button", has_text="end").click()
     other = through(tab)
     assert pixels(other) != before
     assert other.get_attribute("data-title") == "end"
@@ -243,7 +250,8 @@ def test_two_notebook_cells_do_not_share_their_choice(opened):
     one = fragment([answered()])
     tab = opened(None, html=f"<!doctype html><body>{one}{one}</body>")
     first, second = tab.locator(".stack").all()
-    for box in (first, second):
+    for cell, box in zip(tab.locator(".xai-nlp").all(), (first, second), strict=True):
+        view(cell, "Attention")
         box.locator("canvas.matrix").scroll_into_view_if_needed()
     until(tab, "() => [...document.querySelectorAll('.stack')].every(one => one.dataset.shown)")
     shown = first.get_attribute("data-shown")

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from tests.viz.html_reader import Reader
-from tests.viz.samples import HOSTILE, label, made
+from tests.viz.samples import HOSTILE, SEGMENT, answered, label, made
 from xai_nlp.viz.page.html import fragment, markup, page
 
 
@@ -111,8 +111,6 @@ def test_marks_carry_sign_strength_and_number():
         (["t", "p", "a100"], "+1.00", "+1.00\u00a0logit"),
         (["t", "n", "a50"], "−0.50", "−0.50\u00a0logit"),
         (["t", "p", "a25"], "+0.25", "+0.25\u00a0logit"),
-        (["t", "z", "a0"], "0", "0\u00a0logit"),
-        (["t", "z", "a0"], "0", "0\u00a0logit"),
     ]
 
 
@@ -169,7 +167,21 @@ def test_pairs_contrasts_and_special_tokens():
     assert read.paragraphs == ["a premise", "a hypothesis"]
     assert "Explained is POSITIVE rather than NEGATIVE." in read.text
     assert "Why POSITIVE rather than NEGATIVE?" in page([made(target=label("POSITIVE", "NEGATIVE"))])
-    assert [m["data-n"] for m in read.marks() if "chip" in m["class"]] == ["0", "0", "0"]
+
+
+def test_special_tokens_stand_there_only_if_they_score():
+    def chips(**more):
+        return [m["data-n"] for m in Reader(page([made(**more)])).marks() if "chip" in m["class"]]
+
+    assert chips() == []
+    assert chips(scores=[0.5, 1.0, -0.5, 0.25, 0.0]) == ["+0.50"]
+    assert chips(scores=[1e-9, 1.0, -0.5, 0.25, 3.0]) == ["+3.00"]
+    assert "tokenizer" not in Reader(page([made()])).text
+    silent = tuple(0.0 if s < 0 else 1.0 for s in SEGMENT)
+    html = page(
+        [answered(scores=silent, parts={})]
+    )  # its attention goes to special tokens: the view of the text by attention shows them
+    assert '<p class="chips" hidden>' in html
 
 
 def test_several_methods_share_a_text():
@@ -198,7 +210,7 @@ def test_empty_zero_and_many():
 def test_every_token_can_be_reached_and_read_aloud():
     read = Reader(fragment([made()]))
     spoken = [value for tag, name, value in read.attributes if name == "aria-description"]
-    assert len(spoken) == 5
+    assert len(spoken) == 3
     assert all(mark["tabindex"] == "0" for mark in read.marks())
     assert ("p", "dir", "auto") in read.attributes
     for tag, attrs in read.tags:  # what scrolls can be reached by keyboard, and says what it is

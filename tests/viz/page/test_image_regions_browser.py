@@ -65,7 +65,9 @@ def test_regions_lie_on_the_image(opened, why, width):
 def test_the_number_of_a_region_on_hover(opened):
     tab = opened([small()])
     tab.locator(".region[data-r='3']").hover()
-    assert tab.locator(".tip").inner_text() == "row 2, column 2: +1.00\u00a0logit no. 1"
+    assert (
+        tab.locator(".tip").inner_text() == "row 2, column 2: +1.00\u00a0logit · 22\u00a0% of all that counts · no. 1"
+    )
     assert tab.locator("path title").count() == 0  # the browser's own tip would be a second one
     assert tab.locator(".region[data-r='3']").get_attribute("aria-label") == "row 2, column 2: +1.00\u00a0logit"
 

@@ -126,7 +126,7 @@ def test_numbers_come_when_a_text_is_near(opened):
     mark = last.locator("span.t").first
     tab.wait_for_function("mark => mark.dataset.n !== undefined", arg=mark.element_handle())
     mark.hover()
-    assert re.match(r"[+−]0\.\d+\s*logit", tab.locator(".tip").inner_text())
+    assert re.match(r"“\w+” [+−]0\.\d+\s*logit · .*% of all that counts", tab.locator(".tip").inner_text())
     told = last.locator("p.tokens").get_attribute("data-numbers").split(" ")
     shown = [one.get_attribute("data-n") for one in last.locator("span.t").all()]
     assert [n.replace("−", "-").removeprefix("+") for n in shown] == told

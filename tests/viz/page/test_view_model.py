@@ -5,6 +5,7 @@ import re
 from tests.viz.images import small
 from tests.viz.samples import answered, label, made, with_gold
 from xai_nlp.viz.page.html import page
+from xai_nlp.viz.page.report import report
 from xai_nlp.viz.page.view_model import CHARACTERS, view
 from xai_nlp.viz.text.wording import explained_labels, sentence
 
@@ -41,18 +42,21 @@ def test_inputs_are_grouped_and_keep_their_order():
     assert view([made()]).title == "Why POSITIVE?"
 
 
-def test_settings_stand_on_every_card_where_all_rows_agree():
+def test_settings_of_all_explanations_stand_on_every_card():
     both, one = view([made("b"), made("b", method="occlusion"), made("a")]).examples
-    assert both.settings == [("model", "zoo/sentiment"), ("compared with", "padding")]
-    assert one.settings == [
-        ("method", "integrated gradients"), ("model", "zoo/sentiment"), ("compared with", "padding"),
+    assert both.settings == [
+        ("method", ("integrated gradients", "occlusion")), ("model", ("zoo/sentiment",)),
+        ("compared with", ("padding",)),
     ]  # fmt: skip
-    assert ("layer", "5") in view([made(params={"layer": 5})]).examples[0].settings
+    assert one.settings == [
+        ("method", ("integrated gradients",)), ("model", ("zoo/sentiment",)), ("compared with", ("padding",)),
+    ]  # fmt: skip
+    assert ("layer", ("5",)) in view([made(params={"layer": 5})]).examples[0].settings
     assert view([made(baseline="none", model="", method="")]).examples[0].settings == []
 
 
 def test_at_most_three_terms_are_used_and_each_is_explained():
-    terms = view([made(), made("b", method="occlusion")]).terms
+    terms = view([made(scores=[0.5, 1.0, 0.0, 0.0, 0.0]), made("b", method="occlusion")]).terms
     assert list(terms) == ["integrated gradients", "tokenizer", "logit"]
     assert all(len(meaning) > 20 for meaning in terms.values())
 
@@ -70,8 +74,8 @@ def test_the_label_that_is_explained_is_listed_however_unlikely():
     outputs = {f"label {i}": (20 - i) / 210 for i in range(20)}
     (example,) = view([made(target=label("label 19"), outputs=outputs)]).examples
     assert explained_labels(example.first) == ("label 19",)
-    assert len(example.outputs) == 9
-    assert (example.outputs[0], example.outputs[-1]) == ("label 0", "label 19")
+    ((name, _, _, labels),) = example.outputs
+    assert (name, len(labels), labels[0], labels[-1]) == ("", 9, "label 0", "label 19")
 
 
 def test_facts_of_windows_and_steps():
@@ -158,3 +162,37 @@ def test_long_texts_are_cut_and_ids_follow_the_input():
     assert of(long).id == of(long).id != of(made()).id
     assert view([made(), long]).examples[1].id.startswith("e2-")
     assert of(small(segments=("",), links=False)).excerpt == "example 1"
+
+
+# The cards -----------------------------------------------------------------------------------------------------------
+
+
+def test_each_card_names_every_method_and_model():
+    items = [made("b"), made("b", method="occlusion", model="other/model"), made("a", method="saliency")]
+    for html in (page(items), report(items)):
+        cards = html.split("<article")[1:]
+        assert len(cards) == 2
+        for card, names in zip(
+            cards, [("integrated gradients", "occlusion", "zoo/sentiment", "other/model"), ("saliency",)], strict=True
+        ):
+            (facts,) = re.findall(r'<p class="meta">.*?</p>', card, re.S)
+            assert all(f">{name}</bdi>" in facts for name in names)
+
+
+def test_a_switch_is_there_for_several_labels_and_entities_only():
+    labels = of(made(target=label("NEGATIVE")), made(), made(method="occlusion"))
+    assert labels.switch == [("NEGATIVE", "25\u00a0%"), ("POSITIVE", "75\u00a0%")]
+    assert labels.shown == "POSITIVE"
+    assert labels.explained_labels == set()  # all are
+    entities = [
+        made(
+            target=label("PER", kind="entity", answer=text), outputs={"PER": share, "O": 1 - share}, answer=(0, (0, n))
+        )
+        for n, (text, share) in enumerate([("a", 0.75), ("fine", 0.5)], start=1)
+    ]
+    assert of(*entities).switch == [("“a” as PER", "75\u00a0%"), ("“fine” as PER", "50\u00a0%")]
+    assert of(*entities).shown == "“a” as PER"
+    assert [(name, rows) for name, rows, *_ in of(*entities).outputs] == [("“a” as PER", [0]), ("“fine” as PER", [1])]
+    for items in ([made(), made(method="occlusion")], [answered("start"), answered("end")], [made()]):
+        assert of(*items).switch == []
+    assert view([*entities, made()]).switched == ("target",)

@@ -54,12 +54,26 @@ def test_what_it_says():
         "against −1.00",
         "+1.00 for",
         "unit: logit",
-        "[CLS] 0",
         "zoo/sentiment",
     ):
         assert shown in re.sub("\n *", " ", text), shown
     assert "\x1b" not in text
     assert not re.search(" \n", text)
+    assert "[CLS]" not in text
+    assert "[CLS] +0.50" in tokens_ansi(made(scores=[0.5, *SCORES[1:]]), colour=False)
+
+
+def test_the_sentence_comes_first_then_the_text_then_facts():
+    text = re.sub("\n *", " ", tokens_ansi(made(scores=SCORES), colour=False))
+    parts = (
+        "The model says",
+        "a fine film",
+        "against −1.00",
+        "left unexplained",
+        "integrated gradients · zoo/sentiment",
+    )
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
 
 
 def test_words_stand_on_the_colours_of_the_scale():

@@ -25,7 +25,8 @@ def test_the_sentence_is_bold_and_in_colour():
 
 
 def test_tokens_without_text_stand_with_their_numbers():
-    assert written(special_runs(made(scores=SCORES))) == "added by the tokenizer:  [CLS] 0  [SEP] +0.25"
+    assert written(special_runs(made(scores=SCORES))) == "added by the tokenizer:  [SEP] +0.25"
+    assert special_runs(made(scores=[0.0, 1.0, -0.5, 0.375, 0.0])) == []  # they do not score
     assert special_runs(made("a", tokens=("a",), offsets=((0, 1),), segment=(0,), scores=(1.0,))) == []
 
 

@@ -20,7 +20,7 @@ def test_strengths_on_both_scales():
         ("fine", "n", 50, 12, "−0.50"),
         ("film", "p", 25, 6, "+0.25"),
     ]
-    assert [(m.text, m.kind, m.number) for m in text.specials] == [("[CLS]", "z", "0"), ("[SEP]", "z", "0")]
+    assert text.specials == ()
     assert [m.rank for m in marks(text)] == [1, 2, 3]
     assert marks(text)[0].description == "+1.00\u00a0logit"
 
@@ -40,6 +40,15 @@ def test_text_and_image_have_a_peak_each_and_share_the_larger():
     assert own_peaks(why) == (1.41, 2.5)
     assert [legend.peak for legend in shared_legends([why]).values()] == [2.5]
     assert marked_text(why, 2.5).legend.peak == 1.41
+
+
+def test_special_tokens_that_score_do_not_make_words_faint():
+    why = made(scores=[0.9, 0.01, -0.02, 0.005, 0.0001])
+    assert own_peaks(why) == (0.02, 0.0)
+    text = marked_text(why, 0.02)
+    assert [m.own for m in marks(text)] == [50, 100, 25]
+    assert [(m.text, m.own, m.number) for m in text.specials] == [("[CLS]", 100, "+0.9000")]
+    assert own_peaks(made(scores=[0.9, 0.0, 0.0, 0.0, 0.0])) == (0.9, 0.0)
 
 
 def test_all_zero_has_no_peak():

@@ -205,3 +205,65 @@ def test_only_probabilities_are_percentages():
     assert output_text(made(), "POSITIVE") == "75\u00a0%"
     assert output_text(written_word(), "two red") == "25\u00a0%"
     assert output_text(made(outputs={"score": 0.25}), "score") == "+0.250"  # a regression's
+
+
+# Entities, words at a mask, written texts ----------------------------------------------------------------------------
+
+
+def entity(kind="PER", text="Angela Merkel", contrast=None, **outputs):
+    target = label(kind, contrast, "entity", answer=text)
+    shares = outputs or {"O": 0.005, "PER": 0.99, "ORG": 0.005}
+    return made(
+        scores=SCORES, target=target, outputs=shares, task="token-classification", answer=(0, (2, 2 + len(text)))
+    )
+
+
+def test_an_entity_is_read_as_its_type():
+    assert said(entity()).startswith("The model reads “Angela Merkel” as PER (99 %). “a” and “film” speak for it most;")
+    parts = sentence([entity()])
+    assert [text for text, kind in parts if kind == "em"] == ["Angela Merkel".join("“”"), "PER"]
+    assert headline(entity()) == "Why PER for “Angela Merkel”?"
+    assert target_text(entity("PER", contrast="ORG")) == "“Angela Merkel” as PER rather than ORG"
+    assert explained_labels(entity()) == ("PER",)
+
+
+def test_an_entity_of_another_type_than_the_model_reads():
+    assert said(entity("ORG")).startswith(
+        "The model reads “Angela Merkel” as PER (99 %). Explained is ORG (0.50 %). “a” and “film” speak for it most;"
+    )
+    assert "Explained is PER rather than ORG." in said(entity("PER", contrast="ORG"))
+    assert said(entity("PER", O=0.9, PER=0.1)).startswith("The model reads “Angela Merkel” as no entity (90 %).")
+
+
+def test_several_entities_are_listed():
+    two = [entity(), entity("LOC", "Paris", LOC=0.75, PER=0.25)]
+    assert said(*two) == "The model reads “Angela Merkel” as PER (99 %) and “Paris” as LOC (75 %)."
+    names = "abcdef"
+    many = said(*(entity("LOC", "x" * (n + 1), LOC=0.75, PER=0.25) for n in range(len(names))))
+    assert many.endswith("“xxxx” as LOC (75 %) and 2 more.")
+
+
+def test_a_word_at_a_mask():
+    outputs = {"Paris": 0.38, "London": 0.04}
+    why = made(scores=SCORES, target=label("Paris", kind="word"), outputs=outputs, task="fill-mask")
+    assert said(why).startswith("At the mask the model expects “Paris” (38 %). “a” and “film” speak for it most;")
+    other = made(scores=SCORES, target=label("London", kind="word"), outputs=outputs, task="fill-mask")
+    assert "(38 %). Explained is “London” (4.0 %)." in said(other)
+    assert headline(why) == "Why “Paris”?"
+
+
+def test_a_written_text():
+    why = made(
+        scores=SCORES, target=label("ein Film", kind="answer"), outputs={"ein Film": 0.5}, task="text2text-generation"
+    )
+    assert said(why).startswith("The model writes “ein Film” (50 %). “a” and “film” speak for it most;")
+    assert segment_names(why) == ("Text",)
+    word = made(scores=SCORES, target=label("Film", kind="token", answer="ein Film"), outputs={"ein Film": 0.5},
+                task="text2text-generation")  # fmt: skip
+    assert "(50 %). Explained is “Film”." in said(word)
+
+
+def test_of_several_labels_the_sentence_is_about_the_predicted_one():
+    against = made(scores=[-score for score in SCORES], target=label("NEGATIVE"))
+    assert said(against, made(scores=SCORES)) == said(made(scores=SCORES)) != said(against)
+    assert said(against, made(scores=SCORES), made(scores=SCORES, method="occlusion")).endswith("2 explanations:")

@@ -31,33 +31,67 @@ function lightTexts(root, paint) {
   for (const strip of strips) near.observe(strip);
 }
 
-// Search, filter and sort.
-function finding(root, controls) {
-  const { search, label, right, sort } = controls.elements;
-  if (!search) return;
-  const cards = root.querySelector(".cards");
-  const original = [...cards.children];
+// What does not match is not there: examples by search, label and answer; explanations by method, model and target.
+function filters(root, controls) {
+  const { search, label, right } = controls.elements;
+  const selects = [...controls.querySelectorAll("[data-rows]")];
+  const cards = [...root.querySelectorAll(".cards > .group")];
   const none = root.querySelector(".none");
   const lines = new Map([...root.querySelectorAll(".index tbody tr")].map((line) => [line.dataset.for, line]));
-  const texts = new Map(original.map((card) => [card, [...card.querySelectorAll(".strip:not(.only-tokens) .tokens")]
-    .map((text) => text.textContent.toLowerCase()).join("\n")]));
+  const texts = new Map(search ? cards.map((card) => [card, [...card.querySelectorAll(".row .strip:not(.only-tokens) .tokens")]
+    .map((text) => text.textContent.toLowerCase()).join("\n")]) : []);
+  const matches = (card) => !search || (texts.get(card).includes(search.value.toLowerCase())
+    && (!label.value || card.dataset.label === label.value) && (!right?.value || card.dataset.right === right.value));
+  const rowMatches = (row, target) => (!target || row.dataset.target === target)
+    && selects.every(({ value, dataset }) => !value || row.dataset[dataset.rows] === value);
+  const find = () => {
+    for (const card of cards) {
+      const target = card.querySelector(".switch [aria-pressed=true]")?.value;
+      const rows = [...card.querySelectorAll(".row.named")];
+      for (const row of rows) row.hidden = !rowMatches(row, target);
+      if (rows.length) detailsOf(card, rows.map((row) => row.hidden));
+      card.hidden = !matches(card) || (rows.length > 0 && rows.every((row) => row.hidden));
+      lines.get(card.id)?.toggleAttribute("hidden", card.hidden);
+    }
+    none.hidden = cards.some((card) => !card.hidden);
+  };
+  for (const input of [search, label, right, ...selects]) input?.addEventListener("input", find);
+  const switches = [...root.querySelectorAll(".switch")];
+  for (const bar of switches) {
+    bar.hidden = false;
+    bar.addEventListener("click", (event) => {
+      const chosen = event.target.closest("button");
+      if (!chosen) return;
+      for (const button of bar.children) button.setAttribute("aria-pressed", String(button === chosen));
+      find();
+    });
+  }
+  if (switches.length) find();
+}
+
+// The columns, maps and heads of explanations that do not match.
+function detailsOf(card, hidden) {
+  for (const part of card.querySelectorAll("[data-map]:not(script)")) part.hidden = hidden[part.dataset.map];
+  for (const part of card.querySelectorAll("section[data-rows]")) {
+    part.hidden = part.dataset.rows.split(" ").every((row) => hidden[row]);
+  }
+  for (const table of card.querySelectorAll("table[data-rows]")) {
+    const columns = table.dataset.rows.split(" ");
+    const names = table.rows[0].cells.length - columns.length;
+    for (const line of table.rows) columns.forEach((row, at) => { line.cells[names + at].hidden = hidden[row]; });
+  }
+  card.dispatchEvent(new Event("filter"));
+}
+
+function sorting(root, controls) {
+  const { sort } = controls.elements;
+  const cards = root.querySelector(".cards");
+  const original = [...cards?.children ?? []];
   const orders = {
     original: () => 0,
     top: (a, b) => Number(b.dataset.top) - Number(a.dataset.top),
     label: (a, b) => a.dataset.label.localeCompare(b.dataset.label),
   };
-  const find = () => {
-    const query = search.value.toLowerCase();
-    let visible = 0;
-    for (const card of original) {
-      card.hidden = !(texts.get(card).includes(query) && (!label.value || card.dataset.label === label.value)
-        && (!right?.value || card.dataset.right === right.value));
-      lines.get(card.id)?.toggleAttribute("hidden", card.hidden);
-      visible += !card.hidden;
-    }
-    none.hidden = visible > 0;
-  };
-  for (const input of [search, label, right]) input?.addEventListener("input", find);
   sort?.addEventListener("input", () => cards.append(...[...original].sort(orders[sort.value])));
 }
 
@@ -89,7 +123,7 @@ function listing(root) {
     if (!link) return;
     event.preventDefault();                                // a notebook would take the address for its own
     const card = cardOf.get(link.closest("tr").dataset.for);
-    for (const more of card.querySelectorAll("details.more")) more.open = true;
+    card.dispatchEvent(new Event("unfold"));
     card.scrollIntoView({ block: "start" });
     card.focus({ preventScroll: true });
   });

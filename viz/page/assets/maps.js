@@ -11,9 +11,15 @@ export function maps(root) {
       const strips = group.querySelectorAll(".row")[box.dataset.map].querySelectorAll(".strip");
       paints.push(through(root, box, strips, () => data(box.dataset.map)));
     }
-    if (stacks.length > 1) tabs(stacks);
+    if (stacks.length > 1) tabs(stackBar(stacks), stacks, stacks.map((stack) => stack.dataset.title), 0);
     repainted(root, paints);
   }
+}
+
+function stackBar(stacks) {
+  const bar = stacks[0].closest(".card").querySelector(".choice.live");
+  bar.hidden = false;
+  return bar;
 }
 
 function lazily(make) {
@@ -36,7 +42,7 @@ function whenVisible(box, paint) {
   let inside = false;
   const act = () => { if (due && inside) { due = false; paint(); } };
   new IntersectionObserver((entries) => { inside = entries.at(-1).isIntersecting; act(); }).observe(box);
-  for (const part of box.closest(".card").querySelectorAll(".live")) part.hidden = part.classList.contains("tabs");
+  for (const part of box.closest(".card").querySelectorAll(".live")) part.hidden = part.matches(".choice:empty");
   return () => { due = true; act(); };
 }
 
@@ -159,24 +165,6 @@ function headGrid(box, choose) {
       return chosen(cell);
     },
   };
-}
-
-function tabs(stacks) {
-  const bar = stacks[0].closest(".card").querySelector(".tabs");
-  bar.hidden = false;
-  const buttons = stacks.map((stack) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = stack.dataset.title;
-    button.addEventListener("click", () => show(stack));
-    bar.append(button);
-    return button;
-  });
-  const show = (chosen) => stacks.forEach((stack, n) => {
-    stack.classList.toggle("aside-tab", stack !== chosen);
-    buttons[n].setAttribute("aria-pressed", String(stack === chosen));
-  });
-  show(stacks[0]);
 }
 
 // Read out when a key moved the cursor; a pointer would make a screen reader talk without end.

@@ -9,6 +9,7 @@ function reader(box, strips, state, pointed) {
       twin.classList.remove("long");
       if (twin.classList.contains("opened")) twin.classList.remove("opened");
       for (const number of twin.querySelectorAll(".chips .of:not(:first-child)")) number.remove();
+      for (const unscored of twin.querySelectorAll(".chips, .chips [hidden]")) unscored.hidden = false;
       for (const mark of twin.querySelectorAll("span.t")) {
         mark.className = `t p a0 ${shape(mark)}`;
         for (const name of ["data-own", "data-shared", "data-n", "data-rank", "aria-description"]) mark.removeAttribute(name);

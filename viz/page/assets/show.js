@@ -13,15 +13,26 @@ export function mount(root) {
   for (const strip of root.querySelectorAll(".strip:not([data-peaks])")) arrows(strip);
   const paint = choices(root, controls);
   lightTexts(root, paint);
-  rows(root, controls);
   longTexts(root);
-  finding(root, controls);
+  for (const group of root.querySelectorAll(".group")) views(group);
+  filters(root, controls);
+  sorting(root, controls);
   listing(root);
+  firstVisit(root);
   controls.querySelector(".save")?.addEventListener("click", () => save(root));
   return true;
 }
 
-// The number of the mark under the pointer or with the focus, inside the page on every side.
+// The lines on reading are open on a first visit. Where nothing is kept between visits they stay folded.
+function firstVisit(root) {
+  try {
+    if (localStorage.getItem("xai-nlp-read")) return;
+    localStorage.setItem("xai-nlp-read", "yes");
+    root.querySelector(".how").open = true;
+  } catch { /* a sandbox, or a browser that keeps nothing */ }
+}
+
+// The word or region under the pointer or with the focus: its score, its share and its rank, inside the page on every side.
 function tips(root) {
   const tip = document.createElement("div");
   tip.className = "tip";
@@ -32,9 +43,10 @@ function tips(root) {
   const show = (event) => {
     const mark = event.target.closest?.(".t[data-n]");
     if (!mark) return hide();
-    const rank = document.createElement("span");
-    rank.textContent = `  no. ${mark.dataset.rank}`;
-    tip.replaceChildren(mark.getAttribute("aria-description") ?? mark.getAttribute("aria-label"), rank);
+    const more = document.createElement("span");
+    more.textContent = ` · ${shareOf(mark)} of all that counts · no. ${mark.dataset.rank}`;
+    const word = mark.matches("span") ? `${quote(mark.textContent)} ` : "";
+    tip.replaceChildren(word, mark.getAttribute("aria-description") ?? mark.getAttribute("aria-label"), more);
     tip.hidden = false;
     place(tip, mark, root, event);
   };
@@ -44,6 +56,18 @@ function tips(root) {
   root.addEventListener("focusout", hide);
   root.addEventListener("scroll", hide, true);
   root.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
+}
+
+// |score| over the sum of all |scores| that are on screen: of the text's words or tokens, and of the image's regions.
+function shareOf(mark) {
+  const size = (one) => Math.abs(Number(one.dataset.n.replaceAll("−", "-")));
+  const layer = mark.closest(".attended");                 // what a word drew from regions is no part of the scores
+  const parts = layer ? [layer] : [...mark.closest(".row").querySelectorAll(".strip, .regions:not(.attended)")]
+    .filter((part) => part.matches(".regions") || part.checkVisibility());
+  const all = parts.flatMap((part) => [...part.querySelectorAll(".t[data-n]")]);
+  const total = all.reduce((sum, one) => sum + size(one), 0);
+  const share = total ? 100 * size(mark) / total : 0;
+  return share && share < 1 ? "under 1\u00a0%" : `${Math.round(share)}\u00a0%`;
 }
 
 function place(tip, mark, root, event) {
@@ -61,7 +85,7 @@ function place(tip, mark, root, event) {
 
 // Each text is one stop for the tab key; inside it the arrow keys go from mark to mark.
 function arrows(strip) {
-  const marks = [...strip.querySelectorAll("span.t")];
+  const marks = [...strip.querySelectorAll("span.t:not([hidden] *)")];
   marks.forEach((mark, at) => { mark.tabIndex = at ? -1 : 0; });
   let current = 0;
   const go = (to) => {
@@ -116,15 +140,49 @@ function choices(root, controls) {
   return paint;
 }
 
-// Of several explanations of a text, those of one method, target or model.
-function rows(root, controls) {
-  const selects = [...controls.querySelectorAll("[data-rows]")];
-  const find = () => {
-    for (const row of root.querySelectorAll(".row.named")) {
-      row.hidden = selects.some(({ value, dataset }) => value && row.dataset[dataset.rows] !== value);
-    }
+// One button for each panel; on screen is the panel of the pressed one. Paper has them all.
+// none: the pressed button can be released, then no panel is there.
+function tabs(bar, panels, names, chosen, none) {
+  const show = (to) => {
+    panels.forEach((panel, at) => {
+      panel.classList.toggle("aside-tab", at !== Math.max(to, 0));
+      buttons[at].setAttribute("aria-pressed", String(at === to));
+    });
+    none?.(to < 0);
   };
-  for (const select of selects) select.addEventListener("input", find);
+  const buttons = panels.map((_, at) => {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: names[at] });
+    button.addEventListener("click", () => show(none && button.getAttribute("aria-pressed") === "true" ? -1 : at));
+    return button;
+  });
+  // A filter can hide panels: their buttons go, and another panel takes the place of the chosen one.
+  const follow = () => {
+    buttons.forEach((button, at) => { button.hidden = panels[at].hidden; });
+    const there = panels.some((panel) => !panel.hidden && !panel.classList.contains("aside-tab"));
+    if (!there) show(Math.max(0, panels.findIndex((panel) => !panel.hidden)));
+  };
+  bar.classList.add("tabs");
+  bar.append(...buttons);
+  bar.closest(".group").addEventListener("filter", follow);
+  show(chosen);
+  follow();
+  return show;
+}
+
+// Words, layers, attention and every number of an example. Of many examples, none is open at first.
+function views(group) {
+  const more = group.querySelector(".more");
+  if (!more) return;
+  const panels = [...more.querySelectorAll(":scope > .panel")];
+  for (const numbers of more.querySelectorAll("details.numbers")) numbers.open = true;
+  const bar = Object.assign(document.createElement("div"), { className: "views" });
+  bar.setAttribute("role", "group");
+  bar.setAttribute("aria-label", "What is shown of it");
+  more.before(bar);
+  const folded = more.matches("details");
+  const show = tabs(bar, panels, panels.map((panel) => panel.dataset.tab), folded ? -1 : 0,
+    folded ? (none) => { more.open = !none; } : undefined);
+  group.addEventListener("unfold", () => { if (folded && !more.open) show(0); });
 }
 
 function longTexts(root) {
