@@ -291,7 +291,7 @@ register_task(
         title="Image classification",
         command="image",
         help="Which regions of an image made a classifier choose its label.",
-        inputs=(replace(_IMAGE, positional=True),),
+        inputs=(_IMAGE,),
         options=(
             OptionField(
                 name="target", type=str, help='A label, or a contrast "A-B"; the predicted label if not given.'
