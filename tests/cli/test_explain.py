@@ -389,7 +389,7 @@ def test_the_first_text_is_the_argument_of_every_command():
 
 
 def test_a_reader_that_goes_away_is_no_error():
-    command = f"{sys.executable} -m xai_nlp.cli explain classify {'film ' * 40} --json - | head -c 1"
+    command = f"{sys.executable} -m xai_nlp.cli explain classify {'film ' * 40} --quiet --json - | head -c 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120)
     assert (done.stdout, done.stderr) == ("{", "")
 

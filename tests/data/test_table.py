@@ -344,7 +344,7 @@ def test_reading_leaves_no_file_prints_nothing_and_needs_no_torch(tmp_path):
     files = [SOURCES[name](tmp_path) for name in ("csv", "json lines", "parquet", "json")]
     code = (
         "import sys; from xai_nlp.data.table import read_table; from xai_nlp.tasks.table import find_task\n"
-        "task = find_task('sentiment')\n"
+        "task = find_task('classify')\n"
         "for file in sys.argv[1:]: assert len(list(read_table(file).records(task.inputs, task.gold))) == 2\n"
         "assert 'torch' not in sys.modules, 'torch'"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,6 +86,8 @@ class ResultWriter:
                 if errors and not go_on:
                     break
         except KeyboardInterrupt:
+            if isinstance(parts, Generator):
+                parts.close()  # its bar goes before the line is printed
             self.finish()
             say(f"stopped: {self._written()}.")
             raise typer.Exit(INTERRUPTED) from None
