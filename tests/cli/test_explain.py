@@ -424,9 +424,10 @@ def test_every_task_has_all_common_options(task, attention):
     assert set(parameters) >= SHARED | common | {one.name for one in (*task.inputs, *task.options)}
     # a model must be named if none is embedded
     assert parameters["model"].default == (task.embedded or Parameter.empty)
-    assert ("Examples:" in task_help(task, attention)) and f"{task.command} --file rows.csv" in task_help(
-        task, attention
-    )
+    if attention and not task.reads_text:  # there is no such command
+        return
+    shown = task_help(task, attention)
+    assert "Examples:" in shown and f"{task.command} --file rows.csv" in shown
 
 
 def task_help(task, attention):

@@ -68,7 +68,7 @@ def test_the_first_text_is_the_argument_and_long_texts_come_from_files_too(task,
     parameters = [parameter for one in task.inputs for parameter in input_parameters(task, one)]
     assert [parameter.name for parameter in parameters] == names
     arguments = [one.name for one in parameters if isinstance(get_args(one.annotation)[1], typer.models.ArgumentInfo)]
-    assert arguments == [task.first_text.name]
+    assert arguments == [task.main_input.name]
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_an_error_is_about_a_field(message, field):
 def test_errors_about_a_request_name_the_field():
     request = request_schema()(**{**TEXT, "text": " "})
     with pytest.raises(FieldError, match="text is empty") as caught, field_errors(request):
-        request.keywords(find_task("sentiment"))
+        request.keywords(find_task("classify"))
     assert caught.value.field == "text"
 
 
@@ -194,7 +194,7 @@ def test_options_in_a_few_words():
 def test_rows_are_named_and_take_no_inputs():
     request = request_schema()(model="sentiment", unit="logit")
     assert RowsRequest(request, [Record(0, {"text": "a"})], "a.csv").title == "1 row of a.csv"
-    assert request.keywords(find_task("sentiment"), of_rows=True) == {
+    assert request.keywords(find_task("classify"), of_rows=True) == {
         "unit": "logit",
         "method": ["integrated_gradients"],
     }

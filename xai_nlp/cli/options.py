@@ -42,15 +42,18 @@ def parameter(name: str, kind: Any, info: Any, default: Any = None) -> Parameter
 
 
 def input_parameters(task: Task, field: InputField) -> list[Parameter]:
-    """The parameters of an input: the first text is the argument of the command, every other input is an option.
+    """The parameters of an input: the main one is the argument of the command, every other input is an option.
 
-    The argument may be given by its option, too. A long text can come from a file.
+    A text that is the argument may be given by its option, too. A long text can come from a file.
     """
     flag, parameters = flag_of(field.name), []
+    file = {"exists": True, "dir_okay": False} if field.kind == "image" else {}
+    argument = typer.Argument(help=field.help, metavar=field.name.upper(), show_default=False, **file)
     if field.kind == "image":
-        return [parameter(field.name, Path | None, typer.Option(flag, help=field.help, exists=True, dir_okay=False))]
-    if field is task.first_text:
-        argument = typer.Argument(help=field.help, metavar=field.name.upper(), show_default=False)
+        option = typer.Option(flag, help=field.help, **file)
+        several = field is task.main_input
+        return [parameter(field.name, list[Path] | None if several else Path | None, argument if several else option)]
+    if field is task.main_input:
         parameters.append(parameter(field.name, list[str] | None, argument))
         parameters.append(parameter(f"{field.name}_option", list[str] | None, typer.Option(flag, hidden=True)))
     else:
@@ -69,7 +72,7 @@ def example_of(group: str, task: Task) -> str:
             continue
         sample = SAMPLES.get(f"{task.command} {field.name}") or SAMPLES.get(field.name, "…")
         value = f'"{example.get(field.name, sample)}"' if field.kind != "image" else sample
-        words.append(value if field is task.first_text else f"{flag_of(field.name)} {value}")
+        words.append(value if field is task.main_input else f"{flag_of(field.name)} {value}")
     command = f"xai-nlp {group} {task.command}"
     model = "" if task.embedded else " --model FOLDER"
     one = f"{command} {' '.join(sorted(words, key=lambda word: word.startswith('--')))}{model}"
@@ -133,7 +136,7 @@ def _value(field: InputField, values: Mapping[str, Any]) -> Any:
 
 
 def _name(task: Task, field: InputField) -> str:
-    return field.name.upper() if field is task.first_text else flag_of(field.name)
+    return field.name.upper() if field is task.main_input else flag_of(field.name)
 
 
 def columns_of_options(task: Task, items: list[str] | None) -> dict[str, str]:

@@ -90,8 +90,8 @@ def files_of(inputs: Sequence[Path]) -> list[Path]:
 def read_labels(file: Path, task: Task) -> dict[str, tuple[str, ...]]:
     """The right label or answers of each text. Raises InvalidInput if one text has two of them."""
     table = read_table(file)
-    text = task.first_text
-    if text is None:
+    text = task.main_input
+    if text.kind == "image":
         raise InvalidInput(f"--labels go by the text, and {task.title.lower()} reads none.")
     if table.column(*task.gold) is None:
         raise InvalidInput(

@@ -9,8 +9,7 @@ from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.insights.explainer_source import ExplainerSource
 from xai_nlp.insights.frontend import module, style_sheet
 from xai_nlp.insights.source import FAILURES, Source
-from xai_nlp.viz.page.html import markup
-from xai_nlp.viz.page.notebook import notebook_html
+from xai_nlp.viz.page.html import fragment, markup
 
 try:
     import anywidget
@@ -87,7 +86,7 @@ class Insights(anywidget.AnyWidget):
 
     def static_html(self) -> str:
         """The explanations as HTML of their own, which is hidden where the widget runs."""
-        return f'<div data-xai-nlp-static="{self.key}">{notebook_html(self.explanations, assets=True)}</div>'
+        return f'<div data-xai-nlp-static="{self.key}">{fragment(self.explanations)}</div>'
 
     def _static_bundle(self) -> dict[str, str]:
         return {"text/html": self.static_html(), "text/plain": repr(self)}

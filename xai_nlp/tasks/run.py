@@ -48,6 +48,7 @@ class ExampleTarget:
     outputs: Mapping[str, float]
     answer: tuple[int, Span] | None = None  # where the explained answer stands
     notes: Mapping[str, Any] = field(default_factory=dict)  # further entries of the explanation's `params`
+    example: int | None = None  # whose it is, where several windows are made of one; None for that of its windows
 
 
 def explain(explainer: Explainer, request: Request) -> Explanations:
@@ -210,7 +211,9 @@ def describe(
         },
         versions=VERSIONS,
         answer=target.answer,
-        gold=tuple(request.gold[first.window.example]) if request.gold else (),
+        gold=tuple(request.gold[first.window.example if target.example is None else target.example])
+        if request.gold
+        else (),
         parts={name: tuple(part) for name, part in zip(parts, scores[1:], strict=False)},
         layers=Array(layers) if len(layers) else None,
         attention={**({} if merged.starts is None else first.attention(method, unit, t, merged.starts)), **matrices},

@@ -45,9 +45,9 @@ class Task:
         return tuple(one.name for one in self.inputs if one.required)
 
     @property
-    def first_text(self) -> InputField | None:
-        """The first input that is a text: the argument of the command, and what right labels go by."""
-        return next((one for one in self.inputs if one.kind != "image"), None)
+    def main_input(self) -> InputField:
+        """The first text, or the first input where there is none: the argument of the command."""
+        return next((one for one in self.inputs if one.kind != "image"), self.inputs[0])
 
     @property
     def call(self) -> str:

@@ -113,7 +113,7 @@ class ZeroShotClassificationExplainer(Explainer):
         logits = torch.stack([torch.stack([outputs[w] for w in of_pair]).double().mean(0).cpu() for of_pair in members])
         weights = torch.tensor([[0.0, 1.0]], device=device_of(self.model))
         results, start = [], 0
-        for example in request.examples:
+        for e, example in enumerate(request.examples):
             labels = example["labels"]
             places = range(start, start + len(labels))
             start += len(labels)
@@ -130,6 +130,7 @@ class ZeroShotClassificationExplainer(Explainer):
                         weights=(weights,) * len(of_pair),
                         link=unit,
                         outputs=dict(zip(labels, probabilities.tolist(), strict=True)),
+                        example=e,
                     )
                 )
         return results

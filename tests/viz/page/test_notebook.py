@@ -27,6 +27,7 @@ def test_the_first_screen_is_a_sentence_the_text_and_five_bars():
     first = before_the_fold(notebook_html([why], assets=False))
     assert 'class="say"' in first and "gripping" in first
     assert first.count('class="track"') == 5
+    assert "integrated gradients · <bdi>zoo/sentiment</bdi>" in first
     assert '<form class="controls"' not in first and "<table" not in first
     html = notebook_html([why], assets=False)
     assert "controls" in html and "<details" in html.partition("rest")[2]
