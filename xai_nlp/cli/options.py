@@ -47,10 +47,12 @@ def input_parameters(task: Task, field: InputField) -> list[Parameter]:
     A text that is the argument may be given by its option, too. A long text can come from a file.
     """
     flag, parameters = flag_of(field.name), []
-    file = {"exists": True, "dir_okay": False} if field.kind == "image" else {}
-    argument = typer.Argument(help=field.help, metavar=field.name.upper(), show_default=False, **file)
-    if field.kind == "image":
-        option = typer.Option(flag, help=field.help, **file)
+    is_file = field.kind == "image"
+    argument = typer.Argument(
+        help=field.help, metavar=field.name.upper(), show_default=False, exists=is_file, dir_okay=not is_file
+    )
+    if is_file:
+        option = typer.Option(flag, help=field.help, exists=True, dir_okay=False)
         several = field is task.main_input
         return [parameter(field.name, list[Path] | None if several else Path | None, argument if several else option)]
     if field is task.main_input:
