@@ -20,6 +20,7 @@ from xai_nlp.core.captum_types import (
     TensorOrTuple,
 )
 from xai_nlp.core.problem import Tensors
+from xai_nlp.hooks.interrupts import interrupts_held_back
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of
 from xai_nlp.hooks.onednn import onednn_products
@@ -211,5 +212,5 @@ class Forward:
         return model if isinstance(model, nn.Module) else None
 
     def frozen(self) -> AbstractContextManager[None]:
-        """While open, the parameters of the model, if there is one, require no gradients."""
-        return nullcontext() if self.model is None else frozen_model(self.model)
+        """While open, the parameters of the model, if it is known, require no gradients; Ctrl-C waits for a pass."""
+        return interrupts_held_back() if self.model is None else frozen_model(self.model)
