@@ -207,8 +207,11 @@ def test_text_runs_in_its_own_direction(opened):
 
 
 def test_readable_without_scripts(opened):
+    from playwright.sync_api import expect
+
     tab = opened([SUBWORDS, made(scores=SCORES)], java_script_enabled=False)
-    assert tab.locator("p.tokens:visible").all_inner_texts() == ["bad", "a fine film"]
+    # A card is drawn when it comes into view: that may be a moment after the page is loaded.
+    expect(tab.locator("p.tokens:visible")).to_have_text(["bad", "a fine film"], use_inner_text=True)
     assert tab.locator("h1").inner_text() == "2\u00a0texts explained"
     assert tab.locator(".controls").is_hidden()
     assert tab.locator("button:visible").count() == 0
