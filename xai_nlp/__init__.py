@@ -7,7 +7,8 @@ from xai_nlp._version import __version__
 
 if TYPE_CHECKING:
     from xai_nlp import hooks, viz
-    from xai_nlp.core.result import Explanation, Explanations
+    from xai_nlp.core.explanations import Explanations
+    from xai_nlp.core.result import Explanation
     from xai_nlp.insights.widget import Insights
     from xai_nlp.models.points import points
     from xai_nlp.tasks.api import explain, load
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Explainer": "xai_nlp.tasks.explainer",
     "Explanation": "xai_nlp.core.result",
-    "Explanations": "xai_nlp.core.result",
+    "Explanations": "xai_nlp.core.explanations",
     "Insights": "xai_nlp.insights.widget",
     "explain": "xai_nlp.tasks.api",
     "load": "xai_nlp.tasks.api",

@@ -344,19 +344,19 @@ def test_images(mask):
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
         return {"input_ids": prompt, "pixel_values": pixels}
 
-    found = []
+    results = []
     for lib in BOTH:
         inp = lib.ImageMaskInput(image, processor_fn=processed, **masks)
         llm = lib.LLMAttribution(lib.FeatureAblation(model), tokenizer)
-        found.append(llm.attribute(inp, " film", use_cached_outputs=False, forward_in_tokens=False))
-    same(*found[::-1])
+        results.append(llm.attribute(inp, " film", use_cached_outputs=False, forward_in_tokens=False))
+    same(*results[::-1])
     for options in (
         {},
         {"target_token_pos": 0},
         {"target_token_pos": (0, 2), "border_width": 0},
         {"show_legends": False},
     ):
-        reference, own = (result.plot_image_heatmap(**options)[1] for result in found)
+        reference, own = (result.plot_image_heatmap(**options)[1] for result in results)
         alike(own, reference)
 
 

@@ -44,16 +44,16 @@ def test_json_and_html(tmp_path):
     file = tmp_path / "texts.txt"
     file.write_text("a gripping film\n\na dull mess\n", encoding="utf-8")
     done = run("explain", "classify", "--file", str(file), "--json", "-", "--html", str(tmp_path / "page.html"))
-    found = [xai_nlp.Explanation.from_json(line) for line in done.stdout.splitlines()]
-    assert [why.prediction for why in found] == ["POSITIVE", "NEGATIVE"]
+    whys = [xai_nlp.Explanation.from_json(line) for line in done.stdout.splitlines()]
+    assert [why.prediction for why in whys] == ["POSITIVE", "NEGATIVE"]
     assert "dull" in (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert found == list(xai_nlp.explain(["a gripping film", "a dull mess"]))
+    assert whys == list(xai_nlp.explain(["a gripping film", "a dull mess"]))
     run("explain", "classify", "--file", "-", "--json", str(tmp_path / "out.jsonl"), stdin="a gripping film")
     assert json.loads((tmp_path / "out.jsonl").read_text())["segments"] == ["a gripping film"]
 
 
 def test_options_reach_the_method():
-    asked = [
+    arguments = [
         "-o",
         "steps=12",
         "--target",
@@ -67,7 +67,7 @@ def test_options_reach_the_method():
         "--json",
         "-",
     ]
-    why = json.loads(run("explain", "classify", "a film", *asked).stdout)
+    why = json.loads(run("explain", "classify", "a film", *arguments).stdout)
     assert (why["params"]["steps"], why["params"]["layer"], why["target"]["label"]) == (12, 1, "NEGATIVE")
     assert (why["baseline"], why["unit"]) == ("mask", "probability")
     several = run("explain", "classify", "a film", "--method", "saliency", "--method", "random", "--json", "-")
@@ -131,9 +131,9 @@ def test_explains_an_answer_to_stdout_json_and_html(tmp_path):
     page = tmp_path / "why.html"
     done = run("explain", "qa", *ASKED, "--target", "start", "--target", "end", "--layers", "--attention",
                "--json", "-", "--html", str(page))  # fmt: skip
-    found = [xai_nlp.Explanation.from_json(line) for line in done.stdout.splitlines()]
-    assert [why.target.kind for why in found] == ["start", "end"]
-    assert found[0].attention["self"].scores.shape[:2] == (6, 12)
+    whys = [xai_nlp.Explanation.from_json(line) for line in done.stdout.splitlines()]
+    assert [why.target.kind for why in whys] == ["start", "end"]
+    assert whys[0].attention["self"].scores.shape[:2] == (6, 12)
     assert "table" in page.read_text(encoding="utf-8")
 
 
@@ -188,10 +188,10 @@ def test_explains_what_a_model_writes(tmp_path):
     done = run("explain", "generation", "The plot is thin", "--model", str(tmp_path), "--answer", " great movie",
                "--target", "words", "--json", "-")  # fmt: skip
     assert done.exit_code == 0, done.stderr
-    found = [xai_nlp.Explanation.from_json(line) for line in done.stdout.splitlines()]
-    assert len(found) == len(tokenizer(" great movie")["input_ids"])
-    assert {why.task for why in found} == {"text-generation"}
-    assert {why.unit for why in found} == {"log-probability"}
+    whys = [xai_nlp.Explanation.from_json(line) for line in done.stdout.splitlines()]
+    assert len(whys) == len(tokenizer(" great movie")["input_ids"])
+    assert {why.task for why in whys} == {"text-generation"}
+    assert {why.unit for why in whys} == {"log-probability"}
     refused = run("explain", "generation", "The plot", "--model", str(tmp_path), "--chat")
     assert refused.exit_code == 1
     assert "has no chat template" in refused.stderr

@@ -13,13 +13,13 @@ TEXTS = ["a film", "the plot", "", "was great", "the film", " ", "great"]
 def test_parts_are_the_whole(monkeypatch):
     monkeypatch.setattr(parts, "FIRST_ROWS", 2)
     explainer, table = xai_nlp.load(*tiny("bert")), read_table({"text": TEXTS, "label": ["0"] * 7})
-    found = list(explain_in_parts(explainer, table, quiet=True, method=["saliency", "lrp"]))
-    assert [len(part) for part in found] == [4, 4, 2], "2 rows, then 4 of which two are empty, then the last"
-    assert [(why.segments, why.method) for part in found for why in part] == [
+    results = list(explain_in_parts(explainer, table, quiet=True, method=["saliency", "lrp"]))
+    assert [len(part) for part in results] == [4, 4, 2], "2 rows, then 4 of which two are empty, then the last"
+    assert [(why.segments, why.method) for part in results for why in part] == [
         ((text,), method) for text in TEXTS if text.strip() for method in ("saliency", "lrp")
     ]
-    assert {index for part in found for index in part.errors} == {2, 5}
-    assert all(len(why.gold) == 1 for part in found for why in part)
+    assert {index for part in results for index in part.errors} == {2, 5}
+    assert all(len(why.gold) == 1 for part in results for why in part)
 
 
 def test_the_bar_expects_of_the_rest_what_the_rows_so_far_took():

@@ -22,7 +22,8 @@ LAYERS = [
     {"cli"},
 ]
 HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
-UPWARD = {("xai_nlp/core/result.py", "viz")}  # inside functions that draw
+# inside functions that draw
+UPWARD = {("xai_nlp/core/result.py", "viz"), ("xai_nlp/core/explanations.py", "viz")}
 ONLY_IN = {
     "transformers": ("xai_nlp/models/", "hooks/attention_interface.py", "xai_nlp/tasks/run.py"),  # its version, there
     "matplotlib": ("viz/figure/",),

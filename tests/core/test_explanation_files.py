@@ -6,7 +6,7 @@ import pytest
 
 from tests.viz.samples import made
 from xai_nlp.core.explanation_files import read_explanations
-from xai_nlp.core.result import Explanations
+from xai_nlp.core.explanations import Explanations
 from xai_nlp.errors import UnreadableFile
 
 ITEMS = [made("a fine film"), made("naïve\u2028café")]

@@ -1,7 +1,6 @@
 """Explanations as values: JSON, equality, words, bounded repr; targets; several explanations."""
 
 import json
-import pickle
 from dataclasses import replace
 from itertools import groupby
 
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from xai_nlp.core.arrays import Array, AttentionAttribution
 from xai_nlp.core.image import ImageAttribution
-from xai_nlp.core.result import Explanation, Explanations, TargetSpec
+from xai_nlp.core.result import Explanation, TargetSpec
 from xai_nlp.core.spans import word_spans
 from xai_nlp.errors import InvalidInput
 
@@ -170,47 +169,6 @@ def test_a_target_in_a_few_words(target, text):
 )
 def test_the_prediction_is_compared_with_the_right_ones(gold, kind, outputs, correct):
     assert make(gold=gold, target=TargetSpec(kind=kind, label="x"), outputs=outputs).correct is correct
-
-
-# Several -------------------------------------------------------------------------------------------------------------
-
-
-def test_items_are_made_when_they_are_read_and_once():
-    read = []
-
-    def item(i):
-        read.append(i)
-        return make(value=float(i))
-
-    several = Explanations.lazy(5, item)
-    assert len(several) == 5
-    part = several[1:4:2]
-    assert isinstance(part, Explanations) and len(part) == 2
-    words = several.words()
-    assert read == []
-    assert part[1].value == 3.0 and several[3] is part[1] and several[-2] is several[3]
-    assert read == [3]
-    assert [one.value for one in several] == [0.0, 1.0, 2.0, 3.0, 4.0]
-    assert words[2] == several[2].words()
-    assert sorted(read) == [0, 1, 2, 3, 4]
-    with pytest.raises(IndexError):
-        several[5]
-    assert several[4] in several and several.index(several[4]) == 4
-
-
-def test_several_are_equal_to_any_sequence_of_equal_ones():
-    items = [make(), make(value=3.0)]
-    several = Explanations(items)
-    assert several == items and items == several and several == tuple(items)
-    assert several == Explanations.lazy(2, items.__getitem__)
-    assert several != items[:1] and several != items[::-1] and several != "ab"
-    assert pickle.loads(pickle.dumps(Explanations.lazy(2, items.__getitem__))) == several  # noqa: S301
-
-
-def test_repr_of_many_is_one_bounded_line():
-    many = Explanations.lazy(10_000, lambda i: make(text="word " * 50))
-    assert len(repr(many)) < 600
-    assert "10000" in repr(many) and "\n" not in repr(many)
 
 
 # Arrays --------------------------------------------------------------------------------------------------------------

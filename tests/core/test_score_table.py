@@ -3,7 +3,7 @@
 import pytest
 
 from tests.viz.samples import made
-from xai_nlp.core.result import Explanations
+from xai_nlp.core.explanations import Explanations
 from xai_nlp.core.score_table import ScoreRow, score_rows
 
 

@@ -10,7 +10,8 @@ import pytest
 import xai_nlp
 from tests.models.tiny import tiny
 from tests.models.tiny_generation import writing
-from xai_nlp.core.result import Explanation, Explanations
+from xai_nlp.core.explanations import Explanations
+from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.methods import METHODS
 from xai_nlp.tasks import api

@@ -12,7 +12,7 @@ from tests.models.tiny import tiny
 from tests.models.tiny_generation import writing
 from tests.models.tiny_vision_language import loaded
 from tests.tasks.passes import rows_counted
-from xai_nlp.core.result import Explanations
+from xai_nlp.core.explanations import Explanations
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.tasks.head_ablation import ablated, head_ablation

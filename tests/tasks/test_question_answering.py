@@ -5,7 +5,8 @@ import torch
 
 import xai_nlp
 from tests.models.tiny import ARCHITECTURES, tiny
-from xai_nlp.core.result import Explanations, TargetSpec
+from xai_nlp.core.explanations import Explanations
+from xai_nlp.core.result import TargetSpec
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import fingerprint
 

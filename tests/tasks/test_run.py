@@ -12,7 +12,7 @@ from tests.models.tiny_generation import writing
 from tests.models.tiny_vision_language import loaded
 from tests.tasks.passes import calls_of, rows_counted
 from tests.tasks.test_explainer import TEXTS
-from xai_nlp.core.result import Explanations
+from xai_nlp.core.explanations import Explanations
 from xai_nlp.errors import InvalidInput, NotEnoughMemory
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.hooks.scope import attached

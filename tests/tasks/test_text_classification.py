@@ -8,7 +8,8 @@ from tests.models.test_sentence_embedding import CrossEncoder
 from tests.models.tiny import tiny
 from tests.tasks.new_tasks import classifier
 from tests.tasks.passes import rows_counted
-from xai_nlp.core.result import Explanations, TargetSpec
+from xai_nlp.core.explanations import Explanations
+from xai_nlp.core.result import TargetSpec
 from xai_nlp.errors import InvalidInput
 from xai_nlp.viz.page.html import page
 from xai_nlp.viz.text.number_format import percent, signed

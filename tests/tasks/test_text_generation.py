@@ -10,7 +10,8 @@ import xai_nlp
 import xai_nlp.attr as attr
 from tests.models.tiny import MAX_POSITIONS
 from tests.models.tiny_generation import WRITERS, writing
-from xai_nlp.core.result import Explanation, Explanations, TargetSpec
+from xai_nlp.core.explanations import Explanations
+from xai_nlp.core.result import Explanation, TargetSpec
 from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.hooks.scope import attached

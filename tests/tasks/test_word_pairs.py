@@ -67,7 +67,10 @@ def mixed_change(explainer, baseline):
     request = explainer.request({"text": TEXT, "pair": PAIR}, {"baseline": baseline})
     problem = explainer._embedding_problem(request, explainer.batch(explainer.encode(request)))
     end, start = (problem.values(z, problem.everyone).view(2, -1) for z in (problem.x, problem.baseline))
-    f = lambda x, y: float(x @ y)  # noqa: E731
+
+    def f(x, y):
+        return float(x @ y)
+
     assert f(end[0], end[1]) == pytest.approx(explainer.predict(TEXT, PAIR)["similarity"], abs=1e-9)
     return f(end[0], end[1]) - f(start[0], end[1]) - f(end[0], start[1]) + f(start[0], start[1])
 

@@ -43,7 +43,7 @@ OUTSIDE = [
     "out.csv",
     "models/../../secret",
     "../root-like",
-    "../root/../secret",
+    "../root-like/../secret",
     "models/../../../..",
 ]
 

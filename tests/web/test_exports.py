@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.viz.images import written
 from tests.viz.samples import HOSTILE, label, made
-from xai_nlp.core.result import Explanations
+from xai_nlp.core.explanations import Explanations
 from xai_nlp.core.score_table import ScoreRow
 from xai_nlp.errors import UnreadableFile
 from xai_nlp.web.examples import examples

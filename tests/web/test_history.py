@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from tests.viz.samples import HOSTILE, label, made
-from xai_nlp.core.result import Explanations
+from xai_nlp.core.explanations import Explanations
 from xai_nlp.errors import UnknownName, UnreadableFile
 from xai_nlp.web.history import History
 

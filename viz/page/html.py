@@ -65,7 +65,7 @@ def sealed(*styles: str) -> dict[str, str]:
 
     styles: assets besides those of every page.
     """
-    look, code = style() + "".join(map(_asset, ("page.css", *styles))), script() + MOUNT
+    look, code = style() + "".join(map(asset, ("page.css", *styles))), script() + MOUNT
     policy = (
         f"default-src 'none'; style-src '{_sha256(look)}'; script-src '{_sha256(code)}'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
@@ -117,16 +117,16 @@ def _environment() -> Environment:
 @cache
 def style() -> str:
     """The stylesheet of everything under the class SCOPE."""
-    return "\n" + scale.css(SCOPE) + "".join(map(_asset, STYLES))
+    return "\n" + scale.css(SCOPE) + "".join(map(asset, STYLES))
 
 
 @cache
 def script() -> str:
     """One ES module, which exports `enrich(root)` for the element that `markup` gives."""
-    return "\n" + _COMMENT_OR_INDENT.sub("", "".join(map(_asset, SCRIPTS)))
+    return "\n" + _COMMENT_OR_INDENT.sub("", "".join(map(asset, SCRIPTS)))
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
     return (files(PACKAGE) / "assets" / name).read_text(encoding="utf-8")
 
 

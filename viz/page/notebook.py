@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from xai_nlp.core.result import Explanation
-from xai_nlp.viz.page.html import _asset, render, script, style
+from xai_nlp.viz.page.html import asset, render, script, style
 from xai_nlp.viz.page.view_model import view
 
 BARS = 5  # strongest words that are shown at once
@@ -38,13 +38,13 @@ def notebook_html(explanations: Sequence[Explanation], *, assets: bool | None = 
 @cache
 def notebook_style() -> str:
     """The style sheet, with what undoes a notebook's own."""
-    return style() + _asset("notebook.css")
+    return style() + asset("notebook.css")
 
 
 @cache
 def notebook_script() -> str:
     """The ES module; it wakes explanations that come later, too."""
-    return script() + _asset("notebook.js")
+    return script() + asset("notebook.js")
 
 
 def running_cell() -> tuple[str, int] | None:

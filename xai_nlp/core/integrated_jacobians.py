@@ -48,13 +48,13 @@ def nested_jacobians(problem: Problem, parts: Tensor, levels: Sequence[int]) -> 
     has it is asked for.
     """
     nodes, weights, added = nested_rules(tuple(levels))
-    totals: list[Tensor | float] = [0.0] * len(levels)
+    totals = [torch.zeros(1, dtype=torch.float64, device=parts.device)] * len(levels)
     for level, new in enumerate(added):
         for node in new.tolist():
             products = _products(problem, parts, float(nodes[node]))
             for finer in range(level, len(levels)):
                 totals[finer] = totals[finer] + float(weights[finer, node]) * products
-        yield totals[level]  # type: ignore[misc]
+        yield totals[level]
 
 
 @cache

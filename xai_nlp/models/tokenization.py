@@ -212,6 +212,14 @@ def _trimmed(
     return trimmed
 
 
+def windows_of_examples(windows: Sequence[TokenWindow], count: int) -> list[list[int]]:
+    """The indices of the windows of each of so many examples."""
+    members: list[list[int]] = [[] for _ in range(count)]
+    for w, window in enumerate(windows):
+        members[window.example].append(w)
+    return members
+
+
 def pad_batch(
     windows: Sequence[TokenWindow], pad: int | None, device: torch.device | str
 ) -> tuple[dict[str, Tensor], Tensor]:

@@ -11,7 +11,8 @@ from typing import Any, overload
 from typing_extensions import Unpack
 
 from xai_nlp.core.batching import Progress
-from xai_nlp.core.result import Explanation, Explanations
+from xai_nlp.core.explanations import Explanations
+from xai_nlp.core.result import Explanation
 from xai_nlp.data.table import DataTable, is_table, read_table
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.models.loading import EMBEDDED_MODELS, load_model

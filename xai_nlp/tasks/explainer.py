@@ -11,7 +11,8 @@ import numpy as np
 from torch import Tensor
 
 from xai_nlp.core.arrays import AttentionAttribution
-from xai_nlp.core.result import SPECIAL, Explanation, Explanations
+from xai_nlp.core.explanations import Explanations
+from xai_nlp.core.result import SPECIAL, Explanation
 from xai_nlp.data.table import is_table, read_table
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import frozen_model
@@ -261,18 +262,22 @@ class Explainer:
 
     def groups(self, windows: Sequence[TokenWindow], *, matrices: bool = False) -> list[list[int]]:
         """Windows that share a batch; where attention matrices are kept, as few as their size asks for."""
-        width = self.width
-        if matrices:
-            heads = getattr(text_config(self.model), "num_attention_heads", 1)
-            width = len(self.adapter.layers) * heads * max(map(len, windows))
         keys: dict[Hashable, list[int]] = {}
         for i, window in enumerate(windows):
             keys.setdefault(self.batch_key(window), []).append(i)
         return [
             [members[i] for i in group]
             for members in keys.values()
-            for group in batches([windows[m] for m in members], max(1, BATCH_ENTRIES // width), even=self.pad is None)
+            for group in self.divide([windows[m] for m in members], matrices=matrices)
         ]
+
+    def divide(self, windows: Sequence[TokenWindow], *, matrices: bool) -> list[list[int]]:
+        """Windows of one key in batches, by their indices."""
+        width = self.width
+        if matrices:
+            heads = getattr(text_config(self.model), "num_attention_heads", 1)
+            width = len(self.adapter.layers) * heads * max(map(len, windows))
+        return batches(windows, max(1, BATCH_ENTRIES // width), even=self.pad is None)
 
 
 def check_choice(kind: str, value: Any, choices: Sequence[str], remedy: str = "") -> None:

@@ -10,15 +10,16 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from xai_nlp.core.result import Explanation, Explanations, TargetSpec
+from xai_nlp.core.explanations import Explanations
+from xai_nlp.core.result import Explanation, TargetSpec
 from xai_nlp.core.spans import Span
-from xai_nlp.core.targets import UNITS
 from xai_nlp.errors import InvalidInput
 from xai_nlp.models.tokenization import TokenWindow, segments_of
 from xai_nlp.tasks.batch import WindowBatch, batch_forward
 from xai_nlp.tasks.explainer import Explainer, check_choice
 from xai_nlp.tasks.options import ExplainKeywords, Request
 from xai_nlp.tasks.run import ExampleTarget
+from xai_nlp.tasks.table import SCORE_UNITS
 
 LISTED = 10  # words that an explanation lists
 
@@ -81,10 +82,10 @@ class FillMaskExplainer(Explainer):
         self, request: Request, windows: Sequence[TokenWindow], outputs: Sequence[Tensor]
     ) -> list[ExampleTarget]:
         own, unit = request.own, request.options.unit or self.unit
-        check_choice("unit", unit, ("logit", "probability", "log-probability"))
+        check_choice("unit", unit, SCORE_UNITS)
         results = []
         for w, (text, logits) in enumerate(zip(self.texts(request), outputs, strict=True)):
-            probabilities = UNITS["probability"](logits.double())
+            probabilities = logits.double().softmax(0)
             listed = dict.fromkeys(probabilities.topk(min(LISTED, len(probabilities))).indices.tolist())
             token = next(iter(listed)) if own.get("target") is None else self._token(own["target"], logits)
             other = None if own.get("rather_than") is None else self._token(own["rather_than"], logits)

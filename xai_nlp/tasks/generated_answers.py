@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,9 +13,12 @@ from torch import Tensor
 from xai_nlp.core.result import SPECIAL, TargetSpec
 from xai_nlp.errors import InvalidInput
 from xai_nlp.models.generation import AnswerText, Generator
+from xai_nlp.models.loading import LoadedModel
 from xai_nlp.models.tokenization import TokenWindow
-from xai_nlp.tasks.explainer import check_choice
+from xai_nlp.tasks.explainer import Explainer, check_choice
+from xai_nlp.tasks.options import Request
 from xai_nlp.tasks.run import ExampleTarget
+from xai_nlp.tasks.table import Task
 
 TARGETS = ("answer", "words")
 UNITS = ("log-probability", "logit")
@@ -91,6 +94,33 @@ class GeneratedAnswers:
             outputs={answer: probability},
             notes=notes or {},
         )
+
+
+class WritingExplainer(Explainer):
+    """The base of tasks whose models write an answer to one text: the answer is fixed, and its tokens are targets."""
+
+    unit: ClassVar[str] = "log-probability"
+
+    def __init__(self, loaded: LoadedModel, task: Task | None = None) -> None:
+        super().__init__(loaded, task)
+        self.generated = GeneratedAnswers(Generator(self.model, self.tokenizer))
+
+    def gives_several(self, request: Request) -> bool:
+        return bool(request.own.get("target") == "words")
+
+    def batch_key(self, window: TokenWindow) -> int:
+        """Texts whose answers have as many tokens share a batch."""
+        return len(window.answer_ids)
+
+    def targets(
+        self, request: Request, windows: Sequence[TokenWindow], outputs: Sequence[Tensor]
+    ) -> list[ExampleTarget]:
+        name, unit = self.task.inputs[0].name, request.options.unit or self.unit
+        options: dict[str, Any] = {option: request.own.get(option) for option in ("target", "rather_than")}
+        return [
+            self.generated.target(request.examples[window.example][name], window, w, values, unit=unit, **options)
+            for w, (window, values) in enumerate(zip(windows, outputs, strict=True))
+        ]
 
 
 def read_answers(logits: Tensor, windows: Sequence[TokenWindow], owner: Tensor) -> Tensor:

@@ -6,11 +6,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from xai_nlp.core.result import Explanation, Explanations
+from xai_nlp.core.explanations import Explanations
+from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.hooks.offload import device_of
 from xai_nlp.models.image_models import ImageClassifier
@@ -99,7 +101,8 @@ class ImageClassificationExplainer(Explainer):
     def encode(self, request: Request) -> list[TokenWindow]:
         """A window without a token for each image."""
         images = [ImageInput.of(self.family, read_image(one["image"]), request) for one in request.examples]
-        return [TokenWindow(e, {}, (), (), (), image=image) for e, image in enumerate(images)]  # type: ignore[arg-type]
+        nowhere, nothing = np.zeros((0, 2)), np.zeros(0)
+        return [TokenWindow(e, {}, (), nowhere, nothing, image=image) for e, image in enumerate(images)]
 
     def read(self, output: Any) -> Tensor:
         """The logits of the labels: (R, C)."""
@@ -114,16 +117,9 @@ class ImageClassificationExplainer(Explainer):
     def batch_key(self, window: TokenWindow) -> Hashable:
         return window.image.key
 
-    def groups(self, windows: Sequence[TokenWindow], *, matrices: bool = False) -> list[list[int]]:
-        by_key: dict[Hashable, list[int]] = {}
-        for i, window in enumerate(windows):
-            by_key.setdefault(self.batch_key(window), []).append(i)
-        together = [max(1, BATCH_ENTRIES // windows[m[0]].image.baseline.numel()) for m in by_key.values()]
-        return [
-            members[start : start + count]
-            for members, count in zip(by_key.values(), together, strict=True)
-            for start in range(0, len(members), count)
-        ]
+    def divide(self, windows: Sequence[TokenWindow], *, matrices: bool) -> list[list[int]]:
+        count = max(1, BATCH_ENTRIES // windows[0].image.baseline.numel())
+        return [list(range(len(windows)))[start : start + count] for start in range(0, len(windows), count)]
 
     def row_entries(self, batch: WindowBatch) -> int:
         assert batch.images is not None

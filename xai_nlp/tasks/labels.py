@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,7 +44,8 @@ class Labels:
     def of(cls, config: Any) -> Labels:
         count = config.num_labels
         plain = [str(config.id2label.get(i, f"LABEL_{i}")) for i in range(count)]
-        names = tuple(name if plain.count(name) == 1 else f"{name} [{i}]" for i, name in enumerate(plain))
+        counts = Counter(plain)
+        names = tuple(name if counts[name] == 1 else f"{name} [{i}]" for i, name in enumerate(plain))
         kind = getattr(config, "problem_type", None) or ("regression" if count == 1 else "single_label_classification")
         return cls(names, kind)
 

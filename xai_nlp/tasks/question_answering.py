@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from xai_nlp.core.result import Explanation, Explanations, TargetSpec
+from xai_nlp.core.explanations import Explanations
+from xai_nlp.core.result import Explanation, TargetSpec
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of
@@ -19,8 +20,8 @@ from xai_nlp.tasks.explainer import Explainer, check_choice
 from xai_nlp.tasks.options import ExplainKeywords, Request
 from xai_nlp.tasks.qa_decoding import CONTEXT, LONGEST, AnswerChoice, QAAnswer, QAOutput
 from xai_nlp.tasks.run import ExampleTarget
+from xai_nlp.tasks.table import SCORE_UNITS
 
-UNITS = ("logit", "probability", "log-probability")
 TARGETS = ("start", "end", "span")
 LISTED = 8  # answers that an explanation lists
 
@@ -159,7 +160,7 @@ def _target_names(target: str | Sequence[str], unit: str) -> tuple[str, ...]:
     names = (target,) if isinstance(target, str) else tuple(target)
     for name in names:
         check_choice("target", name, TARGETS, "An answer of your own goes into answer=….")
-    check_choice("unit", unit, UNITS)
+    check_choice("unit", unit, SCORE_UNITS)
     if unit == "probability" and "span" in names:
         raise InvalidInput("the probabilities of start and end do not add up; use unit='log-probability' for 'span'.")
     return names

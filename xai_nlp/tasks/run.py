@@ -18,8 +18,9 @@ from torch import Tensor
 from xai_nlp._version import __version__
 from xai_nlp.core.arrays import Array, AttentionAttribution
 from xai_nlp.core.batching import Batching
+from xai_nlp.core.explanations import Explanations
 from xai_nlp.core.registry import Method
-from xai_nlp.core.result import Explanation, Explanations, TargetSpec
+from xai_nlp.core.result import Explanation, TargetSpec
 from xai_nlp.core.spans import Span
 from xai_nlp.core.targets import Target
 from xai_nlp.errors import InvalidInput, NotEnoughMemory

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
 from xai_nlp.core.arrays import AttentionAttribution
+from xai_nlp.core.explanations import Explanations
 from xai_nlp.core.problem import Problem
-from xai_nlp.core.result import Explanation, Explanations, TargetSpec
+from xai_nlp.core.result import Explanation, TargetSpec
 from xai_nlp.core.targets import Target
 from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.hooks.points import Points
@@ -174,8 +175,9 @@ class SentenceSimilarityExplainer(Explainer):
             steps = next(
                 (n for method in request.methods if isinstance(n := getattr(method, "steps", None), int)), None
             )
-            for group in self.groups(windows):
-                batch = self.batch([replace(windows[i], moves="both") for i in group])  # type: ignore[call-arg]
+            pairs = [replace(cast("TextPair", window), moves="both") for window in windows]
+            for group in self.groups(pairs):
+                batch = self.batch([pairs[i] for i in group])
                 problem = self._embedding_problem(request, batch)
                 for b, i in enumerate(group):
                     alone = problem.part(problem.everyone[b : b + 1])

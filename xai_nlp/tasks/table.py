@@ -78,6 +78,9 @@ class Task:
         return getattr(import_module(module), name)
 
 
+SCORE_UNITS = ("logit", "probability", "log-probability")  # of scores
+EVERY = "all"  # a target that stands for each label, or an entity for each that the model reads
+
 #: Options of every task; a method's own options come from its dataclass (`core.registry.method_options`).
 COMMON_OPTIONS: tuple[OptionField, ...] = (
     OptionField(
@@ -90,9 +93,7 @@ COMMON_OPTIONS: tuple[OptionField, ...] = (
     OptionField(
         name="baseline", type=str, help="What the input is compared with: pad, mask, zero, mean, reference, or a text."
     ),
-    OptionField(
-        name="unit", type=str, choices=("logit", "probability", "log-probability"), help="The unit of the scores."
-    ),
+    OptionField(name="unit", type=str, choices=SCORE_UNITS, help="The unit of the scores."),
     OptionField(
         name="layer", type=int, least=0, advanced=True, help="Explain the output of this layer, not the embeddings."
     ),

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from xai_nlp.core.result import Explanation, Explanations
+from xai_nlp.core.explanations import Explanations
+from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput
-from xai_nlp.models.generation import AnswerText, Generator
-from xai_nlp.models.loading import LoadedModel
+from xai_nlp.models.generation import AnswerText
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks.batch import WindowBatch
-from xai_nlp.tasks.explainer import Explainer
-from xai_nlp.tasks.generated_answers import GeneratedAnswers, read_answers
+from xai_nlp.tasks.generated_answers import WritingExplainer, read_answers
 from xai_nlp.tasks.options import ExplainKeywords, Request
-from xai_nlp.tasks.run import ExampleTarget
-from xai_nlp.tasks.table import Task
 
 LONGEST = 60  # tokens of an answer
 
 
-class Text2TextExplainer(Explainer):
+class Text2TextExplainer(WritingExplainer):
     """Explains what any `AutoModelForSeq2SeqLM` (T5, BART, Marian) writes for a text, or an answer of one's own.
 
     By teacher forcing: the decoder reads the answer, which stays fixed while the words of the text move, so the scores
@@ -33,11 +30,6 @@ class Text2TextExplainer(Explainer):
     """
 
     task_name: ClassVar[str] = "text2text-generation"
-    unit: ClassVar[str] = "log-probability"
-
-    def __init__(self, loaded: LoadedModel, task: Task | None = None) -> None:
-        super().__init__(loaded, task)
-        self.generated = GeneratedAnswers(Generator(self.model, self.tokenizer))
 
     def explain(
         self,
@@ -64,9 +56,6 @@ class Text2TextExplainer(Explainer):
         own = {"target": target, "answer": answer, "rather_than": rather_than, "longest": longest}
         return self._explain({"text": text}, {**own, **options})
 
-    def gives_several(self, request: Request) -> bool:
-        return bool(request.own.get("target") == "words")
-
     def encode(self, request: Request) -> list[TokenWindow]:
         windows = self.encode_texts(self.texts(request), replace(request.options, long="error"))
         return [self._with_answer(window, request) for window in windows]
@@ -92,10 +81,6 @@ class Text2TextExplainer(Explainer):
             tokens[0] = getattr(self.model.config, "decoder_start_token_id", None) or self.token_id("bos_token_id")
         return [token for token in tokens if token is not None]
 
-    def batch_key(self, window: TokenWindow) -> int:
-        """Texts whose answers have as many tokens share a batch."""
-        return len(window.answer_ids)
-
     def run(self, batch: WindowBatch, arguments: Mapping[str, Tensor], owner: Tensor) -> Tensor:
         """The values of `read_answers` for each token of the answers: (R, n, 3)."""
         answers = torch.tensor([(*self.start, *window.answer_ids[:-1]) for window in batch.windows])
@@ -103,14 +88,3 @@ class Text2TextExplainer(Explainer):
         decoder = answers.to(owner.device)[owner]
         logits = self.model(**inputs, decoder_input_ids=decoder, use_cache=False).logits
         return read_answers(logits[:, len(self.start) - 1 :], batch.windows, owner)
-
-    def targets(
-        self, request: Request, windows: Sequence[TokenWindow], outputs: Sequence[Tensor]
-    ) -> list[ExampleTarget]:
-        options: dict[str, Any] = {name: request.own.get(name) for name in ("target", "rather_than")}
-        unit = request.options.unit or self.unit
-        texts = [request.examples[window.example]["text"] for window in windows]
-        return [
-            self.generated.target(text, window, w, values, unit=unit, **options)
-            for w, (text, window, values) in enumerate(zip(texts, windows, outputs, strict=True))
-        ]

@@ -11,17 +11,16 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from xai_nlp.core.result import Explanation, Explanations
+from xai_nlp.core.explanations import Explanations
+from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput
 from xai_nlp.models.loading import LoadedModel
-from xai_nlp.models.tokenization import Text, TokenWindow, segments_of
+from xai_nlp.models.tokenization import Text, TokenWindow, segments_of, windows_of_examples
 from xai_nlp.tasks.explainer import Explainer
 from xai_nlp.tasks.labels import LabelChoice, Labels, one_choice_each
 from xai_nlp.tasks.options import ExplainKeywords, Request
 from xai_nlp.tasks.run import ExampleTarget
-from xai_nlp.tasks.table import Task
-
-EVERY = "all"
+from xai_nlp.tasks.table import EVERY, Task
 
 
 class TextClassificationExplainer(Explainer):
@@ -72,9 +71,7 @@ class TextClassificationExplainer(Explainer):
         choices = [self._choices(example.get("target", request.own.get("target"))) for example in request.examples]
         unit = request.options.unit or self.unit
         link = self.labels.link(unit)
-        members: list[list[int]] = [[] for _ in texts]
-        for w, window in enumerate(windows):
-            members[window.example].append(w)
+        members = windows_of_examples(windows, len(texts))
         logits = torch.stack([outputs[of_text[0]] for of_text in members])  # (N, C), the mean over each text's windows
         for e, of_text in enumerate(members):
             if len(of_text) > 1:

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from xai_nlp.core.result import SPECIAL, Explanation, Explanations
+from xai_nlp.core.explanations import Explanations
+from xai_nlp.core.result import SPECIAL, Explanation
 from xai_nlp.errors import InvalidInput, Unsupported
-from xai_nlp.models.generation import AnswerText, Generator, apply_chat_template
-from xai_nlp.models.loading import LoadedModel
+from xai_nlp.models.generation import AnswerText, apply_chat_template
 from xai_nlp.models.teacher_forcing import append_answer, last_logits
 from xai_nlp.models.tokenization import TokenWindow, segments_of
 from xai_nlp.models.vision_language import offsets_within
 from xai_nlp.tasks.batch import WindowBatch
-from xai_nlp.tasks.explainer import Explainer
-from xai_nlp.tasks.generated_answers import GeneratedAnswers, prompt_positions, read_answers
+from xai_nlp.tasks.generated_answers import WritingExplainer, prompt_positions, read_answers
 from xai_nlp.tasks.options import ExplainKeywords, Request
-from xai_nlp.tasks.run import ExampleTarget
-from xai_nlp.tasks.table import Task
 
 LONGEST = 25  # tokens of a generated answer
 
 
-class TextGenerationExplainer(Explainer):
+class TextGenerationExplainer(WritingExplainer):
     """Explains what any `AutoModelForCausalLM` writes after a prompt, or an answer of one's own.
 
     By teacher forcing: the answer's tokens stand after the prompt and stay fixed while the prompt's words move, so the
@@ -36,11 +33,6 @@ class TextGenerationExplainer(Explainer):
     """
 
     task_name: ClassVar[str] = "text-generation"
-    unit: ClassVar[str] = "log-probability"
-
-    def __init__(self, loaded: LoadedModel, task: Task | None = None) -> None:
-        super().__init__(loaded, task)
-        self.generated = GeneratedAnswers(Generator(self.model, self.tokenizer))
 
     def explain(
         self,
@@ -68,9 +60,6 @@ class TextGenerationExplainer(Explainer):
         """
         own = {"target": target, "answer": answer, "rather_than": rather_than, "chat": chat, "longest": longest}
         return self._explain({"prompt": prompt}, {**own, **options})
-
-    def gives_several(self, request: Request) -> bool:
-        return request.own.get("target") == "words"
 
     def encode(self, request: Request) -> list[TokenWindow]:
         prompts = [example["prompt"] for example in request.examples]
@@ -129,26 +118,6 @@ class TextGenerationExplainer(Explainer):
             visible_positions=prompt_positions(window.segment) or tuple(range(length)),
         )
         return self.generated.with_answer(window, ids, request.own.get("rather_than"))
-
-    def targets(
-        self, request: Request, windows: Sequence[TokenWindow], outputs: Sequence[Tensor]
-    ) -> list[ExampleTarget]:
-        options: dict[str, Any] = {name: request.own.get(name) for name in ("target", "rather_than")}
-        return [
-            self.generated.target(
-                request.examples[window.example]["prompt"],
-                window,
-                w,
-                values,
-                unit=request.options.unit or self.unit,
-                **options,
-            )
-            for w, (window, values) in enumerate(zip(windows, outputs, strict=True))
-        ]
-
-    def batch_key(self, window: TokenWindow) -> int:
-        """Prompts whose answers have as many tokens share a batch."""
-        return len(window.answer_ids)
 
     def run(self, batch: WindowBatch, arguments: Mapping[str, Tensor], owner: Tensor) -> Tensor:
         """The values of `read_answers` for each token of the answers: (R, n, 3)."""

@@ -10,20 +10,18 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from xai_nlp.core.result import SPECIAL, Explanation, Explanations, TargetSpec
+from xai_nlp.core.explanations import Explanations
+from xai_nlp.core.result import SPECIAL, Explanation, TargetSpec
 from xai_nlp.core.spans import Span
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.offload import device_of
 from xai_nlp.models.entities import AGGREGATIONS, OUTSIDE, Entity, EntityGrouping
 from xai_nlp.models.loading import LoadedModel
-from xai_nlp.models.tokenization import TokenWindow, segments_of
+from xai_nlp.models.tokenization import TokenWindow, segments_of, windows_of_examples
 from xai_nlp.tasks.explainer import Explainer, check_choice
 from xai_nlp.tasks.options import ExplainKeywords, Request
 from xai_nlp.tasks.run import ExampleTarget
-from xai_nlp.tasks.table import Task
-
-UNITS = ("logit", "probability", "log-probability")
-EVERY = "all"
+from xai_nlp.tasks.table import EVERY, SCORE_UNITS, Task
 
 
 class TokenClassificationExplainer(Explainer):
@@ -82,12 +80,10 @@ class TokenClassificationExplainer(Explainer):
         self, request: Request, windows: Sequence[TokenWindow], outputs: Sequence[Tensor]
     ) -> list[ExampleTarget]:
         own, unit = request.own, request.options.unit or self.unit
-        check_choice("unit", unit, UNITS)
+        check_choice("unit", unit, SCORE_UNITS)
         aggregation = own.get("aggregation") or "simple"
         check_choice("aggregation", aggregation, AGGREGATIONS)
-        members: list[list[int]] = [[] for _ in request.examples]
-        for w, window in enumerate(windows):
-            members[window.example].append(w)
+        members = windows_of_examples(windows, len(request.examples))
         results = []
         for e, of_text in enumerate(members):
             text = request.examples[e]["text"]

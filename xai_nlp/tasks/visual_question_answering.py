@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from xai_nlp.core.result import Explanation, Explanations
+from xai_nlp.core.explanations import Explanations
+from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.deterministic import deterministic_multinomial
 from xai_nlp.hooks.offload import device_of

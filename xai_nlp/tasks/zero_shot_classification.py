@@ -9,19 +9,18 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from xai_nlp.core.result import Explanation, Explanations, TargetSpec
+from xai_nlp.core.explanations import Explanations
+from xai_nlp.core.result import Explanation, TargetSpec
 from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 from xai_nlp.hooks.offload import device_of
 from xai_nlp.models.loading import LoadedModel
-from xai_nlp.models.tokenization import Text, TokenWindow, segments_of
+from xai_nlp.models.tokenization import Text, TokenWindow, segments_of, windows_of_examples
 from xai_nlp.tasks.explainer import Explainer, check_choice
 from xai_nlp.tasks.options import ExplainKeywords, Request
 from xai_nlp.tasks.run import ExampleTarget
-from xai_nlp.tasks.table import Task
+from xai_nlp.tasks.table import EVERY, SCORE_UNITS, Task
 
 TEMPLATE = "This example is {}."
-UNITS = ("logit", "probability", "log-probability")
-EVERY = "all"
 
 
 class ZeroShotClassificationExplainer(Explainer):
@@ -107,9 +106,7 @@ class ZeroShotClassificationExplainer(Explainer):
         self, request: Request, windows: Sequence[TokenWindow], outputs: Sequence[Tensor]
     ) -> list[ExampleTarget]:
         pairs = self.texts(request)
-        members: list[list[int]] = [[] for _ in pairs]
-        for w, window in enumerate(windows):
-            members[window.example].append(w)
+        members = windows_of_examples(windows, len(pairs))
         logits = torch.stack([torch.stack([outputs[w] for w in of_pair]).double().mean(0).cpu() for of_pair in members])
         weights = torch.tensor([[0.0, 1.0]], device=device_of(self.model))
         results, start = [], 0
@@ -137,7 +134,7 @@ class ZeroShotClassificationExplainer(Explainer):
 
     def _unit(self, request: Request, multi_label: bool) -> str:
         unit = request.options.unit or self.unit
-        check_choice("unit", unit, UNITS)
+        check_choice("unit", unit, SCORE_UNITS)
         if unit != "logit" and not multi_label:
             raise InvalidInput(
                 f"the {unit} of one of several labels depends on the pairs of all labels, and one pair is explained; "

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from xai_nlp.core.explanation_files import read_explanations
-from xai_nlp.core.result import Explanations
+from xai_nlp.core.explanations import Explanations
 from xai_nlp.core.score_table import ScoreRow, score_rows
 from xai_nlp.errors import InvalidInput, UnreadableFile, XaiError
 from xai_nlp.viz.figure.column import save_column

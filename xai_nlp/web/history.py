@@ -12,7 +12,8 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from xai_nlp.core.result import Explanation, Explanations
+from xai_nlp.core.explanations import Explanations
+from xai_nlp.core.result import Explanation
 from xai_nlp.errors import UnknownName, UnreadableFile
 
 VERSION = 3

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from xai_nlp.core.result import Explanations
+from xai_nlp.core.explanations import Explanations
 from xai_nlp.data.table import Record
 from xai_nlp.errors import UnknownName
 from xai_nlp.hooks.scope import attached

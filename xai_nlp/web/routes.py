@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from xai_nlp._version import __version__
 from xai_nlp.core.baselines import BASELINES
-from xai_nlp.core.result import Explanations
+from xai_nlp.core.explanations import Explanations
 from xai_nlp.errors import InvalidInput
 from xai_nlp.methods import METHODS
 from xai_nlp.tasks.options import ExplainOptions

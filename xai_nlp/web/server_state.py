@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xai_nlp.core.result import Explanations
+from xai_nlp.core.explanations import Explanations
 from xai_nlp.errors import InvalidInput
 from xai_nlp.tasks.api import load
 from xai_nlp.web.allowed_root import AllowedRoot, OpenRequest

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from tests.viz.samples import made
-from xai_nlp.core.result import Explanations
+from xai_nlp.core.explanations import Explanations
 from xai_nlp.errors import InvalidInput
 
 
