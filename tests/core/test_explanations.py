@@ -44,3 +44,15 @@ def test_repr_of_many_is_one_bounded_line():
     many = Explanations.lazy(10_000, lambda i: make(text="word " * 50))
     assert len(repr(many)) < 600
     assert "10000" in repr(many) and "\n" not in repr(many)
+
+
+def test_a_summary_by_hand():
+    """ "so" scores 0.5 and 1.5 in two examples, "good" 0.75 and 0: means, and their number, by label."""
+    items = Explanations([make(), make(scores=(0.0, 1.5, 0.25, -0.25))])
+    frame = items.summary().set_index("word")
+    assert list(frame.columns) == ["label", "mean", "low", "high", "examples", "overall"]
+    assert frame.loc["so", "mean"] == pytest.approx(1.0) and frame.loc["good", "mean"] == pytest.approx(0.375)
+    assert set(frame["examples"]) == {2} and len(set(frame["label"])) == 1
+    assert frame.loc["so", "low"] < 1.0 < frame.loc["so", "high"]
+    other = make(text="so bad")
+    assert set(Explanations([items[0], items[1], other]).summary()["word"]) == {"so", "good", "bad"}, "rare words count"

@@ -142,6 +142,19 @@ def test_one_bad_text_does_not_end_a_list(sentiment):
     assert [one.target.label for one in targets] == ["POSITIVE", "NEGATIVE"], "targets go with their texts"
 
 
+def test_windows_of_different_keys_do_not_share_a_batch(monkeypatch):
+    explainer = xai_nlp.load(*tiny("bert"))
+    texts = ["a film", "the film was dull", "great", "who wrote the plot", "it was"]
+    plain = explainer.explain(texts, method="saliency")
+    monkeypatch.setattr(explainer, "batch_key", lambda window: window.example % 2)
+    shared = []
+    batch = explainer.batch
+    monkeypatch.setattr(explainer, "batch", lambda windows: shared.append(windows) or batch(windows))
+    apart = explainer.explain(texts, method="saliency")
+    assert [one.scores for one in apart] == [pytest.approx(one.scores, abs=1e-6) for one in plain]
+    assert all(len({window.example % 2 for window in windows}) == 1 for windows in shared)
+
+
 # Nothing untrue ------------------------------------------------------------------------------------------------------
 
 

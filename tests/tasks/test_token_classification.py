@@ -34,13 +34,14 @@ def test_scores_of_entities_add_up(name):
 
 
 def test_leave_one_out_by_hand():
-    """The mean of the label's logit over the entity's tokens, with each token masked in turn."""
-    explainer = named()
-    why = explainer.explain(TEXT, entity="wrote", target="PER", rather_than="O", method="occlusion", baseline="mask")
+    """The mean of the label's logit over the entity's tokens, of which there are several, each masked in turn."""
+    explainer, entity = named(), "great and who"
+    why = explainer.explain(TEXT, entity=entity, target="PER", rather_than="O", method="occlusion", baseline="mask")
     batch = explainer.tokenizer(TEXT, return_tensors="pt", return_offsets_mapping=True)
     offsets = batch.pop("offset_mapping")[0]
-    first = TEXT.index("wrote")
-    inside = [i for i, (a, b) in enumerate(offsets.tolist()) if first <= a < b <= first + len("wrote")]
+    first = TEXT.index(entity)
+    inside = [i for i, (a, b) in enumerate(offsets.tolist()) if first <= a < b <= first + len(entity)]
+    assert len(inside) > 2
 
     @torch.no_grad()
     def number(ids):
@@ -49,7 +50,7 @@ def test_leave_one_out_by_hand():
 
     plain = number(batch["input_ids"])
     assert why.value == pytest.approx(plain, abs=1e-5)
-    assert str(why.target) == "PER-O" and why.target.answer == "wrote"
+    assert str(why.target) == "PER-O" and why.target.answer == entity
     for i, (segment, score) in enumerate(zip(why.segment, why.scores, strict=True)):
         ids = batch["input_ids"].clone()
         ids[0, i] = explainer.tokenizer.mask_token_id
