@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
+from functools import cache
 from types import NoneType
 from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -150,7 +151,11 @@ def method_options(name: str) -> tuple[OptionField, ...]:
     >>> [option.name for option in method_options("shapley")]
     ['samples', 'seed']
     """
-    cls = type(find_method(name))
+    return _options_of(type(find_method(name)))
+
+
+@cache
+def _options_of(cls: type[Method]) -> tuple[OptionField, ...]:
     hints = get_type_hints(cls)
     options = []
     for one in fields(cls):  # type: ignore[arg-type]

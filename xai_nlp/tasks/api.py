@@ -203,8 +203,7 @@ def explain(
     'Mary Shelley'
     """
     call = {**locals(), **options}
-    defaults = {name: one.default for name, one in signature(explain).parameters.items()}
-    changed = {name: value for name, value in call.items() if value is not defaults.get(name) and name != "options"}
+    changed = {name: value for name, value in call.items() if value is not DEFAULTS.get(name) and name != "options"}
     source = {name: changed.pop(name, None) for name in ("model", "task", "tokenizer", "processor", "device", "dtype")}
     if is_table(text):
         table = read_table(changed.pop("text"))
@@ -213,6 +212,9 @@ def explain(
     names = {one.name for row in TASKS.values() for one in row.inputs}
     explainer = _explainer_for([name for name in changed if name in names], **source)
     return explainer.explain(**{"method": method, **changed})
+
+
+DEFAULTS = {name: one.default for name, one in signature(explain).parameters.items()}
 
 
 def _columns_of(table: DataTable) -> tuple[str, ...]:
