@@ -28,6 +28,7 @@ def test_a_log_gets_lines(capsys, monkeypatch):
         show(3, 3)
     shown = capsys.readouterr().err
     assert "\r" not in shown and "1/3" in shown
+    assert "1/3" in shown.splitlines()[0], "the first line says how much is done already"
     assert "3/3" in shown.splitlines()[-1]
 
 

@@ -29,11 +29,11 @@ class Bar:
     def update(self, n: int = 1) -> None:
         """Count `n` more."""
         self.done += n
-        if self._shown is None and time.monotonic() - self._started >= DELAY:
-            self._shown, n = _tqdm(self.title, self.unit), self.done
         if self._shown is not None:
             self._shown.total = self.total
             self._shown.update(n)
+        elif time.monotonic() - self._started >= DELAY:
+            self._shown = _tqdm(desc=self.title, unit=self.unit, total=self.total, initial=self.done)
 
     def clear(self) -> None:
         """Take the bar away until the next update, so that something can be printed."""
@@ -61,13 +61,13 @@ def progress_bar(title: str, unit: str = "row") -> Iterator[Callable[[int, int],
         bar.close()
 
 
-def _tqdm(title: str, unit: str) -> Any:
+def _tqdm(**options: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a notebook without ipywidgets gets a bar of text
         from tqdm.auto import tqdm
     if sys.stderr.isatty() or "ipykernel" in sys.modules:
-        return tqdm(desc=title, unit=unit, leave=False)
-    return tqdm(desc=title, unit=unit, mininterval=LOG_INTERVAL, file=_Lines(sys.stderr))
+        return tqdm(**options, leave=False)
+    return tqdm(**options, mininterval=LOG_INTERVAL, file=_Lines(sys.stderr))
 
 
 class _Lines:
