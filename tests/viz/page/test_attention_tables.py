@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from tests.viz.samples import L, answered, matrices
-from xai_nlp.core.arrays import Array
+from tests.viz.samples import L, answered, made, matrices
+from xai_nlp.core.arrays import Array, AttentionAttribution
 from xai_nlp.core.statistics import head_numbers
 from xai_nlp.errors import InvalidInput
 from xai_nlp.viz.figure import plots
@@ -152,3 +152,13 @@ def test_a_figure_of_many_tokens_stays_a_figure():
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == []  # 400 names would cover each other
     few = plots.draw_attention(answered())
     assert len(few.axes[0].get_xticklabels()) == L
+
+
+@pytest.mark.parametrize(("name", "tab"), [("self", "Attention"), ("pairs", "Pairs of words")])
+def test_a_matrix_of_two_texts_is_not_called_attention(name, tab):
+    item = made("a film")
+    size = len(item.tokens)
+    stack = AttentionAttribution(scores=Array(np.ones((1, 1, size, size))), layers=("",), method="integrated_jacobians")
+    html = page([replace(item, attention={name: stack})])
+    assert re.findall(r'data-tab="([^"]*)"', html) == ["Words", tab, "Every number"]
+    assert ("Which pairs of words" in html) == (name == "pairs")
