@@ -12,7 +12,8 @@ from xai_nlp.cli.app import make_app
 from xai_nlp.core.fields import InputField, OptionField
 from xai_nlp.insights import Insights
 from xai_nlp.tasks.explainer import Explainer
-from xai_nlp.tasks.table import TASKS, Task, register_task
+from xai_nlp.tasks.table import TASKS, register_task
+from xai_nlp.tasks.task import Task
 from xai_nlp.tasks.text_classification import TextClassificationExplainer
 from xai_nlp.web.app import application
 from xai_nlp.web.history import History

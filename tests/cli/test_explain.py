@@ -16,7 +16,8 @@ from tests.cli.command import run
 from tests.models.tiny_generation import writing
 from xai_nlp.cli.explain import read_data, task_command
 from xai_nlp.data.scenes import labelled_scenes, scenes
-from xai_nlp.tasks.table import COMMON_OPTIONS, TASKS, TEXT_OPTIONS, find_task
+from xai_nlp.tasks.table import TASKS, find_task
+from xai_nlp.tasks.task import COMMON_OPTIONS, TEXT_OPTIONS
 
 QUESTION, CONTEXT = "Who wrote Frankenstein?", "Frankenstein was written by Mary Shelley in 1818."
 #: Parameters of every command.

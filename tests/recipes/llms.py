@@ -19,7 +19,8 @@ from xai_nlp.core.registry import method_options
 from xai_nlp.errors import XaiError
 from xai_nlp.methods import METHODS
 from xai_nlp.models.loading import EMBEDDED_MODELS
-from xai_nlp.tasks.table import COMMON_OPTIONS, TASKS, Task
+from xai_nlp.tasks.table import TASKS
+from xai_nlp.tasks.task import COMMON_OPTIONS, Task
 
 ROOT = Path(__file__).parents[2]
 README, LLMS = ROOT / "README.md", ROOT / "llms.txt"

@@ -17,7 +17,8 @@ from xai_nlp.methods import METHODS
 from xai_nlp.tasks import api
 from xai_nlp.tasks.options import OPTION_NAMES
 from xai_nlp.tasks.question_answering import QuestionAnsweringExplainer
-from xai_nlp.tasks.table import COMMON_OPTIONS, TASKS
+from xai_nlp.tasks.table import TASKS
+from xai_nlp.tasks.task import COMMON_OPTIONS
 
 
 def test_the_front_door_tells_text_from_question():

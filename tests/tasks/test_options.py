@@ -9,7 +9,8 @@ from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.methods import METHODS, find_method
 from xai_nlp.tasks.options import OPTION_NAMES, ExplainKeywords, ExplainOptions, Request, examples_of
-from xai_nlp.tasks.table import COMMON_OPTIONS, find_task
+from xai_nlp.tasks.table import find_task
+from xai_nlp.tasks.task import COMMON_OPTIONS
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from xai_nlp.core.registry import method_options
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.methods import METHODS
 from xai_nlp.tasks.explainer import Explainer
-from xai_nlp.tasks.table import COMMON_OPTIONS, TASKS, TEXT_OPTIONS, find_task, register_task, task_for_inputs
+from xai_nlp.tasks.table import TASKS, find_task, register_task, task_for_inputs
+from xai_nlp.tasks.task import COMMON_OPTIONS, TEXT_OPTIONS
 
 
 @pytest.mark.parametrize(

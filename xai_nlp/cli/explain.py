@@ -30,7 +30,8 @@ from xai_nlp.cli.parts import explain_in_parts
 from xai_nlp.data.table import DataTable, read_table
 from xai_nlp.data.table_files import json_rows
 from xai_nlp.errors import InvalidInput
-from xai_nlp.tasks.table import TASKS, Task
+from xai_nlp.tasks.table import TASKS
+from xai_nlp.tasks.task import Task
 
 ATTENTION_METHOD = "attention_integrated_gradients"
 

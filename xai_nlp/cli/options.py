@@ -12,7 +12,7 @@ import typer
 
 from xai_nlp.core.fields import InputField, OptionField
 from xai_nlp.errors import InvalidInput
-from xai_nlp.tasks.table import Task
+from xai_nlp.tasks.task import Task
 
 Model = Annotated[str, typer.Option(help="An embedded model, a folder or a hub name.")]
 Device = Annotated[str | None, typer.Option(help="Where the model runs: cpu, cuda, cuda:1; auto for an accelerator.")]

@@ -19,7 +19,8 @@ from xai_nlp.cli.output import check_writable, say
 from xai_nlp.core.files import write_file
 from xai_nlp.data.table import read_table
 from xai_nlp.errors import InvalidInput, Unsupported
-from xai_nlp.tasks.table import Task, find_task
+from xai_nlp.tasks.table import find_task
+from xai_nlp.tasks.task import Task
 
 if TYPE_CHECKING:
     from xai_nlp import Explanation

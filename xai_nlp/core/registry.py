@@ -151,14 +151,15 @@ def method_options(name: str) -> tuple[OptionField, ...]:
     >>> [option.name for option in method_options("shapley")]
     ['samples', 'seed']
     """
-    return _options_of(type(find_method(name)))
+    cls: type = type(find_method(name))
+    return _options_of(cls)
 
 
 @cache
-def _options_of(cls: type[Method]) -> tuple[OptionField, ...]:
+def _options_of(cls: type) -> tuple[OptionField, ...]:
     hints = get_type_hints(cls)
     options = []
-    for one in fields(cls):  # type: ignore[arg-type]
+    for one in fields(cls):
         hint = hints[one.name]
         members = (hint,) if get_origin(hint) is Literal else get_args(hint) or (hint,)
         kinds = [kind for kind in members if kind is not NoneType]

@@ -19,7 +19,8 @@ from xai_nlp.models.loading import EMBEDDED_MODELS, load_model
 from xai_nlp.models.tokenization import Text
 from xai_nlp.tasks.explainer import Explainer
 from xai_nlp.tasks.options import ExplainKeywords
-from xai_nlp.tasks.table import TASKS, Task, find_task, task_for_inputs
+from xai_nlp.tasks.table import TASKS, find_task, task_for_inputs
+from xai_nlp.tasks.task import Task
 
 _embedded: dict[str, Explainer] = {}
 

@@ -27,7 +27,8 @@ from xai_nlp.tasks import run
 from xai_nlp.tasks.batch import WindowBatch, batch_forward
 from xai_nlp.tasks.options import ExplainOptions, Request
 from xai_nlp.tasks.run import ExampleTarget
-from xai_nlp.tasks.table import Task, find_task
+from xai_nlp.tasks.table import find_task
+from xai_nlp.tasks.task import Task
 
 BATCH_ENTRIES = 2**23  # entries of the texts whose scores are in memory at once
 

@@ -19,7 +19,7 @@ from xai_nlp.tasks.batch import WindowBatch, batch_forward
 from xai_nlp.tasks.explainer import Explainer, check_choice
 from xai_nlp.tasks.options import ExplainKeywords, Request
 from xai_nlp.tasks.run import ExampleTarget
-from xai_nlp.tasks.table import SCORE_UNITS
+from xai_nlp.tasks.task import SCORE_UNITS
 
 LISTED = 10  # words that an explanation lists
 

@@ -18,7 +18,7 @@ from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks.explainer import Explainer, check_choice
 from xai_nlp.tasks.options import Request
 from xai_nlp.tasks.run import ExampleTarget
-from xai_nlp.tasks.table import Task
+from xai_nlp.tasks.task import Task
 
 TARGETS = ("answer", "words")
 UNITS = ("log-probability", "logit")

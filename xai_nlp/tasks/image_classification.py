@@ -25,7 +25,7 @@ from xai_nlp.tasks.image_inputs import ImageBatch, ImageInput
 from xai_nlp.tasks.labels import LabelChoice, Labels, one_choice_each
 from xai_nlp.tasks.options import ExplainKeywords, Request
 from xai_nlp.tasks.run import ExampleTarget
-from xai_nlp.tasks.table import Task
+from xai_nlp.tasks.task import Task
 
 
 class ImageClassificationExplainer(Explainer):

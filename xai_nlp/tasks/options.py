@@ -11,7 +11,7 @@ from xai_nlp.core.fields import OptionField, list_items
 from xai_nlp.core.registry import Method, method_options
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.methods import METHODS, find_method
-from xai_nlp.tasks.table import Task
+from xai_nlp.tasks.task import Task
 
 LONG = ("windows", "error")  # how texts longer than the model are read
 PLAIN_TEXTS = ("baseline",)  # options that are a text in Python too

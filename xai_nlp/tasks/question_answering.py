@@ -20,7 +20,7 @@ from xai_nlp.tasks.explainer import Explainer, check_choice
 from xai_nlp.tasks.options import ExplainKeywords, Request
 from xai_nlp.tasks.qa_decoding import CONTEXT, LONGEST, AnswerChoice, QAAnswer, QAOutput
 from xai_nlp.tasks.run import ExampleTarget
-from xai_nlp.tasks.table import SCORE_UNITS
+from xai_nlp.tasks.task import SCORE_UNITS
 
 TARGETS = ("start", "end", "span")
 LISTED = 8  # answers that an explanation lists

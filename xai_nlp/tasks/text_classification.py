@@ -20,7 +20,7 @@ from xai_nlp.tasks.explainer import Explainer
 from xai_nlp.tasks.labels import LabelChoice, Labels, one_choice_each
 from xai_nlp.tasks.options import ExplainKeywords, Request
 from xai_nlp.tasks.run import ExampleTarget
-from xai_nlp.tasks.table import EVERY, Task
+from xai_nlp.tasks.task import EVERY, Task
 
 
 class TextClassificationExplainer(Explainer):

@@ -21,7 +21,7 @@ from xai_nlp.models.tokenization import TokenWindow, segments_of, windows_of_exa
 from xai_nlp.tasks.explainer import Explainer, check_choice
 from xai_nlp.tasks.options import ExplainKeywords, Request
 from xai_nlp.tasks.run import ExampleTarget
-from xai_nlp.tasks.table import EVERY, SCORE_UNITS, Task
+from xai_nlp.tasks.task import EVERY, SCORE_UNITS, Task
 
 
 class TokenClassificationExplainer(Explainer):

@@ -33,7 +33,7 @@ from xai_nlp.tasks.image_inputs import ImageBatch, ImageInput
 from xai_nlp.tasks.labels import Labels
 from xai_nlp.tasks.options import ExplainKeywords, Request
 from xai_nlp.tasks.run import ExampleTarget
-from xai_nlp.tasks.table import Task
+from xai_nlp.tasks.task import Task
 
 MOVES = ("both", "text", "image")
 LONGEST = 20  # tokens of a written answer

@@ -12,7 +12,8 @@ from pydantic import BaseModel, Field
 from xai_nlp.core.answers import exact_match
 from xai_nlp.data.table import DataTable, Record, read_table
 from xai_nlp.errors import InvalidInput, XaiError
-from xai_nlp.tasks.table import TASKS, Task
+from xai_nlp.tasks.table import TASKS
+from xai_nlp.tasks.task import Task
 from xai_nlp.web.explain_request import Short
 from xai_nlp.web.forms import columns_of, labels_of
 from xai_nlp.web.limits import LIMITS, Limits

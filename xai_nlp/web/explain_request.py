@@ -22,7 +22,8 @@ from xai_nlp.data.table import Record
 from xai_nlp.errors import InvalidInput, UnknownName, XaiError
 from xai_nlp.methods import find_method
 from xai_nlp.tasks.options import ExplainOptions
-from xai_nlp.tasks.table import TASKS, Task
+from xai_nlp.tasks.table import TASKS
+from xai_nlp.tasks.task import Task
 from xai_nlp.web.forms import OMITTED, parse_options
 from xai_nlp.web.limits import LIMITS, Limits
 

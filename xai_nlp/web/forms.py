@@ -12,7 +12,7 @@ from xai_nlp.data.table import Record
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.methods import METHODS
 from xai_nlp.tasks.explainer import Explainer
-from xai_nlp.tasks.table import Task
+from xai_nlp.tasks.task import Task
 
 MAX_LABELS = 200  # labels of a model that are listed
 OMITTED = ("batch_size", "on_error")  # options that a form or a request does not set
