@@ -1,44 +1,19 @@
-"""Ctrl-C at any line and at any time leaves the model as it was."""
+"""Ctrl-C at any line leaves the model as it was; at any time: tests/hostile/signals.py."""
 
-import _thread
 import os
-import random
 import signal
 import sys
 import threading
-import time
 
 import pytest
-import torch
 
 import xai_nlp
-import xai_nlp.attr as attr
+from tests.hostile.signals import CALLS
 from tests.models.tiny import tiny
 from xai_nlp.hooks.interrupts import check_interrupt, interrupts_held_back
 from xai_nlp.hooks.model_state import fingerprint
 
 HOUSE = os.path.dirname(xai_nlp.__file__)
-
-
-def explain_with_attention(explainer):
-    explainer.explain("a dull film", attention=True, steps=4)
-
-
-def explain_layer(explainer):
-    explainer.explain("a dull film", layer=1, steps=3, method="integrated_gradients")
-
-
-def deeplift(explainer):
-    explainer.explain("a dull film", method="deep_lift")
-
-
-def captum_face(explainer):
-    ids = explainer.tokenizer("a dull film", return_tensors="pt")["input_ids"]
-    layer = attr.LayerIntegratedGradients(lambda i: explainer.model(input_ids=i).logits, xai_nlp.points(explainer).word)
-    layer.attribute(ids, baselines=torch.zeros_like(ids), target=1, n_steps=3)
-
-
-CALLS = (explain_with_attention, explain_layer, deeplift, captum_face)
 
 
 def lines_of(call, explainer):
@@ -101,35 +76,6 @@ def test_an_interrupt_at_any_line_leaves_the_model_as_it_was(call):
         assert fingerprint(model) == before, place
         assert signal.getsignal(signal.SIGINT) is handler
     assert ended > 0.9 * len(places), "an interrupt ends the call"
-
-
-def duration(call, explainer):
-    """Seconds of a call, the shortest of several."""
-    times = []
-    for _ in range(5):
-        started = time.perf_counter()
-        call(explainer)
-        times.append(time.perf_counter() - started)
-    return min(times)
-
-
-@pytest.mark.slow
-def test_an_interrupt_at_a_random_time_leaves_the_model_as_it_was():
-    explainer = xai_nlp.load(*tiny("bert", fresh=True))
-    before, draws = fingerprint(explainer.model), random.Random(0)
-    seconds = {call: duration(call, explainer) for call in CALLS}
-    ended = 0
-    for number in range(500):
-        call = CALLS[number % len(CALLS)]
-        timer = threading.Timer(draws.uniform(0, seconds[call]), _thread.interrupt_main)
-        try:
-            timer.start()
-            call(explainer)
-            timer.join()  # one that comes late ends here
-        except KeyboardInterrupt:
-            ended += 1
-        assert fingerprint(explainer.model) == before
-    assert ended == 500
 
 
 def interrupted(times, checks, reached):

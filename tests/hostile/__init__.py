@@ -1,0 +1,1 @@
+"""The trial that stays: thousands of hostile inputs and faults, made from a seed."""
