@@ -39,9 +39,10 @@ def _vectors_of(words: WordEmbeddings, token: int | None, name: str) -> Tensor:
 def _mean(words: WordEmbeddings) -> Tensor:
     """The mean of all word vectors, a part of the vocabulary at a time."""
     every = torch.arange(words.count, device=words.ids.device)
-    total = sum(words.embed(part[None]).sum(1, dtype=torch.float64) for part in every.split(ROWS))
     like = words.embed(words.ids[:1, :1])
-    return (total / words.count).to(like)[:, None].expand(*words.ids.shape, -1)
+    wide = torch.promote_types(like.dtype, torch.float32)
+    sums = [words.embed(ids[None]).sum(1, keepdim=True, dtype=wide) for ids in every.split(ROWS)]
+    return (torch.cat(sums).sum(0, keepdim=True) / words.count).to(like.dtype).expand(*words.ids.shape, -1)
 
 
 #: name -> the word vectors of a baseline (B, L, D). "pad" and "mask" raise InvalidInput where there is no such token.

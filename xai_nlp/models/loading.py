@@ -130,7 +130,7 @@ def load_model(
         loaded = _from_object(source, tokenizer, processor, task, tasks)
     if device is not None or dtype is not None:
         _move(loaded.model, device, dtype)
-    adapter = getattr(loaded.model, "active_peft_config", None)
+    adapter: Any = getattr(loaded.model, "active_peft_config", None)
     if getattr(adapter, "is_prompt_learning", False):
         raise Unsupported(
             f"this model's adapter ({adapter.peft_type.value}) puts learned vectors before the text, which are no "

@@ -140,10 +140,12 @@ class TextSubject:
         xs, starts = zip(*parts, strict=True)
         return [torch.cat(t) for t in zip(*xs, strict=True)], [torch.cat(t) for t in zip(*starts, strict=True)]
 
+    @torch.no_grad()
     def _baseline_vectors(self) -> Tensor:
         """The baseline's word vectors (B, L, D), or broadcastable. Raises UnknownName for a name that is misspelt."""
         explainer, batch, name = self.explainer, self.batch, self.baseline
-        embedding = explainer.points.word.module
+        assert explainer.points.word is not None  # words move
+        embedding: Any = explainer.points.word.module
         words = WordEmbeddings(
             ids=batch.inputs["input_ids"],
             embed=embedding,
