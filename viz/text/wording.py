@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
-from xai_nlp.core.result import Explanation
+from xai_nlp.core.result import Explanation, TargetSpec
 from xai_nlp.core.statistics import completeness_verdict, residual_share
 from xai_nlp.viz.text.number_format import percent, signed, unsigned, with_unit
 from xai_nlp.viz.text.text_spans import strongest, strongest_words
@@ -67,13 +68,19 @@ def sentence(words: Sequence[Explanation]) -> Sentence:
         words = [item for item in words if target_text(item) == item.prediction] or words
     if set(kinds) == {"entity"} and len(words) > 1:
         return _entities_read(words)
+    if set(kinds) == {"token"} and len(words) > 1:
+        whole = TargetSpec(kind="answer", label=first.target.answer)
+        return [*_model_says(replace(first, target=whole)), (f"Its {len(words)} tokens are explained one by one.", "")]
     lead = _model_says(words[0])
     if len(words) == 1:
         return [*lead, *clause(words[0])]
     if sorted(kinds) == ["end", "start"]:
         start, end = sorted(words, key=lambda item: item.target.kind, reverse=True)
         return [*lead, *clause(start), (" ", ""), *clause(end)]
-    return [*lead, (f"{len(words)} explanations:", "")]
+    if len({target_text(item) for item in words}) == 1 and len(words) <= 3:  # several methods
+        parts = [[(f" {plain(item.method).capitalize()}: ", ""), *clause(item)] for item in words]
+        return [*lead[:-1], (lead[-1][0].rstrip(), lead[-1][1]), *chain.from_iterable(parts)]
+    return [*lead, (f"{len(words)} explanations follow.", "")]
 
 
 def _plain_sentence(item: Explanation) -> Sentence:

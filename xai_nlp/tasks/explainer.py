@@ -55,8 +55,8 @@ class Explainer:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} ({self.adapter.architecture})>"
 
-    def explain(self, *inputs: Any, **options: Any) -> Explanation | Explanations:
-        """Scores of the task's inputs; a list gives one explanation for each.
+    def explain(self, *inputs: Any, **options: Any) -> Any:
+        """Scores of the task's inputs: an Explanation, or Explanations for a list.
 
         inputs: in the order of the task's row, or by name. options: those of the task, of every task
         (`tasks.options.ExplainOptions`) and of the method.

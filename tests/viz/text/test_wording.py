@@ -98,8 +98,21 @@ def test_a_word_of_a_written_answer():
     assert explained_labels(why) == ("two red",)
 
 
-def test_several_ways_are_counted():
-    assert said(made(), made(method="occlusion")) == "The model says POSITIVE (75 %). 2 explanations:"
+def test_each_of_a_few_methods_has_its_say():
+    why = made(scores=SCORES)
+    own = said(why).removeprefix("The model says POSITIVE (75 %). ")
+    both = f"The model says POSITIVE (75 %). Integrated gradients: {own} Occlusion: {own}"
+    assert said(why, made(scores=SCORES, method="occlusion")) == both
+    assert said(*[why] * 4) == "The model says POSITIVE (75 %). 4 explanations follow."
+
+
+def test_the_tokens_of_a_written_answer_are_counted():
+    answer = {"answer": "ein Film", "kind": "token"}
+    words = [
+        made(target=label(token, **answer), outputs={"ein Film": 0.5}, task="text2text-generation")
+        for token in ("ein", "Film")
+    ]
+    assert said(*words) == "The model writes “ein Film” (50 %). Its 2 tokens are explained one by one."
 
 
 # The question --------------------------------------------------------------------------------------------------------
@@ -266,4 +279,4 @@ def test_a_written_text():
 def test_of_several_labels_the_sentence_is_about_the_predicted_one():
     against = made(scores=[-score for score in SCORES], target=label("NEGATIVE"))
     assert said(against, made(scores=SCORES)) == said(made(scores=SCORES)) != said(against)
-    assert said(against, made(scores=SCORES), made(scores=SCORES, method="occlusion")).endswith("2 explanations:")
+    assert said(against, made(scores=SCORES), made(scores=SCORES, method="occlusion")).count("speak") == 4
