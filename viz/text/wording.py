@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 
 from xai_nlp.core.result import Explanation, TargetSpec
 from xai_nlp.core.statistics import completeness_verdict, residual_share
@@ -77,10 +76,26 @@ def sentence(words: Sequence[Explanation]) -> Sentence:
     if sorted(kinds) == ["end", "start"]:
         start, end = sorted(words, key=lambda item: item.target.kind, reverse=True)
         return [*lead, *clause(start), (" ", ""), *clause(end)]
-    if len({target_text(item) for item in words}) == 1 and len(words) <= 3:  # several methods
-        parts = [[(f" {plain(item.method).capitalize()}: ", ""), *clause(item)] for item in words]
-        return [*lead[:-1], (lead[-1][0].rstrip(), lead[-1][1]), *chain.from_iterable(parts)]
+    if len({target_text(item) for item in words}) == 1 and len({item.method for item in words}) == len(words):
+        return [*lead, *_agreement(words)]
     return [*lead, (f"{len(words)} explanations follow.", "")]
+
+
+def _agreement(words: Sequence[Explanation]) -> Sentence:
+    """The words that several methods name alike."""
+    first, *others = (dict(_names(item)) for item in words)
+    common = [
+        (name, score) for name, score in first.items() if all(score * other.get(name, 0.0) > 0 for other in others)
+    ]
+    if not common:
+        return [(f"{len(words)} methods name no word in common.", "")]
+    about = PLACES.get(words[0].target.kind, "it")
+    who = "Both" if len(words) == 2 else f"All {len(words)}"
+    nothing = f"nothing speaks for {about}"
+    return [
+        (f"{who} methods agree: ", ""),
+        *_for_and_against(common, "speak", f" for {about}", f" against {about}", nothing),
+    ]
 
 
 def _plain_sentence(item: Explanation) -> Sentence:
@@ -307,7 +322,9 @@ def output_text(explanation: Explanation, label: str) -> str:
 
 
 def explained_output_text(explanation: Explanation) -> str:
-    """The output that is explained; "" for a contrast of two, and where nothing is known of it."""
+    """The output that is explained; "" for a contrast of two, a written token, and where nothing is known of it."""
+    if explanation.target.kind == "token":
+        return ""
     label, *others = explained_labels(explanation)
     return output_text(explanation, label) if not others and label in explanation.outputs else ""
 
