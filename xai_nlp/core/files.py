@@ -60,7 +60,7 @@ class FileInTheMaking:
     def keep(self) -> None:
         """Put the file in its place, if it is not there yet."""
         self.sync()
-        self._close()
+        self.close()
         if self._direct or self.kept:
             return
         with self._named():
@@ -79,11 +79,12 @@ class FileInTheMaking:
 
     def drop(self) -> None:
         """Remove what was written and is not in its place."""
-        self._close()
+        self.close()
         if not self._direct:
             self.part.unlink(missing_ok=True)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Leave what was written beside."""
         if self._opened is not None:
             self._opened.close()
 
