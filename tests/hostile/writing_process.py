@@ -5,7 +5,9 @@ It reads lines of stdin, "OPERATION FOLDER", forks, and says on stdout: "ready P
 """
 
 import contextlib
+import faulthandler
 import os
+import signal
 import sys
 import threading
 import time
@@ -104,8 +106,9 @@ def write(operation, folder, explainer):
     """The exit code of the operation, once it has ended."""
     before = fingerprint(explainer.model)
     code = 0
-    tell("ready", os.getpid())
+    faulthandler.register(signal.SIGUSR1, all_threads=True)  # asked of one that does not end
     try:
+        tell("ready", os.getpid())
         OPERATIONS[operation](folder, explainer)
     except KeyboardInterrupt:
         code = 130
