@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from xai_nlp.core.files import parts_of
 from xai_nlp.errors import InvalidInput, UnreadableFile
@@ -16,6 +16,7 @@ from xai_nlp.errors import InvalidInput, UnreadableFile
 if TYPE_CHECKING:
     import numpy as np
 
+T = TypeVar("T")
 MARK = "xai_nlp"  # the key in a safetensors file's metadata that says: these are arrays of an explanation
 
 
@@ -49,9 +50,19 @@ class Array:
         array = cls.__new__(cls)
         array._values, array._file, array._name, array._sha256 = None, file, name, sha256
         array.shape = tuple(shape)
-        with opened(array._find()) as arrays:
-            array._check_shape(tuple(arrays.get_slice(name).get_shape()))
+        array._check_shape(tuple(array._read(lambda arrays: arrays.get_slice(name).get_shape())))
         return array
+
+    def _read(self, read: Callable[[Any], T]) -> T:
+        """What is read of the file that has this array; once more if a writer moved it in between."""
+        while True:
+            file = self._find()
+            try:
+                with opened(file) as arrays:
+                    return read(arrays)
+            except UnreadableFile:
+                if file.is_file():
+                    raise
 
     def _find(self) -> Path:
         """The file that has this array now: a new one that has not taken the old one's place yet, or that in its place.
@@ -72,8 +83,7 @@ class Array:
     def numpy(self) -> np.ndarray:
         """The numbers. Raises UnreadableFile if their file is not what the JSON says it is."""
         if self._values is None:
-            with opened(self._find()) as arrays:
-                read = arrays.get_tensor(self._name)
+            read = self._read(lambda arrays: arrays.get_tensor(self._name))
             self._check_shape(read.shape)
             try:
                 array = Array(read)
