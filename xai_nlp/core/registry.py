@@ -118,6 +118,7 @@ def _channels_last(scores: Tensor) -> Tensor:
 
 
 METHODS: dict[str, type[Method]] = {}
+BOUNDS = {"seed": (0, 2**63 - 1)}  # of options that mean the same in every method
 Registered = TypeVar("Registered", bound=type[Method])
 
 
@@ -170,7 +171,9 @@ def _options_of(cls: type) -> tuple[OptionField, ...]:
         elif (words or plain) and one.default is not MISSING:
             kind = plain[0] if plain else str
             text = _described(cls, one.name)
-            options.append(OptionField(name=one.name, type=kind, help=text, default=one.default, choices=words))
+            least, most = BOUNDS.get(one.name, (None, None))
+            limits = {"least": least, "most": most, "choices": words}
+            options.append(OptionField(name=one.name, type=kind, help=text, default=one.default, **limits))
     return tuple(options)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 from torch import Tensor
 
+from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.offload import device_of
 
 AnswerText = str | Sequence[int]  # an answer as text, or as token ids
@@ -24,7 +26,12 @@ class Generator:
         """The token ids of an answer that follows a prompt; no special tokens are added."""
         if isinstance(answer, str):
             return self.tokenizer(answer, add_special_tokens=False)["input_ids"]
-        return list(answer)
+        ids = list(answer) if isinstance(answer, Iterable) and getattr(answer, "ndim", 1) else [None]
+        if not all(isinstance(i, Integral) and 0 <= i < len(self.tokenizer) for i in ids):
+            raise InvalidInput(
+                f"an answer is a text, or a list of token ids below {len(self.tokenizer)}; got {answer!r}."
+            )
+        return [int(i) for i in ids]
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of tokens, without white space at its ends; white space alone is quoted."""

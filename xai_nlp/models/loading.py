@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
-from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
+from xai_nlp.errors import InvalidInput, UnknownName, Unsupported, XaiError
 from xai_nlp.models.sentence_embedding import EmbeddingHead, encoder_of_object
 
 #: Embedded models: name -> description.
@@ -28,6 +29,17 @@ EMBEDDED_MODELS = {
 #: Options of `from_pretrained` that say where files are; the others belong to the model alone.
 FILE_OPTIONS = ("revision", "token", "cache_dir", "subfolder", "local_files_only", "force_download", "proxies")
 DTYPES = ("float32", "bfloat16", "float16", "float64")  # by name
+#: Files of a model that hold one JSON object.
+OBJECT_FILES = (
+    "config.json",
+    "adapter_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+)
+WEIGHTS_INDEX = "model.safetensors.index.json"
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # how the file begins that stands for one not fetched
 TOKENIZER_FILES = (
     "tokenizer.json",
     "vocab.txt",
@@ -119,7 +131,8 @@ def load_model(
             on_cpu = device is None or device.type == "cpu"
             dtype = torch.float32 if on_cpu and not {"device_map", "quantization_config"} & set(options) else "auto"
         options = {"dtype": dtype, "trust_remote_code": trust_remote_code, **options}
-        loaded = _from_files(os.fspath(source), tokenizer, processor, task, tasks, options)
+        with torch.inference_mode(False):
+            loaded = _from_files(os.fspath(source), tokenizer, processor, task, tasks, options)
         dtype = None  # the files were read in it
     elif options or trust_remote_code:
         raise InvalidInput(
@@ -132,16 +145,25 @@ def load_model(
         _move(loaded.model, device, dtype)
     for path, module in loaded.model.named_modules():
         if "forward" not in vars(module):  # accelerate's own forward brings offloaded weights for each pass
-            names = [name for name, weight in module.named_parameters(recurse=False) if weight.is_meta]
-            if names:
-                raise InvalidInput(
-                    f"{path}.{names[0]} has no numbers: it is on the meta device. Load the weights first."
-                )
+            tensors = chain(module.named_parameters(recurse=False), module.named_buffers(recurse=False))
+            for name, tensor in tensors:
+                if tensor.is_meta:
+                    raise InvalidInput(
+                        f"{path}.{name} has no numbers: it is on the meta device. Load the weights first."
+                    )
+                if tensor.is_inference():
+                    raise InvalidInput(
+                        f"{path}.{name} was made in torch.inference_mode(), so that no gradient passes it. "
+                        "Make the model outside of it."
+                    )
     if loaded.tokenizer is not None and not getattr(loaded.tokenizer, "is_fast", False):
         raise Unsupported(
             f"{type(loaded.tokenizer).__name__} does not give the offsets of its tokens in the text. "
             "Load the fast tokenizer: AutoTokenizer.from_pretrained(…, use_fast=True)."
         )
+    longest = getattr(loaded.tokenizer, "model_max_length", None)
+    if longest is not None and not isinstance(longest, (int, float)):
+        raise InvalidInput(f"the tokenizer's model_max_length is a number of tokens; got {longest!r}.")
     return loaded
 
 
@@ -149,13 +171,17 @@ def _device(device: Any) -> torch.device | None:
     """The device of that name. Raises InvalidInput."""
     try:
         return None if device is None else torch.device(device)
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         raise InvalidInput(f"the model cannot be moved to {device}: {str(error).splitlines()[0]}.") from None
 
 
 def _dtype(dtype: Any) -> Any:
-    """The dtype of that name; "auto", the files' own, as it is. Raises UnknownName."""
-    if not isinstance(dtype, str) or dtype == "auto":
+    """The dtype of that name; "auto", the files' own, as it is. Raises UnknownName, or InvalidInput for no dtype."""
+    if dtype is None or isinstance(dtype, torch.dtype):
+        return dtype
+    if not isinstance(dtype, str):
+        raise InvalidInput(f"dtype is a torch.dtype or its name, such as 'float32', or 'auto'; got {dtype!r}.")
+    if dtype == "auto":
         return dtype
     if dtype.removeprefix("torch.") not in DTYPES:
         raise UnknownName("dtype", dtype, ("auto", *DTYPES))
@@ -224,16 +250,20 @@ def _from_files(
     embedded = name.removeprefix("zoo/")
     if Path(name).is_dir():
         where, name = Path(name), Path(name).name
+    elif Path(name).is_file():
+        raise InvalidInput(f"{name} is a file. A model is a folder that save_pretrained wrote; give the folder.")
     elif embedded in EMBEDDED_MODELS:
         where, name = Path(str(files("xai_nlp.zoo") / embedded)), f"zoo/{embedded}"
     of_files = {key: value for key, value in options.items() if key in (*FILE_OPTIONS, "trust_remote_code")}
+    base = where
     if isinstance(where, Path):
         of_files["local_files_only"] = options["local_files_only"] = True
-        _check_folder(where, name, needs_tokenizer=tokenizer is None)
+        base = _base_of_adapter(where)
+        _check_folder(where / options.get("subfolder", ""), name, needs_tokenizer=tokenizer is None)
     try:
         with _quiet_loading():
-            config = transformers.AutoConfig.from_pretrained(_base_of_adapter(where), **of_files)
-            known = _task(task, tasks, config.architectures or [], config)
+            config = transformers.AutoConfig.from_pretrained(base, **of_files)
+            known = _task(task, tasks, _architectures(config), config)
             row, vision_class = tasks[known], None
             reads_text = row.auto_class != IMAGE_AUTO_CLASS
             if row.auto_class == VISION_AUTO_CLASS:
@@ -258,18 +288,33 @@ def _from_files(
             of_hub = {key: value for key, value in of_files.items() if key != "trust_remote_code"}
             encodes = row.auto_class == ENCODER_AUTO_CLASS
             embedding = EmbeddingHead.of_files(where, **of_hub) if encodes else None
-    except OSError as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if isinstance(where, Path):
-            raise InvalidInput(f"{name} cannot be loaded: {first}") from error
-        hint = f"There is no such folder either, and the hub answered: {first} List them with `xai-nlp models`."
+    except XaiError:
+        raise
+    except Exception as error:  # broken files make transformers fail by errors of any type
+        reason = " ".join(str(error).split())[:400]
+        if isinstance(where, Path) or not isinstance(error, OSError):
+            kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
+            raise InvalidInput(f"{name} cannot be loaded: {kind}{reason}") from error
+        hint = f"There is no such folder either, and the hub answered: {reason} List them with `xai-nlp models`."
         raise UnknownName("model", name, EMBEDDED_MODELS, hint) from error
     return LoadedModel(model.eval(), tokenizer, name, known, processor, embedding)
 
 
+def _architectures(config: Any) -> list[str]:
+    """The names of the classes that a config was saved with."""
+    named = getattr(config, "architectures", None)
+    return [cls for cls in named if isinstance(cls, str)] if isinstance(named, (list, tuple)) else []
+
+
 def _check_folder(folder: Path, name: str, *, needs_tokenizer: bool) -> None:
-    """Refuse a folder that holds no model that can be read safely, or no tokenizer."""
-    present = {path.name for path in folder.iterdir()}
+    """Refuse a folder that holds no model that can be read safely, or no tokenizer.
+
+    Its files are checked before transformers reads them: an index may name pickles, and names no file in its errors.
+    """
+    try:
+        present = {path.name for path in folder.iterdir()}
+    except OSError as error:
+        raise InvalidInput(f"{name} cannot be read: {error.strerror}.") from None
     if not {"config.json", "adapter_config.json"} & present:
         raise InvalidInput(f"{name} holds no config.json: it is no folder that save_pretrained wrote.")
     weights = [file for file in present if file.endswith(".safetensors")]
@@ -285,21 +330,95 @@ def _check_folder(folder: Path, name: str, *, needs_tokenizer: bool) -> None:
             f"{name} holds no tokenizer: none of {', '.join(TOKENIZER_FILES[:4])}. Save it there with "
             "tokenizer.save_pretrained(folder), or pass it: load(folder, tokenizer)."
         )
+    objects = {file: _json_object(folder / file, name) for file in OBJECT_FILES if file in present}
+    if "config.json" not in present and "adapter_model.safetensors" not in present:
+        raise Unsupported(f"{name} is a PEFT adapter without adapter_model.safetensors. Save it as safetensors.")
+    if WEIGHTS_INDEX in present:
+        _check_index(folder / WEIGHTS_INDEX, name)
+    quantized = "quantization_config" in objects.get("config.json", {})
+    for file in sorted(weights):
+        _check_tensors(folder / file, name, quantized=quantized)
 
 
-def _base_of_adapter(where: str | Path) -> str | Path:
+def _bytes_of(file: Path, name: str, count: int = -1) -> bytes:
+    """The first bytes of a file of a model, or all. Raises InvalidInput if it is no file that can be read."""
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(count)
+    except OSError as error:
+        raise InvalidInput(f"{name} cannot be loaded: {file.name} cannot be read: {error.strerror}.") from None
+    if content.startswith(LFS_POINTER):
+        raise InvalidInput(
+            f"{name} cannot be loaded: {file.name} is a pointer of Git LFS, not the file. Fetch the file: git lfs pull."
+        )
+    return content
+
+
+def _json_object(file: Path, name: str) -> dict[str, Any]:
+    """The JSON object in a file of a model. Raises InvalidInput for anything else in it."""
+    try:
+        value = json.loads(_bytes_of(file, name).decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, XaiError):
+            raise
+        raise InvalidInput(f"{name} cannot be loaded: {file.name} holds no valid JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{name} cannot be loaded: {file.name} holds no JSON object; got a {type(value).__name__}.")
+    return value
+
+
+def _check_index(file: Path, name: str) -> None:
+    """Refuse an index of weights that names anything but safetensors of its own folder."""
+    shards = _json_object(file, name).get("weight_map")
+    if not isinstance(shards, dict) or not shards:
+        raise InvalidInput(f"{name} cannot be loaded: {file.name} has no weight_map.")
+    for shard in sorted(set(map(str, shards.values()))):
+        if not shard.endswith(".safetensors") or Path(shard).name != shard:
+            raise Unsupported(
+                f"{name} cannot be loaded: {file.name} names {shard!r}, and models load from safetensors in their own "
+                "folder only. Save it again with model.save_pretrained(folder)."
+            )
+        if not (file.parent / shard).is_file():
+            raise InvalidInput(f"{name} cannot be loaded: {file.name} names {shard!r}, which is missing.")
+
+
+def _check_tensors(file: Path, name: str, *, quantized: bool) -> None:
+    """Refuse safetensors that are cut off or no safetensors, and weights that are whole numbers by mistake."""
+    from safetensors import SafetensorError, safe_open
+
+    _bytes_of(file, name, len(LFS_POINTER))
+    try:
+        with safe_open(file, "pt") as tensors:
+            weights = [key for key in tensors.keys() if key.endswith(".weight")]  # noqa: SIM118 (no mapping)
+            kinds = {key: tensors.get_slice(key).get_dtype() for key in weights}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InvalidInput(
+            f"{name} cannot be loaded: {file.name} is no complete safetensors file: {error}. Copy or download it again."
+        ) from None
+    wrong = [key for key, kind in kinds.items() if not kind.startswith(("F", "BF"))]
+    if wrong and not quantized:
+        raise InvalidInput(
+            f"{name} cannot be loaded: {wrong[0]} in {file.name} has the type {kinds[wrong[0]]}, and weights are "
+            "floating-point numbers where the config names no quantisation."
+        )
+
+
+def _base_of_adapter(where: Path) -> str | Path:
     """The model that a folder's PEFT adapter belongs to; the folder itself if it holds a model."""
-    file = Path(where) / "adapter_config.json"
-    if not isinstance(where, Path) or (where / "config.json").is_file() or not file.is_file():
+    file = where / "adapter_config.json"
+    if (where / "config.json").is_file() or not file.is_file():
         return where
     if find_spec("peft") is None:
         raise Unsupported(f"{where.name} is a PEFT adapter; reading it needs the library: pip install peft.")
-    return str(json.loads(file.read_text(encoding="utf-8"))["base_model_name_or_path"])
+    base = str(_json_object(file, where.name).get("base_model_name_or_path"))
+    if Path(base).is_dir():
+        _check_folder(Path(base), Path(base).name, needs_tokenizer=False)
+    return base
 
 
 def _check_architecture(name: str, config: Any, task: str, tasks: Tasks) -> None:
     """Refuse files whose head was trained for another task, even if its weights have the same names."""
-    trained = (config.architectures or [""])[0]
+    trained = (_architectures(config) or [""])[0]
     other = _fitting(trained, tasks)
     if other is not None and not trained.endswith(tasks[task].class_endings or ("",)):
         raise InvalidInput(
@@ -314,7 +433,7 @@ def _check_weights(name: str, config: Any, row: TaskClasses, report: Mapping[str
     if row.auto_class == "AutoModel":
         missing = [key for key in missing if "pooler" not in key]  # a pooler that no embedding passes
     if missing:
-        trained = (config.architectures or ["model without a head"])[0]
+        trained = (_architectures(config) or ["model without a head"])[0]
         listed = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         raise InvalidInput(
             f"{name} holds a {trained}; for {row.title.lower()} these weights would be untrained: {listed}. "

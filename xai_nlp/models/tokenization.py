@@ -131,7 +131,13 @@ def _encodings(tokenizer: Any, segments: Sequence[tuple[str, ...]], **options: A
     for count in {len(parts) for parts in segments}:
         members = [i for i, parts in enumerate(segments) if len(parts) == count]
         columns = zip(*(segments[i] for i in members), strict=True)
-        batch = tokenizer(*map(list, columns), verbose=False, return_attention_mask=False, **options)
+        try:
+            batch = tokenizer(*map(list, columns), verbose=False, return_attention_mask=False, **options)
+        except Exception as error:  # a broken vocabulary: tokenizers has no type of its own for it
+            reason = " ".join(str(error).split())[:200]
+            raise InvalidInput(
+                f"the tokenizer fails: {reason}. Is it the model's own, and its file complete?"
+            ) from error
         owners = batch.get("overflow_to_sample_mapping", range(len(members)))
         for owner, encoding in zip(owners, batch.encodings, strict=True):
             results[members[owner]].append(encoding)
