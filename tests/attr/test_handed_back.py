@@ -171,3 +171,40 @@ def test_is_refused_by_an_error_of_captums_type(name):
         assert len(str(own)) > 20, f"{key}={value!r}: {own!r} does not say what is wrong"
         told += 1
     assert told or name in {"LRP", "LayerLRP", "LayerActivation"}  # there Captum checks nothing
+
+
+# In other modes -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_inference_mode_around_a_call_is_left_inside(name):
+    """Also with tensors that were made in it, in which no gradient passes."""
+    for number in range(3):
+        case, make, how = drawn(name, number)
+        expected = asked(ours, name, case.net, case, make, how)
+        with torch.inference_mode():
+            case.inputs = copied(case.inputs)
+            scores = asked(ours, name, case.net, case, make, {key: copied(value) for key, value in how.items()})
+            assert torch.is_inference_mode_enabled()
+        same(scores, expected)
+
+
+def copied(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(copied, value))
+    return value.clone() if isinstance(value, Tensor) else value
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_compiled_network_runs_as_it_was_written(name):
+    """No graph of it is compiled: hooks and rules would not be in it."""
+    compiled = []
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        compiled.append(graph)
+        return graph.forward
+
+    case, make, how = drawn(name)
+    expected = asked(ours, name, case.net, case, make, how)
+    same(asked(ours, name, torch.compile(case.net, backend=backend), case, make, how), expected)
+    assert not compiled

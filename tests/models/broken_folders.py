@@ -191,6 +191,9 @@ BREAKS: dict[str, Break] = {
     "config: width does not divide": fields(hidden_size=33),
     "config: too many layers": fields(num_hidden_layers=10),
     "config: a huge vocabulary": fields(vocab_size=10**12),
+    "config: endless layers": fields(num_hidden_layers=2**40),
+    "config: endless labels": fields(id2label=..., label2id=..., num_labels=2**40),
+    "config: NaN": fields(hidden_dropout_prob=float("nan")),
     "config: no such activation": fields(hidden_act="nothing"),
     "config: labels are a list": fields(id2label=["a", "b"]),
     "config: no such problem": fields(problem_type="nothing"),
@@ -212,6 +215,7 @@ BREAKS: dict[str, Break] = {
     "tokenizer: its config is a list": content(TOKENIZER_CONFIG, b"[]"),
     "tokenizer: its class is a number": fields(TOKENIZER_CONFIG, tokenizer_class=5),
     "tokenizer: padding is a number": fields(TOKENIZER_CONFIG, pad_token=5),
+    "tokenizer: its input names are objects": fields(TOKENIZER_CONFIG, model_input_names=[{}]),
     "tokenizer: its length is a text": fields(TOKENIZER_CONFIG, model_max_length="long"),
     "adapter: no JSON": all_of(gone(CONFIG), content("adapter_config.json", b"{")),
     "adapter: pickles beside other weights": all_of(

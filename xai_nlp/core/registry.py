@@ -136,7 +136,7 @@ def method(name: str) -> Callable[[Registered], Registered]:
 
 def find_method(name: str, options: dict[str, Any] | None = None) -> Method:
     """The method of that name with these options. Raises UnknownName for a name or an option that does not exist."""
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise UnknownName("method", name, METHODS, "List them with `xai-nlp methods`.")
     known = getattr(METHODS[name], "__dataclass_fields__", {})
     for option in options or {}:
@@ -172,8 +172,8 @@ def _options_of(cls: type) -> tuple[OptionField, ...]:
             kind = plain[0] if plain else str
             text = _described(cls, one.name)
             least, most = BOUNDS.get(one.name, (None, None))
-            limits = {"least": least, "most": most, "choices": words}
-            options.append(OptionField(name=one.name, type=kind, help=text, default=one.default, **limits))
+            option = OptionField(name=one.name, type=kind, help=text, default=one.default, choices=words)
+            options.append(replace(option, least=least, most=most))
     return tuple(options)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.offload import device_of
+from xai_nlp.models.tokenization import check_unicode
 
 AnswerText = str | Sequence[int]  # an answer as text, or as token ids
 
@@ -25,12 +26,12 @@ class Generator:
     def tokenize_answer(self, answer: AnswerText) -> list[int]:
         """The token ids of an answer that follows a prompt; no special tokens are added."""
         if isinstance(answer, str):
+            check_unicode(answer, "the answer")
             return self.tokenizer(answer, add_special_tokens=False)["input_ids"]
-        ids = list(answer) if isinstance(answer, Iterable) and getattr(answer, "ndim", 1) else [None]
+        ids: list[Any] = list(answer) if isinstance(answer, (list, tuple)) else [None]
         if not all(isinstance(i, Integral) and 0 <= i < len(self.tokenizer) for i in ids):
-            raise InvalidInput(
-                f"an answer is a text, or a list of token ids below {len(self.tokenizer)}; got {answer!r}."
-            )
+            limit = len(self.tokenizer)
+            raise InvalidInput(f"an answer is a text, or a list of token ids below {limit}; got {answer!r}.")
         return [int(i) for i in ids]
 
     def text(self, ids: Sequence[int]) -> str:

@@ -38,6 +38,7 @@ OBJECT_FILES = (
     "preprocessor_config.json",
     "processor_config.json",
 )
+LARGEST = {"layers": 10_000, "layer": 10_000, "num_labels": 10_000_000}  # counts in configs, by how names end
 WEIGHTS_INDEX = "model.safetensors.index.json"
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # how the file begins that stands for one not fetched
 TOKENIZER_FILES = (
@@ -156,15 +157,28 @@ def load_model(
                         f"{path}.{name} was made in torch.inference_mode(), so that no gradient passes it. "
                         "Make the model outside of it."
                     )
-    if loaded.tokenizer is not None and not getattr(loaded.tokenizer, "is_fast", False):
+    if loaded.tokenizer is not None:
+        _check_tokenizer(loaded.tokenizer)
+    return loaded
+
+
+def _check_tokenizer(tokenizer: Any) -> None:
+    """Refuse a slow tokenizer, and one whose settings cannot be used."""
+    if not getattr(tokenizer, "is_fast", False):
         raise Unsupported(
-            f"{type(loaded.tokenizer).__name__} does not give the offsets of its tokens in the text. "
+            f"{type(tokenizer).__name__} does not give the offsets of its tokens in the text. "
             "Load the fast tokenizer: AutoTokenizer.from_pretrained(…, use_fast=True)."
         )
-    longest = getattr(loaded.tokenizer, "model_max_length", None)
+    longest, names = getattr(tokenizer, "model_max_length", None), getattr(tokenizer, "model_input_names", [])
     if longest is not None and not isinstance(longest, (int, float)):
         raise InvalidInput(f"the tokenizer's model_max_length is a number of tokens; got {longest!r}.")
-    return loaded
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise InvalidInput(f"the tokenizer's model_input_names are a list of names; got {names!r}.")
+    for name in ("unk_token_id", "pad_token_id", "mask_token_id"):
+        try:
+            getattr(tokenizer, name, None)
+        except Exception as error:  # a special token that is in no vocabulary sends transformers round in circles
+            raise InvalidInput(f"the tokenizer has no {name}: {type(error).__name__}. Is its file complete?") from None
 
 
 def _device(device: Any) -> torch.device | None:
@@ -335,6 +349,7 @@ def _check_folder(folder: Path, name: str, *, needs_tokenizer: bool) -> None:
         raise Unsupported(f"{name} is a PEFT adapter without adapter_model.safetensors. Save it as safetensors.")
     if WEIGHTS_INDEX in present:
         _check_index(folder / WEIGHTS_INDEX, name)
+    _check_counts(objects.get("config.json", {}), name)
     quantized = "quantization_config" in objects.get("config.json", {})
     for file in sorted(weights):
         _check_tensors(folder / file, name, quantized=quantized)
@@ -357,7 +372,7 @@ def _bytes_of(file: Path, name: str, count: int = -1) -> bytes:
 def _json_object(file: Path, name: str) -> dict[str, Any]:
     """The JSON object in a file of a model. Raises InvalidInput for anything else in it."""
     try:
-        value = json.loads(_bytes_of(file, name).decode("utf-8"))
+        value = json.loads(_bytes_of(file, name).decode("utf-8"), parse_constant=_number)
     except (ValueError, RecursionError) as error:
         if isinstance(error, XaiError):
             raise
@@ -365,6 +380,25 @@ def _json_object(file: Path, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidInput(f"{name} cannot be loaded: {file.name} holds no JSON object; got a {type(value).__name__}.")
     return value
+
+
+def _number(constant: str) -> float:
+    """Infinity, which configs may hold. Raises ValueError for NaN."""
+    if constant == "NaN":
+        raise ValueError("NaN is no number")
+    return float(constant)
+
+
+def _check_counts(config: Mapping[str, Any], name: str) -> None:
+    """Refuse a config of more layers or labels than any model has: to make them takes all time, or all memory."""
+    for key, value in config.items():
+        if isinstance(value, dict):
+            _check_counts(value, name)
+        for ending, most in LARGEST.items():
+            if key.endswith(ending) and isinstance(value, (int, float)) and value > most:
+                raise InvalidInput(
+                    f"{name} cannot be loaded: config.json has {key} {value:,}; at most {most:,} are read."
+                )
 
 
 def _check_index(file: Path, name: str) -> None:

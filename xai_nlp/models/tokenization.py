@@ -76,12 +76,17 @@ def segments_of(text: Text, name: str = "the text") -> tuple[str, ...]:
         )
     if not any(part.strip() for part in parts):
         raise InvalidInput(f"{name} is empty or only white space: there is nothing to explain.")
+    check_unicode("".join(parts), name)
+    return tuple(parts)
+
+
+def check_unicode(text: str, name: str) -> None:
+    """Raise InvalidInput, which calls the text `name`, for a lone surrogate: half of a character."""
     try:
-        "".join(parts).encode()
+        text.encode()
     except UnicodeEncodeError as error:
         where = f"a lone surrogate at character {error.start}"
         raise InvalidInput(f"{name} is not valid Unicode: it has {where}.") from None
-    return tuple(parts)
 
 
 def encode(

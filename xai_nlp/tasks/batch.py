@@ -19,7 +19,7 @@ from xai_nlp.core.targets import Target
 from xai_nlp.errors import UnknownName
 from xai_nlp.hooks.offload import weight_of
 from xai_nlp.hooks.scope import HookPoint, tensors_at
-from xai_nlp.models.tokenization import TokenWindow
+from xai_nlp.models.tokenization import TokenWindow, check_unicode
 from xai_nlp.tasks.image_inputs import ImageBatch
 
 if TYPE_CHECKING:
@@ -160,6 +160,7 @@ class TextSubject:
             raise UnknownName(
                 "baseline", name, [*BASELINES, REFERENCE], f"If it is a text, write baseline='{TEXT}{name}'."
             )
+        check_unicode(name, "the baseline")
         ids = explainer.tokenizer(name.removeprefix(TEXT), add_special_tokens=False)["input_ids"]
         return text_baseline(words, ids, batch.movable)
 

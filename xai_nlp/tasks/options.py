@@ -105,7 +105,7 @@ class ExplainOptions:
     def methods(self) -> list[str]:
         if isinstance(self.method, str):
             return [self.method]
-        if not isinstance(self.method, Sequence):
+        if not isinstance(self.method, Sequence) or not all(isinstance(name, str) for name in self.method):
             raise InvalidInput(f"method is a name of `xai-nlp methods`, or a list of them; got {self.method!r}.")
         return list(self.method)
 
@@ -143,6 +143,8 @@ class Request:
         InvalidInput for inputs of different numbers and options that do not go together.
         """
         own_names = {one.name for one in task.options} | set(also)
+        arrays = (*also, "regions")
+        keywords = {name: value if name in arrays else _without_arrays(value) for name, value in keywords.items()}
         keywords = {name: value for name, value in keywords.items() if value is not None or name not in own_names}
         keywords = _checked(task.every_option, keywords)
         options = ExplainOptions(**{name: keywords[name] for name in OPTION_NAMES if name in keywords})
@@ -167,6 +169,11 @@ class Request:
         """The request of some of the examples."""
         gold = [self.gold[i] for i in indices if self.gold]
         return replace(self, examples=[self.examples[i] for i in indices], gold=gold)
+
+
+def _without_arrays(value: Any) -> Any:
+    """The value; an array or a tensor as a list, or as a number."""
+    return value.tolist() if hasattr(value, "tolist") and hasattr(value, "ndim") else value
 
 
 def _given(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def _allowed(row: TokenWindow, logits: Tensor, longest: int) -> list[tuple[float
     sums = logits[0][:, None].double() + logits[1][None, :].double()  # (L, L)
     places = torch.arange(len(row))
     gap = places[None] - places[:, None]
-    allowed = inside[:, None] & inside[None] & (gap >= 0) & (gap < longest)
+    allowed = inside[:, None] & inside[None] & (gap >= 0) & (gap < min(longest, len(row)))
     starts, ends = allowed.nonzero(as_tuple=True)
     return list(zip(sums[starts, ends].tolist(), starts.tolist(), ends.tolist(), strict=True))
 
