@@ -29,7 +29,7 @@ class Generator:
             check_unicode(answer, "the answer")
             return self.tokenizer(answer, add_special_tokens=False)["input_ids"]
         ids: list[Any] = list(answer) if isinstance(answer, (list, tuple)) else [None]
-        if not all(isinstance(i, Integral) and 0 <= i < len(self.tokenizer) for i in ids):
+        if not all(isinstance(i, Integral) and 0 <= int(i) < len(self.tokenizer) for i in ids):
             limit = len(self.tokenizer)
             raise InvalidInput(f"an answer is a text, or a list of token ids below {limit}; got {answer!r}.")
         return [int(i) for i in ids]
