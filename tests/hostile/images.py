@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from random import Random
@@ -85,7 +86,9 @@ def run(name: str, image: Any, method: str, options: dict[str, Any]) -> None:
     explainer, inputs = explainers()[name]
     before = fingerprint(explainer.model)
     try:
-        why = explainer.explain(**{**inputs, "image": image}, method=method, progress=False, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow tells what it leaves out of a damaged file
+            why = explainer.explain(**{**inputs, "image": image}, method=method, progress=False, **options)
         check_finite(why)
         boxes = np.array(why.image.boxes)
         assert (boxes >= -1e-6).all() and (boxes <= np.array(why.image.size * 2) + 1e-6).all(), boxes
