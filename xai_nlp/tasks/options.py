@@ -105,7 +105,7 @@ class ExplainOptions:
     def methods(self) -> list[str]:
         if isinstance(self.method, str):
             return [self.method]
-        if not isinstance(self.method, Sequence) or not all(isinstance(name, str) for name in self.method):
+        if not isinstance(self.method, Sequence):
             raise InvalidInput(f"method is a name of `xai-nlp methods`, or a list of them; got {self.method!r}.")
         return list(self.method)
 
@@ -151,13 +151,13 @@ class Request:
         own = {name: value for name, value in keywords.items() if name in own_names}
         left = {name: value for name, value in keywords.items() if name not in own and name not in OPTION_NAMES}
         names = options.methods
-        if len(names) == 1 and names[0] in METHODS:
+        if len(names) == 1 and isinstance(names[0], str) and names[0] in METHODS:
             known = {one.name: one.default for one in fields(METHODS[names[0]])}  # type: ignore[arg-type]
             for name in left:
                 if name not in known:
                     raise UnknownName("option", name, sorted({*known, *own_names, *OPTION_NAMES}))
             left = _checked(method_options(names[0]), _given(left, known), texts_too=True)
-        elif left and all(name in METHODS for name in names):
+        elif left and all(name in list(METHODS) for name in names):
             raise InvalidInput("options belong to one method; explain each method by a call of its own to set them.")
         methods = tuple(find_method(name, left if len(names) == 1 else {}) for name in names)
         for method in methods:
