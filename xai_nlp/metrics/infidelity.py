@@ -20,7 +20,7 @@ from xai_nlp.metrics.perturbed import check_perturbed, copies_at_once
 
 def divided(numerator: Tensor, denominator: Tensor) -> Tensor:
     """The quotient; where the denominator is 0, the numerator."""
-    return numerator / denominator.where(denominator != 0, torch.ones_like(denominator))
+    return numerator / denominator.masked_fill(denominator == 0, 1)
 
 
 def infidelity_perturb_func_decorator(multiply_by_inputs: bool = True) -> Callable[[Callable[..., Any]], Any]:
