@@ -89,7 +89,9 @@ def metrics(scene: Scene) -> dict[str, Bind]:
         return bind
 
     def decorator(package: Any, _: str) -> Work:
-        return partial(package.infidelity_perturb_func_decorator(True)(removed), x, x0.expand_as(x))
+        return partial(
+            package.infidelity_perturb_func_decorator(True)(removed), x.repeat(10, 1, 1), x0.repeat(20, 1, 1)
+        )
 
     def sensitivity(name: str, limit: int | None = None, **how: Any) -> Bind:
         def bind(package: Any, whose: str) -> Work:

@@ -42,7 +42,8 @@ def infidelity_perturb_func_decorator(multiply_by_inputs: bool = True) -> Callab
             perturbed = as_tuple(perturb_func(inputs) if baselines is None else perturb_func(inputs, baselines))
             differences = tuple(t - z for t, z in zip(x, perturbed, strict=True))
             if multiply_by_inputs:
-                ends = zip(differences, x, baseline_tensors(x, baselines), strict=True)
+                starts = (0,) * len(x) if baselines is None else as_tuple(baselines)
+                ends = zip(differences, x, starts, strict=True)
                 differences = tuple(divided(difference, t - t0) for difference, t, t0 in ends)
             return differences, perturbed
 
