@@ -29,7 +29,7 @@ Work = Callable[[], Any]
 Bind = Callable[[Any, str], Work]  # a package, and whose it is ("ours" or "captum"): what is timed
 
 
-def robust(scene: Scene) -> dict[str, Bind]:
+def robust(scene: Scene, together: int = 1) -> dict[str, Bind]:
     """Attacks on the embeddings of two texts, and searches and comparisons with them."""
     x, label = scene.x[:2], torch.tensor([0, 0])
     entropy = nn.CrossEntropyLoss(reduction="none")
@@ -73,7 +73,7 @@ def robust(scene: Scene) -> dict[str, Bind]:
     }
 
 
-def metrics(scene: Scene) -> dict[str, Bind]:
+def metrics(scene: Scene, together: int = 1) -> dict[str, Bind]:
     """Metrics of scores of the embeddings of two texts, with ten perturbations of each."""
     x, x0 = scene.x[:2], scene.x0[:1]
     scores = torch.randn_like(x)
@@ -104,10 +104,11 @@ def metrics(scene: Scene) -> dict[str, Bind]:
     def of_an_image(package: Any, whose: str) -> Work:
         picture = image()
         attribute = ATTR[whose].Occlusion(picture.model).attribute
-        how = {"target": 0, "sliding_window_shapes": (3, 4, 4), "strides": (3, 4, 4)}
+        how = {"target": 0, "sliding_window_shapes": (3, 4, 4), "strides": (3, 4, 4), **ablated}
         return partial(package.sensitivity_max, attribute, picture.x[:1].clone(), max_examples_per_batch=1, **how)
 
     words = scene.mask[:, :, None]
+    ablated = {"perturbations_per_eval": together}
     return {
         "infidelity": infidelity(),
         "infidelity, 4 rows at once": infidelity(max_examples_per_batch=4),
@@ -115,12 +116,14 @@ def metrics(scene: Scene) -> dict[str, Bind]:
         "infidelity_perturb_func_decorator": decorator,
         "sensitivity_max of Saliency": sensitivity("Saliency"),
         "sensitivity_max of IntegratedGradients": sensitivity("IntegratedGradients", 2, n_steps=5, baselines=x0),
-        "sensitivity_max of FeatureAblation": sensitivity("FeatureAblation", 2, feature_mask=words, baselines=x0),
+        "sensitivity_max of FeatureAblation": sensitivity(
+            "FeatureAblation", 2, feature_mask=words, baselines=x0, **ablated
+        ),
         "sensitivity_max of Occlusion, a small image": of_an_image,
     }
 
 
-def module(scene: Scene) -> dict[str, Bind]:
+def module(scene: Scene, together: int = 1) -> dict[str, Bind]:
     """Gates for the numbers of 32 texts' embeddings, there and back."""
     x = torch.randn(32, 16, 768)
 
@@ -144,7 +147,7 @@ def module(scene: Scene) -> dict[str, Bind]:
     return each | {f"{name}, by unit": gates(name, units, 768) for name in names}
 
 
-def linear_model(scene: Scene) -> dict[str, Bind]:
+def linear_model(scene: Scene, together: int = 1) -> dict[str, Bind]:
     """Linear models of 2,000 samples of 50 features, as LIME and concepts fit them."""
     generator = torch.Generator().manual_seed(0)
     x = torch.bernoulli(torch.full((2000, 50), 0.5), generator=generator)
@@ -176,8 +179,10 @@ def linear_model(scene: Scene) -> dict[str, Bind]:
     }
 
 
+#: perturbations at once where memory is measured, for both; times are at Captum's default, 1
+TOGETHER = 8
 #: The package's name -> what is called, and where both libraries have it.
-PACKAGES: dict[str, tuple[Callable[[Scene], dict[str, Bind]], dict[str, str]]] = {
+PACKAGES: dict[str, tuple[Callable[[Scene, int], dict[str, Bind]], dict[str, str]]] = {
     "robust": (robust, {"ours": "xai_nlp.robust", "captum": "captum.robust"}),
     "metrics": (metrics, {"ours": "xai_nlp.metrics", "captum": "captum.metrics"}),
     "module": (module, {"ours": "xai_nlp.module", "captum": "captum.module"}),
@@ -188,19 +193,19 @@ PACKAGES: dict[str, tuple[Callable[[Scene], dict[str, Bind]], dict[str, str]]] =
 }
 
 
-def works(name: str, scene: Scene) -> dict[str, dict[str, Work]]:
+def works(name: str, scene: Scene, together: int = 1) -> dict[str, dict[str, Work]]:
     """What is called of a package, and whose: ours and Captum's work."""
     calls, places = PACKAGES[name]
     packages = {whose: importlib.import_module(place) for whose, place in places.items()}
     return {
         call: {whose: quiet(bind(package, whose)) for whose, package in packages.items()}
-        for call, bind in calls(scene).items()
+        for call, bind in calls(scene, together).items()
     }
 
 
 def prepared(name: str, layers: int, tokens: int) -> Callable[[str], Work]:
     """For a process whose memory is measured: from "ours|call" to what is run."""
-    every = works(name, text(layers, tokens))
+    every = works(name, text(layers, tokens), TOGETHER)
 
     def named(task: str) -> Work:
         whose, call = task.split("|")
