@@ -20,7 +20,7 @@ from xai_nlp.metrics.perturbed import check_perturbed, copies_at_once
 
 def divided(numerator: Tensor, denominator: Tensor) -> Tensor:
     """The quotient; where the denominator is 0, the numerator."""
-    return numerator / denominator.masked_fill(denominator == 0, 1)
+    return torch.where(denominator == 0, numerator, numerator / denominator)
 
 
 def infidelity_perturb_func_decorator(multiply_by_inputs: bool = True) -> Callable[[Callable[..., Any]], Any]:
