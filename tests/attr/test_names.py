@@ -4,22 +4,13 @@ Names are found, not listed: a name that is added is tested.
 """
 
 import inspect
-from typing import Any
 
 import captum.attr as captum
 import pytest
 
 import xai_nlp.attr as ours
 from tests.attr.shared_names import CLASSES, SHARED
-
-
-def parameters(function: Any) -> list[tuple[str, Any, Any]]:
-    """Name, default and kind of each; functions that are defaults are compared by what they are called."""
-    return [
-        (p.name, getattr(p.default, "__name__", p.default) if callable(p.default) else p.default, p.kind)
-        for p in inspect.signature(function).parameters.values()
-        if p.name != "self"
-    ]
+from tests.captum_names import parameters, public
 
 
 def test_nothing_is_called_what_captum_does_not_know():
@@ -34,10 +25,6 @@ def test_is_called_as_captums_is(name):
         return
     assert inspect.isclass(own) == inspect.isclass(reference)
     assert parameters(own) == parameters(reference)
-
-
-def public(cls: type) -> set[str]:
-    return {name for name in dir(cls) if not name.startswith("_")}
 
 
 @pytest.mark.parametrize("name", CLASSES)

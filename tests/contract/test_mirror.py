@@ -19,6 +19,8 @@ PACKAGES = (
     "xai_nlp/methods",
     "xai_nlp/metrics",
     "xai_nlp/models",
+    "xai_nlp/module",
+    "xai_nlp/robust",
     "xai_nlp/tasks",
     "xai_nlp/zoo",
 )
@@ -29,6 +31,9 @@ COVERED = {
     "xai_nlp/__init__.py": "tests/contract/test_packaging.py",
     "xai_nlp/_version.py": "tests/cli/test_app.py",
     "xai_nlp/attr/__init__.py": "tests/attr/test_names.py",
+    "xai_nlp/metrics/__init__.py": "tests/contract/test_captum_names.py",
+    "xai_nlp/module/__init__.py": "tests/contract/test_captum_names.py",
+    "xai_nlp/robust/__init__.py": "tests/contract/test_captum_names.py",
     "xai_nlp/insights/__init__.py": "tests/insights/test_attr_vis.py",
     "xai_nlp/insights/attr_vis/__init__.py": "tests/insights/test_attr_vis.py",
     "xai_nlp/insights/attr_vis/features.py": "tests/insights/test_attr_vis.py",

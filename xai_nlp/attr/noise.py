@@ -84,7 +84,8 @@ class NoiseTunnel(Attribution):
             if not count:
                 continue
             options = {
-                name: _repeated(name, value, x, count, draw_baseline_from_distrib) for name, value in kwargs.items()
+                name: repeat_argument(name, value, x, count, draw_baseline_from_distrib)
+                for name, value in kwargs.items()
             }
             for _ in range(batches):
                 copies = _noisy_copies(x, stdevs, count)
@@ -126,7 +127,7 @@ def _noisy_copies(inputs: Tensors, stdevs: float | tuple[float, ...], count: int
     return tuple(noisy(x.detach(), stdev) for x, stdev in zip(inputs, by_input, strict=True))
 
 
-def _repeated(name: str, value: Any, inputs: Tensors, count: int, draw: bool = False) -> Any:
+def repeat_argument(name: str, value: Any, inputs: Tensors, count: int, draw: bool = False) -> Any:
     """An argument of `attribute` for `count` copies of each example: rows of examples become rows of copies."""
     B = len(inputs[0])
     if name == "target":
@@ -192,8 +193,8 @@ class _ExpectedGradients(GradientAttribution):
         copies, starts, (where,) = (tuple(map(torch.cat, zip(*tensors, strict=True))) for tensors in draws)
         forward = self._bind(
             copies if isinstance(inputs, tuple) else copies[0],
-            _repeated("additional_forward_args", extra, x, samples),
-            _repeated("target", target, x, samples),
+            repeat_argument("additional_forward_args", extra, x, samples),
+            repeat_argument("target", target, x, samples),
         )
         method = GradientAtPathPoint(t=where, multiply=self.multiplies_by_inputs)
         result = self._scores(method, forward, place, starts, with_delta=with_delta)

@@ -13,37 +13,19 @@ from itertools import islice
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from xai_nlp.attr.ablation import DenseMask, batch_problem, batch_target, feature_masks, row_limit
 from xai_nlp.attr.base import PerturbationAttribution, check_count
+from xai_nlp.attr.linear_model import SkLearnLasso, SkLearnLinearRegression
 from xai_nlp.core.batching import Batching, Progress
 from xai_nlp.core.captum_types import Baselines, CaptumAssertion, NotRowwise, TargetType, TensorOrTuple
 from xai_nlp.core.coalitions import ablate, coalition_values
 from xai_nlp.core.forward import Forward, as_tuple, baseline_tensors
 from xai_nlp.core.problem import Problem, Tensors
-from xai_nlp.methods.surrogate import coefficients
 
 Similarity = Callable[[Sequence[Tensor], Tensor], Any]  # of a point (1, *S) each and its sample (M,)
-
-
-class LinearSurrogate:
-    """A linear model of scikit-learn's by name, with the two methods that Captum calls on a surrogate."""
-
-    def __init__(self, name: str, **options: Any) -> None:
-        self.name, self.options = name, options
-
-    def fit(self, train_data: DataLoader[Any]) -> None:
-        from sklearn import linear_model
-
-        inputs, values, weights = (torch.cat(column) for column in zip(*train_data, strict=True))
-        model = getattr(linear_model, self.name)(**self.options)
-        self.linear = nn.Linear(inputs.shape[1], 1)  # draws, as Captum's does, so that later samples are the same
-        self.linear.weight.data = coefficients(model, inputs, values[None, :, None], weights)[0].float()
-
-    def representation(self) -> Tensor:
-        return self.linear.weight.detach()
 
 
 def random_subset(inputs: TensorOrTuple, *, num_interp_features: int, **_: Any) -> Tensor:
@@ -197,7 +179,7 @@ class Lime(LimeBase):
         perturb_func: Callable[..., Any] | None = None,
     ) -> None:
         PerturbationAttribution.__init__(self, forward_func)
-        self.interpretable_model = interpretable_model or LinearSurrogate("Lasso", alpha=0.01)
+        self.interpretable_model = interpretable_model or SkLearnLasso(alpha=0.01)
         self.similarity_func = similarity_func  # type: ignore[assignment]  # None: `_weights`, of many samples at once
         self.perturb_func = perturb_func or random_subset
 
@@ -276,7 +258,7 @@ class KernelShap(Lime):
     """`methods.surrogate.KernelShapMethod` with Captum's samples, and its million for the two infinite weights."""
 
     def __init__(self, forward_func: Callable[..., Any]) -> None:
-        super().__init__(forward_func, LinearSurrogate("LinearRegression"), None, kernel_shap_subsets)
+        super().__init__(forward_func, SkLearnLinearRegression(), None, kernel_shap_subsets)
 
     def _weights(self, problem: Problem, samples: Tensor, similarity: Similarity) -> Tensor:
         return torch.where(samples.all(1) | ~samples.any(1), 1e6, 1.0)
