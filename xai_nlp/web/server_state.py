@@ -56,7 +56,7 @@ class State:
         """Write the results of a job to the history."""
         as_json = request.model_dump_json(exclude_defaults=True)
         options = {"model": request.model, "request": as_json, "options": request.summary}
-        self.history.add(name, why, id=job.id, **options)
+        self.history.add(name, why, id=job.id, keep=True, **options)
         job.address = job.id
 
     def open(self, request: OpenRequest, job: Job) -> None:
