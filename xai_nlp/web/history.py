@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from xai_nlp.core.explanations import Explanations
-from xai_nlp.core.result import Explanation
 from xai_nlp.core.files import write_file
+from xai_nlp.core.result import Explanation
 from xai_nlp.errors import UnknownName, UnreadableFile, XaiError
 from xai_nlp.web.limits import LIMITS
 
@@ -211,7 +211,7 @@ class History:
         return entry
 
     def request(self, id: str) -> dict[str, Any] | None:
-        """The request of an entry; None for an entry that was opened from a file. Raises UnknownName, UnreadableFile."""
+        """The request of an entry; None for one that was opened from a file. Raises UnknownName, UnreadableFile."""
         try:
             request = json.loads(self._row("SELECT request FROM entries WHERE id = ?", id)[0])
         except (ValueError, TypeError, RecursionError):
