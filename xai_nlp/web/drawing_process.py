@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
+import signal
 from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from anyio import CapacityLimiter, fail_after, to_process
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from xai_nlp.errors import InvalidInput
+from xai_nlp.errors import InvalidInput, UnreadableFile
 from xai_nlp.web.limits import Limits
 
 R = TypeVar("R")
+PRELOADED = ["xai_nlp.web.exports", "matplotlib.backends.backend_agg", "xai_nlp.viz.figure.plots"]
+#: Processes fork from one that has imported what draws, without torch; where there is no fork, they are spawned.
+_kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+_processes: Any = multiprocessing.get_context(_kind)
 
 
 class DrawingProcesses:
-    """A few processes that draw at once; the others wait."""
+    """A few processes that draw at once; other drawings wait."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits, self._places = limits, CapacityLimiter(limits.drawings)
+        self._limits, self._places = limits, asyncio.Semaphore(limits.drawings)
+        _processes.set_forkserver_preload(PRELOADED)
 
     async def run(self, request: Request, draw: Callable[..., R], *arguments: Any) -> R:
         """What `draw` returns for a request. Its process is ended if the client goes, or after `draw_time`.
@@ -41,13 +49,42 @@ class DrawingProcesses:
 
     async def _drawn(self, draw: Callable[..., R], *arguments: Any) -> R:
         async with self._places:
+            here, there = _processes.Pipe(duplex=False)
+            process = _processes.Process(target=_answer, args=(there, self._limits.draw_memory, draw, *arguments))
+            starting = asyncio.create_task(asyncio.to_thread(process.start))
             try:
-                with fail_after(self._limits.draw_time):
-                    return await to_process.run_sync(draw, *arguments, cancellable=True)
-            except TimeoutError:
+                await asyncio.shield(starting)
+                there.close()  # so that the end of the process is the end of what it says
+                result, error = await asyncio.wait_for(asyncio.to_thread(here.recv), self._limits.draw_time)
+            except (asyncio.TimeoutError, TimeoutError):
                 raise InvalidInput(
                     f"drawing this takes longer than {self._limits.draw_time:g} seconds; show less at once."
                 ) from None
+            except EOFError:
+                raise UnreadableFile("this takes more memory to draw than there is; show less at once.") from None
+            finally:
+                await starting
+                process.kill()
+                there.close()
+        if error is not None:
+            raise error
+        return result  # type: ignore[no-any-return]
+
+
+def _answer(there: Connection, memory: int, draw: Callable[..., Any], *arguments: Any) -> None:
+    """Send what `draw` returns, and the error that it raises."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for the server
+    with suppress(ImportError):  # on Windows
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    try:
+        answer = draw(*arguments), None
+    except MemoryError:
+        return
+    except Exception as error:
+        answer = None, error
+    there.send(answer)
 
 
 async def _gone(request: Request) -> None:

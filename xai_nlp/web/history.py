@@ -162,7 +162,8 @@ class History:
             target=_listed(str(item.target) for item in why),
             options=options,
         )
-        values = (*astuple(entry), request, "\n".join(item.to_json() for item in why))
+        listed = (one.encode("utf-8", "replace").decode() if isinstance(one, str) else one for one in astuple(entry))
+        values = (*listed, request, "\n".join(item.to_json() for item in why))
         try:
             self._insert(values)
         except Unwritable:

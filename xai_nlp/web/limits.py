@@ -38,6 +38,7 @@ class Limits:
     numbers: int = 4_000_000  # of its matrices, together
     drawings: int = 2  # at once
     draw_time: float = 60.0
+    draw_memory: int = 2048 * MIB
     unwritten: int = 100  # finished jobs whose results wait until the history can be written again
     copied: int = 1024 * MIB  # weights of a model that are copied, so that quick questions pass slow ones
     quick: float = 2.0  # a question that takes longer is no quick one

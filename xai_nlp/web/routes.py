@@ -47,7 +47,8 @@ class Problem(BaseModel):
 
 def answers(**reasons: str) -> dict[int | str, dict[str, Any]]:
     """Statuses of refusals for the OpenAPI document, by "s404"."""
-    return {int(name[1:]): {"description": text, "model": Problem} for name, text in reasons.items()}
+    content = {"application/json": {"schema": Problem.model_json_schema()}}
+    return {int(name[1:]): {"description": text, "content": content} for name, text in reasons.items()}
 
 
 EVERYWHERE = answers(
@@ -206,9 +207,11 @@ class EntryName(BaseModel):
 
 
 @router.get("/history")
-def history(here: Here, search: Annotated[str, Query(max_length=200)] = "") -> list[Entry]:
-    """The entries of the history, the newest first."""
-    return here.history.listed(search)
+def history(here: Here, response: Response, search: Annotated[str, Query(max_length=200)] = "") -> list[Entry]:
+    """The entries of the history, the newest first; the header X-Skipped counts those that cannot be read."""
+    entries = here.history.listed(search)
+    response.headers["X-Skipped"] = str(here.history.skipped)
+    return entries
 
 
 async def body_of(request: Request) -> bytes:
