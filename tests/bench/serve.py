@@ -202,8 +202,11 @@ def measured(url: str, process: subprocess.Popen[str], clients: int, seconds: fl
     print(f"{clients} clients{beside} for {took:.0f} s: {answers:,} answers ({rate}), {tally.jobs:,} jobs")
     print("statuses: " + ", ".join(f"{status}: {count:,}" for status, count in sorted(tally.answered.items())))
     print(f"lost {len(tally.lost)}, mixed up {len(tally.mixed)}; median {1000 * statistics.median(tally.times):.0f} ms")
-    print(f"memory {tally.memory[0]:.0f} MiB at first, {max(tally.memory):.0f} at most, {tally.memory[-1]:.0f} at last, "
-          f"{growth(tally.memory):+.1f} from the second fifth to the last", flush=True)  # fmt: skip
+    first, most, last, grown = tally.memory[0], max(tally.memory), tally.memory[-1], growth(tally.memory)
+    print(
+        f"memory {first:.0f} MiB at first, {most:.0f} at most, {last:.0f} at last, {grown:+.1f} from the second fifth"
+    )
+    sys.stdout.flush()
     for trouble in (*tally.lost[:5], *tally.mixed[:5]):
         print(" ", trouble)
     if tally.lost or tally.mixed:

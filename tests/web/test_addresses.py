@@ -15,7 +15,7 @@ from tests.bench.serve import server
 from tests.web.conftest import running
 from xai_nlp.web.guard import Address, own_names
 from xai_nlp.web.history import History
-from xai_nlp.web.serve import bind
+from xai_nlp.web.serve import PatientProtocol, bind
 from xai_nlp.web.server_state import State
 
 
@@ -73,8 +73,8 @@ def started(history):
 def test_ctrl_c_with_open_streams_ends_at_once_without_a_traceback(tmp_path):
     long = {"model": "sentiment", "text": "It was a long and winding film. " * 60, "method": ["shapley"]}
     with started(tmp_path / "history.sqlite3") as (process, url), httpx.Client(base_url=url, timeout=30) as client:
-        id = client.post("api/history", json=None, headers={"content-type": "application/json"})
-        assert id.status_code == 422
+        refused = client.post("api/history", json=None, headers={"content-type": "application/json"})
+        assert refused.status_code == 422
         job = client.post("api/jobs", json=long).json()["id"]
         with client.stream("GET", f"api/jobs/{job}/events") as stream:
             next(stream.iter_lines())
@@ -83,3 +83,24 @@ def test_ctrl_c_with_open_streams_ends_at_once_without_a_traceback(tmp_path):
             _, errors = process.communicate(timeout=20)
         assert time.monotonic() - begun < 5
     assert (process.returncode, errors) == (0, "")
+
+
+def test_one_address_cannot_take_every_connection(models, monkeypatch):
+    monkeypatch.setattr(PatientProtocol, "most", 8)
+    with running(State(models, History(":memory:"))) as one:
+        address = ("127.0.0.1", int(one.url.rstrip("/").rpartition(":")[2]))
+        greedy = [socket.create_connection(address, source_address=("127.0.0.2", 0)) for _ in range(20)]
+        try:
+            time.sleep(0.3)
+            closed = 0
+            for connection in greedy:
+                connection.setblocking(False)
+                try:
+                    closed += connection.recv(1) == b""
+                except (BlockingIOError, ConnectionError) as error:
+                    closed += isinstance(error, ConnectionError)
+            assert closed == 12
+            assert one.client.get("api/history").status_code == 200
+        finally:
+            for connection in greedy:
+                connection.close()

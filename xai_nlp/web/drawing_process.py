@@ -68,7 +68,7 @@ class DrawingProcesses:
                 there.close()
         if error is not None:
             raise error
-        return result  # type: ignore[no-any-return]
+        return result
 
 
 def _answer(there: Connection, memory: int, draw: Callable[..., Any], *arguments: Any) -> None:
@@ -78,6 +78,7 @@ def _answer(there: Connection, memory: int, draw: Callable[..., Any], *arguments
         import resource
 
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    answer: tuple[Any, Exception | None]
     try:
         answer = draw(*arguments), None
     except MemoryError:

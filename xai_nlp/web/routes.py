@@ -65,7 +65,7 @@ EVERYWHERE = answers(
 )
 FOUND = answers(s404="There is no such thing.")
 BODY = {"application/json": {"schema": {"anyOf": [{"type": "object"}, {"type": "array", "items": {"type": "object"}}]}}}
-FILES = {
+FILES: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {
             media_type.partition(";")[0]: {"schema": {"type": "string", "format": "binary"}}

@@ -37,13 +37,14 @@ class PatientProtocol(H11Protocol):
     So is one of an address that has many already.
     """
 
+    most = LIMITS.client_connections
     _timeout: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._watch()
-        here = self.client and self.client[0]
-        if sum(bool(one.client) and one.client[0] == here for one in self.connections) > LIMITS.client_connections:
+        clients = [getattr(one, "client", None) for one in self.connections]
+        if sum(self.client is not None and one[:1] == self.client[:1] for one in clients if one) > self.most:
             transport.close()  # the others are for other addresses
 
     def data_received(self, data: bytes) -> None:
