@@ -40,9 +40,9 @@ def run(server, lock, before, length):
     while other.is_alive():
         body = {"model": "sentiment", "text": f"film {len(jobs)}", "method": ["saliency"]}
         posted = server.ask("POST", "api/jobs", json=body)
-        jobs += [posted.json()["id"]] * (posted.status_code == 202)
+        jobs += [posted.json()["id"]] if posted.status_code == 202 else []
         opened = server.ask("POST", "api/history", content=made().to_json(), headers=JSON)
-        kept += [opened.json()["id"]] * (opened.status_code == 201)
+        kept += [opened.json()["id"]] if opened.status_code == 201 else []
         if kept:
             answer = server.ask("PATCH", f"api/history/{kept[0]}", json={"name": f"name {len(jobs)}"})
             if answer.status_code == 200:

@@ -244,3 +244,11 @@ def test_on_a_full_disk_deleting_makes_room(tmp_path):
     mount = f'mount -t tmpfs -o size=3m tmpfs {tmp_path} && exec {sys.executable} -c "$0" {tmp_path}'
     done = subprocess.run(["unshare", "-rm", "sh", "-c", mount, FULL], capture_output=True, text=True, check=False)
     assert done.stdout == "held\n", done.stderr
+
+
+def test_half_a_character_is_replaced_where_it_is_listed(history):
+    why = Explanations([made(task="\ud800", model="\udfff")])
+    entry = history.add("\ud800", why, id="a")
+    assert (entry.name, entry.task, entry.model) == ("?", "?", "?")
+    assert history.listed() == [entry]
+    assert history.explanations(["a"]) == why

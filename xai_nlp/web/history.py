@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -162,8 +162,11 @@ class History:
             target=_listed(str(item.target) for item in why),
             options=options,
         )
-        listed = (one.encode("utf-8", "replace").decode() if isinstance(one, str) else one for one in astuple(entry))
-        values = (*listed, request, "\n".join(item.to_json() for item in why))
+        texts = {
+            one: text.encode("utf-8", "replace").decode() for one, text in asdict(entry).items() if one != "created"
+        }
+        entry = replace(entry, **texts)  # SQLite and UTF-8 hold no half of a surrogate pair
+        values = (*astuple(entry), request, "\n".join(item.to_json() for item in why))
         try:
             self._insert(values)
         except Unwritable:
