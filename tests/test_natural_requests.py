@@ -186,7 +186,7 @@ REQUESTS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "a summary": (lambda f: plain(["a film"]).summary(), pandas.DataFrame),
     "a slice": (lambda f: plain(["a film", "b"])[:1], MANY),
     "a saved list": (lambda f: saved_and_loaded(plain(["a film", "b"]), f / "why.jsonl"), MANY),
-    "a file that is none": (lambda f: Explanations.load(f / "reviews.csv"), (XaiError, "no JSON, nor JSON lines")),
+    "a file that is none": (lambda f: Explanations.load(f / "reviews.csv"), (XaiError, "is no JSON")),
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.viz.samples import HOSTILE, label, made
 from xai_nlp.core.explanations import Explanations
-from xai_nlp.errors import UnknownName, UnreadableFile
+from xai_nlp.errors import InvalidInput, UnknownName, UnreadableFile
 from xai_nlp.web.history import PATIENCE, History, Unwritable
 
 
@@ -246,9 +246,12 @@ def test_on_a_full_disk_deleting_makes_room(tmp_path):
     assert done.stdout == "held\n", done.stderr
 
 
-def test_half_a_character_is_replaced_where_it_is_listed(history):
-    why = Explanations([made(task="\ud800", model="\udfff")])
+def test_half_a_character_is_replaced_in_a_name_and_refused_in_an_explanation(history):
+    why = Explanations([made(task="😀", model="naïve")])
     entry = history.add("\ud800", why, id="a")
-    assert (entry.name, entry.task, entry.model) == ("?", "?", "?")
+    assert (entry.name, entry.task, entry.model) == ("?", "😀", "naïve")
     assert history.listed() == [entry]
     assert history.explanations(["a"]) == why
+    with pytest.raises(InvalidInput, match="cannot be saved"):
+        history.add("b", Explanations([made(task="\ud800")]), id="b")
+    assert history.listed() == [entry]

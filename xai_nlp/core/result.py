@@ -364,6 +364,9 @@ class Explanation:
 
 def _json(data: Any, indent: int | None) -> str:
     try:
-        return json.dumps(data, indent=indent, allow_nan=False)
+        text = json.dumps(data, indent=indent, allow_nan=False)
+        if "\\ud" in text:  # whole characters are two such halves
+            json.dumps(data, ensure_ascii=False).encode()
+        return text
     except ValueError as error:
         raise InvalidInput(f"this cannot be saved: {error}.") from None

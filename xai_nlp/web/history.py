@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, astuple, dataclass, fields, replace
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -149,8 +149,10 @@ class History:
 
         request: the request as JSON, or "null". options: its options in a few words.
         keep: if the file cannot be written now, keep the entry in memory, for `write_later`.
-        Raises Unwritable.
+        Raises Unwritable; InvalidInput for explanations that cannot be saved.
         """
+        # SQLite and UTF-8 hold no half of a character
+        name, options = (text.encode("utf-8", "replace").decode() for text in (name, options))
         entry = Entry(
             id=id,
             name=name,
@@ -162,10 +164,6 @@ class History:
             target=_listed(str(item.target) for item in why),
             options=options,
         )
-        texts = {
-            one: text.encode("utf-8", "replace").decode() for one, text in asdict(entry).items() if one != "created"
-        }
-        entry = replace(entry, **texts)  # SQLite and UTF-8 hold no half of a surrogate pair
         values = (*astuple(entry), request, "\n".join(item.to_json() for item in why))
         try:
             self._insert(values)
