@@ -24,7 +24,7 @@ def samples():
     return [json.loads(item.to_json()) for item in items]
 
 
-@family("imports", quick=15, long=3000)
+@family("imports", quick=15, long=500)
 def trials(random):
     server, whole = Server(), samples()
     try:

@@ -37,7 +37,7 @@ BODIES = (
 QUERIES = ("search", "page", "label", "prediction", "right", "least", "most", "text", "path", "name")
 
 
-@family("requests", quick=120, long=20_000)
+@family("requests", quick=120, long=4000)
 def trials(random):
     server = Server()
     kinds = (raw, by_field, by_field, by_query, by_bytes)
