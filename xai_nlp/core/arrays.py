@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from xai_nlp.core.files import parts_of
-from xai_nlp.errors import InvalidInput, UnreadableFile
+from xai_nlp.errors import InvalidInput, NotFinite, UnreadableFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ class Array:
 
         numbers = np.array(values, dtype=np.float32)
         if not np.isfinite(numbers).all():
-            raise InvalidInput("the scores are not finite: the model gave NaN or infinity on this input.")
+            raise NotFinite
         numbers.setflags(write=False)
         self._values: np.ndarray | None = numbers
         self._file, self._name, self._sha256 = Path(), "", ""

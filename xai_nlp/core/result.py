@@ -18,7 +18,7 @@ from xai_nlp.core.image import ImageAttribution
 from xai_nlp.core.serialization import from_data, parse_json, to_data
 from xai_nlp.core.spans import Span, assign, word_spans
 from xai_nlp.core.two_files import arrays_path, json_path, load_two, save_two
-from xai_nlp.errors import InvalidInput, UnreadableFile
+from xai_nlp.errors import InvalidInput, NotFinite, UnreadableFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,10 +109,7 @@ class Explanation:
                 raise InvalidInput(f"attention {name!r} of {count} tokens has matrices {stack.scores.shape[2:]}.")
         numbers = (*self.scores, *self.outputs.values(), self.value, self.baseline_value, *chain(*parts))
         if not all(map(math.isfinite, numbers)):
-            raise InvalidInput(
-                "the scores are not finite: the model gave NaN or infinity on this input. "
-                "Load it in float32, or check the input and the weights."
-            )
+            raise NotFinite
 
     def _matrix_shape(self, stack: AttentionAttribution) -> tuple[int, ...]:
         return tuple(len(self.tokens if names is None else names) for names in (stack.queries, stack.keys))

@@ -142,7 +142,7 @@ class DataTable(Sequence[dict[str, Any]]):
             sources[one.name] = ((named,) if named else ()) + self.unnamed[place : place + 1]
         if missing := [one for one in inputs if one.required and not sources[one.name]]:
             names = "; for ".join(", ".join(dict.fromkeys((one.name, *one.columns))) for one in missing)
-            numbered = list(self.columns) == list(str(n) for n in range(1, len(self.columns) + 1))
+            numbered = list(self.columns) == [str(n) for n in range(1, len(self.columns) + 1)]
             raise InvalidInput(
                 f"{self.name} has no column for {names}. Its columns: {', '.join(map(repr, self.columns))}"
                 f"{', by number, since its first line is no header' if numbered else ''}. "
