@@ -38,7 +38,7 @@ router = APIRouter()
 INTERVAL = 0.12  # seconds between two events of a job
 
 
-class Problem(BaseModel):
+class Refusal(BaseModel):
     """Why a request was refused."""
 
     error: Annotated[str, Field(description="A sentence.")]
@@ -47,7 +47,7 @@ class Problem(BaseModel):
 
 def answers(**reasons: str) -> dict[int | str, dict[str, Any]]:
     """Statuses of refusals for the OpenAPI document, by "s404"."""
-    content = {"application/json": {"schema": Problem.model_json_schema()}}
+    content = {"application/json": {"schema": Refusal.model_json_schema()}}
     return {int(name[1:]): {"description": text, "content": content} for name, text in reasons.items()}
 
 
