@@ -9,6 +9,7 @@ from xai_nlp.influence.influence_functions import ArnoldiInfluenceFunction, Naiv
 from xai_nlp.influence.similarity import SimilarityInfluence
 from xai_nlp.influence.tracin import TracInCP, TracInCPBase
 from xai_nlp.influence.tracin_fast import TracInCPFast, TracInCPFastRandProj
+from xai_nlp.influence.word_embeddings import TracInWE
 
 __all__ = [
     "ArnoldiInfluenceFunction",
@@ -20,4 +21,5 @@ __all__ = [
     "TracInCPBase",
     "TracInCPFast",
     "TracInCPFastRandProj",
+    "TracInWE",
 ]

@@ -148,6 +148,12 @@ def _ghost(first: Outer, second: Outer) -> Tensor:
     return (right * _left_products(first, second)).sum((2, 3))
 
 
+def products_by_position(first: Outer, second: Outer) -> tuple[Tensor, Tensor]:
+    """The dot products of each pair as sums over the positions of either: (A, B, S) and (A, B, T)."""
+    both = torch.einsum("asn,btn->abst", first.right, second.right) * _left_products(first, second)
+    return both.sum(3), both.sum(2)
+
+
 def _left_products(first: Outer, second: Outer) -> Tensor:
     """⟨left[s], left'[t]⟩ of each pair of examples: (A, B, S, T)."""
     if first.rows and second.rows:
