@@ -74,6 +74,10 @@ class Twice(nn.Module):
         return self.inner(torch.tanh(self.inner(x.flatten(0, -2)) * self.scale)).view(*x.shape)
 
 
+def normalized() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(2, 4, 1), nn.GroupNorm(2, 4), nn.PReLU(4), nn.BatchNorm2d(4))
+
+
 def attention() -> nn.Module:
     return nn.TransformerEncoderLayer(4, 2, 6, dropout=0.0, batch_first=True)
 
@@ -92,7 +96,7 @@ NETS = {
     "conv1d": (lambda: nn.Conv1d(2, 3, 2), (3, 2, 5)),
     "conv3d": (lambda: nn.Conv3d(1, 2, 2), (2, 1, 3, 3, 3)),
     "transposed conv": (lambda: nn.ConvTranspose2d(2, 3, 2), (3, 2, 3, 3)),
-    "norms": (lambda: nn.Sequential(nn.GroupNorm(1, 2), nn.Conv2d(2, 4, 1), nn.PReLU(4), nn.BatchNorm2d(4)), (3, 2, 3, 3)),
+    "norms": (normalized, (3, 2, 3, 3)),
 }  # fmt: skip
 
 

@@ -19,7 +19,10 @@ def test_splits_over_shared_tokens():
     def batch(texts: list[str], labels: list[int]) -> dict[str, torch.Tensor]:
         return {**tokenizer(texts, padding=True, return_tensors="pt"), "labels": torch.tensor(labels)}
 
-    inputs, examples = batch(["a great film", "the plot is dull"], [1, 0]), batch(["great plot", "film", "who"], [1, 0, 1])
+    inputs, examples = (
+        batch(["a great film", "the plot is dull"], [1, 0]),
+        batch(["great plot", "film", "who"], [1, 0, 1]),
+    )
     rows = [{k: v[i] for k, v in examples.items()} for i in range(3)]
     states = [{k: v * scale for k, v in model.state_dict().items()} | {"learning_rate": scale} for scale in (0.9, 1.1)]
     tracin = TracInWE(model, rows, states, loss_fn=loss, batch_size=2)

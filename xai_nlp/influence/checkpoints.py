@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from safetensors import SafetensorError
@@ -20,18 +20,20 @@ from xai_nlp.errors import InvalidInput, UnreadableFile
 TRAINER_FOLDER = "checkpoint-*"  # of HF's Trainer
 NESTED = ("model_state_dict", "state_dict", "model")  # keys under which a training loop keeps the weights
 WEIGHTS = ("model.safetensors", "adapter_model.safetensors", "pytorch_model.bin")  # in a folder, the first that exists
+Checkpoints: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Callable[[nn.Module], Any] | Iterable[Any]
 
 
 class UnreadableCheckpoint(UnreadableFile, RuntimeError):
     """A checkpoint that cannot be read, or that does not fit the model."""
 
 
-def find_checkpoints(checkpoints: Any) -> list[Any]:
+def find_checkpoints(checkpoints: Checkpoints) -> list[Any]:
     """The checkpoints, in the order of the numbers in their names.
 
     checkpoints: a folder of them, a single one, or an iterable of paths, state dicts or callables.
     Raises InvalidInput if there are none.
     """
+    found: list[Any] = []
     if isinstance(checkpoints, (str, os.PathLike)):
         found = _in_folder(Path(checkpoints))
     elif callable(checkpoints) or isinstance(checkpoints, Mapping):
@@ -40,8 +42,6 @@ def find_checkpoints(checkpoints: Any) -> list[Any]:
         found = list(checkpoints)
         if isinstance(checkpoints, list) and all(isinstance(one, (str, os.PathLike)) for one in found):
             found = sorted(map(os.fspath, found), key=_by_number)
-    else:
-        found = []
     if not found:
         raise InvalidInput(
             f"checkpoints: none found in {checkpoints!r}. Give a folder, or a list of paths, state dicts or callables."

@@ -96,7 +96,7 @@ def inverse_root(matrix: Tensor, count: int | None, regularization: float, toler
     values, vectors = values[keep], vectors[:, keep]
     if not len(values):
         raise NoPositiveEigenvalue(
-            f"the Hessian has no eigenvalue above {tolerance}; raise hessian_reg, or take a checkpoint nearer a minimum."
+            f"the Hessian has no eigenvalue above {tolerance}; raise hessian_reg, or take a better checkpoint."
         )
     if count is not None:
         values, vectors = values[-count:], vectors[:, -count:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from xai_nlp.core.captum_types import CaptumAssertion
 from xai_nlp.errors import UnknownName
 from xai_nlp.influence.batches import Loss, LossFunction, loader_of, training_loader
-from xai_nlp.influence.checkpoints import _load_flexible_state_dict, find_checkpoints
+from xai_nlp.influence.checkpoints import Checkpoints, _load_flexible_state_dict, find_checkpoints
 from xai_nlp.influence.data_influence import DataInfluence, KMostInfluentialResults, given, most_influential, progress
 from xai_nlp.influence.example_gradients import GradientFunction
 from xai_nlp.influence.gradient_terms import ExampleGradients
@@ -40,7 +40,7 @@ class TracInCPBase(DataInfluence):
         self,
         model: nn.Module,
         train_dataset: Dataset[Any] | DataLoader[Any],
-        checkpoints: str | list[str] | Iterator[str],
+        checkpoints: Checkpoints,
         checkpoints_load_func: LoadFunction = _load_flexible_state_dict,
         loss_fn: LossFunction | None = None,
         batch_size: int | None = 1,
@@ -170,7 +170,7 @@ class TracInCP(TracInCPBase):
         self,
         model: nn.Module,
         train_dataset: Dataset[Any] | DataLoader[Any],
-        checkpoints: str | list[str] | Iterator[str],
+        checkpoints: Checkpoints,
         checkpoints_load_func: LoadFunction = _load_flexible_state_dict,
         layers: list[str] | None = None,
         loss_fn: LossFunction | None = None,

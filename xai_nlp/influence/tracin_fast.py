@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from xai_nlp.core.captum_types import CaptumAssertion
 from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.influence.batches import Loss, LossFunction, loader_of
-from xai_nlp.influence.checkpoints import _load_flexible_state_dict
+from xai_nlp.influence.checkpoints import Checkpoints, _load_flexible_state_dict
 from xai_nlp.influence.data_influence import KMostInfluentialResults, check_k, given, most_influential
 from xai_nlp.influence.example_gradients import GradientFunction
 from xai_nlp.influence.gradient_terms import Dense, Outer
@@ -44,7 +43,7 @@ class TracInCPFast(TracInCPBase):
         model: nn.Module,
         final_fc_layer: nn.Module | str,
         train_dataset: Dataset[Any] | DataLoader[Any],
-        checkpoints: str | list[str] | Iterator[Any],
+        checkpoints: Checkpoints,
         checkpoints_load_func: LoadFunction = _load_flexible_state_dict,
         loss_fn: LossFunction | None = None,
         batch_size: int | None = 1,
@@ -106,7 +105,7 @@ class TracInCPFastRandProj(TracInCPFast):
         model: nn.Module,
         final_fc_layer: nn.Module | str,
         train_dataset: Dataset[Any] | DataLoader[Any],
-        checkpoints: str | list[str] | Iterator[Any],
+        checkpoints: Checkpoints,
         checkpoints_load_func: LoadFunction = _load_flexible_state_dict,
         loss_fn: LossFunction | None = None,
         batch_size: int | None = 1,

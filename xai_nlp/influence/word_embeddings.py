@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from xai_nlp.errors import Unsupported
 from xai_nlp.influence.batches import Loss, LossFunction
-from xai_nlp.influence.checkpoints import _load_flexible_state_dict
+from xai_nlp.influence.checkpoints import Checkpoints, _load_flexible_state_dict
 from xai_nlp.influence.gradient_terms import Outer, products_by_position
 from xai_nlp.influence.tracin import LoadFunction, TracInCP, module_of
 
@@ -38,7 +37,7 @@ class TracInWE(TracInCP):
         self,
         model: nn.Module,
         train_dataset: Dataset[Any] | DataLoader[Any],
-        checkpoints: str | list[str] | Iterator[str],
+        checkpoints: Checkpoints,
         checkpoints_load_func: LoadFunction = _load_flexible_state_dict,
         embeddings: nn.Module | str | None = None,
         loss_fn: LossFunction | None = None,
