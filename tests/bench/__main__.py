@@ -1,9 +1,9 @@
 """`python -m tests.bench NAME`: what is claimed, measured. NAME: sentiment, qa, faithful, faithful-qa, vqa, pointing,
-methods, serve, page, overhead, calls, source."""
+methods, serve, page, overhead, calls, source, influence."""
 
 import argparse
 
-from tests.bench import calls, faithful, methods, overhead, page, pointing, qa, sentiment, serve, source, vqa
+from tests.bench import calls, faithful, influence, methods, overhead, page, pointing, qa, sentiment, serve, source, vqa
 
 
 def main() -> None:
@@ -20,6 +20,7 @@ def main() -> None:
     overhead.add_to(commands)
     calls.add_to(commands)
     source.add_to(commands)
+    influence.add_to(commands)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

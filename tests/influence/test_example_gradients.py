@@ -166,6 +166,24 @@ def test_is_a_loop_on_language_models(name):
     torch.testing.assert_close(own.matrix(), expected, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("first", [3, 4, 5])
+@pytest.mark.parametrize("name", ["t5", "deberta"])
+def test_what_is_learned_of_one_length_holds_for_others(name, first):
+    """Tables of relative positions have rows that are no examples, in some lengths as many."""
+    model, _ = tiny(name, fresh=True)
+    model = model.double()
+    eos = model.config.eos_token_id
+    function, entropy = GradientFunction(model), nn.CrossEntropyLoss(reduction="none")
+    labels = torch.tensor([0, 1, 1])
+    for length in (first, 6, 7, 12):
+        ids = torch.randint(10, 30, (3, length))
+        ids[:, -1] = 1 if eos is None else eos
+        with lent_weights(model):
+            got = function({"input_ids": ids, "labels": labels}, Loss(entropy, "none"))
+        expected = gradient_rows(model, entropy(model(input_ids=ids).logits, labels), dict(model.named_parameters()))
+        torch.testing.assert_close(got.matrix(), expected, atol=1e-6, rtol=1e-5)
+
+
 def test_bert_needs_no_loop():
     """The embeddings of positions, which have one row, included."""
     model, tokenizer = tiny("bert", fresh=True)

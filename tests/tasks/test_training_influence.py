@@ -127,6 +127,15 @@ def test_a_trainers_checkpoints_add_up_by_their_rates(explainer, tmp_path: Path)
     assert twice.proponents[0].score == pytest.approx(sum(twice.proponents[0].token_scores), rel=1e-3, abs=1e-6)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_wrong_labels_are_the_most_suspect(method):
+    good = ["a gripping , beautifully acted film", "wonderful and touching", "a great comedy", "smart and funny"]
+    bad = ["a dull , lifeless mess", "boring and pointless", "a terrible waste of time", "stupid and unfunny"]
+    labels = [1, 1, 0, 1, 0, 0, 0, 1]  # the third and the last are wrong
+    found = xai_nlp.load("sentiment").suspect_labels({"text": good + bad, "label": labels}, 3, method=method)
+    assert {2, 7} <= {one.index for one in found}
+
+
 def test_result_is_plain(explainer):
     found = explainer.influence("a dull film", TRAIN, 2)
     assert "\n" not in repr(found)

@@ -187,8 +187,9 @@ class InfluenceOfTexts:
         features = self._features(self.loader)
         similar = cosine_similarity(features, features).fill_diagonal_(-2)
         nearest, indices = similar.topk(min(NEIGHBOURS, len(similar) - 1), dim=1)
+        nearest = nearest.clamp(min=0)  # a text that points the other way says nothing
         labels = torch.tensor(self.train.labels, device=similar.device)
-        return (nearest * (labels[indices] != labels[:, None])).sum(1) / nearest.sum(1)
+        return (nearest * (labels[indices] != labels[:, None])).sum(1) / nearest.sum(1).clamp(min=1e-9)
 
     def split(self, queries: TrainingTexts, examples: TrainingTexts) -> tuple[Tensor, Tensor]:
         """The influence of each example on each query by the tokens of both: (A, B, S) and (A, B, T)."""
