@@ -1,9 +1,23 @@
 """`python -m tests.bench NAME`: what is claimed, measured. NAME: sentiment, qa, faithful, faithful-qa, vqa, pointing,
-methods, captum, serve, page, overhead, calls, source."""
+methods, captum, influence, serve, page, overhead, calls, source."""
 
 import argparse
 
-from tests.bench import calls, faithful, methods, overhead, packages, page, pointing, qa, sentiment, serve, source, vqa
+from tests.bench import (
+    calls,
+    faithful,
+    influence,
+    methods,
+    overhead,
+    packages,
+    page,
+    pointing,
+    qa,
+    sentiment,
+    serve,
+    source,
+    vqa,
+)
 
 
 def main() -> None:
@@ -21,6 +35,7 @@ def main() -> None:
     overhead.add_to(commands)
     calls.add_to(commands)
     source.add_to(commands)
+    influence.add_to(commands)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

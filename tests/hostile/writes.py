@@ -20,6 +20,7 @@ from tests.viz.samples import made
 from xai_nlp import Explanation, Explanations
 from xai_nlp.viz.page.report import report
 from xai_nlp.web.history import History
+from xai_nlp.web.limits import LIMITS
 
 ROOT = Path(__file__).parents[2]
 KILL, INTERRUPT, FULL = "kill -9", "Ctrl-C", "full disk"
@@ -162,6 +163,17 @@ def check_explain(folder, kind, done):
                 part.unlink()  # the error named it
 
 
+def check_web(folder, kind, done):
+    """On a full disk the newest results wait in memory, which the end of the process loses."""
+    if kind == FULL:
+        with contextlib.closing(History(folder / "history.sqlite3")) as history:
+            written = {entry.id for entry in history.listed()}
+        waited = sum(id not in written for id in done)
+        assert waited <= LIMITS.unwritten
+        done = done[: len(done) - waited]
+    check_history(folder, kind, done)
+
+
 def check_history(folder, kind, done):
     with contextlib.closing(sqlite3.connect(folder / "history.sqlite3")) as base:
         assert base.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -175,7 +187,7 @@ def check_history(folder, kind, done):
 
 
 CHECKS = {
-    "save": check_save, "report": check_report, "explain": check_explain, "web": check_history,
+    "save": check_save, "report": check_report, "explain": check_explain, "web": check_web,
     "history": check_history,
 }  # fmt: skip
 

@@ -14,13 +14,16 @@ from typing_extensions import Unpack
 from xai_nlp.core.explanations import Explanations
 from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput
+from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.models.loading import LoadedModel
 from xai_nlp.models.tokenization import Text, TokenWindow, segments_of, windows_of_examples
-from xai_nlp.tasks.explainer import Explainer
+from xai_nlp.tasks import run, training_influence
+from xai_nlp.tasks.explainer import Explainer, check_choice
 from xai_nlp.tasks.labels import LabelChoice, Labels, one_choice_each
 from xai_nlp.tasks.options import ExplainKeywords, Request
 from xai_nlp.tasks.run import ExampleTarget
 from xai_nlp.tasks.task import EVERY, Task
+from xai_nlp.tasks.training_influence import InfluenceOfTexts, TrainingExample, TrainingInfluence
 
 
 class TextClassificationExplainer(Explainer):
@@ -57,6 +60,74 @@ class TextClassificationExplainer(Explainer):
         nothing to read.
         """
         return self._explain({"text": text, "pair": pair}, {"target": target, **options})
+
+    def influence(
+        self,
+        text: Text | Sequence[Text],
+        train_dataset: Any,
+        k: int = 10,
+        *,
+        pair: str | Sequence[str] | None = None,
+        target: str | int | Sequence[str | int] | None = None,
+        method: str = "word_embeddings",
+        checkpoints: Any = None,
+        column: str | Mapping[str, str] | None = None,
+        batch_size: int = 16,
+    ) -> TrainingInfluence | list[TrainingInfluence]:
+        """The training texts that drove a prediction: k proponents, which made the label likelier, and k opponents.
+
+        text, pair: as in `explain`; a list gives a list. train_dataset, column: a table with texts and labels, as in
+        `explain_table`. target: the label; None for the predicted one. method: "word_embeddings" (splits over the words
+        that two texts share), "all" (parameters), "last_layer", or "similarity", the baseline. checkpoints: those of
+        the training, as in `xai_nlp.influence.TracInCP`, such as a Trainer's folder; None for the model as it is.
+        batch_size: texts in one pass. Texts longer than the model are cut, as in training.
+
+        Raises UnknownName for a label or a method, InvalidInput for a row without a label, Unsupported for regressions.
+        Source: Pruthi et al. 2020 (arXiv:2002.08484); Yeh et al. 2022 (arXiv:2202.11844).
+
+        >>> import xai_nlp
+        >>> train = {"text": ["a gripping film", "a dull film", "dull and lifeless"], "label": [1, 0, 0]}
+        >>> found = xai_nlp.load("sentiment").influence("a dull plot", train, k=1)
+        >>> found.label, found.proponents[0].text
+        ('NEGATIVE', 'a dull film')
+        """
+        measure = self._influence_of_texts(train_dataset, column, method, checkpoints, batch_size)
+        request = self.request({"text": text, "pair": pair}, {"target": target})
+        with frozen_model(self.model, evaluate=True):
+            windows = self.encode(request)
+            targets = self.targets(request, windows, run.predict(self, windows, request.options.batching))
+        predicted = [dict(one.outputs) for one in targets]
+        found = list(training_influence.influence(self, request, predicted, measure.train, k, measure))
+        return found[0] if request.single else found
+
+    def suspect_labels(
+        self,
+        train_dataset: Any,
+        k: int = 10,
+        *,
+        method: str = "word_embeddings",
+        checkpoints: Any = None,
+        column: str | Mapping[str, str] | None = None,
+        batch_size: int = 16,
+    ) -> list[TrainingExample]:
+        """The k training texts whose labels are most suspect, by their influence on themselves; arguments: `influence`.
+
+        For "similarity" the score is how many of the ten nearest texts have another label, weighted by their cosine.
+
+        >>> import xai_nlp
+        >>> train = {"text": ["a gripping film", "a great film", "a dull film"], "label": [1, 0, 0]}
+        >>> [one.text for one in xai_nlp.load("sentiment").suspect_labels(train, k=1)]
+        ['a great film']
+        """
+        measure = self._influence_of_texts(train_dataset, column, method, checkpoints, batch_size)
+        return training_influence.suspect_labels(measure, k)
+
+    def _influence_of_texts(
+        self, source: Any, column: Any, method: str, checkpoints: Any, batch_size: int
+    ) -> InfluenceOfTexts:
+        check_choice("method of influence", method, list(training_influence.METHODS))
+        train = training_influence.training_texts(self, source, column)
+        return InfluenceOfTexts(self, train, method, checkpoints, batch_size)
 
     def gives_several(self, request: Request) -> bool:
         return any(self._means_every(example.get("target")) for example in request.examples)

@@ -1,0 +1,326 @@
+"""Which training texts drove a classifier's prediction, and which of them have suspect labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from xai_nlp.data.table import read_table
+from xai_nlp.errors import InvalidInput, Unsupported
+from xai_nlp.hooks.scope import ModulePoint, captured
+from xai_nlp.influence import TracInCP, TracInCPFast, TracInWE
+from xai_nlp.influence.checkpoints import Checkpoints, load_checkpoint
+from xai_nlp.influence.lent_weights import lent_weights
+from xai_nlp.influence.similarity import cosine_similarity
+from xai_nlp.models.tokenization import Text, TokenWindow, pad_batch
+from xai_nlp.tasks.options import Request
+
+if TYPE_CHECKING:
+    import pandas
+
+    from xai_nlp.tasks.text_classification import TextClassificationExplainer
+
+NEIGHBOURS = 10  # of a text, whose labels say whether its own is suspect
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingExample:
+    """A training text with its influence on a prediction, or on its own.
+
+    index: its row in the training data. label: its label there. tokens and token_scores: for word embeddings, its part
+    of the influence for each token; shared_words: the same by token, summed over the text, the strongest first.
+    """
+
+    index: int
+    text: Text
+    label: str
+    score: float
+    tokens: tuple[str, ...] = ()
+    token_scores: tuple[float, ...] = ()
+    query_token_scores: tuple[float, ...] = ()
+
+    @property
+    def shared_words(self) -> dict[str, float]:
+        """The influence by token; only tokens of both texts have a part."""
+        sums: dict[str, float] = {}
+        for token, score in zip(self.tokens, self.token_scores, strict=True):
+            sums[token] = sums.get(token, 0.0) + score
+        return dict(sorted(((t, s) for t, s in sums.items() if s), key=lambda pair: -abs(pair[1])))
+
+    def __repr__(self) -> str:
+        return f"<TrainingExample {self.index} {self.score:+.4g} {self.label}: {_short(self.text)}>"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingInfluence:
+    """The training texts that drove a prediction: proponents lowered the loss of the label, opponents raised it.
+
+    label: the label whose loss it is. scores: the influence of each training text, (N,). tokens: the text's, if the
+    influence splits over words.
+    """
+
+    text: Text
+    label: str
+    method: str
+    proponents: tuple[TrainingExample, ...]
+    opponents: tuple[TrainingExample, ...]
+    scores: np.ndarray
+    tokens: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return (
+            f"<TrainingInfluence on {self.label} of {_short(self.text)}: "
+            f"{len(self.proponents)} proponents, {len(self.opponents)} opponents of {len(self.scores)} texts, "
+            f"{self.method}>"
+        )
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A row for each proponent and opponent: role, rank, index, score, label, text."""
+        import pandas
+
+        roles = {"proponent": self.proponents, "opponent": self.opponents}
+        rows = [
+            {"role": role, "rank": rank, "index": one.index, "score": one.score, "label": one.label, "text": one.text}
+            for role, examples in roles.items()
+            for rank, one in enumerate(examples, 1)
+        ]
+        return pandas.DataFrame(rows, columns=["role", "rank", "index", "score", "label", "text"])
+
+
+@dataclass(frozen=True)
+class TrainingTexts:
+    """Texts with their labels, as windows of tokens."""
+
+    texts: Sequence[Text]
+    windows: Sequence[TokenWindow]
+    labels: Sequence[int]
+
+    def part(self, indices: Sequence[int]) -> TrainingTexts:
+        """Some of them, by their indices."""
+        return TrainingTexts(
+            [self.texts[i] for i in indices], [self.windows[i] for i in indices], [self.labels[i] for i in indices]
+        )
+
+
+class InfluenceOfTexts:
+    """The influence of labelled texts on others, for a classifier.
+
+    method: a key of METHODS. checkpoints: those of the training, as in `TracInCP`; None for the model as it is.
+    """
+
+    def __init__(
+        self,
+        explainer: TextClassificationExplainer,
+        train: TrainingTexts,
+        method: str,
+        checkpoints: Checkpoints | None = None,
+        batch_size: int = 16,
+    ) -> None:
+        if explainer.labels.kind != "single_label_classification":
+            raise Unsupported(
+                f"influence is of classifiers with one label for each text; {explainer.name} is for "
+                f"{explainer.labels.kind.replace('_', ' ')}. Use xai_nlp.influence.TracInCP with a loss of your own."
+            )
+        self.explainer, self.train, self.method = explainer, train, method
+        self.model: nn.Module = explainer.model
+        self.loader = self._loader(train, batch_size)
+        self.checkpoints: Checkpoints = [lambda model: 1.0] if checkpoints is None else checkpoints
+        self.batch_size = batch_size
+
+    def _loader(self, texts: TrainingTexts, batch_size: int) -> DataLoader[Any]:
+        rows: Any = list(zip(texts.windows, texts.labels, strict=True))
+        return DataLoader(rows, batch_size, collate_fn=self._batch)
+
+    def _batch(self, rows: Sequence[tuple[TokenWindow, int]]) -> dict[str, Any]:
+        windows, labels = zip(*rows, strict=True)
+        inputs, _ = pad_batch(windows, self.explainer.pad, "cpu")
+        return {**inputs, "labels": torch.tensor(labels)}
+
+    @staticmethod
+    def _load(model: nn.Module, checkpoint: Any) -> float:
+        """Loads a checkpoint, and turns dropout off; the mode comes back with the weights."""
+        rate = load_checkpoint(model, checkpoint)
+        model.eval()
+        return rate
+
+    @property
+    def tracin(self) -> TracInCP | TracInCPFast:
+        """The class of TracIn of the method."""
+        entropy = nn.CrossEntropyLoss(reduction="none")
+        shared = (self.model, self.loader, self.checkpoints, self._load)
+        if self.method == "word_embeddings":
+            return TracInWE(*shared, loss_fn=entropy)
+        if self.method == "last_layer":
+            return TracInCPFast(self.model, self.last_layer, *shared[1:], loss_fn=nn.CrossEntropyLoss(reduction="sum"))
+        return TracInCP(*shared, loss_fn=entropy)
+
+    @property
+    def last_layer(self) -> nn.Linear:
+        """The layer that gives the labels' logits."""
+        count = len(self.explainer.labels.names)
+        found = [m for m in self.model.modules() if isinstance(m, nn.Linear) and m.out_features == count]
+        if not found:
+            raise Unsupported(f"{type(self.model).__name__} has no linear layer that gives the labels' logits.")
+        return found[-1]
+
+    def on(self, queries: TrainingTexts) -> Tensor:
+        """The influence of each training text on each query: (B, N)."""
+        loader = self._loader(queries, self.batch_size)
+        if self.method == "similarity":
+            return cosine_similarity(self._features(loader), self._features(self.loader))
+        scores = self.tracin.influence(loader)
+        assert isinstance(scores, Tensor)
+        return scores
+
+    def on_themselves(self) -> Tensor:
+        """How suspect each training text's label is: (N,). Self-influence, or the labels of similar texts."""
+        if self.method != "similarity":
+            return self.tracin.self_influence()
+        features = self._features(self.loader)
+        similar = cosine_similarity(features, features).fill_diagonal_(-2)
+        nearest, indices = similar.topk(min(NEIGHBOURS, len(similar) - 1), dim=1)
+        nearest = nearest.clamp(min=0)  # a text that points the other way says nothing
+        labels = torch.tensor(self.train.labels, device=similar.device)
+        return (nearest * (labels[indices] != labels[:, None])).sum(1) / nearest.sum(1).clamp(min=1e-9)
+
+    def split(self, queries: TrainingTexts, examples: TrainingTexts) -> tuple[Tensor, Tensor]:
+        """The influence of each example on each query by the tokens of both: (A, B, S) and (A, B, T)."""
+        tracin = self.tracin
+        assert isinstance(tracin, TracInWE)
+        first, second = (self._batch(list(zip(t.windows, t.labels, strict=True))) for t in (queries, examples))
+        return tracin.split(first, second)
+
+    def _features(self, loader: DataLoader[Any]) -> Tensor:
+        """What enters the last layer, the mean over tokens where it is one vector for each: (N, D)."""
+        point, parts = ModulePoint(self.last_layer, "input"), []
+        with lent_weights(self.model), torch.no_grad():
+            self.model.eval()
+            for batch in loader:
+                inputs = {name: t.to(self.last_layer.weight.device) for name, t in batch.items() if name != "labels"}
+                with captured([point], differentiable=None) as at:
+                    self.model(**inputs)
+                vectors = at[point]
+                if vectors.ndim == 3:
+                    weights = inputs["attention_mask"][:, :, None].to(vectors)
+                    vectors = (vectors * weights).sum(1) / weights.sum(1)
+                parts.append(vectors)
+        return torch.cat(parts)
+
+
+#: method -> what it says.
+METHODS: Mapping[str, str] = {
+    "word_embeddings": "gradients of the word embeddings, which split over shared words (TracIn-WE)",
+    "all": "gradients of all parameters that require them (TracIn)",
+    "last_layer": "gradients of the weight that gives the logits (TracIn, fast)",
+    "similarity": "cosine of what enters the last layer: no influence, but the baseline to beat",
+}
+
+
+def training_texts(explainer: TextClassificationExplainer, source: Any, column: Any) -> TrainingTexts:
+    """Labelled texts of a table. Raises InvalidInput for a row without one label of the model."""
+    request = explainer.request({"text": read_table(source)}, {"column": column})
+    if not request.gold or any(len(gold) != 1 for gold in request.gold):
+        row = next((i for i, gold in enumerate(request.gold) if len(gold) != 1), 0)
+        raise InvalidInput(
+            f"row {row} of the training data has no label. Name the column: column={{'text': …, 'gold': …}}."
+        )
+    labels = [explainer.labels.index(gold[0]) for gold in request.gold]
+    return TrainingTexts(explainer.texts(request), _first_windows(explainer, request), labels)
+
+
+def _first_windows(explainer: TextClassificationExplainer, request: Request) -> list[TokenWindow]:
+    """The first window of each text, as training cuts them."""
+    windows: dict[int, TokenWindow] = {}
+    for window in explainer.encode(request):
+        windows.setdefault(window.example, window)
+    return [windows[i] for i in range(len(request.examples))]
+
+
+def influence(
+    explainer: TextClassificationExplainer,
+    request: Request,
+    predicted: Sequence[Mapping[str, float]],
+    train: TrainingTexts,
+    k: int,
+    measure: InfluenceOfTexts,
+) -> Iterator[TrainingInfluence]:
+    """The proponents and opponents of each text of a request."""
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise InvalidInput(f"k is how many proponents and opponents to name, at least 1; got {k!r}.")
+    choices = [example.get("target") for example in request.examples]
+    labels = [
+        explainer.labels.index(max(outputs, key=outputs.__getitem__) if choice is None else choice)
+        for choice, outputs in zip(choices, predicted, strict=True)
+    ]
+    queries = TrainingTexts(explainer.texts(request), _first_windows(explainer, request), labels)
+    for q, scores in enumerate(measure.on(queries)):
+        query = queries.part([q])
+        best = scores.topk(min(k, len(scores))).indices.tolist()
+        worst = scores.topk(min(k, len(scores)), largest=False).indices.tolist()
+        make = partial(_examples, train=train, query=query, scores=scores, explainer=explainer, measure=measure)
+        yield TrainingInfluence(
+            text=queries.texts[q],
+            label=explainer.labels.names[labels[q]],
+            method=measure.method,
+            proponents=make(best),
+            opponents=make(worst),
+            scores=scores.cpu().double().numpy(),
+            tokens=tuple(queries.windows[q].tokens) if measure.method == "word_embeddings" else (),
+        )
+
+
+def suspect_labels(measure: InfluenceOfTexts, k: int) -> list[TrainingExample]:
+    """The training texts whose labels are most suspect, the most suspect first."""
+    scores = measure.on_themselves()
+    order = scores.topk(min(k, len(scores))).indices.tolist()
+    train, names = measure.train, measure.explainer.labels.names
+    return [
+        TrainingExample(index=i, text=train.texts[i], label=names[train.labels[i]], score=float(scores[i]))
+        for i in order
+    ]
+
+
+def _examples(
+    indices: Sequence[int],
+    *,
+    train: TrainingTexts,
+    query: TrainingTexts,
+    scores: Tensor,
+    explainer: TextClassificationExplainer,
+    measure: InfluenceOfTexts,
+) -> tuple[TrainingExample, ...]:
+    """Training texts by their indices, for word embeddings with the parts of their tokens."""
+    chosen = train.part(indices)
+    parts: Sequence[dict[str, Any]] = [{} for _ in indices]
+    if measure.method == "word_embeddings":
+        by_query, by_example = measure.split(query, chosen)
+        parts = [
+            {
+                "tokens": tuple(window.tokens),
+                "token_scores": tuple(by_example[0, i, : len(window)].tolist()),
+                "query_token_scores": tuple(by_query[0, i].tolist()),
+            }
+            for i, window in enumerate(chosen.windows)
+        ]
+    return tuple(
+        TrainingExample(
+            index=i,
+            text=chosen.texts[n],
+            label=explainer.labels.names[chosen.labels[n]],
+            score=float(scores[i]),
+            **parts[n],
+        )
+        for n, i in enumerate(indices)
+    )
+
+
+def _short(text: Text) -> str:
+    return repr(shorten(text if isinstance(text, str) else " / ".join(text), 60, placeholder=" …"))
