@@ -12,7 +12,7 @@ MOVABLE = torch.tensor([[False, True, True, True, False], [False, True, False, F
 
 
 def words(pad=0, mask=3):
-    return WordEmbeddings(ids=IDS, table=TABLE, pad=pad, mask=mask)
+    return WordEmbeddings(ids=IDS, embed=TABLE.__getitem__, count=10, pad=pad, mask=mask)
 
 
 def test_named_baselines():

@@ -6,6 +6,8 @@ import pytest
 
 from tests.core.test_result import make
 from xai_nlp.core.explanations import Explanations
+from xai_nlp.core.image import ImageAttribution
+from xai_nlp.errors import InvalidInput
 
 
 def test_items_are_made_when_they_are_read_and_once():
@@ -44,6 +46,15 @@ def test_repr_of_many_is_one_bounded_line():
     many = Explanations.lazy(10_000, lambda i: make(text="word " * 50))
     assert len(repr(many)) < 600
     assert "10000" in repr(many) and "\n" not in repr(many)
+
+
+def test_a_summary_needs_words():
+    image = ImageAttribution(data=b"", size=(2, 2), boxes=((0.0, 0.0, 2.0, 2.0),), scores=(0.5,))
+    picture = make(segments=(), tokens=(), offsets=(), segment=(), scores=(), image=image)
+    assert list(picture) == picture.top(1) == [(image.names[0], 0.5)]
+    with pytest.raises(InvalidInput, match="counts words"):
+        Explanations([picture]).summary()
+    assert Explanations([]).summary().empty
 
 
 def test_a_summary_by_hand():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import xai_nlp
-from tests.models.tiny import tiny
+from tests.models.tiny import ARCHITECTURES, tiny
 from tests.tasks.passes import rows_counted
 from tests.tasks.test_explainer import TEXTS
 from xai_nlp.errors import UnknownName
@@ -30,6 +30,37 @@ def test_a_text_as_baseline(sentiment):
     assert words["awful"] > 1
     lovely = sentiment.explain("a truly lovely film", target="NEGATIVE")
     assert why.baseline_value == pytest.approx(lovely.value, abs=1e-5)
+
+
+def scaled(name="bart"):
+    """A tiny model whose word vectors are the rows of its table, scaled."""
+    model, tokenizer = tiny(name, fresh=True)
+    for module in model.modules():
+        if hasattr(module, "embed_scale"):
+            module.embed_scale = 3.0
+    return model, tokenizer
+
+
+@pytest.mark.parametrize("name", [*ARCHITECTURES, "scaled"])
+def test_a_text_as_its_own_baseline_leaves_nothing_to_explain(name):
+    explainer = xai_nlp.load(*(scaled() if name == "scaled" else tiny(name)))
+    why = explainer.explain("a dull film", baseline="text:a dull film", target=1)
+    assert why.baseline_value == pytest.approx(why.value, abs=1e-6) and not any(why.scores)
+
+
+def test_the_mean_baseline_is_the_mean_of_scaled_vectors():
+    model, tokenizer = scaled()
+    why = xai_nlp.load(model, tokenizer).explain("a dull film", baseline="mean", target=1)
+    batch = tokenizer("a dull film", return_tensors="pt")
+    embedding = model.get_encoder().get_input_embeddings()
+    mean = 3 * embedding.weight.detach().mean(0)
+
+    def replaced(module, inputs, output):
+        return torch.cat([output[:, :1], mean.expand_as(output[:, 1:-1]), output[:, -1:]], 1)
+
+    with torch.no_grad(), embedding.register_forward_hook(replaced):
+        expected = float(model(**batch).logits[0, 1])
+    assert why.baseline_value == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("baseline", ["movie", "text:movie"])

@@ -11,6 +11,7 @@ from PIL import Image
 
 import xai_nlp
 from tests.models.tiny import tiny
+from tests.tasks.test_zero_shot_classification import inference
 from tests.viz.samples import HOSTILE, label, made
 from tests.web.conftest import ROWS, held, running
 from xai_nlp.web.allowed_root import AllowedRoot
@@ -558,6 +559,27 @@ def test_the_history_shows_target_and_options(opened):
     tab.get_by_placeholder("Search").fill("baseline mask")
     until(tab, "document.querySelectorAll('.entries li').length >= 1")
     assert tab.locator(".entries li", has_text="a needle of options").count() == 1
+
+
+def test_a_model_of_inference_does_zero_shot_and_only_its_methods_are_offered(opened, models, tmp_path):
+    model, tokenizer = inference()
+    registry = ModelRegistry(dict(models.explainers))
+    registry.add("nli", xai_nlp.load(model, tokenizer))
+    with running(State(registry, History(tmp_path / "history.sqlite3"))) as one:
+        tab = opened(url=one.url)
+        choose(tab, "attention_rollout")
+        tab.get_by_role("radio", name="Image classification").check(force=True)
+        assert not tab.locator("[name=method][value=attention_rollout]").is_visible()
+        assert [box.get_attribute("value") for box in tab.locator("[name=method]:checked").all()] == [
+            "integrated_gradients"
+        ]
+        tab.get_by_role("radio", name="Zero-shot classification").check(force=True)
+        assert tab.locator("#ask [name=model]").input_value() == "nli (zero-shot)"
+        assert tab.locator("[name=method][value=attention_rollout]").is_visible()
+        tab.locator("#ask [name=text]").fill("a dull film")
+        tab.locator("#ask [name=labels]").fill("films, food")
+        send(tab)
+        assert tab.locator(".result .xai-nlp h2").first.inner_text().startswith("The model says fi")
 
 
 def test_a_method_is_recommended(opened):

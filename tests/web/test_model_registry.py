@@ -10,10 +10,12 @@ from PIL import Image
 import xai_nlp
 from tests.models.tiny import tiny
 from tests.models.tiny_generation import writing
+from tests.tasks.test_zero_shot_classification import inference
 from xai_nlp.core.result import TargetSpec
 from xai_nlp.data.table import Record
 from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 from xai_nlp.hooks.model_state import fingerprint
+from xai_nlp.methods import METHODS
 from xai_nlp.web.examples import examples
 from xai_nlp.web.explain_request import request_schema
 from xai_nlp.web.job_queue import Cancelled
@@ -39,6 +41,21 @@ class Bar:
 
     def update(self, passes):
         self.passes += passes
+
+
+def test_a_model_is_offered_for_each_task_that_it_does_with_its_methods():
+    registry = ModelRegistry({})
+    registry.add("plain", xai_nlp.load(*tiny("bert")))
+    registry.add("nli", xai_nlp.load(*inference()))
+    assert {one["name"]: one["task"] for one in registry.to_list()} == {
+        "nli": "text-classification",
+        "nli (zero-shot)": "zero-shot-classification",
+        "plain": "text-classification",
+    }
+    assert registry.explainer("nli").model is registry.explainer("nli (zero-shot)").model
+    offered = {one["name"]: one["methods"] for one in ModelRegistry.of().to_list()}
+    assert "attention_rollout" in offered["sentiment"] and "grad_cam" in offered["image"]
+    assert not [name for name in offered["image"] if METHODS[name].operates_on == "attention"]
 
 
 @pytest.mark.parametrize("number", range(4))

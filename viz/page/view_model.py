@@ -37,7 +37,7 @@ LABELS = 8  # outputs that are listed
 CHARACTERS = 90  # of a text in the table of all examples
 SEARCHABLE = 5  # with more examples than this, a page gets a table of them, a search and filters
 
-SWITCHED = ("label", "entity")  # kinds of target of which a card shows one at a time
+SWITCHED = ("label", "entity", "token")  # kinds of target of which a card shows one at a time
 
 #: Name → how explanations of one input can differ.
 DIFFERENCES: dict[str, Callable[[Explanation], str]] = {

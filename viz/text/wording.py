@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from xai_nlp.core.result import Explanation
+from xai_nlp.core.result import Explanation, TargetSpec
 from xai_nlp.core.statistics import completeness_verdict, residual_share
 from xai_nlp.viz.text.number_format import percent, signed, unsigned, with_unit
 from xai_nlp.viz.text.text_spans import strongest, strongest_words
@@ -67,13 +67,35 @@ def sentence(words: Sequence[Explanation]) -> Sentence:
         words = [item for item in words if target_text(item) == item.prediction] or words
     if set(kinds) == {"entity"} and len(words) > 1:
         return _entities_read(words)
+    if set(kinds) == {"token"} and len(words) > 1:
+        whole = TargetSpec(kind="answer", label=first.target.answer)
+        return [*_model_says(replace(first, target=whole)), (f"Its {len(words)} tokens are explained one by one.", "")]
     lead = _model_says(words[0])
     if len(words) == 1:
         return [*lead, *clause(words[0])]
     if sorted(kinds) == ["end", "start"]:
         start, end = sorted(words, key=lambda item: item.target.kind, reverse=True)
         return [*lead, *clause(start), (" ", ""), *clause(end)]
-    return [*lead, (f"{len(words)} explanations:", "")]
+    if len({target_text(item) for item in words}) == 1 and len({item.method for item in words}) == len(words):
+        return [*lead, *_agreement(words)]
+    return [*lead, (f"{len(words)} explanations follow.", "")]
+
+
+def _agreement(words: Sequence[Explanation]) -> Sentence:
+    """The words that several methods name alike."""
+    first, *others = (dict(_names(item)) for item in words)
+    common = [
+        (name, score) for name, score in first.items() if all(score * other.get(name, 0.0) > 0 for other in others)
+    ]
+    if not common:
+        return [(f"{len(words)} methods name no word in common.", "")]
+    about = PLACES.get(words[0].target.kind, "it")
+    who = "Both" if len(words) == 2 else f"All {len(words)}"
+    nothing = f"nothing speaks for {about}"
+    return [
+        (f"{who} methods agree: ", ""),
+        *_for_and_against(common, "speak", f" for {about}", f" against {about}", nothing),
+    ]
 
 
 def _plain_sentence(item: Explanation) -> Sentence:
@@ -300,7 +322,9 @@ def output_text(explanation: Explanation, label: str) -> str:
 
 
 def explained_output_text(explanation: Explanation) -> str:
-    """The output that is explained; "" for a contrast of two, and where nothing is known of it."""
+    """The output that is explained; "" for a contrast of two, a written token, and where nothing is known of it."""
+    if explanation.target.kind == "token":
+        return ""
     label, *others = explained_labels(explanation)
     return output_text(explanation, label) if not others and label in explanation.outputs else ""
 

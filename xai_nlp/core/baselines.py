@@ -10,13 +10,19 @@ from torch import Tensor
 
 from xai_nlp.errors import InvalidInput
 
+ROWS = 8192  # word vectors at a time, for their mean
+
 
 @dataclass(frozen=True)
 class WordEmbeddings:
-    """The token ids of a batch, and the model's word embedding."""
+    """The token ids of a batch, and the model's word embedding.
+
+    embed: from ids (…) to word vectors (…, D), as the model computes them: some scale the rows of their table.
+    """
 
     ids: Tensor  # (B, L)
-    table: Tensor  # (V, D): the weights of the word embedding
+    embed: Callable[[Tensor], Tensor]
+    count: int  # V, of the ids that there are
     pad: int | None  # ids of the tokenizer's pad and mask tokens, if it has them
     mask: int | None
 
@@ -27,15 +33,24 @@ def _vectors_of(words: WordEmbeddings, token: int | None, name: str) -> Tensor:
             f"the tokenizer has no {name} token, so baseline={name!r} cannot be made. "
             "Use 'zero', 'mean' or a text of your own."
         )
-    return words.table[token].expand(*words.ids.shape, -1)
+    return words.embed(words.ids.new_tensor([[token]])).expand(*words.ids.shape, -1)
+
+
+def _mean(words: WordEmbeddings) -> Tensor:
+    """The mean of all word vectors, a part of the vocabulary at a time."""
+    every = torch.arange(words.count, device=words.ids.device)
+    like = words.embed(words.ids[:1, :1])
+    wide = torch.promote_types(like.dtype, torch.float32)
+    sums = [words.embed(ids[None]).sum(1, keepdim=True, dtype=wide) for ids in every.split(ROWS)]
+    return (torch.cat(sums).sum(0, keepdim=True) / words.count).to(like.dtype).expand(*words.ids.shape, -1)
 
 
 #: name -> the word vectors of a baseline (B, L, D). "pad" and "mask" raise InvalidInput where there is no such token.
 BASELINES: dict[str, Callable[[WordEmbeddings], Tensor]] = {
     "pad": lambda words: _vectors_of(words, words.pad, "pad"),
     "mask": lambda words: _vectors_of(words, words.mask, "mask"),
-    "zero": lambda words: words.table.new_zeros(*words.ids.shape, words.table.shape[1]),
-    "mean": lambda words: words.table.mean(0).expand(*words.ids.shape, -1),
+    "zero": lambda words: torch.zeros_like(words.embed(words.ids[:1, :1])).expand(*words.ids.shape, -1),
+    "mean": _mean,
 }
 
 
@@ -50,4 +65,4 @@ def text_baseline(words: WordEmbeddings, token_ids: Sequence[int], movable: Tens
     filler = words.ids if words.pad is None else torch.full_like(words.ids, words.pad)
     place = movable.cumsum(1) - 1  # of each movable token among the movable ones
     ids = torch.where(place < len(other), other[place.clamp(0, len(other) - 1)], filler) if len(other) else filler
-    return words.table[torch.where(movable, ids, words.ids)]
+    return words.embed(torch.where(movable, ids, words.ids))

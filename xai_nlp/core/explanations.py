@@ -98,7 +98,12 @@ class Explanations(Sequence[Explanation]):
         """The words that counted most for each label: label, word, mean score, its interval, examples.
 
         mean, low, high: over the examples that hold the word, with a 95 % interval; overall: over all of the label's.
+        Raises InvalidInput for explanations of images alone.
         """
+        if self and not any(item.tokens for item in self):
+            raise InvalidInput(
+                "summary() counts words, and these explanations have none: to_pandas() lists the regions."
+            )
         import pandas
 
         from xai_nlp.core.statistics import word_effects

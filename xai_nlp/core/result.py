@@ -160,8 +160,10 @@ class Explanation:
         return bool(exact_match(self.prediction, self.gold))
 
     def __iter__(self) -> Iterator[tuple[str, float]]:
-        """(token, score), token by token."""
-        return zip(self.tokens, self.scores, strict=True)
+        """(token, score), token by token; then (region, score) of an image."""
+        yield from zip(self.tokens, self.scores, strict=True)
+        if self.image is not None:
+            yield from zip(self.image.names, self.image.scores, strict=True)
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
         """The k words, or regions of an image, with the largest |score|, the largest first.
@@ -172,10 +174,7 @@ class Explanation:
         >>> why.top(1), list(why)
         ([('good', -1.0)], [('so', 0.5), ('good', -1.0)])
         """
-        pairs = list(self.words())
-        if self.image is not None:
-            pairs += zip(self.image.names, self.image.scores, strict=True)
-        return sorted(pairs, key=lambda pair: -abs(pair[1]))[:k]
+        return sorted(self.words(), key=lambda pair: -abs(pair[1]))[:k]
 
     def to_pandas(self) -> pandas.DataFrame:
         """A row for each token and region: `core.score_table.ScoreRow`."""

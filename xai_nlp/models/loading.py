@@ -130,6 +130,12 @@ def load_model(
         loaded = _from_object(source, tokenizer, processor, task, tasks)
     if device is not None or dtype is not None:
         _move(loaded.model, device, dtype)
+    adapter: Any = getattr(loaded.model, "active_peft_config", None)
+    if getattr(adapter, "is_prompt_learning", False):
+        raise Unsupported(
+            f"this model's adapter ({adapter.peft_type.value}) puts learned vectors before the text, which are no "
+            "words. Adapters that change weights, such as LoRA, can be explained."
+        )
     for path, module in loaded.model.named_modules():
         if "forward" not in vars(module):  # accelerate's own forward brings offloaded weights for each pass
             names = [name for name, weight in module.named_parameters(recurse=False) if weight.is_meta]
@@ -232,7 +238,8 @@ def _from_files(
         _check_folder(where, name, needs_tokenizer=tokenizer is None)
     try:
         with _quiet_loading():
-            config = transformers.AutoConfig.from_pretrained(_base_of_adapter(where), **of_files)
+            base = _base_of_adapter(where)
+            config = transformers.AutoConfig.from_pretrained(base, **of_files)
             known = _task(task, tasks, config.architectures or [], config)
             row, vision_class = tasks[known], None
             reads_text = row.auto_class != IMAGE_AUTO_CLASS
@@ -254,7 +261,8 @@ def _from_files(
             _check_weights(name, config, row, report)
             tokenizer = tokenizer or getattr(processor, "tokenizer", None)
             if tokenizer is None and reads_text:
-                tokenizer = transformers.AutoTokenizer.from_pretrained(where, **of_files)
+                own = where if _holds_tokenizer(where) else base
+                tokenizer = transformers.AutoTokenizer.from_pretrained(own, **of_files)
             of_hub = {key: value for key, value in of_files.items() if key != "trust_remote_code"}
             encodes = row.auto_class == ENCODER_AUTO_CLASS
             embedding = EmbeddingHead.of_files(where, **of_hub) if encodes else None
@@ -280,11 +288,17 @@ def _check_folder(folder: Path, name: str, *, needs_tokenizer: bool) -> None:
             f"{name} holds {found}. Models load from safetensors: load it once where you trust it, with "
             "AutoModel….from_pretrained(folder), and save it with model.save_pretrained(folder)."
         )
-    if needs_tokenizer and not {*TOKENIZER_FILES, "preprocessor_config.json"} & present:
+    of_its_own = _holds_tokenizer(folder) or {"preprocessor_config.json", "adapter_config.json"} & present
+    if needs_tokenizer and not of_its_own:
         raise InvalidInput(
             f"{name} holds no tokenizer: none of {', '.join(TOKENIZER_FILES[:4])}. Save it there with "
             "tokenizer.save_pretrained(folder), or pass it: load(folder, tokenizer)."
         )
+
+
+def _holds_tokenizer(where: str | Path) -> bool:
+    """Is this a folder with a tokenizer, or a hub name? An adapter's folder often holds none."""
+    return not isinstance(where, Path) or any((where / name).is_file() for name in TOKENIZER_FILES)
 
 
 def _base_of_adapter(where: str | Path) -> str | Path:

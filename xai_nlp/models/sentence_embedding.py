@@ -77,7 +77,8 @@ class EmbeddingHead:
     def of_files(cls, where: str | Path, **options: Any) -> EmbeddingHead:
         """The head that a folder or a hub name describes, or mean pooling if it describes none.
 
-        options: of `transformers.utils.cached_file`. Raises Unsupported as `of_object`, UnreadableFile for broken JSON.
+        options: of `transformers.utils.cached_file`. Raises Unsupported as `of_object`, and for a prompt that goes
+        before each text; UnreadableFile for broken JSON.
         """
         from transformers.utils import cached_file
 
@@ -90,6 +91,7 @@ class EmbeddingHead:
         listed = _json(path_of("modules.json"))
         if not isinstance(listed, list):
             return cls()
+        _check_prompt((_json(path_of("config_sentence_transformers.json")) or {}).get("default_prompt_name"))
         modules = []
         for one in listed[1:]:  # after the encoder
             folder, name = one.get("path", ""), str(one.get("type", "")).rpartition(".")[2]
@@ -174,16 +176,29 @@ def _weights(path: Path | None, folder: str) -> Mapping[str, Tensor]:
     return load_file(path)
 
 
+def _check_prompt(name: str | None) -> None:
+    """Refuse a model that puts a prompt before each text: the explained text would be another one."""
+    if name is not None:
+        raise Unsupported(
+            f"this model puts its prompt {name!r} before each text. Put it there yourself, "
+            "and set default_prompt_name=None."
+        )
+
+
 def encoder_of_object(source: Any) -> tuple[Any, Any, EmbeddingHead | None]:
     """The model inside an object of sentence-transformers, its tokenizer, and its head; None of another kind of object.
 
-    A `SentenceTransformer` is a sequence of modules, of which the first holds the encoder. A `CrossEncoder` holds a
-    classifier and its tokenizer. The library is not needed: the attributes tell.
+    A `SentenceTransformer` is a sequence of modules: the encoder, then pooling and others. A `CrossEncoder` holds a
+    classifier and its tokenizer, and in newer versions is a sequence of this one module. The library is not needed: the
+    attributes tell. Raises Unsupported for a prompt that goes before each text, and for shortened embeddings.
     """
     modules = list(source) if isinstance(source, nn.Sequential) else []
     encoder = getattr(modules[0], "auto_model", getattr(modules[0], "model", None)) if modules else None
     if isinstance(encoder, nn.Module) and hasattr(source, "tokenizer"):
-        return encoder, source.tokenizer, EmbeddingHead.of_object(modules[1:])
+        _check_prompt(getattr(source, "default_prompt_name", None))
+        if (size := getattr(source, "truncate_dim", None)) is not None:
+            raise Unsupported(f"this model keeps the first {size} numbers of an embedding; set truncate_dim=None.")
+        return encoder, source.tokenizer, EmbeddingHead.of_object(modules[1:]) if modules[1:] else None
     inner = getattr(source, "model", None)
     if isinstance(inner, nn.Module) and getattr(source, "tokenizer", None) is not None:
         return inner, source.tokenizer, None

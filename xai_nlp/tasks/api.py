@@ -71,7 +71,7 @@ def load(
     device: Any = None,
     trust_remote_code: bool = False,
     **options: Any,
-) -> Any:
+) -> Explainer:
     """An explainer for a model.
 
     source: an embedded model's name, a folder, a hub name, a PEFT adapter's folder, a model with its tokenizer, a

@@ -17,7 +17,6 @@ from xai_nlp.core.features import NO_FEATURE
 from xai_nlp.core.subject import MovableInput, Subject
 from xai_nlp.core.targets import Target
 from xai_nlp.errors import UnknownName
-from xai_nlp.hooks.offload import weight_of
 from xai_nlp.hooks.scope import HookPoint, tensors_at
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks.image_inputs import ImageBatch
@@ -141,14 +140,16 @@ class TextSubject:
         xs, starts = zip(*parts, strict=True)
         return [torch.cat(t) for t in zip(*xs, strict=True)], [torch.cat(t) for t in zip(*starts, strict=True)]
 
+    @torch.no_grad()
     def _baseline_vectors(self) -> Tensor:
         """The baseline's word vectors (B, L, D), or broadcastable. Raises UnknownName for a name that is misspelt."""
         explainer, batch, name = self.explainer, self.batch, self.baseline
+        assert explainer.points.word is not None  # words move
+        embedding: Any = explainer.points.word.module
         words = WordEmbeddings(
             ids=batch.inputs["input_ids"],
-            table=weight_of(
-                explainer.model.get_input_embeddings(), partial(explainer.run, batch, {}, batch.everyone[:1])
-            ),
+            embed=embedding,
+            count=embedding.weight.shape[0],
             pad=explainer.pad,
             mask=explainer.token_id("mask_token_id"),
         )

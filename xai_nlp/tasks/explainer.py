@@ -12,6 +12,7 @@ from torch import Tensor
 
 from xai_nlp.core.arrays import AttentionAttribution
 from xai_nlp.core.explanations import Explanations
+from xai_nlp.core.registry import Method
 from xai_nlp.core.result import SPECIAL, Explanation
 from xai_nlp.data.table import is_table, read_table
 from xai_nlp.errors import InvalidInput, UnknownName
@@ -55,8 +56,8 @@ class Explainer:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} ({self.adapter.architecture})>"
 
-    def explain(self, *inputs: Any, **options: Any) -> Explanation | Explanations:
-        """Scores of the task's inputs; a list gives one explanation for each.
+    def explain(self, *inputs: Any, **options: Any) -> Any:
+        """Scores of the task's inputs: an Explanation, or Explanations for a list.
 
         inputs: in the order of the task's row, or by name. options: those of the task, of every task
         (`tasks.options.ExplainOptions`) and of the method.
@@ -136,6 +137,10 @@ class Explainer:
     def row_entries(self, batch: WindowBatch) -> int:
         """Numbers of one row of a batch, for the size of the parts in which it runs."""
         return batch.movable.shape[1] * self.width
+
+    def takes(self, method: Method | type[Method]) -> bool:
+        """Can the method score what this task reads, with this model?"""
+        return True
 
     def gives_several(self, request: Request) -> bool:
         """Does the request ask for several explanations of one example, by a list of targets?"""

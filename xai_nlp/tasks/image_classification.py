@@ -12,6 +12,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from xai_nlp.core.explanations import Explanations
+from xai_nlp.core.registry import Method
 from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.hooks.offload import device_of
@@ -81,7 +82,7 @@ class ImageClassificationExplainer(Explainer):
             if getattr(given, name):
                 raise InvalidInput(f"{name}=True shows words, and an image has none; leave it out.")
         for method in request.methods:
-            if method.operates_on == "attention" and not self.family.one_scale:
+            if not self.takes(method):
                 raise Unsupported(
                     f"{method.name!r} reads attention over the whole image, which {self.adapter.architecture} does "
                     "not compute; choose another method, such as 'grad_cam' or 'integrated_gradients'."
@@ -92,6 +93,9 @@ class ImageClassificationExplainer(Explainer):
 
     def baseline_name(self, request: Request) -> str:
         return str(request.own.get("image_baseline", "grey"))
+
+    def takes(self, method: Method | type[Method]) -> bool:
+        return method.operates_on != "attention" or self.family.one_scale
 
     def gives_several(self, request: Request) -> bool:
         return False

@@ -14,6 +14,7 @@ from typing_extensions import Unpack
 from xai_nlp.core.arrays import AttentionAttribution
 from xai_nlp.core.explanations import Explanations
 from xai_nlp.core.problem import Problem
+from xai_nlp.core.registry import Method
 from xai_nlp.core.result import Explanation, TargetSpec
 from xai_nlp.core.targets import Target
 from xai_nlp.errors import InvalidInput, Unsupported
@@ -90,7 +91,7 @@ class SentenceSimilarityExplainer(Explainer):
         if (pooling := request.own.get("pooling")) is not None:
             check_choice("pooling", pooling, tuple(POOLINGS))
         check_choice("moves", request.own.get("moves") or "both", ("both", "text", "pair"))
-        if request.options.attention or any(method.operates_on == "attention" for method in request.methods):
+        if request.options.attention or not all(map(self.takes, request.methods)):
             raise Unsupported(
                 "attention matrices are not scored where two texts are read apart; ask for the matrix of word pairs: "
                 "pairs=True."
@@ -101,6 +102,9 @@ class SentenceSimilarityExplainer(Explainer):
                 if len(segments_of(example[name], where)) > 1:
                     raise InvalidInput(f"{where} is one string here; give the other text as pair=….")
         return request
+
+    def takes(self, method: Method | type[Method]) -> bool:
+        return method.operates_on != "attention"
 
     # The encoder reads both texts as rows of one pass -----------------------------------------------------------------
 

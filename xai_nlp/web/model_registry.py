@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from xai_nlp.core.explanations import Explanations
 from xai_nlp.data.table import Record
-from xai_nlp.errors import UnknownName
+from xai_nlp.errors import UnknownName, XaiError
 from xai_nlp.hooks.scope import attached
+from xai_nlp.methods import METHODS
 from xai_nlp.models.loading import EMBEDDED_MODELS
 from xai_nlp.tasks.api import load
 from xai_nlp.tasks.explainer import Explainer
 from xai_nlp.tasks.table import TASKS
 from xai_nlp.web.explain_request import ExplainRequest
 from xai_nlp.web.forms import columns_of, labels_of
+
+
+def offered(name: str, explainer: Explainer) -> Iterator[tuple[str, Explainer]]:
+    """An explainer under its name, and one for each other task that its model does: "nli", "nli (zero-shot)"."""
+    yield name, explainer
+    for task in TASKS.values():
+        if task.auto_class == explainer.task.auto_class and task is not explainer.task:
+            with suppress(XaiError):  # the model does not do it
+                yield f"{name} ({task.command})", task.explainer_class()(explainer.loaded, task)
 
 
 @dataclass(eq=False)
@@ -28,7 +40,7 @@ class ModelRegistry:
     @classmethod
     def of(cls, names: Sequence[str] = ()) -> ModelRegistry:
         """These models, then the embedded model of each task. Raises UnknownName for a model that does not exist."""
-        explainers = {name: load(name) for name in dict.fromkeys(names)}
+        explainers = dict(chain.from_iterable(map(offered, names, map(load, names))))
         for task in TASKS.values():
             taken = explainers.get(task.embedded)
             if task.embedded and (taken is None or taken.task.name != task.name):
@@ -43,21 +55,23 @@ class ModelRegistry:
 
     def add(self, name: str, explainer: Explainer) -> None:
         """Offer a model before the others."""
-        others = {key: value for key, value in self.explainers.items() if key != name}
-        self.explainers = {name: explainer, **others}  # in one step: other threads may read the table
+        new = dict(offered(name, explainer))
+        others = {key: value for key, value in self.explainers.items() if key not in new}
+        self.explainers = {**new, **others}  # in one step: other threads may read the table
 
     def first(self, task: str) -> str | None:
         """The first model for a task."""
         return next((name for name, explainer in self.explainers.items() if explainer.task.name == task), None)
 
     def to_list(self) -> list[dict[str, Any]]:
-        """Each model: its name, task and labels, as JSON can hold them."""
+        """Each model: its name, task, labels and methods, as JSON can hold them."""
         return [
             {
                 "name": name,
                 "task": explainer.task.name,
                 "about": EMBEDDED_MODELS.get(name, repr(explainer)),
                 "labels": labels_of(explainer),
+                "methods": [method for method, cls in METHODS.items() if explainer.takes(cls)],
             }
             for name, explainer in self.explainers.items()
         ]

@@ -94,7 +94,7 @@ def test_several_share_the_scale_of_the_strongest():
 
 def test_the_page_counts_questions():
     assert "1\u00a0question explained" in page([small(), small(target=label("blue", kind="answer"))])
-    assert "2 explanations:" in Reader(page([small(), small(target=label("blue", kind="answer"))])).text
+    assert "2 explanations follow." in Reader(page([small(), small(target=label("blue", kind="answer"))])).text
     assert "2\u00a0questions explained" in Reader(page([small(), asked()])).text
     assert "2\u00a0texts explained" in Reader(page([small(), made()])).text
 

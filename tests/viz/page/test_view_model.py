@@ -179,7 +179,7 @@ def test_each_card_names_every_method_and_model():
             assert all(f">{name}</bdi>" in facts for name in names)
 
 
-def test_a_switch_is_there_for_several_labels_and_entities_only():
+def test_a_switch_is_there_for_several_labels_entities_and_written_tokens_only():
     labels = of(made(target=label("NEGATIVE")), made(), made(method="occlusion"))
     assert labels.switch == [("NEGATIVE", "25\u00a0%"), ("POSITIVE", "75\u00a0%")]
     assert labels.shown == "POSITIVE"
@@ -193,6 +193,11 @@ def test_a_switch_is_there_for_several_labels_and_entities_only():
     assert of(*entities).switch == [("“a” as PER", "75\u00a0%"), ("“fine” as PER", "50\u00a0%")]
     assert of(*entities).shown == "“a” as PER"
     assert [(name, rows) for name, rows, *_ in of(*entities).outputs] == [("“a” as PER", [0]), ("“fine” as PER", [1])]
+    written = [
+        made(target=label(token, kind="token", answer="ein Film"), outputs={"ein Film": 0.5})
+        for token in ("ein", "Film")
+    ]
+    assert (of(*written).switch, of(*written).shown) == ([("ein", ""), ("Film", "")], "ein")
     for items in ([made(), made(method="occlusion")], [answered("start"), answered("end")], [made()]):
         assert of(*items).switch == []
     assert view([*entities, made()]).switched == ("target",)

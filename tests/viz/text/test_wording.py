@@ -98,8 +98,23 @@ def test_a_word_of_a_written_answer():
     assert explained_labels(why) == ("two red",)
 
 
-def test_several_ways_are_counted():
-    assert said(made(), made(method="occlusion")) == "The model says POSITIVE (75 %). 2 explanations:"
+def test_methods_say_what_they_agree_on():
+    says = "The model says POSITIVE (75 %). "
+    why, alike = made(scores=SCORES), made(scores=SCORES, method="occlusion")
+    own = said(why).removeprefix(says).replace(" most", "")
+    assert said(why, alike) == f"{says}Both methods agree: {own}"
+    other = made(scores=[-score for score in SCORES], method="shapley")
+    assert said(why, alike, other) == f"{says}3 methods name no word in common."
+    assert said(*[why] * 4) == f"{says}4 explanations follow."
+
+
+def test_the_tokens_of_a_written_answer_are_counted():
+    answer = {"answer": "ein Film", "kind": "token"}
+    words = [
+        made(target=label(token, **answer), outputs={"ein Film": 0.5}, task="text2text-generation")
+        for token in ("ein", "Film")
+    ]
+    assert said(*words) == "The model writes “ein Film” (50 %). Its 2 tokens are explained one by one."
 
 
 # The question --------------------------------------------------------------------------------------------------------
@@ -266,4 +281,8 @@ def test_a_written_text():
 def test_of_several_labels_the_sentence_is_about_the_predicted_one():
     against = made(scores=[-score for score in SCORES], target=label("NEGATIVE"))
     assert said(against, made(scores=SCORES)) == said(made(scores=SCORES)) != said(against)
-    assert said(against, made(scores=SCORES), made(scores=SCORES, method="occlusion")).endswith("2 explanations:")
+    assert (
+        said(against, made(scores=SCORES), made(scores=SCORES, method="occlusion"))
+        .split(": ")[0]
+        .endswith("Both methods agree")
+    )

@@ -93,6 +93,7 @@ export class Form {
     put(".unfolded", unfolded);
     put(".more-options .pair-of-fields", folded.filter((one) => !switches.includes(one)));
     put(".more-options .switches", switches);
+    this.limitMethods(model.methods);
   }
 
   // Methods ----------------------------------------------------------------------------------------------------------
@@ -109,6 +110,15 @@ export class Form {
         name === this.about.recommended ? make("em", { className: "best" }, "recommended") : "", complete ? make("em", {}, "adds up") : "", make("small", {}, help)));
     }));
     this.showMethods();
+  }
+
+  // Only the methods that the model takes can be chosen.
+  limitMethods(methods) {
+    for (const box of this.form.querySelectorAll("[name=method]")) {
+      box.closest("label").hidden = !methods.includes(box.value);
+      box.checked = box.checked && methods.includes(box.value);
+    }
+    this.choose(this.picked.length ? this.picked : [this.about.recommended], values(this.options));
   }
 
   choose(methods, options) {
