@@ -15,7 +15,7 @@ from xai_nlp.concept.examples import POOLING_REMEDY
 from xai_nlp.core.captum_types import CaptumAssertion, UnknownChoice
 from xai_nlp.errors import Unsupported
 
-STATISTICS = ("magnitude", "sign_count")
+STATISTICS = ("magnitude", "unit_magnitude", "sign_count")
 CORRECTIONS = ("holm", "bonferroni", "none")
 RANDOM, CONCEPT = 0, 1  # labels of the two kinds of examples
 
@@ -24,8 +24,10 @@ RANDOM, CONCEPT = 0, 1  # labels of the two kinds of examples
 class ConceptSignificance:
     """The scores of a concept at a layer, against examples drawn at random.
 
+    layer: its name; its number, where layers are counted.
     sign_count: the share of the inputs whose output rises along the concept's CAV.
-    magnitude: the mean slope along it, in units of the output for a step of length 1.
+    magnitude: the mean slope along it, in units of the output: for a step as long as the CAV, or with the statistic
+        "unit_magnitude" for a step of length 1. FastCAV's goes from the mean of all examples to that of the concept.
     sign_counts: the share for a CAV against each random concept by itself.
     p_value: how often random examples would do as well. adjusted_p_value: corrected for all concepts and layers of the
         call.
@@ -33,7 +35,7 @@ class ConceptSignificance:
     """
 
     concept: str
-    layer: str
+    layer: str | int
     sign_count: float
     magnitude: float
     sign_counts: tuple[float, ...]
@@ -91,13 +93,15 @@ class PermutationTest:
         return trained(self.classifier, rows, labels, **self.classifier_kwargs)
 
     def _along(self, stats: Mapping[str, Any]) -> Tensor:
-        """The slope of each input along the concept's direction of length 1: (N,)."""
+        """The slope of each input along the concept's direction: (N,)."""
         direction = stats["weights"][list(stats["classes"]).index(CONCEPT)].to(self.slopes)
-        return self.slopes @ nn.functional.normalize(direction, dim=0)
+        if self.statistic == "unit_magnitude":
+            direction = nn.functional.normalize(direction, dim=0)
+        return self.slopes @ direction
 
     def _from_chance(self, slopes: Tensor) -> float:
         """How far the score is from that of a direction that means nothing."""
-        return abs(float(slopes.mean()) if self.statistic == "magnitude" else _share(slopes) - 0.5)
+        return abs(_share(slopes) - 0.5 if self.statistic == "sign_count" else float(slopes.mean()))
 
 
 def _share(slopes: Tensor) -> float:

@@ -42,7 +42,7 @@ class TCAV(ConceptInterpreter):
     classifier: a `Classifier`, or "sgd" (None, the default: `DefaultClassifier`) or "fastcav" (`FastCAV`).
     layer_attr_method: a layer attribution that gives the slopes; None takes gradients.
     attribute_to_layer_input: what enters the layers instead of what leaves them.
-    save_path: the folder where activations and CAVs are kept, as safetensors files.
+    save_path: the folder where activations and CAVs are kept, as safetensors files; None keeps nothing.
     pooling: None lays all numbers of an example at the layer in a row, as Captum does. For texts of different length:
         "mean" over the tokens that are no padding, "first" of them (BERT's [CLS]), or "tokens", a vector for each.
     classifier_kwargs: keywords of the classifier's `train_and_eval`.
@@ -69,7 +69,7 @@ class TCAV(ConceptInterpreter):
         classifier: Classifier | str | None = None,
         layer_attr_method: LayerAttribution | None = None,
         attribute_to_layer_input: bool = False,
-        save_path: str = "./cav/",
+        save_path: str | None = "./cav/",
         *,
         pooling: str | None = None,
         **classifier_kwargs: Any,
@@ -90,7 +90,8 @@ class TCAV(ConceptInterpreter):
         self.save_path = save_path
         self.pooling = pooling
         self._classifier_key = _settings(self.classifier)
-        CAV.create_cav_dir_if_missing(save_path, model_id)
+        if save_path is not None:
+            CAV.create_cav_dir_if_missing(save_path, model_id)
 
     # Activations ------------------------------------------------------------------------------------------------------
 
@@ -122,7 +123,7 @@ class TCAV(ConceptInterpreter):
             layers=self.modules_of(layers),
             layer_input=self.attribute_to_layer_input,
             pooling=self.pooling,
-            folder=Path(self.save_path, self.model_id),
+            folder=None if self.save_path is None else Path(self.save_path, self.model_id),
         )
 
     # CAVs -------------------------------------------------------------------------------------------------------------
@@ -192,7 +193,7 @@ class TCAV(ConceptInterpreter):
         """Load what was trained on these activations; returns the layers where nothing was."""
         missing = []
         for layer in map(str, self.layers):
-            cav = CAV.load(self.save_path, self.model_id, concepts, layer)
+            cav = None if self.save_path is None else CAV.load(self.save_path, self.model_id, concepts, layer)
             if cav is not None and cav.key == self._cav_key(concepts, layer, activations):
                 self.cavs.setdefault(concepts_key(concepts), {})[layer] = cav
             else:
@@ -207,8 +208,9 @@ class TCAV(ConceptInterpreter):
         x, labels = labelled(parts, [concept.id for concept in concepts])
         stats = trained(classifier, x, labels, **self.classifier_kwargs)
         key = self._cav_key(concepts, layer, activations)
-        cav = CAV(concepts, layer, stats, self.save_path, self.model_id, key=key)
-        cav.save()
+        cav = CAV(concepts, layer, stats, self.save_path or "./cav/", self.model_id, key=key)
+        if self.save_path is not None:
+            cav.save()
         self.cavs.setdefault(concepts_key(concepts), {})[layer] = cav
 
     # Scores -----------------------------------------------------------------------------------------------------------
@@ -269,8 +271,9 @@ class TCAV(ConceptInterpreter):
 
         inputs, target, additional_forward_args, kwargs: as in `interpret`.
         random_concepts: sets of examples from where the concepts' examples might come too.
-        statistic: "magnitude", the mean slope along the CAV of length 1; or "sign_count", which says little where all
-            inputs have nearly the same gradient, as any direction then scores 0 or 1.
+        statistic: "magnitude", the mean slope along the CAV; "unit_magnitude", the same with the CAV's length made 1,
+            which finds more with classifiers whose weights grow where classes lie close ("sgd"); or "sign_count",
+            which says little where all inputs have nearly the same gradient: any direction then scores 0 or 1.
         correction: for the number of concepts times layers: "holm", "bonferroni", or "none".
         seed: of the permutations.
         Raises CaptumAssertion and UnknownChoice for arguments that do not fit; Unsupported for pooling="tokens", since
