@@ -83,7 +83,7 @@ def p_of_random_concepts(folder, **how):
     for trial in range(100):
         drawn = [concept(0, gaussian(0.0, 10, WIDTH, 50_000 + trial))]
         inputs = gaussian(0.2, 60, WIDTH, 90_000 + trial)
-        found += results_of(folder / str(trial), drawn, seed=trial + 1, inputs=inputs, permutations=99, **how)
+        found += results_of(folder / str(trial), drawn, seed=trial + 1, inputs=inputs, permutations=39, **how)
     return np.array([one.p_value for one in found])
 
 
