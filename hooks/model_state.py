@@ -1,5 +1,6 @@
 """Freeze a model while it is explained, and compare its state before and after."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -77,6 +78,17 @@ def _in_evaluation_mode(modules: Sequence[nn.Module]) -> Iterator[None]:
 
 
 @contextmanager
+def as_written() -> Iterator[None]:
+    """While open, gradients can be taken, and compiled functions run as they were written, with our hooks and rules."""
+    with ExitStack() as stack:
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        if "torch._dynamo" in sys.modules:  # nothing is compiled without it, and its import takes a second
+            stack.enter_context(held("compiled functions", partial(torch.compiler.set_stance, "force_eager")))
+        yield
+
+
+@contextmanager
 def frozen_model(model: nn.Module, *, evaluate: bool = False) -> Iterator[None]:
     """While open, no parameter of the model requires grad, so that no gradient is computed for it.
 
@@ -94,7 +106,7 @@ def frozen_model(model: nn.Module, *, evaluate: bool = False) -> Iterator[None]:
     """
     with ExitStack() as stack:
         stack.enter_context(interrupts_held_back())
-        stack.enter_context(torch.inference_mode(False))  # a caller's inference mode allows no gradients
+        stack.enter_context(as_written())
         modules = stack.enter_context(held(("frozen", model), partial(_without_gradients, model)))
         if evaluate:
             stack.enter_context(held(("evaluated", model), partial(_in_evaluation_mode, modules)))

@@ -12,6 +12,13 @@ import xai_nlp
 PACKAGES = ("attr", "concept", "influence", "metrics", "module", "robust")  # of Captum
 OURS = [name for name in PACKAGES if any(found.name == name for found in pkgutil.iter_modules(xai_nlp.__path__))]
 
+#: What is imported from captum._utils.models, exported there or not.
+LINEAR_MODELS = (
+    *("LinearModel", "Model", "SGDLasso", "SGDLinearModel", "SGDLinearRegression", "SGDRidge", "SkLearnLasso"),
+    *("SkLearnLinearModel", "SkLearnLinearRegression", "SkLearnLogisticRegression", "SkLearnRidge"),
+    "SkLearnSGDClassifier",
+)
+
 
 def package(name: str) -> tuple[Any, Any]:
     """Ours and Captum's package of a name."""

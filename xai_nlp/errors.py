@@ -17,6 +17,16 @@ class InvalidInput(XaiError, ValueError):
     """A value of the wrong shape, range or type, or an empty text."""
 
 
+class NotFinite(InvalidInput):
+    """NaN or infinity where the model's numbers should be."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the scores are not finite: the model gave NaN or infinity on this input. "
+            "Load it in float32, or check the input and the weights."
+        )
+
+
 class UnknownName(XaiError, LookupError):
     """A name that does not exist: of a method, a layer, a label, an architecture.
 

@@ -82,7 +82,7 @@ def test_whole_numbers_work_as_features_and_not_as_ids():
 
 
 def test_a_negative_standard_deviation_is_refused():
-    with pytest.raises(InvalidInput, match="a standard deviation is 0 or more"):
+    with pytest.raises(InvalidInput, match="stdevs is a number of at least 0"):
         ours.NoiseTunnel(ours.Saliency(lambda x: x.sum(1))).attribute(torch.ones(1, 3), stdevs=-1.0)
 
 

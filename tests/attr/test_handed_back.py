@@ -20,7 +20,7 @@ from torch import Tensor, nn
 import xai_nlp.attr as ours
 from tests.attr.calls import ROWS
 from tests.attr.drawn import Case
-from tests.attr.test_random_comparison import asked
+from tests.attr.test_random_comparison import asked, same
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.hooks.scope import attached
 
@@ -77,6 +77,37 @@ def test_model_and_tensors_come_back_as_they_were(name, failure):
             assert not tensor.requires_grad
             assert tensor.grad is None
         assert all(parameter.requires_grad for parameter in case.net.parameters())
+
+
+class Scribbling(nn.Module):
+    """A network behind a layer that writes into its arguments."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def __getattr__(self, name: str) -> Any:
+        return super().__getattr__(name) if name == "net" else getattr(super().__getattr__("net"), name)
+
+    def forward(self, *args: Any) -> Any:
+        output = self.net(*(arg.clone() if isinstance(arg, Tensor) else arg for arg in args))
+        with torch.no_grad():
+            for arg in args:
+                if isinstance(arg, Tensor):
+                    arg.detach().fill_(1)
+        return output
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_function_that_changes_its_arguments_gets_copies(name):
+    """Scores are those of the function that changes nothing, and the caller's tensors stay as they are."""
+    for number in range(3):
+        case, make, how = drawn(name, number)
+        given = [*tensors_in(case.inputs), *tensors_in(how)]
+        copies = [tensor.clone() for tensor in given]
+        expected = asked(ours, name, case.net, case, make, how)
+        same(asked(ours, name, Scribbling(case.net), case, make, how), expected)
+        assert all(map(torch.equal, given, copies))
 
 
 # Refused --------------------------------------------------------------------------------------------------------------
@@ -140,3 +171,40 @@ def test_is_refused_by_an_error_of_captums_type(name):
         assert len(str(own)) > 20, f"{key}={value!r}: {own!r} does not say what is wrong"
         told += 1
     assert told or name in {"LRP", "LayerLRP", "LayerActivation"}  # there Captum checks nothing
+
+
+# In other modes -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_inference_mode_around_a_call_is_left_inside(name):
+    """Also with tensors that were made in it, in which no gradient passes."""
+    for number in range(3):
+        case, make, how = drawn(name, number)
+        expected = asked(ours, name, case.net, case, make, how)
+        with torch.inference_mode():
+            case.inputs = copied(case.inputs)
+            scores = asked(ours, name, case.net, case, make, {key: copied(value) for key, value in how.items()})
+            assert torch.is_inference_mode_enabled()
+        same(scores, expected)
+
+
+def copied(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(copied, value))
+    return value.clone() if isinstance(value, Tensor) else value
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_compiled_network_runs_as_it_was_written(name):
+    """No graph of it is compiled: hooks and rules would not be in it."""
+    compiled = []
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        compiled.append(graph)
+        return graph.forward
+
+    case, make, how = drawn(name)
+    expected = asked(ours, name, case.net, case, make, how)
+    same(asked(ours, name, torch.compile(case.net, backend=backend), case, make, how), expected)
+    assert not compiled

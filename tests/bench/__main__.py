@@ -1,9 +1,9 @@
 """`python -m tests.bench NAME`: what is claimed, measured. NAME: sentiment, qa, faithful, faithful-qa, vqa, pointing,
-methods, serve, page, overhead, calls, source."""
+methods, captum, serve, page, overhead, calls, source."""
 
 import argparse
 
-from tests.bench import calls, faithful, methods, overhead, page, pointing, qa, sentiment, serve, source, vqa
+from tests.bench import calls, faithful, methods, overhead, packages, page, pointing, qa, sentiment, serve, source, vqa
 
 
 def main() -> None:
@@ -15,6 +15,7 @@ def main() -> None:
     vqa.add_to(commands)
     pointing.add_to(commands)
     methods.add_to(commands)
+    packages.add_to(commands)
     serve.add_to(commands)
     page.add_to(commands)
     overhead.add_to(commands)

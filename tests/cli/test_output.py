@@ -1,10 +1,13 @@
 """Errors as one line on stderr; results as a page, JSON lines or text, while they come."""
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
 import typer
 
+from tests.core.test_files import files_of_at_most
 from tests.viz.samples import made
 from xai_nlp import Explanation, Explanations
 from xai_nlp.cli.output import ResultWriter, check_writable, errors_to_stderr
@@ -49,17 +52,57 @@ def test_results_go_where_they_are_asked_for(tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_lines_are_in_the_file_as_they_come(tmp_path, capsys):
+def parts_of(folder):
+    return [file for file in folder.iterdir() if file.suffix == ".part"]
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), InvalidInput("no."), ZeroDivisionError()])
+def test_lines_lie_beside_as_they_come_and_are_kept_at_an_end_of_any_kind(tmp_path, capsys, end):
+    (tmp_path / "a.jsonl").write_text("of a run before")
+
     def parts():
         yield Explanations([FILM])
-        assert list(Explanations.load(tmp_path / "a.jsonl")) == [FILM]
-        raise KeyboardInterrupt
+        (part,) = parts_of(tmp_path)
+        assert list(Explanations.load(part)) == [FILM]
+        assert (tmp_path / "a.jsonl").read_text() == "of a run before"
+        raise end
 
-    with pytest.raises(typer.Exit) as end:
+    stopped = isinstance(end, KeyboardInterrupt)
+    with pytest.raises(typer.Exit if stopped else type(end)) as caught:
         ResultWriter(html=tmp_path / "a.html", json_to=tmp_path / "a.jsonl").write_all(parts())
-    assert end.value.exit_code == 130
+    assert not stopped or caught.value.exit_code == 130
+    assert list(Explanations.load(tmp_path / "a.jsonl")) == [FILM]
     assert "fine" in (tmp_path / "a.html").read_text(encoding="utf-8")
-    assert capsys.readouterr().err == f"stopped: 1 explanation in {tmp_path / 'a.jsonl'} and {tmp_path / 'a.html'}.\n"
+    assert not parts_of(tmp_path)
+    said = f"stopped: 1 explanation in {tmp_path / 'a.jsonl'} and {tmp_path / 'a.html'}.\n"
+    assert capsys.readouterr().err == said * stopped
+
+
+def test_a_full_disk_leaves_the_old_file_and_names_the_lines_so_far(tmp_path, capsys):
+    file = tmp_path / "a.jsonl"
+    file.write_text("of a run before")
+    size = len(Explanations([FILM]).to_json())
+    for room, done in ((size + 100, [FILM]), (100, [])):
+        with files_of_at_most(room), pytest.raises(OSError, match="too large") as caught:
+            ResultWriter(html=None, json_to=file).write_all([Explanations([FILM]), Explanations([MESS])])
+        assert caught.value.filename == str(file)
+        assert file.read_text() == "of a run before"
+        parts = parts_of(tmp_path)
+        assert [list(Explanations.load(part)) for part in parts] == [done] * bool(done)
+        said = capsys.readouterr().err
+        assert said == (f"1 explanation in {parts[0]}.\n" if done else "")
+        for part in parts:
+            part.unlink()
+
+
+def test_a_pipe_gets_its_lines_as_they_come(tmp_path):
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    ResultWriter(html=None, json_to=pipe, quiet=True).write_all([Explanations([FILM]), Explanations([MESS])])
+    reader.join(10)
+    assert read == [Explanations([FILM, MESS]).to_json().encode()]
 
 
 def test_nothing_done_leaves_an_old_file_alone(tmp_path, capsys):
@@ -92,6 +135,11 @@ def test_files_that_cannot_be_written(tmp_path, monkeypatch):
         check_writable(tmp_path)
     with pytest.raises(InvalidInput, match=r"there is no folder .*nowhere for a\.html; make it first"):
         check_writable(tmp_path / "nowhere" / "a.html")
+    (tmp_path / "old.html").write_text("")
+    monkeypatch.setattr("os.access", lambda path, _: path != tmp_path)
+    for name in ("new.html", "old.html"):  # a new file is made beside the old one
+        with pytest.raises(InvalidInput, match="may not be written"):
+            check_writable(tmp_path / name)
     monkeypatch.setattr("os.access", lambda *_: False)
     with pytest.raises(InvalidInput, match="may not be written"):
         check_writable(tmp_path / "new.html")

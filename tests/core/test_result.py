@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from tests.viz.images import written
 from xai_nlp.core.arrays import Array, AttentionAttribution
 from xai_nlp.core.image import ImageAttribution
 from xai_nlp.core.result import Explanation, TargetSpec
@@ -126,7 +128,9 @@ def test_words_by_brute_force():
 
 
 def test_an_image_alone_has_no_words():
-    image = ImageAttribution(data=b"", size=(2, 2), boxes=((0.0, 0.0, 2.0, 2.0),), scores=(0.5,))
+    image = ImageAttribution(
+        data=written(Image.new("RGB", (2, 2))), size=(2, 2), boxes=((0.0, 0.0, 2.0, 2.0),), scores=(0.5,)
+    )
     why = make(segments=(), tokens=(), offsets=(), segment=(), scores=(), image=image)
     assert why.words() == why
     assert why.word_groups() == []

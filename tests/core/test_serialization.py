@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import save_file
 
 from tests.core.test_result import make, with_arrays
+from tests.viz.images import written
 from xai_nlp.core.arrays import Array
 from xai_nlp.core.image import ImageAttribution
 from xai_nlp.core.result import Explanation, TargetSpec
@@ -21,7 +23,12 @@ def full():
     return replace(
         with_arrays(),
         image=ImageAttribution(
-            data=b"\x89PNG", size=(2, 2), boxes=(BOX,), scores=(0.5,), grid=(1, 1), shapes=Array([[0, -1]])
+            data=written(Image.new("RGB", (2, 2))),
+            size=(2, 2),
+            boxes=(BOX,),
+            scores=(0.5,),
+            grid=(1, 1),
+            shapes=Array([[0, -1]]),
         ),
         target=TargetSpec(kind="token", label=" od", answer="go od", position=1, unit="log-probability"),
         gold=("good", ""),
@@ -102,6 +109,8 @@ WRONG = {
     "$.image.data": ("image", "data", "%%%"),
     "$.image.size": ("image", "size", [1]),
     "$.image ": ("image", "scores", []),
+    "$.image  ": ("image", "size", [10**30, 2]),
+    "image of this explanation cannot be drawn": ("image", "data", "iVBORw0KGgo="),
     "$.image.boxes[0]": ("image", "boxes", 0, [1, 2, 3]),
     "$.image.scores[0]": ("image", "scores", 0, 10**400),
     "`$`": ("extra", 1),
@@ -138,6 +147,20 @@ def test_numbers_are_finite(number, field):
         Explanation.from_json(text)
 
 
+@pytest.mark.parametrize("text", ['"\\ud800"', '"\\udc00"', '"a\\ud83d b"'])
+def test_half_characters_are_refused(text):
+    for path in (("tokens", 1), ("params", "x"), ("outputs", "POSITIVE")):
+        with pytest.raises(UnreadableFile, match="no JSON"):
+            Explanation.from_json(changed(*path, value="@").replace('"@"', text))
+    with pytest.raises(UnreadableFile, match="not UTF-8"):
+        Explanation.from_json(full().to_json().replace("so good", "so \ud800ood"))
+
+
+def test_a_byte_order_mark_is_read():
+    text = "\ufeff" + full().to_json()
+    assert Explanation.from_json(text) == Explanation.from_json(text.encode()) == full()
+
+
 @pytest.mark.parametrize("params", [{"x": float("nan")}, {"x": object()}, {"x": np.zeros(2)}])
 def test_values_that_json_cannot_hold_are_refused(params, tmp_path):
     with pytest.raises(InvalidInput, match="cannot be saved"):
@@ -167,6 +190,12 @@ def test_large_arrays_are_saved_beside_and_read_when_they_are_used(tmp_path):
     assert back.attention["self"].scores._values is not None
 
 
+def changed_shape(text, shape):
+    data = json.loads(text)
+    data["attention"]["self"]["scores"]["shape"] = shape
+    return json.dumps(data)
+
+
 def test_a_missing_or_foreign_array_file_is_refused(tmp_path):
     item = with_arrays(heads=2000)
     item.save(tmp_path / "why.json")
@@ -181,6 +210,11 @@ def test_a_missing_or_foreign_array_file_is_refused(tmp_path):
     file.write_bytes(whole[:100])
     with pytest.raises(UnreadableFile, match="no safetensors file"):
         Explanation.load(tmp_path / "why.json")
+    for shape in ([2, 2000, 4, 5], [2, 8000], [0]):
+        file.write_bytes(whole)
+        (tmp_path / "other.json").write_text(changed_shape(text, shape))
+        with pytest.raises(UnreadableFile, match=r"\$\.attention"):  # when it is read, not when it is drawn
+            Explanation.load(tmp_path / "other.json")
     file.unlink()
     with pytest.raises(UnreadableFile, match="missing"):
         Explanation.load(tmp_path / "why.json")

@@ -378,3 +378,17 @@ def test_what_is_a_table():
     tables = [pandas.DataFrame(), dataset, {}, read_table(dataset), dataset.to_iterable_dataset()]
     assert all(map(is_table, tables))
     assert not any(map(is_table, ["a", ["a"], ("a", "b"), pandas.Series(["a"]), None, 3]))
+
+
+def test_ctrl_c_is_not_swallowed(monkeypatch):
+    """`datasets` hashes rows that are selected, in a `try` whose `except` is bare; so nothing is hashed."""
+    table = read_table([{"text": "a fine film", "label": "1"}] * 3)
+
+    def hashed(*_):
+        raise AssertionError
+
+    monkeypatch.setattr("datasets.fingerprint.Hasher.hash", hashed)
+    monkeypatch.setattr("datasets.fingerprint.Hasher.update", hashed)
+    part = table.part(range(1, 3))
+    text = InputField(name="text", kind="text", help="The text.", columns=("text",))
+    assert [record.index for record in part.records([text], ["label"])] == [1, 2]

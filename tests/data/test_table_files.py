@@ -53,6 +53,25 @@ def test_parquet_is_a_data_set_and_its_limit_is_known_before_it_is_read(tmp_path
 
 
 @pytest.mark.parametrize(
+    ("content", "columns", "rows"),
+    [
+        ("text,label\na film,1\na book,0\n", ["text", "label"], 2),
+        ("a film,1\na book,0\n", ["1", "2"], 2),  # a number is no name
+        ("a film,GOOD\na book,BAD\na tale,GOOD\n", ["1", "2"], 3),  # nor is one of the values below
+        ("0,1\na film,1\na book,0\n", ["0", "1"], 2),  # as pandas writes columns without names
+        ("2019\n", ["2019"], 0),
+        ("a film\na book\n", ["a film"], 1),  # nothing tells
+        ("text,nan is no number\na film,b\n", ["text", "nan is no number"], 1),
+    ],
+)
+def test_a_header_is_recognised(tmp_path, content, columns, rows):
+    file = tmp_path / "a.csv"
+    file.write_text(content)
+    found = list(read_file(file))
+    assert len(found) == rows and all(list(row) == columns for row in found)
+
+
+@pytest.mark.parametrize(
     ("name", "content", "said"),
     [
         ("a.csv", b"text,text\na,b\n", "a.csv, line 1: two columns are called 'text'"),

@@ -1,5 +1,6 @@
 """Insights on a page of its own: served by the web application behind its guard, and alive in a browser."""
 
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -194,3 +195,32 @@ def until(claim, seconds=20):
     while not claim():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_hosts_origins_and_slow_bodies_meet_the_same_guard():
+    bound = bind(token=True)
+    server = server_of(application(numbers([[3.0, 1.0]], [0])), bound, Limits(body_time=0.5))
+    assert type(server.config.app).__name__ == "Guard"
+    assert server.config.app.token == bound.token
+    bound.socket.close()
+    with serving(numbers([[3.0, 1.0]], [0])) as (url, client):
+        address = urlsplit(url)
+        head = f"POST {address.path}api/insights HTTP/1.1\r\nHost: {address.netloc}\r\n"
+        with socket.create_connection((address.hostname, address.port)) as one:
+            one.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{{".encode())
+            assert client.get("api/insights").status_code == 200  # while one stalls
+
+
+def test_an_unforeseen_failure_is_a_sentence_on_the_page_and_no_traceback_in_the_cell(capfd, caplog):
+    source = numbers([[3.0, 1.0]], [0])
+    with serving(source) as (_, client):
+        source.answer = lambda request: 1 / 0
+        answer = client.post("api/insights", json={"method": "Saliency"})
+        assert answer.status_code == 200
+        assert answer.json() == {"problem": "ZeroDivisionError: division by zero"}
+        source.settings = None
+        answer = client.get("api/insights")
+        assert answer.status_code == 500
+        assert "error" in answer.json()
+    written = capfd.readouterr()
+    assert "Traceback" not in written.err + written.out

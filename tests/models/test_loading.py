@@ -1,6 +1,8 @@
 """Models by name, by folder and as given: each way in works, or is refused in one sentence."""
 
 import json
+import os
+import pickle
 import shutil
 from functools import partial
 from typing import NamedTuple
@@ -21,11 +23,15 @@ from transformers import (
 from transformers.utils import logging
 
 import xai_nlp
+from tests.cli.command import run
+from tests.models import broken_folders
+from tests.models.broken_folders import BREAKS, good_folder
 from tests.models.tiny import tiny
 from tests.models.tiny_vision_language import loaded
-from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
-from xai_nlp.models import loading
+from xai_nlp.errors import InvalidInput, UnknownName, Unsupported, XaiError
+from xai_nlp.models import loading, model_folder
 from xai_nlp.tasks.table import TASKS
+from xai_nlp.web.model_registry import ModelRegistry
 
 load_model = partial(loading.load_model, tasks=TASKS)
 
@@ -175,10 +181,87 @@ def test_folders_that_hold_no_model(folder):
         load_model(folder)
 
 
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    return good_folder(tmp_path_factory.mktemp("models") / "good")
+
+
+@pytest.fixture
+def no_pickle(monkeypatch, tmp_path):
+    """Unpickling fails, and leaves a trace where code could run."""
+
+    def refuse(*_, **__):
+        pytest.fail("something was unpickled")
+
+    for module, name in ((torch, "load"), (pickle, "load"), (pickle, "loads"), (pickle, "Unpickler")):
+        monkeypatch.setattr(module, name, refuse)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.chdir(tmp_path)
+    yield
+    assert not {"unpickled", "code ran"} & {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("way", BREAKS)
+def test_a_broken_folder_is_refused_in_one_line(way, good, tmp_path, no_pickle, capfd):
+    folder = tmp_path / "broken"
+    shutil.copytree(good, folder)
+    BREAKS[way](folder)
+    said = set()
+    for call in (
+        lambda: xai_nlp.load(folder).explain("a dull film"),
+        lambda: xai_nlp.explain("a dull film", model=str(folder)),
+        lambda: ModelRegistry.of([str(folder)]).explainer(str(folder)).predict("a dull film"),
+    ):
+        with pytest.raises(XaiError) as error:
+            call()
+        said.add(str(error.value))
+    (sentence,) = said
+    assert "\n" not in sentence and len(sentence) < 700
+    capfd.readouterr()
+    result = run("explain", "classify", "a dull film", "--model", str(folder))
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr == f"error: {sentence}\n"
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_there_are_enough_broken_folders():
+    assert len(BREAKS) >= 33
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_may_not_be_read_is_refused(folder):
+    (folder / "model.safetensors").chmod(0)
+    with pytest.raises(InvalidInput, match=r"model\.safetensors cannot be read: Permission denied"):
+        load_model(folder)
+
+
+def test_whole_shards_in_the_own_folder_are_read(folder):
+    expected = xai_nlp.load(folder).explain("a dull film", method="saliency")
+    broken_folders.index(broken_folders.SHARD)(folder)
+    assert xai_nlp.load(folder).explain("a dull film", method="saliency") == expected
+
+
+def test_an_index_of_a_subfolder_is_checked_too(folder, no_pickle):
+    shutil.copytree(folder, folder / "inner")
+    BREAKS["index: names pickles"](folder / "inner")
+    with pytest.raises(Unsupported, match=r"names 'pytorch_model\.bin', and models load from safetensors"):
+        load_model(folder, subfolder="inner")
+
+
+def test_a_model_made_in_inference_mode(folder):
+    with torch.inference_mode():
+        made = BertForTokenClassification(config_of(num_labels=2))
+        with pytest.raises(InvalidInput, match=r"was made in torch.inference_mode\(\).*outside"):
+            load_model(made, tiny("bert")[1])
+        explainer = xai_nlp.load(folder)
+    assert explainer.explain("a film", method="saliency").scores
+
+
 def test_an_adapter_needs_its_library(tmp_path, monkeypatch):
     (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "bert"}')
     (tmp_path / "adapter_model.safetensors").write_bytes(b"")
-    monkeypatch.setattr(loading, "find_spec", lambda name: None)
+    monkeypatch.setattr(model_folder, "find_spec", lambda name: None)
     with pytest.raises(Unsupported, match=r"is a PEFT adapter.*pip install peft"):
         load_model(tmp_path, tiny("bert")[1])
 

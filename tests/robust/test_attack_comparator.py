@@ -82,6 +82,11 @@ def test_a_metric_that_has_names_keeps_its_type():
     assert isinstance(comparator.summary()["noise Mean Attempt"]["mean"], Metrics)
 
 
+def test_the_type_of_results_may_be_named():
+    for lib in BOTH:
+        assert isinstance(lib.AttackComparator[torch.Tensor](nn.Identity(), confidence), lib.AttackComparator)
+
+
 def test_by_hand():
     comparator = ours.AttackComparator(nn.Identity(), lambda output: output[:, 0])
     shifts = iter([1.0, 5.0, 3.0])

@@ -13,6 +13,7 @@ from tests.robust.attacked import aimed, both, case_of, from_seed, same
 from xai_nlp.core.captum_types import CaptumAssertion
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.model_state import fingerprint
+from xai_nlp.robust.fgsm import negative_log
 
 KINDS = ("linear", "convolutional", "recurrent", "inputs", "outputs", "in place", "reused")
 
@@ -88,6 +89,12 @@ def test_outputs_of_a_huggingface_model_are_logits():
     by_hand = ours.FGSM(lambda e: explainer.model(inputs_embeds=e).logits, nn.CrossEntropyLoss())
     vectors = explainer.model.get_input_embeddings()(ids).detach()
     torch.testing.assert_close(attack(ids, 0.02, 1), by_hand(vectors, 0.02, torch.tensor([1])))
+
+
+def test_rounding_makes_no_logits_of_probabilities():
+    rows = torch.tensor([[1.0 + 1e-6, 0.2], [0.3, 0.7]])
+    torch.testing.assert_close(negative_log(rows, 0), -rows[:, :1].log())
+    torch.testing.assert_close(negative_log(rows * 2, 0), -(rows * 2).log_softmax(1)[:, :1])
 
 
 def test_a_loss_for_the_whole_batch_is_taken():

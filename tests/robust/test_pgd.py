@@ -1,5 +1,7 @@
 """PGD against Captum's on random networks, its balls by hand, and the random start that Captum's gets wrong."""
 
+import signal
+
 import captum.robust as captum
 import pytest
 import torch
@@ -134,3 +136,18 @@ def test_the_model_comes_back_as_it_was_after_a_failure_between_steps(norm):
     with pytest.raises(ZeroDivisionError):
         ours.PGD(net, loss_func).perturb(torch.rand(2, 3), 1.0, 0.1, 9, 0, norm=norm)
     assert len(calls) == 3 and fingerprint(net) == before
+
+
+def test_an_interrupt_takes_effect_after_the_step_and_the_model_comes_back():
+    net = nn.Sequential(nn.Linear(3, 2), nn.Softmax(-1)).train()
+    before, calls = fingerprint(net), []
+
+    def loss_func(output, target):
+        calls.append(1)
+        if len(calls) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return output[:, 0]
+
+    with pytest.raises(KeyboardInterrupt):
+        ours.PGD(net, loss_func).perturb(torch.rand(2, 3), 1.0, 0.1, 9, 0)
+    assert len(calls) == 2 and fingerprint(net) == before

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,6 +11,7 @@ import xai_nlp
 from tests.models.tiny import tiny
 from tests.models.tiny_generation import writing
 from tests.models.tiny_vision_language import loaded
+from tests.recipes.llms import inference_model
 from tests.tasks.passes import calls_of, rows_counted
 from tests.tasks.test_explainer import TEXTS
 from xai_nlp.core.explanations import Explanations
@@ -219,13 +221,68 @@ def test_an_empty_question_among_many_is_reported_with_its_index(image):
         VisualQuestionAnsweringExplainer(loaded("vilt")).explain(image, ["is it red ?", " "])
 
 
-def test_matrices_of_a_text_in_several_windows_are_refused_before_anything_is_attributed():
+@pytest.mark.parametrize("options", [{"attention": True}, {"method": "attention_norms"}], ids=str)
+def test_matrices_of_a_text_in_several_windows_are_refused_before_a_pass(options):
     explainer = xai_nlp.load(*tiny("bert"))
-    with rows_counted(explainer.model) as predicted:
-        explainer.predict("a dull film " * 60)
-    with rows_counted(explainer.model) as sizes, pytest.raises(InvalidInput, match="several windows"):
-        explainer.explain("a dull film " * 60, attention=True)
-    assert sizes == predicted
+    zero_shot = inference_model()
+    long = "a dull film " * 60
+    for model, call in ((explainer, explainer.explain), (zero_shot, partial(zero_shot.explain, labels=["a", "b"]))):
+        with rows_counted(model.model) as sizes, pytest.raises(InvalidInput, match="several windows"):
+            call(long, **options)
+        with pytest.raises(InvalidInput, match="several windows"):
+            call(["a film", long], **options)
+        assert not sizes
+    assert explainer.explain(long, layers=True, steps=3).layers is not None  # tokens of windows can be joined
+
+
+#: Texts that no model reads, and what the error says of them.
+UNREADABLE = {
+    "": "is empty",
+    "  \n": "is empty",
+    None: "wrong type.*NoneType",
+    "\ud800": "lone surrogate at character 0",
+    b"a film": "wrong type.*bytes",
+    3: "wrong type.*int",
+    float("nan"): "wrong type.*float",
+}
+
+
+@pytest.mark.parametrize("text", UNREADABLE, ids=repr)
+def test_a_text_that_cannot_be_read_is_named_by_its_index_and_recorded(text):
+    explainer = xai_nlp.load(*tiny("bert"))
+    texts = ["a film", "a plot", text, "a day"]
+    for call in (explainer.explain, explainer.predict):
+        with rows_counted(explainer.model) as sizes, pytest.raises(InvalidInput, match=f"text 2 .*{UNREADABLE[text]}"):
+            call(texts)
+        assert not sizes
+    recorded = explainer.explain(texts, on_error="record", method="saliency")
+    assert list(recorded.errors) == [2]
+    assert [why.segments[0] for why in recorded] == ["a film", "a plot", "a day"]
+
+
+def test_a_text_with_nan_logits_is_named_by_its_index_at_the_prediction():
+    """Before anything is attributed; a record explains the others."""
+    model, tokenizer = tiny("bert", fresh=True)
+    broken = tokenizer("dull")["input_ids"][1]
+    with torch.no_grad():
+        model.get_input_embeddings().weight[broken] = float("nan")
+    explainer = xai_nlp.load(model, tokenizer)
+    texts = ["a film", "a plot", "dull", "a day"]
+    for call in (explainer.explain, explainer.predict):
+        with rows_counted(model) as sizes, pytest.raises(InvalidInput, match="NaN or infinity for example 2"):
+            call(texts)
+        assert sum(sizes) <= len(texts)
+    recorded = explainer.explain(texts, on_error="record", method="saliency")
+    assert list(recorded.errors) == [2] and len(recorded) == 3
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_an_impossible_label_that_is_not_explained_leaves_scores_finite(method):
+    model, tokenizer = tiny("bert", fresh=True)
+    with torch.no_grad():
+        model.classifier.bias[0] = -float("inf")
+    why = xai_nlp.load(model, tokenizer).explain("a dull film", method=method, target=1)
+    assert np.isfinite(why.scores).all() and any(why.scores)
 
 
 def test_targets_of_several_lengths_share_a_batch():

@@ -87,6 +87,9 @@ class HeldModels(ModelRegistry):
 
     released: threading.Event = field(default_factory=threading.Event)
 
+    def prepare(self, name, most):
+        return False  # nothing passes what is held
+
     def explain(self, request, *, progress, **options):
         while not self.released.wait(0.005):
             progress.total = 1_000_000

@@ -685,3 +685,11 @@ def test_with_a_token_every_request_stays_under_it(opened, models):
         answer = tab.request.get(f"http://127.0.0.1:{port}/api/history")
         assert answer.status == 403
         assert token not in json.dumps(answer.json())
+
+
+@pytest.mark.parametrize("address", ["#%", "#%E0%A4%A", "#what-if:%"])
+def test_an_address_that_cannot_be_decoded_does_not_break_the_page(opened, address):
+    tab = opened(address)
+    assert tab.locator(".welcome").is_visible()
+    tab.evaluate("location.hash = '#%zz'")
+    assert tab.locator(".welcome").is_visible()

@@ -133,10 +133,83 @@ def test_bodies_are_bounded_whatever_they_say_of_themselves():
 
 
 def test_all_bodies_together_are_bounded():
-    guard = Guard(echo, HERE, limits=Limits(held=100), held=95)
-    status, headers, _ = request(guard, "/x", "POST", [JSON, ("content-length", "6")], [(b"123456", False)])
+    guard = Guard(echo, HERE, limits=Limits(held=100, body=0, upload=9), held=95)
+    status, headers, _ = request(guard, "/api/history", "POST", [JSON], [(b"123", True), (b"456", False)])
     assert (status, headers[b"retry-after"]) == (503, b"1")
     assert guard.held == 95
+    assert request(guard, "/api/history", "POST", [JSON], [(b"123", True), (b"45", False)])[0] == 200
+
+
+def test_an_ordinary_request_finds_room_beside_long_bodies():
+    guard = Guard(echo, HERE, limits=Limits(held=100, body=10), held=100)
+    assert request(guard, "/x", "POST", [JSON], [(b"1234567890", False)])[0] == 200
+
+
+def test_a_body_that_stalls_counts_for_what_came_of_it():
+    async def stalled():
+        guard, bodies = Guard(echo, HERE, limits=Limits(held=100, body=0, upload=60, body_time=0.3)), []
+
+        async def post(said):
+            sent, left = [], [b"x" * 30]
+
+            async def receive():
+                if not left:
+                    await asyncio.sleep(60)
+                return {"type": "http.request", "body": left.pop(), "more_body": True}
+
+            async def send(message):
+                sent.append(message)
+
+            headers = [(b"host", b"127.0.0.1:8000"), (b"content-type", b"application/json"), (b"content-length", said)]
+            await guard({"type": "http", "method": "POST", "path": "/api/history", "headers": headers}, receive, send)
+            bodies.append(sent[0]["status"])
+
+        async def watch():
+            await asyncio.sleep(0.1)
+            assert guard.held == 90
+
+        await asyncio.wait_for(asyncio.gather(watch(), *(post(b"60") for _ in range(5))), 15)
+        assert sorted(bodies) == [408, 408, 408, 503, 503]
+        assert guard.held == 0
+
+    asyncio.run(stalled())
+
+
+def test_streams_are_bounded_by_address():
+    async def endless(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async def opened():
+        guard, statuses = Guard(endless, HERE, limits=Limits(streams=3)), []
+
+        async def get(client, path="/api/jobs/x/events"):
+            left = [{"type": "http.request"}]
+
+            async def receive():
+                if not left:
+                    await asyncio.sleep(60)
+                return left.pop()
+
+            async def send(message):
+                if message["type"] == "http.response.start":
+                    statuses.append((client, message["status"]))
+
+            scope = {"type": "http", "method": "GET", "path": path, "client": (client, 1)}
+            await guard({**scope, "headers": [(b"host", b"127.0.0.1:8000")]}, receive, send)
+
+        tasks = [asyncio.ensure_future(get(client)) for client in ("10.0.0.1",) * 5 + ("10.0.0.2",)]
+        await asyncio.sleep(0.1)
+        assert sorted(statuses) == [("10.0.0.1", 200)] * 3 + [("10.0.0.1", 503)] * 2 + [("10.0.0.2", 200)]
+        guard.closing.set()  # every stream ends with the server
+        await asyncio.wait(tasks, timeout=5)
+        assert all(task.done() for task in tasks[:3] + tasks[5:])
+        assert not guard.streams
+        for task in tasks:
+            task.cancel()
+
+    asyncio.run(opened())
 
 
 def test_the_long_bodies_are_for_those_who_need_them():

@@ -290,3 +290,50 @@ def test_slow_heads_and_bodies_do_not_hold_a_place(served, monkeypatch):
         assert closed
         assert time.monotonic() - start < 60
         assert one.client.get("api/history").status_code == 200
+
+
+# Files that are opened -----------------------------------------------------------------------------------------------
+
+
+def large(**changes):
+    """A valid explanation with something of it too large."""
+    return json.dumps(json.loads(made().to_json()) | changes).encode()
+
+
+def many_tokens(count):
+    text = "a " * count
+    return json.dumps(
+        json.loads(made().to_json())
+        | {"segments": [text], "tokens": ["a"] * count, "offsets": [[2 * i, 2 * i + 1] for i in range(count)],
+           "segment": [0] * count, "scores": [0.5] * count}
+    ).encode()  # fmt: skip
+
+
+LARGE = {
+    "letters": large(segments=["a fine film" + " x" * 50_000]),
+    "tokens": many_tokens(60_000),
+    "outputs": large(outputs={f"label {n}": 0.0 for n in range(60_000)}),
+    "files": b"[" + b",".join([many_tokens(5_000)] * 20) + b"]",
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_file_larger_than_any_question_is_refused_soon(served, name):
+    begun = time.monotonic()
+    answer = served.client.post("api/history", content=LARGE[name], headers=JSON)
+    assert answer.status_code == 422, answer.text
+    assert "at most" in answer.json()["error"]
+    assert time.monotonic() - begun < 20
+
+
+def test_a_picture_that_takes_long_does_not_hold_the_others(models, served):
+    limits = Limits(draw_time=3.0)
+    slow = json.dumps([json.loads(made("good " * 8000).to_json())])
+    with running(State(models, History(":memory:"), limits=limits)) as one:
+        quick = one.client.post("api/history", content=made().to_json(), headers=JSON)
+        assert quick.status_code == 201, quick.text
+        answer = one.client.post("api/history", content=slow, headers=JSON)
+        assert answer.status_code == 422
+        assert "longer than 3 seconds" in answer.json()["error"]
+        assert one.client.get(f"api/files/{quick.json()['id']}.png").status_code == 200
+        assert len(one.state.history.listed()) == 1

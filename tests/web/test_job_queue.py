@@ -157,7 +157,7 @@ def test_stopping_ends_what_runs(queue_of, gate):
     job = queue.submit(REQUEST)
     until(lambda: job.passes > 1)
     queue.stop()
-    assert not queue._thread.is_alive()
+    assert not queue._threads[0].is_alive()
     assert job.state == "cancelled"
 
 
@@ -186,3 +186,66 @@ def test_jobs_that_are_not_over_are_listed_in_order(queue_of, gate):
     gate.open()
     until(lambda: jobs[2].final)
     assert queue.unfinished == []
+
+
+# Quick ones that pass ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def passing(queue_of, gate):
+    """A queue whose second worker finishes the requests that say "quick", and tries the others in vain."""
+
+    def try_work(job):
+        while "quick" not in job.request.text:
+            time.sleep(0.005)
+            job.update(1)
+
+    return queue_of(gate, room=20, try_work=try_work, quick=0.1)
+
+
+def asked(text):
+    return REQUEST.model_copy(update={"text": text})
+
+
+def test_quick_ones_pass_slow_ones_and_those_keep_their_turn(passing, gate):
+    slow = [passing.submit(asked("slow")) for _ in range(3)]
+    until(lambda: slow[0].state == "running")
+    quick = [passing.submit(asked("quick")) for _ in range(2)]
+    until(lambda: all(job.state == "done" for job in quick))
+    assert [job.state for job in slow] == ["running", "queued", "queued"]
+    assert [job.tried for job in slow] == [False, True, True]
+    assert [job.passes for job in slow[1:]] == [0, 0]
+    passing.cancel(slow[1])
+    gate.open()
+    until(lambda: all(job.final for job in slow))
+    assert [job.state for job in slow] == ["done", "cancelled", "done"]
+
+
+def test_one_that_is_tried_is_cancelled_and_fails_as_others_do(queue_of, gate):
+    def try_work(job):
+        if "bad" in job.request.text:
+            raise InvalidInput("no such label.")
+        while True:
+            time.sleep(0.005)
+            job.update(1)
+
+    queue = queue_of(gate, room=20, try_work=try_work, quick=60)
+    first = queue.submit(asked("slow"))
+    until(lambda: first.state == "running")
+    bad, endless = queue.submit(asked("bad")), queue.submit(asked("endless"))
+    until(lambda: endless.passes > 1)
+    assert (bad.state, bad.error) == ("failed", "no such label.")
+    queue.cancel(endless)
+    until(lambda: endless.final)
+    assert endless.state == "cancelled"
+
+
+def test_nothing_is_tried_while_the_first_worker_is_free(queue_of):
+    tried = []
+    queue = queue_of(lambda job: None, room=50, try_work=tried.append)
+    jobs = []
+    for _ in range(5):
+        jobs.append(queue.submit(REQUEST))
+        until(lambda: jobs[-1].final)
+    assert all(job.state == "done" for job in jobs)
+    assert not tried

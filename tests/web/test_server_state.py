@@ -3,6 +3,7 @@
 import pytest
 
 from tests.models.tiny import tiny
+from tests.web.test_job_queue import until
 from xai_nlp.data.table import Record
 from xai_nlp.errors import InvalidInput
 from xai_nlp.web.allowed_root import AllowedRoot, OpenRequest
@@ -89,3 +90,36 @@ def test_what_load_refuses_is_refused_in_its_sentence(state, tmp_path):
     state.root = None
     with pytest.raises(InvalidInput, match="--root"):
         work(state, OpenRequest(path="own"))
+
+
+def test_a_quick_question_is_explained_by_a_copy_beside_a_slow_one(state):
+    """The same model, hooked and frozen by one thread, asked by the other: the same numbers as alone."""
+    schema = request_schema()
+    slow = schema(model="sentiment", text="It was a long and winding film. " * 20, method=["shapley"])
+    quick = schema(model="sentiment", text="a fine film", method=["conductance"], attention=True)
+    alone = state.models.explain(quick, on_pass=lambda: None, progress=None)
+    state.jobs.start()
+    try:
+        first = state.jobs.submit(slow)
+        until(lambda: first.passes > 0)
+        jobs = [state.jobs.submit(quick) for _ in range(3)]
+        until(lambda: all(job.final for job in jobs))
+        assert [job.state for job in (first, *jobs)] == ["running", "done", "done", "done"]
+        for job in jobs:
+            for one, other in zip(state.history.explanations([job.id]), alone, strict=True):
+                assert one.tokens == other.tokens
+                assert one.scores == pytest.approx(other.scores, abs=1e-5)
+        state.jobs.cancel(first)
+    finally:
+        state.jobs.stop()
+
+
+def test_every_model_of_the_page_can_be_copied(models):
+    registry = ModelRegistry(dict(models.explainers))
+    for name, explainer in registry.explainers.items():
+        assert registry.prepare(name, 2**30)
+        copy = registry.second.explainer(name)
+        assert copy.model is not explainer.model
+        assert type(copy) is type(explainer)
+    assert not registry.prepare("sentiment", 10) or "sentiment" in registry.copies
+    assert not ModelRegistry(dict(models.explainers)).prepare("sentiment", 10)

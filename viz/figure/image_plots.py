@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from xai_nlp.core.image import ImageAttribution
 from xai_nlp.core.result import Explanation
-from xai_nlp.errors import InvalidInput, UnknownName, UnreadableFile
+from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.viz.figure.canvas import colour_map, drawable, figure_of, fraction, text_options
 from xai_nlp.viz.figure.image_views import SIGNS, UNSIGNED, VIEWS, bar_under, draw_view
 from xai_nlp.viz.page.region_outlines import drawing_order, outlines, region_kind
@@ -78,13 +77,7 @@ def image_figure(
 
 def decoded(image: ImageAttribution) -> np.ndarray:
     """The image's pixels, (height, width, 3), 0–255. Raises UnreadableFile."""
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(image.data)) as file:
-            return np.asarray(file.convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise UnreadableFile(f"the image of this explanation cannot be drawn: {error}.") from None
+    return np.asarray(image.picture())
 
 
 def region_map(image: ImageAttribution, shape: tuple[int, int]) -> np.ndarray:

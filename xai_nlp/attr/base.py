@@ -24,10 +24,17 @@ from xai_nlp.errors import Unsupported
 GRAD_OPTIONS = {"allow_unused", "materialize_grads"}  # both are always on here
 
 
-def check_count(name: str, value: Any, least: int = 1) -> None:
-    """Raise CaptumAssertion if a number is not a whole one, or too small."""
-    if not isinstance(value, Integral) or value < least:
+class NoWholeNumber(CaptumAssertion, TypeError):
+    """A value that is no whole number, where Captum raises TypeError."""
+
+
+def check_count(name: str, value: Any, least: int = 1) -> int:
+    """A number that a user gave, as an int. Raises CaptumAssertion if it is no whole number, or too small."""
+    if not isinstance(value, Integral):
+        raise NoWholeNumber(f"{name} must be a whole number of at least {least}; got {value!r}.")
+    if value < least:
         raise CaptumAssertion(f"{name} must be a whole number of at least {least}; got {value!r}.")
+    return int(value)
 
 
 class UnknownOption(UnknownChoice, TypeError):

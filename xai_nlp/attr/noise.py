@@ -8,6 +8,7 @@ choice of baselines and of points from numpy's), so that the same seeds give the
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,6 @@ from xai_nlp.core.captum_types import (
 from xai_nlp.core.forward import Forward, as_tuple, baseline_distribution
 from xai_nlp.core.moments import Moments
 from xai_nlp.core.problem import Tensors
-from xai_nlp.errors import InvalidInput
 from xai_nlp.methods.noise import SMOOTHINGS, GradientAtPathPoint
 
 
@@ -72,8 +72,10 @@ class NoiseTunnel(Attribution):
         x = Forward.bind(self.forward_func, inputs).inputs
         if nt_type not in SMOOTHINGS:
             raise UnknownChoice("noise tunnel type", nt_type, SMOOTHINGS)
-        batch = min(nt_samples_batch_size or nt_samples, nt_samples)
-        check_count("the number of samples at a time", batch)
+        nt_samples = check_count("nt_samples", nt_samples)
+        batch = nt_samples
+        if nt_samples_batch_size is not None:
+            batch = min(check_count("nt_samples_batch_size", nt_samples_batch_size), nt_samples)
         with_delta = self.has_convergence_delta() and bool(kwargs.get("return_convergence_delta"))
         moments: list[Moments] = []
         scores: Any = ()
@@ -112,13 +114,10 @@ def _score_tensors(scores: Any) -> Tensors:
 def _noisy_copies(inputs: Tensors, stdevs: float | tuple[float, ...], count: int) -> Tensors:
     """`count` copies of each example, one after the other, each with its own noise: (B · count, …) each."""
     by_input = stdevs if isinstance(stdevs, tuple) else (stdevs,) * len(inputs)
-    if len(by_input) != len(inputs) or not all(isinstance(stdev, (int, float)) for stdev in by_input):
+    if len(by_input) != len(inputs) or not all(isinstance(stdev, Real) and stdev >= 0 for stdev in by_input):
         raise CaptumAssertion(
-            f"stdevs is a number, or a tuple with one for each of {len(inputs)} inputs; got {stdevs!r}."
+            f"stdevs is a number of at least 0, or a tuple with one for each of {len(inputs)} inputs; got {stdevs!r}."
         )
-
-    if any(stdev < 0 for stdev in by_input):
-        raise InvalidInput(f"a standard deviation is 0 or more; got stdevs={stdevs!r}.")
 
     def noisy(x: Tensor, stdev: float) -> Tensor:
         copies = x.repeat_interleave(count, 0)
@@ -176,7 +175,7 @@ class _ExpectedGradients(GradientAttribution):
         with_delta: bool = False,
     ) -> Any:
         """Mean scores, and with deltas those of all samples."""
-        check_count("n_samples", samples)
+        samples = check_count("n_samples", samples)
         x = self._bind(inputs, extra, target).inputs
         distribution = baseline_distribution(inputs, baselines)
         if not isinstance(distribution[0], Tensor):

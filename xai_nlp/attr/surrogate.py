@@ -109,7 +109,7 @@ class LimeBase(PerturbationAttribution):
         forward = self._bind(inputs, additional_forward_args, target)
         samples, batch = self._draw_samples(inputs, n_samples, kwargs), forward.examples > 1
         join = torch.stack if batch else torch.cat
-        with torch.no_grad(), forward.frozen(), self._progress(show_progress) as progress:
+        with forward.frozen(), torch.no_grad(), self._progress(show_progress) as progress:
             problem = self._problem(forward, forward.inputs, batch, perturbations_per_eval, progress)
 
             def evaluate(part: slice) -> tuple[Tensor, Tensor, Tensor]:
@@ -206,7 +206,7 @@ class Lime(LimeBase):
         forward = self._bind(inputs, additional_forward_args, target)
         x0, masks = baseline_tensors(forward.inputs, baselines), feature_masks(forward.inputs, feature_mask)
         features = DenseMask.of([mask - min(int(m.min()) for m in masks) for mask in masks])
-        with torch.no_grad(), forward.frozen(), self._progress(show_progress) as progress:
+        with forward.frozen(), torch.no_grad(), self._progress(show_progress) as progress:
             batch = has_batch_output(forward)
             problem = self._problem(forward, x0, batch, perturbations_per_eval, progress)
             ids = tuple(t[None] if batch else t for t in features.ids)

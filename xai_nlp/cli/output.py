@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 
+from xai_nlp.core.files import FileInTheMaking
 from xai_nlp.errors import InvalidInput, XaiError
 
 if TYPE_CHECKING:
@@ -51,12 +52,16 @@ def check_writable(path: Path | None) -> None:
         raise InvalidInput(f"{path} is a folder; name a file in it.")
     if not path.parent.is_dir():
         raise InvalidInput(f"there is no folder {path.parent} for {path.name}; make it first.")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
+    needed = {path, Path(os.path.realpath(path)).parent} if path.is_file() else {path if path.exists() else path.parent}
+    if not all(os.access(one, os.W_OK) for one in needed):  # a new file is made beside an old one
         raise InvalidInput(f"{path} may not be written by this user.")
 
 
 class ResultWriter:
     """Writes explanations as they come: JSON lines to a file or stdout, text to the terminal, a page at the end.
+
+    Lines go into a file beside, `NAME.….part`, which takes its place at the end, after Ctrl-C and after an error. If
+    they cannot be written, an old file stays, and a message names the file that has those so far.
 
     tokens: the model's tokens instead of words. heads: also how much each head carries, and the strongest pairs.
     quiet: no text beside files, no line about them.
@@ -70,6 +75,7 @@ class ResultWriter:
         check_writable(json_to)
         self.html, self.json_to, self.tokens, self.heads, self.quiet = html, json_to, tokens, heads, quiet
         self.count = 0
+        self._lines: FileInTheMaking | None = None
         self._for_page: list[Explanation] = []
 
     def write_all(self, parts: Iterable[Explanations], *, source: str = "input", go_on: bool = False) -> None:
@@ -85,13 +91,17 @@ class ResultWriter:
                 errors |= part.errors
                 if errors and not go_on:
                     break
+            self.finish()
         except KeyboardInterrupt:
             if isinstance(parts, Generator):
                 parts.close()  # its bar goes before the line is printed
             self.finish()
             say(f"stopped: {self._written()}.")
             raise typer.Exit(INTERRUPTED) from None
-        self.finish()
+        except Exception:
+            with suppress(OSError):
+                self.finish()
+            raise
         if self._files and self.count and not self.quiet:
             say(f"{self._written()}.")
         lines = [f"{source} {index}: {message}" for index, message in errors.items()]
@@ -114,7 +124,10 @@ class ResultWriter:
             self._print(results if self.tokens else results.words())
 
     def finish(self) -> None:
-        """Write the page."""
+        """Put the lines in their place, and write the page."""
+        if self._lines is not None:
+            with self._lines_named():
+                self._lines.keep()
         if self.html and self._for_page:
             from xai_nlp import Explanations
 
@@ -125,8 +138,23 @@ class ResultWriter:
             sys.stdout.write(lines)
             sys.stdout.flush()
         elif self.json_to and lines:
-            with self.json_to.open("ab" if self.count else "wb") as file:
-                file.write(lines.encode())
+            self._lines = self._lines or FileInTheMaking(self.json_to)
+            with self._lines_named():
+                self._lines.write(lines.encode())
+
+    @contextmanager
+    def _lines_named(self) -> Iterator[None]:
+        """If lines cannot be written or put in their place, say where those so far are."""
+        try:
+            yield
+        except OSError:
+            lines, self._lines = self._lines, None
+            if lines and self.count:
+                lines.close()
+                say(f"{_counted(self.count)} in {lines.part}.")
+            elif lines:
+                lines.drop()
+            raise
 
     def _print(self, results: Explanations) -> None:
         from xai_nlp.viz.terminal.ansi import render
@@ -143,5 +171,9 @@ class ResultWriter:
         return [str(path) for path in (self.json_to, self.html) if path and str(path) != "-"]
 
     def _written(self) -> str:
-        count = f"{self.count:,} explanation{'s' * (self.count != 1)}"
+        count = _counted(self.count)
         return f"{count} in {' and '.join(self._files)}" if self._files and self.count else f"{count} written"
+
+
+def _counted(count: int) -> str:
+    return f"{count:,} explanation{'s' * (count != 1)}"

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from xai_nlp.errors import InvalidInput, UnreadableFile
+from xai_nlp.core.files import parts_of
+from xai_nlp.errors import InvalidInput, NotFinite, UnreadableFile
 
 if TYPE_CHECKING:
     import numpy as np
 
+T = TypeVar("T")
 MARK = "xai_nlp"  # the key in a safetensors file's metadata that says: these are arrays of an explanation
 
 
@@ -31,7 +34,7 @@ class Array:
 
         numbers = np.array(values, dtype=np.float32)
         if not np.isfinite(numbers).all():
-            raise InvalidInput("the scores are not finite: the model gave NaN or infinity on this input.")
+            raise NotFinite
         numbers.setflags(write=False)
         self._values: np.ndarray | None = numbers
         self._file, self._name, self._sha256 = Path(), "", ""
@@ -44,32 +47,56 @@ class Array:
         sha256: the hash of its bytes; "" where it is not known (format 3 and before).
         Raises UnreadableFile if there is no such file, or if it is that of another explanation.
         """
-        if not file.is_file():
-            raise UnreadableFile(f"{file} is missing: an explanation with large arrays is two files; move both.")
-        if sha256 and metadata_of(file).get(name) != sha256:
-            raise UnreadableFile(f"{file} belongs to another explanation: its {name!r} has another hash.")
         array = cls.__new__(cls)
         array._values, array._file, array._name, array._sha256 = None, file, name, sha256
         array.shape = tuple(shape)
+        array._check_shape(tuple(array._read(lambda arrays: arrays.get_slice(name).get_shape())))
         return array
+
+    def _read(self, read: Callable[[Any], T]) -> T:
+        """What is read of the file that has this array; once more if a writer moved it in between."""
+        while True:
+            file = self._find()
+            try:
+                with opened(file) as arrays:
+                    return read(arrays)
+            except UnreadableFile:
+                if file.is_file():
+                    raise
+
+    def _find(self) -> Path:
+        """The file that has this array now: a new one that has not taken the old one's place yet, or that in its place.
+
+        Raises UnreadableFile if there is none.
+        """
+        for file in (*parts_of(self._file), self._file) if self._sha256 else ():
+            with suppress(UnreadableFile):
+                if metadata_of(file).get(self._name) == self._sha256:
+                    return file
+        if not self._file.is_file():
+            raise UnreadableFile(f"{self._file} is missing: an explanation with large arrays is two files; move both.")
+        metadata_of(self._file)
+        if self._sha256:
+            raise UnreadableFile(f"{self._file} belongs to another explanation: its {self._name!r} has another hash.")
+        return self._file
 
     def numpy(self) -> np.ndarray:
         """The numbers. Raises UnreadableFile if their file is not what the JSON says it is."""
         if self._values is None:
-            from safetensors import SafetensorError, safe_open
-
+            read = self._read(lambda arrays: arrays.get_tensor(self._name))
+            self._check_shape(read.shape)
             try:
-                with safe_open(self._file, framework="numpy") as opened:
-                    read = opened.get_tensor(self._name)
-            except (SafetensorError, OSError) as error:
-                raise UnreadableFile(f"{self._file}: {self._name!r} cannot be read: {error}.") from None
-            if read.shape != self.shape:
-                raise UnreadableFile(f"{self._file}: {self._name!r} is {read.shape}, not {self.shape}.")
-            array = Array(read)
+                array = Array(read)
+            except InvalidInput as error:
+                raise UnreadableFile(f"{self._file}: {self._name!r}: {error}") from None
             if self._sha256 not in ("", array.sha256()):
                 raise UnreadableFile(f"{self._file}: {self._name!r} was changed after it was saved.")
             self._values = array.numpy()
         return self._values
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        if shape != self.shape:
+            raise UnreadableFile(f"{self._file}: {self._name!r} is {shape}, not {self.shape}.")
 
     def bytes(self) -> bytes:
         """The numbers as bytes: float32, little-endian, row by row."""
@@ -160,12 +187,19 @@ def arrays_file(arrays: Mapping[str, Array]) -> bytes:
     return save({name: array.numpy() for name, array in arrays.items()}, {MARK: "arrays of an explanation", **hashes})
 
 
-def metadata_of(file: str | os.PathLike[str]) -> dict[str, str]:
-    """The metadata of a safetensors file. Raises UnreadableFile if it is none."""
+@contextmanager
+def opened(file: str | os.PathLike[str]) -> Iterator[Any]:
+    """A safetensors file. Raises UnreadableFile if it is none, and for what is asked of it and not there."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(file, framework="numpy") as opened:
-            return opened.metadata() or {}
+        with safe_open(file, framework="numpy") as arrays:
+            yield arrays
     except (SafetensorError, OSError) as error:
-        raise UnreadableFile(f"{file} is no safetensors file: {error}.") from None
+        raise UnreadableFile(f"{file} is no safetensors file that has these arrays: {error}.") from None
+
+
+def metadata_of(file: str | os.PathLike[str]) -> dict[str, str]:
+    """The metadata of a safetensors file. Raises UnreadableFile if it is none."""
+    with opened(file) as arrays:
+        return arrays.metadata() or {}

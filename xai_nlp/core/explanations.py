@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from xai_nlp.core.explanation_files import read_explanations
-from xai_nlp.core.files import write_file
+from xai_nlp.core.files import PART, write_file
 from xai_nlp.core.result import Explanation
 from xai_nlp.core.score_table import ScoreRow, score_rows
-from xai_nlp.errors import InvalidInput, UnreadableFile
+from xai_nlp.core.two_files import json_path, load_two
+from xai_nlp.errors import InvalidInput
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,17 +129,21 @@ class Explanations(Sequence[Explanation]):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write JSON lines, whole or not at all; `Explanations.load` reads them back equal."""
-        write_file(path, self.to_json().encode())
+        write_file(json_path(path), self.to_json().encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Explanations:
-        """Read JSON lines, a JSON list, or one file of `Explanation.save`. Raises UnreadableFile, with the line."""
-        path = Path(path)
-        try:
-            text = path.read_bytes().decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise UnreadableFile(f"{path} is not UTF-8: {error}.") from None
-        return cls(read_explanations(text, str(path), path.parent))
+        """Read JSON lines, a JSON list, or one file of `Explanation.save`. Raises UnreadableFile, with the line.
+
+        Of a file that ends in ".part", which a command that was killed left, the lines that are whole.
+        """
+
+        def read(content: bytes) -> Explanations:
+            if Path(path).suffix == PART:
+                content = content[: content.rfind(b"\n") + 1]
+            return cls(read_explanations(content, str(path), Path(path).parent))
+
+        return load_two(path, read)
 
     def _repr_html_(self) -> str:
         from xai_nlp.viz.page.notebook import notebook_html

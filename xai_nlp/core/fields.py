@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Literal
 
 from xai_nlp.errors import InvalidInput, UnknownName
@@ -107,5 +108,7 @@ class OptionField:
             mapping = json.loads(value) if isinstance(value, str) else value
             return mapping if isinstance(mapping, Mapping) else None
         number = self.type(value)
+        if not isfinite(number):
+            return None
         within_bounds = (self.least is None or self.least <= number) and (self.most is None or number <= self.most)
         return number if number == float(value) and within_bounds and not isinstance(value, bool) else None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
@@ -21,7 +21,7 @@ from xai_nlp.core.captum_types import (
 )
 from xai_nlp.core.problem import Tensors
 from xai_nlp.hooks.interrupts import interrupts_held_back
-from xai_nlp.hooks.model_state import frozen_model
+from xai_nlp.hooks.model_state import as_written, frozen_model
 from xai_nlp.hooks.offload import device_of
 from xai_nlp.hooks.onednn import onednn_products
 
@@ -162,6 +162,8 @@ class Forward:
         many = len(target) if isinstance(target, list) or (isinstance(target, Tensor) and target.numel() > 1) else None
         if len(sizes) == 1 and many not in (None, len(tensors[0])):
             raise CaptumAssertion(f"{len(tensors[0])} examples need as many targets, or one for all; got {many}.")
+        with torch.inference_mode(False):  # a tensor made in inference mode is part of no graph; a copy may be
+            tensors = tuple(t.clone() if t.is_inference() else t for t in tensors)
         func = SingleDevice(func) if isinstance(func, nn.DataParallel) else func
         extra = () if extra is None else as_tuple(extra)
         return cls(func, tensors, extra, target, isinstance(inputs, tuple), several)
@@ -180,14 +182,18 @@ class Forward:
         return torch.arange(self.examples, device=self.inputs[0].device)
 
     def __call__(self, inputs: Tensors, owner: Tensor) -> Tensor:
-        """The raw output for rows of the inputs. Extra arguments with a row for each example are looked up by owner."""
+        """The raw output for rows of the inputs. Extra arguments with a row for each example are looked up by owner.
+
+        The function gets copies: it may change its arguments in place.
+        """
         extra = (
             arg[owner.to(arg.device)] if isinstance(arg, Tensor) and arg.ndim and len(arg) == self.examples else arg
             for arg in self.extra
         )
+        args = (arg.clone() if isinstance(arg, Tensor) else arg for arg in (*inputs, *extra))
         hidden = self.model is None and inputs[0].device.type == "cpu"
         with onednn_products() if hidden else nullcontext():
-            return output_tensor(self.func(*inputs, *extra))
+            return output_tensor(self.func(*args))
 
     def at_examples(self, owner: Tensor) -> Tensor:
         """The raw output at the inputs of the examples `owner` (R,)."""
@@ -211,6 +217,11 @@ class Forward:
         model = getattr(self.func, "__self__", self.func)
         return model if isinstance(model, nn.Module) else None
 
-    def frozen(self) -> AbstractContextManager[None]:
-        """While open, the parameters of the model, if it is known, require no gradients; Ctrl-C waits for a pass."""
-        return interrupts_held_back() if self.model is None else frozen_model(self.model)
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """While open, the parameters of the model, if it is known, require no gradients; Ctrl-C waits for a pass.
+
+        A caller's inference mode is left, and what was compiled runs as it was written.
+        """
+        with as_written(), interrupts_held_back() if self.model is None else frozen_model(self.model):
+            yield

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from xai_nlp.core.arrays import Array
-from xai_nlp.errors import InvalidInput
+from xai_nlp.errors import InvalidInput, UnreadableFile
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+LARGEST_SIDE = 2**31  # pixels of an image, before it was scaled
+MOST_PIXELS = 2**25  # of one that is shown
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
@@ -34,7 +41,7 @@ class ImageAttribution:
                 f"an image needs one score a region; got {len(self.boxes)} boxes, {len(self.scores)} scores, "
                 f"and a grid of {self.grid}."
             )
-        if min(self.size) < 1 or rows < 0 or columns < 0:
+        if not all(1 <= side <= LARGEST_SIDE for side in self.size) or rows < 0 or columns < 0:
             raise InvalidInput(f"an image has at least one pixel and one region; got {self.size} and {self.grid}.")
         if self.shapes is not None and len(self.shapes.shape) != 2:
             raise InvalidInput(f"the shapes of regions are a raster (rows, columns); got {self.shapes.shape}.")
@@ -45,6 +52,21 @@ class ImageAttribution:
     def names(self) -> tuple[str, ...]:
         """The regions' names: "row 2, column 3", or "region 4"; counted from 1."""
         return region_names(len(self.boxes), self.grid)
+
+    def picture(self) -> Image:
+        """The image in RGB. Raises UnreadableFile if `data` is no PNG or JPEG, or one of too many pixels."""
+        from PIL import Image
+
+        try:
+            with Image.open(io.BytesIO(self.data), formats=("PNG", "JPEG")) as file:
+                if math.prod(file.size) <= MOST_PIXELS:
+                    return file.convert("RGB")
+        except Exception:  # Pillow has many errors for bytes that are no image
+            pass
+        raise UnreadableFile(
+            "the image of this explanation cannot be drawn: it is no whole PNG or JPEG of at most "
+            f"{MOST_PIXELS:,} pixels."
+        )
 
     def best(self) -> int:
         """The region that speaks most for the target."""

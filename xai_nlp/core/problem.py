@@ -127,11 +127,11 @@ class Problem:
                 try:
                     values, nodes = self.value(z, owner), z
                 except RuntimeError as error:
-                    if "indices" not in str(error) or all(t.is_floating_point() for t in self.x):
+                    if "'indices'" not in str(error):
                         raise
-                    raise self._no_gradients_of_ids() from None  # a table was asked for row 2.5
+                    raise _no_gradients_of_ids("the function looks its inputs up in a table") from None
                 if not all(t.requires_grad for t in z):
-                    raise self._no_gradients_of_ids()
+                    raise _no_gradients_of_ids(f"got {', '.join(str(t.dtype) for t in self.x)}")
             if not values.requires_grad:
                 raise InvalidInput(
                     f"the target does not depend on {'the inputs' if needs_graph else 'the layer'} through "
@@ -146,12 +146,6 @@ class Problem:
             for of_site in zip(*gradients, strict=True)
         )
         return Slope(values.detach().to(owner.device), tuple(node.detach() for node in nodes), stacked)
-
-    def _no_gradients_of_ids(self) -> InvalidInput:
-        return InvalidInput(
-            f"gradients need floating-point inputs; got {', '.join(str(t.dtype) for t in self.x)}. "
-            "Token ids can be explained at a layer: name the embedding layer."
-        )
 
     def slope_at_x(self) -> Slope:
         """Values and gradients at the inputs themselves, in bounded memory: R is B."""
@@ -185,3 +179,8 @@ class Problem:
         x, x0 = (tuple(t[examples.to(t.device)] for t in tensors) for tensors in (self.x, self.baseline))
         features = None if self.features is None else self.features.select(examples)
         return replace(self, value=value, x=x, baseline=x0, features=features)
+
+
+def _no_gradients_of_ids(reason: str) -> InvalidInput:
+    remedy = "Token ids can be explained at a layer: name the embedding layer."
+    return InvalidInput(f"gradients need floating-point inputs; {reason}. {remedy}")

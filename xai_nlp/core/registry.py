@@ -118,6 +118,7 @@ def _channels_last(scores: Tensor) -> Tensor:
 
 
 METHODS: dict[str, type[Method]] = {}
+BOUNDS = {"seed": (0, 2**63 - 1)}  # of options that mean the same in every method
 Registered = TypeVar("Registered", bound=type[Method])
 
 
@@ -135,7 +136,7 @@ def method(name: str) -> Callable[[Registered], Registered]:
 
 def find_method(name: str, options: dict[str, Any] | None = None) -> Method:
     """The method of that name with these options. Raises UnknownName for a name or an option that does not exist."""
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise UnknownName("method", name, METHODS, "List them with `xai-nlp methods`.")
     known = getattr(METHODS[name], "__dataclass_fields__", {})
     for option in options or {}:
@@ -170,7 +171,9 @@ def _options_of(cls: type) -> tuple[OptionField, ...]:
         elif (words or plain) and one.default is not MISSING:
             kind = plain[0] if plain else str
             text = _described(cls, one.name)
-            options.append(OptionField(name=one.name, type=kind, help=text, default=one.default, choices=words))
+            least, most = BOUNDS.get(one.name, (None, None))
+            option = OptionField(name=one.name, type=kind, help=text, default=one.default, choices=words)
+            options.append(replace(option, least=least, most=most))
     return tuple(options)
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from xai_nlp.core.answers import exact_match
-from xai_nlp.core.arrays import MARK, Array, AttentionAttribution, arrays_file, metadata_of
+from xai_nlp.core.arrays import Array, AttentionAttribution
 from xai_nlp.core.files import write_file
 from xai_nlp.core.image import ImageAttribution
-from xai_nlp.core.serialization import from_data, to_data
+from xai_nlp.core.serialization import from_data, parse_json, to_data
 from xai_nlp.core.spans import Span, assign, word_spans
-from xai_nlp.errors import InvalidInput, UnreadableFile
+from xai_nlp.core.two_files import arrays_path, json_path, load_two, save_two
+from xai_nlp.errors import InvalidInput, NotFinite, UnreadableFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,10 +109,7 @@ class Explanation:
                 raise InvalidInput(f"attention {name!r} of {count} tokens has matrices {stack.scores.shape[2:]}.")
         numbers = (*self.scores, *self.outputs.values(), self.value, self.baseline_value, *chain(*parts))
         if not all(map(math.isfinite, numbers)):
-            raise InvalidInput(
-                "the scores are not finite: the model gave NaN or infinity on this input. "
-                "Load it in float32, or check the input and the weights."
-            )
+            raise NotFinite
 
     def _matrix_shape(self, stack: AttentionAttribution) -> tuple[int, ...]:
         return tuple(len(self.tokens if names is None else names) for names in (stack.queries, stack.keys))
@@ -267,21 +265,19 @@ class Explanation:
         folder: where the file with its large arrays is, for a file of `save`.
         Raises UnreadableFile, which names the path to a wrong field.
         """
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise UnreadableFile(f"this is not an explanation saved as JSON: {error}.") from None
-        return cls.from_data(data, folder=folder)
+        return cls.from_data(parse_json(text), folder=folder)
 
     @classmethod
     def from_data(cls, data: Any, *, folder: Path | None = None) -> Explanation:
         """The explanation of a JSON object that was parsed already; otherwise like `from_json`."""
         explanation = from_data(cls, data, folder=folder)
-        explanation._check_positions()
+        explanation._check_as_read()
         return explanation
 
-    def _check_positions(self) -> None:
-        """Raise UnreadableFile if a token or the answer stands outside its text."""
+    def _check_as_read(self) -> None:
+        """Raise UnreadableFile if a token or the answer stands outside its text, or if the image cannot be drawn."""
+        if self.image is not None:
+            self.image.picture()
         lengths = (*map(len, self.segments), 0)  # the last is that of special tokens
         places = [(f"offsets[{i}]", *place) for i, place in enumerate(zip(self.segment, self.offsets, strict=True))]
         if self.answer is not None:
@@ -299,19 +295,15 @@ class Explanation:
 
         Where there are many numbers (attention matrices), they go into a file beside it: `why.json.safetensors`.
         Each file is written whole or not at all.
-        Raises InvalidInput if that file exists and holds something else than arrays of an explanation.
+        Raises InvalidInput if that file exists and holds something else than arrays of an explanation, and for a path
+        that ends in ".safetensors".
         """
-        path = Path(path)
-        arrays = self._arrays()
+        path, arrays = json_path(path), self._arrays()
         if sum(4 * math.prod(array.shape) for array in arrays.values()) <= BESIDE:
             write_file(path, self.to_json(indent=1).encode())
             return
-        file = path.with_name(f"{path.name}.safetensors")
-        if file.exists() and not _replaceable(file):
-            raise InvalidInput(f"{file} is not the array file of an explanation; save under another name.")
-        text = _json(to_data(self, {id(array): name for name, array in arrays.items()}, file.name), 1)
-        write_file(file, arrays_file(arrays))
-        write_file(path, text.encode())
+        names = {id(array): name for name, array in arrays.items()}
+        save_two(path, _json(to_data(self, names, arrays_path(path).name), 1).encode(), arrays)
 
     def _arrays(self) -> dict[str, Array]:
         arrays = {f"attention.{name}": stack.scores for name, stack in self.attention.items()}
@@ -324,8 +316,14 @@ class Explanation:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Explanation:
         """Read a file of `save`; large arrays stay in their file until they are used. Raises UnreadableFile."""
-        path = Path(path)
-        return cls.from_json(path.read_bytes(), folder=path.parent)
+
+        def read(content: bytes) -> Explanation:
+            try:
+                return cls.from_json(content, folder=Path(path).parent)
+            except UnreadableFile as error:
+                raise UnreadableFile(f"{path}: {error}") from None
+
+        return load_two(path, read)
 
     # How it looks ---------------------------------------------------------------------------------------------
 
@@ -363,14 +361,9 @@ class Explanation:
 
 def _json(data: Any, indent: int | None) -> str:
     try:
-        return json.dumps(data, indent=indent, allow_nan=False)
+        text = json.dumps(data, indent=indent, allow_nan=False)
+        if "\\ud" in text:  # whole characters are two such halves
+            json.dumps(data, ensure_ascii=False).encode()
+        return text
     except ValueError as error:
         raise InvalidInput(f"this cannot be saved: {error}.") from None
-
-
-def _replaceable(file: Path) -> bool:
-    """Is this the array file of an explanation?"""
-    try:
-        return MARK in metadata_of(file)
-    except UnreadableFile:
-        return False

@@ -65,6 +65,20 @@ def to_data(value: Any, names: Mapping[int, str] | None = None, file: str = "") 
         raise InvalidInput(f"this cannot be saved: {error}.") from None
 
 
+def parse_json(content: str | bytes) -> Any:
+    """The value of a JSON text in UTF-8, with or without a byte order mark.
+
+    Raises UnreadableFile for anything else: also for NaN, infinity and lone surrogates, which JSON cannot hold.
+    """
+    try:
+        text = content if isinstance(content, str) else content.decode()
+        return msgspec.json.decode(text.removeprefix("\ufeff"))
+    except UnicodeError as error:
+        raise UnreadableFile(f"this is not UTF-8: {error}.") from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise UnreadableFile(f"this is no JSON whose numbers are finite: {error}. Was it cut off?") from None
+
+
 def from_data(cls: type[T], data: Any, *, folder: Path | None = None) -> T:
     """The dataclass that `to_data` made plain, of this format or an older one.
 
@@ -72,7 +86,8 @@ def from_data(cls: type[T], data: Any, *, folder: Path | None = None) -> T:
     """
     number = data.get("format") if isinstance(data, dict) else None
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        raise UnreadableFile(f"this is no saved explanation: its format is {number!r}; formats 1 to {FORMAT} are read.")
+        given = repr(number)[:40]
+        raise UnreadableFile(f"this is no saved explanation: its format is {given}; formats 1 to {FORMAT} are read.")
     if number > FORMAT:
         raise UnreadableFile(
             f"this file has format {number}, which is newer than this version of xai_nlp: it reads formats 1 to "

@@ -5,12 +5,24 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+from xai_nlp.errors import InvalidInput
 
 if TYPE_CHECKING:
     import numpy as np
 
 Span = tuple[int, int]  # start and end, in characters
+
+
+def as_span(value: Any, name: str) -> Span:
+    """The start and the end in a value that a user gave. Raises InvalidInput, which calls it `name`."""
+    pair = list(value) if isinstance(value, (tuple, list)) else []
+    if len(pair) != 2 or not all(isinstance(number, Integral) for number in pair):
+        raise InvalidInput(f"{name} is a text, or the numbers of its first character and its end; got {value!r}.")
+    return int(pair[0]), int(pair[1])
+
 
 # A CJK character, a word with its inner apostrophes and hyphens, or a run of anything else that is not white space.
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"

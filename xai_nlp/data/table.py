@@ -6,6 +6,7 @@ A table is a `datasets.Dataset` in memory. A data set that is passed in is used 
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -66,7 +67,9 @@ class DataTable(Sequence[dict[str, Any]]):
 
     def part(self, rows: range) -> DataTable:
         """The table of some of the rows, which keep their numbers."""
-        return replace(self, dataset=self.dataset.select(rows), first=self.first + rows.start)
+        return replace(
+            self, dataset=self.dataset.select(rows, new_fingerprint=_fingerprint()), first=self.first + rows.start
+        )
 
     def __repr__(self) -> str:
         return f"<DataTable {self.name}: {len(self):,} rows; {', '.join(self.columns)[:200]}>"
@@ -109,10 +112,11 @@ class DataTable(Sequence[dict[str, Any]]):
         sources = self._input_columns(inputs, columns or {})
         gold_column = self._gold_column([one.name for one in inputs], gold, columns or {})
         used = dict.fromkeys(column for candidates in sources.values() for column in candidates)
-        rows = self.dataset.select_columns(list(used | dict.fromkeys([gold_column] if gold_column else [])))
+        needed = list(used | dict.fromkeys([gold_column] if gold_column else []))
+        rows = self.dataset.select_columns(needed, new_fingerprint=_fingerprint())
         for column in used:
             if isinstance(rows.features[column], Image):  # the task decodes the file's bytes itself
-                rows = rows.cast_column(column, Image(decode=False))
+                rows = rows.cast_column(column, Image(decode=False), new_fingerprint=_fingerprint())
         class_names = _class_names(rows.features[gold_column]) if gold_column else ()
 
         def record(index: int, row: dict[str, Any]) -> Record:
@@ -138,8 +142,10 @@ class DataTable(Sequence[dict[str, Any]]):
             sources[one.name] = ((named,) if named else ()) + self.unnamed[place : place + 1]
         if missing := [one for one in inputs if one.required and not sources[one.name]]:
             names = "; for ".join(", ".join(dict.fromkeys((one.name, *one.columns))) for one in missing)
+            numbered = list(self.columns) == [str(n) for n in range(1, len(self.columns) + 1)]
             raise InvalidInput(
-                f"{self.name} has no column for {names}. Its columns: {', '.join(map(repr, self.columns))}. "
+                f"{self.name} has no column for {names}. Its columns: {', '.join(map(repr, self.columns))}"
+                f"{', by number, since its first line is no header' if numbered else ''}. "
                 f"Rename one, or say which it is: column={{{missing[0].name!r}: …}}, --column {missing[0].name}=…"
             )
         return sources
@@ -303,3 +309,8 @@ def _converted(convert: Callable[..., Dataset], source: Any, name: str, **option
         return convert(source, **options)
     except CONVERSION_ERRORS as error:
         raise InvalidInput(f"{name} cannot be read as a table: {first_line(error)}.") from None
+
+
+def _fingerprint() -> str:
+    """A name for changed rows. `datasets` would hash them instead, which takes long and swallows Ctrl-C."""
+    return secrets.token_hex(8)

@@ -10,6 +10,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".txt")
+HEADER_ROWS = 1000  # that tell whether the first line is a header
 #: Failures of Arrow and of `datasets` on values that a column cannot hold.
 CONVERSION_ERRORS = (ValueError, TypeError, OverflowError, OSError, NotImplementedError)
 
@@ -68,24 +70,48 @@ def _read_text(path: Path) -> str:
 
 
 def _csv_rows(text: str, name: str, delimiter: str) -> Iterator[dict[str, str]]:
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    """Rows by the names in the first line, or by "1", "2", … where the first line is no header."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    lines = ((reader.line_num, cells) for cells in reader if cells)  # blank lines do not count
     try:
-        header = [cell.strip() for cell in next(line for line in lines if line)]
+        (number, header), *below = list(islice(lines, HEADER_ROWS))
+        header = [cell.strip() for cell in header]
+        if not _is_header(header, [cells for _, cells in below]):
+            below = [(number, header), *below]
+            header = [str(n) for n in range(1, len(header) + 1)]
         if twice := [cell for cell in header if header.count(cell) > 1]:
-            raise UnreadableFile(f"{name}, line {lines.line_num}: two columns are called {twice[0]!r}. Rename one.")
-        for row in lines:
-            if row and len(row) != len(header):
+            raise UnreadableFile(f"{name}, line {number}: two columns are called {twice[0]!r}. Rename one.")
+        for number, cells in chain(below, lines):
+            if len(cells) != len(header):
                 raise UnreadableFile(
-                    f"{name}, line {lines.line_num}: {len(row)} cells, where the header has {len(header)}. "
+                    f"{name}, line {number}: {len(cells)} cells, where the header has {len(header)}. "
                     f"A cell that holds {'a comma' if delimiter == ',' else 'a tab'} or a line break is put in quotes."
                 )
-            if row:  # blank lines do not count
-                yield dict(zip(header, row, strict=True))
+            yield dict(zip(header, cells, strict=True))
     except csv.Error as error:
         raise UnreadableFile(
-            f"{name}, line {lines.line_num}: {error}. A cell that begins with a quote ends with one, and quotes in it "
+            f"{name}, line {reader.line_num}: {error}. A cell that begins with a quote ends with one, and quotes in it "
             "are doubled."
         ) from None
+
+
+def _is_header(first: list[str], below: list[list[str]]) -> bool:
+    """Does the first line name the columns? Not if a name is a number, or stands among the values of its column too.
+
+    The numbers that pandas gives to columns without names, from 0 on, are names.
+    """
+    if not below or first == [str(n) for n in range(len(first))]:
+        return True
+    columns = ({cells[n].strip() for cells in below if len(cells) == len(first)} for n in range(len(first)))
+    return not any(cell and (_is_number(cell) or cell in values) for cell, values in zip(first, columns, strict=True))
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def json_rows(text: str, name: str, *, lines: bool = True) -> Iterator[dict[str, Any]]:

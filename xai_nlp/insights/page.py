@@ -37,6 +37,8 @@ def application(source: Source[Any]) -> FastAPI:
                 results["html"] = markup(source.answer(request), level=1)
             except FAILURES as error:
                 return {"problem": str(error) or type(error).__name__}
+            except Exception as error:  # of a model or a data set; its traceback is none of the cell that serves
+                return {"problem": f"{type(error).__name__}: {error}"}
             return {"settings": source.settings.to_dict(), **results, "problem": ""}
 
     assets = {"insights.js": module(), **{name: read_asset(name) for name in ("insights.css", "page.js")}}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from xai_nlp.core.registry import method
-from xai_nlp.errors import InvalidInput
+from xai_nlp.errors import InvalidInput, NotFinite
 from xai_nlp.methods.shapley import CoalitionMethod, all_subsets
 
 
@@ -16,7 +16,10 @@ def coefficients(model: Any, inputs: Tensor, values: Tensor, weights: Tensor) ->
     """The coefficients (g, T, m) of a linear model of scikit-learn's, fitted in the precision of the values.
 
     inputs: (N, m) of N samples; values: (g, N, T), with a fit for each of the g · T columns; weights: (N,).
+    Raises NotFinite.
     """
+    if not values.isfinite().all():
+        raise NotFinite
     g, N, T = values.shape
     columns = values.transpose(0, 1).reshape(N, g * T)
     model.fit(*(t.cpu().numpy() for t in (inputs.to(values.dtype), columns)), sample_weight=weights.cpu().numpy())

@@ -20,7 +20,7 @@ from xai_nlp.metrics.perturbed import check_perturbed, copies_at_once
 
 def divided(numerator: Tensor, denominator: Tensor) -> Tensor:
     """The quotient; where the denominator is 0, the numerator."""
-    return numerator / denominator.where(denominator != 0, torch.ones_like(denominator))
+    return torch.where(denominator == 0, numerator, numerator / denominator)
 
 
 def infidelity_perturb_func_decorator(multiply_by_inputs: bool = True) -> Callable[[Callable[..., Any]], Any]:
@@ -42,7 +42,8 @@ def infidelity_perturb_func_decorator(multiply_by_inputs: bool = True) -> Callab
             perturbed = as_tuple(perturb_func(inputs) if baselines is None else perturb_func(inputs, baselines))
             differences = tuple(t - z for t, z in zip(x, perturbed, strict=True))
             if multiply_by_inputs:
-                ends = zip(differences, x, baseline_tensors(x, baselines), strict=True)
+                starts = (0,) * len(x) if baselines is None else as_tuple(baselines)
+                ends = zip(differences, x, starts, strict=True)
                 differences = tuple(divided(difference, t - t0) for difference, t, t0 in ends)
             return differences, perturbed
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 from torch import Tensor
 
+from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.offload import device_of
+from xai_nlp.models.tokenization import check_unicode
 
 AnswerText = str | Sequence[int]  # an answer as text, or as token ids
 
@@ -23,8 +26,13 @@ class Generator:
     def tokenize_answer(self, answer: AnswerText) -> list[int]:
         """The token ids of an answer that follows a prompt; no special tokens are added."""
         if isinstance(answer, str):
+            check_unicode(answer, "the answer")
             return self.tokenizer(answer, add_special_tokens=False)["input_ids"]
-        return list(answer)
+        ids: list[Any] = list(answer) if isinstance(answer, (list, tuple)) else [None]
+        if not all(isinstance(i, Integral) and 0 <= int(i) < len(self.tokenizer) for i in ids):
+            limit = len(self.tokenizer)
+            raise InvalidInput(f"an answer is a text, or a list of token ids below {limit}; got {answer!r}.")
+        return [int(i) for i in ids]
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of tokens, without white space at its ends; white space alone is quoted."""

@@ -43,6 +43,8 @@ def read_image(source: ImageSource) -> Image:
     name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else "the image"
     try:
         image = _open(source, str(name))
+        if not image.width * image.height:
+            raise InvalidInput(f"{name} has {image.width} × {image.height} pixels: there is nothing to see.")
         if image.width * image.height > MAX_PIXELS:
             raise InvalidInput(f"{name} has {image.width} × {image.height} pixels; at most {MAX_PIXELS:,} are read.")
         image = ImageOps.exif_transpose(image)
@@ -51,6 +53,8 @@ def read_image(source: ImageSource) -> Image:
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         elif image.mode.startswith(("I", "F")):
             values = np.asarray(image, dtype=np.float64)  # 0 becomes its darkest value, 255 its lightest
+            if not np.isfinite(values).all():
+                raise InvalidInput(f"{name} has pixels that are NaN or infinite.")
             image = Image.fromarray(np.uint8(255 * (values - values.min()) / (np.ptp(values) or 1)))
         return image.convert("RGB")
     except InvalidInput:
@@ -177,13 +181,13 @@ class Patches:
                 division = _superpixels(image)
             elif division.startswith("grid:") and division[5:].isdigit():
                 division = int(division[5:])
-        if isinstance(division, int) and not isinstance(division, bool) and division > 0:
+        if isinstance(division, int) and not isinstance(division, bool) and 0 < division <= max(image.size):
             return self._grid(image, division)
         if not isinstance(division, str) and getattr(np.asarray(division), "ndim", 0) == 2:
             return self._segments(image, np.asarray(division))
         raise InvalidInput(
-            f"regions are 'auto', 'patches', 'grid:N' or N cells along the longer side, 'slic', or an array (height, "
-            f"width) of whole numbers; got {division!r}."
+            f"regions are 'auto', 'patches', 'grid:N' or N cells along the longer side (at most {max(image.size)}), "
+            f"'slic', or an array (height, width) of whole numbers; got {division!r}."
         )
 
     def _patches(self, image: Image) -> Regions:

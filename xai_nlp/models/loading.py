@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
-from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
+from xai_nlp.errors import InvalidInput, UnknownName, Unsupported, XaiError
+from xai_nlp.models.model_folder import base_of_adapter, check_folder, holds_tokenizer
 from xai_nlp.models.sentence_embedding import EmbeddingHead, encoder_of_object
 
 #: Embedded models: name -> description.
@@ -28,14 +28,6 @@ EMBEDDED_MODELS = {
 #: Options of `from_pretrained` that say where files are; the others belong to the model alone.
 FILE_OPTIONS = ("revision", "token", "cache_dir", "subfolder", "local_files_only", "force_download", "proxies")
 DTYPES = ("float32", "bfloat16", "float16", "float64")  # by name
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "vocab.txt",
-    "vocab.json",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-)
 
 
 class TaskClasses(Protocol):
@@ -119,7 +111,8 @@ def load_model(
             on_cpu = device is None or device.type == "cpu"
             dtype = torch.float32 if on_cpu and not {"device_map", "quantization_config"} & set(options) else "auto"
         options = {"dtype": dtype, "trust_remote_code": trust_remote_code, **options}
-        loaded = _from_files(os.fspath(source), tokenizer, processor, task, tasks, options)
+        with torch.inference_mode(False):
+            loaded = _from_files(os.fspath(source), tokenizer, processor, task, tasks, options)
         dtype = None  # the files were read in it
     elif options or trust_remote_code:
         raise InvalidInput(
@@ -138,30 +131,56 @@ def load_model(
         )
     for path, module in loaded.model.named_modules():
         if "forward" not in vars(module):  # accelerate's own forward brings offloaded weights for each pass
-            names = [name for name, weight in module.named_parameters(recurse=False) if weight.is_meta]
-            if names:
-                raise InvalidInput(
-                    f"{path}.{names[0]} has no numbers: it is on the meta device. Load the weights first."
-                )
-    if loaded.tokenizer is not None and not getattr(loaded.tokenizer, "is_fast", False):
+            tensors = chain(module.named_parameters(recurse=False), module.named_buffers(recurse=False))
+            for name, tensor in tensors:
+                if tensor.is_meta:
+                    raise InvalidInput(
+                        f"{path}.{name} has no numbers: it is on the meta device. Load the weights first."
+                    )
+                if tensor.is_inference():
+                    raise InvalidInput(
+                        f"{path}.{name} was made in torch.inference_mode(), so that no gradient passes it. "
+                        "Make the model outside of it."
+                    )
+    if loaded.tokenizer is not None:
+        _check_tokenizer(loaded.tokenizer)
+    return loaded
+
+
+def _check_tokenizer(tokenizer: Any) -> None:
+    """Refuse a slow tokenizer, and one whose settings cannot be used."""
+    if not getattr(tokenizer, "is_fast", False):
         raise Unsupported(
-            f"{type(loaded.tokenizer).__name__} does not give the offsets of its tokens in the text. "
+            f"{type(tokenizer).__name__} does not give the offsets of its tokens in the text. "
             "Load the fast tokenizer: AutoTokenizer.from_pretrained(…, use_fast=True)."
         )
-    return loaded
+    longest, names = getattr(tokenizer, "model_max_length", None), getattr(tokenizer, "model_input_names", [])
+    if longest is not None and not isinstance(longest, (int, float)):
+        raise InvalidInput(f"the tokenizer's model_max_length is a number of tokens; got {longest!r}.")
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise InvalidInput(f"the tokenizer's model_input_names are a list of names; got {names!r}.")
+    for name in ("unk_token_id", "pad_token_id", "mask_token_id"):
+        try:
+            getattr(tokenizer, name, None)
+        except Exception as error:  # a special token that is in no vocabulary sends transformers round in circles
+            raise InvalidInput(f"the tokenizer has no {name}: {type(error).__name__}. Is its file complete?") from None
 
 
 def _device(device: Any) -> torch.device | None:
     """The device of that name. Raises InvalidInput."""
     try:
         return None if device is None else torch.device(device)
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         raise InvalidInput(f"the model cannot be moved to {device}: {str(error).splitlines()[0]}.") from None
 
 
 def _dtype(dtype: Any) -> Any:
-    """The dtype of that name; "auto", the files' own, as it is. Raises UnknownName."""
-    if not isinstance(dtype, str) or dtype == "auto":
+    """The dtype of that name; "auto", the files' own, as it is. Raises UnknownName, or InvalidInput for no dtype."""
+    if dtype is None or isinstance(dtype, torch.dtype):
+        return dtype
+    if not isinstance(dtype, str):
+        raise InvalidInput(f"dtype is a torch.dtype or its name, such as 'float32', or 'auto'; got {dtype!r}.")
+    if dtype == "auto":
         return dtype
     if dtype.removeprefix("torch.") not in DTYPES:
         raise UnknownName("dtype", dtype, ("auto", *DTYPES))
@@ -230,17 +249,20 @@ def _from_files(
     embedded = name.removeprefix("zoo/")
     if Path(name).is_dir():
         where, name = Path(name), Path(name).name
+    elif Path(name).is_file():
+        raise InvalidInput(f"{name} is a file. A model is a folder that save_pretrained wrote; give the folder.")
     elif embedded in EMBEDDED_MODELS:
         where, name = Path(str(files("xai_nlp.zoo") / embedded)), f"zoo/{embedded}"
     of_files = {key: value for key, value in options.items() if key in (*FILE_OPTIONS, "trust_remote_code")}
+    base = where
     if isinstance(where, Path):
         of_files["local_files_only"] = options["local_files_only"] = True
-        _check_folder(where, name, needs_tokenizer=tokenizer is None)
+        base = base_of_adapter(where)
+        check_folder(where / options.get("subfolder", ""), name, needs_tokenizer=tokenizer is None)
     try:
         with _quiet_loading():
-            base = _base_of_adapter(where)
             config = transformers.AutoConfig.from_pretrained(base, **of_files)
-            known = _task(task, tasks, config.architectures or [], config)
+            known = _task(task, tasks, _architectures(config), config)
             row, vision_class = tasks[known], None
             reads_text = row.auto_class != IMAGE_AUTO_CLASS
             if row.auto_class == VISION_AUTO_CLASS:
@@ -261,59 +283,32 @@ def _from_files(
             _check_weights(name, config, row, report)
             tokenizer = tokenizer or getattr(processor, "tokenizer", None)
             if tokenizer is None and reads_text:
-                own = where if _holds_tokenizer(where) else base
+                own = where if holds_tokenizer(where) else base
                 tokenizer = transformers.AutoTokenizer.from_pretrained(own, **of_files)
             of_hub = {key: value for key, value in of_files.items() if key != "trust_remote_code"}
             encodes = row.auto_class == ENCODER_AUTO_CLASS
             embedding = EmbeddingHead.of_files(where, **of_hub) if encodes else None
-    except OSError as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if isinstance(where, Path):
-            raise InvalidInput(f"{name} cannot be loaded: {first}") from error
-        hint = f"There is no such folder either, and the hub answered: {first} List them with `xai-nlp models`."
+    except XaiError:
+        raise
+    except Exception as error:  # broken files make transformers fail by errors of any type
+        reason = " ".join(str(error).split())[:400]
+        if isinstance(where, Path) or not isinstance(error, OSError):
+            kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
+            raise InvalidInput(f"{name} cannot be loaded: {kind}{reason}") from error
+        hint = f"There is no such folder either, and the hub answered: {reason} List them with `xai-nlp models`."
         raise UnknownName("model", name, EMBEDDED_MODELS, hint) from error
     return LoadedModel(model.eval(), tokenizer, name, known, processor, embedding)
 
 
-def _check_folder(folder: Path, name: str, *, needs_tokenizer: bool) -> None:
-    """Refuse a folder that holds no model that can be read safely, or no tokenizer."""
-    present = {path.name for path in folder.iterdir()}
-    if not {"config.json", "adapter_config.json"} & present:
-        raise InvalidInput(f"{name} holds no config.json: it is no folder that save_pretrained wrote.")
-    weights = [file for file in present if file.endswith(".safetensors")]
-    pickles = sorted(file for file in present if file.endswith((".bin", ".pt", ".pth", ".ckpt")))
-    if not weights:
-        found = f"only {pickles[0]}, which could run code when it is read" if pickles else "no weights"
-        raise Unsupported(
-            f"{name} holds {found}. Models load from safetensors: load it once where you trust it, with "
-            "AutoModel….from_pretrained(folder), and save it with model.save_pretrained(folder)."
-        )
-    of_its_own = _holds_tokenizer(folder) or {"preprocessor_config.json", "adapter_config.json"} & present
-    if needs_tokenizer and not of_its_own:
-        raise InvalidInput(
-            f"{name} holds no tokenizer: none of {', '.join(TOKENIZER_FILES[:4])}. Save it there with "
-            "tokenizer.save_pretrained(folder), or pass it: load(folder, tokenizer)."
-        )
-
-
-def _holds_tokenizer(where: str | Path) -> bool:
-    """Is this a folder with a tokenizer, or a hub name? An adapter's folder often holds none."""
-    return not isinstance(where, Path) or any((where / name).is_file() for name in TOKENIZER_FILES)
-
-
-def _base_of_adapter(where: str | Path) -> str | Path:
-    """The model that a folder's PEFT adapter belongs to; the folder itself if it holds a model."""
-    file = Path(where) / "adapter_config.json"
-    if not isinstance(where, Path) or (where / "config.json").is_file() or not file.is_file():
-        return where
-    if find_spec("peft") is None:
-        raise Unsupported(f"{where.name} is a PEFT adapter; reading it needs the library: pip install peft.")
-    return str(json.loads(file.read_text(encoding="utf-8"))["base_model_name_or_path"])
+def _architectures(config: Any) -> list[str]:
+    """The names of the classes that a config was saved with."""
+    named = getattr(config, "architectures", None)
+    return [cls for cls in named if isinstance(cls, str)] if isinstance(named, (list, tuple)) else []
 
 
 def _check_architecture(name: str, config: Any, task: str, tasks: Tasks) -> None:
     """Refuse files whose head was trained for another task, even if its weights have the same names."""
-    trained = (config.architectures or [""])[0]
+    trained = (_architectures(config) or [""])[0]
     other = _fitting(trained, tasks)
     if other is not None and not trained.endswith(tasks[task].class_endings or ("",)):
         raise InvalidInput(
@@ -328,7 +323,7 @@ def _check_weights(name: str, config: Any, row: TaskClasses, report: Mapping[str
     if row.auto_class == "AutoModel":
         missing = [key for key in missing if "pooler" not in key]  # a pooler that no embedding passes
     if missing:
-        trained = (config.architectures or ["model without a head"])[0]
+        trained = (_architectures(config) or ["model without a head"])[0]
         listed = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         raise InvalidInput(
             f"{name} holds a {trained}; for {row.title.lower()} these weights would be untrained: {listed}. "

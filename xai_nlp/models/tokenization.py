@@ -76,12 +76,17 @@ def segments_of(text: Text, name: str = "the text") -> tuple[str, ...]:
         )
     if not any(part.strip() for part in parts):
         raise InvalidInput(f"{name} is empty or only white space: there is nothing to explain.")
+    check_unicode("".join(parts), name)
+    return tuple(parts)
+
+
+def check_unicode(text: str, name: str) -> None:
+    """Raise InvalidInput, which calls the text `name`, for a lone surrogate: half of a character."""
     try:
-        "".join(parts).encode()
+        text.encode()
     except UnicodeEncodeError as error:
         where = f"a lone surrogate at character {error.start}"
         raise InvalidInput(f"{name} is not valid Unicode: it has {where}.") from None
-    return tuple(parts)
 
 
 def encode(
@@ -131,7 +136,13 @@ def _encodings(tokenizer: Any, segments: Sequence[tuple[str, ...]], **options: A
     for count in {len(parts) for parts in segments}:
         members = [i for i, parts in enumerate(segments) if len(parts) == count]
         columns = zip(*(segments[i] for i in members), strict=True)
-        batch = tokenizer(*map(list, columns), verbose=False, return_attention_mask=False, **options)
+        try:
+            batch = tokenizer(*map(list, columns), verbose=False, return_attention_mask=False, **options)
+        except Exception as error:  # a broken vocabulary: tokenizers has no type of its own for it
+            reason = " ".join(str(error).split())[:200]
+            raise InvalidInput(
+                f"the tokenizer fails: {reason}. Is it the model's own, and its file complete?"
+            ) from error
         owners = batch.get("overflow_to_sample_mapping", range(len(members)))
         for owner, encoding in zip(owners, batch.encodings, strict=True):
             results[members[owner]].append(encoding)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from torch import Tensor
 
@@ -15,6 +15,7 @@ from xai_nlp.core.forward import as_tuple
 from xai_nlp.robust.trials import Trial, TrialModel
 
 ORIGINAL = "Original"
+Result = TypeVar("Result")  # of the metric
 
 
 class NameTaken(CaptumAssertion, RuntimeError):
@@ -38,7 +39,7 @@ def mean_over_examples(value: Any) -> Any:
     return tuple(map(mean_over_examples, value)) if isinstance(value, tuple) else value
 
 
-class AttackComparator:
+class AttackComparator(Generic[Result]):
     """Compares what attacks do to a metric of a model's outputs.
 
     forward_func: the model, or any function of the (preprocessed) inputs.
@@ -56,7 +57,7 @@ class AttackComparator:
     def __init__(
         self,
         forward_func: Callable[..., Any],
-        metric: Callable[..., Any],
+        metric: Callable[..., Result],
         preproc_fn: Callable[..., Any] | None = None,
     ) -> None:
         self.forward_func = forward_func
@@ -119,7 +120,7 @@ class AttackComparator:
             stats = self.batch_stats if attack.num_attempts > 1 else [Mean]
             summarizers[name] = Summarizer([stat() for stat in stats])
         for trial, output in model.outputs(self._trials(model, inputs, kwargs), perturbations_per_eval):
-            value = self.metric(output, **kwargs)
+            value: Any = self.metric(output, **kwargs)
             if self.out_format is None and hasattr(value, "_fields"):
                 self.out_format = type(value)
             summarizers[trial.label].update(value)

@@ -18,6 +18,8 @@ from xai_nlp.hooks.interrupts import check_interrupt
 from xai_nlp.hooks.onednn import onednn_products
 from xai_nlp.robust.perturbation import Perturbation
 
+ROUNDING = 1e-4  # of a probability: a sum of them may be a little above 1
+
 
 class FGSM(Perturbation):
     """x + ε · sign(∇L), the input that one step takes to a larger loss; or to a smaller one, if the attack is targeted.
@@ -135,7 +137,7 @@ def negative_log(output: Any, target: Any) -> Tensor:
     if not has_classes and bool((values <= 0).any()):
         raise CaptumAssertion("the output is one number an example and not above 0; give a `loss_func`.")
     are_logits = isinstance(output, dict) and "logits" in output
-    are_logits = are_logits or bool(((values < 0) | (values > 1)).any())
+    are_logits = are_logits or bool(((values < 0) | (values > 1 + ROUNDING)).any())
     losses = -(values.log_softmax(-1) if has_classes and are_logits else values.log())
     chosen = select(losses, target, torch.arange(len(values), device=values.device))
     if chosen.shape[1] != 1:

@@ -18,7 +18,7 @@ from xai_nlp.core.subject import MovableInput, Subject
 from xai_nlp.core.targets import Target
 from xai_nlp.errors import UnknownName
 from xai_nlp.hooks.scope import HookPoint, tensors_at
-from xai_nlp.models.tokenization import TokenWindow
+from xai_nlp.models.tokenization import TokenWindow, check_unicode
 from xai_nlp.tasks.image_inputs import ImageBatch
 
 if TYPE_CHECKING:
@@ -161,6 +161,7 @@ class TextSubject:
             raise UnknownName(
                 "baseline", name, [*BASELINES, REFERENCE], f"If it is a text, write baseline='{TEXT}{name}'."
             )
+        check_unicode(name, "the baseline")
         ids = explainer.tokenizer(name.removeprefix(TEXT), add_special_tokens=False)["input_ids"]
         return text_baseline(words, ids, batch.movable)
 

@@ -14,7 +14,7 @@ from xai_nlp.core.explanations import Explanations
 from xai_nlp.core.result import Explanation, TargetSpec
 from xai_nlp.core.spans import Span
 from xai_nlp.errors import InvalidInput
-from xai_nlp.models.tokenization import TokenWindow, segments_of
+from xai_nlp.models.tokenization import TokenWindow, check_unicode, segments_of
 from xai_nlp.tasks.batch import WindowBatch, batch_forward
 from xai_nlp.tasks.explainer import Explainer, check_choice
 from xai_nlp.tasks.options import ExplainKeywords, Request
@@ -123,6 +123,7 @@ class FillMaskExplainer(Explainer):
             if not 0 <= word < len(logits):
                 raise InvalidInput(f"token ids are from 0 to {len(logits) - 1}; got {word}.")
             return word
+        check_unicode(str(word), "the word")
         spellings = [self.tokenizer(form, add_special_tokens=False)["input_ids"] for form in (f" {word}", str(word))]
         single = {ids[0] for ids in spellings if len(ids) == 1} - {self.token_id("unk_token_id")}
         if not single:

@@ -47,6 +47,8 @@ class Labels:
         counts = Counter(plain)
         names = tuple(name if counts[name] == 1 else f"{name} [{i}]" for i, name in enumerate(plain))
         kind = getattr(config, "problem_type", None) or ("regression" if count == 1 else "single_label_classification")
+        if kind not in KINDS:
+            raise UnknownName("problem_type of the model's config", kind, KINDS)
         return cls(names, kind)
 
     def outputs(self, logits: Tensor) -> list[dict[str, float]]:
@@ -63,8 +65,10 @@ class Labels:
         name = str(label).removeprefix("label:")
         alike = [i for i, known in enumerate(self.names) if known == name]
         alike = alike or [i for i, known in enumerate(self.names) if known.casefold() == name.casefold()]
+        alike = alike or [i for i, known in enumerate(self.names) if known == f"{name} [{i}]"]
         if len(alike) != 1:
-            raise UnknownName("label", label, self.names, 'A contrast is written "A-B".')
+            several = f"It is ambiguous, of the outputs {' and '.join(map(str, alike))}: give an index."
+            raise UnknownName("label", label, self.names, several if alike else 'A contrast is written "A-B".')
         return alike[0]
 
     def weights(
@@ -112,7 +116,7 @@ class Labels:
     def link(self, unit: str) -> str:
         """The key of UNITS for a unit. Raises UnknownName, or InvalidInput for one that this model does not have."""
         units = {"logit": "logit", "probability": KINDS[self.kind][1], "log-probability": "log-probability"}
-        if unit not in units:
+        if not isinstance(unit, str) or unit not in units:
             raise UnknownName("unit", unit, units)
         link = units[unit]
         if link is None or (unit == "log-probability" and self.kind != "single_label_classification"):

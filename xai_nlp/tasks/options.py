@@ -143,18 +143,21 @@ class Request:
         InvalidInput for inputs of different numbers and options that do not go together.
         """
         own_names = {one.name for one in task.options} | set(also)
+        arrays = (*also, "regions")
+        keywords = {name: value if name in arrays else _without_arrays(value) for name, value in keywords.items()}
+        keywords = {name: value for name, value in keywords.items() if value is not None or name not in own_names}
         keywords = _checked(task.every_option, keywords)
         options = ExplainOptions(**{name: keywords[name] for name in OPTION_NAMES if name in keywords})
         own = {name: value for name, value in keywords.items() if name in own_names}
         left = {name: value for name, value in keywords.items() if name not in own and name not in OPTION_NAMES}
         names = options.methods
-        if len(names) == 1 and names[0] in METHODS:
-            known = [one.name for one in fields(METHODS[names[0]])]  # type: ignore[arg-type]
+        if len(names) == 1 and isinstance(names[0], str) and names[0] in METHODS:
+            known = {one.name: one.default for one in fields(METHODS[names[0]])}  # type: ignore[arg-type]
             for name in left:
                 if name not in known:
                     raise UnknownName("option", name, sorted({*known, *own_names, *OPTION_NAMES}))
-            left = _checked(method_options(names[0]), left)
-        elif left and all(name in METHODS for name in names):
+            left = _checked(method_options(names[0]), _given(left, known), texts_too=True)
+        elif left and all(name in list(METHODS) for name in names):
             raise InvalidInput("options belong to one method; explain each method by a call of its own to set them.")
         methods = tuple(find_method(name, left if len(names) == 1 else {}) for name in names)
         for method in methods:
@@ -168,16 +171,28 @@ class Request:
         return replace(self, examples=[self.examples[i] for i in indices], gold=gold)
 
 
-def _checked(options: Iterable[OptionField], values: Mapping[str, Any]) -> dict[str, Any]:
+def _without_arrays(value: Any) -> Any:
+    """The value; an array or a tensor as a list, or as a number."""
+    return value.tolist() if hasattr(value, "tolist") and hasattr(value, "ndim") else value
+
+
+def _given(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The values without those that are None where another value is the default: they are not given."""
+    return {name: value for name, value in values.items() if value is not None or defaults.get(name) is None}
+
+
+def _checked(options: Iterable[OptionField], values: Mapping[str, Any], texts_too: bool = False) -> dict[str, Any]:
     """The values, those of numbers and switches in the type of their option. Raises InvalidInput for another type.
 
-    Texts may be more in Python than in a form: a list of targets, an answer's characters, an array of regions.
+    texts_too: a method's texts are texts, and it checks their choices. A task's may be more in Python than in a form: a
+        list of targets, an answer's characters, an array of regions.
     """
-    checked = {
-        one.name: one.check(values[one.name])
-        for one in options
-        if values.get(one.name) is not None and (one.type in (int, float, bool) or one.name in PLAIN_TEXTS)
-    }
+    checked = {}
+    for one in options:
+        value = values.get(one.name)
+        text = isinstance(value, str) if texts_too else one.name not in PLAIN_TEXTS
+        if value is not None and not (one.type is str and text):
+            checked[one.name] = one.check(value)
     return {**values, **checked}
 
 
@@ -227,7 +242,8 @@ def _is_list(kind: str, value: Any) -> bool:
         return isinstance(value, (list, tuple))
     if kind == "list":
         return not value or isinstance(value[0], list)
-    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, tuple))
+    no_axis = getattr(value, "ndim", 1) == 0  # a tensor of one number says that it is iterable
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, tuple)) and not no_axis
 
 
 def _lists(value: Any, name: str) -> list[Any]:

@@ -55,7 +55,7 @@ def pass_counter(progress: Progress | bool | None, windows: int) -> Iterator[Pas
     if progress is True:
         with closing(Bar("explaining")) as bar:
             yield PassCounter(windows, bar=bar)
-    elif hasattr(progress, "update"):
+    elif hasattr(progress, "update") and hasattr(progress, "total"):
         yield PassCounter(windows, bar=progress)
     elif progress in (False, None) or callable(progress):
         yield PassCounter(windows, callback=progress or None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from xai_nlp.core.spans import Span
+from xai_nlp.core.spans import Span, as_span
 from xai_nlp.errors import InvalidInput
 from xai_nlp.models.tokenization import TokenWindow
 
@@ -102,7 +102,7 @@ def _allowed(row: TokenWindow, logits: Tensor, longest: int) -> list[tuple[float
     sums = logits[0][:, None].double() + logits[1][None, :].double()  # (L, L)
     places = torch.arange(len(row))
     gap = places[None] - places[:, None]
-    allowed = inside[:, None] & inside[None] & (gap >= 0) & (gap < longest)
+    allowed = inside[:, None] & inside[None] & (gap >= 0) & (gap < min(longest, len(row)))
     starts, ends = allowed.nonzero(as_tuple=True)
     return list(zip(sums[starts, ends].tolist(), starts.tolist(), ends.tolist(), strict=True))
 
@@ -110,7 +110,7 @@ def _allowed(row: TokenWindow, logits: Tensor, longest: int) -> list[tuple[float
 def _places(answer: AnswerChoice, context: str) -> list[Span]:
     """Where the answer stands in the context, as characters."""
     if not isinstance(answer, str):
-        start, end = answer
+        start, end = as_span(answer, "an answer")
         if not 0 <= start < end <= len(context):
             raise InvalidInput(f"an answer's characters lie within 0 and {len(context)}; got {answer}.")
         return [(start, end)]

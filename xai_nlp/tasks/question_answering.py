@@ -157,7 +157,9 @@ class QuestionAnsweringExplainer(Explainer):
 
 
 def _target_names(target: str | Sequence[str], unit: str) -> tuple[str, ...]:
-    names = (target,) if isinstance(target, str) else tuple(target)
+    names = tuple(target) if isinstance(target, (list, tuple)) else (target,)
+    if not names:
+        raise InvalidInput(f"target names nothing; name at least one of {', '.join(TARGETS)}.")
     for name in names:
         check_choice("target", name, TARGETS, "An answer of your own goes into answer=….")
     check_choice("unit", unit, SCORE_UNITS)

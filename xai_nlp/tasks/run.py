@@ -6,7 +6,8 @@ encoded, how outputs are read, and which numbers of them are explained.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -56,9 +57,11 @@ def explain(explainer: Explainer, request: Request) -> Explanations:
     """The explanations of a request: example by example, method by method, target by target."""
     with frozen_model(explainer.model, evaluate=True):
         windows = explainer.encode(request)
+        if explainer.mean_of_windows:
+            _check_windows(request, Counter(window.example for window in windows).values())
         outputs = predict(explainer, windows, request.options.batching)
         targets = explainer.targets(request, windows, outputs)
-        _check_windows(request, targets)
+        _check_windows(request, [len(target.windows) for target in targets])
         count = sum(len(target.windows) for target in targets) * len(request.methods)
         with pass_counter(request.options.progress, count) as passes:
             by_method = [attribute(explainer, method, request, windows, targets, passes) for method in request.methods]
@@ -229,10 +232,10 @@ def _parameters(method: Method) -> Mapping[str, Any]:
     return asdict(method)  # type: ignore[call-overload]
 
 
-def _check_windows(request: Request, targets: Sequence[ExampleTarget]) -> None:
-    """Refuse attention matrices of texts that are read in several windows, before anything is attributed."""
+def _check_windows(request: Request, counts: Iterable[int]) -> None:
+    """Refuse attention matrices of texts that are explained in several windows, given how many of them."""
     matrices = request.options.attention or any(method.operates_on == "attention" for method in request.methods)
-    if matrices and any(len(target.windows) > 1 for target in targets):
+    if matrices and max(counts, default=0) > 1:
         raise InvalidInput(
             "a long text is read in several windows, and each has attention matrices of its own. "
             "Shorten the text, or explain one window of it."

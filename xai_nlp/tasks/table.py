@@ -50,7 +50,7 @@ def register_task(task: Task) -> Task:
 
 def find_task(name: str) -> Task:
     """The task of that name or command. Raises UnknownName."""
-    task = TASKS.get(name) or next((task for task in TASKS.values() if task.command == name), None)
+    task = next((task for key, task in TASKS.items() if name in (key, task.command)), None)
     if task is None:
         raise UnknownName("task", name, TASKS)
     return task

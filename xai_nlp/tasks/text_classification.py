@@ -27,6 +27,7 @@ class TextClassificationExplainer(Explainer):
     """Explains any `AutoModelForSequenceClassification`: sentiment, topics, pairs (NLI), many labels, regression."""
 
     task_name: ClassVar[str] = "text-classification"
+    mean_of_windows: ClassVar[bool] = True
 
     def __init__(self, loaded: LoadedModel, task: Task | None = None) -> None:
         super().__init__(loaded, task)

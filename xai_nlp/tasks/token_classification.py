@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 
 from xai_nlp.core.explanations import Explanations
 from xai_nlp.core.result import SPECIAL, Explanation, TargetSpec
-from xai_nlp.core.spans import Span
+from xai_nlp.core.spans import Span, as_span
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.offload import device_of
 from xai_nlp.models.entities import AGGREGATIONS, OUTSIDE, Entity, EntityGrouping
@@ -151,7 +151,7 @@ def _chosen(
         start = text.find(entity) if entity.strip() else -1
         span = (start, start + len(entity))
     else:
-        span = (int(entity[0]), int(entity[1]))
+        span = as_span(entity, "an entity")
     if not 0 <= span[0] < span[1] <= len(text):
         raise InvalidInput(f"{name} does not hold the entity {entity!r}; give it letter for letter.")
     for w, window in enumerate(windows):

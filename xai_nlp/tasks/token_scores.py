@@ -14,7 +14,7 @@ from xai_nlp.core.image import ImageAttribution
 from xai_nlp.core.reductions import REDUCTIONS
 from xai_nlp.core.registry import Method, Scores
 from xai_nlp.core.subject import Subject
-from xai_nlp.errors import InvalidInput
+from xai_nlp.errors import InvalidInput, NotFinite
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks.batch import WindowBatch
 from xai_nlp.tasks.image_inputs import ImageBatch
@@ -77,10 +77,7 @@ def attribute_batch(method: Method, subject: Subject, batch: WindowBatch, option
     ends = [_host(value), np.zeros(tuple(value.shape)) if start is None else _host(start)]
     on_host = None if regions is None else _host(regions)
     if not all(np.isfinite(numbers).all() for numbers in (stacked, *ends, *([] if on_host is None else [on_host]))):
-        raise InvalidInput(
-            "the scores are not finite: the model gave NaN or infinity on this input. "
-            "Load it in float32, or check the input and the weights."
-        )
+        raise NotFinite
     _check_not_all_zero(method, stacked[0], on_host, ends[0] - ends[1])
     return BatchAttribution(
         batch=batch,

@@ -32,6 +32,7 @@ class ZeroShotClassificationExplainer(Explainer):
     """
 
     task_name: ClassVar[str] = "zero-shot-classification"
+    mean_of_windows: ClassVar[bool] = True
     divided_segment: ClassVar[int | None] = 0  # the text; a window holds all of the hypothesis
 
     def __init__(self, loaded: LoadedModel, task: Task | None = None) -> None:

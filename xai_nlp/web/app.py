@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -12,16 +13,19 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from xai_nlp._version import __version__
 from xai_nlp.errors import UnknownName, XaiError
 from xai_nlp.viz.page import html
 from xai_nlp.viz.text import scale
+from xai_nlp.web.history import History, Unwritable
 from xai_nlp.web.routes import api_router
 from xai_nlp.web.server_state import State
 
 log = logging.getLogger("xai_nlp.web")
+WRITE_AGAIN = 1.0  # seconds
 MEDIA_TYPES = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
 
 
@@ -31,14 +35,23 @@ def application(state: State) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         state.jobs.start()
+        writing = asyncio.create_task(write_later(state.history))
         yield
         state.jobs.stop()
+        writing.cancel()
         state.history.close()
 
     pages = {"": render_page("index.html"), "docs": render_page("docs.html")}
     app = make_app(api_router(), pages, {}, lifespan)
     app.state.xai = state
     return app
+
+
+async def write_later(history: History) -> None:
+    """Write what waits for the history, again and again."""
+    while True:
+        await asyncio.sleep(WRITE_AGAIN)
+        await run_in_threadpool(history.write_later)
 
 
 def make_app(router: APIRouter, pages: Mapping[str, str], assets: Mapping[str, str], lifespan: Any = None) -> FastAPI:
@@ -104,6 +117,8 @@ def _handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(XaiError)
     def ours(request: Request, error: XaiError) -> JSONResponse:
+        if isinstance(error, Unwritable):
+            return _error(507, str(error)) if error.full else _error(503, str(error), {"Retry-After": "1"})
         gone = isinstance(error, UnknownName) and str(error).startswith("unknown entry")
         return _error(404 if gone else 422, str(error), field=getattr(error, "field", ""))
 

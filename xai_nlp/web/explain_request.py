@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,9 +23,8 @@ from xai_nlp.tasks.options import ExplainOptions
 from xai_nlp.tasks.table import TASKS
 from xai_nlp.tasks.task import Task
 from xai_nlp.web.forms import OMITTED, parse_options
+from xai_nlp.web.image_check import IMAGE_KINDS, check_image
 from xai_nlp.web.limits import LIMITS, Limits
-
-IMAGE_KINDS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # images that are opened; nothing that could hold a script
 
 Short = Annotated[str, Field(max_length=LIMITS.words)]
 Long = Annotated[str, Field(max_length=LIMITS.letters)]
@@ -215,21 +212,6 @@ def image_bytes(encoded: str, limits: Limits = LIMITS) -> bytes:
         raise InvalidInput(f"the image has {len(content):,} bytes; at most {limits.image:,} are read.")
     check_image(content, IMAGE_KINDS, limits)
     return content
-
-
-def check_image(content: bytes, kinds: tuple[str, ...], limits: Limits = LIMITS) -> None:
-    """Raises InvalidInput for an image of another kind, or of too many pixels. Only its head is read."""
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
-            with Image.open(io.BytesIO(content), formats=kinds) as opened:
-                width, height = opened.size
-    except Exception:  # Pillow has many errors for bytes that are no image
-        raise InvalidInput(f"this is no image of a kind that is opened here: {', '.join(kinds)}.") from None
-    if width * height > limits.pixels:
-        raise InvalidInput(f"the image has {width} × {height} pixels; at most {limits.pixels:,} are read.")
 
 
 @dataclass(frozen=True)

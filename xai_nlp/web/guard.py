@@ -10,10 +10,15 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import logging
 import re
 import secrets
-from contextlib import suppress
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -38,6 +43,7 @@ HEADERS = (
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 CHANGING = ("POST", "PUT", "PATCH")
 READING = ("GET", "HEAD")
+log = logging.getLogger("xai_nlp.web")
 _HOST = re.compile(r"^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(\d{1,5}))?$")
 
 
@@ -49,6 +55,8 @@ class Address:
     (True, False)
     >>> Address("0.0.0.0", 8000).allows("192.168.1.7:8000")  # a page cannot take over a number as it can a name
     True
+    >>> Address("0.0.0.0", 8000).names[0], Address("::", 8000).names[0]
+    ('127.0.0.1', '[::1]')
     """
 
     host: str
@@ -59,6 +67,14 @@ class Address:
         """Can it be reached from this machine only?"""
         return is_loopback(self.host)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """How the server is called in an address: first a name that works on this machine, then those for others."""
+        if not _is_number(self.host) or not ipaddress.ip_address(self.host).is_unspecified:
+            return (f"[{self.host}]" if ":" in self.host else self.host,)
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        return "[::1]" if ":" in self.host else "127.0.0.1", *own_names(family)
+
     def allows(self, name: str) -> bool:
         """May a request name this Host?"""
         match = _HOST.match(name.strip().lower())
@@ -67,7 +83,19 @@ class Address:
         name = match[1]
         if self.local:
             return name in LOOPBACK or name.strip("[]") == self.host
-        return name.strip("[]") == self.host.lower() or _is_number(name.strip("[]")) or name == "localhost"
+        known = {self.host.lower(), "localhost", socket.gethostname().lower(), *self.names}
+        return name in known or name.strip("[]") in known or _is_number(name.strip("[]"))
+
+
+@cache
+def own_names(family: int) -> tuple[str, ...]:
+    """The names and numbers under which other machines may know this one: its host name, then its addresses."""
+    name = socket.gethostname().lower()
+    with suppress(OSError):
+        found = {str(info[4][0]) for info in socket.getaddrinfo(name, None, family)}
+        numbers = sorted(number for number in found if not is_loopback(number) and "%" not in number)
+        return (name, *(f"[{number}]" if ":" in number else number for number in numbers))
+    return ()
 
 
 def is_loopback(host: str) -> bool:
@@ -83,7 +111,7 @@ def _is_number(host: str) -> bool:
     return True
 
 
-BUSY = {"retry-after": "1"}
+BUSY = {"retry-after": "1"}  # seconds
 CLOSE = {"connection": "close"}
 GONE = (400, 408)  # the client has gone, or sends no more
 LINGER = 10.0  # seconds that a refused body may take to run out
@@ -97,7 +125,9 @@ class Guard:
     address: Address
     token: str = ""  # the first part of every path, where others than this machine can reach us
     limits: Limits = field(default_factory=Limits)
-    held: int = 0  # bytes of bodies in memory
+    held: int = 0  # bytes of bodies in memory, beyond the first few of each
+    streams: Counter[str] = field(default_factory=Counter)  # that are open, by address
+    closing: asyncio.Event = field(default_factory=asyncio.Event)  # the server ends, and streams with it
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -116,18 +146,22 @@ class Guard:
                 message = {**message, "headers": [*others, *HEADERS]}
             await send(message)
 
-        size = 0
+        held = _Held(self)
         try:
             self._admit(scope)
-            body = await self._body(scope, receive)
-            size = len(body)
-            self.held += size
-            await self.app(self._located(scope), _replayed(body, receive), headed)
+            body = await self._body(scope, receive, held)
+            with self._stream(scope):
+                await self.app(self._located(scope), self._replayed(body, receive), headed)
         except HTTPException as refusal:
             assert not answered
+            held.release()
             await self._refuse(refusal, receive, headed)
+        except Exception:
+            log.debug("%s %s failed", scope["method"], scope["path"], exc_info=True)  # the application has said it
+            if not answered:
+                await self._refuse(HTTPException(500, "something broke in the server."), receive, headed)
         finally:
-            self.held -= size
+            held.release()
 
     # The request's head ---------------------------------------------------------------------------------------------
 
@@ -156,14 +190,12 @@ class Guard:
 
     # The body -------------------------------------------------------------------------------------------------------
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+    async def _body(self, scope: Scope, receive: Receive, held: _Held) -> bytes:
         """The body, refused as soon as it is known to be too long or too slow."""
         most = self._most(scope)
         length = Headers(scope=scope).get("content-length", "0")
         if not length.isascii() or not length.isdigit() or int(length[:20]) > most:
             raise HTTPException(413, f"the body is too long: at most {most:,} bytes are read here.", CLOSE)
-        if self.held + int(length) > self.limits.held:
-            raise HTTPException(503, "too much is being sent at once; try again in a moment.", BUSY | CLOSE)
         loop = asyncio.get_running_loop()
         end, body = loop.time() + self.limits.body_time, bytearray()
         while True:
@@ -178,8 +210,44 @@ class Guard:
             body += message.get("body", b"")
             if len(body) > most:
                 raise HTTPException(413, f"the body is too long: at most {most:,} bytes are read here.", CLOSE)
+            held.grow(len(body) - self.limits.body)
             if not message.get("more_body"):
                 return bytes(body)
+
+    def _replayed(self, body: bytes, receive: Receive) -> Receive:
+        """The body once more, then a disconnection: the client's, or the end of the server."""
+        left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def again() -> Message:
+            if left:
+                return left.pop()
+            waiting = [asyncio.ensure_future(one) for one in (receive(), self.closing.wait())]
+            try:
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for one in waiting:
+                    one.cancel()
+            return {"type": "http.disconnect"}
+
+        return again
+
+    @contextmanager
+    def _stream(self, scope: Scope) -> Iterator[None]:
+        """A place for a stream of events, if that is what is asked for: each address has a few."""
+        if not scope["path"].endswith("/events"):
+            yield
+            return
+        address = (scope.get("client") or ("",))[0]
+        if self.streams[address] >= self.limits.streams:
+            raise HTTPException(
+                503, f"{self.limits.streams} streams of events are open already; close a page.", BUSY | CLOSE
+            )
+        self.streams[address] += 1
+        try:
+            yield
+        finally:
+            self.streams[address] -= 1
+            self.streams += Counter()  # those of nobody are forgotten
 
     async def _refuse(self, refusal: HTTPException, receive: Receive, send: Send) -> None:
         """Answer with the refusal, and read on: a client that sends into a closed connection never reads the answer."""
@@ -201,20 +269,31 @@ class Guard:
         return self.limits.body
 
 
+@dataclass(eq=False)
+class _Held:
+    """What one body counts of the memory for all."""
+
+    guard: Guard
+    size: int = 0
+
+    def grow(self, size: int) -> None:
+        """Count a body that has grown to `size`. Raises 503 if there is no room."""
+        more = max(0, size) - self.size
+        if more > 0 and self.guard.held + more > self.guard.limits.held:
+            raise HTTPException(503, "too much is being sent at once; try again in a moment.", BUSY | CLOSE)
+        self.size += more
+        self.guard.held += more
+
+    def release(self) -> None:
+        """Count it no more."""
+        self.guard.held -= self.size
+        self.size = 0
+
+
 def _navigates(scope: Scope, headers: Headers) -> bool:
     """Does the browser follow a link here? No other site's page can read the page that opens then."""
     top = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
     return scope["method"] in READING and top
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """The body once more, then the next message: a disconnection."""
-    left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def again() -> Message:
-        return left.pop() if left else await receive()
-
-    return again
 
 
 async def _run_out(receive: Receive, most: int) -> None:

@@ -1,8 +1,9 @@
-"""One worker and a bounded queue: jobs wait, run, report progress, are cancelled, fail alone."""
+"""A bounded queue and its workers: jobs wait, run, report progress, are cancelled, fail alone; quick ones may pass."""
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +25,10 @@ class Full(Exception):
 
 class Cancelled(Exception):
     """The job was cancelled."""
+
+
+class TooSlow(Cancelled):
+    """The job is no quick one: it waits for its turn."""
 
 
 class JobRequest(Protocol):
@@ -57,6 +62,8 @@ class Job:
     started: float = 0.0
     seconds: float = 0.0
     cancelled: bool = False
+    end: float = math.inf  # when it is no quick one
+    tried: bool = False  # was it tried as a quick one?
 
     @property
     def final(self) -> bool:
@@ -83,38 +90,59 @@ class Job:
         self.check()
 
     def check(self) -> None:
-        """Raises Cancelled if the job was cancelled."""
+        """Raises Cancelled if the job was cancelled, TooSlow if it is tried as a quick one and is none."""
         if self.cancelled:
             raise Cancelled
+        if time.monotonic() > self.end:
+            raise TooSlow
 
 
 class JobQueue:
     """A bounded queue of jobs, which one thread works through in order.
 
+    While that one is busy, a second thread tries each job that waits for a few seconds: those that are done by then
+    have passed the slow ones, and the others wait for their turn as before.
+
     work: does a job and stores its result; an error that it raises fails the job alone.
     idle: called while no job waits; does a little work of its own and returns whether there is more.
+    try_work: the same as `work`, in the second thread beside it; raises TooSlow for a job that it cannot do.
+    quick: seconds that a job is tried for.
     """
 
-    def __init__(self, work: Callable[[Job], None], *, room: int, idle: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        work: Callable[[Job], None],
+        *,
+        room: int,
+        idle: Callable[[], bool] = lambda: False,
+        try_work: Callable[[Job], None] | None = None,
+        quick: float = 2.0,
+    ) -> None:
         self._work, self._idle, self._room = work, idle, room
+        self._try_work, self._quick = try_work, quick
         self._known: dict[str, Job] = {}  # the oldest first
         self._changed = threading.Condition()
         self._open = True
-        self._thread = threading.Thread(target=self._run, name="xai_nlp worker", daemon=True)
+        self._busy: Job | None = None  # what the first thread does
+        self._threads = [threading.Thread(target=self._run, name="xai_nlp worker", daemon=True)]
+        if try_work is not None:
+            self._threads.append(threading.Thread(target=self._run_quick, name="xai_nlp quick worker", daemon=True))
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
 
     def stop(self, patience: float = 5.0) -> None:
-        """Cancel all jobs, and end the thread."""
+        """Cancel all jobs, and end the threads."""
         with self._changed:
             self._open = False
             for job in self._known.values():
                 job.cancelled = True
             self._changed.notify_all()
-        if self._thread.is_alive():
-            self._thread.join(patience)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(patience)
 
     def submit(self, request: JobRequest) -> Job:
         """A job for the request. Raises Full if too many wait."""
@@ -127,7 +155,7 @@ class JobQueue:
             oldest = next(iter(self._known.values()))
             if len(self._known) > MAX_JOBS and oldest.final:
                 del self._known[oldest.id]
-            self._changed.notify()
+            self._changed.notify_all()
         return job
 
     @property
@@ -172,12 +200,31 @@ class JobQueue:
                     self._changed.wait_for(lambda: self._waiting or not self._open)
                 if not self._open:
                     return
-                job = next(iter(self._waiting), None)
+                job = self._busy = next(iter(self._waiting), None)
                 if job is not None:
                     job.started, job.state = time.monotonic(), "running"
+                    self._changed.notify_all()
             if job is not None:
-                self._do(job)
+                self._do(job, self._work)
             more = job is not None or self._idle_work()
+
+    @property
+    def _untried(self) -> list[Job]:
+        """The jobs that wait behind a slow one and were not tried yet."""
+        busy = self._busy is not None and not self._busy.final
+        return [job for job in self._waiting if not job.tried] if busy else []
+
+    def _run_quick(self) -> None:
+        assert self._try_work
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._untried or not self._open)
+                if not self._open:
+                    return
+                job = self._untried[0]
+                job.started, job.state, job.tried = time.monotonic(), "running", True
+                job.end = job.started + self._quick
+            self._do(job, self._try_work)
 
     def _idle_work(self) -> bool:
         try:
@@ -186,10 +233,16 @@ class JobQueue:
             log.exception("idle work failed")
             return False
 
-    def _do(self, job: Job) -> None:
+    def _do(self, job: Job, work: Callable[[Job], None]) -> None:
         try:
-            self._work(job)
+            work(job)
             state = "done"
+        except TooSlow:
+            with self._changed:
+                job.end, job.passes, job.total = math.inf, 0, 0
+                job.state = "cancelled" if job.cancelled else "queued"
+                self._changed.notify_all()
+            return
         except Cancelled:
             state = "cancelled"
         except XaiError as error:

@@ -23,7 +23,7 @@ class Limits:
     pixels: int = 20_000_000
     upload: int = 32 * MIB  # a saved explanation that is opened again
     body: int = 64 * 1024  # any other request
-    held: int = 256 * MIB  # request bodies in memory at once
+    held: int = 256 * MIB  # request bodies in memory at once, beyond the first `body` bytes of each
     queue: int = 64  # jobs that wait
     compared: int = 8  # entries on one page
     rows_at_once: int = 50  # rows of a data set that one job explains
@@ -32,6 +32,16 @@ class Limits:
     listed: int = 500  # entries of a folder
     rows: int = 100_000  # of a data set
     connections: int = 500
+    client_connections: int = 400  # of one address
+    streams: int = 24  # of events to one address
+    tokens: int = 50_000  # of the explanations of an opened file, together; as many regions, layers and names
+    numbers: int = 4_000_000  # of its matrices, together
+    drawings: int = 2  # at once
+    draw_time: float = 60.0
+    draw_memory: int = 2048 * MIB
+    unwritten: int = 100  # finished jobs whose results wait until the history can be written again
+    copied: int = 1024 * MIB  # weights of a model that are copied, so that quick questions pass slow ones
+    quick: float = 2.0  # a question that takes longer is no quick one
     header_time: float = 10.0
     body_time: float = 30.0
 

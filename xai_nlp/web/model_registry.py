@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -36,6 +38,8 @@ class ModelRegistry:
     """Explainers by the names under which they are offered. The worker adds to them while other threads read."""
 
     explainers: dict[str, Explainer]
+    copies: dict[str, Explainer] = field(default_factory=dict)  # for quick questions beside slow ones
+    copying: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def of(cls, names: Sequence[str] = ()) -> ModelRegistry:
@@ -57,7 +61,27 @@ class ModelRegistry:
         """Offer a model before the others."""
         new = dict(offered(name, explainer))
         others = {key: value for key, value in self.explainers.items() if key not in new}
+        self.copies = {key: value for key, value in self.copies.items() if key not in new}
         self.explainers = {**new, **others}  # in one step: other threads may read the table
+
+    def prepare(self, name: str, most: int) -> bool:
+        """Copy a model of at most so many bytes on the CPU, once, before anything is done with it. Is there a copy?
+
+        A model that is in use cannot be copied: hooks and gradient rules are on it.
+        """
+        with self.copying:
+            explainer = self.explainer(name)
+            weights = [*explainer.model.parameters(), *explainer.model.buffers()]
+            size = sum(one.numel() * one.element_size() for one in weights)
+            if name not in self.copies and size <= most and all(one.device.type == "cpu" for one in weights):
+                alike = {key: one for key, one in self.explainers.items() if one.model is explainer.model}
+                self.copies |= deepcopy(alike)
+            return name in self.copies
+
+    @property
+    def second(self) -> ModelRegistry:
+        """The copies, with which a second thread explains."""
+        return replace(self, explainers=self.copies, copies={})
 
     def first(self, task: str) -> str | None:
         """The first model for a task."""

@@ -8,6 +8,7 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,20 @@ HOST = "127.0.0.1"
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP with an end to patience: a connection whose request's head is not there in time is closed."""
+    """HTTP with an end to patience: a connection whose request's head is not there in time is closed.
 
+    So is one of an address that has many already.
+    """
+
+    most = LIMITS.client_connections
     _timeout: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._watch()
+        clients = [getattr(one, "client", None) for one in self.connections]
+        if sum(self.client is not None and one[:1] == self.client[:1] for one in clients if one) > self.most:
+            transport.close()  # the others are for other addresses
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -68,11 +76,15 @@ class Bound:
     token: str
 
     @property
+    def urls(self) -> list[str]:
+        """The addresses that open the page: first one for this machine, then those for others."""
+        path = f"{self.token}/" if self.token else ""
+        return [f"http://{name}:{self.address.port}/{path}" for name in self.address.names]
+
+    @property
     def url(self) -> str:
         """The address to open in a browser."""
-        name = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(self.address.host, self.address.host)
-        name = f"[{name}]" if ":" in name else name
-        return f"http://{name}:{self.address.port}/" + (f"{self.token}/" if self.token else "")
+        return self.urls[0]
 
 
 def bind(host: str | None = None, port: int = 0, *, token: bool = False) -> Bound:
@@ -91,8 +103,17 @@ def bind(host: str | None = None, port: int = 0, *, token: bool = False) -> Boun
     except (OSError, OverflowError) as error:
         listening.close()
         raise InvalidInput(f"cannot listen on {host}, port {port}: {error}. Leave out --port for a free one.") from None
-    address = Address(host, listening.getsockname()[1])
+    number, port = listening.getsockname()[:2]  # "0" and "0.0.0.0" are one
+    address = Address(number if number in ("0.0.0.0", "::") else host, port)
     return Bound(listening, address, secrets.token_urlsafe(24) if token or not address.local else "")
+
+
+class GuardedServer(uvicorn.Server):
+    """A server whose streams end when it ends."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.config.app.closing.set()  # type: ignore[union-attr]
+        await super().shutdown(sockets)
 
 
 def server_of(app: FastAPI, bound: Bound, limits: Limits = LIMITS) -> uvicorn.Server:
@@ -110,7 +131,7 @@ def server_of(app: FastAPI, bound: Bound, limits: Limits = LIMITS) -> uvicorn.Se
         timeout_keep_alive=75,  # a connection that is closed while its next request is on the way loses that request
         timeout_graceful_shutdown=2,
     )
-    return uvicorn.Server(config)
+    return GuardedServer(config)
 
 
 def serve(
@@ -134,9 +155,12 @@ def serve(
     state = State(registry, entries, dataset=DatasetView(data, registry) if data else None, root=allowed)
     server = server_of(application(state), bound)
     say(bound.url)
+    if others := bound.urls[1:]:
+        say("From other machines, where the network lets them in: " + " ".join(others))
     if browser:
         webbrowser.open(bound.url)
-    server.run(sockets=[bound.socket])
+    with suppress(KeyboardInterrupt):  # which the server answered: it has ended
+        server.run(sockets=[bound.socket])
 
 
 def serve_in_thread(app: FastAPI, bound: Bound) -> threading.Thread:

@@ -7,9 +7,10 @@ from xai_nlp.errors import InvalidInput
 from xai_nlp.tasks.api import load
 from xai_nlp.web.allowed_root import AllowedRoot, OpenRequest
 from xai_nlp.web.dataset_view import DatasetView
+from xai_nlp.web.drawing_process import DrawingProcesses
 from xai_nlp.web.explain_request import ExplainRequest, RowsRequest
 from xai_nlp.web.history import History
-from xai_nlp.web.job_queue import Job, JobQueue
+from xai_nlp.web.job_queue import Job, JobQueue, JobRequest, TooSlow
 from xai_nlp.web.limits import LIMITS, Limits
 from xai_nlp.web.model_registry import ModelRegistry
 
@@ -31,32 +32,53 @@ class State:
         limits: Limits = LIMITS,
     ) -> None:
         self.models, self.history, self.dataset, self.root, self.limits = models, history, dataset, root, limits
-        self.jobs = JobQueue(self.work, room=self.limits.queue, idle=self.predict_more)
+        self.drawings = DrawingProcesses(limits)
+        self.jobs = JobQueue(
+            self.work, room=limits.queue, idle=self.predict_more, try_work=self.try_work, quick=limits.quick
+        )
 
     def predict_more(self) -> bool:
         """Predict a few more rows of the data set. Are there more?"""
-        return self.dataset is not None and self.dataset.predict_more()
+        if self.dataset is None:
+            return False
+        for name in self.models.explainers:
+            self.models.prepare(name, self.limits.copied)
+        return self.dataset.predict_more()
 
     def work(self, job: Job) -> None:
         """Do a job: open a model or a data set, or explain and write the results to the history."""
         request = job.request
         if isinstance(request, OpenRequest):
             self.open(request, job)
-        elif isinstance(request, RowsRequest):
-            why = self.models.explain(request.request, on_pass=job.check, progress=job, rows=request.rows)
+        else:
+            self.models.prepare(model_of(request), self.limits.copied)
+            self.explain(job, self.models)
+
+    def try_work(self, job: Job) -> None:
+        """Do a job beside another one, with a copy of the model. Raises TooSlow for what no copy is made for."""
+        request = job.request
+        if isinstance(request, OpenRequest) or not self.models.prepare(model_of(request), self.limits.copied):
+            raise TooSlow
+        self.explain(job, self.models.second)
+
+    def explain(self, job: Job, models: ModelRegistry) -> None:
+        """Explain, and write the results to the history."""
+        request = job.request
+        if isinstance(request, RowsRequest):
+            why = models.explain(request.request, on_pass=job.check, progress=job, rows=request.rows)
             if not why:
                 raise InvalidInput(f"no row could be explained: {next(iter(why.errors.values()))}")
             failed = f" ({len(why.errors)} could not be explained)" if why.errors else ""
             self.write(job, request.title + failed, why, request.request)
         elif isinstance(request, ExplainRequest):
-            why = self.models.explain(request, on_pass=job.check, progress=job)
+            why = models.explain(request, on_pass=job.check, progress=job)
             self.write(job, request.title, why, request)
 
     def write(self, job: Job, name: str, why: Explanations, request: ExplainRequest) -> None:
         """Write the results of a job to the history."""
         as_json = request.model_dump_json(exclude_defaults=True)
         options = {"model": request.model, "request": as_json, "options": request.summary}
-        self.history.add(name, why, id=job.id, **options)
+        self.history.add(name, why, id=job.id, keep=True, **options)
         job.address = job.id
 
     def open(self, request: OpenRequest, job: Job) -> None:
@@ -73,3 +95,9 @@ class State:
             dataset = DatasetView(self.root.data_file(request.path), self.models, self.limits)
             job.check()
             self.dataset, job.address = dataset, "data"
+
+
+def model_of(request: JobRequest) -> str:
+    """The name of the model that a request explains."""
+    request = request.request if isinstance(request, RowsRequest) else request
+    return request.model if isinstance(request, ExplainRequest) else ""

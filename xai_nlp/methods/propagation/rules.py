@@ -112,9 +112,9 @@ def sum_rule(call: Call) -> Tensor:
 
 
 def _by_size(sizes: Tensor, bias: Tensor) -> Tensor:
-    """The value of a bias, with the gradient of the sizes."""
+    """The value of a bias, with the gradient of the sizes. An infinite bias is a mask, which is shared by nobody."""
     total = sizes.detach()
-    return sizes * torch.where(total == 0, 0, bias / total)
+    return sizes * torch.where((total == 0) | bias.isinf(), 0, bias / total)
 
 
 # Rules of a layer, by Captum's names. ---------------------------------------------------------------------------------

@@ -76,8 +76,17 @@ find(".open-button").addEventListener("click", () => opening.show());
 
 // The address --------------------------------------------------------------------------------------------------------
 
+// An address that was not encoded, such as "#%", stays as it is.
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 async function route() {
-  const [, change, name] = /^#?(what-if:)?(.*)$/.exec(decodeURIComponent(location.hash));
+  const [, change, name] = /^#?(what-if:)?(.*)$/.exec(decoded(location.hash));
   const inData = name === "data" && data;
   for (const [link, on] of [[find(".to-explain"), !inData], [find(".to-data"), inData]]) {
     if (on) link.setAttribute("aria-current", "page");

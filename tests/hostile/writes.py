@@ -1,0 +1,214 @@
+"""kill -9, Ctrl-C and a full disk at a random moment of writing: no older file is harmed, and none is written half."""
+
+import contextlib
+import os
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from tests.core.test_two_files import number_of, numbered
+from tests.hostile.trial import Trial, family
+from tests.models.tiny import tiny
+from tests.viz.samples import made
+from xai_nlp import Explanation, Explanations
+from xai_nlp.viz.page.report import report
+from xai_nlp.web.history import History
+
+ROOT = Path(__file__).parents[2]
+KILL, INTERRUPT, FULL = "kill -9", "Ctrl-C", "full disk"
+PATIENCE = 20  # seconds for a process to end
+AGAIN = 3  # seconds between two Ctrl-C
+ROWS = 60
+ENTRIES = ("older1", "older2")
+TITLES = ("one title", "another title")
+
+
+class Writers:
+    """The process of `writing_process`, and what it says."""
+
+    def __init__(self):
+        command = [sys.executable, "-m", "tests.hostile.writing_process"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+        pipe = subprocess.PIPE  # not a file: the disk is full for one
+        self.process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True, cwd=ROOT, env=environment
+        )
+        while self.line() != "begun\n":
+            pass
+
+    def line(self):
+        """The next line that the process says."""
+        line = self.process.stdout.readline()
+        assert line, "the process of the writers has ended"
+        return line
+
+    def run(self, operation, folder, fault):
+        """(exit code, what was written by then, all else it said); `fault` is called once it has begun."""
+        print(operation, folder, file=self.process.stdin, flush=True)
+        pid = int(self.line().removeprefix("ready "))
+        ended = threading.Event()
+        thread = threading.Thread(target=fault, args=(pid, ended))
+        late = threading.Timer(PATIENCE, killed, (pid,))
+        thread.start()
+        late.start()
+        done, said = [], ""
+        while not (line := self.line()).startswith("exit "):
+            if line.startswith("done "):
+                done.append(line.removeprefix("done ").strip())
+            else:
+                said += line
+        ended.set()
+        late.cancel()
+        thread.join()
+        return int(line.removeprefix("exit ")), done, said
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait(PATIENCE)
+        self.process.stdout.close()
+
+
+def killed(pid):
+    """End a process that did not end by itself; it says where it is."""
+    for number in (signal.SIGUSR1, signal.SIGKILL):
+        os.kill(pid, number)
+        time.sleep(1)
+
+
+def fault_of(kind, random):
+    """A function that does it to a process, after a random time."""
+    after, size = random.uniform(0, 0.5), random.choice([0, 100, 5000, 50_000])
+
+    def fault(pid, ended):
+        time.sleep(after)
+        with contextlib.suppress(ProcessLookupError):
+            if kind == FULL:  # no file may grow beyond so many bytes
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+                return
+            os.kill(pid, signal.SIGKILL if kind == KILL else signal.SIGINT)
+            # Python drops an interrupt that comes in a callback, such as one of importlib's: users press again
+            while not ended.wait(AGAIN):
+                os.kill(pid, signal.SIGINT)
+
+    return fault
+
+
+def prepared(folder):
+    """Older files of every kind in a folder."""
+    numbered(0).save(folder / "why.json")
+    numbered(0).save(folder / "beside.json")
+    shutil.copytree(pretrained(), folder / "model")
+    numbered(0).save(folder / "model" / "model.json")
+    (folder / "kept").mkdir()
+    Explanations([made(text) for text in ("a fine film", "so so " * 99)]).save(folder / "kept" / "a.jsonl")
+    (folder / "report.html").write_text("an older page")
+    Explanations([made("an older film")] * 3).save(folder / "lines.jsonl")
+    (folder / "rows.txt").write_text("".join(f"a dull film {n}\n" for n in range(ROWS)))
+    base = History(folder / "history.sqlite3")
+    for id in ENTRIES:
+        base.add("older", Explanations([made("an older film")]), id=id)
+    base.close()
+
+
+def pretrained():
+    """A folder with a tiny model."""
+    if not _folders:
+        _folders.append(tempfile.TemporaryDirectory())
+        model, tokenizer = tiny("bert")
+        model.save_pretrained(_folders[0].name)
+        tokenizer.save_pretrained(_folders[0].name)
+    return _folders[0].name
+
+
+_folders = []
+
+
+def contents(folder):
+    """The contents of the files that no operation writes."""
+    written = ("why.json", "report.html", "lines.jsonl", "history.sqlite3")
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    return {file: file.read_bytes() for file in files if not file.name.startswith(written)}
+
+
+def check_save(folder, kind, done):
+    number = number_of(Explanation.load(folder / "why.json"))
+    assert number - len(done) in (0, 1), f"{number} is there, {len(done)} were written"
+
+
+def check_report(folder, kind, done):
+    items = Explanations.load(folder / "kept" / "a.jsonl")
+    pages = [report(items, title=title, date="d") for title in TITLES]
+    known = pages if done else [*pages, "an older page"]
+    assert (folder / "report.html").read_text(encoding="utf-8") in known
+
+
+def check_explain(folder, kind, done):
+    texts = [why.segments[0] for why in Explanations.load(folder / "lines.jsonl")]
+    new = [f"a dull film {n}" for n in range(ROWS)]
+    whole = [new] if done else [new, ["an older film"] * 3]
+    assert texts in whole or (kind == INTERRUPT and texts and texts == new[: len(texts)])
+    for part in folder.glob("lines.jsonl.*.part"):  # whole lines, if any, where the process was killed or had no room
+        if b"\n" in part.read_bytes():
+            texts = [why.segments[0] for why in Explanations.load(part)]
+            assert texts == new[: len(texts)]
+            if kind == FULL:
+                part.unlink()  # the error named it
+
+
+def check_history(folder, kind, done):
+    with contextlib.closing(sqlite3.connect(folder / "history.sqlite3")) as base:
+        assert base.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    history = History(folder / "history.sqlite3")
+    ids = [entry.id for entry in history.listed()]
+    assert {*ENTRIES, *done[-400:]} <= set(ids)
+    assert len(ids) - len(ENTRIES) - len(done) in (0, 1) or len(ids) == 500
+    assert all(list(history.explanations([id])) for id in ids[:20])
+    assert list(history.explanations(["older1"])) == [made("an older film")]
+    history.close()
+
+
+CHECKS = {
+    "save": check_save, "report": check_report, "explain": check_explain, "web": check_history,
+    "history": check_history,
+}  # fmt: skip
+
+
+def run(writers, operation, kind, fault):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        prepared(folder)
+        before = contents(folder)
+        code, done, said = writers.run(operation, folder, fault)
+        ends = {KILL: (-9,), INTERRUPT: (130, 0, -2), FULL: (1,)}[kind]
+        assert code in ends, f"exit code {code} after {len(done)} writes: {said}"
+        CHECKS[operation](folder, kind, done)
+        if kind != KILL:
+            assert not list(folder.rglob("*.part"))
+        if kind == FULL and operation != "web":
+            assert len(said.strip().splitlines()) <= 2 and "Traceback" not in said, said
+        after = contents(folder)
+        assert before == {file: after.get(file) for file in before}
+        assert all(file.suffix == ".part" for file in after.keys() - before.keys())
+
+
+@family("writes", quick=15, long=200)
+def trials(random):
+    writers = Writers()
+    try:
+        while True:
+            for operation in CHECKS:
+                for kind in (KILL, INTERRUPT, FULL):
+                    fault = fault_of(kind, random)
+                    yield Trial(
+                        f"{kind} during {operation}",
+                        lambda operation=operation, kind=kind, fault=fault: run(writers, operation, kind, fault),
+                    )
+    finally:
+        writers.end()
