@@ -12,14 +12,17 @@ if TYPE_CHECKING:
     from xai_nlp.insights.widget import Insights
     from xai_nlp.models.points import points
     from xai_nlp.tasks.api import explain, load
+    from xai_nlp.tasks.concepts import ConceptScores, concepts
     from xai_nlp.tasks.explainer import Explainer
     from xai_nlp.tasks.table import register_task
 
 _HOME = {
+    "ConceptScores": "xai_nlp.tasks.concepts",
     "Explainer": "xai_nlp.tasks.explainer",
     "Explanation": "xai_nlp.core.result",
     "Explanations": "xai_nlp.core.explanations",
     "Insights": "xai_nlp.insights.widget",
+    "concepts": "xai_nlp.tasks.concepts",
     "explain": "xai_nlp.tasks.api",
     "load": "xai_nlp.tasks.api",
     "points": "xai_nlp.models.points",
@@ -27,11 +30,13 @@ _HOME = {
 }
 _PACKAGES = ("attr", "hooks", "viz")  # imported when they are first named
 __all__ = [
+    "ConceptScores",
     "Explainer",
     "Explanation",
     "Explanations",
     "Insights",
     "__version__",
+    "concepts",
     "explain",
     "hooks",
     "load",
