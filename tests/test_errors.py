@@ -10,6 +10,7 @@ from xai_nlp.errors import MAX_CHOICES, UnknownName
     ("name", "built_in"),
     [
         ("InvalidInput", ValueError),
+        ("NotFinite", ValueError),
         ("UnknownName", LookupError),
         ("Unsupported", NotImplementedError),
         ("NotEnoughMemory", MemoryError),
@@ -24,7 +25,8 @@ def test_each_error_is_also_a_built_in_one(name, built_in):
 def test_no_error_is_left_out():
     public = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
     assert public == {
-        "XaiError", "InvalidInput", "UnknownName", "Unsupported", "NotEnoughMemory", "UnreadableFile",
+        "XaiError", "InvalidInput", "UnknownName", "Unsupported", "NotEnoughMemory", "NotFinite",
+        "UnreadableFile",
     }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from tests.bench.concepts import concept
+from tests.bench.influence import influence
 from tests.bench.measure import largest_difference, paired, peaks
 from tests.bench.methods import PACKAGES as ATTR
 from tests.bench.methods import Scene, image, quiet, seed, text
@@ -186,6 +187,7 @@ TOGETHER = 8
 PACKAGES: dict[str, tuple[Callable[[Scene, int], dict[str, Bind]], dict[str, str]]] = {
     "robust": (robust, {"ours": "xai_nlp.robust", "captum": "captum.robust"}),
     "concept": (concept, {"ours": "xai_nlp.concept", "captum": "captum.concept"}),
+    "influence": (influence, {"ours": "xai_nlp.influence", "captum": "captum.influence"}),
     "metrics": (metrics, {"ours": "xai_nlp.metrics", "captum": "captum.metrics"}),
     "module": (module, {"ours": "xai_nlp.module", "captum": "captum.module"}),
     "linear_model": (
