@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -11,11 +10,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from xai_nlp.core.captum_types import CaptumAssertion, TensorOrTuple
+from xai_nlp.core.files import write_file
 from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.scope import ModulePoint, captured
@@ -141,14 +141,12 @@ class SimilarityInfluence(DataInfluence):
             try:
                 return {layer: load_file(file)["activations"].to(device) for layer, file in files.items()}
             except (SafetensorError, KeyError):
-                pass  # written by half; computed again
+                pass  # another kind of file; computed again
         batches = progress(self.influence_src_dataloader, False, self.get_name())
         found = self._activations((_as_source(data) for data in batches), points)
         folder.mkdir(parents=True, exist_ok=True)
         for layer, file in files.items():
-            part = file.with_suffix(f".{os.getpid()}.part")
-            save_file({"activations": found[layer].cpu().contiguous()}, part)
-            part.replace(file)
+            write_file(file, save({"activations": found[layer].cpu().contiguous()}))
         return found
 
     def _activations(self, calls: Iterable[Batch], points: Mapping[str, ModulePoint]) -> dict[str, Tensor]:
