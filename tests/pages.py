@@ -80,13 +80,22 @@ def assert_alike(printed: str, shown: str, digits: int = 3) -> None:
 
 
 def write_user_files(folder: Path) -> None:
-    """The sample files, and what the pages call the reader's own: `my-model`, `my-llm` and `my_texts.csv`."""
+    """The sample files, and what the pages call the reader's own: folders of models, and `my_texts.csv`."""
+    from tests.models.tiny import tiny
     from tests.models.tiny_generation import writing
 
     shutil.copytree(ROOT / "tutorials" / "data", folder / "tutorials" / "data")
     shutil.copytree(str(files("xai_nlp.zoo") / "sentiment"), folder / "my-model")
     for part in writing("gpt2"):
         part.save_pretrained(folder / "my-llm")
+    others = {
+        "my-tagger": "token-classification",
+        "my-mask-model": "fill-mask",
+        "my-translator": "text2text-generation",
+    }
+    for name, task in others.items():
+        for part in tiny("bart" if name == "my-translator" else "bert", task=task):
+            part.save_pretrained(folder / name)
     reviews = "review,label\na fine film,POSITIVE\na dull mess,NEGATIVE\n"
     (folder / "my_texts.csv").write_text(reviews, encoding="utf-8")
 
