@@ -40,6 +40,13 @@ def scores_of(result: Any) -> list[float]:
 def run(name: str, calls: list[dict[str, Any]]) -> None:
     explainer, inputs = explainers()[name]
     explainer.model.train()  # a mode that must come back
+    try:
+        explain_together(explainer, inputs, calls)
+    finally:
+        explainer.model.eval()  # other tests use it
+
+
+def explain_together(explainer: Any, inputs: dict[str, Any], calls: list[dict[str, Any]]) -> None:
     before = fingerprint(explainer.model)
     alone = [scores_of(explainer.explain(**inputs, **call, progress=False)) for call in calls]
     together = Barrier(len(calls))

@@ -11,6 +11,7 @@ import pytest
 
 from tests.viz.html_reader import Reader
 from tests.viz.samples import HOSTILE, SEGMENT, answered, label, made
+from xai_nlp.errors import InvalidInput
 from xai_nlp.viz.page.html import fragment, markup, page
 
 
@@ -42,9 +43,9 @@ def test_hostile_names_are_text_too(field):
 
 
 def test_what_html_cannot_hold_is_marked_and_the_rest_stays():
-    html = page([made("nul\0 half\ud800 pair")])
-    assert Reader(html).paragraphs == ["nul\ufffd half\ufffd pair"]
-    html.encode("utf-8")
+    assert Reader(page([made("nul\0 and more")])).paragraphs == ["nul\ufffd and more"]
+    with pytest.raises(InvalidInput, match="cannot be saved"):  # a page holds its explanations, too
+        page([made("half\ud800 of a character")])
     assert "&#13;" in page([made("a\r\nb")])  # a browser would make a newline of a bare one
 
 
