@@ -124,7 +124,7 @@ def draw(why):
     assert why.to_ansi() and printed(render_attention(why)) and repr(why)
     str(why.target)
     assert len(several.to_pandas()) == len(why.tokens) + len(why.image.scores if why.image else ())
-    if why.tokens or not why.image:
+    if why.tokens:
         several.summary()
     several.words()[0].top(), why.prediction, why.correct, why.shares, why.residual, why.explained
     for stack in why.attention:
