@@ -70,12 +70,12 @@ def compare(name, number):
         data[1][:2] = torch.tensor([0, 1])
         make = {"random_state": 0}
     batch = 100 if make.get("norm_type") else draw.choice([3, 100])  # norms need several rows
-    (own, report), (reference, theirs) = (fitted(lib, name, data, make, how, batch, number) for lib in BOTH)
-    assert list(report) == list(theirs)
+    (own, report), (reference, captum_value) = (fitted(lib, name, data, make, how, batch, number) for lib in BOTH)
+    assert list(report) == list(captum_value)
     torch.testing.assert_close(own.representation(), reference.representation(), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(own(data[0]), reference(data[0]), atol=1e-4, rtol=1e-5)
     for key in set(report) - {"train_time"}:
-        assert report[key] == pytest.approx(theirs[key], rel=1e-5), key
+        assert report[key] == pytest.approx(captum_value[key], rel=1e-5), key
     if name in CLASSIFIERS:
         assert own.classes().tolist() == reference.classes().tolist()
 

@@ -93,16 +93,16 @@ def seeded(call):
 
 
 def test_features_that_are_whole_numbers_work_as_in_captum():
-    for mine, theirs in zip(path_scores(ours, squares), path_scores(captum, squares), strict=True):
-        torch.testing.assert_close(seeded(mine), seeded(theirs), atol=1e-5, rtol=0)
+    for own_value, reference in zip(path_scores(ours, squares), path_scores(captum, squares), strict=True):
+        torch.testing.assert_close(seeded(own_value), seeded(reference), atol=1e-5, rtol=0)
 
 
 def test_ids_are_refused_with_what_would_work():
-    for mine, theirs in zip(path_scores(ours, looked_up), path_scores(captum, looked_up), strict=True):
+    for own_value, reference in zip(path_scores(ours, looked_up), path_scores(captum, looked_up), strict=True):
         with pytest.raises(RuntimeError, match="indices"):
-            theirs()
+            reference()
         with pytest.raises(InvalidInput, match=r"looks its inputs up in a table.*name the embedding layer"):
-            mine()
+            own_value()
 
 
 @pytest.mark.parametrize("count", [np.int64(3), np.uint8(3), np.array(3)[()]])

@@ -168,13 +168,13 @@ def compare(seconds: float, only: str | None, out: Console) -> None:
             work()
         rounds = max(3, min(20, int(seconds / max(time.process_time() - start, 1e-6))))
         pair = paired(works["ours"], works["captum"], rounds, time.process_time, partial(torch.manual_seed, 0))
-        mine, theirs = (
+        own, captum_value = (
             torch.cat([t.flatten() for t in one]) if isinstance(one, list) else one
             for one in (pair.result, pair.reference)
         )
         table.add_row(
             call, f"{1e3 * pair.ours:.1f}", f"{1e3 * pair.theirs:.1f}", f"{pair.ratio:.2f}",
-            f"{largest_difference(mine, theirs):.0e}",
+            f"{largest_difference(own, captum_value):.0e}",
         )  # fmt: skip
     out.print(table)
 

@@ -35,10 +35,10 @@ def test_the_default_classifier_is_captums():
             stats = classifier.train_and_eval(loader(x, labels), test_split_ratio=0.2 + number / 100)
             return classifier, stats
 
-        (mine, got), (theirs, expected) = (seeded(lambda lib=lib: run(lib), number) for lib in BOTH)
-        torch.testing.assert_close(mine.weights(), theirs.weights())
-        assert list(mine.classes()) == list(theirs.classes())
-        assert mine.weights().shape == (count, 5)
+        (own_value, got), (reference, expected) = (seeded(lambda lib=lib: run(lib), number) for lib in BOTH)
+        torch.testing.assert_close(own_value.weights(), reference.weights())
+        assert list(own_value.classes()) == list(reference.classes())
+        assert own_value.weights().shape == (count, 5)
         if count > 2:
             torch.testing.assert_close(got["accs"], expected["accs"])
 

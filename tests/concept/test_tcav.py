@@ -116,12 +116,12 @@ def test_magnitude_is_what_captum_computes_and_the_ratio_what_it_documents(tmp_p
     x = torch.tensor([[2.0, 9.0], [1.0, -9.0], [-1.0, 0.0]])
     sets = (torch.tensor([[1.0, 5.0], [3.0, 5.0]]), torch.tensor([[0.0, 5.0]]))
     tcav = captum.TCAV(Quadratic(), "same", classifier=Means(), save_path=str(tmp_path / "captum"))
-    theirs = tcav.interpret(x, [[captum.Concept(i, str(i), [one]) for i, one in enumerate(sets)]])["0-1"]["same"]
-    assert set(theirs) == {"sign_count", "magnitude"}
-    assert theirs["magnitude"].min() < 0  # no ratio
+    reference = tcav.interpret(x, [[captum.Concept(i, str(i), [one]) for i, one in enumerate(sets)]])["0-1"]["same"]
+    assert set(reference) == {"sign_count", "magnitude"}
+    assert reference["magnitude"].min() < 0  # no ratio
     tcav = ours.TCAV(Quadratic(), "same", classifier=Means(), save_path=str(tmp_path / "ours"))
     got = tcav.interpret(x, [two(*sets)])["0-1"]["same"]
-    torch.testing.assert_close(got["magnitude"], theirs["magnitude"])
+    torch.testing.assert_close(got["magnitude"], reference["magnitude"])
     slopes = x @ tcav.cavs["0-1"]["same"].stats["weights"].flip(0).T  # Means names class 1 first
     torch.testing.assert_close(got["magnitude_ratio"], (slopes * (slopes > 0)).abs().sum(0) / slopes.abs().sum(0))
 
@@ -531,7 +531,7 @@ def test_model_inputs_and_generators_are_untouched(way, tmp_path):
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
-    (tmp_path / "file").write_text("mine")
+    (tmp_path / "file").write_text("text")
     with pytest.raises(OSError, match="file"):
         ours.TCAV(line([1.0]), "0", save_path=os.fspath(tmp_path / "file"))
-    assert (tmp_path / "file").read_text() == "mine"
+    assert (tmp_path / "file").read_text() == "text"

@@ -54,17 +54,17 @@ def test_is_captums(name, seed, tmp_path):
         how |= {"seed": seed, "arnoldi_dim": run.draw.choice([4, 8]), "arnoldi_tol": 1e-9}
     if run.draw.random() < 0.4:
         how["hessian_dataset"] = TensorDataset(*run.examples(4))
-    mine, theirs = both(name, run, **how)
-    quantities = [one.compute_intermediate_quantities(run.inputs) for one in (mine, theirs)]
+    own, reference = both(name, run, **how)
+    quantities = [one.compute_intermediate_quantities(run.inputs) for one in (own, reference)]
     same(quantities[0] @ quantities[0].T, quantities[1] @ quantities[1].T)  # a vector's sign is of no account
-    scores = theirs.influence(run.inputs)
-    same(mine.influence(run.inputs), scores)
+    scores = reference.influence(run.inputs)
+    same(own.influence(run.inputs), scores)
     for proponents in (True, False):
-        same_ranking(mine.influence(run.inputs, 2, proponents), theirs.influence(run.inputs, 2, proponents), scores)
-    same(mine.self_influence(), theirs.self_influence())
-    same(mine.self_influence(run.inputs), theirs.self_influence(run.inputs))
-    summed = mine.compute_intermediate_quantities(DataLoader(run.train, 2), aggregate=True)
-    same(summed, mine.compute_intermediate_quantities(run.loader()).sum(0, keepdim=True))
+        same_ranking(own.influence(run.inputs, 2, proponents), reference.influence(run.inputs, 2, proponents), scores)
+    same(own.self_influence(), reference.self_influence())
+    same(own.self_influence(run.inputs), reference.self_influence(run.inputs))
+    summed = own.compute_intermediate_quantities(DataLoader(run.train, 2), aggregate=True)
+    same(summed, own.compute_intermediate_quantities(run.loader()).sum(0, keepdim=True))
 
 
 def ridge() -> tuple[nn.Module, TensorDataset, tuple[Tensor, Tensor], Tensor]:
@@ -93,17 +93,17 @@ def test_closed_form_of_least_squares(name):
     if name.startswith("Arnoldi"):
         how["arnoldi_tol"] = 1e-8
     state = {k: v.clone() for k, v in net.state_dict().items()}
-    mine = CLASSES[name][0](net, train, state, **how)
-    torch.testing.assert_close(mine.influence(inputs), expected, atol=1e-9, rtol=1e-9)
-    theirs = quiet(lambda: CLASSES[name][1](net, train, state, lambda net, checkpoint: 1.0, **how))
-    off = (theirs.influence(inputs) - expected).abs().max()
+    own = CLASSES[name][0](net, train, state, **how)
+    torch.testing.assert_close(own.influence(inputs), expected, atol=1e-9, rtol=1e-9)
+    reference = quiet(lambda: CLASSES[name][1](net, train, state, lambda net, checkpoint: 1.0, **how))
+    off = (reference.influence(inputs) - expected).abs().max()
     assert off > 0.1 if name.startswith("Arnoldi") else off < 1e-9
 
 
 def test_eigenvalues_that_repeat(tmp_path):
     """Captum's eigenvectors, not those of a symmetric matrix, are not orthogonal where an eigenvalue repeats."""
     run = Run(12, tmp_path, dtype=torch.float64)
-    mine, theirs = both("NaiveInfluenceFunction", run, loss_fn=run.loss("none"), projection_dim=500)
+    own, reference = both("NaiveInfluenceFunction", run, loss_fn=run.loss("none"), projection_dim=500)
     gradients = ours.TracInCP(run.net, run.train, run.checkpoints[:1], run.load, loss_fn=run.loss("none"))
     rows = gradients.compute_intermediate_quantities(run.inputs) / run.rates[run.checkpoints[0]] ** 0.5
     with lent_weights(run.net):
@@ -112,7 +112,7 @@ def test_eigenvalues_that_repeat(tmp_path):
     values, vectors = torch.linalg.eigh(hessian)
     kept = vectors[:, values + 0.1 > 1e-5]
     inverse = kept @ torch.diag(1 / (values + 0.1)[values + 0.1 > 1e-5]) @ kept.T
-    quantities = [one.compute_intermediate_quantities(run.inputs) for one in (mine, theirs)]
+    quantities = [one.compute_intermediate_quantities(run.inputs) for one in (own, reference)]
     same(quantities[0] @ quantities[0].T, rows @ inverse @ rows.T)
     assert (quantities[1] @ quantities[1].T - rows @ inverse @ rows.T).abs().max() > 1
 
@@ -139,8 +139,8 @@ def test_leave_one_out_of_logistic_regression(name):
     changes = torch.stack([loss(test_x @ trained(everyone[everyone != i]).T, test_y) - before for i in range(count)], 1)
     net = nn.Linear(5, 1, bias=False).double()
     how = {"loss_fn": loss, "batch_size": 16, "hessian_reg": penalty}  # the Hessian of the penalty
-    mine = CLASSES[name][0](net, TensorDataset(x, y), {"weight": best}, **how)
-    scores = mine.influence((test_x, test_y))
+    own = CLASSES[name][0](net, TensorDataset(x, y), {"weight": best}, **how)
+    scores = own.influence((test_x, test_y))
     correlations = [spearmanr(*pair).statistic for pair in zip(scores, changes, strict=True)]
     assert min(correlations) > 0.9, correlations
     torch.testing.assert_close(scores, changes, atol=0.05, rtol=0.25)  # in size too, to first order
@@ -153,11 +153,11 @@ def test_test_loss_of_the_inputs_is_used_for_the_ranking_too(tmp_path):
     def first(output: Tensor, labels: Tensor) -> Tensor:
         return output[:, 0]
 
-    mine, theirs = both("NaiveInfluenceFunction", run, loss_fn=run.loss("none"), test_loss_fn=first)
-    scores = mine.influence(run.inputs)
-    same(scores, theirs.influence(run.inputs))
-    same(mine.influence(run.inputs, 1).influence_scores, scores.topk(1).values)
-    assert (theirs.influence(run.inputs, 1).influence_scores - scores.topk(1).values).abs().max() > 1e-3
+    own, reference = both("NaiveInfluenceFunction", run, loss_fn=run.loss("none"), test_loss_fn=first)
+    scores = own.influence(run.inputs)
+    same(scores, reference.influence(run.inputs))
+    same(own.influence(run.inputs, 1).influence_scores, scores.topk(1).values)
+    assert (reference.influence(run.inputs, 1).influence_scores - scores.topk(1).values).abs().max() > 1e-3
 
 
 def test_arnoldi_on_a_language_model_with_its_own_loss():
@@ -203,8 +203,8 @@ def test_show_progress(tmp_path, capsys):
     run = Run(0, tmp_path)
     for name in CLASSES:
         make = CLASSES[name][0]
-        mine = make(run.net, run.train, run.checkpoints[0], run.load, loss_fn=run.loss("none"), show_progress=True)
-        mine.influence(run.inputs, show_progress=True)
+        own = make(run.net, run.train, run.checkpoints[0], run.load, loss_fn=run.loss("none"), show_progress=True)
+        own.influence(run.inputs, show_progress=True)
         shown = capsys.readouterr().err
         assert name in shown
         assert "100%" in shown

@@ -62,12 +62,12 @@ def test_a_short_last_batch(tmp_path):
     torch.manual_seed(0)
     net, rows = nn.Sequential(nn.Linear(3, 4), nn.Tanh()), torch.randn(7, 3)
     folders = [str(tmp_path / name) for name in "ab"]
-    mine = ours.SimilarityInfluence(net, "0", Rows(rows), folders[0], batch_size=3).influence(rows[:2], top_k=3)
+    own = ours.SimilarityInfluence(net, "0", Rows(rows), folders[0], batch_size=3).influence(rows[:2], top_k=3)
     scores = nn.functional.cosine_similarity(net[0](rows[:2])[:, None], net[0](rows)[None], dim=2)
-    same(mine["0"], tuple(reversed(scores.topk(3))))
-    theirs = captum.SimilarityInfluence(net, ["0", "1"], Rows(rows), folders[1], batch_size=3)
+    same(own["0"], tuple(reversed(scores.topk(3))))
+    reference = captum.SimilarityInfluence(net, ["0", "1"], Rows(rows), folders[1], batch_size=3)
     with pytest.raises(RuntimeError):
-        quiet(lambda: theirs.influence(rows[:2], top_k=3))
+        quiet(lambda: reference.influence(rows[:2], top_k=3))
 
 
 def test_zeros_have_no_cosine(tmp_path):

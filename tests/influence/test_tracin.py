@@ -35,29 +35,30 @@ def test_is_captums(seed, tmp_path):
         how["layers"] = [name for name, _ in run.net.named_children()][-1:]
     if run.draw.random() < 0.3:
         how["test_loss_fn"] = run.loss("sum" if how["reduced"] else "none")
-    mine, theirs = (tracin(lib, run, **how) for lib in BOTH)
+    own, reference = (tracin(lib, run, **how) for lib in BOTH)
     aggregate, k = run.draw.random() < 0.3, run.draw.choice([1, 2, 20])
     inputs = run.inputs if run.draw.random() < 0.5 else DataLoader(TensorDataset(*run.inputs), 2)
-    same(mine.influence(inputs, aggregate=aggregate), theirs.influence(inputs, aggregate=aggregate))
+    same(own.influence(inputs, aggregate=aggregate), reference.influence(inputs, aggregate=aggregate))
     for proponents in (True, False):
-        got = mine.influence(inputs, k, proponents, aggregate=aggregate)
-        expected = theirs.influence(inputs, k, proponents, aggregate=aggregate)
-        same_ranking(got, expected, mine.influence(inputs, aggregate=aggregate))
-    same(mine.self_influence(), theirs.self_influence())
-    same(mine.self_influence(run.inputs, outer_loop_by_checkpoints=True), theirs.self_influence(run.inputs))
+        got = own.influence(inputs, k, proponents, aggregate=aggregate)
+        expected = reference.influence(inputs, k, proponents, aggregate=aggregate)
+        same_ranking(got, expected, own.influence(inputs, aggregate=aggregate))
+    same(own.self_influence(), reference.self_influence())
+    same(own.self_influence(run.inputs, outer_loop_by_checkpoints=True), reference.self_influence(run.inputs))
 
 
 def test_intermediate_quantities_multiply_to_the_influence(tmp_path):
     """Captum's have the learning rate in both factors: their product has its square."""
     run = Run(3, tmp_path)
-    mine, theirs = (tracin(lib, run, reduced=False) for lib in BOTH)
-    influence = mine.influence(run.inputs)
-    keys = mine.compute_intermediate_quantities(run.loader())
-    same(mine.compute_intermediate_quantities(run.inputs, test=True) @ keys.T, influence)
-    total = mine.compute_intermediate_quantities(run.loader(), aggregate=True)
+    own, reference = (tracin(lib, run, reduced=False) for lib in BOTH)
+    influence = own.influence(run.inputs)
+    keys = own.compute_intermediate_quantities(run.loader())
+    same(own.compute_intermediate_quantities(run.inputs, test=True) @ keys.T, influence)
+    total = own.compute_intermediate_quantities(run.loader(), aggregate=True)
     same(total, keys.sum(0, keepdim=True))
     captums = (
-        theirs.compute_intermediate_quantities(run.inputs) @ theirs.compute_intermediate_quantities(run.loader()).T
+        reference.compute_intermediate_quantities(run.inputs)
+        @ reference.compute_intermediate_quantities(run.loader()).T
     )
     assert (captums - influence).abs().max() > 0.01 * influence.abs().max()
 
@@ -115,9 +116,9 @@ def test_losses_of_tokens_are_added(tmp_path):
     def entropy(output: Tensor, labels: Tensor) -> Tensor:
         return nn.functional.cross_entropy(output.flatten(0, 1), labels.flatten(), reduction="none")
 
-    mine = ours.TracInCP(net, TensorDataset(*batch), [net.state_dict()], loss_fn=entropy, batch_size=3)
+    own = ours.TracInCP(net, TensorDataset(*batch), [net.state_dict()], loss_fn=entropy, batch_size=3)
     rows = by_hand(net, entropy, batch, dict(net.named_parameters()))
-    same(mine.influence(batch), rows @ rows.T)
+    same(own.influence(batch), rows @ rows.T)
 
 
 def test_dicts_of_a_collator_with_the_models_own_loss():
@@ -165,8 +166,8 @@ def test_checkpoints_are_loaded_once_each(tmp_path):
         loads.append(path)
         return run.load(net, path)
 
-    mine = ours.TracInCP(run.net, run.train, run.checkpoints, load, loss_fn=run.loss("none"), batch_size=1)
-    mine.influence(run.inputs, 2)
+    own = ours.TracInCP(run.net, run.train, run.checkpoints, load, loss_fn=run.loss("none"), batch_size=1)
+    own.influence(run.inputs, 2)
     assert loads == run.checkpoints
 
 
@@ -187,17 +188,17 @@ def test_model_is_untouched_after_success_and_failure(tmp_path):
     run.net.train()
     before, files = fingerprint(run.net), {p: p.read_bytes() for p in tmp_path.iterdir()}
     x = run.inputs[0].clone()
-    mine = ours.TracInCP(run.net, run.train, run.checkpoints, run.load, loss_fn=run.loss("none"))
-    mine.influence(run.inputs)
-    mine.self_influence()
+    own = ours.TracInCP(run.net, run.train, run.checkpoints, run.load, loss_fn=run.loss("none"))
+    own.influence(run.inputs)
+    own.self_influence()
     assert fingerprint(run.net) == before
 
     def failing(output: Tensor, labels: Tensor) -> Tensor:
         raise ZeroDivisionError
 
-    mine = quiet(lambda: ours.TracInCP(run.net, run.train, run.checkpoints, run.load, loss_fn=failing))
+    own = quiet(lambda: ours.TracInCP(run.net, run.train, run.checkpoints, run.load, loss_fn=failing))
     with pytest.raises(ZeroDivisionError):
-        mine.influence(run.inputs)
+        own.influence(run.inputs)
     assert fingerprint(run.net) == before
     assert {p: p.read_bytes() for p in tmp_path.iterdir()} == files
     assert torch.equal(run.inputs[0], x)
@@ -232,21 +233,21 @@ def test_errors_are_captums(lib, tmp_path):
 
 def test_errors_of_ours(tmp_path):
     run = Run(0, tmp_path)
-    mine = ours.TracInCP(run.net, run.train, run.checkpoints, run.load, loss_fn=run.loss("none"))
+    own = ours.TracInCP(run.net, run.train, run.checkpoints, run.load, loss_fn=run.loss("none"))
     for k in (0, -1, 1.5, True):
         with pytest.raises(CaptumAssertion, match="k must be"):
-            mine.influence(run.inputs, k)
+            own.influence(run.inputs, k)
     with pytest.raises(CaptumAssertion, match="a batch must be"):
-        mine.influence(torch.zeros(2, 2))
+        own.influence(torch.zeros(2, 2))
     with pytest.raises(InvalidInput, match="none found"):
-        mine.checkpoints = 3
+        own.checkpoints = 3
 
 
 def test_show_progress_names_the_method(tmp_path, capsys):
     run = Run(0, tmp_path)
-    mine = ours.TracInCP(run.net, run.train, run.checkpoints, run.load, loss_fn=run.loss("none"))
-    mine.influence(run.inputs, show_progress=True)
-    mine.self_influence(show_progress=True)
+    own = ours.TracInCP(run.net, run.train, run.checkpoints, run.load, loss_fn=run.loss("none"))
+    own.influence(run.inputs, show_progress=True)
+    own.self_influence(show_progress=True)
     shown = capsys.readouterr().err
     assert shown.count("100%") >= 2
     assert "TracInCP" in shown

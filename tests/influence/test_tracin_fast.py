@@ -32,14 +32,14 @@ def made(lib, name: str, run: Run, **how):
 def test_fast_is_captums(seed, tmp_path):
     run = Run(seed, tmp_path)
     how = {"loss_fn": run.loss("mean")} if run.classify and run.draw.random() < 0.5 else {}
-    mine, theirs = (made(lib, "TracInCPFast", run, vectorize=seed % 2 == 0, **how) for lib in BOTH)
+    own, reference = (made(lib, "TracInCPFast", run, vectorize=seed % 2 == 0, **how) for lib in BOTH)
     k = run.draw.choice([1, 3, 20])
-    same(mine.influence(run.inputs), theirs.influence(run.inputs).detach())
+    same(own.influence(run.inputs), reference.influence(run.inputs).detach())
     for proponents in (True, False):
-        got, expected = (one.influence(run.inputs, k, proponents) for one in (mine, theirs))
-        same_ranking(got, expected, mine.influence(run.inputs))
-    same(mine.self_influence(), theirs.self_influence())
-    same(mine.self_influence(run.inputs, outer_loop_by_checkpoints=True), theirs.self_influence(run.inputs))
+        got, expected = (one.influence(run.inputs, k, proponents) for one in (own, reference))
+        same_ranking(got, expected, own.influence(run.inputs))
+    same(own.self_influence(), reference.self_influence())
+    same(own.self_influence(run.inputs, outer_loop_by_checkpoints=True), reference.self_influence(run.inputs))
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -47,12 +47,14 @@ def test_random_projections_are_captums(seed, tmp_path):
     run = Run(seed, tmp_path)
     dim = run.draw.choice([None, 1, 4, 9, 10_000])
     how = [{"nearest_neighbors": DotProductNeighbors(), "projection_dim": dim, "seed": seed} for _ in BOTH]
-    mine, theirs = (made(lib, "TracInCPFastRandProj", run, **one) for lib, one in zip(BOTH, how, strict=True))
-    same(mine.influence(run.inputs, k=None), theirs.influence(run.inputs, k=None).detach())
-    same(mine.compute_intermediate_quantities(run.inputs), theirs.compute_intermediate_quantities(run.inputs).detach())
+    own, reference = (made(lib, "TracInCPFastRandProj", run, **one) for lib, one in zip(BOTH, how, strict=True))
+    same(own.influence(run.inputs, k=None), reference.influence(run.inputs, k=None).detach())
+    same(
+        own.compute_intermediate_quantities(run.inputs), reference.compute_intermediate_quantities(run.inputs).detach()
+    )
     for proponents in (True, False):
-        got, expected = (one.influence(run.inputs, 2, proponents) for one in (mine, theirs))
-        same_ranking(got, expected, mine.influence(run.inputs, None))
+        got, expected = (one.influence(run.inputs, 2, proponents) for one in (own, reference))
+        same_ranking(got, expected, own.influence(run.inputs, None))
 
 
 def test_projections_know_the_loss_of_the_inputs_from_that_of_training(tmp_path):
@@ -70,10 +72,10 @@ def test_projections_know_the_loss_of_the_inputs_from_that_of_training(tmp_path)
     how = {"test_loss_fn": Logit()}
     exact = made(ours, "TracInCPFast", run, **how).influence(run.inputs)
     neighbors = DotProductNeighbors()
-    mine, theirs = (made(lib, "TracInCPFastRandProj", run, nearest_neighbors=neighbors, **how) for lib in BOTH)
+    own, reference = (made(lib, "TracInCPFastRandProj", run, nearest_neighbors=neighbors, **how) for lib in BOTH)
     same(exact, made(captum, "TracInCPFast", run, **how).influence(run.inputs).detach())
-    same(mine.influence(run.inputs, None), exact)
-    assert (theirs.influence(run.inputs, None) - exact).abs().max() > 1e-2
+    same(own.influence(run.inputs, None), exact)
+    assert (reference.influence(run.inputs, None) - exact).abs().max() > 1e-2
 
 
 class Averaged(nn.Module):
@@ -95,8 +97,8 @@ def test_a_layer_within_the_model_and_with_an_output_for_each_token():
     first, second = (by_hand(net, loss, batch, weight) for batch in (inputs, train))
     for name in ("TracInCPFast", "TracInCPFastRandProj"):
         make = getattr(ours, name)
-        mine = make(net, "fc", TensorDataset(*train), [net.state_dict()], loss_fn=loss, batch_size=4)
-        same(mine.influence(inputs, None), first @ second.T)
+        own = make(net, "fc", TensorDataset(*train), [net.state_dict()], loss_fn=loss, batch_size=4)
+        same(own.influence(inputs, None), first @ second.T)
     projected = ours.TracInCPFastRandProj(
         net, "fc", TensorDataset(*train), [net.state_dict()], loss_fn=loss, batch_size=4, projection_dim=9
     )
@@ -105,10 +107,10 @@ def test_a_layer_within_the_model_and_with_an_output_for_each_token():
 
 def test_default_neighbours_need_no_annoy_and_are_exact(tmp_path):
     run = Run(11, tmp_path)
-    mine = made(ours, "TracInCPFastRandProj", run)
+    own = made(ours, "TracInCPFastRandProj", run)
     exact = made(ours, "TracInCPFast", run)
     for proponents in (True, False):
-        got, expected = (one.influence(run.inputs, 2, proponents) for one in (mine, exact))
+        got, expected = (one.influence(run.inputs, 2, proponents) for one in (own, exact))
         same(got.influence_scores, expected.influence_scores)
         assert torch.equal(got.indices, expected.indices)
 
@@ -135,8 +137,8 @@ def test_model_is_untouched(tmp_path):
     run = Run(0, tmp_path)
     run.net.requires_grad_(False)
     before, state = fingerprint(run.net), torch.get_rng_state()
-    mine = made(ours, "TracInCPFastRandProj", run, projection_dim=2)
-    mine.influence(run.inputs)
+    own = made(ours, "TracInCPFastRandProj", run, projection_dim=2)
+    own.influence(run.inputs)
     assert fingerprint(run.net) == before
     assert torch.equal(torch.get_rng_state(), state)
     with pytest.raises(InvalidInput, match="projection_dim"):

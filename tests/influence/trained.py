@@ -133,8 +133,8 @@ def same(got: Any, expected: Any) -> None:
     elif isinstance(expected, tuple):
         assert getattr(got, "_fields", None) == getattr(expected, "_fields", None)
         assert len(got) == len(expected)
-        for mine, theirs in zip(got, expected, strict=True):
-            same(mine, theirs)
+        for own_value, reference in zip(got, expected, strict=True):
+            same(own_value, reference)
     else:
         assert got.shape == expected.shape
         scale = max(1.0, float(expected.detach().double().abs().max()))

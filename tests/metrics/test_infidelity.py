@@ -227,9 +227,9 @@ def test_what_makes_no_sense_is_refused_with_captums_errors():
     }
     for why, how in refused.items():
         given = {"perturb_func": with_differences, "inputs": x, "attributions": torch.ones(2, 3), "target": 0} | how
-        with pytest.raises((AssertionError, IndexError)) as theirs:
+        with pytest.raises((AssertionError, IndexError)) as reference:
             captum.infidelity(net, **given)
-        with pytest.raises(type(theirs.value)) as own:
+        with pytest.raises(type(reference.value)) as own:
             ours.infidelity(net, **given)
         assert len(str(own.value)) > 20, why
 

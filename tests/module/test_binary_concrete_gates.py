@@ -37,8 +37,8 @@ def test_is_captums(training):
         torch.manual_seed(number)
         gates, how, x = settings(draw)
         got, expected = (trained(lib, gates, how, x, training, number) for lib in BOTH)
-        for mine, theirs in zip(got, expected, strict=True):
-            torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=1e-5)
+        for own_value, captum_value in zip(got, expected, strict=True):
+            torch.testing.assert_close(own_value, captum_value, atol=1e-6, rtol=1e-5)
 
 
 def test_from_pretrained():
@@ -75,10 +75,10 @@ def test_the_penalty_of_each_gate_has_a_gradient():
     x = torch.ones(2, 3)
     own, reference = (lib.BinaryConcreteStochasticGates(3, reg_weight=0.1, reg_reduction="none") for lib in BOTH)
     own.load_state_dict(reference.state_dict())
-    penalty, theirs = own(x)[1], reference(x)[1]
-    torch.testing.assert_close(penalty, theirs)
+    penalty, captum_value = own(x)[1], reference(x)[1]
+    torch.testing.assert_close(penalty, captum_value)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        theirs.sum().backward()
+        captum_value.sum().backward()
     penalty.sum().backward()
     chances = own.get_gate_active_probs()
     torch.testing.assert_close(own.log_alpha_param.grad, 0.1 * chances * (1 - chances))

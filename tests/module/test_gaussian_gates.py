@@ -37,8 +37,8 @@ def test_is_captums(training):
         torch.manual_seed(number)
         gates, how, x = settings(draw)
         got, expected = (trained(lib, gates, how, x, training, number) for lib in BOTH)
-        for mine, theirs in zip(got, expected, strict=True):
-            torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=1e-5)
+        for own_value, captum_value in zip(got, expected, strict=True):
+            torch.testing.assert_close(own_value, captum_value, atol=1e-6, rtol=1e-5)
 
 
 def test_from_pretrained():

@@ -84,8 +84,8 @@ def same(got: Any, expected: Any) -> None:
     elif isinstance(expected, tuple):
         assert len(got) == len(expected)
         assert getattr(got, "_fields", None) == getattr(expected, "_fields", None)
-        for mine, theirs in zip(got, expected, strict=True):
-            same(mine, theirs)
+        for own, reference in zip(got, expected, strict=True):
+            same(own, reference)
     elif isinstance(expected, float):
         assert abs(got - expected) < 1e-9
     else:

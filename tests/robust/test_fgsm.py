@@ -67,9 +67,9 @@ def rises_and_falls(number):
     def loss(z):
         return nn.functional.cross_entropy(net(z), target, reduction="none")
 
-    got, theirs = both(lambda lib: lib.FGSM(net).perturb(x.clone(), 0.01, target))
+    got, reference = both(lambda lib: lib.FGSM(net).perturb(x.clone(), 0.01, target))
     assert torch.equal(got, ours.FGSM(net, nn.CrossEntropyLoss()).perturb(x, 0.01, target))
-    here, there = loss(got) - loss(x), loss(theirs) - loss(x)
+    here, there = loss(got) - loss(x), loss(reference) - loss(x)
     return torch.stack([(here > 0).sum(), (there > 0).sum(), (there < 0).sum(), torch.tensor(case.batch)])
 
 
@@ -171,9 +171,9 @@ def test_what_makes_no_sense_is_refused_with_captums_errors():
         "a loss of several numbers": lambda lib: lib.FGSM(net, lambda out, _: out).perturb(x, 0.1, 0),
     }
     for why, work in refused.items():
-        with pytest.raises((AssertionError, IndexError)) as theirs:
+        with pytest.raises((AssertionError, IndexError)) as reference:
             from_seed(lambda work=work: work(captum), 0)
-        with pytest.raises(type(theirs.value)) as own:
+        with pytest.raises(type(reference.value)) as own:
             work(ours)
         assert isinstance(own.value, InvalidInput) and len(str(own.value)) > 20, why
 
