@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from xai_nlp.core import baselines
 from xai_nlp.core.baselines import BASELINES, WordEmbeddings, text_baseline
 from xai_nlp.errors import InvalidInput
 
@@ -19,6 +20,11 @@ def test_named_baselines():
     vectors = {name: make(words()).expand(2, 5, 2) for name, make in BASELINES.items()}
     assert (vectors["pad"] == TABLE[0]).all() and (vectors["mask"] == TABLE[3]).all()
     assert not vectors["zero"].any() and (vectors["mean"] == TABLE.mean(0)).all()
+
+
+def test_the_mean_is_over_every_part_of_the_vocabulary(monkeypatch):
+    monkeypatch.setattr(baselines, "ROWS", 3)  # ten vectors in four parts
+    assert torch.equal(BASELINES["mean"](words()), TABLE.mean(0).expand(2, 5, 2))
 
 
 @pytest.mark.parametrize("name", ["pad", "mask"])

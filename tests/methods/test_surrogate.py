@@ -12,7 +12,7 @@ from tests.methods.test_shapley import PAIRS, pairwise, tangled
 from tests.models.tiny import tiny
 from xai_nlp.core.coalitions import from_coalitions
 from xai_nlp.core.features import NO_FEATURE, FeatureMask
-from xai_nlp.errors import InvalidInput
+from xai_nlp.errors import InvalidInput, NotFinite
 from xai_nlp.methods import find_method
 from xai_nlp.methods.surrogate import coefficients
 
@@ -129,6 +129,13 @@ def test_draws_weights_and_model_from_outside():
     y = torch.cat([worth(problem, set(row.nonzero().flatten().tolist())) for row in samples])
     expected = torch.linalg.solve(X.T @ (w[:, None] * X), X.T @ (w[:, None] * y))[:3]
     torch.testing.assert_close(surrogate.tensors[0][0], expected.T, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_fit_to_what_is_no_number_is_refused(value):
+    values = torch.tensor([[[0.0], [1.0], [value]]])
+    with pytest.raises(NotFinite, match="not finite"):
+        coefficients(LinearRegression(), torch.eye(3), values, torch.ones(3))
 
 
 @pytest.mark.parametrize("options", [{"samples": 0}, {"width": 0.0}, {"alpha": -1.0}])

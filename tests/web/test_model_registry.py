@@ -58,6 +58,17 @@ def test_a_model_is_offered_for_each_task_that_it_does_with_its_methods():
     assert not [name for name in offered["image"] if METHODS[name].operates_on == "attention"]
 
 
+def test_a_copy_is_of_a_model_under_all_its_names_and_goes_with_the_model():
+    registry = ModelRegistry({})
+    registry.add("nli", xai_nlp.load(*inference()))
+    assert not registry.prepare("nli", 0), "too large"
+    assert registry.prepare("nli", 10**9)
+    plain, zero_shot = (registry.second.explainer(name) for name in ("nli", "nli (zero-shot)"))
+    assert plain.model is zero_shot.model is not registry.explainer("nli").model
+    registry.add("nli", xai_nlp.load(*inference()))  # another model of that name
+    assert not registry.second.explainers
+
+
 @pytest.mark.parametrize("number", range(4))
 def test_each_example_is_what_the_explainer_says(models, number):
     request = request_schema()(**examples()[number])
