@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.recipes.saved import DOUBT
 from tests.viz.images import written
 from xai_nlp.core.arrays import Array, AttentionAttribution
 from xai_nlp.core.image import ImageAttribution
@@ -37,7 +38,7 @@ def test_json_gives_back_exactly_what_went_in(scores, text, value):
 
 
 def test_files_round_trip(tmp_path):
-    why = make(text="naïve 😀\u200d👩 \u202e", gold=("POSITIVE", "MIXED"), trust={"deletion": 0.25})
+    why = make(text="naïve 😀\u200d👩 \u202e", gold=("POSITIVE", "MIXED"), trust=DOUBT)
     why.save(tmp_path / "why.json")
     assert Explanation.load(tmp_path / "why.json") == why
     assert json.loads((tmp_path / "why.json").read_text())["format"] == 4

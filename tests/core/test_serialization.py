@@ -9,6 +9,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from tests.core.test_result import make, with_arrays
+from tests.recipes.saved import DOUBT
 from tests.viz.images import written
 from xai_nlp.core.arrays import Array
 from xai_nlp.core.image import ImageAttribution
@@ -32,7 +33,7 @@ def full():
         ),
         target=TargetSpec(kind="token", label=" od", answer="go od", position=1, unit="log-probability"),
         gold=("good", ""),
-        trust={"deletion": 0.25, "passed": True},
+        trust=DOUBT,
         params={"steps": 9, "names": ["a"], "nested": {"x": None}},
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 from tests.hostile.server import JSON, Server
 from tests.hostile.trial import Trial, family
 from tests.hostile.values import changed
+from tests.recipes.saved import DOUBT
 from tests.viz.samples import answered, made
 from xai_nlp.core.arrays import Array
 from xai_nlp.core.image import ImageAttribution
@@ -20,7 +21,7 @@ def samples():
     grid = image(pixels, (2, 2), [0.5, -1.0, 0.25, 0.0]).explanation.image
     assert isinstance(grid, ImageAttribution)
     shapes = replace(grid, grid=None, shapes=Array(np.arange(4).reshape(2, 2)))
-    items = [made(), answered(), made(image=grid), made(image=shapes), made(gold=("POSITIVE",), trust={"random": 0.5})]
+    items = [made(), answered(), made(image=grid), made(image=shapes), made(gold=("POSITIVE",), trust=DOUBT)]
     return [json.loads(item.to_json()) for item in items]
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from xai_nlp.core.result import Explanation, TargetSpec
 from xai_nlp.core.statistics import completeness_verdict, residual_share
-from xai_nlp.viz.text.number_format import percent, signed, unsigned, with_unit
+from xai_nlp.core.trust import Trust, TrustLevel
+from xai_nlp.viz.text.number_format import SPACE, percent, signed, unsigned, with_unit
 from xai_nlp.viz.text.text_spans import strongest, strongest_words
 
 #: Names of the two texts of a pair, by task; inference is recognised by its labels.
@@ -22,6 +23,11 @@ PLACES = {"start": "its start", "end": "its end"}  # what a sentence calls them
 ANSWERS = ("answer", "start", "end", "span", "token", "word")  # kinds of target whose label is an answer
 NO_ENTITY = "O"  # the label of a stretch of text that is no entity
 LISTED = 4  # entities that a sentence lists
+TRUST: dict[TrustLevel, str] = {
+    "holds": "This explanation holds.",
+    "holds in part": "This explanation holds in part.",
+    "do not rely on it": "Do not rely on this explanation.",
+}
 NOT_COMPLETE = "this method does not promise that scores add up"
 NAMED = 0.25  # share of the largest |score| from which the sentence names a word
 BASELINES = {"pad": "padding", "mask": "mask tokens", "unk": "unknown words", "zero": "zeros"}
@@ -79,6 +85,20 @@ def sentence(words: Sequence[Explanation]) -> Sentence:
     if len({target_text(item) for item in words}) == 1 and len({item.method for item in words}) == len(words):
         return [*lead, *_agreement(words)]
     return [*lead, (f"{len(words)} explanations follow.", "")]
+
+
+def full_sentence(explanation: Explanation) -> str:
+    """The sentence as plain text, then the residual and the trust verdict, where they are known."""
+    said = "".join(text for text, _ in sentence([explanation.words()]))
+    fact = unexplained(explanation)
+    residual = [f"Scores leave {fact.value} unexplained."] if fact else []
+    verdict = [trust_sentence(explanation.trust)] if explanation.trust else []
+    return " ".join([said, *residual, *verdict]).replace(SPACE, " ")
+
+
+def trust_sentence(trust: Trust) -> str:
+    """How far to trust an explanation, and its weakest check: “Holds in part: some random orders do as well.”."""
+    return f"{TRUST[trust.level]} {trust.weakest.sentence}"
 
 
 def _agreement(words: Sequence[Explanation]) -> Sentence:

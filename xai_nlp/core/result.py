@@ -17,6 +17,7 @@ from xai_nlp.core.files import write_file
 from xai_nlp.core.image import ImageAttribution
 from xai_nlp.core.serialization import from_data, parse_json, to_data
 from xai_nlp.core.spans import Span, assign, word_spans
+from xai_nlp.core.trust import Trust
 from xai_nlp.core.two_files import arrays_path, json_path, load_two, save_two
 from xai_nlp.errors import InvalidInput, NotFinite, UnreadableFile
 
@@ -87,7 +88,7 @@ class Explanation:
     versions: Mapping[str, str] = field(default_factory=dict)
     answer: tuple[int, Span] | None = None  # where the answer explained stands: its segment, and characters there
     gold: tuple[str, ...] = ()  # the right labels or answers; () where they are not known, ("",) for no answer
-    trust: Mapping[str, Any] | None = None  # how far the scores can be trusted, where that was measured
+    trust: Trust | None = None  # how far the scores can be trusted, where that was measured
     parts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # of each embedding; they add up to `scores`
     layers: Array | None = None  # (layers, L): what flowed through each token at each layer's output
     attention: Mapping[str, AttentionAttribution] = field(default_factory=dict)  # "self", "cross", "image", …
@@ -173,6 +174,20 @@ class Explanation:
         ([('good', -1.0)], [('so', 0.5), ('good', -1.0)])
         """
         return sorted(self.words(), key=lambda pair: -abs(pair[1]))[:k]
+
+    def sentence(self) -> str:
+        """The explanation in words: the prediction, the words that count most, the residual, and the trust verdict.
+
+        >>> why = Explanation(segments=("so good",), tokens=("so", "good"), offsets=((0, 2), (3, 7)), segment=(0, 0),
+        ...     scores=(0.0, 1.0), unit="logit", target=TargetSpec(kind="label", label="POSITIVE"), value=1.0,
+        ...     baseline_value=0.0, outputs={"POSITIVE": 0.9, "NEGATIVE": 0.1}, method="shapley", baseline="pad",
+        ...     complete=True)
+        >>> print(why.sentence())
+        The model says POSITIVE (90 %). “good” speaks for it most. Scores leave 0 % unexplained.
+        """
+        from xai_nlp.viz.text.wording import full_sentence
+
+        return full_sentence(self)
 
     def to_pandas(self) -> pandas.DataFrame:
         """A row for each token and region: `core.score_table.ScoreRow`."""
