@@ -10,6 +10,7 @@ from torch import Tensor
 from xai_nlp.core.features import NO_FEATURE, FeatureMask, Features
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.registry import Scores
+from xai_nlp.errors import InvalidInput
 
 
 def features_of(problem: Problem) -> Features:
@@ -39,6 +40,40 @@ def changing_features(problem: Problem, owner: Tensor) -> Tensor:
     """Which features of the examples `owner` (R,) have an entry where x and x₀ differ: (R, M) bool."""
     differ = tuple(x[owner] != x0[owner] for x, x0 in zip(problem.x, problem.baseline, strict=True))
     return features_of(problem).touched(owner, differ)
+
+
+def removable_features(problem: Problem) -> Tensor:
+    """Which features each example has, and whose removal changes an input: (B, M) bool.
+
+    Raises InvalidInput if there is no feature at all.
+    """
+    if not features_of(problem).count:
+        raise InvalidInput("nothing can be removed: the inputs have no feature.")
+    return features_of(problem).present(problem.examples) & changing_features(problem, problem.everyone)
+
+
+def values_without(problem: Problem, removed: Tensor) -> Tensor:
+    """f of each example without several sets of features: (B, N, T), in float32 or wider.
+
+    Sets of one example that are equal, or differ in features that change nothing, are evaluated once.
+
+    removed: (B, N, M) bool.
+
+    >>> x = torch.tensor([[1.0, 2.0]])
+    >>> product = Problem(value=lambda z, owner: z[0].prod(1, keepdim=True), x=(x,), baseline=(0 * x,))
+    >>> values_without(product, torch.tensor([[[False, False], [True, False]]]))[..., 0]
+    tensor([[2., 0.]])
+    """
+    distinct, index, count = [], [], 0
+    for sets in removed & removable_features(problem)[:, None]:
+        own, inverse = sets.unique(dim=0, return_inverse=True)
+        distinct.append(own)
+        index.append(inverse + count)
+        count += len(own)
+    owner = torch.cat([torch.full((len(own),), b, device=removed.device) for b, own in enumerate(distinct)])
+    rows = torch.cat(distinct)
+    values = ablated_values(problem, owner, lambda part: rows[part])
+    return values.to(torch.promote_types(values.dtype, torch.float32))[torch.stack(index)]
 
 
 def coalition_values(problem: Problem, examples: Tensor, features: Tensor, coalitions: Tensor) -> Tensor:

@@ -1,9 +1,45 @@
 """How good predictions and explanations are: `captum.metrics` becomes `xai_nlp.metrics`, and answers beside it.
 
 Perturbations are made on numbers: pixels, features, and with `layer=` word embeddings, but never on token ids.
+Faithfulness is a function of a `core.subject.Subject` and of scores, one for each of its features. How words and
+regions are removed is said by the subject: `tasks.removals.removal_subject`.
 """
 
+from xai_nlp.metrics.deletion import (
+    RemovalCurve,
+    aopc,
+    comprehensiveness,
+    deletion_curve,
+    insertion_curve,
+    sufficiency,
+)
 from xai_nlp.metrics.infidelity import infidelity, infidelity_perturb_func_decorator
+from xai_nlp.metrics.orders import (
+    NormalizedAOPC,
+    OrderBounds,
+    RandomOrders,
+    best_and_worst_order,
+    naopc,
+    random_orders,
+    random_scores,
+)
 from xai_nlp.metrics.sensitivity import sensitivity_max
 
-__all__ = ["infidelity", "infidelity_perturb_func_decorator", "sensitivity_max"]
+__all__ = [
+    "NormalizedAOPC",
+    "OrderBounds",
+    "RandomOrders",
+    "RemovalCurve",
+    "aopc",
+    "best_and_worst_order",
+    "comprehensiveness",
+    "deletion_curve",
+    "infidelity",
+    "infidelity_perturb_func_decorator",
+    "insertion_curve",
+    "naopc",
+    "random_orders",
+    "random_scores",
+    "sensitivity_max",
+    "sufficiency",
+]

@@ -59,6 +59,21 @@ class TokenWindow:
         tokens = tuple(self.tokens[i] for i in at)
         return replace(self, tokens=tokens, offsets=self.offsets[at], segment=self.segment[at], visible_positions=None)
 
+    def without(self, gone: np.ndarray) -> TokenWindow:
+        """The window without some of its tokens (L,) bool; positions that it names are those of the same tokens."""
+        kept, places = np.flatnonzero(~gone).tolist(), np.cumsum(~gone) - 1
+        return replace(
+            self,
+            inputs={name: [values[i] for i in kept] for name, values in self.inputs.items()},
+            tokens=tuple(self.tokens[i] for i in kept),
+            offsets=self.offsets[kept],
+            segment=self.segment[kept],
+            visible_positions=None
+            if self.visible_positions is None
+            else tuple(int(places[i]) for i in self.visible_positions if not gone[i]),
+            target_position=None if self.target_position is None else int(places[self.target_position]),
+        )
+
 
 def segments_of(text: Text, name: str = "the text") -> tuple[str, ...]:
     """The text as a tuple of one segment, or the two segments of a pair.

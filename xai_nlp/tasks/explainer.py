@@ -44,6 +44,7 @@ class Explainer:
     task_name: ClassVar[str] = ""
     unit: ClassVar[str] = "logit"  # the unit of scores if none is named
     divided_segment: ClassVar[int | None] = None  # the text of a pair that is read in windows; None for the longer
+    token_axis: ClassVar[int | None] = None  # of the outputs (*C) of a row: the one that runs over its tokens
     mean_of_windows: ClassVar[bool] = False  # a long text is explained as the mean over its windows
     python_options: ClassVar[tuple[str, ...]] = ()  # options that only Python can give, such as arrays
 

@@ -59,6 +59,10 @@ class ImageInput:
             return replace(self, baseline=self.inputs[self.argument], regions=still)
         return replace(self, words_move=moves == "both")
 
+    def with_baseline(self, family: ImageModel, name: str, seed: int = 0) -> ImageInput:
+        """The same image beside another baseline image; `seed` draws the noise. Raises UnknownName."""
+        return replace(self, baseline=family.image_inputs(baseline_image(self.image, name, seed))[self.argument])
+
     @cached_property
     def thumbnail(self) -> bytes:
         """The image as an explanation keeps it."""

@@ -31,6 +31,7 @@ class QuestionAnsweringExplainer(Explainer):
 
     task_name: ClassVar[str] = "question-answering"
     divided_segment: ClassVar[int | None] = CONTEXT
+    token_axis: ClassVar[int | None] = 1
 
     def explain(
         self,

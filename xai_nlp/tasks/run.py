@@ -148,7 +148,7 @@ def attribute(
     for group in explainer.groups([windows[w] for _, w, _ in items], matrices=keeps_matrices):
         members = [items[i] for i in group]
         batch = explainer.batch([windows[w] for _, w, _ in members])
-        weights = _padded([target.weights[k] for target, _, k in members])
+        weights = padded_weights([target.weights[k] for target, _, k in members])
         passes.begin(len(group))
         subject = TextSubject(
             explainer=explainer,
@@ -242,7 +242,7 @@ def _check_windows(request: Request, counts: Iterable[int]) -> None:
         )
 
 
-def _padded(weights: Sequence[Tensor]) -> Tensor:
+def padded_weights(weights: Sequence[Tensor]) -> Tensor:
     """Weights (T, *C) of several windows, filled up with zeros where they are shorter: (B, T, *C)."""
     if len({w.shape for w in weights}) == 1:
         return torch.stack(list(weights))

@@ -32,6 +32,7 @@ class TokenClassificationExplainer(Explainer):
     """
 
     task_name: ClassVar[str] = "token-classification"
+    token_axis: ClassVar[int | None] = 0
 
     def __init__(self, loaded: LoadedModel, task: Task | None = None) -> None:
         super().__init__(loaded, task)

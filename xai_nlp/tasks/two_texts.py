@@ -57,6 +57,10 @@ class TextPair(TokenWindow):
             sides=(side, side),
         )
 
+    def without(self, gone: np.ndarray) -> TextPair:
+        first = int((~gone[: self.sides[0]]).sum())
+        return replace(super().without(gone), sides=(first, int((~gone).sum()) - first))  # type: ignore[return-value]
+
 
 @dataclass(frozen=True)
 class TwoTextPoint(ModulePoint):

@@ -1,0 +1,352 @@
+"""Words and regions removed: against plain passes of the model on texts that were changed by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+import xai_nlp
+from tests.models.tiny import tiny
+from tests.models.tiny_generation import writing
+from tests.models.tiny_images import loaded as image_model
+from tests.models.tiny_vision_language import loaded
+from tests.recipes.llms import encoder, inference_model
+from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.hooks.model_state import fingerprint, frozen_model
+from xai_nlp.metrics import aopc, comprehensiveness, deletion_curve, naopc
+from xai_nlp.tasks.image_classification import ImageClassificationExplainer
+from xai_nlp.tasks.removals import feature_scores, removal_subject
+from xai_nlp.tasks.run import predict
+from xai_nlp.tasks.visual_question_answering import VisualQuestionAnsweringExplainer
+
+TEXT = "a gripping, beautifully acted film"
+PICTURE = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+
+
+def subject_of(explainer, removal, inputs, *, number=0, image_baseline=None, filler=None, **options):
+    """The subject of the first example's target, as `explain` would read it."""
+    request = explainer.request(*explainer.named_inputs((), {**inputs, **options}))
+    with frozen_model(explainer.model, evaluate=True):
+        windows = explainer.encode(request)
+        outputs = predict(explainer, windows, request.options.batching)
+        target = explainer.targets(request, windows, outputs)[number]
+        return removal_subject(
+            explainer, request, windows, target, removal, image_baseline=image_baseline, filler=filler
+        )
+
+
+def without(subject, *sets):
+    """The T numbers without each of these sets of features: (N, T)."""
+    problem = subject.problem()
+    z = torch.ones(len(sets), problem.x[0].shape[1])
+    for row, features in zip(z, sets, strict=True):
+        row[list(features)] = 0
+    return problem.values((z,), torch.zeros(len(sets), dtype=torch.long))
+
+
+@torch.no_grad()
+def logits_of(explainer, ids, **others):
+    """The outputs of a plain pass of one text by its token ids."""
+    return explainer.model(input_ids=torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)).long(), **others)
+
+
+TASKS = {
+    "text": (lambda: xai_nlp.load("sentiment"), {"text": TEXT}, {}),
+    "pair": (lambda: xai_nlp.load(*tiny("roberta")), {"text": ("who wrote it", "Mary did")}, {}),
+    "causal": (lambda: xai_nlp.load(*tiny("gpt2")), {"text": TEXT}, {}),
+    "qa": (lambda: xai_nlp.load("qa"), {"question": "Who wrote it?", "context": "Mary Shelley wrote it."}, {}),
+    "qa long": (
+        lambda: xai_nlp.load(*tiny("bert", task="question-answering")),
+        {"question": "Who wrote it?", "context": "Mary Shelley wrote it in 1818. " * 4},
+        {"max_length": 24, "stride": 4, "target": ["start", "end", "span"]},
+    ),
+    "tokens": (
+        lambda: xai_nlp.load(*tiny("bert", task="token-classification")),
+        {"text": "Mary wrote it"},
+        {"entity": "Mary"},
+    ),
+    "mask": (lambda: xai_nlp.load(*tiny("bert", task="fill-mask")), {"text": "the [MASK] was great"}, {}),
+    "zero shot": (inference_model, {"text": TEXT, "labels": ["film", "food"]}, {}),
+    "similarity": (encoder, {"text": TEXT, "pair": "a dull movie"}, {}),
+    "writing": (lambda: xai_nlp.load(*writing("llama")), {"prompt": TEXT}, {"answer": " the plot"}),
+    "translation": (
+        lambda: xai_nlp.load(*tiny("t5", task="text2text-generation")),
+        {"text": TEXT},
+        {"answer": "the plot"},
+    ),
+    "image": (lambda: ImageClassificationExplainer(image_model("vit")), {"image": PICTURE}, {}),
+    "vilt": (
+        lambda: VisualQuestionAnsweringExplainer(loaded("vilt")),
+        {"image": PICTURE, "question": "is the film dull"},
+        {},
+    ),
+    "one part": (
+        lambda: VisualQuestionAnsweringExplainer(loaded("vilt")),
+        {"image": PICTURE, "question": "is the film dull"},
+        {"moves": "image"},
+    ),
+    "llava": (
+        lambda: VisualQuestionAnsweringExplainer(loaded("llava")),
+        {"image": PICTURE, "question": "is the film dull"},
+        {"answer": "dull"},
+    ),
+    "lxmert": (
+        lambda: VisualQuestionAnsweringExplainer(loaded("lxmert")),
+        {"image": PICTURE, "question": "is the film dull"},
+        {"features": np.random.default_rng(1).random((3, 12)), "boxes": np.array([[0, 0, 9, 9]] * 3)},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_from_all_features_to_none_f_goes_from_x_to_the_baseline(name):
+    load, inputs, options = TASKS[name]
+    explainer = load()
+    words = explainer.task.reads_text
+    baseline = {"baseline": "zero"} if words else {}
+    whys = explainer.explain(**inputs, **options, **baseline, method="input_x_gradient")
+    whys = [whys] if isinstance(whys, xai_nlp.Explanation) else list(whys)
+    before = fingerprint(explainer.model)
+    subject = subject_of(explainer, "zero" if words else "grey", inputs, **options)
+    M = subject.problem().features.count
+    at_x, at_baseline = without(subject, [], range(M))
+    assert at_x.tolist() == pytest.approx([why.value for why in whys], abs=1e-4)
+    if not whys[0].image or whys[0].params.get("moves") is None:
+        complete = explainer.explain(**inputs, **options, **baseline, method="integrated_gradients", steps=2)
+        complete = [complete] if isinstance(complete, xai_nlp.Explanation) else list(complete)
+        assert at_baseline.tolist() == pytest.approx([why.baseline_value for why in complete], abs=1e-4)
+    assert all(len(feature_scores(why)) == M for why in whys)
+    assert aopc(subject, [feature_scores(whys[0])]).isfinite().all()
+    assert fingerprint(explainer.model) == before
+
+
+def sentiment_ids(explainer, words):
+    return explainer.tokenizer(" ".join(words))["input_ids"]
+
+
+@pytest.mark.parametrize("removal", ["pad", "mask"])
+def test_vectors_are_those_of_other_token_ids(removal):
+    explainer = xai_nlp.load(*tiny("bert"))
+    subject = subject_of(explainer, removal, {"text": TEXT}, target="POSITIVE")
+    ids = explainer.tokenizer(TEXT)["input_ids"]
+    why = explainer.explain(TEXT, target="POSITIVE", method="input_x_gradient")
+    groups = [group for group in why.word_groups() if why.segment[group[0]] >= 0]
+    assert subject.problem().features.count == len(groups) == 6  # with the comma; subwords go together
+    assert max(map(len, groups)) > 1
+    other = {"pad": explainer.tokenizer.pad_token_id, "mask": explainer.tokenizer.mask_token_id}[removal]
+    for words in ([0], [1, 3], range(6)):
+        changed = list(ids)
+        for word in words:
+            for token in groups[word]:
+                changed[token] = other
+        expected = logits_of(explainer, changed, token_type_ids=torch.zeros(1, len(ids)).long()).logits[0, 1]
+        torch.testing.assert_close(without(subject, words)[0, 0], expected)
+
+
+def test_deleted_words_are_not_in_the_text():
+    explainer = xai_nlp.load("sentiment")
+    words = ["a", "gripping", "film", "about", "two", "beautifully", "dull", "sisters"]
+    subject = subject_of(explainer, "delete", {"text": " ".join(words)}, target="POSITIVE", unit="probability")
+    sets = [[], [1], [1, 5, 6], [0, 2, 3, 4, 7], list(range(8))]
+    values = without(subject, *sets)[:, 0]
+    for gone, value in zip(sets, values, strict=True):
+        rest = [word for i, word in enumerate(words) if i not in gone]
+        expected = logits_of(explainer, sentiment_ids(explainer, rest)).logits.softmax(1)[0, 1]
+        torch.testing.assert_close(value, expected)
+
+
+def test_rows_in_one_chunk_or_in_many():
+    explainer = xai_nlp.load("sentiment")
+    sets = [[], [1], [0, 2], [0, 1, 2, 3, 4, 5]]
+    for removal in ("mask", "delete"):
+        one, many = (subject_of(explainer, removal, {"text": TEXT}, batch_size=size) for size in (1, 3))
+        torch.testing.assert_close(without(one, *sets), without(many, *sets))
+
+
+def test_a_deleted_context_still_reads_the_answers_own_tokens():
+    explainer = xai_nlp.load(*tiny("bert", task="question-answering"))
+    question, context = "Who wrote it?", "Mary wrote the book in 1818 near the lake"
+    why = explainer.explain(question, context, answer="book", target="start", method="input_x_gradient")
+    subject = subject_of(
+        explainer, "delete", {"question": question, "context": context}, answer="book", target=["start", "end"]
+    )
+    names = [word for word, segment in zip(why.words().tokens, why.words().segment, strict=True) if segment >= 0]
+    first, book = names.index("Mary"), names.index("book")
+    removable = subject.problem().baseline[0][0] == 0
+    assert [names[i] for i in (~removable).nonzero()[:, 0]] == ["book"]
+    for gone in ([], [first, first + 1], [0, 1, names.index("lake")], [i for i in range(len(names)) if i != book]):
+        left = [" ".join(name for i, name in enumerate(names) if i in part and i not in gone)
+                for part in (range(first), range(first, len(names)))]  # fmt: skip
+        encoded = explainer.tokenizer(*left, return_tensors="pt", return_offsets_mapping=True)
+        spans, sequence = encoded.pop("offset_mapping")[0].tolist(), encoded.sequence_ids(0)
+        at = left[1].index("book")
+        places = [i for i, (a, b) in enumerate(spans) if sequence[i] == 1 and at <= a and b <= at + 4]
+        with torch.no_grad():
+            output = explainer.model(**encoded)
+        expected = torch.stack([output.start_logits[0, places[0]], output.end_logits[0, places[-1]]])
+        torch.testing.assert_close(without(subject, gone)[0], expected)
+
+
+def test_probabilities_of_a_deleted_context_are_over_its_own_tokens():
+    explainer = xai_nlp.load(*tiny("bert", task="question-answering"))
+    subject = subject_of(
+        explainer, "delete", {"question": "Who wrote it?", "context": "Mary wrote the book"},
+        answer="Mary", target="start", unit="probability",
+    )  # fmt: skip
+    alone, beside = without(subject, [0, 1])[0], without(subject, [0, 1], [])[0]
+    torch.testing.assert_close(alone, beside)
+
+
+def test_an_entity_is_read_where_it_has_moved_to():
+    explainer = xai_nlp.load(*tiny("bert", task="token-classification"))
+    subject = subject_of(explainer, "delete", {"text": "the great film was dull"}, entity="film", target=None)
+    words = ["the", "great", "film", "was", "dull"]
+    assert (subject.problem().baseline[0][0] == 1).tolist() == [False, False, True, False, False]
+    at_x = subject_of(explainer, "pad", {"text": " ".join(words)}, entity="film")
+    torch.testing.assert_close(without(subject, []), without(at_x, []))
+    ids = explainer.tokenizer("great film dull")["input_ids"]
+    logits = logits_of(explainer, ids, token_type_ids=torch.zeros(1, len(ids)).long()).logits[0]
+    assert float(without(subject, [0, 3])) in [pytest.approx(float(one), abs=1e-5) for one in logits[2]]
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_a_written_answer_follows_the_shortened_prompt(name):
+    explainer = xai_nlp.load(*writing(name))
+    answer = explainer.tokenizer(" plot it", add_special_tokens=False)["input_ids"]
+    subject = subject_of(explainer, "delete", {"prompt": "the great film was dull"}, answer=answer)
+    tokens = explainer.tokenizer(["the", " great", " film", " was", " dull"], add_special_tokens=False)["input_ids"]
+    for gone in ([], [1], [1, 2, 4], range(5)):
+        prompt = [token for i, own in enumerate(tokens) if i not in gone for token in own]
+        prompt = prompt or [explainer.tokenizer.pad_token_id]  # it has no token to begin a text with
+        logits = logits_of(explainer, [*prompt, *answer]).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+        torch.testing.assert_close(without(subject, gone)[0, 0], logits[range(len(answer)), answer].sum())
+
+
+@pytest.mark.parametrize("removal", ["mask", "delete"])
+def test_a_long_text_is_the_mean_of_its_windows(removal):
+    explainer = xai_nlp.load(*tiny("bert"))
+    text = "the great film was dull and the plot was thin"
+    inputs = {"text": text, "target": "POSITIVE", "max_length": 8, "stride": 2}
+    subject = subject_of(explainer, removal, inputs)
+    why = explainer.explain(**inputs, method="input_x_gradient")
+    assert why.params["windows"] > 2
+    assert subject.problem().features.count == len(feature_scores(why)) == 10
+    gone = [2, 3, 8]  # some of them are in two windows
+    request = explainer.request({"text": text}, {"max_length": 8, "stride": 2})
+    spans = [(i, *span) for i, span in enumerate(why.words().offsets[1:-1])]
+    values = []
+    for window in explainer.encode(request):
+        ids = []
+        for token, (start, end), segment in zip(
+            window.inputs["input_ids"], window.offsets, window.segment, strict=True
+        ):
+            word = next((i for i, a, b in spans if segment == 0 and a <= start and end <= b), None)
+            if word not in gone:
+                ids.append(token)
+            elif removal == "mask":
+                ids.append(explainer.tokenizer.mask_token_id)
+        values.append(logits_of(explainer, ids, token_type_ids=torch.zeros(1, len(ids)).long()).logits[0, 1])
+    torch.testing.assert_close(without(subject, gone)[0, 0], torch.stack(values).mean())
+
+
+def test_two_texts_that_are_read_apart_are_shortened_apart():
+    explainer = encoder()
+    words = ["the", "great", "film"], ["a", "dull", "long", "movie"]
+    subject = subject_of(explainer, "delete", {"text": " ".join(words[0]), "pair": " ".join(words[1])})
+    for gone in ([], [1], [0, 3, 4, 5]):
+        left = [" ".join(w for i, w in enumerate(words[0]) if i not in gone),
+                " ".join(w for i, w in enumerate(words[1], 3) if i not in gone)]  # fmt: skip
+        assert float(without(subject, gone)) == pytest.approx(explainer.predict(*left)["similarity"], abs=1e-5)
+    assert float(without(subject, range(7))) == pytest.approx(1, abs=1e-5)  # both are [CLS] [SEP]
+
+
+def test_filled_words_are_the_likeliest_ones():
+    explainer = xai_nlp.load(*tiny("bert"))
+    filler = xai_nlp.load(*tiny("bert", task="fill-mask"))
+    subject = subject_of(explainer, "fill", {"text": "the great film was dull"}, target="POSITIVE", filler=filler)
+    ids = explainer.tokenizer("the great film was dull")["input_ids"]
+    types = {"token_type_ids": torch.zeros(1, len(ids)).long()}
+    for gone in ([1], [0, 2, 4]):
+        masked = [filler.tokenizer.mask_token_id if i - 1 in gone else token for i, token in enumerate(ids)]
+        logits = logits_of(filler, masked, **types).logits[0]
+        logits[:, filler.tokenizer.all_special_ids] = -torch.inf
+        filled = [int(logits[i].argmax()) if i - 1 in gone else token for i, token in enumerate(ids)]
+        torch.testing.assert_close(without(subject, gone)[0, 0], logits_of(explainer, filled, **types).logits[0, 1])
+
+
+def test_a_masked_model_fills_its_own_words_but_not_the_mask_that_is_explained():
+    explainer = xai_nlp.load(*tiny("bert", task="fill-mask"))
+    subject = subject_of(explainer, "fill", {"text": "the [MASK] was great"})
+    assert (subject.problem().baseline[0][0] == 1).tolist() == [False, True, False, False]
+    assert without(subject, [0, 2, 3]).isfinite().all()
+    torch.testing.assert_close(without(subject, [1]), without(subject, []))
+
+
+@pytest.mark.parametrize("removal", ["zero", "delete"])
+def test_regions_are_those_of_the_image_baseline(removal):
+    explainer = VisualQuestionAnsweringExplainer(loaded("vilt"))
+    inputs = {"image": PICTURE, "question": "is the film dull"}
+    options = {"regions": 2, "target": 0}
+    subject = subject_of(explainer, removal, inputs, image_baseline="blur", **options)
+    whole = explainer.explain(**inputs, **options, image_baseline="blur", moves="image", method="occlusion")
+    why = explainer.explain(**inputs, **options, image_baseline="blur", moves="image", steps=2)
+    words, regions = 4, len(why.image.scores)
+    assert subject.problem().features.count == words + regions
+    at_x, *single, none = without(subject, [], *([words + r] for r in range(regions)), range(words, words + regions))[
+        :, 0
+    ].tolist()
+    assert at_x == pytest.approx(why.value, abs=1e-5)
+    assert none == pytest.approx(why.baseline_value, abs=1e-5)
+    assert [at_x - one for one in single] == pytest.approx(list(whole.image.scores), abs=1e-5)
+
+
+def test_a_question_is_shortened_before_its_image():
+    explainer = VisualQuestionAnsweringExplainer(loaded("llava"))
+    inputs = {"image": PICTURE, "question": "is the film dull"}
+    subject = subject_of(explainer, "delete", inputs, answer="dull")
+    shorter = explainer.explain(**{**inputs, "question": "the film"}, answer="dull", method="input_x_gradient")
+    assert float(without(subject, [0, 3])) == pytest.approx(shorter.value, abs=1e-4)
+    both = without(subject, [0, 3], [], [1], [4])
+    torch.testing.assert_close(both[:1], without(subject, [0, 3]))
+
+
+def test_metrics_take_it():
+    explainer = xai_nlp.load("sentiment")
+    why = explainer.explain("a gripping film about two dull sisters", unit="probability")
+    scores = [feature_scores(why)]
+    for removal in ("pad", "mask", "delete"):
+        subject = subject_of(explainer, removal, {"text": why.segments[0]}, unit="probability")
+        curve = deletion_curve(subject, scores)
+        assert curve.values.shape == (1, 1, 8)
+        assert curve.value.item() == pytest.approx(why.value, abs=1e-5)
+        assert 0 <= naopc(subject, scores).value <= 1
+        assert -1 <= comprehensiveness(subject, scores) <= 1
+
+
+def test_a_removal_that_cannot_be_done_is_said():
+    sentiment, inputs = xai_nlp.load("sentiment"), {"text": TEXT}
+    with pytest.raises(UnknownName, match="removal 'erase'"):
+        subject_of(sentiment, "erase", inputs)
+    with pytest.raises(InvalidInput, match="needs a masked language model"):
+        subject_of(sentiment, "fill", inputs)
+    with pytest.raises(InvalidInput, match=r"tokens of .* are not those of"):
+        subject_of(sentiment, "fill", inputs, filler=xai_nlp.load(*tiny("bert", task="fill-mask")))
+    with pytest.raises(InvalidInput, match="no mask token"):
+        subject_of(xai_nlp.load(*tiny("gpt2")), "mask", inputs)
+    with pytest.raises(UnknownName, match="removal 'delete'"):
+        subject_of(ImageClassificationExplainer(image_model("vit")), "delete", {"image": PICTURE})
+    with pytest.raises(UnknownName, match="image baseline"):
+        subject_of(
+            VisualQuestionAnsweringExplainer(loaded("vilt")), "zero",
+            {"image": PICTURE, "question": "is it"}, image_baseline="gray",
+        )  # fmt: skip
+    load, given, options = TASKS["lxmert"]
+    with pytest.raises(InvalidInput, match="by zeros alone"):
+        subject_of(load(), "zero", given, image_baseline="blur", **options)
+    filler = xai_nlp.load(*tiny("bert", task="fill-mask"))
+    with pytest.raises(InvalidInput, match="reads one text at a time"):
+        subject_of(encoder(), "fill", {"text": TEXT, "pair": TEXT}, filler=filler)
+    model, tokenizer = tiny("gpt2", fresh=True)
+    tokenizer.pad_token = None
+    model.config.pad_token_id = model.config.bos_token_id = model.config.eos_token_id = None
+    with pytest.raises(InvalidInput, match="no token that an empty text"):
+        subject_of(xai_nlp.load(model, tokenizer), "delete", inputs)
