@@ -5,6 +5,7 @@ Faithfulness is a function of a `core.subject.Subject` and of scores, one for ea
 regions are removed is said by the subject: `tasks.removals.removal_subject`.
 """
 
+from xai_nlp.metrics.agreement import Agreement, agreement, rank_correlation, sign_flips, top_k_overlap
 from xai_nlp.metrics.deletion import (
     RemovalCurve,
     aopc,
@@ -26,10 +27,12 @@ from xai_nlp.metrics.orders import (
 from xai_nlp.metrics.sensitivity import sensitivity_max
 
 __all__ = [
+    "Agreement",
     "NormalizedAOPC",
     "OrderBounds",
     "RandomOrders",
     "RemovalCurve",
+    "agreement",
     "aopc",
     "best_and_worst_order",
     "comprehensiveness",
@@ -40,6 +43,9 @@ __all__ = [
     "naopc",
     "random_orders",
     "random_scores",
+    "rank_correlation",
     "sensitivity_max",
+    "sign_flips",
     "sufficiency",
+    "top_k_overlap",
 ]

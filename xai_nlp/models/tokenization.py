@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
 from xai_nlp.core.result import SPECIAL
 from xai_nlp.errors import InvalidInput
@@ -59,7 +60,7 @@ class TokenWindow:
         tokens = tuple(self.tokens[i] for i in at)
         return replace(self, tokens=tokens, offsets=self.offsets[at], segment=self.segment[at], visible_positions=None)
 
-    def without(self, gone: np.ndarray) -> TokenWindow:
+    def without(self, gone: np.ndarray) -> Self:
         """The window without some of its tokens (L,) bool; positions that it names are those of the same tokens."""
         kept, places = np.flatnonzero(~gone).tolist(), np.cumsum(~gone) - 1
         return replace(

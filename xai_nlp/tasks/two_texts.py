@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
+from typing_extensions import Self
 
 from xai_nlp.core.result import SPECIAL
 from xai_nlp.hooks.scope import EditFn, ModulePoint, tensors_of, with_tensors
@@ -57,9 +58,9 @@ class TextPair(TokenWindow):
             sides=(side, side),
         )
 
-    def without(self, gone: np.ndarray) -> TextPair:
+    def without(self, gone: np.ndarray) -> Self:
         first = int((~gone[: self.sides[0]]).sum())
-        return replace(super().without(gone), sides=(first, int((~gone).sum()) - first))  # type: ignore[return-value]
+        return replace(super().without(gone), sides=(first, int((~gone).sum()) - first))
 
 
 @dataclass(frozen=True)
