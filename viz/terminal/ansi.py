@@ -22,6 +22,7 @@ from xai_nlp.viz.text.text_spans import strongest, strongest_words
 TOP = 5
 WIDTH = 80
 BAR = 12  # cells of the longest bar
+MARKS = {"holds": "●", "holds in part": "◐", "do not rely on it": "▲"}  # of the trust verdict
 RAMP = 8  # cells of the legend on each side of zero
 INK = f"{hexadecimal(DARK.ink)} on {hexadecimal(DARK.card)}"
 SOFT = hexadecimal(DARK.soft)
@@ -80,6 +81,8 @@ def background(score: float, largest: float) -> str:
 def _lines(words: Explanation) -> Iterator[RenderableType]:
     largest, image_peak = own_peaks(words)
     yield _text(sentence_runs(words), largest)
+    if words.trust:
+        yield Text(harmless(f"{MARKS[words.trust.level]} {wording.trust_sentence(words.trust)}"), style=SOFT)
     for segment, name in enumerate(wording.segment_names(words)):
         yield Text(f"\n{name}" if name else "", style=SOFT)
         yield _text(text_runs(words, segment), largest, bold="bold underline")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from xai_nlp.core.result import Explanation, TargetSpec
 from xai_nlp.core.statistics import completeness_verdict, residual_share
-from xai_nlp.core.trust import Trust, TrustLevel
+from xai_nlp.core.trust import LEVELS, Trust, TrustCheck, TrustLevel
 from xai_nlp.viz.text.number_format import SPACE, percent, signed, unsigned, with_unit
 from xai_nlp.viz.text.text_spans import strongest, strongest_words
 
@@ -94,6 +94,18 @@ def full_sentence(explanation: Explanation) -> str:
     residual = [f"Scores leave {fact.value} unexplained."] if fact else []
     verdict = [trust_sentence(explanation.trust)] if explanation.trust else []
     return " ".join([said, *residual, *verdict]).replace(SPACE, " ")
+
+
+def trust_kind(level: TrustLevel) -> str:
+    """The kind of a level, as that of a Fact: "good", "fair" or "poor"."""
+    return ("good", "fair", "poor")[LEVELS.index(level)]
+
+
+def trust_numbers(check: TrustCheck) -> list[tuple[str, str]]:
+    """The numbers of a check with their names."""
+    return [
+        (name, f"{number:,}" if isinstance(number, int) else signed(number)) for name, number in check.numbers.items()
+    ]
 
 
 def trust_sentence(trust: Trust) -> str:

@@ -67,6 +67,7 @@ class Method:
     supports_layers: it scores layers while the inputs move; else a layer is entered and its own tensors move.
     operates_on: "inputs", "attention" (the matrices are scored) or "layer" (a layer of the method's choice is scored).
     row_stochastic: its matrices are shares that add up over keys, not contributions to the target.
+    needs_gradients: it goes backward through the model; without, it only compares values.
     """
 
     name: ClassVar[str] = ""
@@ -77,6 +78,7 @@ class Method:
     supports_layers: ClassVar[bool] = True
     operates_on: ClassVar[str] = "inputs"
     row_stochastic: ClassVar[bool] = False
+    needs_gradients: ClassVar[bool] = True
 
     def problem(self, subject: Subject) -> Problem:
         """The problem that this method works on."""

@@ -22,6 +22,7 @@ class OcclusionMethod(Method):
     """
 
     supports_layers: ClassVar[bool] = False
+    needs_gradients: ClassVar[bool] = False
 
     def scores(self, problem: Problem) -> Scores:
         value, without = leave_one_out(problem)

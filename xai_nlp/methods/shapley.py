@@ -60,6 +60,7 @@ class CoalitionMethod(Method):
     """
 
     supports_layers: ClassVar[bool] = False
+    needs_gradients: ClassVar[bool] = False
 
     samples: int
     seed: int = 0

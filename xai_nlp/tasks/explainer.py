@@ -14,6 +14,7 @@ from xai_nlp.core.arrays import AttentionAttribution
 from xai_nlp.core.explanations import Explanations
 from xai_nlp.core.registry import Method
 from xai_nlp.core.result import SPECIAL, Explanation
+from xai_nlp.core.trust import Extent, Trust
 from xai_nlp.data.table import is_table, read_table
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import frozen_model
@@ -80,14 +81,38 @@ class Explainer:
         explanations = self._explain({**shared, **table}, {"column": column, **others})
         return explanations if isinstance(explanations, Explanations) else Explanations([explanations])
 
+    def trust(self, explanation: Explanation, extent: Extent = "quick", **call: Any) -> Trust:
+        """How far an explanation of this model can be trusted; `explain(…, trust=True)` asks it at once.
+
+        extent: "quick" checks whether the scores add up, whether there is anything to explain, and whether the output
+            falls faster when words with high scores go first than in random orders. "full" tries more orders, compares
+            with the best order found, and also asks another baseline, another method and another seed.
+        call: inputs and options of the call that made the explanation, where it does not hold them, such as the image.
+
+        Raises InvalidInput if the model does not give the explanation's outputs.
+
+        >>> import xai_nlp
+        >>> explainer = xai_nlp.load("sentiment")
+        >>> why = explainer.explain("a gripping, beautifully acted film")
+        >>> explainer.trust(why).level
+        'holds'
+        """
+        from xai_nlp.tasks import trust
+
+        return trust.trust(self, explanation, extent, call)
+
     def predict(self, *inputs: Any, **options: Any) -> Any:
         """The outputs with their probabilities: one dict, or one for each example of a list."""
         request = self.request(*self.named_inputs(inputs, options))
+        results = self.outputs(request)
+        return results[0] if request.single else results
+
+    def outputs(self, request: Request) -> list[dict[str, float]]:
+        """The outputs of each example of a request, with their probabilities."""
         with frozen_model(self.model, evaluate=True):
             windows = self.encode(request)
             targets = self.targets(request, windows, run.predict(self, windows, request.options.batching))
-        results = [dict(target.outputs) for target in targets]
-        return results[0] if request.single else results
+        return [dict(target.outputs) for target in targets]
 
     # What a task says -----------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 from xai_nlp.core.batching import Batching, Progress
 from xai_nlp.core.fields import OptionField, list_items
 from xai_nlp.core.registry import Method, method_options
+from xai_nlp.core.trust import EXTENTS
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.methods import METHODS, find_method
 from xai_nlp.tasks.task import Task
@@ -34,6 +35,7 @@ class ExplainKeywords(TypedDict, total=False):
     batch_size: int | None
     progress: Progress | bool | None
     on_error: str
+    trust: str | bool | None
     column: str | Mapping[str, str] | None
     # options of the methods
     steps: Any
@@ -77,6 +79,8 @@ class ExplainOptions:
     batch_size: model rows in one pass at most; None lets the engine choose. Results do not depend on it.
     progress: True shows a bar of the model's passes where work takes longer than 2 s, and lines where stderr is no
         terminal; False shows nothing; a function is called with (windows done, windows in all).
+    trust: "quick" or True also fills `Explanation.trust`, at about twice the cost of integrated gradients; "full" asks
+        other baselines, methods and seeds, too, and takes seconds. None and False make no check.
     """
 
     method: str | Sequence[str] = "integrated_gradients"
@@ -92,12 +96,16 @@ class ExplainOptions:
     batch_size: int | None = None
     progress: Progress | bool | None = True
     on_error: str = "raise"
+    trust: Any = None  # "quick", "full" or None
 
     def __post_init__(self) -> None:
         if self.long not in LONG:
             raise UnknownName("way to read long texts", self.long, LONG)
         if self.on_error not in ON_ERROR:
             raise UnknownName("on_error", self.on_error, ON_ERROR)
+        object.__setattr__(self, "trust", {True: "quick", False: None}.get(self.trust, self.trust))
+        if self.trust is not None and self.trust not in EXTENTS:
+            raise UnknownName("extent of the trust verdict", self.trust, EXTENTS)
         if not self.methods:
             raise InvalidInput("method names no method; name at least one: method='integrated_gradients'.")
 

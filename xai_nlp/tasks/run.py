@@ -74,7 +74,30 @@ def explain(explainer: Explainer, request: Request) -> Explanations:
         for t in range(len(target.specs))
     ]
     describe_one = partial(describe, explainer, request, [_parameters(method) for method in request.methods])
-    return Explanations.lazy(len(order), lambda i: describe_one(*order[i]))
+    explanations = Explanations.lazy(len(order), lambda i: describe_one(*order[i]))
+    return with_trust(explainer, request, windows, targets, explanations) if request.options.trust else explanations
+
+
+def with_trust(
+    explainer: Explainer,
+    request: Request,
+    windows: Sequence[TokenWindow],
+    targets: Sequence[ExampleTarget],
+    explanations: Explanations,
+) -> Explanations:
+    """The explanations of a request with their trust verdicts."""
+    from xai_nlp.tasks.trust import Examination
+
+    results: list[Explanation] = []
+    for target in targets:
+        items = explanations[len(results) : len(results) + len(request.methods) * len(target.specs)]
+        examination = Examination(
+            explainer=explainer, request=request, windows=windows, target=target, items=items,
+            extent=request.options.trust,
+        )  # fmt: skip
+        verdicts = examination.verdicts()
+        results += [replace(item, trust=verdict) for item, verdict in zip(items, verdicts, strict=True)]
+    return Explanations(results)
 
 
 def explain_and_record(explainer: Explainer, request: Request) -> Explanations:

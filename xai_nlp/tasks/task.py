@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from xai_nlp.core.fields import InputField, OptionField
+from xai_nlp.core.trust import EXTENTS
 
 SCORE_UNITS = ("logit", "probability", "log-probability")  # of scores
 EVERY = "all"  # a target that stands for each label, or an entity for each that the model reads
@@ -34,6 +35,12 @@ COMMON_OPTIONS: tuple[OptionField, ...] = (
     ),
     OptionField(
         name="parts", type=bool, default=False, advanced=True, help="Score word, position and type embeddings apart."
+    ),
+    OptionField(
+        name="trust",
+        type=str,
+        choices=EXTENTS,
+        help="Also say how far the scores can be trusted; full asks other methods and baselines, too, and takes longer.",
     ),
     OptionField(
         name="long",
