@@ -8,13 +8,14 @@ from functools import partial
 
 from xai_nlp.core import statistics
 from xai_nlp.core.result import Explanation
+from xai_nlp.core.trust import LEVELS
 from xai_nlp.viz.page.attention_tables import head_table
 from xai_nlp.viz.page.score_tables import Table
 from xai_nlp.viz.page.view_model import input_key, names_of
 from xai_nlp.viz.text.number_format import percent, signed
 from xai_nlp.viz.text.scale import peak
 from xai_nlp.viz.text.text_marks import Cell, cell
-from xai_nlp.viz.text.wording import Fact, plain
+from xai_nlp.viz.text.wording import Fact, plain, trust_kind
 
 WORDS = 12  # words of each label
 
@@ -69,6 +70,7 @@ def report_summary(items: Sequence[Explanation], examples: int) -> ReportSummary
     if complete:
         facts.append(Fact(f"{good:,} of {complete:,}", "explanations leave at most 1 % unexplained", verdict))
     kinds = _kinds(items)
+    facts += _trust_facts(items)
     sizes = statistics.head_sizes(items).items()
     return ReportSummary(
         facts=tuple(facts),
@@ -84,6 +86,16 @@ def report_summary(items: Sequence[Explanation], examples: int) -> ReportSummary
             for (stack, method, layers), numbers in sizes
         ),
     )
+
+
+def _trust_facts(items: Sequence[Explanation]) -> list[Fact]:
+    """How many explanations have each level of trust, of those that were checked."""
+    levels = [item.trust.level for item in items if item.trust]
+    return [
+        Fact(f"{levels.count(level):,} of {len(levels):,}", f"checked explanations: {level}", trust_kind(level))
+        for level in LEVELS
+        if levels
+    ]
 
 
 def _kinds(items: Sequence[Explanation]) -> list[tuple[str, list[Explanation]]]:

@@ -23,6 +23,15 @@ PLACES = {"start": "its start", "end": "its end"}  # what a sentence calls them
 ANSWERS = ("answer", "start", "end", "span", "token", "word")  # kinds of target whose label is an answer
 NO_ENTITY = "O"  # the label of a stretch of text that is no entity
 LISTED = 4  # entities that a sentence lists
+CHECKS = {
+    "removal": "Removing words",
+    "effect": "Something to explain",
+    "residual": "Adding up",
+    "baseline": "Another baseline",
+    "method": "Another method",
+    "seed": "Another seed",
+    "flip": "What decides",
+}
 TRUST: dict[TrustLevel, str] = {
     "holds": "This explanation holds.",
     "holds in part": "This explanation holds in part.",
@@ -101,11 +110,23 @@ def trust_kind(level: TrustLevel) -> str:
     return ("good", "fair", "poor")[LEVELS.index(level)]
 
 
-def trust_numbers(check: TrustCheck) -> list[tuple[str, str]]:
-    """The numbers of a check with their names."""
-    return [
-        (name, f"{number:,}" if isinstance(number, int) else signed(number)) for name, number in check.numbers.items()
-    ]
+def check_name(check: TrustCheck) -> str:
+    """The name of a check as a title."""
+    return CHECKS.get(check.name, plain(check.name).capitalize())
+
+
+def trust_numbers(check: TrustCheck) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """The numbers of a check as a table: the names of its columns, and (name, numbers) of each line.
+
+    A number named "pad: deletion" stands in the column "pad"; the sentence has the others.
+    """
+    lines: dict[str, dict[str, str]] = {}
+    for name, number in check.numbers.items():
+        column, _, line = name.rpartition(": ")
+        if column:
+            lines.setdefault(line, {})[column] = signed(number)
+    columns = list(dict.fromkeys(column for cells in lines.values() for column in cells))
+    return columns, [(line, [cells.get(column, "") for column in columns]) for line, cells in lines.items()]
 
 
 def trust_sentence(trust: Trust) -> str:

@@ -40,7 +40,7 @@ COMMON_OPTIONS: tuple[OptionField, ...] = (
         name="trust",
         type=str,
         choices=EXTENTS,
-        help="Also say how far the scores can be trusted; full asks other methods and baselines, too, and takes longer.",
+        help="Also say how far to trust the scores; full also asks other methods and baselines, and takes longer.",
     ),
     OptionField(
         name="long",

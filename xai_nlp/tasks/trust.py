@@ -158,8 +158,11 @@ def removal_check(drops: Mapping[str, RemovalDrops], order: int, features: int, 
     for name, one in drops.items():
         numbers |= {f"{name}: {key}": value for key, value in one.numbers(order).items()}
     share = f"all {beaten}" if beaten == 2 * len(random) else f"{beaten} of {2 * len(random)}"
-    sentence = f"Removing its top {part}s first lowers the output faster than {share} random orders."
+    sentence = f"Removing its top {part}s first lowers the output faster than {share} random orders"
     level: TrustLevel = "do not rely on it"
+    if LIKELY <= distance < SURE:
+        sentence += f", but only by {distance:.1f} of their standard deviations"
+    sentence += "."
     if features < LEAST_FEATURES:
         sentence = f"It has {features} {part}{'s' * (features != 1)}, too few to tell its order from a random one."
         level = "holds in part"

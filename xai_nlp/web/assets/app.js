@@ -19,7 +19,7 @@ const form = new Form(find("#ask"), about, (request) => send("jobs", request));
 const results = new Results(about, say, (request) => {
   form.fill(request);
   find("#ask .primary").focus();
-});
+}, (request) => send("jobs", request));
 const whatIf = new WhatIf(find(".what-if"), about, (request, before) => send("jobs", request, `what-if:${before},`));
 const explain = (inputs) => {
   form.fill(form.withMethod(inputs));

@@ -6,17 +6,18 @@ import { address, call, clickable, fail, make } from "./server.js";
 const KINDS = { html: "HTML", json: "JSON", png: "PNG", csv: "CSV" };
 
 export class Results {
-  constructor(about, say, again) {
+  constructor(about, say, again, check) {
     this.about = about;
     this.say = say;
     this.again = again;
+    this.check = check;
     this.shown = [];                                                 // ids
     this.picked = new Set();
     this.listed = 0;
     const find = (selector) => document.querySelector(selector);
     this.place = { result: find(".result"), drawing: find(".drawing"), welcome: find(".welcome"), name: find(".result .name"),
       entries: find(".entries"), nothing: find(".nothing"), search: find("#history-search"), error: find("#history-error"),
-      compare: find(".compare"), saves: find(".saves"), rename: find(".rename"), again: find(".again"), dialog: find("dialog.naming") };
+      compare: find(".compare"), saves: find(".saves"), rename: find(".rename"), again: find(".again"), trust: find(".check-trust"), dialog: find("dialog.naming") };
     this.wire();
   }
 
@@ -26,6 +27,10 @@ export class Results {
     place.compare.addEventListener("click", () => { location.hash = [...this.picked].join(","); });
     place.rename.addEventListener("click", () => this.rename());
     place.again.addEventListener("click", async () => this.again((await call("GET", `history/${this.shown[0]}`)).request));
+    place.trust.addEventListener("click", async () => {
+      const { request } = await call("GET", `history/${this.shown[0]}`);
+      this.check({ ...request, trust: place.trust.value });
+    });
     place.dialog.querySelector(".leave").addEventListener("click", () => place.dialog.close(""));
     document.querySelector(".remove").addEventListener("click", () => this.remove());
     const file = document.querySelector("[name=saved]");
@@ -45,6 +50,7 @@ export class Results {
     place.name.textContent = entries.map((entry) => entry.name).join(" · ");
     place.rename.hidden = ids.length > 1;
     place.again.hidden = ids.length > 1 || !this.hasInputs(entries[0]);
+    this.offerTrust(ids.length === 1 ? entries[0] : null);
     place.saves.replaceChildren(...Object.entries(KINDS).map(([kind, name]) => make("a",
       { href: address(`files/${ids.join(",")}.${kind}`), download: "", className: "quiet", "aria-label": `Save as ${name}` }, name)));
     place.result.dataset.shown = ids.join(",");
@@ -52,6 +58,16 @@ export class Results {
     place.welcome.hidden = true;
     this.mark();
     return entries;
+  }
+
+  // Offer a verdict, or a fuller one, on an entry whose whole request is remembered; images are not.
+  offerTrust(entry) {
+    const { trust } = this.place;
+    const inputs = this.about.tasks.find(({ name }) => name === entry?.task)?.inputs ?? [];
+    const whole = inputs.length && inputs.every(({ name, required }) => !required || entry.request?.[name]);
+    trust.hidden = !whole || entry.request.trust === "full";
+    trust.value = entry?.request?.trust ? "full" : "quick";
+    trust.textContent = trust.value === "full" ? "Check in full" : "How far to trust it";
   }
 
   // Can the entry's request be put into the form? Entries of files have none, those of rows have no inputs.

@@ -1,0 +1,253 @@
+"""Trust verdicts: each model and explanation gets the one that it deserves."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+import xai_nlp
+from tests.models.tiny import tiny
+from tests.models.tiny_generation import writing
+from tests.recipes.llms import INPUTS, MODELS
+from tests.tasks.passes import rows_counted
+from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.hooks.model_state import fingerprint
+from xai_nlp.tasks.table import TASKS
+from xai_nlp.tasks.trust import removal_check, removal_drops
+
+TEXT = "Not a bad film, but too long and rather dull in its second half"
+LONGER = "one two three four five six seven eight nine ten eleven twelve"
+
+
+@pytest.fixture(scope="module")
+def sentiment():
+    return xai_nlp.load("sentiment")
+
+
+def made_of(score):
+    """An explainer of a tiny BERT whose two logits are −s and s; `score` makes s (R,) of embeddings (R, L, D) and ids.
+
+    What depends on embeddings alone, and adds up over tokens, has an explanation that is right by construction.
+    """
+    model, tokenizer = tiny("bert", fresh=True)
+
+    def forward(input_ids, attention_mask=None, token_type_ids=None, **others):
+        s = score(model.bert.embeddings(input_ids=input_ids, token_type_ids=token_type_ids), input_ids)
+        return SequenceClassifierOutput(logits=torch.stack([-s, s], 1))
+
+    model.forward = forward
+    return xai_nlp.load(model, tokenizer)
+
+
+def additive(h, ids):
+    direction = torch.linspace(-2, 2, h.shape[-1])
+    return (h @ direction).sum(1) / 4
+
+
+def constant(h, ids):
+    return 0 * h.sum((1, 2)) + 1
+
+
+# Models -------------------------------------------------------------------------------------------------------------
+
+
+def test_an_explanation_that_is_right_by_construction_holds():
+    explainer = made_of(additive)
+    for extent in ("quick", "full"):
+        trust = explainer.explain(TEXT, trust=extent).trust
+        assert trust.level == "holds", trust
+        numbers = trust["removal"].numbers
+        assert numbers["pad: position of deletion"] == pytest.approx(1)
+        assert numbers["pad: position of insertion"] == pytest.approx(1)
+
+
+def test_of_a_constant_model_there_is_nothing_to_explain():
+    why = made_of(constant).explain(TEXT, trust=True)
+    assert why.trust.level == "do not rely on it"
+    assert "nothing to explain" in why.trust.weakest.sentence
+    assert [check.name for check in why.trust.checks] == ["effect"]
+
+
+def test_a_model_that_reads_one_word_is_explained_by_that_word_alone():
+    word = tiny("bert")[1]("film", add_special_tokens=False)["input_ids"][0]
+    explainer = made_of(lambda h, ids: (h.square().mean(-1) * (ids == word) * h[..., 0].sign()).sum(1) * 3)
+    right = explainer.explain(TEXT, trust="full")
+    names = [token for token, score in right.top(20) if abs(score) > 1e-6]
+    assert names == ["film"]
+    assert right.trust.level != "do not rely on it"
+    wrong = replace(right, scores=tuple(1.0 if token == "second" else 0.0 for token in right.tokens))
+    assert explainer.trust(wrong).level == "do not rely on it"
+
+
+def test_a_model_with_random_weights_hardly_decides():
+    trained = xai_nlp.load("sentiment")
+    torch.manual_seed(0)
+    model = type(trained.model)(trained.model.config).eval()
+    why = xai_nlp.load(model, trained.tokenizer).explain(TEXT, trust=True)
+    assert why.trust["effect"].level == "holds in part"
+    assert "hardly decides" in why.trust["effect"].sentence
+    assert why.trust.level != "holds"
+
+
+def test_random_and_shuffled_scores_do_not_hold(sentiment):
+    right = sentiment.explain(TEXT)
+    assert sentiment.trust(right).level == "holds"
+    assert sentiment.explain(TEXT, method="random", trust=True).trust.level != "holds"
+    generator, levels = random.Random(0), []
+    for _ in range(5):
+        shuffled = replace(right, scores=tuple(generator.sample(right.scores, len(right.scores))), complete=False)
+        levels.append(sentiment.trust(shuffled).level)
+    assert "holds" not in levels
+    reverse = replace(right, scores=tuple(-score for score in right.scores), complete=False)
+    assert sentiment.trust(reverse).level == "do not rely on it"
+
+
+def test_scores_that_do_not_add_up_are_not_relied_on(sentiment):
+    right = sentiment.explain(TEXT)
+    half = replace(right, scores=tuple(score / 2 for score in right.scores))
+    trust = sentiment.trust(half)
+    assert trust.level == "do not rely on it"
+    assert trust.weakest.name == "residual"
+    assert trust["residual"].numbers["share"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_too_few_words_cannot_be_told_from_chance(sentiment):
+    trust = sentiment.explain("a film", trust=True).trust
+    assert trust.level != "holds"
+    assert "too few" in trust["removal"].sentence
+
+
+# Numbers -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_drops_are_those_of_a_loop():
+    torch.manual_seed(0)
+    weights = torch.randn(6, dtype=torch.float64)
+
+    def value(arguments, owner):
+        z = arguments.get("x", torch.ones(len(owner), 6, dtype=torch.float64))
+        return ((z @ weights) + z.prod(1))[:, None]
+
+    from xai_nlp.core.subject import MovableInput, Subject
+
+    x = torch.ones(1, 6, dtype=torch.float64)
+    features = torch.arange(6)[None]
+    subject = Subject(
+        forward=value, read=lambda run, owner: run(), examples=1,
+        inputs={"x": MovableInput(x=(x,), baseline=(0 * x,), features=features)},
+    )  # fmt: skip
+    (drops,) = removal_drops(subject, weights[None], "full")
+
+    def mean_drop(order):
+        z, fx, total = torch.ones(6, dtype=torch.float64), float(weights.sum() + 1), 0.0
+        for i in order:
+            z[i] = 0
+            total += fx - float(z @ weights + z.prod())
+        return total / 6
+
+    order = weights.argsort(descending=True).tolist()
+    assert drops.own[0, 0] == pytest.approx(mean_drop(order))
+    assert drops.own[0, 1] == pytest.approx(mean_drop(order[::-1]))
+    assert drops.best == pytest.approx(mean_drop(order))
+    assert drops.worst == pytest.approx(mean_drop(order[::-1]))
+    check = removal_check({"zero": drops}, 0, 6, "word")
+    gaps = drops.random_gaps.numpy()
+    assert check.numbers["distance"] == pytest.approx(drops.gap(0) / np.sqrt((gaps**2).mean()))
+    every = np.concatenate([gaps, -gaps])
+    assert check.numbers["of them worse"] == (every < drops.gap(0)).sum()
+
+
+def test_a_verdict_asked_afterwards_is_the_same(sentiment):
+    for options in ({}, {"target": "NEGATIVE-POSITIVE"}, {"method": "shapley", "samples": 5, "unit": "probability"}):
+        asked = sentiment.explain(TEXT, trust=True, **options)
+        assert sentiment.trust(replace(asked, trust=None)) == asked.trust
+    qa = xai_nlp.load("qa")
+    question, context = "Who wrote it?", "Mary Shelley wrote it in 1818, and Bram Stoker did not."
+    for options in ({}, {"target": "end"}, {"answer": "Bram Stoker"}):
+        asked = qa.explain(question, context, trust=True, **options)
+        assert qa.trust(replace(asked, trust=None)) == asked.trust
+
+
+def test_a_verdict_does_not_change_the_explanation_and_comes_twice_the_same(sentiment):
+    with_trust, again, without = (
+        sentiment.explain(TEXT, trust=True), sentiment.explain(TEXT, trust=True), sentiment.explain(TEXT),
+    )  # fmt: skip
+    assert with_trust == again
+    assert replace(with_trust, trust=None) == without
+    assert without.trust is None
+
+
+def test_each_of_several_methods_and_targets_has_its_own(sentiment):
+    explanations = sentiment.explain([TEXT, "a fine film, if too long"], method=["occlusion", "random"], trust=True)
+    alone = [
+        sentiment.explain(text, method=method, trust=True)
+        for text in (TEXT, "a fine film, if too long")
+        for method in ("occlusion", "random")
+    ]
+    for one, other in zip(explanations, alone, strict=True):
+        assert one.method == other.method
+        assert one.trust.level == other.trust.level
+        assert one.trust["removal"].sentence == other.trust["removal"].sentence
+    both = sentiment.explain(TEXT, target="all", trust=True)
+    assert [why.target.label for why in both] == ["NEGATIVE", "POSITIVE"]
+    assert {why.trust.level for why in both} == {"holds"}
+
+
+# Tasks ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_gives_verdicts_and_hands_its_model_back(name):
+    explainer = MODELS[name]() if name in MODELS else xai_nlp.load(TASKS[name].embedded)
+    before = fingerprint(explainer.model)
+    found = explainer.explain(**INPUTS[name], trust=True, steps=4)
+    for why in found if isinstance(found, xai_nlp.Explanations) else [found]:
+        assert {"effect"} <= {check.name for check in why.trust.checks}
+        assert why.trust.passes > 0
+        assert xai_nlp.Explanation.from_json(why.to_json()) == why
+        assert why.trust.weakest.sentence in why.sentence()
+    assert fingerprint(explainer.model) == before
+
+
+def test_a_prompt_is_judged_without_pad_or_mask_tokens():
+    explainer = xai_nlp.load(*writing("gpt2"))
+    trust = explainer.explain("the film was long and dull", trust=True, longest=3).trust
+    assert any(name.startswith(("delete", "zero")) for name in trust["removal"].numbers) or trust.level != "holds"
+
+
+def test_passes_are_counted_and_bounded(sentiment):
+    with rows_counted(sentiment.model) as alone:
+        sentiment.explain(TEXT)
+    with rows_counted(sentiment.model) as together:
+        trust = sentiment.explain(TEXT, trust=True).trust
+    assert trust.passes == sum(together) - sum(alone)
+
+
+# Refusals ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_extent_is_quick_or_full(sentiment):
+    with pytest.raises(UnknownName, match="quick"):
+        sentiment.explain(TEXT, trust="fast")
+    assert sentiment.explain(TEXT, trust=False).trust is None
+
+
+def test_an_explanation_of_another_model_or_text_is_refused(sentiment):
+    why = sentiment.explain(TEXT)
+    other = replace(why, segments=("a fine film, and a joy",), offsets=((0, 0),) * len(why.tokens))
+    with pytest.raises(InvalidInput, match="another model"):
+        sentiment.trust(other)
+    with pytest.raises(InvalidInput, match="no method"):
+        sentiment.trust(replace(why, method="tea_leaves"))
+
+
+def test_an_image_is_given_again():
+    vqa = xai_nlp.load("vqa")
+    picture, question = "tutorials/data/scene.png", "what colour is the star?"
+    why = vqa.explain(picture, question)
+    with pytest.raises(InvalidInput, match="image is missing"):
+        vqa.trust(why)
+    assert vqa.trust(why, image=picture) == vqa.explain(picture, question, trust=True).trust
