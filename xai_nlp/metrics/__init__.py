@@ -24,12 +24,14 @@ from xai_nlp.metrics.orders import (
     random_orders,
     random_scores,
 )
+from xai_nlp.metrics.out_of_distribution import OutOfDistribution, out_of_distribution
 from xai_nlp.metrics.sensitivity import sensitivity_max
 
 __all__ = [
     "Agreement",
     "NormalizedAOPC",
     "OrderBounds",
+    "OutOfDistribution",
     "RandomOrders",
     "RemovalCurve",
     "agreement",
@@ -41,6 +43,7 @@ __all__ = [
     "infidelity_perturb_func_decorator",
     "insertion_curve",
     "naopc",
+    "out_of_distribution",
     "random_orders",
     "random_scores",
     "rank_correlation",
