@@ -14,7 +14,8 @@ from xai_nlp.metrics.deletion import (
     insertion_curve,
     sufficiency,
 )
-from xai_nlp.metrics.infidelity import infidelity, infidelity_perturb_func_decorator
+from xai_nlp.metrics.infidelity import feature_infidelity, infidelity, infidelity_perturb_func_decorator
+from xai_nlp.metrics.leave_one_out import leave_one_out_tau, monotonicity
 from xai_nlp.metrics.orders import (
     NormalizedAOPC,
     OrderBounds,
@@ -25,7 +26,8 @@ from xai_nlp.metrics.orders import (
     random_scores,
 )
 from xai_nlp.metrics.out_of_distribution import OutOfDistribution, out_of_distribution
-from xai_nlp.metrics.sensitivity import sensitivity_max
+from xai_nlp.metrics.sensitivity import input_sensitivity, sensitivity_max
+from xai_nlp.metrics.soft import soft_comprehensiveness, soft_sufficiency
 
 __all__ = [
     "Agreement",
@@ -39,9 +41,13 @@ __all__ = [
     "best_and_worst_order",
     "comprehensiveness",
     "deletion_curve",
+    "feature_infidelity",
     "infidelity",
     "infidelity_perturb_func_decorator",
+    "input_sensitivity",
     "insertion_curve",
+    "leave_one_out_tau",
+    "monotonicity",
     "naopc",
     "out_of_distribution",
     "random_orders",
@@ -49,6 +55,8 @@ __all__ = [
     "rank_correlation",
     "sensitivity_max",
     "sign_flips",
+    "soft_comprehensiveness",
+    "soft_sufficiency",
     "sufficiency",
     "top_k_overlap",
 ]

@@ -34,7 +34,7 @@ def embedding_subject(
     nats; 0 where the outputs are no distribution (regression, written answers). `metrics.out_of_distribution` takes it.
     Arguments and errors are those of `removal_subject`.
     """
-    reader = EmbeddingReader(explainer, target.link)
+    reader: Any = EmbeddingReader(explainer, target.link)
     numbers = predict(reader, [windows[target.windows[0]]], request.options.batching)[0]
     every = torch.eye(len(numbers), device=numbers.device)
     spec = TargetSpec(kind="output", label="embedding")
@@ -47,8 +47,9 @@ def input_embeddings(explainer: Any, request: Request, windows: Sequence[TokenWi
 
     windows: of `explainer.encode(request)`. link: that of the targets.
     """
+    reader: Any = EmbeddingReader(explainer, link)
     with frozen_model(explainer.model, evaluate=True):
-        return torch.stack(predict(EmbeddingReader(explainer, link), windows, request.options.batching))
+        return torch.stack(predict(reader, windows, request.options.batching))
 
 
 @dataclass(frozen=True, eq=False)
