@@ -26,21 +26,25 @@ from xai_nlp.metrics.orders import (
     random_scores,
 )
 from xai_nlp.metrics.out_of_distribution import OutOfDistribution, out_of_distribution
+from xai_nlp.metrics.randomization import EfficientRandomizationTest, RandomizationTest, emprt, mprt, smprt
 from xai_nlp.metrics.sensitivity import input_sensitivity, sensitivity_max
 from xai_nlp.metrics.soft import soft_comprehensiveness, soft_sufficiency
 
 __all__ = [
     "Agreement",
+    "EfficientRandomizationTest",
     "NormalizedAOPC",
     "OrderBounds",
     "OutOfDistribution",
     "RandomOrders",
+    "RandomizationTest",
     "RemovalCurve",
     "agreement",
     "aopc",
     "best_and_worst_order",
     "comprehensiveness",
     "deletion_curve",
+    "emprt",
     "feature_infidelity",
     "infidelity",
     "infidelity_perturb_func_decorator",
@@ -48,6 +52,7 @@ __all__ = [
     "insertion_curve",
     "leave_one_out_tau",
     "monotonicity",
+    "mprt",
     "naopc",
     "out_of_distribution",
     "random_orders",
@@ -55,6 +60,7 @@ __all__ = [
     "rank_correlation",
     "sensitivity_max",
     "sign_flips",
+    "smprt",
     "soft_comprehensiveness",
     "soft_sufficiency",
     "sufficiency",
