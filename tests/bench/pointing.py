@@ -7,10 +7,13 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from xai_nlp import load
 from xai_nlp.core.result import Explanation
 from xai_nlp.data.scenes import LabelledScene, SceneExample, labelled_scenes, scenes
 from xai_nlp.methods import METHODS
+from xai_nlp.metrics import inside_boxes, pointing_game
 
 HELD_OUT = 2**40 + 1  # the recipe trains on no seed from 2**40 on, and reports its accuracy at 2**40
 SLOW = {"attention_flow"}  # a flow problem for each token and patch: minutes a question
@@ -37,21 +40,21 @@ def labelled(explainer: Any, count: int) -> list[LabelledScene]:
     return [example for example, outputs in pairs if max(outputs, key=outputs.__getitem__) == example.label]
 
 
+def inside(why: Explanation, example: SceneExample | LabelledScene) -> np.ndarray:
+    """Which regions have their middle in the object's box."""
+    assert why.image is not None
+    return inside_boxes(why.image.boxes, example.boxes[:1])
+
+
 def points_at(why: Explanation, example: SceneExample | LabelledScene) -> bool:
     """The middle of the region with the highest score is in the object's box."""
     assert why.image is not None
-    return inside(why.image.boxes[why.image.best()], example.boxes[0])
-
-
-def inside(region: Sequence[float], box: Sequence[float]) -> bool:
-    x, y = (region[0] + region[2]) / 2, (region[1] + region[3]) / 2
-    return box[0] <= x <= box[2] and box[1] <= y <= box[3]
+    return pointing_game(why.image.scores, inside(why, example))
 
 
 def chance(why: Explanation, example: SceneExample | LabelledScene) -> float:
     """How often a region drawn at random lies in the object's box."""
-    assert why.image is not None
-    return sum(inside(region, example.boxes[0]) for region in why.image.boxes) / len(why.image.boxes)
+    return float(inside(why, example).mean())
 
 
 def lines(examples: Sequence[Any], explainer: Any, names: Sequence[str]) -> Iterator[str]:

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from tests.influence.trained import gradient_rows
 from tests.models.tiny import tiny
 from xai_nlp.core.captum_types import CaptumAssertion
+from xai_nlp.hooks.lent_weights import lent_weights
 from xai_nlp.influence.batches import Loss
 from xai_nlp.influence.example_gradients import GradientFunction
-from xai_nlp.influence.lent_weights import lent_weights
 
 
 def rowwise(output: Tensor, labels: Tensor) -> Tensor:

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from xai_nlp.hooks.lent_weights import lent_weights
 from xai_nlp.influence.batches import Loss
 from xai_nlp.influence.example_gradients import GradientFunction
 from xai_nlp.influence.hessian import HessianOfLoss, NoPositiveEigenvalue, inverse_root, krylov
-from xai_nlp.influence.lent_weights import lent_weights
 
 
 def squares(output: Tensor, labels: Tensor) -> Tensor:

@@ -18,9 +18,9 @@ from tests.captum_names import called_alike
 from tests.influence.trained import Run, quiet, same, same_ranking
 from tests.models.tiny import tiny
 from xai_nlp.core.captum_types import CaptumAssertion
+from xai_nlp.hooks.lent_weights import lent_weights
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.influence.hessian import HessianOfLoss, NoPositiveEigenvalue
-from xai_nlp.influence.lent_weights import lent_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:Input Tensor:UserWarning:captum")
 CLASSES = {

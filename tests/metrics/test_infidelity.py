@@ -11,10 +11,13 @@ import xai_nlp
 import xai_nlp.metrics as ours
 from tests.attr.drawn import Case
 from tests.metrics.calls import BOTH, each, infidelity_of, noise, removed, with_differences
+from tests.metrics.functions import subject_of, tangled
 from tests.models.padded_batches import padded_batch
 from xai_nlp.attr import IntegratedGradients, LayerIntegratedGradients
 from xai_nlp.core.captum_types import CaptumAssertion, NotRowwise
+from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.model_state import fingerprint
+from xai_nlp.metrics.orders import random_scores
 
 KINDS = ("linear", "convolutional", "recurrent", "inputs", "outputs", "in place", "reused")
 
@@ -249,3 +252,32 @@ def test_what_captum_does_not_see_is_refused():
         with pytest.raises(CaptumAssertion, match="at least 1"):
             ours.infidelity(net, with_differences, x, scores, target=0, **how)
     assert torch.equal(each((x,), torch.neg)[0], -x)
+
+
+def test_of_features_is_captums_with_the_same_sets():
+    f, x, x0 = tangled(features=5, examples=3)
+    scores = torch.rand(3, 2, 5, dtype=torch.float64)
+    subject = subject_of(f, x, x0)
+    sets = (random_scores(subject, orders=40, seed=2) < 0.5).double()
+
+    def perturb(inputs, baselines):
+        return sets.flatten(0, 1), torch.where(sets.flatten(0, 1) > 0, baselines, inputs)
+
+    for normalize in (False, True):
+        found = ours.feature_infidelity(subject, scores, samples=40, seed=2, normalize=normalize)
+        for t in range(2):
+            for o in range(2):
+                expected = captum.infidelity(
+                    lambda z, t=t: f(z)[:, t], perturb, x, scores[:, o], x0, n_perturb_samples=40, normalize=normalize
+                )
+                torch.testing.assert_close(found[:, o, t], expected)
+
+
+def test_of_the_terms_of_an_additive_function_is_zero():
+    _, x, x0 = tangled(features=5, examples=1)
+    linear = subject_of(lambda z: z @ torch.ones(5, 1).double(), x, x0)
+    assert ours.feature_infidelity(linear, x - x0).item() == pytest.approx(0, abs=1e-20)
+    assert ours.feature_infidelity(linear, 3 * (x - x0)).item() > 0.1
+    assert ours.feature_infidelity(linear, 3 * (x - x0), normalize=True).item() == pytest.approx(0, abs=1e-20)
+    with pytest.raises(InvalidInput, match="at least 2"):
+        ours.feature_infidelity(linear, x, samples=1)

@@ -14,6 +14,7 @@ import xai_nlp.attr
 import xai_nlp.metrics as ours
 from tests.attr.drawn import Case
 from tests.metrics.calls import BOTH, sensitivity_of
+from tests.metrics.functions import subject_of, tangled
 from xai_nlp.attr import (
     DeepLift,
     FeatureAblation,
@@ -23,7 +24,11 @@ from xai_nlp.attr import (
     Saliency,
 )
 from xai_nlp.core.captum_types import CaptumAssertion
+from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.model_state import fingerprint
+from xai_nlp.methods import find_method
+from xai_nlp.metrics import input_sensitivity
+from xai_nlp.metrics.perturbed import uniform_entries
 from xai_nlp.metrics.sensitivity import default_perturb_func
 
 KINDS = ("linear", "convolutional", "inputs", "outputs", "in place", "reused")
@@ -229,3 +234,34 @@ def test_what_makes_no_sense_is_refused():
         ours.sensitivity_max(lambda x: x.sum(), torch.ones(1, 2))
     with pytest.raises(CaptumAssertion, match="as many rows"):
         ours.sensitivity_max(lambda x: x[:1], torch.ones(2, 2))
+
+
+def adding(noise):
+    return lambda z: z + noise
+
+
+def test_of_a_subject_is_captums_with_the_same_noise():
+    f, x, _ = tangled(features=5, examples=3)
+    for number in range(2):
+        subject = subject_of(lambda z, t=number: f(z)[:, t : t + 1], x, 0 * x)
+        found = input_sensitivity(subject, find_method("input_x_gradient"), radius=0.3, samples=4, seed=5)
+        attribute = captum_attr.InputXGradient(lambda z, t=number: f(z)[:, t]).attribute
+        each = []
+        for sample in range(4):
+            noise = 0.3 * (2 * uniform_entries(x, 5, sample) - 1)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                each.append(captum.sensitivity_max(attribute, x, adding(noise), n_perturb_samples=1))
+        torch.testing.assert_close(found[:, 0], torch.stack(each).amax(0).detach())
+
+
+def test_of_a_subject_with_constant_slopes():
+    x = torch.ones(2, 3)
+    subject = subject_of(lambda z: z.sum(1, keepdim=True), x, 0 * x)
+    assert input_sensitivity(subject, find_method("saliency")).tolist() == [[0], [0]]
+    assert (input_sensitivity(subject, find_method("input_x_gradient"), radius=0.1) <= 0.1).all()
+    for options in ({"samples": 0}, {"radius": -1}):
+        with pytest.raises(InvalidInput, match="at least"):
+            input_sensitivity(subject, find_method("saliency"), **options)
+    with pytest.raises(InvalidInput, match="token ids"):
+        input_sensitivity(subject_of(lambda z: z.sum(1, keepdim=True), x.long(), 0 * x.long()), find_method("saliency"))

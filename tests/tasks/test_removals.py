@@ -12,9 +12,10 @@ from tests.models.tiny_vision_language import loaded
 from tests.recipes.llms import encoder, inference_model
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import fingerprint, frozen_model
-from xai_nlp.metrics import aopc, comprehensiveness, deletion_curve, naopc
+from xai_nlp.methods import find_method
+from xai_nlp.metrics import aopc, comprehensiveness, deletion_curve, input_sensitivity, naopc, soft_sufficiency
 from xai_nlp.tasks.image_classification import ImageClassificationExplainer
-from xai_nlp.tasks.removals import feature_scores, removal_subject
+from xai_nlp.tasks.removals import feature_scores, removal_subject, vector_subject
 from xai_nlp.tasks.run import predict
 from xai_nlp.tasks.visual_question_answering import VisualQuestionAnsweringExplainer
 
@@ -307,6 +308,27 @@ def test_a_question_is_shortened_before_its_image():
     assert float(without(subject, [0, 3])) == pytest.approx(shorter.value, abs=1e-4)
     both = without(subject, [0, 3], [], [1], [4])
     torch.testing.assert_close(both[:1], without(subject, [0, 3]))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_vectors_move_themselves_with_the_same_features(name):
+    load, inputs, options = TASKS[name]
+    explainer = load()
+    request = explainer.request(*explainer.named_inputs((), {**inputs, **options}))
+    with frozen_model(explainer.model, evaluate=True):
+        windows = explainer.encode(request)
+        target = explainer.targets(request, windows, predict(explainer, windows, request.options.batching))[0]
+        vectors = vector_subject(explainer, request, windows, target, "zero")
+        removals = removal_subject(explainer, request, windows, target, "zero" if explainer.task.reads_text else "grey")
+        problem = vectors.problem()
+        assert problem.features.count == removals.problem().features.count
+        scores = torch.rand(1, problem.features.count)
+        torch.testing.assert_close(
+            aopc(vectors, scores, sizes=[0.2, 0.6]), aopc(removals, scores, sizes=[0.2, 0.6]), atol=1e-4, rtol=1e-4
+        )
+        if explainer.task.reads_text:
+            assert soft_sufficiency(vectors, scores, samples=2).shape == (1, len(target.specs))
+            assert input_sensitivity(vectors, find_method("saliency"), samples=1).isfinite().all()
 
 
 def test_metrics_take_it():

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from xai_nlp.core.captum_types import CaptumAssertion
+from xai_nlp.hooks.lent_weights import lent_weights
 from xai_nlp.influence.batches import Loss, LossFunction, device_of, loader_of, training_loader
 from xai_nlp.influence.checkpoints import _load_flexible_state_dict
 from xai_nlp.influence.data_influence import DataInfluence, KMostInfluentialResults, given, most_influential, progress
 from xai_nlp.influence.example_gradients import GradientFunction
 from xai_nlp.influence.hessian import HessianOfLoss, inverse_root, krylov
-from xai_nlp.influence.lent_weights import lent_weights
 from xai_nlp.influence.tracin import LoadFunction, modules_of
 
 

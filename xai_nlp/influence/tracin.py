@@ -12,12 +12,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from xai_nlp.core.captum_types import CaptumAssertion
 from xai_nlp.errors import UnknownName
+from xai_nlp.hooks.lent_weights import lent_weights
 from xai_nlp.influence.batches import Loss, LossFunction, loader_of, training_loader
 from xai_nlp.influence.checkpoints import Checkpoints, _load_flexible_state_dict, find_checkpoints
 from xai_nlp.influence.data_influence import DataInfluence, KMostInfluentialResults, given, most_influential, progress
 from xai_nlp.influence.example_gradients import GradientFunction
 from xai_nlp.influence.gradient_terms import ExampleGradients
-from xai_nlp.influence.lent_weights import lent_weights
 
 LoadFunction = Callable[[nn.Module, Any], float]
 

@@ -13,8 +13,12 @@ from xai_nlp.attr.noise import repeat_argument
 from xai_nlp.attr.problems import Layer, from_layer, layer_points, subject_of
 from xai_nlp.core.batching import Batching
 from xai_nlp.core.captum_types import Baselines, CaptumAssertion, TargetType, TensorOrTuple
+from xai_nlp.core.coalitions import removable_features, values_without
 from xai_nlp.core.forward import Forward, as_tuple, baseline_tensors
 from xai_nlp.core.problem import Problem, Tensors
+from xai_nlp.core.subject import Subject
+from xai_nlp.metrics.deletion import checked_scores
+from xai_nlp.metrics.orders import random_scores
 from xai_nlp.metrics.perturbed import check_perturbed, copies_at_once
 
 
@@ -151,3 +155,39 @@ def _terms(
         rows = perturbation.expand(len(owner), *perturbation.shape[1:]).reshape(B, copies, -1)
         explained += (rows.to(score.dtype) @ score.reshape(B, -1, 1)).squeeze(2).to(explained)
     return explained.T, changes.view(B, copies).to(explained).T
+
+
+def feature_infidelity(
+    subject: Subject, scores: Any, *, samples: int = 50, seed: int = 0, normalize: bool = False
+) -> Tensor:
+    """The mean of (Σ scores of removed features − (f(x) − f without them))² over random sets of them: (B, [O,] T).
+
+    Range: from 0, which is best, up, in the squared unit of f. Each feature is in a set with probability ½.
+    Misleads: it depends on the scale of the scores, so that methods whose scores are no shares of f need `normalize`;
+    and a function with interactions leaves some for every explanation.
+
+    scores: as in `xai_nlp.metrics.deletion_curve`. samples: sets for each example; `seed` of them.
+    normalize: multiply the scores by the number that makes the infidelity smallest, one for each example and number.
+    Raises InvalidInput for scores that do not fit, and for fewer than two samples.
+    Source: Yeh et al. 2019, definition 2.1 and prop. A.1 (arXiv:1901.09392), with removals as perturbations.
+
+    >>> from xai_nlp.core.subject import MovableInput
+    >>> x = torch.tensor([[1.0, 3.0, 2.0]])
+    >>> sum_of_three = Subject(
+    ...     forward=lambda arguments, owner: arguments["x"], read=lambda run, owner: run().sum(1, keepdim=True),
+    ...     inputs={"x": MovableInput(x=(x,), baseline=(0 * x,), features=torch.arange(3)[None])}, examples=1)
+    >>> feature_infidelity(sum_of_three, x), feature_infidelity(sum_of_three, 2 * x, normalize=True)
+    (tensor([[0.]]), tensor([[0.]]))
+    """
+    problem = subject.problem()
+    removable = removable_features(problem)
+    one = torch.as_tensor(scores).ndim == 2
+    own = checked_scores(problem, scores, removable).double() * removable[:, None]
+    removed = (random_scores(subject, orders=samples, seed=seed) < 0.5) & removable[:, None]
+    values = values_without(problem, torch.cat([removed[:, :1] & False, removed], 1))
+    changes = (values[:, :1] - values[:, 1:]).double()[:, None]  # (B, 1, samples, T)
+    explained = (own @ removed.double().mT)[..., None]  # (B, O, samples, 1)
+    if normalize:
+        explained = explained * divided((explained * changes).sum(2), explained.square().sum(2))[:, :, None]
+    infidelities = (explained - changes).square().mean(2).to(values.dtype)
+    return infidelities[:, 0] if one else infidelities

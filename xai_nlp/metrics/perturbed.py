@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from xai_nlp.attr.base import check_count
@@ -54,3 +55,12 @@ def check_perturbed(inputs: Tensors, perturbed: Any, copies: int) -> Tensors:
                 "such as xai_nlp.points(model).word, or make the inputs floating-point if they are numbers."
             )
     return tensors
+
+
+def uniform_entries(x: Tensor, seed: int, number: int) -> Tensor:
+    """The `number`-th draw of numbers from 0 to 1 for the entries of one row of x (B, *S): (*S), in float64.
+
+    It depends neither on other rows nor on padding behind them.
+    """
+    generator = torch.Generator().manual_seed((seed * 1_000_003 + number) % 2**63)
+    return torch.rand(x.shape[1:], generator=generator, dtype=torch.float64).to(x.device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from inspect import signature
 from typing import Any
 
@@ -16,7 +17,10 @@ from xai_nlp.attr.problems import Layer, from_layer, layer_points, subject_of
 from xai_nlp.core.captum_types import CaptumAssertion, TensorOrTuple
 from xai_nlp.core.forward import Forward, as_tuple
 from xai_nlp.core.problem import Tensors
-from xai_nlp.metrics.perturbed import check_perturbed, copies_at_once, repeat_arguments
+from xai_nlp.core.registry import Method
+from xai_nlp.core.subject import MovableInput, Subject
+from xai_nlp.errors import InvalidInput
+from xai_nlp.metrics.perturbed import check_perturbed, copies_at_once, repeat_arguments, uniform_entries
 
 
 def default_perturb_func(inputs: TensorOrTuple, perturb_radius: float = 0.02) -> Tensors:
@@ -140,3 +144,42 @@ def _at_layer(
     moved = copy.copy(method)
     moved.forward_func = entered.func
     return moved.attribute, entered.like_inputs(entered.inputs), arguments
+
+
+def input_sensitivity(
+    subject: Subject, method: Method, *, radius: float = 0.02, samples: int = 10, seed: int = 0
+) -> Tensor:
+    """The largest ‖scores(x̃) − scores(x)‖ / ‖scores(x)‖ where noise moves the inputs: (B, T). 0 is best.
+
+    Range: from 0 up. Noise is uniform in [−radius, radius] in each entry of what moves: word embeddings, pixels.
+    Misleads: scores that do not depend on the input at all are at 0; so it says nothing without a faithfulness.
+
+    method: of `xai_nlp.methods`; its scores of the inputs' entries are compared. samples: draws, each of which costs an
+    explanation; `seed` of them.
+    Raises InvalidInput for no samples, for a radius below 0, and for inputs that are token ids.
+    Source: Yeh et al. 2019, definition 3.1 (arXiv:1901.09392), as `sensitivity_max`.
+    """
+    if samples < 1 or radius < 0:
+        raise InvalidInput(f"samples is at least 1 and radius at least 0; got {samples} and {radius}.")
+    if not all(t.is_floating_point() for one in subject.inputs.values() for t in one.x):
+        raise InvalidInput("noise on token ids means nothing; give a subject whose word embeddings move.")
+
+    def scores_of(perturbed: Subject) -> Tensor:
+        return torch.cat([t.flatten(2) for t in method.attribute(perturbed).tensors], 2).double()
+
+    def noisy(one: MovableInput, number: int) -> MovableInput:
+        draws = [uniform_entries(t, seed, number * len(one.x) + k) for k, t in enumerate(one.x)]
+        moved = (t + radius * (2 * u - 1).to(t) for t, u in zip(one.x, draws, strict=True))
+        return replace(one, x=tuple(moved))
+
+    scores = scores_of(subject)
+    size = torch.linalg.vector_norm(scores, dim=2)
+    size = size.where(size != 0, 1.0)
+    largest = torch.zeros_like(size)
+    for sample in range(samples):
+        inputs = {
+            name: noisy(one, sample * len(subject.inputs) + k) for k, (name, one) in enumerate(subject.inputs.items())
+        }
+        changes = torch.linalg.vector_norm(scores - scores_of(replace(subject, inputs=inputs)), dim=2)
+        largest = largest.maximum(changes / size)
+    return largest

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -118,6 +118,34 @@ def removal_subject(
     )
 
 
+def vector_subject(
+    explainer: Explainer,
+    request: Request,
+    windows: Sequence[TokenWindow],
+    target: ExampleTarget,
+    baseline: str,
+    *,
+    image_baseline: str | None = None,
+    batching: Batching | None = None,
+) -> Subject:
+    """The same features over word vectors and pixels, which move themselves: each window is an example of its own.
+
+    For metrics that move entries a little or apart (`metrics.soft`, `metrics.sensitivity`) and for methods.
+    baseline: "pad", "mask", "zero", "mean", "reference" or a text. The other arguments are those of `removal_subject`.
+    Call it, and what takes it, while the model is frozen (`hooks.model_state.frozen_model`).
+    Raises UnknownName for another baseline, InvalidInput for windows that cannot share a batch.
+    """
+    own = [_with_baseline(explainer, windows[w], image_baseline) for w in target.windows]
+    parts = _parts(explainer, target, own, pinned=False)
+    if len(parts) > 1:
+        raise InvalidInput("the windows of this text cannot share a batch; shorten the text.")
+    with torch.no_grad():
+        subject = _text_subject(explainer, parts[0], target.link, baseline, batching or request.options.batching)
+    ids = parts[0].features(parts[0].words).ids
+    inputs = zip(subject.inputs.items(), ids, strict=True)
+    return replace(subject, inputs={name: replace(one, features=own_ids) for (name, one), own_ids in inputs})
+
+
 def _check(explainer: Explainer, windows: Sequence[TokenWindow], removal: str, filler: Explainer) -> None:
     """Raise UnknownName or InvalidInput for a removal that there is not, or that this model or task cannot do."""
     if not explainer.task.reads_text:
@@ -155,30 +183,27 @@ class _Part:
 
     batch: WindowBatch
     weights: tuple[Tensor, ...]  # of each window (T, *C)
-    words: tuple[np.ndarray, ...]  # of each window (L,) the word of each token that can be removed, or NO_FEATURE
+    words: tuple[np.ndarray, ...]  # of each window (L,) the word of each token, or NO_FEATURE
+    removable_words: tuple[np.ndarray, ...]  # the same without the words that stay
     count: int  # words of the example
     entries: int  # numbers of one row of the model
 
-    @property
-    def text(self) -> Tensor:
-        """The words of the windows, filled up to the batch: (W, L)."""
-        ids = torch.full(self.batch.movable.shape, NO_FEATURE)
-        for row, words in zip(ids, self.words, strict=True):
-            row[: len(words)] = torch.from_numpy(words)
-        return ids.to(self.batch.movable.device)
-
-    @property
-    def features(self) -> FeatureMask:
-        """The words, and then the regions, as features of the embeddings and of the pixels."""
-        images = self.batch.images
-        ids = [self.text[:, :, None]] if self.batch.has_text else []
-        ids += [] if images is None else [images.features(self.count)]
+    def features(self, words: Sequence[np.ndarray]) -> FeatureMask:
+        """Words (L,) of each window, and then the regions, as features of the embeddings and of the pixels."""
+        images, ids = self.batch.images, []
+        if self.batch.has_text:
+            text = torch.full(self.batch.movable.shape, NO_FEATURE)
+            for row, of_window in zip(text, words, strict=True):
+                row[: len(of_window)] = torch.from_numpy(of_window)
+            ids.append(text[:, :, None].to(self.batch.movable.device))
+        if images is not None:
+            ids.append(images.features(self.count))
         return FeatureMask(tuple(ids), self.count + (0 if images is None else images.count))
 
     @property
     def removable(self) -> Tensor:
-        """Which features are in one of the windows: (M,) bool."""
-        return self.features.present(len(self.words)).any(0)
+        """Which features can be removed from one of the windows: (M,) bool."""
+        return self.features(self.removable_words).present(len(self.words)).any(0)
 
 
 def _parts(explainer: Explainer, target: ExampleTarget, windows: Sequence[TokenWindow], *, pinned: bool) -> list[_Part]:
@@ -189,14 +214,22 @@ def _parts(explainer: Explainer, target: ExampleTarget, windows: Sequence[TokenW
     rest, parts = iter(numbers), []
     for group, batch in zip(groups, batches, strict=True):
         weights = tuple(target.weights[w] for w in group)
-        words = []
-        for movable, of_window, weight in zip(batch.movable.cpu().numpy(), rest, weights, strict=False):
-            own = np.where(movable[: len(of_window)], of_window, NO_FEATURE)
+        words = tuple(islice(rest, len(group)))
+        removable = []
+        for movable, own, weight in zip(batch.movable.cpu().numpy(), words, weights, strict=True):
+            stays = ~movable[: len(own)]
             if pinned:
-                own[np.isin(own, own[_read_positions(explainer, weight)])] = NO_FEATURE
-            words.append(own)
+                stays |= np.isin(own, own[_read_positions(explainer, weight)])
+            removable.append(np.where(stays, NO_FEATURE, own))
         parts.append(
-            _Part(batch=batch, weights=weights, words=tuple(words), count=count, entries=explainer.row_entries(batch))
+            _Part(
+                batch=batch,
+                weights=weights,
+                words=words,
+                removable_words=tuple(removable),
+                count=count,
+                entries=explainer.row_entries(batch),
+            )
         )
     return parts
 
@@ -262,17 +295,21 @@ class _VectorChanges:
 
     @classmethod
     def of(cls, explainer: Explainer, part: _Part, link: str, baseline: str, batching: Batching) -> _VectorChanges:
-        target = Target(weights=padded_weights(part.weights), unit=link)
-        subject = TextSubject(
-            explainer=explainer, batch=part.batch, target=target, baseline=baseline, batching=batching
-        ).subject()
-        problem, windows = replace(subject.problem(), features=part.features), len(part.words)
+        subject, windows = _text_subject(explainer, part, link, baseline, batching), len(part.words)
+        problem = replace(subject.problem(), features=part.features(part.words))
         return cls(problem, windows, max(1, default_rows(row_entries(problem.x), subject.device.type) // windows))
 
     def values(self, removed: Tensor) -> Tensor:
         owner = self.problem.everyone.repeat(len(removed))
         z = ablate(self.problem, owner, removed.repeat_interleave(self.windows, 0))
         return self.problem.value(z, owner).unflatten(0, (-1, self.windows)).sum(1)
+
+
+def _text_subject(explainer: Explainer, part: _Part, link: str, baseline: str, batching: Batching) -> Subject:
+    target = Target(weights=padded_weights(part.weights), unit=link)
+    return TextSubject(
+        explainer=explainer, batch=part.batch, target=target, baseline=baseline, batching=batching
+    ).subject()
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,7 +323,7 @@ class _TokenChanges:
     filler: Explainer | None  # None takes tokens out
 
     def __post_init__(self) -> None:
-        for window, words in zip(self.part.batch.windows, self.part.words, strict=True):
+        for window, words in zip(self.part.batch.windows, self.part.removable_words, strict=True):
             if self.filler is None:  # is there a token for an empty text, if it is needed?
                 self._shortened([window], (words != NO_FEATURE)[None])
 
@@ -298,7 +335,8 @@ class _TokenChanges:
     def values(self, removed: Tensor) -> Tensor:
         last_is_none = np.pad(removed.cpu().numpy(), ((0, 0), (0, 1)))  # NO_FEATURE is the last column
         sums: list[Tensor] = []
-        for window, words, weights in zip(self.part.batch.windows, self.part.words, self.part.weights, strict=True):
+        part = self.part
+        for window, words, weights in zip(part.batch.windows, part.removable_words, part.weights, strict=True):
             gone = last_is_none[:, words]
             rows = [self._with_regions(window, own) for own in removed]
             if self.filler is None:

@@ -15,10 +15,10 @@ from torch.utils.data import DataLoader
 
 from xai_nlp.data.table import read_table
 from xai_nlp.errors import InvalidInput, Unsupported
+from xai_nlp.hooks.lent_weights import lent_weights
 from xai_nlp.hooks.scope import ModulePoint, captured
 from xai_nlp.influence import TracInCP, TracInCPFast, TracInWE
 from xai_nlp.influence.checkpoints import Checkpoints, load_checkpoint
-from xai_nlp.influence.lent_weights import lent_weights
 from xai_nlp.influence.similarity import cosine_similarity
 from xai_nlp.models.tokenization import Text, TokenWindow, pad_batch
 from xai_nlp.tasks.options import Request

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from xai_nlp.hooks.lent_weights import lent_weights
 from xai_nlp.hooks.model_state import fingerprint
-from xai_nlp.influence.lent_weights import lent_weights
 
 
 class Tied(nn.Module):
