@@ -9,13 +9,18 @@ another seed lead to the same scores.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from xai_nlp.core.progress import Bar
 from xai_nlp.core.registry import Method
 from xai_nlp.core.result import Explanation
 from xai_nlp.core.statistics import residual_share
@@ -25,14 +30,17 @@ from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.pass_counts import forward_passes
 from xai_nlp.methods import METHODS, find_method
-from xai_nlp.metrics import best_and_worst_order, deletion_curve, random_scores, rank_correlation
+from xai_nlp.metrics import best_and_worst_order, deletion_curve, random_orders, random_scores, rank_correlation
+from xai_nlp.metrics.orders import EXACT
+from xai_nlp.metrics.randomization import remembered
 from xai_nlp.models.images import IMAGE_BASELINES
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks import run
-from xai_nlp.tasks.flips import FLIPPING, Deletions, Flip, first_flip, smallest_flip
+from xai_nlp.tasks.flips import BEAM, CANDIDATES, FLIPPING, LARGEST, Deletions, Flip, first_flip, smallest_flip
 from xai_nlp.tasks.options import Request
 from xai_nlp.tasks.removals import feature_scores, removal_subject
 from xai_nlp.tasks.run import ExampleTarget
+from xai_nlp.tasks.weight_randomization import scores_of_targets, weight_randomization
 
 if TYPE_CHECKING:
     from xai_nlp.tasks.explainer import Explainer
@@ -47,6 +55,8 @@ SURE, LIKELY = 2.0, 1.0  # distances from random orders, in their standard devia
 WELL, PARTLY = 0.05, 0.2  # shares that scores may leave unexplained
 ALIKE = 0.5  # rank correlation of explanations that agree
 SMALL_EFFECT = {"logit": 0.1, "log-probability": 0.1, "probability": 0.02}  # below, the model hardly decides
+NOISY = 3  # noisy copies of the input that scores under random weights are averaged over
+RANDOM_MODELS = 3
 TEXT_KINDS = ("text", "long text")  # kinds of input
 ROUNDING = 1e-6  # of |f(x)|: a smaller change may be rounding
 
@@ -191,12 +201,16 @@ def flip_check(words: Explanation, flip: Flip | None, *, searched: bool) -> Trus
     return TrustCheck(name="flip", level="holds", sentence=sentence, numbers=numbers)
 
 
-def agreement_check(name: str, correlation: float, *, alike: str, differ: str, worst: TrustLevel) -> TrustCheck:
+def agreement_check(name: str, correlation: float, sentence: str, worst: TrustLevel = "holds in part") -> TrustCheck:
     """Does another explanation of the same number put the features into the same order?"""
-    agrees = correlation >= ALIKE
-    sentence = f"{alike if agrees else differ} (rank correlation {correlation:.2f})."
-    level: TrustLevel = "holds" if agrees else worst
-    return TrustCheck(name=name, level=level, sentence=sentence, numbers={"rank correlation": correlation})
+    alike = correlation >= ALIKE
+    word = "much the same order" if alike else "another order"
+    return TrustCheck(
+        name=name,
+        level="holds" if alike else worst,
+        sentence=f"{sentence} {word} (rank correlation {correlation:.2f}).",
+        numbers={"rank correlation": correlation},
+    )
 
 
 # The verdict ---------------------------------------------------------------------------------------------------------
@@ -213,9 +227,30 @@ class Examination:
     items: Sequence[Explanation]
     extent: Extent
 
-    def verdicts(self) -> list[Trust]:
-        """A verdict for each explanation."""
-        with forward_passes(self.explainer.model) as count:
+    @property
+    def predicted_rows(self) -> int:
+        """About how many rows the checks will take, for the cost that is shown before they start."""
+        features, methods = len(feature_scores(self.items[0])), len(self.request.methods)
+        orders = 2 * (len(self.items) + ORDERS[self.extent])
+        if self.extent == "quick":
+            return 2 * orders * len(SIZES["quick"] or ()) + LARGEST * len(self.items)
+        search = 2**features if features <= EXACT else 5 * features**2 * len(self.target.specs)
+        steps = max(int(item.params.get("steps_used", 1)) for item in self.items)
+        explanations = steps * (2 + 2 * NOISY * RANDOM_MODELS) + 25 * features
+        flips = features + BEAM * CANDIDATES * (LARGEST - 1)
+        return 2 * (orders * features + search) + methods * explanations + flips * len(self.items)
+
+    def seconds_per_row(self, rows: int = 16) -> float:
+        """How long a row takes, measured on a few."""
+        removal, image_baseline = next(self._removals())
+        subject = self._removal_subject(removal, image_baseline)
+        start = time.perf_counter()
+        random_orders(subject, orders=rows, sizes=[0.5])
+        return (time.perf_counter() - start) / rows
+
+    def verdicts(self, on_rows: Callable[[int], None] | None = None) -> list[Trust]:
+        """A verdict for each explanation. on_rows: called with the rows of each pass."""
+        with forward_passes(self.explainer.model, on_rows) as count:
             drops = self._drops()
             checks = [list(self._checks(i, drops)) for i in range(len(self.items))]
         passes = round(count.rows / len(self.items))
@@ -239,15 +274,18 @@ class Examination:
             if len(drops) == 2:
                 break
             try:
-                subject = removal_subject(
-                    self.explainer, self.request, self.windows, self.target, removal, image_baseline=image_baseline
-                )
+                subject = self._removal_subject(removal, image_baseline)
                 drops[removal] = removal_drops(subject, scores, self.extent)
             except (InvalidInput, Unsupported) as error:
                 refusal = error
         if refusal is not None and not drops:
             raise refusal
         return drops
+
+    def _removal_subject(self, removal: str, image_baseline: str | None) -> Subject:
+        return removal_subject(
+            self.explainer, self.request, self.windows, self.target, removal, image_baseline=image_baseline
+        )
 
     def _removals(self) -> Iterator[tuple[str, str | None]]:
         """Ways to remove, for the words and for the image beside them."""
@@ -301,63 +339,77 @@ class Examination:
         yield from self._other_baseline(index, method)
         yield from self._other_method(index, method)
         yield from self._other_seed(index, method)
+        yield from self._other_weights(method)
 
     def _other_baseline(self, index: int, method: Method) -> Iterator[TrustCheck]:
         own = self.items[index].baseline
-        others = [name for name, _ in self._removals() if name not in (own, "delete")]
-        if method.needs_baseline and others and self.explainer.task.reads_text:
-            correlation = self._correlation(index, method, baseline=others[0])
-            if correlation is not None:
-                yield agreement_check(
-                    "baseline",
-                    correlation,
-                    alike=f"Compared with {others[0]}, the scores have much the same order",
-                    differ=f"Compared with {others[0]}, the scores have another order",
-                    worst="holds in part",
-                )
+        other = next((name for name, _ in self._removals() if name not in (own, "delete")), None)
+        if method.needs_baseline and other and self.explainer.task.reads_text:
+            correlation = self._correlation(index, method, baseline=other)
+            yield agreement_check("baseline", correlation, f"Compared with {other} instead of {own}, the scores have")
 
     def _other_method(self, index: int, method: Method) -> Iterator[TrustCheck]:
         other = "shapley" if method.needs_gradients else "integrated_gradients"
-        correlation = self._correlation(index, find_method(other, {}))
-        if correlation is not None:
-            name = other.replace("_", " ")
-            yield agreement_check(
-                "method",
-                correlation,
-                alike=f"A method of another family, {name}, gives much the same order",
-                differ=f"A method of another family, {name}, gives another order",
-                worst="holds in part",
-            )
+        correlation = self._correlation(index, find_method(other))
+        name = other.replace("_", " ")
+        yield agreement_check("method", correlation, f"By a method of another family, {name}, the scores have")
 
     def _other_seed(self, index: int, method: Method) -> Iterator[TrustCheck]:
-        if "seed" not in {one.name for one in fields(method)}:  # type: ignore[arg-type]
-            return
-        again = replace(method, seed=method.seed + 1)  # type: ignore[type-var,attr-defined]
-        correlation = self._correlation(index, again)
-        if correlation is not None:
-            yield agreement_check(
-                "seed",
-                correlation,
-                alike="Another seed gives much the same order",
-                differ="Another seed gives another order",
-                worst="do not rely on it",
-            )
+        if "seed" in {one.name for one in fields(method)}:  # type: ignore[arg-type]
+            other = replace(method, seed=method.seed + 1)  # type: ignore[type-var,attr-defined]
+            correlation = self._correlation(index, other)
+            yield agreement_check("seed", correlation, "With another seed, the scores have", worst="do not rely on it")
 
-    def _correlation(self, index: int, method: Method, baseline: str | None = None) -> float | None:
-        """The rank correlation with another explanation of the same number; None where that cannot be made."""
-        options = replace(self.request.options, trust=None, progress=False, method=method.name, attention=False)
-        options = replace(options, baseline=baseline or options.baseline, layers=False, parts=False)
-        request = replace(self.request.part([self.example]), methods=(method,), options=options)
+    def _other_weights(self, method: Method) -> Iterator[TrustCheck]:
+        """The same of a copy whose weights are random; measured once for a model and a method."""
+
+        def measure() -> float:
+            tests = (
+                weight_randomization(
+                    self.explainer, self._plain, self.windows, [self.target], method,
+                    samples=NOISY, order="one_shot", seed=seed,
+                )
+                for seed in range(RANDOM_MODELS)
+            )  # fmt: skip
+            return float(np.nanmean([test.last for test in tests]))
+
         try:
-            others = run.explain(self.explainer, request)
-        except (InvalidInput, Unsupported):
-            return None
-        item = self.items[index]
-        other = next((one for one in others if one.target == item.target), None)
-        if other is None:
-            return None
-        correlation = rank_correlation(feature_scores(item), feature_scores(other))
-        return correlation if correlation == correlation else 0.0
+            correlation = remembered(self.explainer.model, ("trust", self.explainer.task.name, repr(method)), measure)
+        except InvalidInput:  # a quantised model
+            return
+        alike = correlation >= ALIKE
+        word = "much the same order" if alike else "another order"
+        yield TrustCheck(
+            name="weights",
+            level="holds in part" if alike else "holds",
+            sentence=f"With random weights in the model, the scores have {word} (rank correlation {correlation:.2f}).",
+            numbers={"rank correlation": correlation},
+        )
+
+    @property
+    def _plain(self) -> Request:
+        """The request for scores of the inputs alone."""
+        return replace(self.request, options=replace(self.request.options, trust=None, parts=False))
+
+    def _correlation(self, index: int, method: Method, baseline: str | None = None) -> float:
+        """The rank correlation with scores of the same number by another method, or from another baseline."""
+        options = replace(self._plain.options, baseline=baseline or self._plain.options.baseline)
+        request = replace(self._plain, options=options)
+        others = scores_of_targets(self.explainer, request, method, self.windows, [self.target])
+        correlation = rank_correlation(feature_scores(self.items[index]), others[index % len(self.target.specs)])
+        return 0.0 if math.isnan(correlation) else correlation
+
+
+def verdicts(examinations: Sequence[Examination], *, progress: bool) -> list[Trust]:
+    """The verdicts of several examinations. progress: print what full ones will cost, and show a bar."""
+    rows = sum(one.predicted_rows for one in examinations)
+    if progress and examinations and examinations[0].extent == "full":
+        seconds = rows * examinations[0].seconds_per_row()
+        print(f"trust: about {rows:,} rows go through the model, {seconds:,.0f} s.", file=sys.stderr)
+    with closing(Bar("checking", "row")) as bar:
+        bar.total = rows
+        on_rows = bar.update if progress else None
+        return [trust for one in examinations for trust in one.verdicts(on_rows)]
 
 
 # An explanation that was made before ---------------------------------------------------------------------------------
