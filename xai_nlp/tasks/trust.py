@@ -12,7 +12,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +32,13 @@ from xai_nlp.hooks.pass_counts import forward_passes
 from xai_nlp.methods import METHODS, find_method
 from xai_nlp.metrics import best_and_worst_order, deletion_curve, random_orders, random_scores, rank_correlation
 from xai_nlp.metrics.orders import EXACT
+from xai_nlp.metrics.out_of_distribution import LEAST_NATURAL, out_of_distribution
 from xai_nlp.metrics.randomization import remembered
 from xai_nlp.models.images import IMAGE_BASELINES
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks import run
 from xai_nlp.tasks.flips import BEAM, CANDIDATES, FLIPPING, LARGEST, Deletions, Flip, first_flip, smallest_flip
+from xai_nlp.tasks.input_embeddings import embedding_subject, input_embeddings
 from xai_nlp.tasks.options import Request
 from xai_nlp.tasks.removals import feature_scores, removal_subject
 from xai_nlp.tasks.run import ExampleTarget
@@ -226,6 +228,7 @@ class Examination:
     target: ExampleTarget
     items: Sequence[Explanation]
     extent: Extent
+    natural: Tensor | None = None  # (N, D + 1) of `tasks.input_embeddings`, where there are enough other inputs
 
     @property
     def predicted_rows(self) -> int:
@@ -234,11 +237,11 @@ class Examination:
         orders = 2 * (len(self.items) + ORDERS[self.extent])
         if self.extent == "quick":
             return 2 * orders * len(SIZES["quick"] or ()) + LARGEST * len(self.items)
-        search = 2**features if features <= EXACT else 5 * features**2 * len(self.target.specs)
+        subsets = orders * features + (0 if features <= EXACT else 3 * features**2 * len(self.target.specs))
         steps = max(int(item.params.get("steps_used", 1)) for item in self.items)
         explanations = steps * (2 + 2 * NOISY * RANDOM_MODELS) + 25 * features
-        flips = features + BEAM * CANDIDATES * (LARGEST - 1)
-        return 2 * (orders * features + search) + methods * explanations + flips * len(self.items)
+        flips = features + BEAM * CANDIDATES * (LARGEST - 1) // 2
+        return 2 * min(subsets, 2**features) + methods * explanations + flips * len(self.items)
 
     def seconds_per_row(self, rows: int = 16) -> float:
         """How long a row takes, measured on a few."""
@@ -340,6 +343,25 @@ class Examination:
         yield from self._other_method(index, method)
         yield from self._other_seed(index, method)
         yield from self._other_weights(method)
+        if self.natural is not None:
+            yield self._unusual_inputs(index, self.natural)
+
+    def _unusual_inputs(self, index: int, natural: Tensor) -> TrustCheck:
+        """How often a removal leaves an input that is unlike the other examples: a flag, which lowers no level."""
+        scores = torch.tensor([feature_scores(self.items[index])], dtype=torch.float64)
+        shares: dict[str, float] = {}
+        for removal, image_baseline in self._removals():
+            if len(shares) < 2:
+                with suppress(InvalidInput, Unsupported):
+                    subject = embedding_subject(
+                        self.explainer, self.request, self.windows, self.target, removal, image_baseline=image_baseline
+                    )
+                    unusual = out_of_distribution(subject, scores, natural, sizes=SIZES["quick"]).unusual
+                    shares[removal] = float(unusual[0])
+        most = max(shares.values(), default=0.0)
+        sentence = f"Up to {100 * most:.0f} % of the removals leave an input unlike the other examples"
+        sentence += ", so that the removal check says less." if most > 0.5 else "."
+        return TrustCheck(name="inputs", level="holds", sentence=sentence, numbers=shares)
 
     def _other_baseline(self, index: int, method: Method) -> Iterator[TrustCheck]:
         own = self.items[index].baseline
@@ -402,6 +424,11 @@ class Examination:
 
 def verdicts(examinations: Sequence[Examination], *, progress: bool) -> list[Trust]:
     """The verdicts of several examinations. progress: print what full ones will cost, and show a bar."""
+    if examinations and examinations[0].extent == "full":
+        first = examinations[0]
+        if len(first.windows) >= LEAST_NATURAL and first.explainer.task.reads_text:
+            natural = input_embeddings(first.explainer, first.request, first.windows, first.target.link)
+            examinations = [replace(one, natural=natural) for one in examinations]
     rows = sum(one.predicted_rows for one in examinations)
     if progress and examinations and examinations[0].extent == "full":
         seconds = rows * examinations[0].seconds_per_row()
