@@ -26,7 +26,7 @@ from xai_nlp.core.result import Explanation
 from xai_nlp.core.statistics import residual_share
 from xai_nlp.core.subject import Subject
 from xai_nlp.core.trust import Extent, Trust, TrustCheck, TrustLevel
-from xai_nlp.errors import InvalidInput, Unsupported
+from xai_nlp.errors import InvalidInput, Unsupported, XaiError
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.pass_counts import forward_passes
 from xai_nlp.methods import METHODS, find_method
@@ -308,7 +308,7 @@ class Examination:
         """Under each of two ways to remove, the drops of each target. Raises the refusal if there is no way."""
         scores = torch.tensor([feature_scores(item) for item in self.items], dtype=torch.float64)
         drops: dict[str, list[RemovalDrops]] = {}
-        refusal: InvalidInput | None = None
+        refusal: XaiError | None = None
         for removal, image_baseline in self._removals():
             if len(drops) == 2:
                 break
