@@ -69,8 +69,8 @@ def token_f1(predicted: Mask, truth: Mask) -> PrecisionRecall:
     0.5
     """
     marked, right = _pair(predicted, truth)
-    both = float((marked.astype(bool) & right).sum())
-    return PrecisionRecall(both / marked.sum() if marked.any() else 0.0, both / right.sum() if right.any() else 0.0)
+    count, of_truth, both = (int(marks.sum()) for marks in (marked.astype(bool), right, marked.astype(bool) & right))
+    return PrecisionRecall(both / count if count else 0.0, both / of_truth if of_truth else 0.0)
 
 
 def runs(marks: Mask) -> list[Span]:
