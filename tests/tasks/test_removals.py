@@ -274,6 +274,25 @@ def test_filled_words_are_the_likeliest_ones():
         torch.testing.assert_close(without(subject, gone)[0, 0], logits_of(explainer, filled, **types).logits[0, 1])
 
 
+def test_a_filler_takes_no_special_token():
+    explainer = xai_nlp.load(*tiny("bert"))
+    model, tokenizer = tiny("bert", fresh=True, task="fill-mask")
+    with torch.no_grad():
+        model.get_output_embeddings().bias[tokenizer.all_special_ids] = 1000.0
+    fillers = [xai_nlp.load(*tiny("bert", task="fill-mask")), xai_nlp.load(model, tokenizer)]
+    one, other = (
+        subject_of(explainer, "fill", {"text": "the great film was dull"}, filler=filler) for filler in fillers
+    )
+    torch.testing.assert_close(without(one, [1, 3]), without(other, [1, 3]))
+
+
+def test_a_mask_is_read_where_it_has_moved_to():
+    explainer = xai_nlp.load(*tiny("bert", task="fill-mask"))
+    subject = subject_of(explainer, "delete", {"text": "the [MASK] was great"}, target="film")
+    shorter = explainer.explain("[MASK] was", target="film", method="input_x_gradient")
+    assert float(without(subject, [0, 3])) == pytest.approx(shorter.value, abs=1e-5)
+
+
 def test_a_masked_model_fills_its_own_words_but_not_the_mask_that_is_explained():
     explainer = xai_nlp.load(*tiny("bert", task="fill-mask"))
     subject = subject_of(explainer, "fill", {"text": "the [MASK] was great"})
