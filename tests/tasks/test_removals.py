@@ -363,6 +363,14 @@ def test_metrics_take_it():
         assert -1 <= comprehensiveness(subject, scores) <= 1
 
 
+def test_a_task_that_does_not_say_where_its_tokens_are_cannot_delete_them(monkeypatch):
+    explainer = xai_nlp.load(*tiny("bert", task="question-answering"))
+    monkeypatch.setattr(type(explainer), "token_axis", None)
+    subject = subject_of(explainer, "delete", {"question": "Who wrote it?", "context": "Mary wrote it"})
+    with pytest.raises(InvalidInput, match="changes the shape of what question answering reads"):
+        without(subject, [0])
+
+
 def test_a_removal_that_cannot_be_done_is_said():
     sentiment, inputs = xai_nlp.load("sentiment"), {"text": TEXT}
     with pytest.raises(UnknownName, match="removal 'erase'"):

@@ -228,7 +228,7 @@ def _parts(explainer: Explainer, target: ExampleTarget, windows: Sequence[TokenW
                 words=words,
                 removable_words=tuple(removable),
                 count=count,
-                entries=explainer.row_entries(batch),
+                entries=explainer.row_entries(batch) + (0 if batch.images is None else batch.images.pixels[0].numel()),
             )
         )
     return parts
