@@ -31,9 +31,9 @@ from transformers import BertConfig, BertForSequenceClassification
 import xai_nlp
 import xai_nlp.influence as ours
 from tests.bench.measure import largest_difference, paired
+from xai_nlp.core.training_influence import METHODS
 from xai_nlp.data.table import read_table
 from xai_nlp.influence.nearest_neighbors import DotProductNeighbors
-from xai_nlp.tasks.training_influence import METHODS
 
 Work = Callable[[], Any]
 Bind = Callable[[Any, str], Work]  # a package, and whose it is ("ours" or "captum"): what is timed
