@@ -17,6 +17,7 @@ from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.hooks.scope import ModulePoint, captured
 from xai_nlp.influence import TracInCP, TracInCPFast, TracInWE
 from xai_nlp.influence.checkpoints import Checkpoints, load_checkpoint
+from xai_nlp.influence.data_influence import progress
 from xai_nlp.influence.lent_weights import lent_weights
 from xai_nlp.influence.similarity import cosine_similarity
 from xai_nlp.models.tokenization import Text, TokenWindow, pad_batch
@@ -136,7 +137,7 @@ class InfluenceOfTexts:
         point, parts = ModulePoint(self.last_layer, "input"), []
         with lent_weights(self.model), torch.no_grad():
             self.model.eval()
-            for batch in loader:
+            for batch in progress(loader, False, self.method):
                 inputs = {name: t.to(self.last_layer.weight.device) for name, t in batch.items() if name != "labels"}
                 with captured([point], differentiable=None) as at:
                     self.model(**inputs)
