@@ -107,13 +107,15 @@ class TextClassificationExplainer(Explainer):
         train_dataset: Any,
         k: int = 10,
         *,
-        method: str = "word_embeddings",
+        method: str = "last_layer",
         checkpoints: Any = None,
         column: str | Mapping[str, str] | None = None,
         batch_size: int = 16,
     ) -> SuspectLabels:
         """The k training texts whose labels are most suspect, by their influence on themselves; arguments: `influence`.
 
+        By default they are ranked by the last layer, which is fastest and found most wrong labels where a tenth of 400
+        labels of SST-2 was turned: AUC 0.94, word embeddings 0.85.
         For "similarity" the score is how many of the ten nearest texts have another label, weighted by their cosine.
         A notebook shows the result as a table; `to_html` writes it as a page.
 
