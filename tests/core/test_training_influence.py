@@ -20,7 +20,7 @@ def test_suspects_are_a_sequence():
     found = suspects(["one", "two", "three"])
     assert [one.text for one in found] == ["one", "two", "three"]
     assert found[-1].text == "three" and len(found) == 3
-    assert isinstance(found[1:], SuspectLabels) and found[1:].count == 200
+    assert isinstance(found[1:], SuspectLabels) and found[1:].total == 200
     assert found[:] == found and found[1:] != found
 
 

@@ -46,5 +46,5 @@ def traced(proponents=("a fine film", "so fine"), opponents=("a dull film",), qu
 def suspects(texts=("a fine film", "so dull"), method="word_embeddings", **more):
     """Suspect labels of these texts: 10, 5, 10/3 …"""
     examples = [TrainingExample(index=i, text=t, label="NEGATIVE", score=10 / (i + 1)) for i, t in enumerate(texts)]
-    values = dict(examples=tuple(examples), method=method, count=200, model="zoo/sentiment")
+    values = dict(examples=tuple(examples), method=method, total=200, model="zoo/sentiment")
     return SuspectLabels(**{**values, **more})

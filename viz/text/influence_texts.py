@@ -141,7 +141,7 @@ def suspects_sentence(suspects: SuspectLabels) -> Sentence:
 
 def suspects_counts(suspects: SuspectLabels) -> str:
     """How many training texts are listed, of how many."""
-    return f"{len(suspects):,} of {count(suspects.count, 'training text')}, the most suspect first"
+    return f"{len(suspects):,} of {count(suspects.total, 'training text')}, the most suspect first"
 
 
 def method_text(method: str) -> str:

@@ -121,12 +121,12 @@ class TrainingInfluence(TokenPlaces):
 class SuspectLabels(Sequence[TrainingExample]):
     """The training texts with the most suspect labels, the most suspect first. A notebook shows them as a table.
 
-    examples: each with its score, in `unit`. count: how many training texts there were.
+    examples: each with its score, in `unit`. total: how many training texts there were.
     """
 
     examples: tuple[TrainingExample, ...]
     method: str  # a key of METHODS
-    count: int
+    total: int
     model: str = ""
 
     @property
@@ -148,7 +148,7 @@ class SuspectLabels(Sequence[TrainingExample]):
 
     def __repr__(self) -> str:
         shown = ", ".join(map(repr, self.examples[:2])) + ", …" * (len(self) > 2)
-        return f"<SuspectLabels, {len(self)} of {self.count} texts, {self.method}: {shown}>"
+        return f"<SuspectLabels, {len(self)} of {self.total} texts, {self.method}: {shown}>"
 
     def to_pandas(self) -> pandas.DataFrame:
         """A row for each text: rank, index, score, label, text."""

@@ -218,7 +218,7 @@ def suspect_labels(measure: InfluenceOfTexts, k: int) -> SuspectLabels:
         TrainingExample(index=i, text=train.texts[i], label=names[train.labels[i]], score=float(scores[i]))
         for i in order
     )
-    return SuspectLabels(examples=examples, method=measure.method, count=len(scores), model=measure.explainer.name)
+    return SuspectLabels(examples=examples, method=measure.method, total=len(scores), model=measure.explainer.name)
 
 
 def _places(window: TokenWindow) -> dict[str, Any]:
