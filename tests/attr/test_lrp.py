@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import xai_nlp.attr as ours
+from tests.attr.networks import IMAGES, TwoPools
 from tests.attr.propagation_cases import TOLERANCE, Case, quick, same
 from tests.models.tiny import tiny
 from xai_nlp.hooks.model_state import fingerprint
@@ -169,3 +170,22 @@ def test_lrp_conserves_on_transformers_and_states_the_error_of_each_layer(name):
         assert relevance.shape[:2] == ids.shape
         assert (error.abs() / value.abs()).max() < 1e-4
         torch.testing.assert_close(relevance.sum((1, 2)), value, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("image", IMAGES)
+@pytest.mark.parametrize("ones", [False, True])
+def test_lrp_of_the_convolutional_net_of_captums_documentation(image, ones):
+    """Each layer, with ties in max pooling; one image alone, and several as each alone."""
+    torch.manual_seed(3)
+    net, x = TwoPools(ones=ones, biases=not ones).double(), IMAGES[image].double()
+    both = torch.cat([x, IMAGES["rising"]])
+
+    def relevance(lib, inputs):
+        return lib.LRP(net).attribute(inputs, target=4, return_convergence_delta=True)
+
+    for got, wanted in zip(relevance(ours, x), relevance(captum, x), strict=True):
+        torch.testing.assert_close(got, wanted.detach(), atol=1e-8, rtol=1e-8)
+    torch.testing.assert_close(relevance(ours, both)[0][:1], relevance(ours, x)[0])
+    for name in ("conv1", "pool1", "conv2", "pool2", "fc1", "fc2"):
+        of_layer = [lib.LayerLRP(net, getattr(net, name)).attribute(x, target=4) for lib in (ours, captum)]
+        torch.testing.assert_close(of_layer[0], of_layer[1].detach(), atol=1e-8, rtol=1e-8)
