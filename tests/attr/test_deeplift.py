@@ -161,3 +161,24 @@ def test_the_convolutional_net_of_captums_documentation(image, ones):
     for name in ("conv1", "pool1", "conv2", "fc1"):
         of_layer = [lib.LayerDeepLift(net, getattr(net, name)).attribute(x, target=4) for lib in (ours, captum)]
         torch.testing.assert_close(of_layer[0], of_layer[1].detach(), atol=1e-8, rtol=1e-8)
+
+
+class Functions(nn.Module):
+    """What Captum's main branch has rules for, and 0.9.0 has not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.selu, self.gelu, self.last = nn.Linear(4, 6), nn.SELU(), nn.GELU(), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.selu(self.left(x))
+        hidden = hidden.exp() * self.gelu(hidden) / (1 + hidden.square())
+        hidden = torch.softmax(hidden, 1) + torch.minimum(hidden, torch.relu(hidden))
+        return self.last(hidden) @ torch.ones(3, 2).to(x)
+
+
+def test_functions_that_captums_main_branch_has_rules_for_add_up():
+    torch.manual_seed(0)
+    net, x, start = Functions().double(), torch.randn(3, 4).double(), torch.randn(3, 4).double()
+    _, delta = ours.DeepLift(net).attribute(x, start, target=1, return_convergence_delta=True)
+    torch.testing.assert_close(delta, torch.zeros_like(delta), atol=1e-9, rtol=0)

@@ -189,3 +189,19 @@ def test_lrp_of_the_convolutional_net_of_captums_documentation(image, ones):
     for name in ("conv1", "pool1", "conv2", "pool2", "fc1", "fc2"):
         of_layer = [lib.LayerLRP(net, getattr(net, name)).attribute(x, target=4) for lib in (ours, captum)]
         torch.testing.assert_close(of_layer[0], of_layer[1].detach(), atol=1e-8, rtol=1e-8)
+
+
+@pytest.mark.parametrize("axes", [1, 3])
+def test_layers_of_one_and_three_dimensions_that_captums_main_branch_propagates(axes):
+    """Nothing is lost; 0.9.0 refuses them."""
+    torch.manual_seed(0)
+    convolution, norm, pool, mean = (
+        getattr(nn, f"{name}{axes}d") for name in ("Conv", "BatchNorm", "AvgPool", "AdaptiveAvgPool")
+    )
+    layers = [convolution(1, 3, 2), norm(3), nn.ReLU(), pool(2), mean(1), nn.Flatten(), nn.Linear(3, 2)]
+    net, x = nn.Sequential(*layers).double().eval(), torch.randn(2, 1, *[6] * axes).double()
+    relevance, delta = ours.LRP(net).attribute(x, target=1, return_convergence_delta=True)
+    assert relevance.shape == x.shape and relevance.abs().max() > 1e-3
+    torch.testing.assert_close(delta, torch.zeros_like(delta), atol=1e-8, rtol=0)
+    with pytest.raises(TypeError, match="no rule"):
+        captum.LRP(net).attribute(x, target=1)

@@ -335,13 +335,13 @@ class RandomBaselineKernelShap(KernelShap):
 
     The scores estimate the mean of the Shapley values for each single baseline: they add up to f(x) less the mean of f
     over the baselines. `KernelShap` is the case of one baseline. Captum's name on its main branch.
-    Source: Sundararajan & Najmi 2020, sec. 3.3, random baseline Shapley (arXiv:1908.08474); Lundberg & Lee 2017, eq. 11
+    Source: Sundararajan & Najmi 2020, Random Baseline Shapley (arXiv:1908.08474); Lundberg & Lee 2017, eq. 11
     (arXiv:1705.07874).
 
-    >>> shap = RandomBaselineKernelShap(lambda x: 2 * x[:, 0] + x[:, 1] * x[:, 2])
-    >>> x, baselines = torch.tensor([[3.0, 1.0, 4.0]]), torch.tensor([[1.0, 0.0, 0.0], [2.0, 0.0, 0.0]])
-    >>> shap.attribute(x, baselines, n_samples=100).round(decimals=3)
-    tensor([[3., 2., 2.]])
+    >>> shap = RandomBaselineKernelShap(lambda x: 2 * x[:, 0] + x[:, 1] ** 2)
+    >>> x, baselines = torch.tensor([[3.0, 2.0]]), torch.tensor([[1.0, 0.0], [2.0, 1.0]])
+    >>> shap.attribute(x, baselines).round(decimals=3)
+    tensor([[3.0000, 3.5000]])
     """
 
     def attribute(  # type: ignore[override]
@@ -360,14 +360,13 @@ class RandomBaselineKernelShap(KernelShap):
         """Shapley values of the entries' features, averaged over the baselines: the shape of `inputs`, (B, …) each.
 
         baselines: for each input a tensor of N baselines (N, …), of one, or a number; or a function that returns them.
-            CaptumAssertion: baselines that are not those of the inputs' rows, or different numbers of them.
         n_samples: the number of subsets of the features that the model of each example is fitted to.
         perturbations_per_eval: samples and baselines for each forward pass; 1 lets the engine choose.
         return_input_shape: False returns one score for each feature, (B, M), instead of one for each entry.
         n_baseline_samples: the number of baselines that are drawn for each subset, with replacement; None takes all.
-            CaptumAssertion: fewer than one.
 
-        If the function gives one number for the batch, each baseline takes the place of every example.
+        Raises CaptumAssertion for numbers of baselines that differ. If the function gives one number for the batch,
+        each baseline takes the place of every example.
         """
         forward = self._bind(inputs, additional_forward_args, target, batch_output=True)
         distribution = _distribution(forward, inputs, baselines)
