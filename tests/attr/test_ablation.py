@@ -168,6 +168,26 @@ def test_each_pass_of_a_loss_has_the_rows_given():
     assert rows == [4] * 2 * 6
 
 
+def test_numbers_of_the_batch_are_not_taken_for_those_of_rows():
+    """Two outputs, two examples, and two rows that change: each belongs to another example and another feature."""
+    x = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    for name in ("FeatureAblation", "ShapleyValues"):
+        both(name, lambda x: torch.stack([x.sum(), x.prod(1).sum() + x.max()]), inputs=x)
+
+
+@pytest.mark.parametrize("name", ["Lime", "KernelShap", "FeatureAblation", "ShapleyValues"])
+def test_a_loss_of_one_example_sees_one_row(name):
+    rows = []
+
+    def loss(x: Tensor) -> Tensor:
+        rows.append(len(x))
+        return torch.tanh(x).sum()
+
+    torch.manual_seed(0)
+    both(name, loss, inputs=torch.randn(1, 4), tolerance=1e-4)
+    assert set(rows) == {1}
+
+
 def test_errors_of_the_function_are_raised():
     def broken(x: Tensor) -> Tensor:
         raise ZeroDivisionError("broken")

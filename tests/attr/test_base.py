@@ -137,11 +137,13 @@ NUMBERS, START = torch.linspace(-1, 2, 4).double(), torch.tensor([0.3, -0.2, 0.1
 MANY = torch.tensor([0.2, -0.4, 1.0, 0.7, -1.0]).double()
 
 OF_GRADIENTS = [
-    name for name in KINDS if issubclass(getattr(captum, name), captum.GradientAttribution) and "LRP" not in name
+    name for name in KINDS if issubclass(getattr(captum, name), captum.GradientAttribution) and name != "LayerLRP"
 ]
 OF_NUMBERS = [n for n in OF_GRADIENTS if not n.endswith("Attribution") and "Cam" not in n]
-#: Under noise without those that take a distribution, which Captum refuses there.
-TUNNELLED = [(n, t) for n in OF_NUMBERS for t in (None, "smoothgrad", "vargrad") if t is None or not n.endswith("Shap")]
+#: Under noise without those that take a distribution and LRP, which Captum refuses there.
+TUNNELLED = [
+    (n, t) for n in OF_NUMBERS for t in (None, "smoothgrad", "vargrad") if t is None or not n.endswith(("Shap", "LRP"))
+]
 
 
 def of_numbers(lib: Any, name: str, layer: str | None, tunnel: str | None, **options: Any) -> Any:

@@ -111,6 +111,20 @@ def values_by_example(forward: Forward) -> Tensor | None:
         return None
 
 
+def value_of_rows(forward: Forward) -> Callable[[Tensors, Tensor], Tensor]:
+    """`forward.value`, which gives the function one row more than the batch has where it is asked for as many.
+
+    Else B numbers that belong to the batch as a whole would be taken for one number of each of B rows.
+    """
+
+    def value(z: Tensors, owner: Tensor) -> Tensor:
+        if len(owner) != forward.examples or forward.examples == 1:
+            return forward.value(z, owner)
+        return forward.value(tuple(torch.cat([t, t[:1]]) for t in z), torch.cat([owner, owner[:1]]))[:-1]
+
+    return value
+
+
 def needs_whole_batch(error: Exception) -> bool:
     """True for an error that a function may raise since it was given other rows than a whole batch.
 
@@ -175,7 +189,7 @@ class AblationAttribution(PerturbationAttribution):
             try:
                 value = values_by_example(forward)
                 rows = Batching(limit=limit, progress=progress)
-                problem = Problem(value=forward.value, x=x, baseline=x0, features=features(False), rows=rows)
+                problem = Problem(value=value_of_rows(forward), x=x, baseline=x0, features=features(False), rows=rows)
                 scores = score(problem, value)
                 return tuple(s.expand(-1, -1, *t.shape[1:]).flatten(0, 1) for s, t in zip(scores, x, strict=True))
             except Exception as error:

@@ -74,10 +74,10 @@ def _values_of_each(problem: Problem, samples: Tensor) -> Tensor:
 
 
 def has_batch_output(forward: Forward) -> bool:
-    """True if the function gives one number for a batch of several examples. Raises CaptumAssertion for others."""
+    """True if the function gives one number for the batch. Raises CaptumAssertion for other numbers of outputs."""
     sizes = {len(x) for x in forward.inputs}
     if sizes == {1}:
-        return False
+        return forward.output.ndim == 0
     count = batch_target(forward, forward.output).numel()
     if count != 1 and sizes != {count}:
         raise CaptumAssertion(f"a surrogate needs one output for each example, or one for the batch; got {count}.")
@@ -306,7 +306,7 @@ def _distribution(forward: Forward, inputs: TensorOrTuple, baselines: Any) -> Te
     given = baseline_distribution(inputs, baselines)
     if len(given) != len(forward.inputs):
         raise CaptumAssertion(f"{len(forward.inputs)} inputs need as many baselines; got {len(given)}.")
-    tensors = []
+    tensors: list[Tensor] = []
     for x, b in zip(forward.inputs, given, strict=True):
         rows = len(b) if isinstance(b, Tensor) and b.ndim else 1
         tensors += baseline_tensors((x.new_empty(rows, *x.shape[1:]),), (b,))

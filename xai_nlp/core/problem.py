@@ -141,7 +141,7 @@ class Problem:
             else:
                 raise InvalidInput(
                     f"the target does not depend on {'the inputs' if needs_graph else 'the layer'} through "
-                    "differentiable operations. "
+                    "differentiable operations. Does it use them? "
                     "Is the model's forward wrapped in `torch.no_grad()`, or does it return numbers instead of tensors?"
                 )
         stacked = tuple(
