@@ -88,6 +88,11 @@ def test_progress_ends_at_100_per_cent_on_standard_error(name, whole, capsys):
     assert f"{method.get_name()} attribution: 100%" in err.splitlines()[-1]
 
 
+def test_progress_of_inputs_that_are_their_baselines(capsys):
+    ours.FeatureAblation(lambda x: x.sum(1)).attribute(torch.zeros(2, 3), show_progress=True)
+    assert "Feature Ablation attribution: 100%" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["FeatureAblation", "ShapleyValues", "Lime"])
 def test_captums_progress_has_the_same_words(name, capsys):
     captum_method = getattr(captum, name)(lambda x: x.sum(1))
@@ -143,6 +148,17 @@ def test_several_inputs_of_different_sizes(name, sizes, grouped):
     if name == "FeatureAblation":
         both("Occlusion", func, inputs=inputs, sliding_window_shapes=((1,), (2,)))
         both(name, func, inputs=inputs, baselines=(0.5, torch.randn(1, 3)))
+
+
+@pytest.mark.parametrize("name", ABLATING[:-1])
+def test_inputs_of_one_number_for_each_example(name):
+    torch.manual_seed(0)
+    x, mask = torch.randn(4), torch.tensor([0])
+    shapes = (lambda y: y, lambda y: y.sum(), lambda y: y[:, None] * torch.ones(3))
+    for func in [lambda x, shape=shape: shape(torch.tanh(x)) for shape in shapes]:
+        target = {"target": 2} if func(x).ndim == 2 else {}
+        both(name, func, inputs=x, feature_mask=mask, **target)
+        both(name, func, inputs=x, **target)
 
 
 def test_layers_and_neurons_of_such_functions():

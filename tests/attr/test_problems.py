@@ -145,6 +145,7 @@ def test_selectors_that_are_refused():
 UNUSED: dict[str, dict[str, Any]] = {
     "LayerGradCam": {}, "LayerDeepLift": {"return_convergence_delta": True}, "LayerConductance": {},
     "LayerGradientXActivation": {}, "InternalInfluence": {}, "LayerDeepLiftShap": {"baselines": True},
+    "LayerIntegratedGradients": {"return_convergence_delta": True, "n_steps": 3},
     "LayerGradientShap": {"baselines": True, "return_convergence_delta": True},
 }  # fmt: skip
 
@@ -162,7 +163,10 @@ def test_a_layer_that_the_target_does_not_use(name, layer):
         got = getattr(ours, name)(net, getattr(net, layer)).attribute(x, **where, **options)
         scores = got[0] if isinstance(got, tuple) else got
         assert torch.equal(scores, torch.zeros_like(scores))
-        if name in ("LayerGradCam", "LayerGradientXActivation", "InternalInfluence", "LayerDeepLift"):
+        if name in (
+            *("LayerGradCam", "LayerGradientXActivation", "InternalInfluence", "LayerDeepLift"),
+            "LayerIntegratedGradients",
+        ):
             more = {"grad_kwargs": {"allow_unused": True, "materialize_grads": True}}
             wanted = getattr(captum, name)(net, getattr(net, layer)).attribute(x, **where, **options, **more)
             for own, reference in zip(as_tuple(got), as_tuple(wanted), strict=True):

@@ -28,8 +28,8 @@ neuron_selector: the neuron's index in the layer's output, (…) without the bat
 feature_mask: the number of the feature that each entry belongs to, of a shape that broadcasts to its input; a feature
     may span several inputs. None makes each entry a feature.
     CaptumAssertion: not as many masks as inputs, or one whose shape does not fit its input.
-perturbations_per_eval: perturbed copies of all examples for each forward pass; 1 lets the engine choose. Scores do not
-    depend on it.
+perturbations_per_eval: perturbed copies of all examples for each forward pass; 1 lets the engine choose, and gives a
+    function of the whole batch (a loss) one copy, of the batch's size. Scores do not depend on it.
     CaptumAssertion: a number of perturbations below 1.
 show_progress: show a progress bar on stderr.
 n_samples: the number of samples for each example.

@@ -1,7 +1,8 @@
 """Captum's names for scores from replacing parts of the input by the baseline.
 
 The engine evaluates several perturbations at once also by default, since scores do not depend on it;
-`perturbations_per_eval` above 1 sets how many.
+`perturbations_per_eval` above 1 sets how many. A function that gives one number for the whole batch, or that fails with
+other batches than the one given, sees batches of that size only.
 """
 
 from __future__ import annotations

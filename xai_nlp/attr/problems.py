@@ -13,7 +13,7 @@ from xai_nlp.core.batching import Batching
 from xai_nlp.core.captum_types import Baselines, CaptumAssertion, TargetOutOfRange
 from xai_nlp.core.features import by_row
 from xai_nlp.core.forward import Forward, as_tuple, baseline_tensors, select
-from xai_nlp.core.problem import Tensors
+from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.subject import MovableInput, Run, Subject
 from xai_nlp.hooks.attention import AttentionPoint
 from xai_nlp.hooks.prefix_cache import use_cached
@@ -72,6 +72,23 @@ def flow_subject(subject: Subject, forward: Forward, point: HookPoint, selector:
         return select_neuron(slopes, selector, len(owner)).detach() * select_neuron(tensors, selector, len(owner))
 
     return replace(subject, read=read)
+
+
+def zero_where_unused(problem: Problem, whole: Problem) -> Problem:
+    """The problem at a layer, with a gradient of 0 if the target does not use the layer, but depends on the inputs.
+
+    whole: the problem of the inputs themselves.
+    """
+
+    def value(z: Tensors, owner: Tensor) -> Tensor:
+        values = problem.value(z, owner)
+        if not torch.is_grad_enabled() or values.requires_grad:
+            return values
+        if not whole.depends_on_inputs(tuple(x[owner.to(x.device)] for x in whole.x), owner):
+            return values
+        return values + sum(by_row(t)[:, :0].sum(1, keepdim=True).to(values) for t in z)
+
+    return replace(problem, value=value)
 
 
 def from_layer(forward: Forward, layer: Layers, *, layer_input: bool = False) -> Forward:

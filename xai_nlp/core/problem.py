@@ -136,7 +136,7 @@ class Problem:
             if values.requires_grad:
                 grad = partial(torch.autograd.grad, inputs=nodes, allow_unused=True, materialize_grads=True)
                 gradients = [*(grad(target, retain_graph=True) for target in others), grad(last)]
-            elif not needs_graph and self._depends_on_inputs(z, owner):  # the target does not use the sites
+            elif not needs_graph and self.depends_on_inputs(z, owner):  # the target does not use the sites
                 gradients = [tuple(map(torch.zeros_like, nodes))] * values.shape[1]
             else:
                 raise InvalidInput(
@@ -150,7 +150,7 @@ class Problem:
         )
         return Slope(values.detach().to(owner.device), tuple(node.detach() for node in nodes), stacked)
 
-    def _depends_on_inputs(self, z: Tensors, owner: Tensor) -> bool:
+    def depends_on_inputs(self, z: Tensors, owner: Tensor) -> bool:
         """True if the target has a gradient at some input; whole numbers have none. It takes a pass."""
         moving = tuple(t.detach().requires_grad_() if t.is_floating_point() else t for t in z)
         return self.value(moving, owner).requires_grad

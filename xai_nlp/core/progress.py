@@ -49,7 +49,10 @@ class Bar:
 
 @contextmanager
 def progress_bar(title: str, unit: str = "row", *, requested: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """Shows a `Bar` while open; yields a function that is called with how many are done, and how many there are."""
+    """Shows a `Bar` while open; yields a function that is called with how many are done, and how many there are.
+
+    A requested bar appears at its end even if there was nothing to count.
+    """
     bar = Bar(title, unit, requested=requested)
 
     def show(done: int, total: int) -> None:
@@ -58,6 +61,8 @@ def progress_bar(title: str, unit: str = "row", *, requested: bool = False) -> I
 
     try:
         yield show
+        if requested and not bar.done:
+            show(1, 1)
     finally:
         bar.close()
 
