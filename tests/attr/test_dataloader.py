@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import captum.attr as captum
 import pytest
 import torch
 from hypothesis import given
@@ -106,6 +107,16 @@ def test_whole_numbers_stay_whole():
     without[:, 1] = 0
     expected = net(ids).sum(0) - net(without).sum(0)
     torch.testing.assert_close(scores[0][:, 1], expected.detach())
+
+
+def test_a_float_baseline_of_whole_numbers_stays_a_float():
+    """Closed form: of a sum over the data each entry's score is the sum of its distances from the baseline."""
+    data = torch.tensor([[3, 0], [1, 5], [2, 2], [4, 1]])
+    total = {"reduce": lambda state, output, inputs: output.sum() + (0 if state is None else state)}
+    (scores,) = over(ours, data, net=lambda x: x.float().sum(1), baselines=(0.5,), **total)
+    torch.testing.assert_close(scores, torch.tensor([[8.0, 6.0]]))
+    (reference,) = over(captum, data, net=lambda x: x.float().sum(1), baselines=(0.5,), **total)
+    torch.testing.assert_close(scores, reference)
 
 
 class Counted:

@@ -71,7 +71,7 @@ class DataLoaderAttribution(Attribution):
             """A batch with the features that are removed (M,) bool at the baseline."""
             items = list(_items(batch))
             for i, start, mask in zip(places, starts, masks, strict=True):
-                items[i] = torch.where(removed[mask].to(items[i].device), start.to(items[i]), items[i])
+                items[i] = torch.where(removed[mask].to(items[i].device), start.to(items[i].device), items[i])
             return tuple(items)
 
         def metrics(removed: Tensor) -> Tensor:
