@@ -58,7 +58,7 @@ class WordTokenizer:
         return torch.tensor([ids]) if self.tensors and return_tensors == "pt" else ids
 
     def decode(self, ids):
-        return " ".join(self.convert_ids_to_tokens(torch.as_tensor(ids).flatten().tolist()))
+        return " ".join(self.convert_ids_to_tokens(ids.flatten().tolist()))
 
     def convert_tokens_to_ids(self, tokens):
         return [self.number(token) for token in tokens]

@@ -304,7 +304,7 @@ def _batches(prompts: Sequence[ModelInputs]) -> Iterator[tuple[list[int], ModelI
 
 def token_texts(ids: Sequence[int], tokenizer: Any) -> list[str]:
     """The text of each token, cut from their joint text; parts of one character are marked as an overlap."""
-    text = tokenizer.decode(ids)
+    text = tokenizer.decode(torch.as_tensor(ids))
     try:
         again = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)
         spans = [*again["offset_mapping"], (len(text), len(text))]
@@ -326,7 +326,7 @@ def _decoded_alone(ids: Sequence[int], tokenizer: Any) -> list[str]:
     texts: list[str] = []
     while len(texts) < len(ids):
         start = len(texts)
-        joint = [tokenizer.decode(ids[start : start + n]) for n in range(1, min(4, len(ids) - start) + 1)]
+        joint = [tokenizer.decode(torch.as_tensor(ids[start : start + n])) for n in range(1, min(4, len(ids) - start) + 1)]
         more = next((n for n, text in enumerate(joint) if INCOMPLETE not in text), 0)
         texts += [_one_line(joint[more]), *[f"{_one_line(joint[more])} [OVERLAP]"] * more]
     return texts
