@@ -161,6 +161,16 @@ def test_inputs_of_one_number_for_each_example(name):
         both(name, func, inputs=x, **target)
 
 
+def test_masks_with_the_same_row_for_each_example_serve_the_batch():
+    inputs = (torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0], [5.0, 6.0]]))
+    masks, one_row = ((torch.tensor([0, 0]), torch.tensor([[0, 1]] * rows)) for rows in (2, 1))
+    ablation = ours.FeatureAblation(lambda a, b: a.sum() * b.sum())
+    same(ablation.attribute(inputs, feature_mask=masks), ablation.attribute(inputs, feature_mask=one_row))
+    both("FeaturePermutation", lambda a, b: a.sum(1), inputs=inputs, feature_mask=(masks[0], 0 * masks[1]))
+    with pytest.raises(AssertionError, match="one feature mask"):
+        ours.FeatureAblation(lambda x: x.sum()).attribute(inputs[1], feature_mask=torch.tensor([[0, 1], [1, 0]]))
+
+
 def test_layers_and_neurons_of_such_functions():
     torch.manual_seed(0)
     x, layer = torch.randn(4, 3), nn.Linear(3, 2)

@@ -153,11 +153,11 @@ def masked_features(
     """Features that are numbers in masks: those of the examples, or with True those of the batch as one example."""
 
     def features(batch: bool) -> Features:
-        if batch and any(len(mask) > 1 for mask in masks):
+        if batch and any((mask != mask[:1]).any() for mask in masks):
             raise CaptumAssertion(
                 "the output has no row for each example, so one feature mask must serve for all of them."
             )
-        return make([mask[None] for mask in masks] if batch else masks)
+        return make([mask[None, :1] for mask in masks] if batch else masks)
 
     return features
 

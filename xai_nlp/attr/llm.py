@@ -326,7 +326,9 @@ def _decoded_alone(ids: Sequence[int], tokenizer: Any) -> list[str]:
     texts: list[str] = []
     while len(texts) < len(ids):
         start = len(texts)
-        joint = [tokenizer.decode(torch.as_tensor(ids[start : start + n])) for n in range(1, min(4, len(ids) - start) + 1)]
+        joint = [
+            tokenizer.decode(torch.as_tensor(ids[start : start + n])) for n in range(1, min(4, len(ids) - start) + 1)
+        ]
         more = next((n for n, text in enumerate(joint) if INCOMPLETE not in text), 0)
         texts += [_one_line(joint[more]), *[f"{_one_line(joint[more])} [OVERLAP]"] * more]
     return texts
