@@ -17,13 +17,17 @@ LAYERS = [
     {"robust", "concept", "influence", "metrics"},
     {"tasks"},
     {"runs"},
-    {"web"},
+    {"web", "testing"},
     {"insights"},
     {"cli"},
 ]
 HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
 # inside functions that draw
-UPWARD = {("xai_nlp/core/result.py", "viz"), ("xai_nlp/core/explanations.py", "viz")}
+UPWARD = {
+    ("xai_nlp/core/result.py", "viz"),
+    ("xai_nlp/core/explanations.py", "viz"),
+    ("xai_nlp/core/model_diff.py", "viz"),
+}
 ONLY_IN = {
     "transformers": ("xai_nlp/models/", "hooks/attention_interface.py", "xai_nlp/tasks/run.py"),  # its version, there
     "matplotlib": ("viz/figure/",),

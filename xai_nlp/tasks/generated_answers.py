@@ -68,7 +68,8 @@ class GeneratedAnswers:
         target = "answer" if target is None else target
         check_choice("target", target, TARGETS, "An answer of your own goes into answer=….")
         check_choice("unit", unit, UNITS)
-        n, answer = len(window.answer_ids), self.generator.text(window.answer_ids)
+        ids = window.answer_ids
+        n, answer = len(ids), self.generator.text(ids)
         specs = [TargetSpec(kind="answer", label=answer, unit=unit)]
         weights = torch.zeros(n, n, 3, device=values.device)
         weights[range(n), range(n), LOGIT if unit == "logit" else LOG_PROBABILITY] = 1
@@ -92,7 +93,7 @@ class GeneratedAnswers:
             specs=tuple(specs),
             weights=(weights,),
             outputs={answer: probability},
-            notes=notes or {},
+            notes={**(notes or {}), "answer_ids": list(window.answer_ids), "answer_text": self.generator.raw_text(ids)},
         )
 
 
