@@ -25,6 +25,7 @@ PACKAGES = (
     "xai_nlp/robust",
     "xai_nlp/runs",
     "xai_nlp/tasks",
+    "xai_nlp/testing",
     "xai_nlp/zoo",
 )
 #: Files that tests of another name cover, and by which of them.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -11,13 +10,12 @@ from typing import Any
 
 from xai_nlp.core.batching import Progress
 from xai_nlp.core.explanations import Explanations
-from xai_nlp.core.model_diff import DiffThresholds, ExampleDiff, Failure, ModelDiff
+from xai_nlp.core.model_diff import DiffThresholds, Failure, ModelDiff
 from xai_nlp.core.result import Explanation
-from xai_nlp.core.word_alignment import aligned_words
 from xai_nlp.data.table import read_table
 from xai_nlp.errors import InvalidInput, XaiError
 from xai_nlp.methods import METHODS
-from xai_nlp.metrics.agreement import rank_correlation, sign_flips, top_k_overlap
+from xai_nlp.runs.example_diff import compare
 from xai_nlp.tasks import run
 from xai_nlp.tasks.api import load
 from xai_nlp.tasks.explainer import Explainer
@@ -26,7 +24,6 @@ from xai_nlp.tasks.task import Task
 SAVED = (".json", ".jsonl")  # how files of explanations end
 #: Options that say which number is explained. Model B is asked for the numbers that model A was explained at.
 TARGETS = ("target", "answer", "rather_than", "entity", "rank")
-NEARLY_ZERO = 0.01  # share of the largest score below which a word has no sign
 
 
 def diff(
@@ -112,24 +109,6 @@ def diff(
 
 
 Pair = tuple[int, Explanation, Explanation]  # the number of an example, and its explanations by A and B
-
-
-def compare(before: Explanation, after: Explanation, *, index: int = 0, top: int = 5) -> ExampleDiff:
-    """How far two explanations of one input agree, word by word.
-
-    Raises InvalidInput if the two are of different inputs.
-    """
-    one = ExampleDiff(index=index, **dict(zip(("before", "after"), aligned_words(before, after), strict=True)))
-    a, b = one.shares
-    if not one.same_target or not a:
-        return one
-    correlation = rank_correlation(a, b)
-    return replace(
-        one,
-        rank_correlation=None if math.isnan(correlation) else correlation,
-        sign_flips=sign_flips(a, b, least=NEARLY_ZERO),
-        top_overlap=top_k_overlap(a, b, k=min(top, len(a))),
-    )
 
 
 # What is compared -------------------------------------------------------------------------------------------------
