@@ -13,7 +13,7 @@ from tests.models.tiny_generation import writing
 from tests.viz.samples import made
 from xai_nlp import Explanations, ModelDiff
 from xai_nlp.errors import InvalidInput, UnknownName
-from xai_nlp.runs.model_diff import compare, diff
+from xai_nlp.runs.model_diff import diff
 from xai_nlp.web.examples import CONTEXT, QUESTION
 
 SCENE = str(Path(__file__).parents[2] / "tutorials" / "data" / "scene.png")
@@ -282,11 +282,6 @@ def test_several_targets_of_one_text_are_paired_by_target(sentiment):
     assert found.same
     assert len(found.examples) == 2
     assert all(one.same_target for one in found.examples)
-
-
-def test_one_word_has_no_rank():
-    one = compare(made("film", scores=[0.0, 1.0, 0.0]), made("film", scores=[0.0, -1.0, 0.0]))
-    assert (one.rank_correlation, one.sign_flips, one.top_overlap, one.moved) == (None, 1.0, 1.0, 1.0)
 
 
 def test_regions_of_both_models_must_be_the_same():

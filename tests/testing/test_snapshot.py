@@ -33,6 +33,14 @@ def test_a_message_shows_the_words_that_moved_and_by_how_much():
     assert "\x1b" not in said
 
 
+def test_another_target_shows_the_strongest_words_of_each():
+    negative = {"target": label("NEGATIVE"), "outputs": FLIPPED["outputs"]}
+    (said,) = differences([scored(1.0, 3.0, 0.0)], [scored(0.0, -1.0, 1.0, **negative)], LIMITS)
+    assert said.startswith("the prediction changed; the target changed, from POSITIVE to NEGATIVE\n")
+    shown = " ".join(said.split())
+    assert "for POSITIVE: fine +75.0 %, a +25.0 % for NEGATIVE: fine −50.0 %, film +50.0 %" in shown
+
+
 def test_each_limit_by_itself():
     saved, moved = scored(1.0, 3.0, -2.0), scored(1.0, 3.0, -1.5)
     assert "1 word changed its share" in differences([saved], [moved], LIMITS)[0]

@@ -60,6 +60,8 @@ def example_lines(example: ExampleDiff, *, words: int = WORDS) -> Iterator[Rende
     style = hexadecimal(DARK.accent) if example.flipped else ""
     yield _inner(Text(harmless(diff_wording.outcome(example)), style=style))
     yield _inner(Text(harmless(" · ".join(diff_wording.agreement_text(example))), style=SOFT))
+    if not example.same_target:
+        yield from map(_inner, map(Text, map(harmless, diff_wording.strongest_of_both(example, words))))
     if changes := [one for one in example.changes[:words] if abs(one.change) >= diff_wording.LEAST]:
         yield _inner(_change_table(changes))
 

@@ -8,6 +8,7 @@ from xai_nlp.core.model_diff import ExampleDiff, ModelDiff
 from xai_nlp.core.result import Explanation
 from xai_nlp.core.statistics import Spread, WordEffect
 from xai_nlp.viz.text.number_format import MINUS, SPACE, count, percent, signed, unsigned
+from xai_nlp.viz.text.text_spans import strongest
 from xai_nlp.viz.text.wording import ANSWERS, Fact, output_text, quoted, shortened, target_text
 
 SHARE = "Each word’s score is shown as its share of all scores, in %, so that two models have one scale."
@@ -116,6 +117,13 @@ def agreement_text(example: ExampleDiff) -> Iterator[str]:
         yield f"{percent(example.sign_flips)} changed sign"
     if example.top_overlap is not None:
         yield f"{percent(example.top_overlap)} of the strongest words shared"
+
+
+def strongest_of_both(example: ExampleDiff, top: int) -> Iterator[str]:
+    """The strongest words of each explanation, for its own target: “for POSITIVE: film +57.0 %, a −3.0 %”."""
+    for why, shares in zip((example.before, example.after), example.shares, strict=True):
+        listed = [f"{shortened(example.names[k], 24)} {share_text(shares[k])}" for k in strongest(shares, top)]
+        yield f"for {target_text(why)}: {', '.join(listed) or 'nothing'}"
 
 
 def thresholds_text(diff: ModelDiff) -> list[str]:

@@ -129,15 +129,18 @@ class ExampleDiff:
             return None
         return math.fsum(abs(a - b) for a, b in zip(*self.shares, strict=True)) / 2
 
-    @cached_property
-    def changes(self) -> tuple[WordChange, ...]:
-        """Every word and region, the largest change first."""
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The words, then the regions, that have a share."""
         image = self.before.image
         words = [word for word, s in zip(self.before.tokens, self.before.segment, strict=True) if s != SPECIAL]
-        names = (*words, *(image.names if image else ()))
-        return tuple(
-            sorted(map(WordChange, names, *self.shares), key=lambda one: -abs(one.change)) if self.same_target else ()
-        )
+        return (*words, *(image.names if image else ()))
+
+    @cached_property
+    def changes(self) -> tuple[WordChange, ...]:
+        """Every word and region, the largest change first; none where the two explain different targets."""
+        changes = map(WordChange, self.names, *self.shares) if self.same_target else ()
+        return tuple(sorted(changes, key=lambda one: -abs(one.change)))
 
     def gained(self, top: int = 5) -> list[WordChange]:
         """The words that gained most: model B is drawn more by them towards the target."""

@@ -75,6 +75,14 @@ def test_agreement_of_an_example_in_words():
     assert list(diff_wording.agreement_text(other)) == ["the two explain different targets, POSITIVE and NEGATIVE"]
 
 
+def test_two_targets_show_the_strongest_words_of_each():
+    one = example([3.0, -1.0, 0.0], [0.0, 0.0, 2.0], other={"target": label("NEGATIVE")})
+    assert list(diff_wording.strongest_of_both(one, 2)) == [
+        "for POSITIVE: a +75.0\u00a0%, fine −25.0\u00a0%",
+        "for NEGATIVE: film +100.0\u00a0%",
+    ]
+
+
 def test_thresholds_in_words():
     every = DiffThresholds(least_correlation=0.5, most_sign_flips=0.25, least_overlap=0.75, most_changed=0.05)
     assert diff_wording.thresholds_text(comparison(example(SAME, SAME), thresholds=every)) == [
