@@ -144,7 +144,7 @@ def _compared(
         keywords |= {"method": method or METHOD, "column": columns_of_options(model.task, columns)}
     if model is not None:
         keywords |= _parsed(model.task, options, keywords.get("method", METHOD))
-    return compare(*sources, table, **keywords)
+    return compare(sources[0], sources[1], table, **keywords)
 
 
 def _parsed(task: Task, options: list[str] | None, method: str) -> dict[str, Any]:

@@ -18,7 +18,8 @@ def compare(before: Explanation, after: Explanation, *, index: int = 0, top: int
 
     Raises InvalidInput if the two are of different inputs.
     """
-    one = ExampleDiff(index=index, **dict(zip(("before", "after"), aligned_words(before, after), strict=True)))
+    before, after = aligned_words(before, after)
+    one = ExampleDiff(index=index, before=before, after=after)
     a, b = one.shares
     if not one.same_target or not a:
         return one

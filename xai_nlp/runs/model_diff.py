@@ -77,30 +77,31 @@ def diff(
     )
     if isinstance(top, bool) or not isinstance(top, int) or top < 1:
         raise InvalidInput(f"top is a number of words, at least 1; got {top!r}.")
-    sources = [saved_or_model(source, task) for source in (model_a, model_b)]
-    check_same_kind(*sources)
-    models = [one for one in sources if isinstance(one, Explainer)]
-    if len(models) < 2 and data is not None:
+    one, other = saved_or_model(model_a, task), saved_or_model(model_b, task)
+    check_same_kind(one, other)
+    two_models = isinstance(one, Explainer) and isinstance(other, Explainer)
+    if not two_models and data is not None:
         raise InvalidInput("saved explanations hold their texts; leave out the data.")
-    if models and not isinstance(method, str):
+    if two_models and data is None:
+        raise InvalidInput("give the examples that the two models are compared on: data=…, --data FILE.")
+    if not isinstance(method, str):
         raise InvalidInput(f"diff compares explanations by one method; got {method!r}.")
-    keywords = {"method": method, "progress": progress, **options}
-    if len(models) == 2:
-        if data is None:
-            raise InvalidInput("give the examples that the two models are compared on: data=…, --data FILE.")
-        pairs, failures = _explained_by_both(models[0], models[1], data, column, keywords)
-    elif models:
-        reference = next(one for one in sources if isinstance(one, Explanations))
-        pairs, failures = _explained_again(models[0], reference, {"progress": progress, **options})
-        if sources[0] is models[0]:
-            pairs = [(index, after, before) for index, before, after in pairs]
-            failures = [replace(one, missing="A") for one in failures]
+    options["progress"] = progress
+    if isinstance(one, Explainer) and isinstance(other, Explainer):
+        pairs, failures = _explained_by_both(one, other, data, column, {"method": method, **options})
+    elif isinstance(other, Explainer):
+        assert isinstance(one, Explanations)
+        pairs, failures = _explained_again(other, one, options)
+    elif isinstance(one, Explainer):
+        turned, failures = _explained_again(one, other, options)
+        pairs = [(index, after, before) for index, before, after in turned]
+        failures = [replace(failure, missing="A") for failure in failures]
     else:
-        pairs, failures = paired(*sources)
+        pairs, failures = paired(one, other)
     if not pairs:
         raise InvalidInput(f"no example can be compared: {failures[0].message if failures else 'there is none'}")
     return ModelDiff(
-        models=_names(sources, pairs[0][1:]),
+        models=_names((one, other), pairs[0][1:]),
         examples=tuple(compare(before, after, index=index, top=top) for index, before, after in pairs),
         failures=tuple(failures),
         thresholds=thresholds,
@@ -156,8 +157,8 @@ def _task_names(source: Explainer | Explanations) -> set[str]:
 def _labels(source: Explainer | Explanations) -> set[str]:
     """The labels of a classifier, those of a tagger as types; none where answers are free."""
     if isinstance(source, Explainer):
-        labels = getattr(source, "types", None) or getattr(getattr(source, "labels", None), "names", ())
-        return set(labels)
+        types: Sequence[str] = getattr(source, "types", ())  # of a tagger
+        return set(types or getattr(getattr(source, "labels", None), "names", ()))
     fixed = [item for item in source if item.target.kind in ("label", "entity") and not _chosen_labels(item)]
     return {label for item in fixed for label in item.outputs}
 
@@ -274,11 +275,10 @@ def target_keywords(why: Explanation, explainer: Explainer) -> dict[str, Any]:
 
 def _written_answer(why: Explanation, explainer: Explainer) -> str | list[int]:
     """The answer's token ids, if they mean the same to the model's tokenizer; else its text."""
-    ids, generated = list(why.params.get("answer_ids", ())), getattr(explainer, "generated", None)
-    known = generated is not None and ids and max(ids) < len(generated.generator.tokenizer)
-    if known and generated.generator.text(ids) == why.target.label:
-        return ids
-    return why.params.get("answer_text", why.target.label)
+    ids: list[int] = list(why.params.get("answer_ids", ()))
+    generator = getattr(getattr(explainer, "generated", None), "generator", None)
+    same = generator and ids and max(ids) < len(generator.tokenizer) and generator.text(ids) == why.target.label
+    return ids if same else why.params.get("answer_text", why.target.label)
 
 
 def _with_own_outputs(
