@@ -33,6 +33,14 @@ def test_shares_do_not_depend_on_the_scale_of_a_model():
     assert (one.gained(), [word.word for word in one.lost()]) == ([], ["fine"])
 
 
+def test_a_word_that_occurs_twice_is_one_with_the_sum_of_its_shares():
+    one = example([1.0, 1.0, 2.0], [2.0, 0.0, 2.0], text="Film film good")
+    first, second = one.changes
+    assert (first.word, first.before, first.after, first.count) == ("Film", 0.5, 0.5, 2)
+    assert (second.word, second.count) == ("good", 1)
+    assert one.moved == 0.25  # of each occurrence
+
+
 def test_nothing_moved_and_all_of_it_moved():
     assert example([1.0, 2.0, 3.0], [2.0, 4.0, 6.0]).moved == 0.0
     assert example([1.0, 0.0, 0.0], [0.0, -1.0, 0.0]).moved == 1.0

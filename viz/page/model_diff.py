@@ -90,7 +90,7 @@ class ExampleView:
         listed = [one for one in self.example.changes[:CHANGES] if abs(one.change) >= diff_wording.LEAST]
         return [
             ChangeLine(
-                one.word,
+                diff_wording.word_text(one),
                 replace(cell(one.change, peak(one.change for one in listed)), number=diff_wording.points(one.change)),
                 " → ".join(map(diff_wording.share_text, (one.before, one.after))),
             )

@@ -79,6 +79,6 @@ def _change_table(changes: Sequence[WordChange]) -> Table:
         line = hexadecimal(DARK.line(one.change))
         shares = [diff_wording.share_text(share) for share in (one.before, one.after)]
         numbers = (Text(f"{shares[0]} →", style=SOFT), Text(shares[1], style=SOFT))
-        word = Text(harmless(one.word.replace("\n", "␊")))
+        word = Text(harmless(diff_wording.word_text(one)))
         table.add_row(word, *numbers, Text(diff_wording.points(one.change), style=line))
     return table

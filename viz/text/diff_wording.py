@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xai_nlp.core.model_diff import ExampleDiff, ModelDiff
+from xai_nlp.core.model_diff import ExampleDiff, ModelDiff, WordChange
 from xai_nlp.core.result import Explanation
 from xai_nlp.core.statistics import Spread, WordEffect
 from xai_nlp.viz.text.number_format import MINUS, SPACE, count, percent, signed, unsigned
@@ -117,6 +117,12 @@ def agreement_text(example: ExampleDiff) -> Iterator[str]:
         yield f"{percent(example.sign_flips)} changed sign"
     if example.top_overlap is not None:
         yield f"{percent(example.top_overlap)} of the strongest words shared"
+
+
+def word_text(one: WordChange) -> str:
+    """The word in one line, with how often it occurs if it does several times."""
+    word = " ".join(one.word.split())
+    return f"{word} ×{one.count}" if one.count > 1 else word
 
 
 def strongest_of_both(example: ExampleDiff, top: int) -> Iterator[str]:

@@ -64,11 +64,15 @@ class DiffThresholds:
 
 @dataclass(frozen=True)
 class WordChange:
-    """A word, or a region of an image, and its share of each of two explanations."""
+    """A word, or a region of an image, and its share of each of two explanations.
 
-    word: str
+    A word that occurs several times is one, with the sums of its shares; case is ignored.
+    """
+
+    word: str  # as it reads where it occurs first
     before: float
     after: float
+    count: int = 1  # how often it occurs
 
     @property
     def change(self) -> float:
@@ -138,8 +142,14 @@ class ExampleDiff:
 
     @cached_property
     def changes(self) -> tuple[WordChange, ...]:
-        """Every word and region, the largest change first; none where the two explain different targets."""
-        changes = map(WordChange, self.names, *self.shares) if self.same_target else ()
+        """Every distinct word and region, the largest change first; none where the two explain different targets."""
+        found: dict[str, list[tuple[str, float, float]]] = {}
+        for name, *shares in zip(self.names, *self.shares, strict=True) if self.same_target else ():
+            found.setdefault(name.casefold(), []).append((name, *shares))
+        changes = [
+            WordChange(same[0][0], math.fsum(a for _, a, _ in same), math.fsum(b for *_, b in same), len(same))
+            for same in found.values()
+        ]
         return tuple(sorted(changes, key=lambda one: -abs(one.change)))
 
     def gained(self, top: int = 5) -> list[WordChange]:

@@ -90,7 +90,7 @@ def _broken(found: ExampleDiff, limits: Limits) -> Iterator[str]:
     if not found.same_target:
         yield f"the target changed, from {found.before.target} to {found.after.target}"
         return
-    count = sum(abs(one.change) > limits.tolerance for one in found.changes)
+    count = sum(abs(a - b) > limits.tolerance for a, b in zip(*found.shares, strict=True))
     if count:
         points = f"{100 * limits.tolerance:g} points"
         yield f"{count} word{'s' * (count != 1)} changed {'their' if count != 1 else 'its'} share by more than {points}"

@@ -75,6 +75,11 @@ def test_agreement_of_an_example_in_words():
     assert list(diff_wording.agreement_text(other)) == ["the two explain different targets, POSITIVE and NEGATIVE"]
 
 
+def test_a_word_with_how_often_it_occurs():
+    twice, once = example([1.0, 1.0, 2.0], [2.0, 1.0, 1.0], text="Film film good").changes
+    assert {diff_wording.word_text(twice), diff_wording.word_text(once)} == {"Film ×2", "good"}
+
+
 def test_two_targets_show_the_strongest_words_of_each():
     one = example([3.0, -1.0, 0.0], [0.0, 0.0, 2.0], other={"target": label("NEGATIVE")})
     assert list(diff_wording.strongest_of_both(one, 2)) == [
