@@ -177,5 +177,5 @@ def test_a_threshold_is_a_share(limits):
 
 def test_a_line_says_it():
     assert repr(comparison(example([1.0, 0.0, 0.0], [0.0, 1.0, 0.0], other=FLIPPED))) == (
-        "<ModelDiff one and other: differ; 1 example, 1 predictions and 1 explanations changed>"
+        "<ModelDiff one and other: differ; 1 example; changed predictions: 1, changed explanations: 1>"
     )

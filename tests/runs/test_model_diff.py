@@ -56,6 +56,9 @@ OF_ITSELF = {
     ),
     "written": (lambda: loaded("gpt2", None, writing), ["the film was", "this plot is"], {"longest": 3}),
     "given": (lambda: loaded("gpt2", None, writing), ["the film was"], {"longest": 3, "answer": " great"}),
+    "written contrast": (
+        lambda: loaded("gpt2", None, writing), ["the film was"], {"answer": " great", "rather_than": " dull"},
+    ),
     "text to text": (lambda: loaded("bart", "text2text-generation"), TEXTS[:1], {"longest": 3}),
     "own labels": (nli, TEXTS[:2], {"labels": ["praise", "blame"]}),
 }  # fmt: skip
@@ -171,6 +174,22 @@ def test_dtypes_are_named_and_close(sentiment):
     assert found.same
     assert found.models == ("zoo/sentiment float32", "zoo/sentiment bfloat16")
     assert 0 < found.agreement["moved"].quartiles[-1] < 0.1
+
+
+def test_a_written_answer_is_asked_of_another_tokenizer_by_its_text():
+    one, other = (xai_nlp.load(*writing(name)) for name in ("gpt2", "llama"))
+    model, tokenizer = writing("gpt2", fresh=True)
+    tokenizer.add_tokens(["film was"])  # another tokenizer: the answer of the first has other ids
+    model.resize_token_embeddings(len(tokenizer))
+    for second in (other, xai_nlp.load(model, tokenizer)):
+        found = diff(one, second, ["the film was"], answer=" great", progress=False)
+        (example,) = found.examples
+        assert example.after.target.label == "great"
+        assert example.before.tokens == example.after.tokens
+        assert example.after.outputs.keys() != {"great"}  # what it writes itself
+    again = diff(one.explain(["the film was"], answer=" great", progress=False), one, progress=False)
+    assert again.agreement["moved"].quartiles == (0.0,) * 5
+    assert again.same  # the answer was given; what the model of the file would have said is not known
 
 
 def refused(*sources, told, **options):

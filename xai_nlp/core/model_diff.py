@@ -144,8 +144,9 @@ class ExampleDiff:
     def changes(self) -> tuple[WordChange, ...]:
         """Every distinct word and region, the largest change first; none where the two explain different targets."""
         found: dict[str, list[tuple[str, float, float]]] = {}
-        for name, *shares in zip(self.names, *self.shares, strict=True) if self.same_target else ():
-            found.setdefault(name.casefold(), []).append((name, *shares))
+        before, after = self.shares
+        for name, a, b in zip(self.names, before, after, strict=True) if self.same_target else ():
+            found.setdefault(name.casefold(), []).append((name, a, b))
         changes = [
             WordChange(same[0][0], math.fsum(a for _, a, _ in same), math.fsum(b for *_, b in same), len(same))
             for same in found.values()
@@ -320,8 +321,8 @@ class ModelDiff:
         count = f"{len(self.examples)} example{'s' * (len(self.examples) != 1)}"
         verdict = "same" if self.same else "differ"
         return (
-            f"<ModelDiff {self.models[0][:40]} and {self.models[1][:40]}: {verdict}; {count}, "
-            f"{len(self.label_flips)} predictions and {len(self.changed)} explanations changed>"
+            f"<ModelDiff {self.models[0][:40]} and {self.models[1][:40]}: {verdict}; {count}; changed predictions: "
+            f"{len(self.label_flips)}, changed explanations: {len(self.changed)}>"
         )
 
     def to_html(self, path: str | os.PathLike[str]) -> None:

@@ -241,6 +241,8 @@ def _at_the_same_targets(
     alike: dict[str, tuple[dict[str, Any], list[int]]] = {}  # one call for the examples of one target
     for row, why in reference.items():
         target = target_keywords(why, explainer)
+        if "rather_than" in options:  # as the user spelt it: the white space of a written answer counts
+            target["rather_than"] = options["rather_than"]
         alike.setdefault(repr(target), (target, []))[1].append(row)
     explained: dict[int, Explanation] = {}
     errors: dict[int, str] = {}
@@ -319,6 +321,9 @@ def _explained_again(
     examples = _Examples([_inputs_of(why, explainer.task) for why in saved], [why.gold for why in saved])
     before = dict(enumerate(saved))
     after, errors = _at_the_same_targets(explainer, examples, before, keywords)
+    for row, why in after.items():
+        if before[row].params.get("answer_given"):  # what its model would have said is not known
+            after[row] = replace(why, outputs=before[row].outputs)
     return (
         [(row, before[row], after[row]) for row in before if row in after],
         [Failure(row, "B", why) for row, why in sorted(errors.items())],
