@@ -146,3 +146,17 @@ def test_it_fits_every_screen_with_and_without_scripts(opened, width, scheme):
         else:
             assert tab.locator(".controls").is_hidden()
             assert "the last film" in tab.text_content("main")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(opened, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    html = diff_page(three(failures=(Failure(7, "A", "too long"),)))
+    tab = opened(None, html=html, color_scheme=scheme, bypass_csp=True)  # axe is a script of another's
+    tab.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    tab.wait_for_timeout(250)  # transitions are over
+    found = Axe().run(tab).response
+    assert len(found["passes"]) > 10
+    assert [(one["id"], one["nodes"][0]["html"][:120]) for one in found["violations"]] == []
