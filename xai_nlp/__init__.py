@@ -8,9 +8,11 @@ from xai_nlp._version import __version__
 if TYPE_CHECKING:
     from xai_nlp import hooks, viz
     from xai_nlp.core.explanations import Explanations
+    from xai_nlp.core.model_diff import ModelDiff
     from xai_nlp.core.result import Explanation
     from xai_nlp.insights.widget import Insights
     from xai_nlp.models.points import points
+    from xai_nlp.runs.model_diff import diff
     from xai_nlp.tasks.api import explain, load
     from xai_nlp.tasks.concepts import ConceptScores, concepts
     from xai_nlp.tasks.explainer import Explainer
@@ -22,7 +24,9 @@ _HOME = {
     "Explanation": "xai_nlp.core.result",
     "Explanations": "xai_nlp.core.explanations",
     "Insights": "xai_nlp.insights.widget",
+    "ModelDiff": "xai_nlp.core.model_diff",
     "concepts": "xai_nlp.tasks.concepts",
+    "diff": "xai_nlp.runs.model_diff",
     "explain": "xai_nlp.tasks.api",
     "load": "xai_nlp.tasks.api",
     "points": "xai_nlp.models.points",
@@ -35,8 +39,10 @@ __all__ = [
     "Explanation",
     "Explanations",
     "Insights",
+    "ModelDiff",
     "__version__",
     "concepts",
+    "diff",
     "explain",
     "hooks",
     "load",

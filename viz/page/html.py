@@ -59,6 +59,13 @@ def page(explanations: Sequence[Explanation], *, title: str | None = None) -> st
     return render("page.html", view(explanations), level=1, title=title, **sealed())
 
 
+class Titled(Protocol):
+    """A view with the title of its document."""
+
+    @property
+    def title(self) -> str: ...
+
+
 @cache
 def sealed(*styles: str) -> dict[str, str]:
     """Style, script and content policy of a file; the policy allows these two by hash and nothing else.
@@ -79,14 +86,6 @@ def saved_data(explanations: Sequence[Explanation]) -> list[dict[str, Any]]:
     Matrices can be a hundred times the rest; a file from `Explanation.save` has them.
     """
     return [json.loads(replace(item, attention={}).to_json()) for item in explanations]
-
-
-class Titled(Protocol):
-    """A view of a page."""
-
-    @property
-    def title(self) -> str:
-        """The document's title."""
 
 
 def render(template: str, page: Titled, *, level: int = 2, title: str | None = None, **values: Any) -> str:
