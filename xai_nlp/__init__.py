@@ -7,22 +7,26 @@ from xai_nlp._version import __version__
 
 if TYPE_CHECKING:
     from xai_nlp import hooks, viz
+    from xai_nlp.core.diagnosis import Diagnosis
     from xai_nlp.core.explanations import Explanations
     from xai_nlp.core.result import Explanation
     from xai_nlp.insights.widget import Insights
     from xai_nlp.models.points import points
     from xai_nlp.tasks.api import explain, load
     from xai_nlp.tasks.concepts import ConceptScores, concepts
+    from xai_nlp.tasks.doctor import doctor
     from xai_nlp.tasks.explainer import Explainer
     from xai_nlp.tasks.table import register_task
 
 _HOME = {
     "ConceptScores": "xai_nlp.tasks.concepts",
+    "Diagnosis": "xai_nlp.core.diagnosis",
     "Explainer": "xai_nlp.tasks.explainer",
     "Explanation": "xai_nlp.core.result",
     "Explanations": "xai_nlp.core.explanations",
     "Insights": "xai_nlp.insights.widget",
     "concepts": "xai_nlp.tasks.concepts",
+    "doctor": "xai_nlp.tasks.doctor",
     "explain": "xai_nlp.tasks.api",
     "load": "xai_nlp.tasks.api",
     "points": "xai_nlp.models.points",
@@ -31,12 +35,14 @@ _HOME = {
 _PACKAGES = ("attr", "hooks", "viz")  # imported when they are first named
 __all__ = [
     "ConceptScores",
+    "Diagnosis",
     "Explainer",
     "Explanation",
     "Explanations",
     "Insights",
     "__version__",
     "concepts",
+    "doctor",
     "explain",
     "hooks",
     "load",

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from xai_nlp._version import __version__
 from xai_nlp.cli.demo import demo
+from xai_nlp.cli.doctor import doctor
 from xai_nlp.cli.evaluate import evaluate_app
 from xai_nlp.cli.explain import task_commands
 from xai_nlp.cli.listings import methods, models
@@ -19,6 +20,7 @@ from xai_nlp.cli.serve import serve
 
 EXAMPLES: dict[Callable[..., None], str] = {
     demo: "demo --html demo.html",
+    doctor: "doctor ./model --task classify",
     report: "report rows.jsonl --labels rows.csv -o report.html",
     serve: "serve --data rows.csv",
     methods: "methods integrated_gradients",
