@@ -6,13 +6,9 @@ The doctor runs on a tiny random model of each.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import torch
-import transformers
 
 import xai_nlp
 from tests.models import tiny_images, tiny_vision_language
@@ -20,8 +16,6 @@ from tests.models.tiny import RECIPES, tiny
 from tests.models.tiny_generation import WRITERS, writing
 from tests.recipes.llms import inference_model
 from xai_nlp.core.diagnosis import Diagnosis
-from xai_nlp.methods import METHODS
-from xai_nlp.tasks.table import TASKS
 
 PAGE = Path(__file__).parents[2] / "tutorials" / "architectures.md"
 ENCODER_DECODERS = ("bart", "t5")

@@ -1,21 +1,23 @@
 """The doctor: each planted fault is found by its own check, what is sound is healthy, and the model is handed back."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
 
 import xai_nlp
 from tests.models import faulty
-from tests.models.broken_folders import BREAKS, all_of, content, good_folder
+from tests.models.broken_folders import BREAKS, content, good_folder
 from tests.models.tiny import tiny
 from tests.recipes.architectures import MODELS
-from xai_nlp.core.diagnosis import Diagnosis
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.methods import METHODS
 from xai_nlp.tasks.doctor import OF_OUTPUTS, doctor
+from xai_nlp.tasks.table import find_task
 
+HARMLESS = ()
 EXAMPLE = {"text": "a dull film"}
 FEW = ["integrated_gradients", "occlusion", "attention_rollout"]
 
@@ -60,3 +62,134 @@ def test_a_planted_fault_is_found_by_its_own_check(plant):
     assert check.fix
     assert diagnosis.healthy == (level != "error" and not [c for c in diagnosis if c.level == "error"])
     assert {one.name for one in diagnosis if one.level != "ok"} <= {name, *others}, list(diagnosis)
+
+
+@pytest.mark.parametrize("key", MODELS, ids=" ".join)
+def test_every_tiny_architecture_is_healthy(key):
+    explainer = MODELS[key]()
+    before, drawn = fingerprint(explainer.model), torch.get_rng_state()
+    diagnosis = doctor(explainer, methods=FEW, progress=False)
+    assert diagnosis.healthy, [check for check in diagnosis if check.level == "error"]
+    assert {check.name for check in diagnosis if check.level == "warning"} <= {"methods", "attention"}
+    assert not diagnosis.omitted and diagnosis.task == key[1]
+    assert fingerprint(explainer.model) == before
+    assert torch.equal(torch.get_rng_state(), drawn)
+
+
+@pytest.mark.parametrize("name", ["sentiment", "qa", "image", "vqa"])
+def test_every_embedded_model_is_healthy_by_all_checks(name):
+    diagnosis = doctor(name, methods=FEW, progress=False)
+    assert {check.level for check in diagnosis} == {"ok"}
+    assert diagnosis["files"].sentence.endswith("and no pickle.")
+
+
+def test_every_method_is_tried():
+    diagnosis = doctor(*tiny("bert"), progress=False)
+    assert [trial.method for trial in diagnosis.methods] == sorted(METHODS)
+    assert diagnosis["methods"].sentence == f"{len(METHODS)} of {len(METHODS)} explain the example."
+
+
+@pytest.mark.parametrize("plant", [faulty.model, faulty.nan_weights, faulty.random_output, faulty.without_gradient])
+def test_the_model_is_handed_back(plant):
+    model, tokenizer = plant()
+    model.train()
+    model.bert.encoder.layer[0].eval()  # a mixed state
+    model.classifier.requires_grad_(False)
+    before = fingerprint(model)
+    doctor(model, tokenizer, methods=FEW, progress=False)
+    assert fingerprint(model) == before
+
+
+def test_a_check_that_raises_does_not_stop_the_others(monkeypatch):
+    def raises(probe):
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setitem(OF_OUTPUTS, "layers", raises)
+    diagnosis = doctor(*tiny("bert"), methods=FEW, progress=False)
+    check = diagnosis["layers"]
+    assert (check.level, check.sentence) == ("error", "ZeroDivisionError: by zero") and check.fix
+    assert [one.name for one in diagnosis if one.level != "ok"] == ["layers"]
+    assert len(diagnosis) == len(doctor(*tiny("bert"), methods=FEW, progress=False))
+
+
+def test_what_needs_an_output_is_omitted_where_there_is_none():
+    diagnosis = doctor(*faulty.nan_weights(), progress=False)
+    assert diagnosis.omitted == (*OF_OUTPUTS, "cost", "methods") and not diagnosis.methods
+    random = doctor(*faulty.random_output(), methods=FEW, progress=False)
+    assert random.omitted == tuple(OF_OUTPUTS) and len(random.methods) == len(FEW)
+
+
+# Files ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_broken_folder_is_one_error_in_words(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = good_folder(tmp_path / "model")
+    BREAKS[name](folder)
+    diagnosis = doctor(folder, methods=["integrated_gradients"], progress=False)
+    assert not diagnosis.healthy or name in HARMLESS
+    for check in diagnosis:
+        assert check.sentence.endswith((".", "…")) or check.level == "ok", check
+        assert check.level == "ok" or check.fix
+        assert "Traceback" not in check.sentence
+    assert not {path.name for path in tmp_path.rglob("*")} & {"unpickled", "code ran"}
+
+
+def test_a_pickle_beside_the_weights_is_a_warning(tmp_path):
+    folder = good_folder(tmp_path / "model")
+    content("pytorch_model.bin", b"")(folder)
+    check = doctor(folder, methods=FEW, progress=False)["files"]
+    assert check.level == "warning" and str(folder / "pytorch_model.bin") in check.fix
+
+
+def test_a_folder_with_pickles_only_is_refused_by_its_files(tmp_path):
+    folder = good_folder(tmp_path / "model")
+    BREAKS["weights: pickles only"](folder)
+    (check,) = doctor(folder, progress=False)
+    assert (check.name, check.level) == ("files", "error")
+    assert "model.save_pretrained(folder)" in check.fix
+
+
+def test_no_connection_is_opened(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a connection")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    (check,) = doctor("someone/a-model", progress=False)
+    assert (check.name, check.level) == ("loading", "error") and "opens no connection" in check.fix
+
+
+# Calls ---------------------------------------------------------------------------------------------------------------
+
+
+def test_it_takes_what_load_takes():
+    explainer = xai_nlp.load(*tiny("bert"))
+    for source in (explainer, explainer.model):
+        tokenizer = None if source is explainer else explainer.tokenizer
+        assert xai_nlp.doctor(source, tokenizer, methods=FEW, progress=False).healthy
+    assert doctor(*tiny("bert", task="fill-mask"), task="mask", methods=FEW, progress=False).task == "fill-mask"
+
+
+def test_a_wrong_call_is_refused():
+    with pytest.raises(UnknownName, match="Did you mean 'shapley'"):
+        doctor("sentiment", methods=["shaply"])
+    with pytest.raises(UnknownName, match="unknown task"):
+        doctor("sentiment", task="clasify")
+    with pytest.raises(InvalidInput, match="question"):
+        doctor("qa", example={"context": "a film"})
+
+
+def test_a_text_of_ones_own_is_tried():
+    diagnosis = doctor("sentiment", example={"text": "a dull film"}, methods=FEW, progress=False)
+    assert "'NEGATIVE'" in diagnosis["prediction"].sentence
+
+
+def test_a_task_of_ones_own_is_examined():
+    """The example is made from the inputs of its row."""
+    task = replace(find_task("classify"), name="own", command="own", examples=({"text": "a dull film"},))
+    explainer = xai_nlp.load(*tiny("bert"))
+    own = type(explainer)(explainer.loaded, task)
+    assert own.example() == {"text": "a dull film"}
+    assert doctor(own, methods=FEW, progress=False).task == "own"

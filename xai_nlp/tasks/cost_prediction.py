@@ -38,9 +38,12 @@ class RowCost:
 def cost(probe: Probe) -> Check:
     """What integrated gradients take for a text as long as the model reads."""
     limit = full_length(probe)
-    costs = [row_cost(probe, window) for window in _windows(probe, limit)]
+    windows = list(_windows(probe, limit))
+    costs = [row_cost(probe, window) for window in windows]
     row = predicted(probe, costs, limit or costs[-1].length)
-    entries = probe.explainer.row_entries(probe.batch) * row.length // max(1, costs[0].length)
+    entries = probe.explainer.row_entries(probe.explainer.batch(windows[-1:]))
+    if limit:
+        entries = entries * row.length // costs[-1].length
     device = device_of(probe.explainer.model)
     rows = min(POINTS, default_rows(entries, device.type))
     needed, seconds, there = row.bytes * rows, row.seconds * POINTS, _memory(device)
@@ -73,7 +76,9 @@ def predicted(probe: Probe, costs: list[RowCost], length: int) -> RowCost:
     first, last = costs[0], costs[-1]
     if length <= last.length:
         return last
-    fit = np.polyfit([one.length for one in costs], [one.bytes for one in costs], len(costs) - 1)
+    nothing = [RowCost(0, 0, 0)] if len(costs) == 1 else []
+    points = [*nothing, *costs]
+    fit = np.polyfit([one.length for one in points], [one.bytes for one in points], len(points) - 1)
     least, most, work = (_products(probe, n) for n in (first.length, last.length, length))
     rise = (last.seconds - first.seconds) / (most - least) if most > least else last.seconds / most
     seconds = last.seconds + min(max(0.0, rise), last.seconds / most) * (work - most)
@@ -117,10 +122,9 @@ def _windows(probe: Probe, limit: int | None) -> Iterator[TokenWindow]:
     if limit is None:
         yield probe.window
         return
-    more = 2
-    tokens_of_word = max(1, len(probe.longer(more)) - len(probe.window)) / more
+    own, words = _length(probe.window), max(len(probe.example[name].split()) for name in probe.repeated_inputs)
     for part in PARTS:
-        more = max(0, int((part * min(limit, LONGEST) - len(probe.window)) / tokens_of_word))
+        more = max(0, int((part * min(limit, LONGEST) - own) * words / own))
         while (window := _read(probe, more, limit)) is None:
             more = more * 4 // 5
         yield window
@@ -132,8 +136,12 @@ def _read(probe: Probe, more: int, limit: int) -> TokenWindow | None:
         window = probe.longer(more) if more else probe.window
     except InvalidInput:
         return None
-    longest = max(getattr(window, "sides", (len(window),)))  # of two texts that are read apart
-    return window if not more or longest <= limit else None
+    return window if not more or _length(window) <= limit else None
+
+
+def _length(window: TokenWindow) -> int:
+    """The tokens of a window; of two texts that are read apart, those of the longer one."""
+    return max(getattr(window, "sides", (len(window),)))
 
 
 def _products(probe: Probe, length: int) -> float:

@@ -216,4 +216,5 @@ def files(source: str, needs_tokenizer: bool) -> Check | None:
 
 
 def _name(source: Any) -> str:
-    return str(source)[:60] if isinstance(source, (str, os.PathLike)) else type(source).__name__
+    """What a model that cannot be loaded is called: its folder, its hub name, or its class."""
+    return Path(source).name[:60] if isinstance(source, (str, os.PathLike)) else type(source).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from itertools import chain
 
@@ -14,6 +15,7 @@ from xai_nlp.models.tokenization import segments_of
 from xai_nlp.tasks.probe import Probe
 
 LISTED = 3  # names that a sentence lists
+PART_OF_A_CHARACTER = "\ufffd"  # what some bytes of a character are decoded to
 AGREE = 0.8  # the share of tokens whose characters must be those at their offsets
 WHOLE_NUMBERS = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "bitsandbytes", "torchao", "auto_gptq")
 
@@ -30,10 +32,10 @@ def tokenizer(probe: Probe) -> Check | None:
         inside: list[set[int]] = [set() for _ in parts]
         for id, (start, end), segment in zip(window.inputs["input_ids"], window.offsets, window.segment, strict=True):
             if segment != SPECIAL:
-                text = parts[segment][start:end].strip().casefold()
-                piece = explainer.tokenizer.decode([id]).strip().removeprefix("##").casefold()
-                known = id != explainer.token_id("unk_token_id")
-                tokens, agreeing = tokens + 1, agreeing + (piece == text if known else bool(text))
+                text, piece = parts[segment][start:end], explainer.tokenizer.decode([id])
+                alone = id != explainer.token_id("unk_token_id") and PART_OF_A_CHARACTER not in piece
+                agrees = _letters(piece) == _letters(text) if alone else end > start
+                tokens, agreeing = tokens + 1, agreeing + agrees
                 inside[segment].update(i for i in range(start, end) if not parts[segment][i].isspace())
         read += sum(map(len, inside))
         characters += sum(not character.isspace() for part in parts for character in part)
@@ -46,6 +48,11 @@ def tokenizer(probe: Probe) -> Check | None:
             "If it is that one, build its tokenizer.json anew with the `tokenizers` library.",
         )
     return ok("Each token says where it stands in the text.", tokens=tokens)
+
+
+def _letters(text: str) -> str:
+    """The letters and digits of a text, without case and accents, which tokenizers may drop."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if c.isalnum())
 
 
 def vocabulary(probe: Probe) -> Check | None:
