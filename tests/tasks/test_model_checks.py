@@ -17,12 +17,16 @@ def probe_of(model, tokenizer, text="a dull film", **more):
     return Probe(xai_nlp.load(model, tokenizer), {"text": text}, **more)
 
 
-@pytest.mark.parametrize(
-    "text", ["a dull film", "naïve café,\n über-cool!", "A  GRIPPING, beautifully acted film", "映画 🎬 ẞ"]
-)
+@pytest.mark.parametrize("text", ["a dull film", "naïve café,\n über-cool!", "A  GRIPPING, beautifully acted film"])
 @pytest.mark.parametrize("name", RECIPES)
 def test_offsets_of_every_tokenizer_are_right(name, text):
     check = model_checks.tokenizer(probe_of(*tiny(name), text=text))
+    assert check.level == "ok", check.sentence
+
+
+@pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if recipe.kind == "bytes"])
+def test_a_token_may_be_a_part_of_a_character(name):
+    check = model_checks.tokenizer(probe_of(*tiny(name), text="映画 🎬 ẞ"))
     assert check.level == "ok", check.sentence
 
 
