@@ -9,7 +9,11 @@ from typing import Any
 import torch
 from tokenizers import NormalizedString, pre_tokenizers
 from torch import nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.masking_utils import eager_mask
 
+import xai_nlp
+from tests.models import tiny_images
 from tests.models.tiny import tiny
 
 Faulty = tuple[Any, Any]  # a model and its tokenizer
@@ -121,6 +125,28 @@ def _computes_its_own(attention: Any) -> None:
         return (scores.softmax(-1) @ v).transpose(1, 2).flatten(2), weights
 
     attention.forward = forward
+
+
+def attention_of_its_own_kind() -> Faulty:
+    """A registered attention function that transformers' own does not equal: it halves the scores."""
+    bert, tokenizer = model()
+
+    def halved(module: Any, q: Any, k: Any, v: Any, mask: Any, scaling: Any = None, **_: Any) -> Any:
+        weights = (q @ k.transpose(2, 3) * scaling / 2 + (0 if mask is None else mask)).softmax(-1)
+        return (weights @ v).transpose(1, 2), weights
+
+    AttentionInterface.register("halved", halved)
+    AttentionMaskInterface.register("halved", eager_mask)
+    bert.set_attn_implementation("halved")
+    return bert, tokenizer
+
+
+def image_not_read() -> Any:
+    """A classifier of images that sees black whatever it is given."""
+    vit = copy.deepcopy(tiny_images.loaded("vit"))
+    embeddings, forward = vit.model.vit.embeddings, vit.model.vit.embeddings.forward
+    embeddings.forward = lambda pixel_values, *args, **kwargs: forward(pixel_values * 0, *args, **kwargs)
+    return xai_nlp.load(vit.model, processor=vit.processor, task="image-classification")
 
 
 def attention_out_of_reach() -> Faulty:

@@ -39,6 +39,7 @@ FAULTS = {
     faulty.positions_not_used: ("positions and types", "warning", "position .* changes nothing", set()),
     faulty.layer_skipped: ("layers", "error", "Replacing the output of encoder.layer.1 changes nothing", {"attention"}),
     faulty.attention_not_replaced: ("attention", "error", "read, but not replaced", {"methods"}),
+    faulty.attention_of_its_own_kind: ("attention", "error", "Reading the attention changes the output", set()),
     faulty.attention_out_of_reach: ("attention", "warning", "cannot be reached", {"methods"}),
     faulty.gradient_detached: ("gradients", "error", "0 everywhere|does not depend", {"methods"}),
     faulty.without_gradient: ("gradients", "error", "does not depend on the inputs", {"methods"}),
@@ -61,6 +62,12 @@ def test_a_planted_fault_is_found_by_its_own_check(plant):
     assert check.fix
     assert diagnosis.healthy == (level != "error" and not [c for c in diagnosis if c.level == "error"])
     assert {one.name for one in diagnosis if one.level != "ok"} <= {name, *others}, list(diagnosis)
+
+
+def test_an_image_that_is_not_read_is_found():
+    diagnosis = doctor(faulty.image_not_read(), methods=FEW, progress=False)
+    assert diagnosis["image"].level == "error" and "no region would have a score" in diagnosis["image"].sentence
+    assert {one.name for one in diagnosis if one.level != "ok"} <= {"image", "gradients", "methods"}
 
 
 @pytest.mark.parametrize("key", MODELS, ids=" ".join)
@@ -184,6 +191,14 @@ def test_a_wrong_call_is_refused():
 def test_a_text_of_ones_own_is_tried():
     diagnosis = doctor("sentiment", example={"text": "a dull film"}, methods=FEW, progress=False)
     assert "'NEGATIVE'" in diagnosis["prediction"].sentence
+
+
+def test_an_example_in_another_language_says_what_to_do():
+    diagnosis = doctor(*tiny("bert"), example={"text": "映画"}, progress=False)
+    assert [check.name for check in diagnosis.of_level("error")] == ["tokenizer offsets", "prediction"]
+    for check in diagnosis.of_level("error"):
+        assert "does not know most of the text" in check.sentence
+        assert "one of its languages" in check.fix and "example={…}" in check.fix
 
 
 def test_a_task_of_ones_own_is_examined():

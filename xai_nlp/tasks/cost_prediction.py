@@ -48,7 +48,10 @@ def cost(probe: Probe) -> Check:
     rows = min(POINTS, default_rows(entries, device.type))
     needed, seconds, there = row.bytes * rows, row.seconds * POINTS, _memory(device)
     what = f"A text of {row.length:,} tokens" if limit else "An image"
-    sentence = f"{what} takes about {_duration(seconds)} and {_size(needed)} by integrated gradients."
+    sentence = (
+        f"{what} takes about {_duration(seconds)} and {_size(needed)} of activations, by integrated gradients with "
+        f"{POINTS} points."
+    )
     numbers = {"length": row.length, "seconds": seconds, "bytes": needed, "rows": rows}
     if there and needed > there:
         fitting = max(1, int(rows * there / needed / 2))
@@ -112,6 +115,8 @@ def row_cost(probe: Probe, window: TokenWindow) -> RowCost:
             size = float(sum(kept.values()))
             if output.requires_grad:  # else the check of gradients says so
                 torch.autograd.grad(output.float().sum(), [*leaves, *arguments.values()], allow_unused=True)
+        if batch.movable.is_cuda:
+            torch.cuda.synchronize(batch.movable.device)
         seconds = time.perf_counter() - began
     length = leaves[0].shape[1] if leaves else 0
     return RowCost(length, size, seconds)

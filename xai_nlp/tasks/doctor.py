@@ -52,18 +52,18 @@ OF_OUTPUTS: dict[str, ModelCheck] = {
     "padding": pass_checks.padding,
     "batch order": pass_checks.batch_order,
 }
+OF_EXAMPLE = ("tokenizer offsets", "prediction")  # checks that fail where the example does not suit the model
+PLAIN_WORDS = ("a", "an", "every", "neither", "the", "this", "unknown")  # that a message may begin with
+
+# What to do where an error does not say it.
 MEND = "Run the model on this input yourself, and mend what it says."
-LOAD = (
+EXAMPLE = "If the example is at fault, give one that the model reads: doctor(model, example={…}), --input NAME=VALUE."
+OBJECT = "Give the model as xai_nlp.load takes it: a name, a folder, or a torch module with its tokenizer."
+FOLDER = (
     "Give a folder that save_pretrained wrote, with safetensors and the tokenizer's files. A hub model must be in the "
     "cache: the doctor opens no connection."
 )
-#: What to do where a check fails by an error that does not say it.
-FIXES = {
-    "files": LOAD,
-    "loading": LOAD,
-    "prediction": "Give an example that the model reads, doctor(model, example={…}), or mend what it says.",
-    "batch order": f"{pass_checks.BATCH_OF_ONE}.",
-}
+FIXES = {"files": FOLDER, "batch order": f"{pass_checks.BATCH_OF_ONE}."}
 
 
 def doctor(
@@ -135,6 +135,8 @@ class Examination:
             made = check()
         except Exception as failure:
             made = failed(failure, FIXES.get(name, MEND))
+            if name in OF_EXAMPLE:
+                made = replace(made, fix=f"{made.fix} {EXAMPLE}")
         if made is not None:
             made = replace(made, name=name)
             self.checks.append(made)
@@ -142,7 +144,8 @@ class Examination:
 
     def load(self, source: Any, tokenizer: Any, **options: Any) -> Explainer | None:
         """The explainer of a model; None, with an error check, if it cannot be loaded."""
-        if isinstance(source, (str, os.PathLike)):
+        named = isinstance(source, (str, os.PathLike))
+        if named:
             made = self.make("files", partial(files, os.fspath(source), tokenizer is None))
             if made is not None and made.level == "error":
                 return None
@@ -151,7 +154,7 @@ class Examination:
             return load(source, tokenizer, **options)
         except Exception as failure:
             name = "tokenizer offsets" if isinstance(failure, NoOffsets) else "loading"
-            self.checks.append(replace(failed(failure, LOAD), name=name))
+            self.checks.append(replace(failed(failure, FOLDER if named else OBJECT), name=name))
             return None
 
     def examine(
@@ -187,12 +190,14 @@ class Examination:
 def failed(failure: Exception, fix: str) -> Check:
     """The error check of an exception: its first sentence, and what to do next, which follows in our own messages."""
     message = " ".join(str(failure).split())
-    if isinstance(failure, UnknownName):
-        return error(message[:1].upper() + message[1:], fix)
-    sentence, _, rest = message.partition(". ")
     if not isinstance(failure, XaiError):
         return error(f"{type(failure).__name__}: {message[:400] or 'no message'}", fix)
-    return error(sentence[:1].upper() + sentence[1:].removesuffix(".") + ".", rest or fix)
+    if message.partition(" ")[0] in PLAIN_WORDS:  # the name of a model stays as it is
+        message = message[0].upper() + message[1:]
+    if isinstance(failure, UnknownName):
+        return error(message, fix)
+    sentence, _, rest = message.partition(". ")
+    return error(sentence.removesuffix(".") + ".", rest or fix)
 
 
 def files(source: str, needs_tokenizer: bool) -> Check | None:

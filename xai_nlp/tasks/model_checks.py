@@ -16,6 +16,7 @@ from xai_nlp.tasks.probe import Probe
 
 LISTED = 3  # names that a sentence lists
 PART_OF_A_CHARACTER = "\ufffd"  # what some bytes of a character are decoded to
+ROUGH = {"float16": "a thousandth", "bfloat16": "a hundredth"}  # rounding of numbers of a dtype
 AGREE = 0.8  # the share of tokens whose characters must be those at their offsets
 WHOLE_NUMBERS = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "bitsandbytes", "torchao", "auto_gptq")
 
@@ -117,8 +118,9 @@ def dtype(probe: Probe) -> Check:
         )
     if rough:
         return warning(
-            f"The weights are {rough[0]}: scores carry rounding errors of about a hundredth of the output.",
-            "For exact numbers load it with dtype='float32'.",
+            f"The weights are {rough[0]}: scores carry rounding errors of about {ROUGH.get(rough[0], 'a tenth')} of "
+            "the output.",
+            "For exact numbers load the model with dtype='float32'.",
         )
     return ok(f"The weights are {names[0]}." if names else "There are no floating-point weights.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -19,6 +20,7 @@ from xai_nlp.tasks.probe import Probe, difference, other_numbers
 REPORT = "Give a Layout that names the modules of this architecture (xai_nlp.models.layout), or report it."
 BATCH_OF_ONE = "Explain with batch_size=1 until the model is mended"
 SLOPES_AGREE = 0.2  # relative difference of a gradient and a difference quotient that may be curvature
+SMALL_VALUE = 0.1  # values below it are held to its rounding
 STEP = 1e-3  # of the inputs' length, for the difference quotient
 
 
@@ -180,8 +182,7 @@ def gradients(probe: Probe) -> Check:
 def _apart_from_quotient(probe: Probe, gradient: Sequence[Tensor]) -> float | None:
     """The relative difference of |gradient| and the difference quotient along it; None where rounding hides it."""
     problem, everyone = probe.subject.problem(), probe.subject.everyone
-    length = torch.stack([g.double().square().sum() for g in gradient]).sum().sqrt()
-    step = STEP * torch.stack([x.double().square().sum() for x in problem.x]).sum().sqrt()
+    length, step = _size(gradient), STEP * _size(problem.x)
 
     def value(sign: float) -> float:
         z = [x + (sign * step / length * g).to(x) for x, g in zip(problem.x, gradient, strict=True)]
@@ -190,12 +191,14 @@ def _apart_from_quotient(probe: Probe, gradient: Sequence[Tensor]) -> float | No
     up, down = value(1), value(-1)
     digits = torch.finfo(problem.x[0].dtype).eps
     rounding = 100 * digits * max(abs(up), abs(down), SMALL_VALUE) + 2 * probe.noise
-    if 2 * float(step * length) < 20 * rounding:
+    if 2 * step * length < 20 * rounding:
         return None
-    return float(abs((up - down) / (2 * step) - length) / length)
+    return abs((up - down) / (2 * step) - length) / length
 
 
-SMALL_VALUE = 0.1  # values below it are held to its rounding
+def _size(tensors: Sequence[Tensor]) -> float:
+    """The Euclidean length of several tensors together, which may be on several devices."""
+    return math.sqrt(sum(float(tensor.double().square().sum()) for tensor in tensors))
 
 
 def padding(probe: Probe) -> Check | None:
