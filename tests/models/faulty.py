@@ -214,6 +214,14 @@ def gradient_detached() -> Faulty:
     return bert, tokenizer
 
 
+def gradient_rounded_away() -> Faulty:
+    """Hidden states are rounded, as in quantisation without a gradient of its own: it is 0."""
+    bert, tokenizer = model()
+    forward = bert.bert.encoder.forward
+    bert.bert.encoder.forward = lambda hidden, *args, **kwargs: forward((hidden * 1e3).round() / 1e3, *args, **kwargs)
+    return bert, tokenizer
+
+
 def gradient_of_a_part() -> Faulty:
     """The residual connection of the first layer is cut."""
     bert, tokenizer = model()

@@ -55,12 +55,23 @@ def test_bytes_are_those_that_the_graph_keeps():
     probe = probe_of("bert")
     model = probe.explainer.model
     whole = row_cost(probe, probe.window).bytes
+    assert whole < sum(t.numel() for t in model.parameters())  # a quarter of the weights' bytes
     keeps_more = torch.nn.Sequential(model.classifier, torch.nn.Tanh())
     classifier, model.classifier = model.classifier, keeps_more
     try:
         assert row_cost(probe, probe.window).bytes == whole + 2 * 4  # two logits of four bytes
     finally:
         model.classifier = classifier
+
+
+def test_a_text_that_became_too_long_is_no_measure():
+    """BLIP's tokenizer is not told how long a question may be."""
+    probe = probe_of("blip", "visual-question-answering")
+    assert cost_prediction._read(probe, 0, 24) is probe.window
+    assert len(cost_prediction._read(probe, 4, 24)) == len(probe.window) + 4
+    assert cost_prediction._read(probe, 100, 24) is None
+    fills = probe_of("bert", "fill-mask")
+    assert cost_prediction._read(fills, 1000, MAX_POSITIONS) is None  # it is refused
 
 
 def test_seconds_rise_with_the_products_of_a_pass():

@@ -1,7 +1,9 @@
 """Checks without a pass: tokenizer, vocabulary, weights, dtype, quantisation, devices, mode."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -34,6 +36,17 @@ def test_wrong_offsets_are_counted():
     check = model_checks.tokenizer(probe_of(*faulty.wrong_offsets(), text="a dull film"))
     assert check.level == "error" and "use_fast=True" in check.fix
     assert "letters belong to a token" in check.sentence
+
+
+def test_offsets_of_the_neighbour_are_wrong():
+    """All letters belong to a token, and not to the right one."""
+    probe = probe_of(*tiny("bert"))
+    (window,) = probe.windows
+    offsets = window.offsets.copy()
+    offsets[1:-1] = np.roll(offsets[1:-1], 1, axis=0)
+    vars(probe)["windows"] = [replace(window, offsets=offsets)]
+    check = model_checks.tokenizer(probe)
+    assert check.level == "error" and "9 of 9 letters" in check.sentence
 
 
 def test_tokens_without_a_vector():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from xai_nlp.core.diagnosis import Check, ok, warning
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.offload import device_of
 from xai_nlp.hooks.points import edit
+from xai_nlp.hooks.scope import HookPoint
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks.probe import Probe
 
@@ -90,9 +92,10 @@ def predicted(probe: Probe, costs: list[RowCost], length: int) -> RowCost:
 
 def row_cost(probe: Probe, window: TokenWindow) -> RowCost:
     """One row of a window, measured at its second run."""
-    batch, leaves = probe.explainer.batch([window]), []
+    batch = probe.explainer.batch([window])
     weights = {tensor.untyped_storage().data_ptr() for tensor in probe.explainer.model.parameters()}
-    kept: dict[int, int] = {}
+    leaves: list[Tensor] = []
+    kept: dict[int, int] = {}  # bytes by the address of a storage
 
     def leaf(tensor: Tensor) -> Tensor:
         leaves.append(tensor.detach().requires_grad_())
@@ -105,9 +108,10 @@ def row_cost(probe: Probe, window: TokenWindow) -> RowCost:
         return tensor
 
     point = probe.explainer.adapter.points.embeddings
-    edits = {point: leaf} if point is not None and batch.has_text else {}
+    edits: dict[HookPoint, Callable[[Any], Any]] = {point: leaf} if point is not None and batch.has_text else {}
     for _ in range(2):
-        leaves.clear(), kept.clear()
+        leaves.clear()
+        kept.clear()
         arguments = {} if batch.images is None else {"image": batch.images.pixels.detach().requires_grad_()}
         began = time.perf_counter()
         with torch.enable_grad(), edit(edits), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
