@@ -13,7 +13,9 @@ from xai_nlp.errors import XaiError
 
 
 def doctor(
-    model: Annotated[str, typer.Argument(help="An embedded model, a folder, or a hub name in the cache.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="An embedded model, a folder, or a hub name in the cache.")
+    ],
     task: Annotated[str | None, typer.Option(help="The task, such as classify; the model's own if not given.")] = None,
     input: Annotated[
         list[str] | None,

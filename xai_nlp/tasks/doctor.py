@@ -93,7 +93,7 @@ def doctor(
 
     >>> diagnosis = doctor("sentiment", methods=["integrated_gradients"])
     >>> diagnosis.healthy, diagnosis["layers"].sentence
-    (True, '3 layers are known by name, and each changes the output.')
+    (True, '3 layers, known by name; replacing any changes the prediction.')
     """
     began = time.monotonic()
     names = sorted(METHODS) if methods is None else [find_method(name).name for name in methods]
