@@ -1,6 +1,7 @@
 """`xai-nlp doctor`: the verdict on stdout, its exit code, and what is a wrong use."""
 
 import json
+import re
 
 import pytest
 
@@ -51,4 +52,4 @@ def test_an_error_ends_with_1(tmp_path):
 def test_a_wrong_use_ends_with_2(arguments, words):
     done = run("doctor", *arguments, "-q")
     assert done.exit_code == 2
-    assert __import__("re").search(words, " ".join(done.stderr.replace("│", " ").split()))
+    assert re.search(words, " ".join(done.stderr.replace("│", " ").split()))

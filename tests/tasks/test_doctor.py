@@ -185,6 +185,8 @@ def test_a_wrong_call_is_refused():
         doctor("sentiment", methods=["shaply"])
     with pytest.raises(UnknownName, match="unknown task"):
         doctor("sentiment", task="clasify")
+    with pytest.raises(InvalidInput, match="dtype: the model is loaded already"):
+        doctor(xai_nlp.load(*tiny("bert")), dtype="float64")
     with pytest.raises(InvalidInput, match="question"):
         doctor("qa", example={"context": "a film"})
 

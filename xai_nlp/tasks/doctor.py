@@ -13,7 +13,7 @@ from typing import Any
 
 from xai_nlp.core.diagnosis import Check, Diagnosis, MethodTrial, error, ok, warning
 from xai_nlp.core.progress import Bar
-from xai_nlp.errors import NoOffsets, UnknownName, XaiError
+from xai_nlp.errors import InvalidInput, NoOffsets, UnknownName, XaiError
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.methods import METHODS, find_method
 from xai_nlp.models.loading import place_of
@@ -100,15 +100,20 @@ def doctor(
     row = None if task is None else find_task(task).name
     examination = Examination()
     explainer = model if isinstance(model, Explainer) else None
+    given = {
+        name: value for name, value in (("tokenizer", tokenizer), ("task", task), ("processor", processor)) if value
+    }
+    if explainer is not None and (given or options):
+        raise InvalidInput(f"{' and '.join([*given, *options])}: the model is loaded already; give it to xai_nlp.load.")
     if explainer is None:
         explainer = examination.load(model, tokenizer, task=row, processor=processor, **options)
     if explainer is not None:
-        given = explainer.example() if example is None else dict(example)
-        explainer.request(*explainer.named_inputs((), given))
+        inputs = explainer.example() if example is None else dict(example)
+        explainer.request(*explainer.named_inputs((), inputs))
         bar = Bar("examining", "check")
         bar.total = len(OF_MODEL) + len(OF_OUTPUTS) + len(names)
         with closing(bar):
-            examination.examine(explainer, given, names, seconds, bar.update if progress else lambda: None)
+            examination.examine(explainer, inputs, names, seconds, bar.update if progress else lambda: None)
     return Diagnosis(
         model=_name(model) if explainer is None else explainer.name,
         checks=tuple(examination.checks),
