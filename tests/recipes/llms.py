@@ -162,7 +162,10 @@ explanation for each.
 - A wrong name or option raises a subclass of `xai_nlp.errors.XaiError`, whose message names what is allowed.
 - A model whose head is untrained for the task is refused. Load it with the task that it was trained for.
 - `xai_nlp.attr` has the names of `captum.attr`: only the import changes.
-- Commands: `xai-nlp explain TASK`, `xai-nlp methods [NAME]`, `xai-nlp models`, `xai-nlp report`, `xai-nlp serve`.
+- Commands: `xai-nlp explain TASK`, `xai-nlp methods [NAME]`, `xai-nlp models`, `xai-nlp report`, `xai-nlp serve`,
+  `xai-nlp doctor MODEL`, `xai-nlp diff MODEL_A MODEL_B --data FILE`, `xai-nlp evaluate explain DATA`.
+- `explain(…, trust=True)` fills `why.trust`: `level`, `weakest.sentence`, `checks`. `why.sentence()` says all of it in
+  words. `xai_nlp.doctor(model)` says what works on a model, `xai_nlp.diff(a, b, data)` whether two models agree.
 """
 
 GUIDES = """
@@ -170,6 +173,7 @@ GUIDES = """
 - [Models](tutorials/models.md): load yours, on a GPU, in another dtype; the inside of a model
 - [Data](tutorials/data.md): lists, tables and files in; files, frames and pages out
 - [Methods](tutorials/choosing_a_method.md): what each needs, costs and gets wrong
+- [Trust](tutorials/trust.md): how far to believe an explanation; [comparing models](tutorials/comparing_models.md)
 - [Command line](tutorials/command_line.md), [web page](tutorials/web_page.md), [performance](tutorials/performance.md)
 - [From Captum](tutorials/from_captum.md): every name and every difference
 """
