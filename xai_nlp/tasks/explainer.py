@@ -95,7 +95,7 @@ class Explainer:
 
         >>> import xai_nlp
         >>> explainer = xai_nlp.load("sentiment")
-        >>> why = explainer.explain("a gripping, beautifully acted film")
+        >>> why = explainer.explain("The cast is great, but the story is dull and lifeless, and far too long.")
         >>> explainer.trust(why).level
         'holds'
         """

@@ -209,15 +209,17 @@ def removal_check(drops: Mapping[str, RemovalDrops], order: int, features: int, 
         sentence = f"It has {features} {part}{'s' * (features != 1)}, too few to tell its scores from random ones."
         return TrustCheck(name="removal", level="holds in part", sentence=sentence, numbers=numbers)
     level: TrustLevel = "do not rely on it"
-    predict = "do not predict"
     if correlation >= CERTAIN or (correlation >= SURE[0] and distance >= SURE[1]):
-        level, predict = "holds", "predict"
+        level = "holds"
     elif correlation >= LIKELY[0] and distance >= LIKELY[1]:
-        level, predict = "holds in part", "predict only roughly"
-    how = f"the output changes when {part}s are removed (correlation {correlation:.2f})"
+        level = "holds in part"
+    predict = ("do not predict", "predict roughly", "predict")[(correlation >= LIKELY[0]) + (correlation >= SURE[0])]
     share = f"all {beaten}" if beaten == 2 * len(random) else f"{beaten} of {2 * len(random)}"
-    orders = f"Removing its top {part}s first lowers the output faster than {share} random orders."
-    sentence = f"Its scores {predict} how {how}. {orders}"
+    near = ", but not by much" if beaten == 2 * len(random) and level != "holds" and distance < SURE[1] else ""
+    sentence = (
+        f"Its scores {predict} how the output changes when {part}s are removed (correlation {correlation:.2f}). "
+        f"Removing its top {part}s first lowers the output faster than {share} random orders{near}."
+    )
     return TrustCheck(name="removal", level=level, sentence=sentence, numbers=numbers)
 
 
