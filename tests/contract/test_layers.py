@@ -23,7 +23,7 @@ LAYERS = [
 ]
 HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
 # inside functions that draw
-UPWARD = {("xai_nlp/core/result.py", "viz"), ("xai_nlp/core/explanations.py", "viz")}
+UPWARD = {(f"xai_nlp/core/{name}.py", "viz") for name in ("result", "explanations", "method_comparison")}
 ONLY_IN = {
     "transformers": ("xai_nlp/models/", "hooks/attention_interface.py", "xai_nlp/tasks/run.py"),  # its version, there
     "matplotlib": ("viz/figure/",),
