@@ -8,12 +8,14 @@ from xai_nlp._version import __version__
 if TYPE_CHECKING:
     from xai_nlp import hooks, viz
     from xai_nlp.core.explanations import Explanations
+    from xai_nlp.core.method_comparison import MethodComparison
     from xai_nlp.core.result import Explanation
     from xai_nlp.insights.widget import Insights
     from xai_nlp.models.points import points
     from xai_nlp.tasks.api import explain, load
     from xai_nlp.tasks.concepts import ConceptScores, concepts
     from xai_nlp.tasks.explainer import Explainer
+    from xai_nlp.tasks.method_comparison import compare_methods
     from xai_nlp.tasks.table import register_task
 
 _HOME = {
@@ -22,6 +24,8 @@ _HOME = {
     "Explanation": "xai_nlp.core.result",
     "Explanations": "xai_nlp.core.explanations",
     "Insights": "xai_nlp.insights.widget",
+    "MethodComparison": "xai_nlp.core.method_comparison",
+    "compare_methods": "xai_nlp.tasks.method_comparison",
     "concepts": "xai_nlp.tasks.concepts",
     "explain": "xai_nlp.tasks.api",
     "load": "xai_nlp.tasks.api",
@@ -35,7 +39,9 @@ __all__ = [
     "Explanation",
     "Explanations",
     "Insights",
+    "MethodComparison",
     "__version__",
+    "compare_methods",
     "concepts",
     "explain",
     "hooks",

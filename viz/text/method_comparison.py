@@ -63,45 +63,38 @@ def sentences(comparison: MethodComparison) -> tuple[str, str]:
     >>> drops = {"occlusion": (1.0, 1.1, 1.2), "lime": (0.6, 0.8, 0.9), "random": (-0.1, 0.0, 0.1)}
     >>> headline, rest = sentences(MethodComparison(task="text-classification", model="tiny", data="rows", rows=3,
     ...     seed=0, orders=20, methods=tuple(drops), unit="logit",
-    ...     measurements=[measured(row, name, one) for name, all in drops.items() for row, one in enumerate(all)]))
+    ...     measurements=tuple(measured(row, name, one) for name, all in drops.items() for row, one in enumerate(all))))
     >>> headline
-    'Occlusion explains tiny best.'
+    'Occlusion explains tiny best, and its lead over lime is more than chance.'
     >>> print(rest.replace(SPACE, " "))  # doctest: +NORMALIZE_WHITESPACE
-    Removing its top words first lowers the output by 1.10 logit more than removing random ones. The lead over the next,
-    lime, is more than chance (+0.333, 95 % interval +0.190 to +0.477, paired over 3 examples).
+    Removing its top words first lowers the output by 1.10 logit more than removing random ones.
+    Its lead is +0.333 (95 % interval +0.190 to +0.477, paired over 3 examples).
     """
     if not comparison.measurements:
         return "Nothing was measured.", ""
+    model, examples = comparison.model, count(comparison.examples, "example")
     best, *others = comparison.ranking
     above = comparison.estimate(best)
-    if best == RANDOM or above is None or not _above_zero(above):
-        examples = count(comparison.examples, "example")
+    if above is None or above.interval is None:
+        return f"One example does not tell which method explains {model} best.", "Measure more of them."
+    if best == RANDOM or not _above_zero(above):
         return (
-            f"No method explains {comparison.model} better than random scores.",
-            f"On {examples}, the drop of none is above that of random orders by more than chance."
-            + (" More examples may tell." if comparison.examples < 30 else ""),
+            f"No method explains {model} better than random scores.",
+            f"On {examples}, the drop of none is above that of random orders by more than chance.",
         )
     drop = with_unit(unsigned(above.mean), comparison.unit)
-    part = comparison.part
-    rest = [f"Removing its top {part}s first lowers the output by {drop} more than removing random ones."]
-    if others:
-        rest.append(_lead(comparison, best, others[0]))
     name = plain(best)
-    return f"{name[0].upper()}{name[1:]} explains {comparison.model} best.", " ".join(rest)
-
-
-def _lead(comparison: MethodComparison, best: str, second: str) -> str:
-    lead = comparison.difference(best, second)
-    name = "random scores" if second == RANDOM else plain(second)
+    headline = f"{name[0].upper()}{name[1:]} explains {model} best"
+    rest = f"Removing its top {comparison.part}s first lowers the output by {drop} more than removing random ones."
+    lead = comparison.difference(best, others[0]) if others else None
     if lead is None or lead.interval is None:
-        return f"Too few examples were explained by both to compare it with the next, {name}."
-    sure = "is more than chance" if _above_zero(lead) else "may be chance"
+        return f"{headline}.", rest
+    second = "random scores" if others[0] == RANDOM else plain(others[0])
+    sure = "and its lead over {} is more than chance" if _above_zero(lead) else "but its lead over {} may be chance"
     number = partial(signed, peak=peak((lead.mean, *lead.interval)))
     low, high = map(number, lead.interval)
-    return (
-        f"The lead over the next, {name}, {sure} ({number(lead.mean)}, 95{SPACE}% interval {low} to {high}, "
-        f"paired over {count(lead.count, 'example')})."
-    )
+    interval = f"95{SPACE}% interval {low} to {high}, paired over {count(lead.count, 'example')}"
+    return f"{headline}, {sure.format(second)}.", f"{rest} Its lead is {number(lead.mean)} ({interval})."
 
 
 def _above_zero(estimate: Estimate) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -75,7 +75,7 @@ class MethodComparison:
     >>> drops = {"occlusion": (1.0, 2.0, 3.0), "random": (-0.1, 0.1, 0.3)}
     >>> comparison = MethodComparison(task="text-classification", model="tiny", data="rows", rows=3, removal="pad",
     ...     unit="logit", seed=0, orders=20, methods=tuple(drops),
-    ...     measurements=[measured(row, name, one) for name, all in drops.items() for row, one in enumerate(all)])
+    ...     measurements=tuple(measured(row, name, one) for name, all in drops.items() for row, one in enumerate(all)))
     >>> comparison.ranking[0], comparison.estimate("occlusion").mean
     ('occlusion', 2.0)
     >>> comparison.difference("occlusion", "random")
@@ -92,8 +92,8 @@ class MethodComparison:
     seed: int
     orders: int
     methods: tuple[str, ...]
-    measurements: Sequence[Measurement] = ()
-    failures: Sequence[MethodFailure] = ()
+    measurements: tuple[Measurement, ...] = ()
+    failures: tuple[MethodFailure, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, method: str) -> list[Measurement]:

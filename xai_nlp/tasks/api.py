@@ -223,7 +223,8 @@ def explainer_for_table(table: DataTable, *, model: Any = None, task: str | None
 
     options: tokenizer, processor, device and dtype, as `load` takes them.
     """
-    return _explainer_for(_columns_of(table) if model is None else None, model=model, task=task, **options)
+    columns = None if model is not None or task else _columns_of(table)
+    return _explainer_for(columns, model=model, task=task, **options)
 
 
 def _columns_of(table: DataTable) -> tuple[str, ...]:
