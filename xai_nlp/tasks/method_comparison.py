@@ -111,7 +111,7 @@ def compare_methods(
     rows = sorted(random.Random(seed).sample(range(len(table)), comparison.rows)) if limit else range(len(table))
     with progress_bar("measuring", "example") if progress else nullcontext(lambda done, total: None) as show:
         for done, row in enumerate(rows, start=1):
-            trial = _Trial(explainer, comparison, table.part(range(row, row + 1)), seed + row, full, options)
+            trial = _Trial(explainer, comparison, table.part(range(row, row + 1)), full, options)
             comparison = trial.added()
             if on_row:
                 on_row(comparison)
@@ -152,9 +152,13 @@ class _Trial:
     explainer: Explainer
     before: MethodComparison
     table: DataTable  # the row
-    seed: int
     full: bool
     options: Mapping[str, Any]
+
+    @property
+    def seed(self) -> int:
+        """Of this row."""
+        return self.before.seed + self.table.first
 
     def added(self) -> MethodComparison:
         """The comparison with this row."""
