@@ -42,8 +42,8 @@ FAITHFULNESS: dict[Measure, Column] = {
     "sufficiency": Column("suffic.", "Sufficiency: the drop if those alone are left. Low is good."),
     "naopc": Column("NAOPC", "The drop, where 0 is that of the worst order and 1 that of the best order found."),
 }
-COST = {
-    **{level: Column(level, f"The share of explanations whose trust verdict is “{level}”.") for level in LEVELS},
+COST: dict[str, Column] = {
+    **{str(level): Column(level, f"The share of explanations whose trust verdict is “{level}”.") for level in LEVELS},
     "flips": Column("flips", "The share of explanations whose top words, six at most, change the answer if deleted."),
     "residual": Column(
         "residual", "The share of the change that the scores leave unexplained, where they should add up."
@@ -130,7 +130,7 @@ def failures(comparison: MethodComparison) -> list[str]:
 # Tables ---------------------------------------------------------------------------------------------------------------
 
 
-def columns(comparison: MethodComparison) -> dict[str, Column]:
+def columns(comparison: MethodComparison) -> dict[Measure, Column]:
     """The columns of faithfulness that were measured, with their help filled in."""
     return {
         name: Column(one.title, one.help.format(part=comparison.part, orders=comparison.orders))
@@ -145,12 +145,12 @@ def faithfulness_cells(comparison: MethodComparison, method: str) -> list[tuple[
     cells = []
     for name in columns(comparison):
         number: Callable[[float], str] = percent if name == "beaten" else partial(_number, name, peaks[name])
-        estimate = comparison.estimate(method, name)  # type: ignore[arg-type]
+        estimate = comparison.estimate(method, name)
         cells.append((number(estimate.mean), _half(estimate, number)) if estimate else (NOTHING, ""))
     return cells
 
 
-def _number(name: str, largest: float, value: float) -> str:
+def _number(name: Measure, largest: float | None, value: float) -> str:
     return unsigned(value, largest) if name == "naopc" else signed(value, largest)
 
 

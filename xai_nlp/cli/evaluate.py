@@ -18,6 +18,8 @@ from xai_nlp.core.files import write_file
 from xai_nlp.core.progress import progress_bar
 from xai_nlp.errors import InvalidInput
 from xai_nlp.tasks.task import Task
+from xai_nlp.viz.terminal.method_comparison import render_comparison
+from xai_nlp.viz.text.method_comparison import failures
 
 if TYPE_CHECKING:
     from xai_nlp.core.method_comparison import MethodComparison
@@ -164,15 +166,12 @@ def show_comparison(
     comparisons: Sequence[MethodComparison], *, html: Path | None, json_to: Path | None, quiet: bool
 ) -> None:
     """Print the last comparison, if anything was measured, and write it to the files; its failures go to stderr."""
-    from xai_nlp.viz.terminal.method_comparison import render_comparison
-    from xai_nlp.viz.text.method_comparison import failures
-
     for comparison in comparisons:
         if comparison.measurements:
+            if json_to and str(json_to) != "-":
+                write_file(json_to, comparison.to_json().encode())
             if html:
                 comparison.to_html(html)
-            if json_to and str(json_to) != "-":
-                comparison.save(json_to)
             if str(json_to) == "-":
                 print(comparison.to_json())
             elif not (quiet and (html or json_to)):

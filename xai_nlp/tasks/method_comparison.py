@@ -225,13 +225,17 @@ class _Trial:
                 verdicts = iter(self._verdicts(request, windows, target, items))
                 for own, of_method in zip(trusts, items, strict=True):
                     own += [next(verdicts) for _ in of_method]
-        means = {name: torch.cat([each[name] for each in faithful], 1).nanmean(1).tolist() for name in faithful[0]}
+        means = {name: torch.cat([each[name] for each in faithful], 1).nanmean(1) for name in faithful[0]}
+        numbers: list[dict[str, Any]] = [
+            {name: None if values[i].isnan() else float(values[i]) for name, values in means.items()}
+            for i in range(len(explained))
+        ]
         first = explained[0].items[0]
         measured = [
             Measurement(
                 row=row,
                 method=one.method.name,
-                **{name: None if math.isnan(values[i]) else values[i] for name, values in means.items()},
+                **numbers[i],
                 residual=_residual(one.items),
                 level=max((trust.level for trust in trusts[i]), key=LEVELS.index),
                 flip=_flip(trusts[i]),
