@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +19,10 @@ class PassCount:
 
 
 @contextmanager
-def forward_passes(module: nn.Module) -> Iterator[PassCount]:
+def forward_passes(module: nn.Module, on_rows: Callable[[int], None] | None = None) -> Iterator[PassCount]:
     """Counts the forward passes of a module while open, and their rows.
 
-    The rows of a pass are those of its first tensor argument with two axes or more.
+    The rows of a pass are those of its first tensor argument with two axes or more. on_rows: called with them.
 
     >>> import torch
     >>> layer = nn.Linear(2, 1)
@@ -36,7 +36,10 @@ def forward_passes(module: nn.Module) -> Iterator[PassCount]:
     def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         tensors = (value for value in (*args, *kwargs.values()) if isinstance(value, Tensor) and value.ndim > 1)
         count.passes += 1
-        count.rows += len(next(tensors, ()))
+        rows = len(next(tensors, ()))
+        count.rows += rows
+        if on_rows is not None:
+            on_rows(rows)
 
     handle = module.register_forward_pre_hook(before, with_kwargs=True)
     try:

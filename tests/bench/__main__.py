@@ -1,5 +1,5 @@
 """`python -m tests.bench NAME`: what is claimed, measured. NAME: sentiment, qa, faithful, faithful-qa, vqa, pointing,
-methods, captum, influence, serve, page, overhead, calls, source."""
+methods, captum, influence, trust, serve, page, overhead, calls, source."""
 
 import argparse
 
@@ -16,6 +16,7 @@ from tests.bench import (
     sentiment,
     serve,
     source,
+    trust,
     vqa,
 )
 
@@ -36,6 +37,7 @@ def main() -> None:
     calls.add_to(commands)
     source.add_to(commands)
     influence.add_to(commands)
+    trust.add_to(commands)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

@@ -9,10 +9,12 @@ from xai_nlp.hooks.pass_counts import PassCount, forward_passes
 
 def test_passes_and_rows_are_counted_by_position_and_by_name():
     layer = nn.Bilinear(2, 2, 1)
-    with forward_passes(layer) as count:
+    told = []
+    with forward_passes(layer, told.append) as count:
         layer(torch.zeros(4, 2), torch.zeros(4, 2))
         layer(input1=torch.zeros(3, 2), input2=torch.zeros(3, 2))
     assert count == PassCount(passes=2, rows=7)
+    assert told == [4, 3]
 
 
 def test_the_module_is_handed_back_also_after_an_error():

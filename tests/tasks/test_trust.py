@@ -15,8 +15,9 @@ from tests.recipes.llms import INPUTS, MODELS
 from tests.tasks.passes import rows_counted
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import fingerprint
+from xai_nlp.metrics import random_scores
 from xai_nlp.tasks.table import TASKS
-from xai_nlp.tasks.trust import removal_check, removal_drops
+from xai_nlp.tasks.trust import ORDERS, removal_check, removal_drops
 
 TEXT = "Not a bad film, but too long and rather dull in its second half"
 LONGER = "one two three four five six seven eight nine ten eleven twelve"
@@ -73,11 +74,12 @@ def test_of_a_constant_model_there_is_nothing_to_explain():
 
 def test_a_model_that_reads_one_word_is_explained_by_that_word_alone():
     word = tiny("bert")[1]("film", add_special_tokens=False)["input_ids"][0]
-    explainer = made_of(lambda h, ids: (h.square().mean(-1) * (ids == word) * h[..., 0].sign()).sum(1) * 3)
+    explainer = made_of(lambda h, ids: ((h @ torch.linspace(-2, 2, h.shape[-1])) * (ids == word)).sum(1))
     right = explainer.explain(TEXT, trust="full")
     names = [token for token, score in right.top(20) if abs(score) > 1e-6]
     assert names == ["film"]
-    assert right.trust.level != "do not rely on it"
+    assert right.trust["removal"].numbers["correlation"] == pytest.approx(1)
+    assert right.trust["removal"].level == "holds"
     wrong = replace(right, scores=tuple(1.0 if token == "second" else 0.0 for token in right.tokens))
     assert explainer.trust(wrong).level == "do not rely on it"
 
@@ -156,6 +158,21 @@ def test_the_drops_are_those_of_a_loop():
     check = removal_check({"zero": drops}, 0, 6, "word")
     gaps = drops.random_gaps.numpy()
     assert check.numbers["distance"] == pytest.approx(drops.gap(0) / np.sqrt((gaps**2).mean()))
+    predicted, seen = [], []
+    for draws in random_scores(subject, orders=ORDERS["full"])[0]:
+        for order in (draws.argsort(descending=True), draws.argsort()):
+            z = torch.ones(6, dtype=torch.float64)
+            for size, i in enumerate(order[:-1].tolist()):
+                z[i] = 0
+                predicted.append((size, float(weights @ (1 - z))))
+                seen.append((size, -float(value({"x": z[None]}, z)[0, 0])))
+    centred = [
+        np.concatenate(
+            [[v - np.mean([w for s, w in of if s == size]) for s, v in of if s == size] for size in range(5)]
+        )
+        for of in (predicted, seen)
+    ]
+    assert check.numbers["correlation"] == pytest.approx(np.corrcoef(*centred)[0, 1])
     every = np.concatenate([gaps, -gaps])
     assert check.numbers["of them worse"] == (every < drops.gap(0)).sum()
 

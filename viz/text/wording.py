@@ -30,6 +30,8 @@ CHECKS = {
     "baseline": "Another baseline",
     "method": "Another method",
     "seed": "Another seed",
+    "weights": "Random weights",
+    "inputs": "Unusual inputs",
     "flip": "What decides",
 }
 TRUST: dict[TrustLevel, str] = {

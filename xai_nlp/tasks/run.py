@@ -85,19 +85,19 @@ def with_trust(
     targets: Sequence[ExampleTarget],
     explanations: Explanations,
 ) -> Explanations:
-    """The explanations of a request with their trust verdicts."""
-    from xai_nlp.tasks.trust import Examination
+    """The explanations of a request with their trust verdicts. Progress, if it is shown, begins with the cost."""
+    from xai_nlp.tasks.trust import Examination, verdicts
 
-    results: list[Explanation] = []
+    examinations, start = [], 0
     for target in targets:
-        items = explanations[len(results) : len(results) + len(request.methods) * len(target.specs)]
-        examination = Examination(
-            explainer=explainer, request=request, windows=windows, target=target, items=items,
+        end = start + len(request.methods) * len(target.specs)
+        examinations.append(Examination(
+            explainer=explainer, request=request, windows=windows, target=target, items=explanations[start:end],
             extent=request.options.trust,
-        )  # fmt: skip
-        verdicts = examination.verdicts()
-        results += [replace(item, trust=verdict) for item, verdict in zip(items, verdicts, strict=True)]
-    return Explanations(results)
+        ))  # fmt: skip
+        start = end
+    found = verdicts(examinations, progress=request.options.progress is True)
+    return Explanations(replace(item, trust=trust) for item, trust in zip(explanations, found, strict=True))
 
 
 def explain_and_record(explainer: Explainer, request: Request) -> Explanations:

@@ -9,44 +9,66 @@ another seed lead to the same scores.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from xai_nlp.core.progress import Bar
 from xai_nlp.core.registry import Method
 from xai_nlp.core.result import Explanation
 from xai_nlp.core.statistics import residual_share
 from xai_nlp.core.subject import Subject
 from xai_nlp.core.trust import Extent, Trust, TrustCheck, TrustLevel
-from xai_nlp.errors import InvalidInput, Unsupported
+from xai_nlp.errors import InvalidInput, Unsupported, XaiError
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.pass_counts import forward_passes
 from xai_nlp.methods import METHODS, find_method
-from xai_nlp.metrics import best_and_worst_order, deletion_curve, random_scores, rank_correlation
+from xai_nlp.metrics import (
+    RemovalCurve,
+    best_and_worst_order,
+    deletion_curve,
+    random_orders,
+    random_scores,
+    rank_correlation,
+)
+from xai_nlp.metrics.orders import EXACT
+from xai_nlp.metrics.out_of_distribution import LEAST_NATURAL, out_of_distribution
+from xai_nlp.metrics.randomization import remembered
 from xai_nlp.models.images import IMAGE_BASELINES
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks import run
-from xai_nlp.tasks.flips import FLIPPING, Deletions, Flip, first_flip, smallest_flip
+from xai_nlp.tasks.flips import BEAM, CANDIDATES, FLIPPING, LARGEST, Deletions, Flip, first_flip, smallest_flip
+from xai_nlp.tasks.input_embeddings import embedding_subject, input_embeddings
 from xai_nlp.tasks.options import Request
 from xai_nlp.tasks.removals import feature_scores, removal_subject
 from xai_nlp.tasks.run import ExampleTarget
+from xai_nlp.tasks.weight_randomization import scores_of_targets, weight_randomization
 
 if TYPE_CHECKING:
     from xai_nlp.tasks.explainer import Explainer
 
 #: Random orders, each with its reverse, and the shares of the words that are removed; None is every number of them.
-ORDERS: Mapping[Extent, int] = {"quick": 15, "full": 30}
+ORDERS: Mapping[Extent, int] = {"quick": 8, "full": 30}
 SIZES: Mapping[Extent, tuple[float, ...] | None] = {"quick": (0.35, 0.65), "full": None}
 WORD_REMOVALS = ("pad", "mask", "delete", "zero")  # the first two that the model can do
 IMAGE_REMOVALS = ("grey", "blur")
 LEAST_FEATURES = 4  # with fewer, random orders are often right
-SURE, LIKELY = 2.0, 1.0  # distances from random orders, in their standard deviations
+#: Correlation of predicted drops and distance from random orders, in their standard deviations. Calibrated on 200
+#: sentences of SST-2: `tutorials/trust.md`.
+CERTAIN = 0.9  # such a correlation is enough
+SURE, LIKELY = (0.65, 1.5), (0.3, 1.0)
 WELL, PARTLY = 0.05, 0.2  # shares that scores may leave unexplained
 ALIKE = 0.5  # rank correlation of explanations that agree
 SMALL_EFFECT = {"logit": 0.1, "log-probability": 0.1, "probability": 0.02}  # below, the model hardly decides
+NOISY = 3  # noisy copies of the input that scores under random weights are averaged over
+RANDOM_MODELS = 3
 TEXT_KINDS = ("text", "long text")  # kinds of input
 ROUNDING = 1e-6  # of |f(x)|: a smaller change may be rounding
 
@@ -56,12 +78,14 @@ class RemovalDrops:
     """How much one number f drops on average as features are removed in several orders.
 
     own: (O, 2) of the explanations' orders: the highest scores first, the lowest first. random: (P, 2) the same of
-    random orders. best, worst: the highest and the lowest drop of any order that was found. largest: the largest change
-    of f at any size.
+    random orders. correlation: (O,) of sums of removed scores with the drops in random orders, among removals of one
+    size. best, worst: the highest and the lowest drop of any order that was found. largest: the largest
+    change of f at any size.
     """
 
     own: Tensor
     random: Tensor
+    correlation: Tensor
     best: float
     worst: float
     largest: float
@@ -81,6 +105,7 @@ class RemovalDrops:
         middle, spread = float(self.random.mean()), float(self.random.std())
         above, below = self.best - middle, middle - self.worst
         return {
+            "correlation": float(self.correlation[order]),
             "deletion": deletion,
             "insertion": insertion,
             "random": middle,
@@ -101,16 +126,37 @@ def removal_drops(subject: Subject, scores: Tensor, extent: Extent, seed: int = 
     drops = curve.mean_drop[0].T.unflatten(1, (-1, 2)).double().cpu()  # (T, O + P, 2)
     changes = (curve.values[0] - curve.value[0, :, None]).abs().amax((0, 2)).tolist()
     bounds = best_and_worst_order(subject, sizes=SIZES[extent]) if extent == "full" else None
+    correlations = _correlations(scores, both[0, 2 * len(scores) :], curve)  # (O, T)
     return [
         RemovalDrops(
             own=of_target[: len(scores)],
             random=of_target[len(scores) :],
+            correlation=correlations[:, t],
             best=max(float(of_target.max()), -torch.inf if bounds is None else float(bounds.best[0, t])),
             worst=min(float(of_target.min()), torch.inf if bounds is None else float(bounds.worst[0, t])),
             largest=changes[t],
         )
         for t, of_target in enumerate(drops)
     ]
+
+
+def _correlations(scores: Tensor, orders: Tensor, curve: RemovalCurve) -> Tensor:
+    """Pearson's r of sums of removed scores and drops of f, among removals of one size: (O, T); 0 without a spread.
+
+    scores: (O, M). orders: (N, M), scores that made the last N orders of the curve.
+    """
+    counts, removable = curve.counts[0].cpu(), int(curve.counts.max())
+    order = orders.cpu().argsort(dim=-1, descending=True, stable=True)[:, :removable]
+    sums = scores.cpu()[:, order].cumsum(-1)  # (O, N, m)
+    sizes = (counts > 0) & (counts < removable)
+    if not sizes.any():
+        return scores.new_zeros(len(scores), curve.value.shape[1]).cpu()
+    predicted = sums[:, :, counts[sizes] - 1]  # (O, N, K)
+    drops = (curve.value[0, :, None] - curve.values[0, -len(orders) :]).double().cpu()[:, :, sizes]  # (N, T, K)
+    a = (predicted - predicted.mean(1, keepdim=True)).flatten(1)  # (O, N · K)
+    b = (drops - drops.mean(0)).transpose(0, 1).flatten(1)  # (T, N · K)
+    norms = a.norm(dim=1)[:, None] * b.norm(dim=1)
+    return torch.where(norms > 0, a @ b.T / norms.clamp_min(1e-300), 0.0)
 
 
 # The checks ----------------------------------------------------------------------------------------------------------
@@ -144,9 +190,9 @@ def effect_check(item: Explanation, drops: Sequence[RemovalDrops], part: str) ->
 
 
 def removal_check(drops: Mapping[str, RemovalDrops], order: int, features: int, part: str) -> TrustCheck:
-    """Does the output fall faster in the order of the scores than in random orders?
+    """Do scores predict what removing does, and does the output fall faster in their order than in random orders?
 
-    The drops of all ways to remove are averaged. A random order and its reverse stand for two.
+    All ways to remove are averaged. A random order and its reverse stand for two.
     """
     ways = list(drops.values())
     gap = sum(one.gap(order) for one in ways) / len(ways)
@@ -154,22 +200,24 @@ def removal_check(drops: Mapping[str, RemovalDrops], order: int, features: int, 
     spread = float(random.square().mean().sqrt())
     distance = gap / spread if spread > 0 else 0.0
     beaten = int((random.abs() < abs(gap)).sum()) + len(random) if gap > 0 else int((-random.abs() < gap).sum())
-    numbers: dict[str, float] = {"distance": distance, "random orders": 2 * len(random), "of them worse": beaten}
+    correlation = sum(float(one.correlation[order]) for one in ways) / len(ways)
+    numbers: dict[str, float] = {"correlation": correlation, "distance": distance}
+    numbers |= {"random orders": 2 * len(random), "of them worse": beaten}
     for name, one in drops.items():
         numbers |= {f"{name}: {key}": value for key, value in one.numbers(order).items()}
-    share = f"all {beaten}" if beaten == 2 * len(random) else f"{beaten} of {2 * len(random)}"
-    sentence = f"Removing its top {part}s first lowers the output faster than {share} random orders"
-    level: TrustLevel = "do not rely on it"
-    if LIKELY <= distance < SURE:
-        sentence += f", but only by {distance:.1f} of their standard deviations"
-    sentence += "."
     if features < LEAST_FEATURES:
-        sentence = f"It has {features} {part}{'s' * (features != 1)}, too few to tell its order from a random one."
-        level = "holds in part"
-    elif distance >= SURE and beaten == 2 * len(random):
-        level = "holds"
-    elif distance >= LIKELY:
-        level = "holds in part"
+        sentence = f"It has {features} {part}{'s' * (features != 1)}, too few to tell its scores from random ones."
+        return TrustCheck(name="removal", level="holds in part", sentence=sentence, numbers=numbers)
+    level: TrustLevel = "do not rely on it"
+    predict = "do not predict"
+    if correlation >= CERTAIN or (correlation >= SURE[0] and distance >= SURE[1]):
+        level, predict = "holds", "predict"
+    elif correlation >= LIKELY[0] and distance >= LIKELY[1]:
+        level, predict = "holds in part", "predict only roughly"
+    how = f"the output changes when {part}s are removed (correlation {correlation:.2f})"
+    share = f"all {beaten}" if beaten == 2 * len(random) else f"{beaten} of {2 * len(random)}"
+    orders = f"Removing its top {part}s first lowers the output faster than {share} random orders."
+    sentence = f"Its scores {predict} how {how}. {orders}"
     return TrustCheck(name="removal", level=level, sentence=sentence, numbers=numbers)
 
 
@@ -191,12 +239,16 @@ def flip_check(words: Explanation, flip: Flip | None, *, searched: bool) -> Trus
     return TrustCheck(name="flip", level="holds", sentence=sentence, numbers=numbers)
 
 
-def agreement_check(name: str, correlation: float, *, alike: str, differ: str, worst: TrustLevel) -> TrustCheck:
+def agreement_check(name: str, correlation: float, sentence: str, worst: TrustLevel = "holds in part") -> TrustCheck:
     """Does another explanation of the same number put the features into the same order?"""
-    agrees = correlation >= ALIKE
-    sentence = f"{alike if agrees else differ} (rank correlation {correlation:.2f})."
-    level: TrustLevel = "holds" if agrees else worst
-    return TrustCheck(name=name, level=level, sentence=sentence, numbers={"rank correlation": correlation})
+    alike = correlation >= ALIKE
+    word = "much the same order" if alike else "another order"
+    return TrustCheck(
+        name=name,
+        level="holds" if alike else worst,
+        sentence=f"{sentence} {word} (rank correlation {correlation:.2f}).",
+        numbers={"rank correlation": correlation},
+    )
 
 
 # The verdict ---------------------------------------------------------------------------------------------------------
@@ -212,10 +264,32 @@ class Examination:
     target: ExampleTarget
     items: Sequence[Explanation]
     extent: Extent
+    natural: Tensor | None = None  # (N, D + 1) of `tasks.input_embeddings`, where there are enough other inputs
 
-    def verdicts(self) -> list[Trust]:
-        """A verdict for each explanation."""
-        with forward_passes(self.explainer.model) as count:
+    @property
+    def predicted_rows(self) -> int:
+        """About how many rows the checks will take, for the cost that is shown before they start."""
+        features, methods = len(feature_scores(self.items[0])), len(self.request.methods)
+        orders = 2 * (len(self.items) + ORDERS[self.extent])
+        if self.extent == "quick":
+            return 2 * orders * len(SIZES["quick"] or ()) + LARGEST * len(self.items)
+        subsets = orders * features + (0 if features <= EXACT else 3 * features**2 * len(self.target.specs))
+        steps = max(int(item.params.get("steps_used", 1)) for item in self.items)
+        explanations = steps * (2 + 2 * NOISY * RANDOM_MODELS) + 25 * features
+        flips = features + BEAM * CANDIDATES * (LARGEST - 1) // 2
+        return 2 * min(subsets, 2**features) + methods * explanations + flips * len(self.items)
+
+    def seconds_per_row(self, rows: int = 16) -> float:
+        """How long a row takes, measured on a few."""
+        removal, image_baseline = next(self._removals())
+        subject = self._removal_subject(removal, image_baseline)
+        start = time.perf_counter()
+        random_orders(subject, orders=rows, sizes=[0.5])
+        return (time.perf_counter() - start) / rows
+
+    def verdicts(self, on_rows: Callable[[int], None] | None = None) -> list[Trust]:
+        """A verdict for each explanation. on_rows: called with the rows of each pass."""
+        with forward_passes(self.explainer.model, on_rows) as count:
             drops = self._drops()
             checks = [list(self._checks(i, drops)) for i in range(len(self.items))]
         passes = round(count.rows / len(self.items))
@@ -234,20 +308,23 @@ class Examination:
         """Under each of two ways to remove, the drops of each target. Raises the refusal if there is no way."""
         scores = torch.tensor([feature_scores(item) for item in self.items], dtype=torch.float64)
         drops: dict[str, list[RemovalDrops]] = {}
-        refusal: InvalidInput | None = None
+        refusal: XaiError | None = None
         for removal, image_baseline in self._removals():
             if len(drops) == 2:
                 break
             try:
-                subject = removal_subject(
-                    self.explainer, self.request, self.windows, self.target, removal, image_baseline=image_baseline
-                )
+                subject = self._removal_subject(removal, image_baseline)
                 drops[removal] = removal_drops(subject, scores, self.extent)
             except (InvalidInput, Unsupported) as error:
                 refusal = error
         if refusal is not None and not drops:
             raise refusal
         return drops
+
+    def _removal_subject(self, removal: str, image_baseline: str | None) -> Subject:
+        return removal_subject(
+            self.explainer, self.request, self.windows, self.target, removal, image_baseline=image_baseline
+        )
 
     def _removals(self) -> Iterator[tuple[str, str | None]]:
         """Ways to remove, for the words and for the image beside them."""
@@ -301,63 +378,101 @@ class Examination:
         yield from self._other_baseline(index, method)
         yield from self._other_method(index, method)
         yield from self._other_seed(index, method)
+        yield from self._other_weights(method)
+        if self.natural is not None:
+            yield self._unusual_inputs(index, self.natural)
+
+    def _unusual_inputs(self, index: int, natural: Tensor) -> TrustCheck:
+        """How often a removal leaves an input that is unlike the other examples: a flag, which lowers no level."""
+        scores = torch.tensor([feature_scores(self.items[index])], dtype=torch.float64)
+        shares: dict[str, float] = {}
+        for removal, image_baseline in self._removals():
+            if len(shares) < 2:
+                with suppress(InvalidInput, Unsupported):
+                    subject = embedding_subject(
+                        self.explainer, self.request, self.windows, self.target, removal, image_baseline=image_baseline
+                    )
+                    unusual = out_of_distribution(subject, scores, natural, sizes=SIZES["quick"]).unusual
+                    shares[removal] = float(unusual[0])
+        most = max(shares.values(), default=0.0)
+        sentence = f"Up to {100 * most:.0f} % of the removals leave an input unlike the other examples"
+        sentence += ", so that the removal check says less." if most > 0.5 else "."
+        return TrustCheck(name="inputs", level="holds", sentence=sentence, numbers=shares)
 
     def _other_baseline(self, index: int, method: Method) -> Iterator[TrustCheck]:
         own = self.items[index].baseline
-        others = [name for name, _ in self._removals() if name not in (own, "delete")]
-        if method.needs_baseline and others and self.explainer.task.reads_text:
-            correlation = self._correlation(index, method, baseline=others[0])
-            if correlation is not None:
-                yield agreement_check(
-                    "baseline",
-                    correlation,
-                    alike=f"Compared with {others[0]}, the scores have much the same order",
-                    differ=f"Compared with {others[0]}, the scores have another order",
-                    worst="holds in part",
-                )
+        other = next((name for name, _ in self._removals() if name not in (own, "delete")), None)
+        if method.needs_baseline and other and self.explainer.task.reads_text:
+            correlation = self._correlation(index, method, baseline=other)
+            yield agreement_check("baseline", correlation, f"Compared with {other} instead of {own}, the scores have")
 
     def _other_method(self, index: int, method: Method) -> Iterator[TrustCheck]:
         other = "shapley" if method.needs_gradients else "integrated_gradients"
-        correlation = self._correlation(index, find_method(other, {}))
-        if correlation is not None:
-            name = other.replace("_", " ")
-            yield agreement_check(
-                "method",
-                correlation,
-                alike=f"A method of another family, {name}, gives much the same order",
-                differ=f"A method of another family, {name}, gives another order",
-                worst="holds in part",
-            )
+        correlation = self._correlation(index, find_method(other))
+        name = other.replace("_", " ")
+        yield agreement_check("method", correlation, f"By a method of another family, {name}, the scores have")
 
     def _other_seed(self, index: int, method: Method) -> Iterator[TrustCheck]:
-        if "seed" not in {one.name for one in fields(method)}:  # type: ignore[arg-type]
-            return
-        again = replace(method, seed=method.seed + 1)  # type: ignore[type-var,attr-defined]
-        correlation = self._correlation(index, again)
-        if correlation is not None:
-            yield agreement_check(
-                "seed",
-                correlation,
-                alike="Another seed gives much the same order",
-                differ="Another seed gives another order",
-                worst="do not rely on it",
-            )
+        if "seed" in {one.name for one in fields(method)}:  # type: ignore[arg-type]
+            other = replace(method, seed=method.seed + 1)  # type: ignore[type-var,attr-defined]
+            correlation = self._correlation(index, other)
+            yield agreement_check("seed", correlation, "With another seed, the scores have", worst="do not rely on it")
 
-    def _correlation(self, index: int, method: Method, baseline: str | None = None) -> float | None:
-        """The rank correlation with another explanation of the same number; None where that cannot be made."""
-        options = replace(self.request.options, trust=None, progress=False, method=method.name, attention=False)
-        options = replace(options, baseline=baseline or options.baseline, layers=False, parts=False)
-        request = replace(self.request.part([self.example]), methods=(method,), options=options)
+    def _other_weights(self, method: Method) -> Iterator[TrustCheck]:
+        """The same of a copy whose weights are random; measured once for a model and a method."""
+
+        def measure() -> float:
+            tests = (
+                weight_randomization(
+                    self.explainer, self._plain, self.windows, [self.target], method,
+                    samples=NOISY, order="one_shot", seed=seed,
+                )
+                for seed in range(RANDOM_MODELS)
+            )  # fmt: skip
+            return float(np.nanmean([test.last for test in tests]))
+
         try:
-            others = run.explain(self.explainer, request)
-        except (InvalidInput, Unsupported):
-            return None
-        item = self.items[index]
-        other = next((one for one in others if one.target == item.target), None)
-        if other is None:
-            return None
-        correlation = rank_correlation(feature_scores(item), feature_scores(other))
-        return correlation if correlation == correlation else 0.0
+            correlation = remembered(self.explainer.model, ("trust", self.explainer.task.name, repr(method)), measure)
+        except InvalidInput:  # a quantised model
+            return
+        alike = correlation >= ALIKE
+        word = "much the same order" if alike else "another order"
+        yield TrustCheck(
+            name="weights",
+            level="holds in part" if alike else "holds",
+            sentence=f"With random weights in the model, the scores have {word} (rank correlation {correlation:.2f}).",
+            numbers={"rank correlation": correlation},
+        )
+
+    @property
+    def _plain(self) -> Request:
+        """The request for scores of the inputs alone."""
+        return replace(self.request, options=replace(self.request.options, trust=None, parts=False))
+
+    def _correlation(self, index: int, method: Method, baseline: str | None = None) -> float:
+        """The rank correlation with scores of the same number by another method, or from another baseline."""
+        options = replace(self._plain.options, baseline=baseline or self._plain.options.baseline)
+        request = replace(self._plain, options=options)
+        others = scores_of_targets(self.explainer, request, method, self.windows, [self.target])
+        correlation = rank_correlation(feature_scores(self.items[index]), others[index % len(self.target.specs)])
+        return 0.0 if math.isnan(correlation) else correlation
+
+
+def verdicts(examinations: Sequence[Examination], *, progress: bool) -> list[Trust]:
+    """The verdicts of several examinations. progress: print what full ones will cost, and show a bar."""
+    if examinations and examinations[0].extent == "full":
+        first = examinations[0]
+        if len(first.windows) >= LEAST_NATURAL and first.explainer.task.reads_text:
+            natural = input_embeddings(first.explainer, first.request, first.windows, first.target.link)
+            examinations = [replace(one, natural=natural) for one in examinations]
+    rows = sum(one.predicted_rows for one in examinations)
+    if progress and examinations and examinations[0].extent == "full":
+        seconds = rows * examinations[0].seconds_per_row()
+        print(f"trust: about {rows:,} rows go through the model, {seconds:,.0f} s.", file=sys.stderr)
+    with closing(Bar("checking", "row")) as bar:
+        bar.total = rows
+        on_rows = bar.update if progress else None
+        return [trust for one in examinations for trust in one.verdicts(on_rows)]
 
 
 # An explanation that was made before ---------------------------------------------------------------------------------
