@@ -79,7 +79,7 @@ class MethodComparison:
     >>> comparison.ranking[0], comparison.estimate("occlusion").mean
     ('occlusion', 2.0)
     >>> comparison.difference("occlusion", "random")
-    Estimate(mean=1.9, count=3, interval=(-0.335..., 4.135...))
+    Estimate(mean=1.900..., count=3, interval=(-0.087..., 3.887...))
     """
 
     task: str
