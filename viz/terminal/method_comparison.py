@@ -30,6 +30,7 @@ def _lines(comparison: MethodComparison) -> Iterator[RenderableType]:
     columns = words.columns(comparison)
     titles = [one.title + (f", {comparison.unit}" if name == "deletion" else "") for name, one in columns.items()]
     cells = {m: words.faithfulness_cells(comparison, m) for m in comparison.ranking}
+    titles = [title.replace(" ", "\n") for title in titles]  # else numbers with their intervals would be broken
     yield _table(titles, {m: [_cell(*cell, place) for place, cell in enumerate(own)] for m, own in cells.items()})
     yield Text()
     titles = [one.title for one in words.COST.values()]
