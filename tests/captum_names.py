@@ -12,6 +12,9 @@ import xai_nlp
 PACKAGES = ("attr", "concept", "influence", "metrics", "module", "robust")  # of Captum
 OURS = [name for name in PACKAGES if any(found.name == name for found in pkgutil.iter_modules(xai_nlp.__path__))]
 
+#: Names of `captum.attr` on its main branch, which 0.9.0 does not have.
+MAIN_BRANCH = ("BaselineKernelShap", "RandomBaselineKernelShap")
+
 #: What is imported from captum._utils.models, exported there or not.
 LINEAR_MODELS = (
     *("LinearModel", "Model", "SGDLasso", "SGDLinearModel", "SGDLinearRegression", "SGDRidge", "SkLearnLasso"),

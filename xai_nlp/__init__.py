@@ -9,9 +9,11 @@ if TYPE_CHECKING:
     from xai_nlp import hooks, viz
     from xai_nlp.core.explanations import Explanations
     from xai_nlp.core.method_comparison import MethodComparison
+    from xai_nlp.core.model_diff import ModelDiff
     from xai_nlp.core.result import Explanation
     from xai_nlp.insights.widget import Insights
     from xai_nlp.models.points import points
+    from xai_nlp.runs.model_diff import diff
     from xai_nlp.tasks.api import explain, load
     from xai_nlp.tasks.concepts import ConceptScores, concepts
     from xai_nlp.tasks.explainer import Explainer
@@ -25,8 +27,10 @@ _HOME = {
     "Explanations": "xai_nlp.core.explanations",
     "Insights": "xai_nlp.insights.widget",
     "MethodComparison": "xai_nlp.core.method_comparison",
+    "ModelDiff": "xai_nlp.core.model_diff",
     "compare_methods": "xai_nlp.tasks.method_comparison",
     "concepts": "xai_nlp.tasks.concepts",
+    "diff": "xai_nlp.runs.model_diff",
     "explain": "xai_nlp.tasks.api",
     "load": "xai_nlp.tasks.api",
     "points": "xai_nlp.models.points",
@@ -40,9 +44,11 @@ __all__ = [
     "Explanations",
     "Insights",
     "MethodComparison",
+    "ModelDiff",
     "__version__",
     "compare_methods",
     "concepts",
+    "diff",
     "explain",
     "hooks",
     "load",

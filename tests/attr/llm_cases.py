@@ -1,7 +1,11 @@
-"""Both libraries, and how two plots are compared."""
+"""Both libraries, a language model of words without transformers, and how two plots are compared."""
+
+from types import SimpleNamespace
 
 import captum.attr as captum
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 import xai_nlp.attr as ours
 
@@ -31,3 +35,58 @@ def alike(own, reference):
     np.testing.assert_allclose(own.figure.get_size_inches(), reference.figure.get_size_inches())
     beside = [[ax.get_ylabel() for ax in which.figure.axes] for which in (own, reference)]
     assert beside[0] == beside[1]
+
+
+class WordTokenizer:
+    """Words as tokens. `encode` returns a list, or with `tensors` a tensor where one is requested, as Captum needs.
+
+    offsets: it is called for offsets, as fast tokenizers are.
+    """
+
+    def __init__(self, *, tensors: bool = True, offsets: bool = True) -> None:
+        self.tensors, self.words = tensors, ["<s>", "<unk>"]
+        if offsets:
+            self.__class__ = type("WordTokenizer", (WordTokenizer,), {"__call__": WordTokenizer.with_offsets})
+
+    def number(self, word: str) -> int:
+        if word not in self.words:
+            self.words.append(word)
+        return self.words.index(word)
+
+    def encode(self, text: str, add_special_tokens: bool = True, return_tensors: str | None = None):
+        ids = [0] * add_special_tokens + [self.number(word) for word in text.split()]
+        return torch.tensor([ids]) if self.tensors and return_tensors == "pt" else ids
+
+    def decode(self, ids):
+        return " ".join(self.convert_ids_to_tokens(ids.flatten().tolist()))
+
+    def convert_tokens_to_ids(self, tokens):
+        return [self.number(token) for token in tokens]
+
+    def convert_ids_to_tokens(self, ids):
+        return [self.words[i] for i in ids]
+
+    def with_offsets(self, text: str, return_offsets_mapping: bool = True, add_special_tokens: bool = False):
+        ends = np.cumsum([len(word) + 1 for word in text.split()]) - 1
+        spans = [(int(end) - len(word), int(end)) for word, end in zip(text.split(), ends, strict=True)]
+        return {"input_ids": self.encode(text, add_special_tokens), "offset_mapping": spans}
+
+
+class WordModel(nn.Module):
+    """A causal language model of 12 words; `generate` writes the likeliest ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embedding, self.head = nn.Embedding(12, 6), nn.Linear(6, 12)
+        self.device = torch.device("cpu")
+
+    def forward(self, input_ids: Tensor, **_: object) -> SimpleNamespace:
+        logits = self.head(torch.tanh(self.embedding(input_ids).cumsum(1)))
+        return SimpleNamespace(logits=logits, past_key_values=None)
+
+    def generate(self, input_ids: Tensor, max_new_tokens: int = 3, **_: object) -> Tensor:
+        for _ in range(min(max_new_tokens, 3)):
+            likely = self(input_ids).logits[:, -1:, :6].argmax(-1)
+            input_ids = torch.cat([input_ids, likely], 1)
+        return input_ids

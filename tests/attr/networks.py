@@ -47,3 +47,40 @@ class Toy(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.lin2(self.relu(self.lin1(x)))
+
+
+class NumberNet(nn.Module):
+    """One number in and one out for each example: (B,) -> (B,)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.act, self.last = nn.Linear(1, 3), nn.ReLU(), nn.Linear(3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.act(self.left(x[:, None])))[:, 0]
+
+
+class TwoPools(nn.Module):
+    """The convolutional net of Captum's documentation; with weights of 1, many maxima of its pooling are ties."""
+
+    def __init__(self, *, ones: bool, biases: bool = False) -> None:
+        super().__init__()
+        self.conv1, self.relu1, self.pool1 = nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2)
+        self.conv2, self.relu2, self.pool2 = nn.Conv2d(2, 4, 3), nn.ReLU(), nn.MaxPool2d(2)
+        self.fc1, self.relu3, self.fc2 = nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 10)
+        for layer in (self.conv1, self.conv2, self.fc1):
+            layer.weight.data = torch.ones_like(layer.weight) if ones else layer.weight.data
+            layer.bias.data *= biases
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.pool1(self.relu1(self.conv1(x)))
+        hidden = self.pool2(self.relu2(self.conv2(hidden))).flatten(1)
+        return self.fc2(self.relu3(self.fc1(hidden)))
+
+
+IMAGES = {
+    "rising": torch.arange(100.0).view(1, 1, 10, 10) / 10,
+    "constant": torch.ones(1, 1, 10, 10),
+    "stripes": (torch.arange(100) % 3).float().view(1, 1, 10, 10),
+    "bits": (torch.arange(100) * 37 % 7 < 3).float().view(1, 1, 10, 10),
+}

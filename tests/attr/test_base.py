@@ -5,6 +5,7 @@ import warnings
 from typing import Any
 
 import captum.attr as captum
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import given
 import xai_nlp.attr as ours
 from tests.attr.gradient_cases import cases, quick, same
 from tests.attr.helper_cases import BOTH, drawn, seeds
-from tests.attr.networks import Net
+from tests.attr.networks import Net, NumberNet
 
 
 @given(cases)
@@ -128,3 +129,50 @@ def test_internal_batch_size_bounds_the_rows_of_a_convergence_delta_too():
     scores, delta = ours.IntegratedGradients(forward).attribute(x, **options)
     assert max(rows) <= 2
     torch.testing.assert_close(delta, scores.sum(1) - (x**3).sum(1))
+
+
+# Inputs of one number for each example --------------------------------------------------------------------------------
+
+NUMBERS, START = torch.linspace(-1, 2, 4).double(), torch.tensor([0.3, -0.2, 0.1, 0.5]).double()
+MANY = torch.tensor([0.2, -0.4, 1.0, 0.7, -1.0]).double()
+
+OF_GRADIENTS = [
+    name for name in KINDS if issubclass(getattr(captum, name), captum.GradientAttribution) and name != "LayerLRP"
+]
+OF_NUMBERS = [n for n in OF_GRADIENTS if not n.endswith("Attribution") and "Cam" not in n]
+#: Under noise without those that take a distribution and LRP, which Captum refuses there.
+TUNNELLED = [
+    (n, t) for n in OF_NUMBERS for t in (None, "smoothgrad", "vargrad") if t is None or not n.endswith(("Shap", "LRP"))
+]
+
+
+def of_numbers(lib: Any, name: str, layer: str | None, tunnel: str | None, **options: Any) -> Any:
+    """Scores of four numbers, and their delta where there is one; from the same seeds."""
+    torch.manual_seed(2)
+    np.random.seed(2)
+    net = NumberNet().double()
+    method = getattr(lib, name)(net, *([] if layer is None else [getattr(net, layer)]))
+    if name.startswith("Neuron"):
+        options["neuron_selector"] = 0
+    if method.has_convergence_delta() and "return_convergence_delta" in inspect.signature(method.attribute).parameters:
+        options["return_convergence_delta"] = True
+    if tunnel is not None:
+        method, options = lib.NoiseTunnel(method), {**options, "nt_type": tunnel, "nt_samples": 3, "stdevs": 0.2}
+    return method.attribute(NUMBERS, **options)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Captum's
+@pytest.mark.parametrize(("name", "tunnel"), TUNNELLED)
+def test_inputs_of_one_number_for_each_example(name, tunnel):
+    cls = getattr(captum, name)
+    layers = ["left", "act", "last"] if "layer" in inspect.signature(cls.__init__).parameters else [None]
+    takes_baselines = "baselines" in inspect.signature(cls.attribute).parameters
+    options = {"baselines": MANY if name.endswith("Shap") else START} if takes_baselines else {}
+    for layer in layers:
+        wanted, got = (of_numbers(lib, name, layer, tunnel, **options) for lib in BOTH)
+        same(got, wanted, torch.float64, 1e-6)
+
+
+def test_the_names_are_found():
+    assert {"Saliency", "IntegratedGradients", "LayerGradientShap", "NeuronDeepLiftShap"} <= set(OF_NUMBERS)
+    assert len(TUNNELLED) > 40

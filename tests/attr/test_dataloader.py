@@ -1,7 +1,9 @@
 """Scores of whole data sets against Captum's."""
 
+import math
 from typing import Any
 
+import captum.attr as captum
 import pytest
 import torch
 from hypothesis import given
@@ -105,3 +107,50 @@ def test_whole_numbers_stay_whole():
     without[:, 1] = 0
     expected = net(ids).sum(0) - net(without).sum(0)
     torch.testing.assert_close(scores[0][:, 1], expected.detach())
+
+
+def test_a_float_baseline_of_whole_numbers_stays_a_float():
+    """Closed form: of a sum over the data each entry's score is the sum of its distances from the baseline."""
+    data = torch.tensor([[3, 0], [1, 5], [2, 2], [4, 1]])
+    total = {"reduce": lambda state, output, inputs: output.sum() + (0 if state is None else state)}
+    (scores,) = over(ours, data, net=lambda x: x.float().sum(1), baselines=(0.5,), **total)
+    torch.testing.assert_close(scores, torch.tensor([[8.0, 6.0]]))
+    (reference,) = over(captum, data, net=lambda x: x.float().sum(1), baselines=(0.5,), **total)
+    torch.testing.assert_close(scores, reference)
+
+
+class Counted:
+    """A data loader that counts the passes over it."""
+
+    def __init__(self, data: torch.Tensor) -> None:
+        self.loader, self.passes = DataLoader(TensorDataset(data), batch_size=3), 0
+
+    def __iter__(self) -> Any:
+        self.passes += 1
+        return iter(self.loader)
+
+
+@pytest.mark.parametrize("per_pass", [1, 2, 3, 5, 9])
+@pytest.mark.parametrize("mask", [None, (torch.tensor([[0, 0, 1, 3, 3]]),)])
+def test_a_pass_for_each_block_of_features(per_pass, mask):
+    data, features = torch.randn(7, 5), 5 if mask is None else 4
+    found = []
+    for lib in BOTH:
+        counted = Counted(data)
+        scores = lib.DataLoaderAttribution(lib.FeatureAblation(lambda x: torch.tanh(x))).attribute(
+            counted,
+            feature_mask=mask,
+            perturbations_per_pass=per_pass,
+            reduce=lambda state, output, inputs: output.sum(0) + (0 if state is None else state),
+        )
+        assert counted.passes == math.ceil(features / per_pass) + 2
+        found.append(scores)
+    same(found[1], found[0], torch.float32, SINGLE)
+    for lib in BOTH:
+        with pytest.raises(AssertionError):
+            over(lib, data, perturbations_per_pass=0)
+
+
+def test_progress_over_a_data_set(capsys):
+    over(ours, torch.randn(7, 5), perturbations_per_pass=2, show_progress=True)
+    assert "Data Loader Attribution attribution: 100%" in capsys.readouterr().err.splitlines()[-1]

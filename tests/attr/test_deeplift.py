@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import xai_nlp.attr as ours
+from tests.attr.networks import IMAGES, TwoPools
 from tests.attr.propagation_cases import Case, Convolving, Dense, both, cases, kinds, quick, same, selected
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Captum's
@@ -139,3 +140,45 @@ def test_there_captums_scores_do_not():
     net, x = Dense(4, 2, nn.Tanh, softmax=False), torch.randn(3, 4)
     call: dict[str, Any] = dict(target=1, return_convergence_delta=True, attribute_to_layer_input=True)
     assert captum.LayerDeepLift(net, net.act2).attribute(x, **call)[1].abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("image", IMAGES)
+@pytest.mark.parametrize("ones", [False, True])
+def test_the_convolutional_net_of_captums_documentation(image, ones):
+    """With ties in max pooling, against no image. In a batch ours are those of each image alone, and add up."""
+    torch.manual_seed(3)
+    net, x = TwoPools(ones=ones).double(), IMAGES[image].double()
+    got, wanted = (lib.DeepLift(net).attribute(x, target=4, return_convergence_delta=True) for lib in (ours, captum))
+    for own, reference in zip(got, wanted, strict=True):
+        torch.testing.assert_close(own, reference.detach(), atol=1e-8, rtol=1e-8)
+    both = torch.cat([x, torch.zeros_like(x), IMAGES["rising"]])
+    scores, delta = ours.DeepLift(net).attribute(both, target=4, return_convergence_delta=True)
+    torch.testing.assert_close(scores[:1], got[0])
+    torch.testing.assert_close(delta, torch.zeros_like(delta), atol=1e-10, rtol=0)
+    with_biases, flipped = TwoPools(ones=ones, biases=True).double(), both.flip(3)
+    _, delta = ours.DeepLift(with_biases).attribute(both, flipped, target=4, return_convergence_delta=True)
+    torch.testing.assert_close(delta, torch.zeros_like(delta), atol=1e-10, rtol=0)
+    for name in ("conv1", "pool1", "conv2", "fc1"):
+        of_layer = [lib.LayerDeepLift(net, getattr(net, name)).attribute(x, target=4) for lib in (ours, captum)]
+        torch.testing.assert_close(of_layer[0], of_layer[1].detach(), atol=1e-8, rtol=1e-8)
+
+
+class Functions(nn.Module):
+    """What Captum's main branch has rules for, and 0.9.0 has not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.selu, self.gelu, self.last = nn.Linear(4, 6), nn.SELU(), nn.GELU(), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.selu(self.left(x))
+        hidden = hidden.exp() * self.gelu(hidden) / (1 + hidden.square())
+        hidden = torch.softmax(hidden, 1) + (hidden[:, :, None] @ torch.relu(hidden)[:, None]).sum(2)
+        return self.last(hidden) @ torch.ones(3, 2).to(x)
+
+
+def test_functions_that_captums_main_branch_has_rules_for_add_up():
+    torch.manual_seed(0)
+    net, x, start = Functions().double(), torch.randn(3, 4).double(), torch.randn(3, 4).double()
+    _, delta = ours.DeepLift(net).attribute(x, start, target=1, return_convergence_delta=True)
+    torch.testing.assert_close(delta, torch.zeros_like(delta), atol=1e-9, rtol=0)

@@ -4,6 +4,7 @@ import random
 from collections import namedtuple
 from functools import cache
 
+import captum.attr as captum
 import numpy as np
 import pytest
 import torch
@@ -13,7 +14,7 @@ from PIL import Image
 from torch import nn
 
 import xai_nlp.attr as ours
-from tests.attr.llm_cases import BOTH, alike
+from tests.attr.llm_cases import BOTH, WordModel, WordTokenizer, alike
 from tests.models.tiny_generation import WRITERS, writing
 from xai_nlp.attr.llm import token_texts
 from xai_nlp.errors import InvalidInput
@@ -421,3 +422,73 @@ def test_tokens_read_as_they_stand_in_the_text():
     assert len(ids) == 2 and token_texts(ids, tokenizer) == ["ï", "ï [OVERLAP]"]
     assert token_texts(ids[::-1], tokenizer) == ["�", "�"]
     assert token_texts([*ids, *ids[:1]], tokenizer) == ["ï", "ï [OVERLAP]", "�"]  # no text is split into these
+
+
+# A tokenizer and a model that are not of transformers -----------------------------------------------------------------
+
+PROMPT_OF_WORDS = "this film is good"
+SKIPPED = {"none": None, "ids": [0, 3], "texts": ["<s>", "film"]}
+TARGETS = {"text": "good film", "ids": torch.tensor([2, 4]), "generated": None}
+
+
+def of_words(lib, name, *, tensors, skipped, target, offsets=True, **options):
+    """Scores of a prompt by a method, from the same seeds."""
+    drawn(5)
+    tokenizer, model = WordTokenizer(tensors=tensors, offsets=offsets), WordModel().double()
+    tokenizer.encode(PROMPT_OF_WORDS)
+    inp = lib.TextTokenInput(PROMPT_OF_WORDS, tokenizer, skip_tokens=skipped)
+    if name.startswith("Layer"):
+        method = lib.LLMGradientAttribution(getattr(lib, name)(model, model.embedding), tokenizer)
+        baselines = {"baselines": torch.ones_like(inp.to_tensor()), "n_samples": 1}
+        options |= baselines if name == "LayerGradientShap" else {}
+    else:
+        method = lib.LLMAttribution(getattr(lib, name)(model), tokenizer)
+        options |= {"use_cached_outputs": False}
+        options |= {"n_samples": 7} if name in ("ShapleyValueSampling", "Lime", "KernelShap") else {}
+    return method.attribute(inp, target, **options)
+
+
+@plain
+@pytest.mark.parametrize(
+    "name", [*PERTURBING, "LayerIntegratedGradients", "LayerGradientXActivation", "LayerGradientShap"]
+)
+@pytest.mark.parametrize("skipped", SKIPPED)
+@pytest.mark.parametrize("target", TARGETS)
+def test_tokenizers_whose_encode_returns_lists(name, skipped, target):
+    """Ours with lists is Captum's with tensors, which it needs; tokens to skip may be a tensor."""
+    call = {"skipped": SKIPPED[skipped], "target": TARGETS[target]}
+    ways = [{}] if name.startswith("Layer") else [{}, {"forward_in_tokens": False}]
+    for way in ways:
+        reference = of_words(captum, name, tensors=True, **call, **way)
+        for tensors in (False, True):
+            same(of_words(ours, name, tensors=tensors, **call, **way), reference)
+        if skipped == "ids":
+            as_tensor = {**call, "skipped": torch.tensor(SKIPPED["ids"])}
+            same(of_words(ours, name, tensors=False, **as_tensor, **way), reference)
+    without = of_words(ours, name, tensors=False, offsets=False, **call)
+    assert without.output_tokens == reference.output_tokens
+    assert torch.equal(without.seq_attr, of_words(ours, name, tensors=False, **call).seq_attr)
+
+
+def test_options_of_a_method_reach_it(capsys):
+    """Those that Captum's tutorials give: prompts for each pass, trials, generation, and a bar of progress."""
+    call = {"tensors": False, "skipped": [0], "target": None, "gen_args": {"max_new_tokens": 2}}
+    one = of_words(ours, "FeatureAblation", **call)
+    several = of_words(ours, "FeatureAblation", **call, perturbations_per_eval=3, num_trials=2, show_progress=True)
+    same(several, one)
+    assert len(one.output_tokens) == 2
+    assert "Feature Ablation attribution: 100%" in capsys.readouterr().err
+
+
+def test_kernel_shap_of_several_baselines_goes_with_prompts():
+    """Absent features are 0, whatever the number of rows that say so."""
+    tokenizer, model = WordTokenizer(), WordModel()
+    inp, results = ours.TextTokenInput(PROMPT_OF_WORDS, tokenizer), []
+    for method, options in (
+        (ours.KernelShap, {}),
+        (ours.RandomBaselineKernelShap, {"baselines": torch.zeros(3, 5).long()}),
+    ):
+        drawn(1)
+        llm = ours.LLMAttribution(method(model), tokenizer)
+        results.append(llm.attribute(inp, "good film", n_samples=9, **options).seq_attr)
+    torch.testing.assert_close(*results, atol=1e-4, rtol=0)

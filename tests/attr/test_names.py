@@ -10,11 +10,11 @@ import pytest
 
 import xai_nlp.attr as ours
 from tests.attr.shared_names import CLASSES, SHARED
-from tests.captum_names import parameters, public
+from tests.captum_names import MAIN_BRANCH, parameters, public, shared_parameters
 
 
 def test_nothing_is_called_what_captum_does_not_know():
-    assert set(ours.__all__) <= set(captum.__all__)
+    assert set(ours.__all__) <= set(captum.__all__) | set(MAIN_BRANCH)
     assert len(set(ours.__all__)) == len(ours.__all__)
 
 
@@ -34,7 +34,14 @@ def test_methods_are_called_as_captums_are(name):
     for method in sorted(public(reference) & public(own)):
         there, here = getattr(reference, method), getattr(own, method)
         if callable(there) and method != "attribute_future":  # ours says of any arguments that there is no such thing
-            assert parameters(here) == parameters(there), method
+            assert shared_parameters(here, there) == parameters(there), method
+
+
+def test_names_of_the_main_branch_are_called_as_there():
+    assert ours.BaselineKernelShap is ours.KernelShap
+    assert parameters(ours.RandomBaselineKernelShap) == parameters(captum.KernelShap)
+    names = [name for name, _, _ in parameters(ours.RandomBaselineKernelShap.attribute)]
+    assert names == [*(name for name, _, _ in parameters(captum.KernelShap.attribute)), "n_baseline_samples"]
 
 
 #: Parts of how Captum computes, of no use to a caller.

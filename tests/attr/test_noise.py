@@ -289,3 +289,34 @@ def test_a_distribution_of_more_baselines_than_inputs_reaches_the_method():
     net = Net(3, 2, smooth=True)
     scores = ours.NoiseTunnel(ours.GradientShap(net)).attribute(X, stdevs=0.1, baselines=torch.randn(5, 4), target=0)
     assert scores.shape == X.shape
+
+
+@pytest.mark.parametrize("name", ["GradientShap", "LayerGradientShap", "NeuronGradientShap"])
+def test_internal_batch_size_changes_nothing_but_the_rows_of_a_pass(name):
+    """The rows are counted; without the bound, scores and deltas are Captum's."""
+    torch.manual_seed(0)
+    net, x, baselines, rows = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)).double(), [], [], []
+    net.register_forward_pre_hook(lambda module, args: rows.append(len(args[0])))
+    x, baselines = torch.randn(3, 4, dtype=torch.float64), torch.randn(6, 4, dtype=torch.float64)
+    layer = () if name == "GradientShap" else (net[1],)
+    options = (
+        {"neuron_selector": 2} if name == "NeuronGradientShap" else {"target": 1, "return_convergence_delta": True}
+    )
+
+    def scores(lib, **bound):
+        torch.manual_seed(1)
+        np.random.seed(1)
+        found = getattr(lib, name)(net, *layer).attribute(
+            x, baselines=baselines, n_samples=5, stdevs=0.1, **options, **bound
+        )
+        return found if isinstance(found, tuple) else (found,)
+
+    expected = [t.detach() for t in scores(captum)]
+    for size in (None, 1, 4, 7, 15, 100):
+        rows.clear()
+        got = scores(ours, internal_batch_size=size)
+        assert size is None or max(rows) <= size
+        for own, reference in zip(got, expected, strict=True):
+            torch.testing.assert_close(own, reference, atol=1e-9, rtol=0)
+    with pytest.raises(ValueError, match="at least 1"):
+        scores(ours, internal_batch_size=0)

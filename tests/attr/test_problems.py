@@ -1,13 +1,18 @@
 """Problems at inputs, layers and neurons, and re-entering a model at a layer."""
 
+from typing import Any
+
+import captum.attr as captum
+import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+import xai_nlp.attr as ours
 from tests.attr.networks import Net
 from xai_nlp.attr.problems import flow_subject, from_layer, layer_points, neuron_subject, select_neuron, subject_of
 from xai_nlp.core.captum_types import CaptumAssertion, TargetOutOfRange
-from xai_nlp.core.forward import Forward
+from xai_nlp.core.forward import Forward, as_tuple
 
 
 @pytest.fixture
@@ -78,3 +83,94 @@ def test_a_layer_is_a_module():
     with pytest.raises(CaptumAssertion, match="torch module"):
         layer_points("encoder")  # type: ignore[arg-type]
     assert [point.side for point in layer_points([nn.ReLU(), nn.ReLU()], layer_input=True)] == ["input", "input"]
+
+
+class Neurons(nn.Module):
+    """A layer that is read, and two that the target does not use."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.act, self.last = nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2)
+        self.side, self.conv, self.shut = nn.Linear(3, 5), nn.Conv1d(1, 2, 2), nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.conv(self.shut(self.side(x))[:, None])
+        return self.last(self.act(self.left(x)))
+
+
+#: Additive over the batch, so that the sum's gradient does not depend on how many rows a pass has.
+SUMS = {"all": lambda h: h.sum(), "one": lambda h: h[:, 1].sum().reshape(1), "squares": lambda h: (h**2).sum()}
+BY_NEURON: dict[str, dict[str, Any]] = {
+    "NeuronGradient": {}, "NeuronGuidedBackprop": {}, "NeuronDeconvolution": {}, "NeuronFeatureAblation": {},
+    "NeuronIntegratedGradients": {"n_steps": 7, "internal_batch_size": 9}, "NeuronDeepLift": {},
+    "NeuronGradientShap": {"baselines": True}, "NeuronDeepLiftShap": {"baselines": True},
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Captum's
+@pytest.mark.parametrize("name", BY_NEURON)
+@pytest.mark.parametrize("which", SUMS)
+def test_selectors_that_sum_over_the_batch(name, which):
+    torch.manual_seed(0)
+    net, x, options = Neurons().double(), torch.randn(4, 3).double(), dict(BY_NEURON[name])
+    if options.get("baselines"):
+        options["baselines"] = torch.randn(6, 3).double()
+    if "DeepLift" in name and which == "squares":
+        return  # Captum takes the slope of the square, as of any function; ours adds up
+
+    def scores(lib: Any, selector: Any) -> Tensor:
+        torch.manual_seed(1)
+        np.random.seed(1)
+        return getattr(lib, name)(net, net.act).attribute(x, neuron_selector=selector, **options)
+
+    got, wanted = (scores(lib, SUMS[which]) for lib in (ours, captum))
+    torch.testing.assert_close(got, wanted.detach(), atol=1e-6, rtol=0)
+    if which == "all":
+        by_row = scores(ours, lambda hidden: hidden.sum(1))
+        by_row = by_row.sum(0, keepdim=True) if name == "NeuronFeatureAblation" else by_row
+        torch.testing.assert_close(got, by_row, atol=1e-9, rtol=0)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Captum's
+def test_selectors_that_are_refused():
+    net, x = Neurons(), torch.randn(4, 3)
+    for selector in (lambda hidden: hidden[:2, 0], lambda hidden: hidden.sum(0)):
+        with pytest.raises(CaptumAssertion, match="neuron_selector"):
+            ours.NeuronGradient(net, net.act).attribute(x, selector)
+    for lib in (ours, captum):
+        with pytest.raises((AssertionError, RuntimeError)):
+            lib.NeuronConductance(net, net.act).attribute(x, lambda hidden: hidden.sum(), target=0)
+
+
+UNUSED: dict[str, dict[str, Any]] = {
+    "LayerGradCam": {}, "LayerDeepLift": {"return_convergence_delta": True}, "LayerConductance": {},
+    "LayerGradientXActivation": {}, "InternalInfluence": {}, "LayerDeepLiftShap": {"baselines": True},
+    "LayerIntegratedGradients": {"return_convergence_delta": True, "n_steps": 3},
+    "LayerGradientShap": {"baselines": True, "return_convergence_delta": True},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNUSED)
+@pytest.mark.parametrize("layer", ["side", "conv", "shut"])
+def test_a_layer_that_the_target_does_not_use(name, layer):
+    """Zeros, as Captum's that take `grad_kwargs` return with materialize_grads=True; its others raise there."""
+    torch.manual_seed(0)
+    net, x, options = Neurons(), torch.randn(4, 3), dict(UNUSED[name])
+    if options.get("baselines"):
+        options["baselines"] = torch.randn(6, 3)
+    for layer_input in (False, True) if layer != "side" else (False,):  # the input of `side` is used
+        where = {"target": 0, "attribute_to_layer_input": layer_input}
+        got = getattr(ours, name)(net, getattr(net, layer)).attribute(x, **where, **options)
+        scores = got[0] if isinstance(got, tuple) else got
+        assert torch.equal(scores, torch.zeros_like(scores))
+        if name in (
+            *("LayerGradCam", "LayerGradientXActivation", "InternalInfluence", "LayerDeepLift"),
+            "LayerIntegratedGradients",
+        ):
+            more = {"grad_kwargs": {"allow_unused": True, "materialize_grads": True}}
+            wanted = getattr(captum, name)(net, getattr(net, layer)).attribute(x, **where, **options, **more)
+            for own, reference in zip(as_tuple(got), as_tuple(wanted), strict=True):
+                torch.testing.assert_close(own, reference.detach())
+    if name == "LayerConductance":
+        none = ours.NeuronConductance(net, getattr(net, layer)).attribute(x, lambda h: h.flatten(1)[:, 0], target=0)
+        assert torch.equal(none, torch.zeros_like(x))

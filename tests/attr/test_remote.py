@@ -183,6 +183,14 @@ def test_what_the_other_side_may_say(served, what):
     assert not str(caught.value).startswith('"')
 
 
+def test_a_text_without_choices(served):
+    provider = ours.VLLMProvider(served.url)
+    for said in ({"choices": []}, {}, {"choices": [{"logprobs": None}]}):
+        served.spoil = lambda _, said=said: said
+        with pytest.raises(KeyError, match="'text'"):
+            provider.generate(PROMPT)
+
+
 def test_what_is_refused(served):
     for url in ("", "  ", "file:///etc/hosts"):
         with pytest.raises(ValueError, match="http"):

@@ -16,7 +16,11 @@ else:
 ROOT = Path(os.environ.get("XAI_SOURCES", Path(__file__).parents[2]))
 OURS = {"xai_nlp", "hooks", "viz", "tests"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-FOLDER_OF_EXTRA = {"serve": "xai_nlp/web/", "notebook": "xai_nlp/insights/"}  # these may import it as they are imported
+FOLDER_OF_EXTRA = {
+    "serve": "xai_nlp/web/",
+    "notebook": "xai_nlp/insights/",
+    "testing": "xai_nlp/testing/",
+}  # these may import it as they are imported
 DISTRIBUTIONS = packages_distributions()
 
 

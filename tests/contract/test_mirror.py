@@ -23,7 +23,9 @@ PACKAGES = (
     "xai_nlp/models",
     "xai_nlp/module",
     "xai_nlp/robust",
+    "xai_nlp/runs",
     "xai_nlp/tasks",
+    "xai_nlp/testing",
     "xai_nlp/zoo",
 )
 #: Files that tests of another name cover, and by which of them.

@@ -21,7 +21,7 @@ ALLOWED = {
     ("xai_nlp/web/history.py", "open"): "makes an empty file for SQLite, which writes in transactions",
     ("xai_nlp/core/arrays.py", "save"): "safetensors' function, which gives bytes",
     ("xai_nlp/concept/tensor_files.py", "save"): "safetensors' function, which gives bytes",
-    ("xai_nlp/influence/similarity.py", "save"): "safetensors' function, which gives bytes",
+    ("xai_nlp/influence/activation_files.py", "save"): "safetensors' function, which gives bytes",
     ("xai_nlp/web/examples.py", "save"): "into a buffer",
     ("viz/figure/column.py", "save"): "in a temporary folder",
 }

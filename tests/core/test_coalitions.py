@@ -76,6 +76,12 @@ def test_leaving_one_out():
             kept = [k != m for k in range(4)]
             assert abs(float(without[b, 0, m]) - by_hand(problem, b, kept)) < 1e-12
         assert abs(float(whole[b, 0]) - by_hand(problem, b, [True] * 4)) < 1e-12
+    known, rows = leave_one_out(problem, whole), f.rows
+    assert f.rows == 2 * (3 + 4) + 2  # f(x) is not computed again
+    assert torch.equal(known[0], whole) and torch.equal(known[1], without)
+    still = replace(problem, baseline=problem.x)
+    assert torch.equal(leave_one_out(still, whole)[1], whole[:, :, None].expand_as(without))
+    assert f.rows == rows
 
 
 @pytest.mark.parametrize(

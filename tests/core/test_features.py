@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from xai_nlp.core.features import FeatureMask, SlidingWindows
+from xai_nlp.core.features import FeatureMask, SlidingWindows, by_row
 from xai_nlp.errors import InvalidInput
 
 
@@ -69,3 +69,9 @@ def test_masks_may_be_smaller_than_their_input_and_differ_by_example():
     (mask,) = features.ablation_mask(torch.tensor([1, 0]), torch.tensor([[False, True], [True, False]]))
     assert mask[..., 0].tolist() == [[True, False], [True, False]]
     assert features.present(2).tolist() == [[True, True], [False, True]]
+
+
+def test_rows_of_single_numbers():
+    assert by_row(torch.ones(3)).shape == (3, 1)
+    assert by_row(torch.ones(3, 2, 4)).shape == (3, 8)
+    assert by_row(torch.ones(3, 0)).shape == (3, 0)

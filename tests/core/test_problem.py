@@ -82,6 +82,28 @@ def test_a_target_that_does_not_depend_on_the_layer():
         problem.slope_at_x()
 
 
+def test_a_layer_that_the_target_does_not_use_has_no_gradient():
+    unused, x = nn.Linear(3, 2).requires_grad_(False), torch.ones(2, 3)
+
+    def value(z, owner):
+        unused(z[0])
+        return z[0].square().sum(1, keepdim=True)
+
+    slope = Problem(value=value, x=(x,), baseline=(x,), sites=(ModulePoint(unused),)).slope_at_x()
+    assert torch.equal(slope.gradients[0], torch.zeros(2, 1, 2))
+    assert torch.equal(slope.values, torch.full((2, 1), 3.0))
+
+
+def test_examples_against_several_baselines():
+    x, baselines = torch.tensor([[1.0], [2.0]]), torch.tensor([[5.0], [6.0], [7.0]])
+    scale = torch.tensor([10.0, 100.0])
+    problem = Problem(value=lambda z, owner: z[0] * scale[owner, None], x=(x,), baseline=(0 * x,))
+    pairs = problem.against((baselines,))
+    assert pairs.x[0].flatten().tolist() == [1, 1, 1, 2, 2, 2]
+    assert pairs.baseline[0].flatten().tolist() == [5, 6, 7, 5, 6, 7]
+    assert pairs.values(pairs.x, pairs.everyone).flatten().tolist() == [10, 10, 10, 200, 200, 200]
+
+
 def test_integer_inputs_are_refused_with_the_way_out():
     x = torch.ones(1, 2, dtype=torch.long)
     with pytest.raises(InvalidInput, match="explained at a layer"):

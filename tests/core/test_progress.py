@@ -1,5 +1,7 @@
 """The bar of progress: late, in place in a terminal, in lines in a log."""
 
+import io
+
 import pytest
 
 from xai_nlp.core import progress
@@ -19,6 +21,25 @@ def test_it_appears_after_the_delay(capsys, monkeypatch, delay, appears):
             show(done, 6)
     out, err = capsys.readouterr()
     assert ("answering" in err and "6/6" in err and "question" in err, out) == (appears, "")
+
+
+def test_a_requested_bar_appears_at_once_and_ends_at_100_per_cent(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "DELAY", 60.0)
+    for steps in ([1, 3], [3], []):
+        with progress_bar("answering", requested=True) as show:
+            for done in steps:
+                show(done, 3)
+        assert "answering: 100%" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_requested_bar_stays_in_a_terminal(monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stderr", terminal)
+    with progress_bar("answering", requested=True) as show:
+        for done in range(1, 4):
+            show(done, 3)
+    assert terminal.getvalue().rstrip().rpartition("\r")[2].startswith("answering: 100%")
 
 
 def test_a_log_gets_lines(capsys, monkeypatch):

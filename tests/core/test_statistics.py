@@ -16,6 +16,7 @@ from xai_nlp.core.statistics import (
     mean_of,
     modality_shares,
     proportion,
+    spread_of,
     strongest_entries,
     word_effects,
     word_sums,
@@ -137,3 +138,22 @@ def test_strongest_entries_by_brute_force():
     expected = sorted(np.ndindex(scores.shape), key=lambda place: -abs(scores[place]))[:5]
     assert [tuple(place) for *place, _ in strongest_entries(stack, 5)] == expected
     assert all(number == scores[tuple(place)] for *place, number in strongest_entries(stack, 5))
+
+
+def test_a_bootstrap_interval_is_scipys():
+    """The same method by another package, up to the draws; the mean and the quartiles are exact."""
+    from scipy import stats
+
+    values = np.random.default_rng(3).beta(2, 5, size=60)
+    found = spread_of(values.tolist())
+    low, high = stats.bootstrap(
+        (values,), np.mean, n_resamples=20_000, method="percentile", random_state=np.random.default_rng(5)
+    ).confidence_interval
+    assert found.mean.interval == pytest.approx((low, high), abs=0.004)
+    assert found.quartiles == pytest.approx(np.quantile(values, [0, 0.25, 0.5, 0.75, 1]).tolist())
+    assert found == spread_of(values.tolist())
+    assert spread_of(values.tolist(), seed=1).mean.interval != found.mean.interval
+
+
+def test_one_value_has_no_interval():
+    assert spread_of([0.5]).mean == Estimate(0.5, 1, None)

@@ -1,10 +1,14 @@
-"""SIGINT at a random time of a call: the call ends, and the model is as it was."""
+"""SIGINT at a random time of a call: the call ends, and the model and the files that it reads are as they were."""
 
 import _thread
+import tempfile
 import threading
 import time
+from functools import partial
+from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 
 import xai_nlp
 import xai_nlp.attr as attr
@@ -31,6 +35,15 @@ def captum_face(explainer):
     layer.attribute(ids, baselines=torch.zeros_like(ids), target=1, n_steps=3)
 
 
+def influence(checkpoint, explainer):
+    explainer.influence("a dull film", TRAIN, k=2, checkpoints=checkpoint)
+
+
+def suspect_labels(checkpoint, explainer):
+    explainer.suspect_labels(TRAIN, method="all", checkpoints=checkpoint)
+
+
+TRAIN = {"text": ["a gripping film", "a dull movie", "the plot was dull"], "label": [1, 0, 0]}
 CALLS = (explain_with_attention, explain_layer, deeplift, captum_face)
 
 
@@ -60,13 +73,20 @@ def interrupted_after(seconds, call, explainer):
 def trials(random):
     explainer = xai_nlp.load(*tiny("bert", fresh=True))
     before = fingerprint(explainer.model)
-    seconds = {call: duration(call, explainer) for call in CALLS}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "model.safetensors")
+        save_file({key: value.clone() for key, value in explainer.model.state_dict().items()}, file)
+        calls = {call.__name__: call for call in CALLS}
+        calls |= {call.__name__: partial(call, file) for call in (influence, suspect_labels)}
+        seconds = {name: duration(call, explainer) for name, call in calls.items()}
+        content = file.read_bytes()
 
-    def run(call, after):
-        assert interrupted_after(after, call, explainer), "the interrupt was lost"
-        assert fingerprint(explainer.model) == before, "the model was changed"
+        def run(name, after):
+            assert interrupted_after(after, calls[name], explainer), "the interrupt was lost"
+            assert fingerprint(explainer.model) == before, "the model was changed"
+            assert {one.name: one.read_bytes() for one in Path(folder).iterdir()} == {file.name: content}
 
-    while True:
-        call = random.choice(CALLS)
-        after = random.uniform(0, seconds[call])
-        yield Trial(f"{call.__name__} after {after:.6f} s", lambda call=call, after=after: run(call, after))
+        while True:
+            name = random.choice(list(calls))
+            after = random.uniform(0, seconds[name])
+            yield Trial(f"{name} after {after:.6f} s", partial(run, name, after))

@@ -151,6 +151,8 @@ def test_errors_of_ours(tmp_path):
     with pytest.raises(Unsupported, match="another length"):
         ours.SimilarityInfluence(net, "0", rows, str(tmp_path)).influence(torch.zeros(1, 3))
     similarity = ours.SimilarityInfluence(net, "0", Rows(torch.eye(3)), str(tmp_path))
+    with pytest.raises(InvalidInput, match="empty"):
+        ours.SimilarityInfluence(net, "0", [], str(tmp_path)).influence(torch.eye(3))
     with pytest.raises(CaptumAssertion, match="k must be"):
         similarity.influence(torch.eye(3), top_k=0)
     with pytest.raises(InvalidInput):

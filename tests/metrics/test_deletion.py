@@ -8,6 +8,7 @@ import torch
 from tests.metrics.functions import additive, subject_of, tangled
 from xai_nlp.errors import InvalidInput
 from xai_nlp.metrics import aopc, comprehensiveness, deletion_curve, insertion_curve, sufficiency
+from xai_nlp.metrics.deletion import size_table
 
 
 def looped(f, x, x0, order, counts, *, insert=False):
@@ -61,6 +62,7 @@ def test_of_an_additive_function_everything_is_a_sum():
 
 def test_sizes_are_shares_rounded_up():
     f, x, x0 = additive([[3.0, 2.0, 1.0] + [0.5] * 27])
+    assert size_table(torch.tensor([100]), [0.07])[0].item() == 7
     curve = deletion_curve(subject_of(f, x, x0), x, sizes=[0, 0.1, 0.11, 0.5, 1])
     assert curve.counts.tolist() == [[0, 3, 4, 15, 30]]
     assert curve.values.tolist() == [[[19.5, 13.5, 13.0, 7.5, 0.0]]]
@@ -70,8 +72,10 @@ def test_sizes_are_shares_rounded_up():
 def test_features_that_an_example_lacks_are_never_removed():
     f, x, x0 = additive([[4.0, 2.0, 1.0], [5.0, 7.0, 0.0]])
     features = torch.tensor([[0, 1, 2], [0, 1, -1]])
-    scores = torch.tensor([[1.0, 2.0, 3.0], [1.0, 2.0, math.nan]])  # the third one is no score
     subject = subject_of(f, x, x0, features)
+    scores = torch.tensor([[1.0, 2.0, 3.0], [1.0, 2.0, 9.0]])
+    assert deletion_curve(subject, scores).values.tolist() == [[[7, 6, 4, 0]], [[12, 5, 0, 0]]]
+    scores[1, 2] = math.nan  # it is no score
     curve = deletion_curve(subject, scores)
     assert curve.values.tolist() == [[[7, 6, 4, 0]], [[12, 5, 0, 0]]]
     torch.testing.assert_close(aopc(subject, scores)[:, 0], torch.tensor([(1 + 3 + 7) / 3, (7 + 12) / 2]))

@@ -279,5 +279,12 @@ def test_of_the_terms_of_an_additive_function_is_zero():
     assert ours.feature_infidelity(linear, x - x0).item() == pytest.approx(0, abs=1e-20)
     assert ours.feature_infidelity(linear, 3 * (x - x0)).item() > 0.1
     assert ours.feature_infidelity(linear, 3 * (x - x0), normalize=True).item() == pytest.approx(0, abs=1e-20)
+    features = torch.tensor([[0, 1, 2, 3, -1]])
+    lacking = subject_of(lambda z: z[:, :4].sum(1, keepdim=True), x, x0, features)
+    scores = (x - x0).index_fill(1, torch.tensor([4]), torch.nan)[:, :4]
+    assert ours.feature_infidelity(lacking, scores).item() == pytest.approx(0, abs=1e-20)
+    one_each = subject_of(lambda z: z.sum(1, keepdim=True), torch.ones(2, 2), torch.zeros(2, 2), torch.tensor(
+        [[0, 1], [0, -1]]))  # fmt: skip
+    assert ours.feature_infidelity(one_each, [[1.0, 1.0], [1.0, torch.nan]]).tolist() == [[0], [0]]
     with pytest.raises(InvalidInput, match="at least 2"):
         ours.feature_infidelity(linear, x, samples=1)

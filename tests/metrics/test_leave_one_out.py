@@ -40,6 +40,9 @@ def test_steps_that_rise():
     shrinking = subject_of(lambda z: -f(z), x.abs(), x0)
     assert monotonicity(shrinking, [[4.0, 1.0, 2.0, 3.0]]).item() == 0
     assert monotonicity(subject, [[[4.0, 1.0, 2.0, 3.0], [1.0, 2.0, 3.0, 4.0]]]).shape == (1, 2, 1)
+    two = subject_of(f, torch.tensor([[4.0, -2.0, 1.0], [4.0, -2.0, 0.0]]), torch.zeros(2, 3), torch.tensor(
+        [[0, 1, 2], [0, 1, -1]]))  # fmt: skip
+    assert monotonicity(two, [[1.0, 2.0, 3.0]] * 2)[:, 0].tolist() == [2 / 3, 1 / 2]
 
 
 def test_the_lowest_come_first():

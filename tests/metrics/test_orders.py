@@ -8,7 +8,7 @@ import torch
 from tests.metrics.functions import additive, subject_of, tangled
 from xai_nlp.errors import InvalidInput
 from xai_nlp.metrics import aopc, best_and_worst_order, naopc, random_orders
-from xai_nlp.metrics.orders import random_scores
+from xai_nlp.metrics.orders import _widened, random_scores
 
 
 def brute_force(f, x, x0, counts):
@@ -70,6 +70,19 @@ def test_a_narrow_beam_misses_what_a_wider_one_finds():
     assert narrow.best < wide.best - 1
     torch.testing.assert_close(wide.best, exact.best)
     assert (wide.exact.item(), exact.exact.item()) == (False, True)
+    both_first = x.clone()
+    both_first[:, :2] = 9
+    result = naopc(subject, both_first, beam=1)  # it is better than what the search finds
+    assert result.value == 1
+    torch.testing.assert_close(result.best, exact.best.float())
+
+
+def test_beams_hold_each_set_once():
+    sets = torch.eye(3, dtype=torch.bool)[:, None] | torch.eye(3, dtype=torch.bool)
+    gained = torch.tensor([0.0, 5, 1, 4, 0, 2, 1, 3, 0])  # {0, 1} is the best and the second best
+    orders, drops = _widened(torch.tensor([[0], [1], [2]]), torch.zeros(3, 1), sets, gained, 3)
+    assert orders.tolist() == [[0, 1], [2, 1], [0, 2]]
+    assert drops.tolist() == [[0, 5], [0, 3], [0, 1]]
 
 
 def test_examples_with_fewer_features():

@@ -13,9 +13,13 @@ from torch import nn
 
 import xai_nlp
 from tests.models.tiny import tiny
+from tests.viz.html_reader import Reader
+from xai_nlp.core.training_influence import METHODS, TrainingExample, TrainingInfluence
 from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 from xai_nlp.hooks.model_state import fingerprint
-from xai_nlp.tasks.training_influence import METHODS, TrainingExample, TrainingInfluence
+from xai_nlp.viz.page.influence import influence_page
+from xai_nlp.viz.text.influence_texts import TextPair
+from xai_nlp.viz.text.number_format import signed, with_unit
 
 TRAIN = {
     "text": [
@@ -91,6 +95,20 @@ def test_influence_splits_over_shared_words(explainer):
     assert not explainer.influence("a dull film", TRAIN, k=1, method="all").proponents[0].shared_words
 
 
+def test_the_page_colours_the_words_that_both_texts_share(explainer):
+    found = explainer.influence("a dull film", TRAIN, k=5)
+    one = next(one for one in found.proponents if one.index == 1)
+    assert [one.text[start:end] for start, end in one.offsets[1:-1]] == ["a", "dull", "movie"]
+    read = Reader(influence_page(found))
+    assert read.paragraphs[0] == "a dull film"
+    at = read.paragraphs.index("a dull movie")
+    assert read.paragraphs[at + 1] == "a dull film"
+    coloured = {m["aria-description"] for m in read.marks() if "chip" not in m["class"] and " z " not in m["class"]}
+    pair = TextPair.of(found, one)
+    assert {with_unit(signed(s, pair.peak), "nat") for s in one.token_scores[1:3]} <= coloured
+    assert one.token_scores[3] == 0 != one.token_scores[2]
+
+
 def test_several_texts_pairs_and_frames(explainer):
     frame = pandas.DataFrame({"first": ["a film", "dull"], "second": ["great", "the plot"], "gold": [1, 0]})
     column = {"text": "first", "pair": "second", "gold": "gold"}
@@ -99,6 +117,7 @@ def test_several_texts_pairs_and_frames(explainer):
     )
     assert [one.label for one in found] == ["POSITIVE", "NEGATIVE"]
     assert {one.text for one in found[0].proponents} == {("a film", "great"), ("dull", "the plot")}
+    assert set(found[0].proponents[0].segment) == {-1, 0, 1}
     predicted = explainer.influence("a great film", TRAIN, 1)
     outputs = explainer.predict("a great film")
     assert predicted.label == max(outputs, key=outputs.get)
@@ -152,6 +171,9 @@ def test_bad_input(explainer):
         explainer.influence("a film", TRAIN, method="word_embedding")
     with pytest.raises(InvalidInput, match="at least 1"):
         explainer.influence("a film", TRAIN, 0)
+    for k in (0, -1, 2.0, True):
+        with pytest.raises(InvalidInput, match="at least 1"):
+            explainer.suspect_labels(TRAIN, k)
     with pytest.raises(InvalidInput, match="no label"):
         explainer.influence("a film", {"text": ["a film", "dull"]})
     with pytest.raises(UnknownName, match="label"):

@@ -14,6 +14,7 @@ from tests.models.tiny import tiny
 from tests.tasks.test_zero_shot_classification import inference
 from tests.viz.samples import HOSTILE, label, made
 from tests.web.conftest import ROWS, held, running
+from xai_nlp.core.trust import LEVELS
 from xai_nlp.web.allowed_root import AllowedRoot
 from xai_nlp.web.examples import examples
 from xai_nlp.web.history import History
@@ -489,6 +490,18 @@ def test_an_entry_is_renamed_found_asked_again_and_deleted(opened):
     tab.locator("dialog.naming .primary").click()
     tab.locator(".welcome:visible").wait_for()
     assert tab.locator(".nothing").inner_text() == "Nothing in the history matches."
+
+
+def test_a_verdict_is_asked_for_by_a_button_and_then_a_full_one(opened, served):
+    tab = opened()
+    explain(tab, "a gripping film, if rather long", method="occlusion")
+    assert tab.locator("details.trust").count() == 0
+    tab.get_by_role("button", name="How far to trust it").click()
+    tab.locator(".result:visible details.trust .pill").first.wait_for()
+    assert tab.locator("details.trust .pill").first.inner_text() in LEVELS
+    tab.get_by_role("button", name="Check in full").click()
+    tab.locator("details.trust b", has_text="Another method").wait_for(state="attached")
+    assert tab.locator(".check-trust").is_hidden()
 
 
 # Data ----------------------------------------------------------------------------------------------------------------

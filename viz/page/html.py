@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -24,14 +24,14 @@ from xai_nlp.core.result import Explanation
 from xai_nlp.viz.page.attention_tables import attention_tables
 from xai_nlp.viz.page.report_summary import interval_text
 from xai_nlp.viz.page.score_tables import balance_table, layers_table, parts_table
-from xai_nlp.viz.page.view_model import View, view
+from xai_nlp.viz.page.view_model import view
 from xai_nlp.viz.text import scale, wording
 from xai_nlp.viz.text.number_format import percent, signed, unsigned, with_unit
 
 PACKAGE = "xai_nlp.viz.page"
 SCOPE = "xai-nlp"
 SCRIPTS = ("show.js", "many.js", "grid.js", "numbers.js", "reader.js", "maps.js", "image.js", "enrich.js")
-STYLES = ("look.css", "many.css", "maps.css", "image.css")
+STYLES = ("look.css", "many.css", "maps.css", "image.css", "influence.css")
 MOUNT = "\ndocument.querySelectorAll('.xai-nlp').forEach(enrich);\n"
 
 # Lines that are a comment, and white space that begins a line: a page is smaller without them.
@@ -59,6 +59,13 @@ def page(explanations: Sequence[Explanation], *, title: str | None = None) -> st
     return render("page.html", view(explanations), level=1, title=title, **sealed())
 
 
+class Titled(Protocol):
+    """A view with the title of its document."""
+
+    @property
+    def title(self) -> str: ...
+
+
 @cache
 def sealed(*styles: str) -> dict[str, str]:
     """Style, script and content policy of a file; the policy allows these two by hash and nothing else.
@@ -81,7 +88,7 @@ def saved_data(explanations: Sequence[Explanation]) -> list[dict[str, Any]]:
     return [json.loads(replace(item, attention={}).to_json()) for item in explanations]
 
 
-def render(template: str, page: View, *, level: int = 2, title: str | None = None, **values: Any) -> str:
+def render(template: str, page: Titled, *, level: int = 2, title: str | None = None, **values: Any) -> str:
     """A template about explanations, filled in."""
     return filled(template, view=page, level=level, title=title or f"{page.title} · xai_nlp", **values)
 

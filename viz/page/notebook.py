@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from xai_nlp.core.result import Explanation
-from xai_nlp.viz.page.html import asset, render, script, style
+from xai_nlp.viz.page.html import Titled, asset, render, script, style
 from xai_nlp.viz.page.view_model import view
 
 BARS = 5  # strongest words that are shown at once
@@ -28,11 +28,16 @@ def notebook_html(explanations: Sequence[Explanation], *, assets: bool | None = 
 
     assets: with style and script; None sends them once for each notebook.
     """
+    drawn = view(explanations[:MOST])
+    return cell("notebook.html", drawn, assets=assets, bars=BARS, left=len(explanations) - len(drawn.items))
+
+
+def cell(template: str, page: Titled, *, assets: bool | None = None, **values: Any) -> str:
+    """A template that extends "cell.html", filled in for a notebook's cell; assets: as in `notebook_html`."""
     if assets is None:
         assets = needs_assets(running_cell())
-    values = {"style": notebook_style(), "script": notebook_script()} if assets else {"style": "", "script": ""}
-    drawn = view(explanations[:MOST])
-    return render("notebook.html", drawn, level=3, bars=BARS, left=len(explanations) - len(drawn.items), **values)
+    looks = {"style": notebook_style(), "script": notebook_script()} if assets else {"style": "", "script": ""}
+    return render(template, page, level=3, **looks, **values)
 
 
 @cache

@@ -12,7 +12,7 @@ from xai_nlp.viz.page.view_model import View, view
 from xai_nlp.viz.text.wording import plain, shortened
 
 #: Entries of `params` that are results of a run, not settings.
-RESULTS = ("names", "steps_used", "windows", "answer_score", "no_answer_score")
+RESULTS = ("names", "steps_used", "windows", "answer_score", "no_answer_score", "answer_text")
 
 
 def report(explanations: Sequence[Explanation], *, title: str = "", data: str = "", date: str = "") -> str:

@@ -66,16 +66,17 @@ class Row:
     item: Explanation
     merged: Explanation  # the same over words
     shared: float  # peak of the shared scale
-    differences: tuple[tuple[str, str], ...]  # (“method”, its method), where the page has several
+    differences: tuple[tuple[str, str], ...] = ()  # (“method”, its method), where the page has several
+    own: float | None = None  # peak of its own scale; None for its largest |score|
 
     @cached_property
     def words(self) -> MarkedText:
-        return marked_text(self.merged, self.shared, self.item.word_groups())
+        return marked_text(self.merged, self.shared, self.item.word_groups(), self.own)
 
     @cached_property
     def tokens(self) -> MarkedText | None:
         """The text in tokens; None where each token is a word."""
-        return marked_text(self.item, self.shared) if self.merged.offsets != self.item.offsets else None
+        return marked_text(self.item, self.shared, own=self.own) if self.merged.offsets != self.item.offsets else None
 
     @cached_property
     def image(self) -> ImageView | None:

@@ -80,16 +80,16 @@ def background(score: float, largest: float) -> str:
 
 def _lines(words: Explanation) -> Iterator[RenderableType]:
     largest, image_peak = own_peaks(words)
-    yield _text(sentence_runs(words), largest)
+    yield styled(sentence_runs(words), largest)
     if words.trust:
         yield Text(harmless(f"{MARKS[words.trust.level]} {wording.trust_sentence(words.trust)}"), style=SOFT)
     for segment, name in enumerate(wording.segment_names(words)):
         yield Text(f"\n{name}" if name else "", style=SOFT)
-        yield _text(text_runs(words, segment), largest, bold="bold underline")
+        yield styled(text_runs(words, segment), largest, bold="bold underline")
     yield Text()
     if specials := special_runs(words):
-        yield _text(specials, largest)
-    yield _text(legend_runs(words, RAMP), largest or image_peak)
+        yield styled(specials, largest)
+    yield styled(legend_runs(words, RAMP), largest or image_peak)
     if words.method:
         yield Text(harmless(" · ".join(promise(words))))
     if names := about(words):
@@ -104,7 +104,7 @@ def _lines(words: Explanation) -> Iterator[RenderableType]:
         yield bars([(image.scores[r], image.names[r]) for r in strongest(image.scores, TOP)], image_peak)
 
 
-def _text(runs: Iterable[Run], largest: float, bold: str = "bold") -> Text:
+def styled(runs: Iterable[Run], largest: float, bold: str = "bold") -> Text:
     """The runs as one text; bold: the style of those that are bold."""
     text = Text()
     for run in runs:

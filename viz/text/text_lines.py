@@ -29,7 +29,12 @@ class Run:
 
 def sentence_runs(words: Explanation) -> list[Run]:
     """The sentence about an explanation, bold, its parts in their colours."""
-    return [Run(text, COLOURS[kind], bold=True) for text, kind in wording.sentence([words])]
+    return bold_runs(wording.sentence([words]))
+
+
+def bold_runs(sentence: wording.Sentence) -> list[Run]:
+    """A sentence, bold, its parts in their colours."""
+    return [Run(text, COLOURS[kind], bold=True) for text, kind in sentence]
 
 
 def about(words: Explanation) -> list[str]:

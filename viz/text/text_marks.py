@@ -95,12 +95,16 @@ def shared_legends(explanations: Iterable[Explanation]) -> dict[str, Legend]:
     return legends
 
 
-def marked_text(explanation: Explanation, shared: float, groups: Sequence[Sequence[int]] | None = None) -> MarkedText:
+def marked_text(
+    explanation: Explanation, shared: float, groups: Sequence[Sequence[int]] | None = None, own: float | None = None
+) -> MarkedText:
     """The marks of an explanation, in text order.
 
     shared: peak of the shared scale. groups: the model's tokens behind each token of `explanation`, for words.
+    own: peak of its own scale; None for its largest |score|.
     """
-    own, of_regions = own_peaks(explanation)
+    largest, of_regions = own_peaks(explanation)
+    own = largest if own is None else own
     places = ranks(explanation.scores)
     groups = groups or [[i] for i in range(len(places))]
 

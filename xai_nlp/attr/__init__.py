@@ -78,9 +78,11 @@ from xai_nlp.attr.stats import Sum as Sum
 from xai_nlp.attr.stats import Summarizer as Summarizer
 from xai_nlp.attr.stats import SummarizerSingleTensor as SummarizerSingleTensor
 from xai_nlp.attr.stats import Var as Var
+from xai_nlp.attr.surrogate import BaselineKernelShap as BaselineKernelShap
 from xai_nlp.attr.surrogate import KernelShap as KernelShap
 from xai_nlp.attr.surrogate import Lime as Lime
 from xai_nlp.attr.surrogate import LimeBase as LimeBase
+from xai_nlp.attr.surrogate import RandomBaselineKernelShap as RandomBaselineKernelShap
 
 #: All of these names, without the files that they come from.
 __all__ = [name for name, value in vars().items() if name[0] != "_" and not isinstance(value, _ModuleType)]

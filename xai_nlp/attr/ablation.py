@@ -12,13 +12,15 @@ import torch
 from torch import Tensor
 
 from xai_nlp.attr.base import PerturbationAttribution, check_count
-from xai_nlp.core.batching import Batching
+from xai_nlp.core.batching import Batching, is_out_of_memory
 from xai_nlp.core.captum_types import Baselines, CaptumAssertion, NotRowwise, TensorOrTuple
 from xai_nlp.core.features import NO_FEATURE, FeatureMask, Features
 from xai_nlp.core.forward import Forward, as_tuple, baseline_tensors, select
 from xai_nlp.core.problem import Problem, Tensors
+from xai_nlp.errors import XaiError
 
-ScoreFeatures = Callable[[Problem], Tensors]  # a problem with features -> (B, T, *S) each, or broadcastable
+#: A problem with features, and f(x) (B, T) if it is known -> (B, T, *S) each, or broadcastable.
+ScoreFeatures = Callable[[Problem, Tensor | None], Tensors]
 
 
 # Features are numbers in masks. ---------------------------------------------------------------------------------------
@@ -47,13 +49,17 @@ def feature_masks(inputs: Tensors, masks: TensorOrTuple | None) -> Tensors:
                 f"a feature mask of shape {tuple(mask.shape)} does not fit an input of {tuple(x.shape)}."
             )
         result.append(mask.view(*[1] * (x.ndim - mask.ndim), *mask.shape).long().to(x.device))
-    lowest = min((int(mask.min()) for mask in result if mask.numel()), default=0)
-    return tuple(mask - min(lowest, 0) for mask in result)
+    return tuple(mask - min(smallest(result), 0) for mask in result)
 
 
 def largest(masks: Sequence[Tensor]) -> int:
-    """The largest number in the masks."""
+    """The largest number in the masks; -1 if they have no entries."""
     return max((int(mask.max()) for mask in masks if mask.numel()), default=NO_FEATURE)
+
+
+def smallest(masks: Sequence[Tensor]) -> int:
+    """The smallest number in the masks; 0 if they have no entries."""
+    return min((int(mask.min()) for mask in masks if mask.numel()), default=0)
 
 
 class DenseMask(FeatureMask):
@@ -77,23 +83,59 @@ def batch_problem(forward: Forward, baselines: Tensors) -> Problem:
     """The whole batch as one example, perturbed as one."""
 
     def value(z: Tensors, owner: Tensor) -> Tensor:
-        return torch.stack([batch_target(forward, tuple(t[r] for t in z)).flatten() for r in range(len(owner))])
+        outputs = (forward(tuple(t[r] for t in z), forward.everyone) for r in range(len(owner)))
+        return torch.stack([batch_target(forward, output).flatten() for output in outputs])
 
     return Problem(value=value, x=tuple(x[None] for x in forward.inputs), baseline=tuple(t[None] for t in baselines))
 
 
-def batch_target(forward: Forward, inputs: Tensors) -> Tensor:
-    """The target of the output for a whole batch of inputs; the output itself without a target."""
-    output = forward(inputs, forward.everyone)
+def batch_target(forward: Forward, output: Tensor) -> Tensor:
+    """The target in the output for a whole batch; the output itself without a target."""
     if forward.target is None:
         return output
     return select(output, forward.target, torch.arange(len(output) if output.ndim else 1, device=output.device))
 
 
+def values_by_example(forward: Forward) -> Tensor | None:
+    """f(x) (B, T), from one pass with the whole batch; None if it does not fit in memory.
+
+    Raises NotRowwise if the output does not have a row for each example.
+    """
+    if len({len(x) for x in forward.inputs}) > 1 or not forward.examples:
+        raise NotRowwise("inputs of different batch sizes are perturbed as one, with perturbations_per_eval=1.")
+    try:
+        return select(forward.output, forward.target, forward.everyone)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
+
+
+def value_of_rows(forward: Forward) -> Callable[[Tensors, Tensor], Tensor]:
+    """`forward.value`, which gives the function one row more than the batch has where it is asked for as many.
+
+    Else B numbers that belong to the batch as a whole would be taken for one number of each of B rows.
+    """
+
+    def value(z: Tensors, owner: Tensor) -> Tensor:
+        if len(owner) != forward.examples or forward.examples == 1:
+            return forward.value(z, owner)
+        return forward.value(tuple(torch.cat([t, t[:1]]) for t in z), torch.cat([owner, owner[:1]]))[:-1]
+
+    return value
+
+
+def needs_whole_batch(error: Exception) -> bool:
+    """True for an error that a function may raise since it was given other rows than a whole batch.
+
+    Errors of this package say what else is wrong.
+    """
+    return isinstance(error, NotRowwise) or not isinstance(error, XaiError)
+
+
 def target_shape(forward: Forward) -> tuple[int, ...]:
     """The shape of the target in the output for the whole batch; (1,) of a number."""
-    with torch.no_grad():
-        output = forward.at_examples(forward.everyone)
+    output = forward.output
     target = forward.target[0] if isinstance(forward.target, list) else forward.target
     index = () if target is None else (0,) if isinstance(target, Tensor) else as_tuple(target)
     return tuple(output.to("meta")[(slice(None), *index)].shape) if output.ndim else (1,)
@@ -111,11 +153,11 @@ def masked_features(
     """Features that are numbers in masks: those of the examples, or with True those of the batch as one example."""
 
     def features(batch: bool) -> Features:
-        if batch and any(len(mask) > 1 for mask in masks):
+        if batch and any((mask != mask[:1]).any() for mask in masks):
             raise CaptumAssertion(
                 "the output has no row for each example, so one feature mask must serve for all of them."
             )
-        return make([mask[None] for mask in masks] if batch else masks)
+        return make([mask[None, :1] for mask in masks] if batch else masks)
 
     return features
 
@@ -144,23 +186,28 @@ class AblationAttribution(PerturbationAttribution):
         x0 = baseline_tensors(x, baselines)
         limit = row_limit(per_eval, forward.examples)
         with self._progress(show_progress) as progress:
-            if len({len(t) for t in x}) == 1 and len(x[0]):
+            try:
+                value = values_by_example(forward)
                 rows = Batching(limit=limit, progress=progress)
-                try:
-                    scores = score(Problem(value=forward.value, x=x, baseline=x0, features=features(False), rows=rows))
-                    return tuple(s.expand(-1, -1, *t.shape[1:]).flatten(0, 1) for s, t in zip(scores, x, strict=True))
-                except NotRowwise:
-                    if per_eval > 1:
-                        raise
+                problem = Problem(value=value_of_rows(forward), x=x, baseline=x0, features=features(False), rows=rows)
+                scores = score(problem, value)
+                return tuple(s.expand(-1, -1, *t.shape[1:]).flatten(0, 1) for s, t in zip(scores, x, strict=True))
+            except Exception as error:
+                if limit or not needs_whole_batch(error):
+                    raise
+            value = batch_target(forward, forward.output).flatten()[None]
             problem = replace(batch_problem(forward, x0), features=features(True), rows=Batching(progress=progress))
-            return tuple(s[0, :, 0].expand(-1, *t.shape[1:]) for s, t in zip(score(problem), x, strict=True))
+            scores = score(problem, value)
+            return tuple(s[0, :, 0].expand(-1, *t.shape[1:]) for s, t in zip(scores, x, strict=True))
 
     def attribute_future(self, *args: Any, **kwargs: Any) -> Any:
         """A future of what `attribute` returns, for a forward function that returns futures; same arguments.
 
-        The future raises CaptumAssertion if the function does not return futures.
+        It returns when the function has been called once. Raises CaptumAssertion if the function does not return
+        futures, and what `attribute` raises before that call; later errors are raised by the future.
         """
         synchronous, future = copy.copy(self), torch.futures.Future()  # type: ignore[var-annotated]
+        called, refused = threading.Event(), []
 
         def wait(*inputs: Any) -> Any:
             output = self.forward_func(*inputs)
@@ -168,14 +215,20 @@ class AblationAttribution(PerturbationAttribution):
                 raise CaptumAssertion(
                     f"attribute_future needs a forward function that returns futures; got {type(output)}."
                 )
+            called.set()
             return output.wait()
 
         def work() -> None:
             try:
                 future.set_result(synchronous.attribute(*args, **kwargs))
             except Exception as error:
+                refused.extend([] if called.is_set() else [error])
                 future.set_exception(error)
+            called.set()
 
         synchronous.forward_func = wait
         threading.Thread(target=work, daemon=True).start()
+        called.wait()
+        if refused:
+            raise refused[0]
         return future

@@ -23,13 +23,13 @@ attribute_to_neuron_input: select the neuron from the tensors that enter the lay
 grad_kwargs: options of torch.autograd.grad: allow_unused and materialize_grads, which are always on.
     UnknownOption: another option.
 neuron_selector: the neuron's index in the layer's output, (…) without the batch; slices select several, which are
-    summed; or a function of the layer's output that returns (B,) or (B, …).
+    summed; or a function of the layer's output that returns (B,) or (B, …), or one number, a sum over the batch.
     TargetOutOfRange or CaptumAssertion: a selector that does not name neurons of the layer.
 feature_mask: the number of the feature that each entry belongs to, of a shape that broadcasts to its input; a feature
     may span several inputs. None makes each entry a feature.
     CaptumAssertion: not as many masks as inputs, or one whose shape does not fit its input.
-perturbations_per_eval: perturbed copies of all examples for each forward pass; 1 lets the engine choose. Scores do not
-    depend on it.
+perturbations_per_eval: perturbed copies of all examples for each forward pass; 1 lets the engine choose, and gives a
+    function of the whole batch (a loss) one copy, of the batch's size. Scores do not depend on it.
     CaptumAssertion: a number of perturbations below 1.
 show_progress: show a progress bar on stderr.
 n_samples: the number of samples for each example.

@@ -15,6 +15,7 @@ from xai_nlp.attr.arguments import document
 from xai_nlp.attr.problems import Layers, layer_points, neuron_subject, subject_of
 from xai_nlp.core.batching import Batching, Progress
 from xai_nlp.core.captum_types import Baselines, CaptumAssertion, TargetType, TensorOrTuple, UnknownChoice
+from xai_nlp.core.features import by_row
 from xai_nlp.core.forward import Forward, as_tuple, baseline_tensors
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.progress import progress_bar
@@ -97,7 +98,7 @@ class Attribution:
 
     def _progress(self, shown: bool) -> AbstractContextManager[Progress | None]:
         """A progress bar while open, if it is to be shown."""
-        return progress_bar(self.get_name()) if shown else nullcontext()
+        return progress_bar(f"{self.get_name()} attribution", requested=True) if shown else nullcontext()
 
     def attribute_future(self, *args: Any, **kwargs: Any) -> Any:
         """Raises Unsupported: only methods that ablate features have an asynchronous form."""
@@ -163,7 +164,7 @@ class GradientAttribution(Attribution):
             problem = self._ends(forward, baselines, rows)
             both_ends = tuple(map(torch.cat, zip(problem.x, problem.baseline, strict=True)))
             end, start = problem.values(both_ends, forward.everyone.repeat(2)).sum(1).chunk(2)
-        return sum(tensor.flatten(1).sum(1).to(end.device) for tensor in scores) - (end - start)
+        return sum(by_row(tensor).sum(1).to(end.device) for tensor in scores) - (end - start)
 
     def _ends(self, forward: Forward, baselines: Baselines, rows: int | None) -> Problem:
         """The problem whose f(x) − f(x₀) the scores should add up to."""

@@ -10,12 +10,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from xai_nlp.attr.ablation import feature_masks, largest
-from xai_nlp.attr.base import Attribution
-from xai_nlp.attr.perturbation import FeatureAblation, occlusion
-from xai_nlp.core.batching import Batching
+from xai_nlp.attr.base import Attribution, check_count
+from xai_nlp.attr.perturbation import FeatureAblation
 from xai_nlp.core.captum_types import Baselines, CaptumAssertion, TensorOrTuple
 from xai_nlp.core.forward import baseline_tensors
-from xai_nlp.core.problem import Problem
 
 EXPLAINED, FORWARDED, WITHHELD = 0, 1, 2  # roles: ablated; given to the function as it is; not given to the function
 
@@ -43,7 +41,8 @@ class DataLoaderAttribution(Attribution):
     ) -> Any:
         """The metric less the metric without the entry's feature: (T, …) for each explained input, T numbers a metric.
 
-        dataloader: gives batches, a tensor or a tuple each. It is read once, and again for each block of features.
+        dataloader: gives batches, a tensor or a tuple each. It is read ⌈M / perturbations_per_pass⌉ + 2 times for M
+            features: for the shapes of the first batch, for the metric, and for each block of features.
         input_roles: for each tensor of a batch 0 (explained), 1 (given to the function, not explained) or 2 (not given
             to the function); None explains all.
         baselines: for each explained input a number, 0 by default, or a tensor of one row.
@@ -68,34 +67,44 @@ class DataLoaderAttribution(Attribution):
         row = tuple(x[:1] for x in explained)  # a baseline and a mask serve every batch of the data set
         starts, masks = baseline_tensors(row, baselines), feature_masks(row, feature_mask)
 
-        def metric(present: Tensor) -> Tensor:
-            """The metric over the data with the features that are present (M,): (T,)."""
-            state: Any = None
-            for batch in dataloader:
-                ablated = list(_items(batch))
-                for i, start, mask in zip(places, starts, masks, strict=True):
-                    entries = present[mask.to(present.device)].to(ablated[i].device) > 0
-                    ablated[i] = torch.where(entries, ablated[i], start.to(ablated[i]))
-                arguments = (item for item, role in zip(ablated, roles, strict=True) if role != WITHHELD)
-                state = (reduce or _concatenated)(state, self.forward_func(*arguments), tuple(ablated))
-            result = to_metric(state) if to_metric else state
-            if not isinstance(result, Tensor):
-                raise CaptumAssertion(f"the metric of a data set must be a tensor; got {type(result).__name__}.")
-            return result.flatten() if result.is_floating_point() else result.flatten().float()
+        def ablated(batch: Any, removed: Tensor) -> tuple[Any, ...]:
+            """A batch with the features that are removed (M,) bool at the baseline."""
+            items = list(_items(batch))
+            for i, start, mask in zip(places, starts, masks, strict=True):
+                items[i] = torch.where(removed[mask].to(items[i].device), start.to(items[i].device), items[i])
+            return tuple(items)
 
-        all_present = torch.ones(1, 1 + largest(masks), device=explained[0].device)
+        def metrics(removed: Tensor) -> Tensor:
+            """The metric over the data without each of the sets of features (R, M) bool, in one pass: (R, T)."""
+            states: list[Any] = [None] * len(removed)
+            for batch in dataloader:
+                for r, features in enumerate(removed):
+                    items = ablated(batch, features)
+                    arguments = (item for item, role in zip(items, roles, strict=True) if role != WITHHELD)
+                    states[r] = (reduce or _concatenated)(states[r], self.forward_func(*arguments), items)
+            return torch.stack([_metric(to_metric(state) if to_metric else state) for state in states])
+
+        each = torch.eye(1 + largest(masks), dtype=torch.bool, device=masks[0].device)
+        blocks = each.split(check_count("perturbations_per_pass", perturbations_per_pass))
         with self._progress(show_progress) as progress:
-            problem = Problem(
-                value=lambda z, owner: torch.stack([metric(present) for present in z[0]]),
-                x=(all_present,),
-                baseline=(torch.zeros_like(all_present),),
-                rows=Batching(limit=perturbations_per_pass, progress=progress),
-            )
-            (scores,) = occlusion(problem)[0]  # (T, M)
+            parts = [metrics(torch.zeros_like(each[:1]))]
+            for block in blocks:
+                parts.append(metrics(block))
+                if progress:
+                    progress(len(parts) - 1, len(blocks))
+        whole, without = parts[0], torch.cat(parts[1:])
+        scores = (whole - without).T  # (T, M)
         if not return_input_shape:
             return scores
         shaped = tuple(scores[:, mask.expand(x.shape)[0]] for mask, x in zip(masks, row, strict=True))
         return shaped if isinstance(first, (tuple, list)) else shaped[0]
+
+
+def _metric(result: Any) -> Tensor:
+    """The numbers of a metric: (T,)."""
+    if not isinstance(result, Tensor):
+        raise CaptumAssertion(f"the metric of a data set must be a tensor; got {type(result).__name__}.")
+    return result.flatten() if result.is_floating_point() else result.flatten().float()
 
 
 def _items(batch: Any) -> tuple[Any, ...]:

@@ -27,6 +27,7 @@ from xai_nlp.attr.base import (
 from xai_nlp.attr.problems import Selector
 from xai_nlp.core.batching import Batching
 from xai_nlp.core.captum_types import BaselineDistribution, Baselines, CaptumAssertion, TargetType, TensorOrTuple
+from xai_nlp.core.features import by_row
 from xai_nlp.core.forward import Forward, baseline_distribution
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.methods.propagation.deeplift import DeepLiftMethod
@@ -47,9 +48,7 @@ def _paired(problem: Problem, baselines: Any, inputs: Any) -> tuple[Problem, int
             raise CaptumAssertion(
                 f"baselines must have the shape of their input's rows {tuple(x.shape[1:])}; got {b.shape}."
             )
-    pairs = problem.part(problem.everyone.repeat_interleave(len(rows[0])))
-    starts = tuple(b.detach().repeat(problem.examples, *[1] * (b.ndim - 1)) for b in rows)
-    return replace(pairs, baseline=starts), len(rows[0])
+    return problem.against(rows), len(rows[0])
 
 
 def _custom_scores(function: Callable[..., tuple[Tensor, ...]], *arguments: Tensors) -> Tensors:
@@ -87,7 +86,7 @@ class DeepLiftAttribution(GradientAttribution):
         scores = self._shaped(tuple(t.unflatten(0, (-1, count)).mean(1) for t in tensors), forward, place)
         if not with_delta:
             return scores
-        total = sum(t.reshape(len(t), -1).sum(1) for t in tensors)
+        total = sum(by_row(t).sum(1) for t in tensors)
         return scores, total - (result.values - result.baseline_values).squeeze(1)
 
 

@@ -106,6 +106,11 @@ class TextTemplateInput(InterpretableInput):
         return itp_attr[..., torch.tensor(self.formatted_mask, device=itp_attr.device)]
 
 
+def token_ids(tokenizer: Any, text: str, **options: Any) -> Tensor:
+    """The ids of a text's tokens: (L,). The tokenizer's `encode` may return a list or a tensor."""
+    return torch.as_tensor(tokenizer.encode(text, **options), dtype=torch.long).flatten()
+
+
 class TextTokenInput(InterpretableInput):
     """A text as ids of its tokens: the features are the tokens, without `skip_tokens` (texts, or ids)."""
 
@@ -114,16 +119,17 @@ class TextTokenInput(InterpretableInput):
         text: str,
         tokenizer: Any,
         baselines: int | str = 0,
-        skip_tokens: list[int] | list[str] | None = None,
+        skip_tokens: Sequence[int] | Sequence[str] | Tensor | None = None,
     ) -> None:
-        if skip_tokens and isinstance(skip_tokens[0], str):
-            skip_tokens = tokenizer.convert_tokens_to_ids(skip_tokens)
-        self.inp_tensor = self.itp_tensor = tokenizer.encode(text, return_tensors="pt")  # (1, L)
+        skipped = skip_tokens.flatten().tolist() if isinstance(skip_tokens, Tensor) else list(skip_tokens or [])
+        if skipped and isinstance(skipped[0], str):
+            skipped = tokenizer.convert_tokens_to_ids(skipped)
+        self.inp_tensor = self.itp_tensor = token_ids(tokenizer, text)[None]  # (1, L)
         self.itp_mask: Tensor | None = None
-        if skip_tokens:
-            self.itp_mask = ~torch.isin(self.inp_tensor, torch.tensor(skip_tokens))
+        if skipped:
+            self.itp_mask = ~torch.isin(self.inp_tensor, torch.tensor(skipped))
             self.itp_tensor = self.inp_tensor[self.itp_mask][None]
-        self.skip_tokens = skip_tokens
+        self.skip_tokens = None if skip_tokens is None else skipped
         self.tokenizer = tokenizer
         self.values = tokenizer.convert_ids_to_tokens(self.itp_tensor[0].tolist())
         self.n_itp_features = len(self.values)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from xai_nlp.attr.base import Attribution, InternalAttribution
 from xai_nlp.attr.gradient import LayerGradientXActivation
-from xai_nlp.attr.interpretable import ImageMaskInput, InterpretableInput, TextTemplateInput, TextTokenInput
+from xai_nlp.attr.interpretable import ImageMaskInput, InterpretableInput, TextTemplateInput, TextTokenInput, token_ids
 from xai_nlp.attr.llm_result import LLMAttributionResult
 from xai_nlp.attr.noise import LayerGradientShap
 from xai_nlp.attr.path import LayerIntegratedGradients
@@ -76,7 +76,7 @@ class BaseLLMAttribution(Attribution):
         if target is None:
             tokens = self._generate(inp, gen_args or DEFAULT_GEN_ARGS)
         elif isinstance(target, str):
-            tokens = torch.tensor(self.tokenizer.encode(target, add_special_tokens=False), dtype=torch.long)
+            tokens = token_ids(self.tokenizer, target, add_special_tokens=False)
         elif isinstance(target, Tensor):
             tokens = target
         else:
@@ -94,7 +94,7 @@ class BaseLLMAttribution(Attribution):
     def _model_inputs(self, prompt: str | Tensor | Mapping[str, Any]) -> ModelInputs:
         """A text, token ids, or the output of a processor, as arguments of the model."""
         if isinstance(prompt, str):
-            prompt = self.tokenizer.encode(prompt, return_tensors="pt")
+            prompt = token_ids(self.tokenizer, prompt)[None]
         if isinstance(prompt, Tensor):
             prompt = {"input_ids": prompt}
         if not isinstance(prompt, Mapping):
@@ -304,9 +304,12 @@ def _batches(prompts: Sequence[ModelInputs]) -> Iterator[tuple[list[int], ModelI
 
 def token_texts(ids: Sequence[int], tokenizer: Any) -> list[str]:
     """The text of each token, cut from their joint text; parts of one character are marked as an overlap."""
-    text = tokenizer.decode(ids)
-    again = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)
-    spans = [*again["offset_mapping"], (len(text), len(text))]
+    text = tokenizer.decode(torch.as_tensor(ids))
+    try:
+        again = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)
+        spans = [*again["offset_mapping"], (len(text), len(text))]
+    except (KeyError, NotImplementedError, TypeError):  # it does not tell offsets
+        return _decoded_alone(ids, tokenizer)
     texts: list[str] = []
     last = -1
     for i, token in enumerate(again["input_ids"]):
@@ -323,7 +326,9 @@ def _decoded_alone(ids: Sequence[int], tokenizer: Any) -> list[str]:
     texts: list[str] = []
     while len(texts) < len(ids):
         start = len(texts)
-        joint = [tokenizer.decode(ids[start : start + n]) for n in range(1, min(4, len(ids) - start) + 1)]
+        joint = [
+            tokenizer.decode(torch.as_tensor(ids[start : start + n])) for n in range(1, min(4, len(ids) - start) + 1)
+        ]
         more = next((n for n, text in enumerate(joint) if INCOMPLETE not in text), 0)
         texts += [_one_line(joint[more]), *[f"{_one_line(joint[more])} [OVERLAP]"] * more]
     return texts

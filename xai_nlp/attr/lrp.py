@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from xai_nlp.attr.base import LayerAttribution, ModelAttribution
 from xai_nlp.attr.problems import Layers
 from xai_nlp.core.captum_types import TargetType, TensorOrTuple
+from xai_nlp.core.features import by_row
 from xai_nlp.core.forward import Forward, as_tuple
 from xai_nlp.errors import InvalidInput
 from xai_nlp.methods.gradient import InputXGradientMethod
@@ -55,7 +56,7 @@ class LRP(ModelAttribution):
 
         attributions: scores, one tensor or several, (B, …) each. output: f(x), (B,) or (B, 1).
         """
-        total = sum(scores.flatten(1).sum(1) for scores in as_tuple(attributions))
+        total = sum(by_row(scores).sum(1) for scores in as_tuple(attributions))
         return output.flatten() - total
 
     def attribute(

@@ -173,6 +173,7 @@ class _ExpectedGradients(GradientAttribution):
         target: TargetType = None,
         extra: object | None = None,
         with_delta: bool = False,
+        rows: int | None = None,
     ) -> Any:
         """Mean scores, and with deltas those of all samples."""
         samples = check_count("n_samples", samples)
@@ -197,7 +198,7 @@ class _ExpectedGradients(GradientAttribution):
             repeat_argument("target", target, x, samples),
         )
         method = GradientAtPathPoint(t=where, multiply=self.multiplies_by_inputs)
-        result = self._scores(method, forward, place, starts, with_delta=with_delta)
+        result = self._scores(method, forward, place, starts, rows, with_delta)
         scores, *deltas = result if with_delta else (result,)
         means = tuple(t.unflatten(0, (-1, samples)).mean(1) for t in _score_tensors(scores))
         shaped = means if isinstance(scores, tuple) else means[0]
@@ -216,12 +217,14 @@ class GradientShap(_ExpectedGradients, Contributions):
         target: TargetType = None,
         additional_forward_args: object | None = None,
         return_convergence_delta: bool = False,
+        *,
+        internal_batch_size: int | None = None,
     ) -> Any:
         """Expected gradients of the inputs' entries, in the shape of `inputs` and the unit of the target: (B, …) each.
 
         return_convergence_delta: also return Σ scores − (f(x) − f(x₀)) of each sample, (B · n_samples,), as in a pair.
         """
-        options = (n_samples, stdevs, target, additional_forward_args, return_convergence_delta)
+        options = (n_samples, stdevs, target, additional_forward_args, return_convergence_delta, internal_batch_size)
         return self._expected(None, inputs, baselines, *options)
 
 
@@ -238,12 +241,14 @@ class LayerGradientShap(InternalContributions, LayerAttribution, _ExpectedGradie
         additional_forward_args: object | None = None,
         return_convergence_delta: bool = False,
         attribute_to_layer_input: bool = False,
+        *,
+        internal_batch_size: int | None = None,
     ) -> Any:
         """Expected gradients of the layer's entries, in its shape and the unit of the target: (B, …) for each tensor.
 
         return_convergence_delta: also return Σ scores − (f(x) − f(x₀)) of each sample, (B · n_samples,), as in a pair.
         """
-        options = (n_samples, stdevs, target, additional_forward_args, return_convergence_delta)
+        options = (n_samples, stdevs, target, additional_forward_args, return_convergence_delta, internal_batch_size)
         return self._expected(attribute_to_layer_input, inputs, baselines, *options)
 
 
@@ -261,7 +266,9 @@ class NeuronGradientShap(InternalContributions, NeuronAttribution, _ExpectedGrad
         stdevs: float = 0.0,
         additional_forward_args: object | None = None,
         attribute_to_neuron_input: bool = False,
+        *,
+        internal_batch_size: int | None = None,
     ) -> Any:
         """Expected gradients of the inputs' entries for the neuron, in the shape of `inputs`: (B, …) each."""
-        neuron = (neuron_selector, attribute_to_neuron_input)
-        return self._expected(neuron, inputs, baselines, n_samples, stdevs, extra=additional_forward_args)
+        neuron, options = (neuron_selector, attribute_to_neuron_input), (n_samples, stdevs, None)
+        return self._expected(neuron, inputs, baselines, *options, additional_forward_args, rows=internal_batch_size)

@@ -12,7 +12,7 @@ from xai_nlp.attr.base import (
     NeuronAttribution,
     check_count,
 )
-from xai_nlp.attr.problems import Selector, flow_subject, layer_points, subject_of
+from xai_nlp.attr.problems import Selector, flow_subject, layer_points, subject_of, zero_where_unused
 from xai_nlp.core.captum_types import Baselines, TargetType, TensorOrTuple, UnknownChoice
 from xai_nlp.core.forward import Forward
 from xai_nlp.core.problem import Problem
@@ -110,8 +110,8 @@ class LayerIntegratedGradients(InternalContributions, LayerPathAttribution):
     def _problem(
         self, forward: Forward, place: Any = None, baselines: Baselines = None, rows: int | None = None
     ) -> Problem:
-        points = layer_points(self.layer, layer_input=place)
-        return subject_of(forward, baselines, rows).at(points).problem()
+        subject = subject_of(forward, baselines, rows)
+        return zero_where_unused(subject.at(layer_points(self.layer, layer_input=place)).problem(), subject.problem())
 
     def _ends(self, forward: Forward, baselines: Baselines, rows: int | None) -> Problem:
         if any(isinstance(point, AttentionPoint) for point in layer_points(self.layer)):

@@ -1,14 +1,14 @@
 """Captum's names for scores from replacing parts of the input by the baseline.
 
 The engine evaluates several perturbations at once also by default, since scores do not depend on it;
-`perturbations_per_eval` above 1 sets how many.
+`perturbations_per_eval` above 1 sets how many. A function that gives one number for the whole batch, or that fails with
+other batches than the one given, sees batches of that size only.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -24,14 +24,13 @@ from xai_nlp.attr.ablation import (
     target_shape,
 )
 from xai_nlp.attr.base import LayerAttribution, NeuronAttribution, PerturbationAttribution, check_count
-from xai_nlp.attr.problems import Selector, from_layer
+from xai_nlp.attr.problems import Selector, from_layer, layer_points, of_neuron
 from xai_nlp.core.captum_types import Baselines, CaptumAssertion, TargetType, TensorOrTuple
-from xai_nlp.core.coalitions import from_coalitions
-from xai_nlp.core.features import NO_FEATURE, FeatureMask, Features, SlidingWindows
+from xai_nlp.core.coalitions import features_of, from_coalitions, leave_one_out
+from xai_nlp.core.features import NO_FEATURE, Features, SlidingWindows
 from xai_nlp.core.forward import Forward
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.errors import InvalidInput
-from xai_nlp.methods.perturbation import OcclusionMethod
 from xai_nlp.methods.shapley import (
     MAX_FEATURES,
     all_subsets,
@@ -43,9 +42,10 @@ from xai_nlp.methods.shapley import (
 log = logging.getLogger(__name__)
 
 
-def occlusion(problem: Problem) -> Tensors:
-    """f(x) − f(x without each feature), spread over its entries: (B, T, *S) each, or broadcastable."""
-    return OcclusionMethod().scores(problem).tensors
+def occlusion(problem: Problem, value: Tensor | None) -> Tensors:
+    """f(x) − f(x without each feature), as `methods.perturbation.OcclusionMethod`. value: f(x), if it is known."""
+    value, without = leave_one_out(problem, value)
+    return features_of(problem).to_entries(value[:, :, None] - without)
 
 
 class FeatureAblation(AblationAttribution):
@@ -129,7 +129,7 @@ class Occlusion(FeatureAblation):
 
         Raises CaptumAssertion for a window larger than its input, or a stride that leaves entries out.
         """
-        forward = self._bind(inputs, additional_forward_args, target)
+        forward = self._bind(inputs, additional_forward_args, target, batch_output=True)
         x = forward.inputs
         shapes: Any = sliding_window_shapes
         windows = (shapes,) if isinstance(shapes[0], int) else tuple(shapes)
@@ -255,7 +255,7 @@ class ShapleyValueSampling(AblationAttribution):
     ) -> TensorOrTuple:
         """Shapley values from the values of coalitions; options are the last ones of `_run_ablation`."""
 
-        def score(problem: Problem) -> Tensors:
+        def score(problem: Problem, value: Tensor | None) -> Tensors:
             return from_coalitions(problem, draw, solve).tensors
 
         with forward.frozen():
@@ -345,7 +345,7 @@ class LayerFeaturePermutation(LayerFeatureAblation, FeaturePermutation):
         return super().attribute(inputs, *options)
 
 
-class NeuronFeatureAblation(NeuronAttribution, PerturbationAttribution):
+class NeuronFeatureAblation(NeuronAttribution, AblationAttribution):
     """`FeatureAblation` of the inputs, for one neuron of a layer."""
 
     def attribute(
@@ -358,11 +358,16 @@ class NeuronFeatureAblation(NeuronAttribution, PerturbationAttribution):
         attribute_to_neuron_input: bool = False,
         perturbations_per_eval: int = 1,
     ) -> Any:
-        """The neuron's value, less its value without the entry's feature, in the shape of `inputs`: (B, …) each."""
-        forward = self._bind(inputs, additional_forward_args)
-        limit = row_limit(perturbations_per_eval, forward.examples)
-        features = FeatureMask.of(feature_masks(forward.inputs, feature_mask))
+        """The neuron's value, less its value without the entry's feature, in the shape of `inputs`: (B, …) each.
+
+        If the neuron_selector returns one number for the batch, (1, …).
+        """
+        forward = self._bind(inputs, additional_forward_args, batch_output=True)
+        (point,) = layer_points(self.layer, layer_input=attribute_to_neuron_input)
+        features = masked_features(feature_masks(forward.inputs, feature_mask))
         with forward.frozen():
-            problem = self._problem(forward, (neuron_selector, attribute_to_neuron_input), baselines, limit)
-            scores = occlusion(replace(problem, features=features))
-        return forward.like_inputs([s[:, 0].expand_as(x) for s, x in zip(scores, forward.inputs, strict=True)])
+            neuron = of_neuron(forward, point, neuron_selector)
+            scores = self._run_ablation(occlusion, neuron, baselines, features, perturbations_per_eval)
+        return forward.like_inputs(scores)
+
+    attribute_future = PerturbationAttribution.attribute_future

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from xai_nlp.core.batching import Batching
 from xai_nlp.core.captum_types import Baselines, CaptumAssertion, TargetOutOfRange
+from xai_nlp.core.features import by_row
 from xai_nlp.core.forward import Forward, as_tuple, baseline_tensors, select
-from xai_nlp.core.problem import Tensors
+from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.subject import MovableInput, Run, Subject
 from xai_nlp.hooks.attention import AttentionPoint
 from xai_nlp.hooks.prefix_cache import use_cached
@@ -63,10 +64,31 @@ def flow_subject(subject: Subject, forward: Forward, point: HookPoint, selector:
         with captured([point], differentiable=torch.is_grad_enabled()) as capture:
             values = forward.one_number(select(run(), forward.target, owner))
         (tensors,) = capture.tensors()
-        slopes = torch.autograd.grad(values.sum(), tensors, retain_graph=True)
+        if len(owner) > 1 and selected_neurons(tensors, selector).numel() == 1:
+            raise CaptumAssertion("conductance needs a neuron of each example; the neuron_selector returns one number.")
+        slopes = torch.autograd.grad(
+            values.sum(), tensors, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
         return select_neuron(slopes, selector, len(owner)).detach() * select_neuron(tensors, selector, len(owner))
 
     return replace(subject, read=read)
+
+
+def zero_where_unused(problem: Problem, whole: Problem) -> Problem:
+    """The problem at a layer, with a gradient of 0 if the target does not use the layer, but depends on the inputs.
+
+    whole: the problem of the inputs themselves.
+    """
+
+    def value(z: Tensors, owner: Tensor) -> Tensor:
+        values = problem.value(z, owner)
+        if not torch.is_grad_enabled() or values.requires_grad:
+            return values
+        if not whole.depends_on_inputs(tuple(x[owner.to(x.device)] for x in whole.x), owner):
+            return values
+        return values + sum(by_row(t)[:, :0].sum(1, keepdim=True).to(values) for t in z)
+
+    return replace(problem, value=value)
 
 
 def from_layer(forward: Forward, layer: Layers, *, layer_input: bool = False) -> Forward:
@@ -86,11 +108,35 @@ def from_layer(forward: Forward, layer: Layers, *, layer_input: bool = False) ->
     return Forward(reenter, tensors, extra, forward.target, len(tensors) > 1)
 
 
-def select_neuron(tensors: Tensors, selector: Selector, rows: int) -> Tensor:
-    """The selected neurons of a layer's tensors, summed: (R, 1).
+def of_neuron(forward: Forward, point: HookPoint, selector: Selector) -> Forward:
+    """The function whose output is the neuron: (B,), or one number if the selector sums over the batch."""
 
-    Raises TargetOutOfRange or CaptumAssertion if the selector does not name one of them.
+    def neuron(*args: Any) -> Tensor:
+        (tensors,) = tensors_at([point], lambda: forward.func(*args))
+        neurons = selected_neurons(tensors, selector)
+        return neurons if neurons.numel() == 1 else select_neuron(tensors, selector, len(neurons))[:, 0]
+
+    return replace(forward, func=neuron)
+
+
+def select_neuron(tensors: Tensors, selector: Selector, rows: int) -> Tensor:
+    """The selected neurons of a layer's tensors, summed for each row: (R, 1).
+
+    If a function sums over the rows too, each row has its share of the sum, so that gradients are those of the sum.
+    Raises TargetOutOfRange or CaptumAssertion if the selector does not name neurons of the layer.
     """
+    neurons = selected_neurons(tensors, selector)
+    if neurons.numel() == 1:
+        return neurons.reshape(1, 1).expand(rows, 1) / rows
+    if len(neurons) != rows:
+        raise CaptumAssertion(
+            f"a neuron_selector returns a number, or a row for each of {rows} rows; got {tuple(neurons.shape)}."
+        )
+    return by_row(neurons).sum(1, keepdim=True)
+
+
+def selected_neurons(tensors: Tensors, selector: Selector) -> Tensor:
+    """The selected neurons of a layer's tensors: (R, …), or what a function returns."""
     if callable(selector):
         neurons = selector(tensors if len(tensors) > 1 else tensors[0])
     elif len(tensors) != 1:
@@ -110,7 +156,7 @@ def select_neuron(tensors: Tensors, selector: Selector, rows: int) -> Tensor:
                 f"neuron {selector!r} leaves a tensor of shape {tuple(neurons.shape[1:])} for each example, "
                 f"not a number; give {tensors[0].ndim - 1} indices."
             )
-    return neurons.reshape(rows, -1).sum(1, keepdim=True)
+    return neurons
 
 
 def layer_points(layer: Layers, *, layer_input: bool = False) -> list[HookPoint]:

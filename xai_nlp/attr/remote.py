@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 import torch
 from torch import Tensor
 
-from xai_nlp.attr.interpretable import InterpretableInput
+from xai_nlp.attr.interpretable import InterpretableInput, token_ids
 from xai_nlp.attr.llm import LLMAttribution
 from xai_nlp.core.captum_types import CaptumAssertion
 from xai_nlp.errors import InvalidInput, XaiError
@@ -84,7 +84,7 @@ class VLLMProvider(RemoteLLMProvider):
             raise InvalidInput("the target's tokens are counted by a tokenizer; give the model's.")
         if not target_str:
             raise InvalidInput("the target is empty: it has no token.")
-        count = len(tokenizer.encode(target_str, add_special_tokens=False))
+        count = len(token_ids(tokenizer, target_str, add_special_tokens=False))
         request = {"prompt": input_prompt + target_str, "temperature": 0.0, "max_tokens": 1, "prompt_logprobs": 0}
         returned = self._completion(request, "prompt_logprobs")[-count:]
         try:
@@ -153,7 +153,7 @@ class RemoteLLMAttribution(LLMAttribution):
         if not callable(getattr(self.provider, "generate", None)):
             raise CaptumAssertion(f"{type(self.provider).__name__} cannot generate; give the answer: target='…'.")
         text = self.provider.generate(self._prompt(inp.to_model_input()), **gen_args)
-        return torch.tensor(self.tokenizer.encode(text, add_special_tokens=False), dtype=torch.long)
+        return token_ids(self.tokenizer, text, add_special_tokens=False)
 
     def _log_probs(self, prompts: Sequence[Any], tokens: Tensor, read: Callable[..., Tensor]) -> Tensor:
         answer = self.tokenizer.decode(tokens)

@@ -16,15 +16,25 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from xai_nlp.attr.ablation import DenseMask, batch_problem, batch_target, feature_masks, row_limit
+from xai_nlp.attr.ablation import (
+    DenseMask,
+    batch_problem,
+    batch_target,
+    feature_masks,
+    needs_whole_batch,
+    row_limit,
+    smallest,
+)
 from xai_nlp.attr.base import PerturbationAttribution, check_count
 from xai_nlp.attr.linear_model import SkLearnLasso, SkLearnLinearRegression
 from xai_nlp.core.batching import Batching, Progress
-from xai_nlp.core.captum_types import Baselines, CaptumAssertion, NotRowwise, TargetType, TensorOrTuple
-from xai_nlp.core.coalitions import ablate, coalition_values
-from xai_nlp.core.forward import Forward, as_tuple, baseline_tensors
+from xai_nlp.core.captum_types import BaselineDistribution, Baselines, CaptumAssertion, TargetType, TensorOrTuple
+from xai_nlp.core.coalitions import ablate, ablated_values, coalition_values
+from xai_nlp.core.features import by_row
+from xai_nlp.core.forward import Forward, as_tuple, baseline_distribution, baseline_tensors
 from xai_nlp.core.problem import Problem, Tensors
 
+ValuesOf = Callable[[Problem, Tensor], Tensor]  # of one example's samples (N, M): (N, T)
 Similarity = Callable[[Sequence[Tensor], Tensor], Any]  # of a point (1, *S) each and its sample (M,)
 
 
@@ -52,12 +62,24 @@ def joined(weights: list[Any], like: Tensor) -> Tensor:
     return torch.cat([torch.as_tensor(weight, device=like.device).reshape(-1) for weight in weights])
 
 
+def _coalition_values(problem: Problem, samples: Tensor) -> Tensor:
+    """The values of samples (N, M) of one example: (N, T)."""
+    return _values_of_each(problem, samples)[0]
+
+
+def _values_of_each(problem: Problem, samples: Tensor) -> Tensor:
+    """The values of the same samples (N, M) for each example: (B, N, T)."""
+    numbers = torch.arange(samples.shape[1], device=samples.device)
+    return coalition_values(problem, problem.everyone, numbers.expand(problem.examples, -1), samples)
+
+
 def has_batch_output(forward: Forward) -> bool:
-    """True if the function gives one number for a batch of several examples. Raises CaptumAssertion for others."""
-    if forward.examples == 1:
-        return False
-    count = batch_target(forward, forward.inputs).numel()
-    if count not in (1, forward.examples):
+    """True if the function gives one number for the batch. Raises CaptumAssertion for other numbers of outputs."""
+    sizes = {len(x) for x in forward.inputs}
+    if sizes == {1}:
+        return forward.output.ndim == 0
+    count = batch_target(forward, forward.output).numel()
+    if count != 1 and sizes != {count}:
         raise CaptumAssertion(f"a surrogate needs one output for each example, or one for the batch; got {count}.")
     return count == 1
 
@@ -154,8 +176,8 @@ class LimeBase(PerturbationAttribution):
         def value(z: Tensors, owner: Tensor) -> Tensor:
             try:
                 return forward.value(z, owner)
-            except NotRowwise:
-                if forward.examples > 1 or limit:
+            except Exception as error:
+                if forward.examples > 1 or limit or not needs_whole_batch(error):
                     raise
                 return whole.value(tuple(t[:, None] for t in z), owner)
 
@@ -203,23 +225,39 @@ class Lime(LimeBase):
 
         Each example has a model of its own; if the function gives one number for the batch, the batch has one.
         """
-        forward = self._bind(inputs, additional_forward_args, target)
-        x0, masks = baseline_tensors(forward.inputs, baselines), feature_masks(forward.inputs, feature_mask)
-        features = DenseMask.of([mask - min(int(m.min()) for m in masks) for mask in masks])
+        forward = self._bind(inputs, additional_forward_args, target, batch_output=True)
+        x0 = baseline_tensors(forward.inputs, baselines)
+        options = (feature_mask, n_samples, perturbations_per_eval, return_input_shape, show_progress)
+        return self._surrogates(forward, x0, _coalition_values, *options)
+
+    def _surrogates(
+        self,
+        forward: Forward,
+        x0: Tensors,
+        values_of: ValuesOf,
+        feature_mask: TensorOrTuple | None,
+        n_samples: int,
+        per_eval: int,
+        return_input_shape: bool,
+        show_progress: bool,
+    ) -> Any:
+        """The coefficients of the surrogate of each example, fitted to the values that `values_of` gives samples."""
+        masks = feature_masks(forward.inputs, feature_mask)
+        features = DenseMask.of([mask - smallest(masks) for mask in masks])
         with forward.frozen(), torch.no_grad(), self._progress(show_progress) as progress:
             batch = has_batch_output(forward)
-            problem = self._problem(forward, x0, batch, perturbations_per_eval, progress)
+            problem = self._problem(forward, x0, batch, per_eval, progress)
             ids = tuple(t[None] if batch else t for t in features.ids)
             problem = replace(problem, features=replace(features, ids=ids))
-            every = problem.everyone.split(1)
-            models = [self._fit_example(forward, problem.part(example), n_samples, batch) for example in every]
+            parts = map(problem.part, problem.everyone.split(1))
+            models = [self._fit_example(forward, part, n_samples, batch, values_of) for part in parts]
         if not return_input_shape:
             return models[0] if len(models) == 1 else torch.cat([c.reshape(1, -1) for c in models])
         to_entries = features.to_entries(torch.stack([c.flatten() for c in models])[:, None].to(x0[0].device))
-        scores = [s[:, 0].expand(-1, *x.shape[1:]) for s, x in zip(to_entries, forward.inputs, strict=True)]
+        scores = [s[: len(x), 0].expand(-1, *x.shape[1:]) for s, x in zip(to_entries, forward.inputs, strict=True)]
         return forward.like_inputs(scores)
 
-    def _fit_example(self, forward: Forward, problem: Problem, n_samples: int, batch: bool) -> Any:
+    def _fit_example(self, forward: Forward, problem: Problem, n_samples: int, batch: bool, values_of: ValuesOf) -> Any:
         """The representation of the surrogate of one example, or with `batch` of all of them as one."""
         assert isinstance(problem.features, DenseMask)
         count = problem.features.count
@@ -230,8 +268,7 @@ class Lime(LimeBase):
         x, x0, ids = map(shaped, (problem.x, problem.baseline, problem.features.ids))
         context = {"baselines": x0, "feature_mask": ids, "num_interp_features": count}
         samples = torch.cat(self._draw_samples(x, n_samples, context)).bool().to(problem.x[0].device)
-        numbers = torch.arange(count, device=samples.device)[None]
-        (values,) = coalition_values(problem, problem.everyone, numbers, samples)
+        values = values_of(problem, samples)
 
         def similarity(point: Sequence[Tensor], sample: Tensor) -> Any:
             return self.similarity_func(x, shaped(point), sample[None].long(), **context)
@@ -250,7 +287,7 @@ class Lime(LimeBase):
         if self.similarity_func is not None:
             return joined([similarity([t[r : r + 1] for t in z], sample) for r, sample in enumerate(samples)], z[0])
         x = tuple(t[owner] for t in problem.x)
-        one, other = (torch.cat([t.flatten(1).float() for t in tensors], 1) for tensors in (x, z))
+        one, other = (torch.cat([by_row(t).float() for t in tensors], 1) for tensors in (x, z))
         return torch.exp(-((1 - torch.cosine_similarity(one, other)) ** 2) / 2)
 
 
@@ -262,3 +299,89 @@ class KernelShap(Lime):
 
     def _weights(self, problem: Problem, samples: Tensor, similarity: Similarity) -> Tensor:
         return torch.where(samples.all(1) | ~samples.any(1), 1e6, 1.0)
+
+
+def _distribution(forward: Forward, inputs: TensorOrTuple, baselines: Any) -> Tensors:
+    """N baselines for each input: (N, …) each. Raises CaptumAssertion if they do not fit the inputs, or each other."""
+    given = baseline_distribution(inputs, baselines)
+    if len(given) != len(forward.inputs):
+        raise CaptumAssertion(f"{len(forward.inputs)} inputs need as many baselines; got {len(given)}.")
+    tensors: list[Tensor] = []
+    for x, b in zip(forward.inputs, given, strict=True):
+        rows = len(b) if isinstance(b, Tensor) and b.ndim else 1
+        tensors += baseline_tensors((x.new_empty(rows, *x.shape[1:]),), (b,))
+    count = max(map(len, tensors))
+    if any(len(b) not in (1, count) or not len(b) for b in tensors):
+        raise CaptumAssertion(f"each input needs as many baselines as the others, or one; got {[*map(len, tensors)]}.")
+    return tuple(b.expand(count, *b.shape[1:]).to(x.device) for b, x in zip(tensors, forward.inputs, strict=True))
+
+
+def _rows_like(baselines: Tensor, x: Tensor) -> Tensor:
+    """Baselines (N, …) in the shape of the examples x: those of a whole batch have a dimension for it, (N, B, …)."""
+    rows = baselines if baselines.ndim == x.ndim else baselines[:, None]
+    return rows.expand(len(rows), *x.shape[1:])
+
+
+def _mean(values: Tensor, dim: int) -> Tensor:
+    return values.to(torch.promote_types(values.dtype, torch.float32)).mean(dim)
+
+
+#: Captum's name for KernelShap on its main branch: one baseline takes the place of what is missing.
+BaselineKernelShap = KernelShap
+
+
+class RandomBaselineKernelShap(KernelShap):
+    """`KernelShap` with a distribution of baselines: the value of a subset is the mean over them.
+
+    The scores estimate the mean of the Shapley values for each single baseline: they add up to f(x) less the mean of f
+    over the baselines. `KernelShap` is the case of one baseline. Captum's name on its main branch.
+    Source: Sundararajan & Najmi 2020, Random Baseline Shapley (arXiv:1908.08474); Lundberg & Lee 2017, eq. 11
+    (arXiv:1705.07874).
+
+    >>> shap = RandomBaselineKernelShap(lambda x: 2 * x[:, 0] + x[:, 1] ** 2)
+    >>> x, baselines = torch.tensor([[3.0, 2.0]]), torch.tensor([[1.0, 0.0], [2.0, 1.0]])
+    >>> shap.attribute(x, baselines).round(decimals=3)
+    tensor([[3.0000, 3.5000]])
+    """
+
+    def attribute(  # type: ignore[override]
+        self,
+        inputs: TensorOrTuple,
+        baselines: Baselines | BaselineDistribution,
+        target: TargetType = None,
+        additional_forward_args: object | None = None,
+        feature_mask: TensorOrTuple | None = None,
+        n_samples: int = 25,
+        perturbations_per_eval: int = 1,
+        return_input_shape: bool = True,
+        show_progress: bool = False,
+        n_baseline_samples: int | None = None,
+    ) -> Any:
+        """Shapley values of the entries' features, averaged over the baselines: the shape of `inputs`, (B, …) each.
+
+        baselines: for each input a tensor of N baselines (N, …), of one, or a number; or a function that returns them.
+        n_samples: the number of subsets of the features that the model of each example is fitted to.
+        perturbations_per_eval: samples and baselines for each forward pass; 1 lets the engine choose.
+        return_input_shape: False returns one score for each feature, (B, M), instead of one for each entry.
+        n_baseline_samples: the number of baselines that are drawn for each subset, with replacement; None takes all.
+
+        Raises CaptumAssertion for numbers of baselines that differ. If the function gives one number for the batch,
+        each baseline takes the place of every example.
+        """
+        forward = self._bind(inputs, additional_forward_args, target, batch_output=True)
+        distribution = _distribution(forward, inputs, baselines)
+        if n_baseline_samples is not None:
+            check_count("n_baseline_samples", n_baseline_samples)
+
+        def mean_values(problem: Problem, samples: Tensor) -> Tensor:
+            pairs = problem.against(tuple(map(_rows_like, distribution, problem.x)))
+            if n_baseline_samples is None:
+                return _mean(_values_of_each(pairs, samples), 0)
+            drawn = torch.randint(pairs.examples, (len(samples), n_baseline_samples)).to(samples.device)
+            rows = torch.arange(drawn.numel(), device=drawn.device) // n_baseline_samples  # the sample of each row
+            values = ablated_values(pairs, drawn.flatten(), lambda part: ~samples[rows[part]])
+            return _mean(values.unflatten(0, drawn.shape), 1)
+
+        options = (feature_mask, n_samples, perturbations_per_eval, return_input_shape, show_progress)
+        x0 = baseline_tensors(forward.inputs, tuple(b[:1] for b in distribution))
+        return self._surrogates(forward, x0, mean_values, *options)

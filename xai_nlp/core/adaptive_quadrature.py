@@ -59,7 +59,7 @@ def nested_rules(levels: tuple[int, ...]) -> tuple[Tensor, Tensor, list[Tensor]]
 def _path_slope(problem: Problem, owner: Tensor, gradients: Tensors) -> Tensor:
     """⟨∇f, x − x₀⟩ of rows that belong to the examples `owner`: (R, T)."""
     slopes = [
-        ((x - x0)[owner.to(x.device), None] * gradient).flatten(2).sum(2, dtype=torch.float64)
+        ((x - x0)[owner.to(x.device), None] * gradient).unsqueeze(-1).flatten(2).sum(2, dtype=torch.float64)
         for x, x0, gradient in zip(problem.x, problem.baseline, gradients, strict=True)
     ]
     return torch.stack([slope.to(owner.device) for slope in slopes]).sum(0)

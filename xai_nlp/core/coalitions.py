@@ -142,17 +142,23 @@ def from_coalitions(
     return Scores(features.to_entries(scores), value, baseline_value)
 
 
-def leave_one_out(problem: Problem) -> tuple[Tensor, Tensor]:
-    """f(x), and f without each feature in turn: (B, T) and (B, T, M). Features that change nothing are not tried."""
+def leave_one_out(problem: Problem, value: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """f(x), and f without each feature in turn: (B, T) and (B, T, M). Features that change nothing are not tried.
+
+    value: f(x) (B, T), if it is known.
+    """
     features, everyone = features_of(problem), problem.everyone
     owner, feature = (features.present(problem.examples) & changing_features(problem, everyone)).nonzero(as_tuple=True)
-    removed = torch.cat([torch.full_like(everyone, NO_FEATURE), feature])  # of each row: first none, then one
+    first = everyone if value is None else everyone[:0]  # the rows that f(x) takes
+    removed = torch.cat([torch.full_like(first, NO_FEATURE), feature])  # of each row: first none, then one
 
     def removed_in(part: slice) -> Tensor:
         return removed[part, None] == torch.arange(features.count, device=removed.device)
 
-    values = ablated_values(problem, torch.cat([everyone, owner]), removed_in)
-    value = values[: problem.examples]
-    without = value[:, :, None].repeat(1, 1, features.count)
-    without[owner, :, feature] = values[problem.examples :]
+    if value is not None and not len(owner):
+        return value, value[:, :, None].repeat(1, 1, features.count)
+    values = ablated_values(problem, torch.cat([first, owner]), removed_in)
+    value = values[: len(first)] if value is None else value
+    without = value[:, :, None].repeat(1, 1, features.count).to(torch.promote_types(value.dtype, values.dtype))
+    without[owner, :, feature] = values[len(first) :].to(without)
     return value, without

@@ -17,6 +17,11 @@ Tensors = tuple[Tensor, ...]
 NO_FEATURE = -1
 
 
+def by_row(t: Tensor) -> Tensor:
+    """The entries of each row, (R, *S) -> (R, entries); a row may be a single number, (R,) -> (R, 1)."""
+    return t.unsqueeze(-1).flatten(1)
+
+
 @dataclass(frozen=True, eq=False)
 class FeatureMask:
     """M features of each example: each entry belongs to one, whose number stands in its place, or to none."""
@@ -48,7 +53,7 @@ class FeatureMask:
 
     def _columns(self, ids: Tensor, owner: Tensor) -> Tensor:
         """The number of each entry's feature plus one, 0 for none, of the examples `owner`: (R, entries)."""
-        return (ids[owner] if len(ids) > 1 else ids.expand(len(owner), *ids.shape[1:])).flatten(1) + 1
+        return by_row(ids[owner] if len(ids) > 1 else ids.expand(len(owner), *ids.shape[1:])) + 1
 
     def select(self, examples: Tensor) -> FeatureMask:
         """The features of these examples (E,), in this order."""
@@ -58,7 +63,7 @@ class FeatureMask:
         """Which features each example has: (B, M) bool."""
         present = torch.zeros(examples, self.count + 1, dtype=torch.bool, device=self.ids[0].device)
         for ids in self.ids:
-            present.scatter_(1, (ids.flatten(1) + 1).expand(examples, -1), True)
+            present.scatter_(1, (by_row(ids) + 1).expand(examples, -1), True)
         return present[:, 1:]
 
     def ablation_mask(self, owner: Tensor, removed: Tensor) -> Tensors:
@@ -71,7 +76,7 @@ class FeatureMask:
         touched = torch.zeros(len(owner), self.count + 1, dtype=torch.uint8, device=owner.device)
         for ids, chosen in zip(self.ids, entries, strict=True):
             columns = self._columns(ids.expand(len(ids), *chosen.shape[1:]), owner)
-            touched.scatter_reduce_(1, columns, chosen.flatten(1).to(torch.uint8), "amax")
+            touched.scatter_reduce_(1, columns, by_row(chosen).to(torch.uint8), "amax")
         return touched[:, 1:].bool()
 
     def to_entries(self, scores: Tensor) -> Tensors:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from inspect import signature
 from typing import Any
 
@@ -34,11 +35,14 @@ def as_tuple(value: Any) -> tuple[Any, ...]:
 def output_tensor(output: Any) -> Tensor:
     """The tensor in a forward function's output: itself, the logits of a ModelOutput, or the first of a tuple.
 
+    Python's numbers become tensors of their precision, float64 or int64.
     Raises CaptumAssertion if there is none.
     """
     if isinstance(output, Tensor):
         return output
-    if isinstance(output, (int, float)):
+    if isinstance(output, float):
+        return torch.tensor(output, dtype=torch.float64)
+    if isinstance(output, int):
         return torch.tensor(output)
     if isinstance(output, dict) and output:
         return output["logits"] if "logits" in output else next(v for v in output.values() if isinstance(v, Tensor))
@@ -86,6 +90,7 @@ def select(output: Tensor, target: TargetType, owner: Tensor) -> Tensor:
 def baseline_tensors(inputs: Tensors, baselines: Baselines) -> Tensors:
     """Baselines in the shapes of the inputs: numbers are filled in, a single row is repeated.
 
+    A float stays a float where the input has whole numbers.
     Raises CaptumAssertion for another number of baselines, another shape or another type.
     """
     values = (0,) * len(inputs) if baselines is None else as_tuple(baselines)
@@ -94,7 +99,8 @@ def baseline_tensors(inputs: Tensors, baselines: Baselines) -> Tensors:
     tensors = []
     for x, baseline in zip(inputs, values, strict=True):
         if isinstance(baseline, (int, float)):
-            baseline = torch.full_like(x, baseline)
+            fits = x.is_floating_point() or not isinstance(baseline, float)
+            baseline = torch.full_like(x, baseline, dtype=x.dtype if fits else torch.get_default_dtype())
         if not isinstance(baseline, Tensor):
             raise CaptumAssertion(f"a baseline is a number or a tensor; got {type(baseline).__name__}.")
         if baseline.shape[1:] != x.shape[1:] or len(baseline) not in (1, len(x)):
@@ -194,6 +200,12 @@ class Forward:
         hidden = self.model is None and inputs[0].device.type == "cpu"
         with onednn_products() if hidden else nullcontext():
             return output_tensor(self.func(*args))
+
+    @cached_property
+    def output(self) -> Tensor:
+        """The raw output at the inputs, without a gradient. The function is called once, with the inputs as given."""
+        with torch.no_grad():
+            return self(self.inputs, self.everyone)
 
     def at_examples(self, owner: Tensor) -> Tensor:
         """The raw output at the inputs of the examples `owner` (R,)."""

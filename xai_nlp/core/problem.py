@@ -132,20 +132,28 @@ class Problem:
                     raise _no_gradients_of_ids("the function looks its inputs up in a table") from None
                 if not all(t.requires_grad for t in z):
                     raise _no_gradients_of_ids(f"got {', '.join(str(t.dtype) for t in self.x)}")
-            if not values.requires_grad:
+            *others, last = values.sum(0).unbind()
+            if values.requires_grad:
+                grad = partial(torch.autograd.grad, inputs=nodes, allow_unused=True, materialize_grads=True)
+                gradients = [*(grad(target, retain_graph=True) for target in others), grad(last)]
+            elif not needs_graph and self.depends_on_inputs(z, owner):  # the target does not use the sites
+                gradients = [tuple(map(torch.zeros_like, nodes))] * values.shape[1]
+            else:
                 raise InvalidInput(
                     f"the target does not depend on {'the inputs' if needs_graph else 'the layer'} through "
-                    "differentiable operations. "
+                    "differentiable operations. Does it use them? "
                     "Is the model's forward wrapped in `torch.no_grad()`, or does it return numbers instead of tensors?"
                 )
-            *others, last = values.sum(0).unbind()
-            grad = partial(torch.autograd.grad, inputs=nodes, allow_unused=True, materialize_grads=True)
-            gradients = [*(grad(target, retain_graph=True) for target in others), grad(last)]
         stacked = tuple(
             torch.stack(of_site, 1) if len(of_site) > 1 else of_site[0][:, None]
             for of_site in zip(*gradients, strict=True)
         )
         return Slope(values.detach().to(owner.device), tuple(node.detach() for node in nodes), stacked)
+
+    def depends_on_inputs(self, z: Tensors, owner: Tensor) -> bool:
+        """True if the target has a gradient at some input; whole numbers have none. It takes a pass."""
+        moving = tuple(t.detach().requires_grad_() if t.is_floating_point() else t for t in z)
+        return self.value(moving, owner).requires_grad
 
     def slope_at_x(self) -> Slope:
         """Values and gradients at the inputs themselves, in bounded memory: R is B."""
@@ -179,6 +187,12 @@ class Problem:
         x, x0 = (tuple(t[examples.to(t.device)] for t in tensors) for tensors in (self.x, self.baseline))
         features = None if self.features is None else self.features.select(examples)
         return replace(self, value=value, x=x, baseline=x0, features=features)
+
+    def against(self, baselines: Tensors) -> Problem:
+        """Each example with each of N baselines (N, *S) in turn, as B · N examples."""
+        pairs = self.part(self.everyone.repeat_interleave(len(baselines[0])))
+        starts = tuple(b.detach().repeat(self.examples, *[1] * (b.ndim - 1)) for b in baselines)
+        return replace(pairs, baseline=starts)
 
 
 def _no_gradients_of_ids(reason: str) -> InvalidInput:

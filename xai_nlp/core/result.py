@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from xai_nlp.core.answers import exact_match
 from xai_nlp.core.arrays import Array, AttentionAttribution
 from xai_nlp.core.files import write_file
 from xai_nlp.core.image import ImageAttribution
-from xai_nlp.core.serialization import from_data, parse_json, to_data
+from xai_nlp.core.serialization import from_data, json_text, parse_json, to_data
 from xai_nlp.core.spans import Span, assign, word_spans
 from xai_nlp.core.trust import Trust
 from xai_nlp.core.two_files import arrays_path, json_path, load_two, save_two
@@ -271,7 +270,7 @@ class Explanation:
 
     def to_json(self, *, indent: int | None = None) -> str:
         """JSON with a format number; numbers and Unicode come back exactly."""
-        return _json(to_data(self), indent)
+        return json_text(to_data(self), indent)
 
     @classmethod
     def from_json(cls, text: str | bytes, *, folder: Path | None = None) -> Explanation:
@@ -286,10 +285,10 @@ class Explanation:
     def from_data(cls, data: Any, *, folder: Path | None = None) -> Explanation:
         """The explanation of a JSON object that was parsed already; otherwise like `from_json`."""
         explanation = from_data(cls, data, folder=folder)
-        explanation._check_as_read()
+        explanation.check_as_read()
         return explanation
 
-    def _check_as_read(self) -> None:
+    def check_as_read(self) -> None:
         """Raise UnreadableFile if a token or the answer stands outside its text, or if the image cannot be drawn."""
         if self.image is not None:
             self.image.picture()
@@ -318,7 +317,7 @@ class Explanation:
             write_file(path, self.to_json(indent=1).encode())
             return
         names = {id(array): name for name, array in arrays.items()}
-        save_two(path, _json(to_data(self, names, arrays_path(path).name), 1).encode(), arrays)
+        save_two(path, json_text(to_data(self, names, arrays_path(path).name), 1).encode(), arrays)
 
     def _arrays(self) -> dict[str, Array]:
         arrays = {f"attention.{name}": stack.scores for name, stack in self.attention.items()}
@@ -372,13 +371,3 @@ class Explanation:
         from xai_nlp.viz.terminal.ansi import tokens_ansi
 
         return tokens_ansi(self)
-
-
-def _json(data: Any, indent: int | None) -> str:
-    try:
-        text = json.dumps(data, indent=indent, allow_nan=False)
-        if "\\ud" in text:  # whole characters are two such halves
-            json.dumps(data, ensure_ascii=False).encode()
-        return text
-    except ValueError as error:
-        raise InvalidInput(f"this cannot be saved: {error}.") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
@@ -79,15 +80,16 @@ def parse_json(content: str | bytes) -> Any:
         raise UnreadableFile(f"this is no JSON whose numbers are finite: {error}. Was it cut off?") from None
 
 
-def from_data(cls: type[T], data: Any, *, folder: Path | None = None) -> T:
+def from_data(cls: type[T], data: Any, *, folder: Path | None = None, kind: str = "explanation") -> T:
     """The dataclass that `to_data` made plain, of this format or an older one.
 
+    kind: what errors call it.
     Raises UnreadableFile, which names the path, for a wrong or missing field and for a newer format.
     """
     number = data.get("format") if isinstance(data, dict) else None
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
         given = repr(number)[:40]
-        raise UnreadableFile(f"this is no saved explanation: its format is {given}; formats 1 to {FORMAT} are read.")
+        raise UnreadableFile(f"this is no saved {kind}: its format is {given}; formats 1 to {FORMAT} are read.")
     if number > FORMAT:
         raise UnreadableFile(
             f"this file has format {number}, which is newer than this version of xai_nlp: it reads formats 1 to "
@@ -97,8 +99,8 @@ def from_data(cls: type[T], data: Any, *, folder: Path | None = None) -> T:
         data = upgrade(data) if number < FORMAT else {name: part for name, part in data.items() if name != "format"}
         value = msgspec.convert(data, cls, strict=True, dec_hook=_hook(folder))
     except (msgspec.ValidationError, RecursionError) as error:
-        raise UnreadableFile(f"this explanation cannot be read: {error}.") from None
-    _refuse_unknown(data, value, "$")
+        raise UnreadableFile(f"this {kind} cannot be read: {error}.") from None
+    _refuse_unknown(data, value, kind, "$")
     return value
 
 
@@ -114,13 +116,27 @@ def _hook(folder: Path | None) -> Callable[[type, Any], Any]:
     return array
 
 
-def _refuse_unknown(data: Any, value: Any, path: str) -> None:
+def _refuse_unknown(data: Any, value: Any, kind: str, path: str) -> None:
     if isinstance(value, Mapping):
         for name in value:
-            _refuse_unknown(data[name], value[name], f"{path}.{name}")
+            _refuse_unknown(data[name], value[name], kind, f"{path}.{name}")
+    elif isinstance(value, tuple) and any(map(is_dataclass, value)):
+        for i, part in enumerate(value):
+            _refuse_unknown(data[i], part, kind, f"{path}[{i}]")
     elif is_dataclass(value):
         names = {field.name for field in fields(value)}
         if unknown := sorted(set(data) - names):
-            raise UnreadableFile(f"this explanation cannot be read: unknown field {unknown[0]!r} - at `{path}`.")
+            raise UnreadableFile(f"this {kind} cannot be read: unknown field {unknown[0]!r} - at `{path}`.")
         for name in data:
-            _refuse_unknown(data[name], getattr(value, name), f"{path}.{name}")
+            _refuse_unknown(data[name], getattr(value, name), kind, f"{path}.{name}")
+
+
+def json_text(data: Any, indent: int | None = None) -> str:
+    """Plain data as JSON. Raises InvalidInput for half of a surrogate pair and for numbers that are not finite."""
+    try:
+        text = json.dumps(data, indent=indent, allow_nan=False)
+        if "\\ud" in text:  # whole characters are two such halves
+            json.dumps(data, ensure_ascii=False).encode()
+        return text
+    except ValueError as error:
+        raise InvalidInput(f"this cannot be saved: {error}.") from None

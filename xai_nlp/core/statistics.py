@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Literal
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 CONFIDENCE = 0.95
+RESAMPLES = 2000  # of a bootstrap
 LABELS = 20  # `confusion` gives no table for more labels
 NEGLIGIBLE = 1e-3  # below this share of f(x), f(x) − f(x₀) is too small to divide by
 
@@ -28,6 +29,14 @@ class Estimate:
     mean: float
     count: int  # observations
     interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A mean with its bootstrap interval, and the smallest value, the quartiles and the largest value."""
+
+    mean: Estimate
+    quartiles: tuple[float, float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,28 @@ def mean_of(values: Sequence[float]) -> Estimate:
     return Estimate(mean, n, (mean - half, mean + half))
 
 
+def spread_of(values: Sequence[float], *, seed: int = 0) -> Spread:
+    """A distribution in six numbers, for values of any shape. Raises ValueError for none.
+
+    The interval is the percentile interval of the mean over RESAMPLES resamples of the values, drawn with `seed`.
+    Source: Efron 1979, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7.
+
+    >>> spread_of([0.0, 0.5, 1.0]).quartiles
+    (0.0, 0.25, 0.5, 0.75, 1.0)
+    """
+    import numpy as np
+
+    known, draws = np.array(values, dtype=float), np.random.default_rng(seed)
+    low, *inner, high = np.quantile(known, (0, 0.25, 0.5, 0.75, 1)).tolist()
+    interval = None
+    if len(known) > 1:
+        means = [known[draws.integers(len(known), size=len(known))].mean() for _ in range(RESAMPLES)]
+        tails = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
+        least, most = np.quantile(means, tails).tolist()
+        interval = (least, most)
+    return Spread(Estimate(float(known.mean()), len(known), interval), (low, *inner, high))
+
+
 def confusion(pairs: Iterable[tuple[str, str]]) -> Confusion | None:
     """Counts of (correct label, predicted label) pairs; None for no pairs or more than LABELS labels.
 
@@ -143,13 +174,17 @@ def word_effects(items: Sequence[Explanation], least: int = 2) -> dict[str, Labe
     An example is one observation: occurrences of a word in it are added up. Words in fewer than `least` of a label's
     examples are left out, unless the label has fewer examples than that.
     """
+    return effects_by_label(((label_of(item), word_sums(item)) for item in items), least)
+
+
+def effects_by_label(examples: Iterable[tuple[str, Mapping[str, float]]], least: int = 2) -> dict[str, LabelWords]:
+    """The same for examples that are given as their label and the number of each of their words."""
     scores: dict[str, dict[str, list[float]]] = {}
     sizes: dict[str, int] = {}
-    for item in items:
-        label = label_of(item)
+    for label, words in examples:
         of_label = scores.setdefault(label, {})
         sizes[label] = sizes.get(label, 0) + 1
-        for word, score in word_sums(item).items():
+        for word, score in words.items():
             of_label.setdefault(word, []).append(score)
     return {
         label: LabelWords(

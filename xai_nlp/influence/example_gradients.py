@@ -22,6 +22,7 @@ from torch.nn.functional import unfold
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from xai_nlp.core.captum_types import CaptumAssertion
+from xai_nlp.hooks.interrupts import check_interrupt
 from xai_nlp.hooks.scope import attached
 from xai_nlp.influence.batches import Batch, Loss
 from xai_nlp.influence.gradient_terms import Dense, ExampleGradients, Outer, Term, summed
@@ -203,7 +204,8 @@ class GradientFunction:
             )
 
     def losses(self, batch: Batch, loss: Loss, own: bool = False) -> Tensor:
-        """The loss of each example: (B,); of the model's own, one for the batch."""
+        """The loss of each example: (B,); of the model's own, one for the batch. Ctrl-C acts before the pass."""
+        check_interrupt()
         output = self.model(*batch.args, **batch.kwargs)
         if not own:
             return loss.of_examples(output, batch.labels)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from xai_nlp.errors import XaiError
+from xai_nlp.hooks.interrupts import check_interrupt
 from xai_nlp.influence.batches import Batch, Loss
 from xai_nlp.influence.data_influence import progress
 from xai_nlp.influence.example_gradients import GradientFunction
@@ -72,6 +73,7 @@ class HessianOfLoss:
 def _second(slope: Tensor, parameters: Mapping[str, nn.Parameter], vector: Tensor) -> Tensor:
     if not slope.requires_grad:  # the loss is linear in the parameters
         return torch.zeros_like(slope)
+    check_interrupt()
     values = list(parameters.values())
     found = torch.autograd.grad(slope, values, vector.to(slope), retain_graph=True, allow_unused=True)
     return flat(torch.zeros_like(p) if g is None else g for g, p in zip(found, values, strict=True)).detach()

@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from xai_nlp.core.captum_types import CaptumAssertion, TensorOrTuple
-from xai_nlp.core.files import write_file
-from xai_nlp.errors import InvalidInput, Unsupported
+from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.scope import ModulePoint, captured
+from xai_nlp.influence.activation_files import ActivationFiles
 from xai_nlp.influence.batches import Batch, device_of
 from xai_nlp.influence.data_influence import DataInfluence, check_k, given, progress
 from xai_nlp.influence.tracin import module_of
@@ -102,15 +100,15 @@ class SimilarityInfluence(DataInfluence):
         points = {layer: ModulePoint(module_of(self.module, layer)) for layer in self.layers}
         extra = additional_forward_args
         extra = () if extra is None else extra if isinstance(extra, tuple) else (extra,)
-        tests = self._activations([_as_call(given(inputs), extra)], points)
+        tests: dict[str, Tensor] = {}
+        self._run([_as_call(given(inputs), extra)], points, tests.__setitem__)
         sources = self._sources(points, load_src_from_disk)
         influences: dict[str, Any] = {}
         for layer in self.layers:
-            scores = self._similarities(tests[layer], sources[layer])
+            scores, zero = self._similarities(tests[layer], sources[layer])
             count = min(top_k, scores.shape[1])
             values, indices = torch.topk(scores, count, dim=1, largest=self.similarity_direction == "max")
             influences[layer] = (indices, values)
-            zero = (tests[layer].flatten(1) == 0).all(1)[:, None] | (sources[layer].flatten(1) == 0).all(1)
             if self.replace_nan is not None and zero.any():
                 key = f"zero_acts-{layer}"
                 warnings.warn(
@@ -121,37 +119,43 @@ class SimilarityInfluence(DataInfluence):
                 influences[key] = zero.nonzero()
         return influences
 
-    def _similarities(self, test: Tensor, train: Tensor) -> Tensor:
-        parts = [self.similarity_metric(test, part) for part in train.split(max(1, self.batch_size))]
-        expected = [(len(test), len(part)) for part in train.split(max(1, self.batch_size))]
-        if [tuple(part.shape) for part in parts] != expected:
-            raise CaptumAssertion(
-                "similarity_metric must give one number for each pair, "
-                f"{expected[0]} for a batch; got the shape {tuple(parts[0].shape)}."
-            )
-        return torch.cat(parts, 1)
+    def _similarities(self, test: Tensor, source: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+        """The similarity of each of A inputs with each of N training examples, and is one of both zero? (A, N)."""
+        parts, zeros = [], []
+        for train in source:
+            for some in train.to(test.device).split(max(1, self.batch_size)):
+                part = self.similarity_metric(test, some)
+                if tuple(part.shape) != (len(test), len(some)):
+                    raise CaptumAssertion(
+                        "similarity_metric must give one number for each pair, "
+                        f"{len(test), len(some)} for a batch; got the shape {tuple(part.shape)}."
+                    )
+                parts.append(part)
+                zeros.append((test.flatten(1) == 0).all(1)[:, None] | (some.flatten(1) == 0).all(1))
+        return torch.cat(parts, 1), torch.cat(zeros, 1)
 
-    def _sources(self, points: Mapping[str, ModulePoint], from_disk: bool) -> dict[str, Tensor]:
-        """The tensors of the training examples at the layers, from the folder if they are those of now."""
+    def _sources(self, points: Mapping[str, ModulePoint], from_disk: bool) -> dict[str, ActivationFiles]:
+        """The tensors of the training examples at the layers, in files; those of the folder if they are of now."""
         key = _digest(self.module.state_dict().items(), self.influence_src_dataloader)
         folder = Path(self.activation_dir, self.model_id)
-        files = {layer: folder / f"{layer}.{key}.safetensors" for layer in points}
-        device = device_of(self.module)
-        if from_disk and all(file.is_file() for file in files.values()):
-            try:
-                return {layer: load_file(file)["activations"].to(device) for layer, file in files.items()}
-            except (SafetensorError, KeyError):
-                pass  # another kind of file; computed again
+        files = {layer: ActivationFiles(folder / f"{layer}.{key}") for layer in points}
+        if from_disk and all(file.complete() for file in files.values()):
+            return files
         batches = progress(self.influence_src_dataloader, False, self.get_name())
-        found = self._activations((_as_source(data) for data in batches), points)
-        folder.mkdir(parents=True, exist_ok=True)
-        for layer, file in files.items():
-            write_file(file, save({"activations": found[layer].cpu().contiguous()}))
-        return found
+        try:
+            self._run((_as_source(data) for data in batches), points, lambda layer, tensor: files[layer].add(tensor))
+            for file in files.values():
+                file.finish()
+        except BaseException:  # also Ctrl-C
+            for file in files.values():
+                file.discard()
+            raise
+        return files
 
-    def _activations(self, calls: Iterable[Batch], points: Mapping[str, ModulePoint]) -> dict[str, Tensor]:
-        """The tensors at the layers, of all calls one after another: (N, *)."""
-        parts: dict[str, list[Tensor]] = {layer: [] for layer in points}
+    def _run(
+        self, calls: Iterable[Batch], points: Mapping[str, ModulePoint], keep: Callable[[str, Tensor], None]
+    ) -> None:
+        """Runs the model; `keep` is called with each layer and its tensor (B, *), call by call."""
         device = device_of(self.module)
         with torch.no_grad(), frozen_model(self.module):
             for call in calls:
@@ -165,14 +169,7 @@ class SimilarityInfluence(DataInfluence):
                 for layer, point in points.items():
                     tensor = at[point]
                     tensor = tensor[0] if isinstance(tensor, tuple) else tensor
-                    parts[layer].append(tensor)
-        try:
-            return {layer: torch.cat(tensors) for layer, tensors in parts.items()}
-        except RuntimeError as error:
-            raise Unsupported(
-                "the layers' tensors have another length in each batch; choose a layer with one vector an example, "
-                "or pad all examples to one length."
-            ) from error
+                    keep(layer, tensor)
 
 
 def _as_call(inputs: Any, extra: tuple[Any, ...]) -> Batch:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xai_nlp.core.features import by_row
 from xai_nlp.core.moments import Moments, moments_of
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.core.registry import Method, Scores, find_method, method
@@ -58,7 +59,7 @@ def _noise(x: Tensor, x0: Tensor, samples: range, seed: tuple[int, ...]) -> Tens
     The distance is the root mean square over the entries that differ: padding does not differ, and would change it.
     """
     normal = np.stack([np.random.default_rng((NOISE, *seed, k)).standard_normal(x.shape[1:]) for k in samples])
-    difference = (x - x0).flatten(1)
+    difference = by_row(x - x0)
     unit = (difference.square().sum(1) / difference.ne(0).sum(1).clamp_min(1)).sqrt()
     return (torch.from_numpy(normal).to(x)[:, None] * unit.view(1, -1, *[1] * (x.ndim - 1))).flatten(0, 1)
 

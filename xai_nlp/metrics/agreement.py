@@ -10,11 +10,11 @@ import numpy as np
 
 from xai_nlp.errors import InvalidInput, UnknownName
 
-Scores = Sequence[float] | np.ndarray
+FeatureScores = Sequence[float] | np.ndarray
 RANKS = ("spearman", "kendall")
 
 
-def _pair(first: Scores, second: Scores) -> tuple[np.ndarray, np.ndarray]:
+def _pair(first: FeatureScores, second: FeatureScores) -> tuple[np.ndarray, np.ndarray]:
     """Both as arrays (M,). Raises InvalidInput for other shapes, different lengths, none, NaN and infinity."""
     a, b = (np.asarray(scores, dtype=np.float64) for scores in (first, second))
     if a.ndim != 1 or a.shape != b.shape or not a.size:
@@ -27,7 +27,11 @@ def _pair(first: Scores, second: Scores) -> tuple[np.ndarray, np.ndarray]:
 
 
 def rank_correlation(
-    first: Scores, second: Scores, *, kind: Literal["spearman", "kendall"] = "spearman", absolute: bool = False
+    first: FeatureScores,
+    second: FeatureScores,
+    *,
+    kind: Literal["spearman", "kendall"] = "spearman",
+    absolute: bool = False,
 ) -> float:
     """Spearman's ρ, or Kendall's τ-b, of the scores of the same features: −1 to 1, where 1 is the same order.
 
@@ -59,7 +63,7 @@ def rank_correlation(
     return float(np.clip(correlation.statistic, -1, 1))
 
 
-def sign_flips(first: Scores, second: Scores, *, least: float = 0.0) -> float:
+def sign_flips(first: FeatureScores, second: FeatureScores, *, least: float = 0.0) -> float:
     """The share of features whose scores have opposite signs: 0 to 1, where 0 is agreement.
 
     Misleads: scores near zero change their sign for nothing; `least` leaves them out.
@@ -75,7 +79,7 @@ def sign_flips(first: Scores, second: Scores, *, least: float = 0.0) -> float:
     return float((a * b < 0).mean())
 
 
-def top_k_overlap(first: Scores, second: Scores, *, k: int = 5, absolute: bool = True) -> float:
+def top_k_overlap(first: FeatureScores, second: FeatureScores, *, k: int = 5, absolute: bool = True) -> float:
     """The share of the k top features of the first explanation that are among those of the second: 0 to 1.
 
     Random explanations reach k / M. Where several features share the k-th score, the first ones count.
@@ -113,7 +117,7 @@ class Agreement:
         return float(known.mean()) if known.size else float("nan")
 
 
-def agreement(explanations: Mapping[str, Scores], *, k: int = 5, least: float = 0.0) -> Agreement:
+def agreement(explanations: Mapping[str, FeatureScores], *, k: int = 5, least: float = 0.0) -> Agreement:
     """How far explanations of one input agree, two at a time: those of baselines, methods or seeds, by name.
 
     What all methods share may be wrong, and methods may differ for a reason: some score what a word adds, others what
@@ -129,7 +133,7 @@ def agreement(explanations: Mapping[str, Scores], *, k: int = 5, least: float = 
         raise InvalidInput(f"agreement is among at least two explanations; got {len(explanations)}.")
     scores = list(explanations.values())
 
-    def table(measure: Callable[[Scores, Scores], float]) -> np.ndarray:
+    def table(measure: Callable[[FeatureScores, FeatureScores], float]) -> np.ndarray:
         return np.array([[measure(a, b) for b in scores] for a in scores])
 
     return Agreement(

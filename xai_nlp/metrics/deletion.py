@@ -19,7 +19,7 @@ from xai_nlp.core.subject import Subject
 from xai_nlp.errors import InvalidInput
 
 ERASER_BINS = (0.01, 0.05, 0.1, 0.2, 0.5)  # shares of the features
-ROUNDING = 1e-9  # 0.1 of 30 features are 3, though 0.1 * 30 > 3 in floating point
+ROUNDING = 1e-9  # 0.07 of 100 features are 7, though 0.07 * 100 > 7 in floating point
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,7 +99,7 @@ def _curve(subject: Subject, scores: Any, sizes: Sequence[float] | None, *, inse
     ranks = ranks_of(checked_scores(problem, scores, removable), removable)
     counts, weights = size_table(removable.sum(1), sizes)
     first = ranks[:, :, None] < counts[:, None, :, None]  # (B, O, K, M)
-    removed = (~first if insert else first) & removable[:, None, None]
+    removed = ~first if insert else first
     B, O, K, M = removed.shape
     whole = removed.new_zeros(B, 1, M)
     values = values_without(problem, torch.cat([whole, removed.view(B, O * K, M)], 1))

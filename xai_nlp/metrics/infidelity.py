@@ -182,7 +182,7 @@ def feature_infidelity(
     problem = subject.problem()
     removable = removable_features(problem)
     one = torch.as_tensor(scores).ndim == 2
-    own = checked_scores(problem, scores, removable).double() * removable[:, None]
+    own = checked_scores(problem, scores, removable).double().where(removable[:, None], 0)
     removed = (random_scores(subject, orders=samples, seed=seed) < 0.5) & removable[:, None]
     values = values_without(problem, torch.cat([removed[:, :1] & False, removed], 1))
     changes = (values[:, :1] - values[:, 1:]).double()[:, None]  # (B, 1, samples, T)

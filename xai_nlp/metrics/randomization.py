@@ -18,7 +18,7 @@ from xai_nlp.metrics.agreement import rank_correlation
 ORDERS = ("bottom_up", "top_down", "independent", "one_shot")
 BINS = 100  # of the histogram that complexity is measured by
 
-Explanations = Sequence[Sequence[float] | np.ndarray]  # the scores of each of N inputs
+ScoresOfInputs = Sequence[Sequence[float] | np.ndarray]  # the scores (M,) of each of N inputs
 Layers = Mapping[str, Sequence[nn.Module]]
 Result = TypeVar("Result")
 
@@ -108,7 +108,7 @@ class RandomizationTest:
 
 def mprt(
     model: nn.Module,
-    explain: Callable[[], Explanations],
+    explain: Callable[[], ScoresOfInputs],
     *,
     layers: Layers | None = None,
     order: str = "bottom_up",
@@ -147,7 +147,7 @@ def mprt(
 
 def smprt(
     model: nn.Module,
-    explain: Callable[[int], Explanations],
+    explain: Callable[[int], ScoresOfInputs],
     *,
     samples: int = 10,
     layers: Layers | None = None,
@@ -170,7 +170,7 @@ def smprt(
     if samples < 1:
         raise InvalidInput(f"samples is at least 1; got {samples}.")
 
-    def smooth() -> Explanations:
+    def smooth() -> ScoresOfInputs:
         draws = [_copied(explain(sample)) for sample in range(samples)]
         return [np.mean(of_input, 0) for of_input in zip(*draws, strict=True)]
 
@@ -193,7 +193,7 @@ class EfficientRandomizationTest:
 
 def emprt(
     model: nn.Module,
-    explain: Callable[[], Explanations],
+    explain: Callable[[], ScoresOfInputs],
     *,
     bins: int = BINS,
     absolute: bool = False,
@@ -215,7 +215,7 @@ def emprt(
     if bins < 2 or not seeds:
         raise InvalidInput(f"bins is at least 2, and there is at least one seed; got {bins} and {list(seeds)}.")
 
-    def complexities(explanations: Explanations) -> list[float]:
+    def complexities(explanations: ScoresOfInputs) -> list[float]:
         return [histogram_entropy(abs(s) if absolute else s, bins) for s in _copied(explanations)]
 
     before = complexities(explain())
@@ -230,8 +230,8 @@ def emprt(
 def histogram_entropy(scores: Sequence[float] | np.ndarray, bins: int = BINS) -> float:
     """The entropy of the histogram of scores (M,), in nats: 0 where they are all equal, at most log M, NaN for NaN.
 
-    >>> round(histogram_entropy([0.0, 0.0, 1.0, 1.0], bins=2) / np.log(2), 6)
-    1.0
+    >>> round(histogram_entropy([0.0, 0.0, 1.0, 1.0], bins=2), 4)
+    0.6931
     """
     scores = np.asarray(scores, dtype=np.float64)
     if not np.isfinite(scores).all():
@@ -263,7 +263,7 @@ def remembered(model: nn.Module, key: Hashable, compute: Callable[[], Result]) -
     return kept[stamp, key]
 
 
-def _copied(explanations: Explanations) -> list[np.ndarray]:
+def _copied(explanations: ScoresOfInputs) -> list[np.ndarray]:
     """Scores as arrays of their own."""
     return [np.array(s.tolist() if isinstance(s, Tensor) else s, dtype=np.float64) for s in explanations]
 

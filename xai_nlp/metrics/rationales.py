@@ -14,11 +14,11 @@ import numpy as np
 
 from xai_nlp.core.spans import Span
 from xai_nlp.errors import InvalidInput, UnreadableFile
+from xai_nlp.metrics.agreement import FeatureScores
 
 IOU = 0.5  # a predicted span matches one that shares at least so much with it
 
 Mask = Sequence[bool] | np.ndarray
-Scores = Sequence[float] | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def _pair(first: Any, truth: Mask) -> tuple[np.ndarray, np.ndarray]:
     return a, b
 
 
-def top_features(scores: Scores, count: int) -> np.ndarray:
+def top_features(scores: FeatureScores, count: int) -> np.ndarray:
     """Marks the `count` features with the highest scores, of equals the first: (M,) bool.
 
     ERASER takes as many as rationales of the data set have on average.
@@ -69,8 +69,8 @@ def token_f1(predicted: Mask, truth: Mask) -> PrecisionRecall:
     0.5
     """
     marked, right = _pair(predicted, truth)
-    both = float((marked.astype(bool) & right).sum())
-    return PrecisionRecall(both / marked.sum() if marked.any() else 0.0, both / right.sum() if right.any() else 0.0)
+    count, of_truth, both = (int(marks.sum()) for marks in (marked.astype(bool), right, marked.astype(bool) & right))
+    return PrecisionRecall(both / count if count else 0.0, both / of_truth if of_truth else 0.0)
 
 
 def runs(marks: Mask) -> list[Span]:
@@ -111,7 +111,7 @@ def _iou(a: Span, b: Span) -> float:
     return shared / union if union else 0.0
 
 
-def auprc(scores: Scores, truth: Mask) -> float:
+def auprc(scores: FeatureScores, truth: Mask) -> float:
     """The area under the curve of precision over recall, as ever more features count as marked: 0 to 1.
 
     Random scores reach about the share of features that are marked in truth. NaN if none is.
@@ -133,7 +133,7 @@ def auprc(scores: Scores, truth: Mask) -> float:
     return float(auc(recall, precision))
 
 
-def pointing_game(scores: Scores, truth: Mask) -> bool:
+def pointing_game(scores: FeatureScores, truth: Mask) -> bool:
     """Is the feature with the highest score, of equals the first, a marked one?
 
     Over many examples, the share of hits, beside the share of features that are marked: what a random pick reaches.
@@ -246,7 +246,9 @@ class RationaleScores:
     examples: int
 
 
-def rationale_scores(scores: Sequence[Scores], truth: Sequence[Mask], *, share: float | None = None) -> RationaleScores:
+def rationale_scores(
+    scores: Sequence[FeatureScores], truth: Sequence[Mask], *, share: float | None = None
+) -> RationaleScores:
     """All of these measures over examples, as ERASER averages them: precision and recall first, then F1 of the means.
 
     scores: of the tokens of each example (M,). truth: which of them are marked (M,).

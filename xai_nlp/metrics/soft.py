@@ -86,8 +86,7 @@ def _soft_loss(
     one = torch.as_tensor(scores).ndim == 2
     high = checked_scores(problem, scores, removable)
     kept = retain_probabilities(high if keep_high else -high, removable, retain)
-    dropped = (1 - kept) * removable[:, None]
-    values = _values_of_draws(problem, dropped, samples, seed)
+    values = _values_of_draws(problem, 1 - kept, samples, seed)
     ends = [problem.values(end, problem.everyone) for end in (problem.x, problem.baseline)]
     at_x, at_baseline = (end.to(values)[:, None] for end in ends)
     lost = (at_x[:, None] - values).clamp_min(0).mean(2)

@@ -36,8 +36,12 @@ class Generator:
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of tokens, without white space at its ends; white space alone is quoted."""
-        text = self.tokenizer.decode(list(ids))
+        text = self.raw_text(ids)
         return text.strip() or repr(text)
+
+    def raw_text(self, ids: Sequence[int]) -> str:
+        """The text of tokens as it stands in an answer, white space included."""
+        return self.tokenizer.decode(list(ids))
 
     def generate(self, inputs: Mapping[str, Tensor], max_new_tokens: int, *, start: int | None = None) -> list[int]:
         """The token ids of greedy decoding, without the special token that ends the answer.

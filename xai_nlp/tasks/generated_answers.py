@@ -58,18 +58,20 @@ class GeneratedAnswers:
         target: str | None,
         unit: str,
         rather_than: AnswerText | None,
+        answer: AnswerText | None = None,
         notes: Mapping[str, Any] | None = None,
     ) -> ExampleTarget:
         """The answer as a whole, each of its tokens, or its first token that differs from the contrast's.
 
-        number: the window's index. values: of `read_answers` for this window (n, 3).
+        number: the window's index. values: of `read_answers` for this window (n, 3). answer: what the user gave.
         Raises UnknownName for a target or a unit that written answers do not have.
         """
         target = "answer" if target is None else target
         check_choice("target", target, TARGETS, "An answer of your own goes into answer=….")
         check_choice("unit", unit, UNITS)
-        n, answer = len(window.answer_ids), self.generator.text(window.answer_ids)
-        specs = [TargetSpec(kind="answer", label=answer, unit=unit)]
+        ids = window.answer_ids
+        n, written = len(ids), self.generator.text(ids)
+        specs = [TargetSpec(kind="answer", label=written, unit=unit)]
         weights = torch.zeros(n, n, 3, device=values.device)
         weights[range(n), range(n), LOGIT if unit == "logit" else LOG_PROBABILITY] = 1
         if rather_than is not None:
@@ -80,7 +82,7 @@ class GeneratedAnswers:
             weights[0, first, LOGIT], weights[0, first, CONTRAST_LOGIT] = 1, -1  # log-probabilities differ by as much
         elif target == "words":
             specs = [
-                TargetSpec(kind="token", label=self.generator.text([token]), position=k, answer=answer, unit=unit)
+                TargetSpec(kind="token", label=self.generator.text([token]), position=k, answer=written, unit=unit)
                 for k, token in enumerate(window.answer_ids)
             ]
         else:
@@ -91,8 +93,13 @@ class GeneratedAnswers:
             windows=(number,),
             specs=tuple(specs),
             weights=(weights,),
-            outputs={answer: probability},
-            notes=notes or {},
+            outputs={written: probability},
+            notes={
+                **(notes or {}),
+                "answer_ids": list(ids),
+                "answer_text": self.generator.raw_text(ids),
+                "answer_given": None if answer is None else True,
+            },
         )
 
 
@@ -116,7 +123,7 @@ class WritingExplainer(Explainer):
         self, request: Request, windows: Sequence[TokenWindow], outputs: Sequence[Tensor]
     ) -> list[ExampleTarget]:
         name, unit = self.task.inputs[0].name, request.options.unit or self.unit
-        options: dict[str, Any] = {option: request.own.get(option) for option in ("target", "rather_than")}
+        options: dict[str, Any] = {option: request.own.get(option) for option in ("target", "rather_than", "answer")}
         return [
             self.generated.target(request.examples[window.example][name], window, w, values, unit=unit, **options)
             for w, (window, values) in enumerate(zip(windows, outputs, strict=True))

@@ -5,94 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from xai_nlp.core.training_influence import SuspectLabels, TrainingExample, TrainingInfluence
 from xai_nlp.data.table import read_table
 from xai_nlp.errors import InvalidInput, Unsupported
 from xai_nlp.hooks.lent_weights import lent_weights
 from xai_nlp.hooks.scope import ModulePoint, captured
 from xai_nlp.influence import TracInCP, TracInCPFast, TracInWE
 from xai_nlp.influence.checkpoints import Checkpoints, load_checkpoint
+from xai_nlp.influence.data_influence import progress
 from xai_nlp.influence.similarity import cosine_similarity
 from xai_nlp.models.tokenization import Text, TokenWindow, pad_batch
 from xai_nlp.tasks.options import Request
 
 if TYPE_CHECKING:
-    import pandas
-
     from xai_nlp.tasks.text_classification import TextClassificationExplainer
 
 NEIGHBOURS = 10  # of a text, whose labels say whether its own is suspect
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingExample:
-    """A training text with its influence on a prediction, or on its own.
-
-    index: its row in the training data. label: its label there. tokens and token_scores: for word embeddings, its part
-    of the influence for each token; shared_words: the same by token, summed over the text, the strongest first.
-    """
-
-    index: int
-    text: Text
-    label: str
-    score: float
-    tokens: tuple[str, ...] = ()
-    token_scores: tuple[float, ...] = ()
-    query_token_scores: tuple[float, ...] = ()
-
-    @property
-    def shared_words(self) -> dict[str, float]:
-        """The influence by token; only tokens of both texts have a part."""
-        sums: dict[str, float] = {}
-        for token, score in zip(self.tokens, self.token_scores, strict=True):
-            sums[token] = sums.get(token, 0.0) + score
-        return dict(sorted(((t, s) for t, s in sums.items() if s), key=lambda pair: -abs(pair[1])))
-
-    def __repr__(self) -> str:
-        return f"<TrainingExample {self.index} {self.score:+.4g} {self.label}: {_short(self.text)}>"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TrainingInfluence:
-    """The training texts that drove a prediction: proponents lowered the loss of the label, opponents raised it.
-
-    label: the label whose loss it is. scores: the influence of each training text, (N,). tokens: the text's, if the
-    influence splits over words.
-    """
-
-    text: Text
-    label: str
-    method: str
-    proponents: tuple[TrainingExample, ...]
-    opponents: tuple[TrainingExample, ...]
-    scores: np.ndarray
-    tokens: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        return (
-            f"<TrainingInfluence on {self.label} of {_short(self.text)}: "
-            f"{len(self.proponents)} proponents, {len(self.opponents)} opponents of {len(self.scores)} texts, "
-            f"{self.method}>"
-        )
-
-    def to_pandas(self) -> pandas.DataFrame:
-        """A row for each proponent and opponent: role, rank, index, score, label, text."""
-        import pandas
-
-        roles = {"proponent": self.proponents, "opponent": self.opponents}
-        rows = [
-            {"role": role, "rank": rank, "index": one.index, "score": one.score, "label": one.label, "text": one.text}
-            for role, examples in roles.items()
-            for rank, one in enumerate(examples, 1)
-        ]
-        return pandas.DataFrame(rows, columns=["role", "rank", "index", "score", "label", "text"])
 
 
 @dataclass(frozen=True)
@@ -203,7 +137,7 @@ class InfluenceOfTexts:
         point, parts = ModulePoint(self.last_layer, "input"), []
         with lent_weights(self.model), torch.no_grad():
             self.model.eval()
-            for batch in loader:
+            for batch in progress(loader, False, self.method):
                 inputs = {name: t.to(self.last_layer.weight.device) for name, t in batch.items() if name != "labels"}
                 with captured([point], differentiable=None) as at:
                     self.model(**inputs)
@@ -213,15 +147,6 @@ class InfluenceOfTexts:
                     vectors = (vectors * weights).sum(1) / weights.sum(1)
                 parts.append(vectors)
         return torch.cat(parts)
-
-
-#: method -> what it says.
-METHODS: Mapping[str, str] = {
-    "word_embeddings": "gradients of the word embeddings, which split over shared words (TracIn-WE)",
-    "all": "gradients of all parameters that require them (TracIn)",
-    "last_layer": "gradients of the weight that gives the logits (TracIn, fast)",
-    "similarity": "cosine of what enters the last layer: no influence, but the baseline to beat",
-}
 
 
 def training_texts(explainer: TextClassificationExplainer, source: Any, column: Any) -> TrainingTexts:
@@ -253,8 +178,7 @@ def influence(
     measure: InfluenceOfTexts,
 ) -> Iterator[TrainingInfluence]:
     """The proponents and opponents of each text of a request."""
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise InvalidInput(f"k is how many proponents and opponents to name, at least 1; got {k!r}.")
+    check_count(k, "proponents and opponents")
     choices = [example.get("target") for example in request.examples]
     labels = [
         explainer.labels.index(max(outputs, key=outputs.__getitem__) if choice is None else choice)
@@ -273,19 +197,34 @@ def influence(
             proponents=make(best),
             opponents=make(worst),
             scores=scores.cpu().double().numpy(),
-            tokens=tuple(queries.windows[q].tokens) if measure.method == "word_embeddings" else (),
+            model=explainer.name,
+            **(_places(queries.windows[q]) if measure.method == "word_embeddings" else {}),
         )
 
 
-def suspect_labels(measure: InfluenceOfTexts, k: int) -> list[TrainingExample]:
+def check_count(k: Any, named: str) -> None:
+    """Raises InvalidInput for a k that is no count."""
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise InvalidInput(f"k is how many {named} to name, at least 1; got {k!r}.")
+
+
+def suspect_labels(measure: InfluenceOfTexts, k: int) -> SuspectLabels:
     """The training texts whose labels are most suspect, the most suspect first."""
+    check_count(k, "training texts")
     scores = measure.on_themselves()
     order = scores.topk(min(k, len(scores))).indices.tolist()
     train, names = measure.train, measure.explainer.labels.names
-    return [
+    examples = tuple(
         TrainingExample(index=i, text=train.texts[i], label=names[train.labels[i]], score=float(scores[i]))
         for i in order
-    ]
+    )
+    return SuspectLabels(examples=examples, method=measure.method, total=len(scores), model=measure.explainer.name)
+
+
+def _places(window: TokenWindow) -> dict[str, Any]:
+    """The tokens of a window, where they stand: the fields of `TokenPlaces`."""
+    offsets = tuple((int(start), int(end)) for start, end in window.offsets)
+    return {"tokens": tuple(window.tokens), "offsets": offsets, "segment": tuple(window.segment.tolist())}
 
 
 def _examples(
@@ -304,7 +243,7 @@ def _examples(
         by_query, by_example = measure.split(query, chosen)
         parts = [
             {
-                "tokens": tuple(window.tokens),
+                **_places(window),
                 "token_scores": tuple(by_example[0, i, : len(window)].tolist()),
                 "query_token_scores": tuple(by_query[0, i].tolist()),
             }
@@ -320,7 +259,3 @@ def _examples(
         )
         for n, i in enumerate(indices)
     )
-
-
-def _short(text: Text) -> str:
-    return repr(shorten(text if isinstance(text, str) else " / ".join(text), 60, placeholder=" …"))

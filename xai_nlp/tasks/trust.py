@@ -168,7 +168,7 @@ def residual_check(item: Explanation) -> TrustCheck | None:
         return None
     share, _ = residual_share(item)
     level: TrustLevel = "holds" if share <= WELL else "holds in part" if share <= PARTLY else "do not rely on it"
-    sentence = f"The scores leave {100 * share:.2g} % of the change unexplained."
+    sentence = f"The scores leave {100 * share:.{0 if share > 0.01 else 2}f} % of the change unexplained."
     return TrustCheck(name="residual", level=level, sentence=sentence, numbers={"share": share})
 
 

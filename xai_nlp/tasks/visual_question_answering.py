@@ -202,7 +202,7 @@ class VisualQuestionAnsweringExplainer(Explainer):
             ]
         if own.get("rank", 1) != 1:
             raise InvalidInput("a model that writes its answer ranks none; give the answer: answer='…'.")
-        options: dict[str, Any] = {name: own.get(name) for name in ("target", "rather_than")}
+        options: dict[str, Any] = {name: own.get(name) for name in ("target", "rather_than", "answer")}
         return [
             self.generated.target(question, window, w, values, unit=unit, notes=notes, **options)
             for w, (question, window, values) in enumerate(zip(examples, windows, outputs, strict=True))

@@ -5,12 +5,15 @@ import hashlib
 import json
 import re
 import time
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
+from tests.recipes.saved import DOUBT
 from tests.viz.html_reader import Reader
 from tests.viz.samples import HOSTILE, SEGMENT, answered, label, made
+from xai_nlp.core.trust import TrustCheck
 from xai_nlp.errors import InvalidInput
 from xai_nlp.viz.page.html import fragment, markup, page
 
@@ -253,3 +256,23 @@ def test_what_stands_in_another_page_says_nothing_of_its_network():
     assert "makes no network request" in page(items)
     assert "makes no network request" not in markup(items)
     assert "<script>" not in markup(items) and "<style>" not in markup(items)
+
+
+def test_a_verdict_stands_below_the_headline_with_its_checks():
+    hostile = TrustCheck(
+        name="removal", level="do not rely on it", sentence="No <b>order</b>.", numbers={"pad: deletion": 0.5, "x": 1}
+    )
+    verdict = replace(DOUBT, checks=(*DOUBT.checks, hostile))
+    drawn = markup([made(trust=verdict)])
+    assert drawn.index('class="say"') < drawn.index('class="trust"') < drawn.index('class="tokens"')
+    assert "No &lt;b&gt;order&lt;/b&gt;." in drawn
+    assert "<b>order" not in drawn
+    assert '<span class="pill poor">do not rely on it</span>' in drawn
+    assert ">pad</th>" in drawn
+    assert "64 rows went through the model" in drawn
+    assert 'class="trust"' not in markup([made()])
+
+
+def test_each_of_several_methods_has_its_verdict():
+    items = [made(trust=DOUBT), made(method="occlusion", complete=False)]
+    assert markup(items).count('class="trust"') == 1

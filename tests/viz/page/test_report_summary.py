@@ -2,9 +2,11 @@
 
 import pytest
 
+from tests.recipes.saved import DOUBT
 from tests.viz.images import small
 from tests.viz.samples import answered, made, with_gold
 from xai_nlp.core.statistics import mean_of, proportion
+from xai_nlp.core.trust import Trust, TrustCheck
 from xai_nlp.viz.page.report_summary import interval_text, report_summary
 from xai_nlp.viz.text.number_format import percent
 
@@ -35,6 +37,15 @@ def test_the_verdict_on_residuals_is_of_complete_explanations():
     good = made(scores=[0.0, 1.0, 0.0, 0.0, 0.0])
     assert facts([good, made(complete=False)])["explanations leave at most 1 % unexplained"] == ("1 of 1", "good")
     assert "explanations leave at most 1 % unexplained" not in facts([made(complete=False)])
+
+
+def test_levels_of_trust_are_counted_where_they_were_checked():
+    sure = Trust(checks=(TrustCheck(name="effect", level="holds", sentence="It moves."),))
+    of = facts([made(trust=DOUBT), made(trust=sure), made(trust=sure), made()], 4)
+    assert of["checked explanations: holds"] == ("2 of 3", "good")
+    assert of["checked explanations: holds in part"] == ("1 of 3", "fair")
+    assert of["checked explanations: do not rely on it"] == ("0 of 3", "poor")
+    assert not any(label.startswith("checked") for label in facts([made()]))
 
 
 def test_methods_are_summed_up_apart():

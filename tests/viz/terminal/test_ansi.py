@@ -6,6 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
+from tests.recipes.saved import DOUBT
 from tests.viz.images import small
 from tests.viz.samples import HOSTILE, label, made
 from xai_nlp.viz.terminal.ansi import harmless, render, tokens_ansi
@@ -127,3 +128,11 @@ def test_the_image_has_a_scale_of_its_own():
     ]  # fmt: skip
     assert ("+1.41", 12, "star") in [(number, len(bar), name) for number, bar, name in lines]
     assert "lies in the image" not in tokens_ansi(made(), colour=False)
+
+
+def test_the_verdict_follows_the_sentence():
+    lines = tokens_ansi(made(trust=DOUBT), colour=False).splitlines()
+    place = next(i for i, line in enumerate(lines) if "holds in part" in line)
+    assert lines[place].strip() == "◐ This explanation holds in part. Some random orders do as well."
+    assert "The model says" in lines[place - 1] or "speak" in lines[place - 1]
+    assert "explanation holds" not in tokens_ansi(made(), colour=False)

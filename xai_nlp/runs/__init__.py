@@ -1,0 +1,1 @@
+"""Work on whole data sets: comparisons of two models."""
