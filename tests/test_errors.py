@@ -13,6 +13,7 @@ from xai_nlp.errors import MAX_CHOICES, UnknownName
         ("NotFinite", ValueError),
         ("UnknownName", LookupError),
         ("Unsupported", NotImplementedError),
+        ("NoOffsets", NotImplementedError),
         ("NotEnoughMemory", MemoryError),
         ("UnreadableFile", ValueError),
     ],
@@ -25,7 +26,7 @@ def test_each_error_is_also_a_built_in_one(name, built_in):
 def test_no_error_is_left_out():
     public = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
     assert public == {
-        "XaiError", "InvalidInput", "UnknownName", "Unsupported", "NotEnoughMemory", "NotFinite",
+        "XaiError", "InvalidInput", "UnknownName", "Unsupported", "NoOffsets", "NotEnoughMemory", "NotFinite",
         "UnreadableFile",
     }  # fmt: skip
 

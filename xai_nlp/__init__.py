@@ -7,6 +7,7 @@ from xai_nlp._version import __version__
 
 if TYPE_CHECKING:
     from xai_nlp import hooks, viz
+    from xai_nlp.core.diagnosis import Diagnosis
     from xai_nlp.core.explanations import Explanations
     from xai_nlp.core.method_comparison import MethodComparison
     from xai_nlp.core.model_diff import ModelDiff
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from xai_nlp.runs.model_diff import diff
     from xai_nlp.tasks.api import explain, load
     from xai_nlp.tasks.concepts import ConceptScores, concepts
+    from xai_nlp.tasks.doctor import doctor
     from xai_nlp.tasks.explainer import Explainer
     from xai_nlp.tasks.method_comparison import compare_methods
     from xai_nlp.tasks.table import register_task
 
 _HOME = {
     "ConceptScores": "xai_nlp.tasks.concepts",
+    "Diagnosis": "xai_nlp.core.diagnosis",
     "Explainer": "xai_nlp.tasks.explainer",
     "Explanation": "xai_nlp.core.result",
     "Explanations": "xai_nlp.core.explanations",
@@ -31,6 +34,7 @@ _HOME = {
     "compare_methods": "xai_nlp.tasks.method_comparison",
     "concepts": "xai_nlp.tasks.concepts",
     "diff": "xai_nlp.runs.model_diff",
+    "doctor": "xai_nlp.tasks.doctor",
     "explain": "xai_nlp.tasks.api",
     "load": "xai_nlp.tasks.api",
     "points": "xai_nlp.models.points",
@@ -39,6 +43,7 @@ _HOME = {
 _PACKAGES = ("attr", "hooks", "viz")  # imported when they are first named
 __all__ = [
     "ConceptScores",
+    "Diagnosis",
     "Explainer",
     "Explanation",
     "Explanations",
@@ -49,6 +54,7 @@ __all__ = [
     "compare_methods",
     "concepts",
     "diff",
+    "doctor",
     "explain",
     "hooks",
     "load",

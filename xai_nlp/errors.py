@@ -47,6 +47,10 @@ class Unsupported(XaiError, NotImplementedError):
     """A request that the model or the method cannot fulfil; the message says why, and what would work."""
 
 
+class NoOffsets(Unsupported):
+    """A tokenizer that does not say where its tokens stand in the text."""
+
+
 class NotEnoughMemory(XaiError, MemoryError):
     """One row of the model does not fit into memory."""
 

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from xai_nlp._version import __version__
 from xai_nlp.cli.demo import demo
 from xai_nlp.cli.diff import diff
+from xai_nlp.cli.doctor import doctor
 from xai_nlp.cli.evaluate import evaluate_app
 from xai_nlp.cli.explain import task_commands
 from xai_nlp.cli.listings import methods, models
@@ -20,6 +21,7 @@ from xai_nlp.cli.serve import serve
 
 EXAMPLES: dict[Callable[..., None], str] = {
     demo: "demo --html demo.html",
+    doctor: "doctor ./model --task classify",
     report: "report rows.jsonl --labels rows.csv -o report.html",
     diff: "diff ./old-model ./new-model --data rows.csv -o diff.html",
     serve: "serve --data rows.csv",

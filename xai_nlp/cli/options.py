@@ -20,15 +20,6 @@ Dtype = Annotated[str | None, typer.Option(help="The model's numbers: float32, b
 Limit = Annotated[int | None, typer.Option(min=1, help="Only so many, from the beginning.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but errors on stderr, and no text beside files.")]
 FOLDED = "More options"
-#: What an example shows for an input of which the task has no example.
-SAMPLES = {
-    "text": "a gripping, beautifully acted film",
-    "question": "Who wrote it?",
-    "context": "Ada Lovelace wrote it in 1843.",
-    "prompt": "The plot is",
-    "image": "scene.png",
-    "vqa question": "what colour is the star?",
-}
 
 
 def flag_of(name: str) -> str:
@@ -72,8 +63,7 @@ def example_of(group: str, task: Task) -> str:
     for field in task.inputs:
         if not field.required:
             continue
-        sample = SAMPLES.get(f"{task.command} {field.name}") or SAMPLES.get(field.name, "…")
-        value = f'"{example.get(field.name, sample)}"' if field.kind != "image" else sample
+        value = field.sample if field.kind == "image" else f'"{example.get(field.name, field.sample)}"'
         words.append(value if field is task.main_input else f"{flag_of(field.name)} {value}")
     command = f"xai-nlp {group} {task.command}"
     model = "" if task.embedded else " --model FOLDER"

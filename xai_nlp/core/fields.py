@@ -23,6 +23,7 @@ class InputField:
     help: str
     columns: tuple[str, ...]  # what data sets call it, the likeliest first
     required: bool = True
+    sample: str = "a gripping, beautifully acted film"  # a value that examples show; of an image the name of a file
 
 
 def list_items(value: Any, name: str) -> list[str]:

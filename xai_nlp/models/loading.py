@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from xai_nlp.errors import InvalidInput, UnknownName, Unsupported, XaiError
+from xai_nlp.errors import InvalidInput, NoOffsets, UnknownName, Unsupported, XaiError
 from xai_nlp.models.model_folder import base_of_adapter, check_folder, holds_tokenizer
 from xai_nlp.models.sentence_embedding import EmbeddingHead, encoder_of_object
 
@@ -150,7 +150,7 @@ def load_model(
 def _check_tokenizer(tokenizer: Any) -> None:
     """Refuse a slow tokenizer, and one whose settings cannot be used."""
     if not getattr(tokenizer, "is_fast", False):
-        raise Unsupported(
+        raise NoOffsets(
             f"{type(tokenizer).__name__} does not give the offsets of its tokens in the text. "
             "Load the fast tokenizer: AutoTokenizer.from_pretrained(…, use_fast=True)."
         )
@@ -239,20 +239,31 @@ def _move(model: Any, device: Any, dtype: Any) -> None:
 # Files ---------------------------------------------------------------------------------------------------------------
 
 
+def place_of(name: str) -> tuple[str | Path, str]:
+    """Where a model lies, and the name to show: the folder of an embedded model or of files, or a hub name.
+
+    Raises InvalidInput for a file.
+
+    >>> place_of("no-such/model"), place_of("sentiment")[1]
+    (('no-such/model', 'no-such/model'), 'zoo/sentiment')
+    """
+    embedded = name.removeprefix("zoo/")
+    if Path(name).is_dir():
+        return Path(name), Path(name).name
+    if Path(name).is_file():
+        raise InvalidInput(f"{name} is a file. A model is a folder that save_pretrained wrote; give the folder.")
+    if embedded in EMBEDDED_MODELS:
+        return Path(str(files("xai_nlp.zoo") / embedded)), f"zoo/{embedded}"
+    return name, name
+
+
 def _from_files(
     name: str, tokenizer: Any, processor: Any, task: str | None, tasks: Tasks, options: dict[str, Any]
 ) -> LoadedModel:
     """The model, tokenizer and processor of an embedded model, a folder or a hub name."""
     import transformers
 
-    where: str | Path = name
-    embedded = name.removeprefix("zoo/")
-    if Path(name).is_dir():
-        where, name = Path(name), Path(name).name
-    elif Path(name).is_file():
-        raise InvalidInput(f"{name} is a file. A model is a folder that save_pretrained wrote; give the folder.")
-    elif embedded in EMBEDDED_MODELS:
-        where, name = Path(str(files("xai_nlp.zoo") / embedded)), f"zoo/{embedded}"
+    where, name = place_of(name)
     of_files = {key: value for key, value in options.items() if key in (*FILE_OPTIONS, "trust_remote_code")}
     base = where
     if isinstance(where, Path):

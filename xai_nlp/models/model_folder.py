@@ -21,6 +21,7 @@ OBJECT_FILES = (
 )
 LARGEST = {"layers": 10_000, "layer": 10_000, "num_labels": 10_000_000}  # counts in configs, by how names end
 WEIGHTS_INDEX = "model.safetensors.index.json"
+PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # how the file begins that stands for one not fetched
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -44,7 +45,7 @@ def check_folder(folder: Path, name: str, *, needs_tokenizer: bool) -> None:
     if not {"config.json", "adapter_config.json"} & present:
         raise InvalidInput(f"{name} holds no config.json: it is no folder that save_pretrained wrote.")
     weights = [file for file in present if file.endswith(".safetensors")]
-    pickles = sorted(file for file in present if file.endswith((".bin", ".pt", ".pth", ".ckpt")))
+    pickles = pickles_in(folder)
     if not weights:
         found = f"only {pickles[0]}, which could run code when it is read" if pickles else "no weights"
         raise Unsupported(
@@ -66,6 +67,11 @@ def check_folder(folder: Path, name: str, *, needs_tokenizer: bool) -> None:
     quantized = "quantization_config" in objects.get("config.json", {})
     for file in sorted(weights):
         _check_tensors(folder / file, name, quantized=quantized)
+
+
+def pickles_in(folder: Path) -> list[str]:
+    """The names of a folder's files that could run code when they are read."""
+    return sorted(path.name for path in folder.iterdir() if path.name.endswith(PICKLES))
 
 
 def holds_tokenizer(where: str | Path) -> bool:

@@ -61,6 +61,11 @@ class RegionFeatureModel(VisionLanguageModel):
     image_argument = "visual_embeds"
     image_slots: ClassVar[int | None] = 0
 
+    @property
+    def features(self) -> int:
+        """How many numbers a detector gives for each region."""
+        return getattr(self.model.config, "visual_embedding_dim", None) or self.model.config.visual_feat_dim
+
     def region_inputs(self, features: Tensor, boxes: Tensor) -> dict[str, Tensor]:
         """The model's arguments for features (1, N, F) and boxes (1, N, 4) in shares of width and height."""
         ones = torch.ones(features.shape[:2], dtype=torch.long)

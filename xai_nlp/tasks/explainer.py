@@ -12,9 +12,11 @@ from torch import Tensor
 
 from xai_nlp.core.arrays import AttentionAttribution
 from xai_nlp.core.explanations import Explanations
+from xai_nlp.core.fields import InputField
 from xai_nlp.core.registry import Method
 from xai_nlp.core.result import SPECIAL, Explanation
 from xai_nlp.core.trust import Extent, Trust
+from xai_nlp.data.scenes import scenes
 from xai_nlp.data.table import is_table, read_table
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import frozen_model
@@ -174,6 +176,11 @@ class Explainer:
         repeatable = [one.name for one in self.task.options if one.repeatable]
         return any(isinstance(request.own.get(name), (list, tuple)) for name in repeatable)
 
+    def example(self) -> dict[str, Any]:
+        """One short input that this model reads, by the names of the task's inputs, to try things on."""
+        given = next(iter(self.task.examples), {})
+        return {one.name: given.get(one.name) or _sample(one) for one in self.task.inputs if one.required}
+
     # Shared ---------------------------------------------------------------------------------------------------------
 
     def named_inputs(self, inputs: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -311,6 +318,11 @@ class Explainer:
             heads = getattr(text_config(self.model), "num_attention_heads", 1)
             width = len(self.adapter.layers) * heads * max(map(len, windows))
         return batches(windows, max(1, BATCH_ENTRIES // width), even=self.pad is None)
+
+
+def _sample(field: InputField) -> Any:
+    """What an example shows for an input; a drawn scene for an image."""
+    return next(scenes(1, seed=12, types=["colour"])).scene.image() if field.kind == "image" else field.sample
 
 
 def check_choice(kind: str, value: Any, choices: Sequence[str], remedy: str = "") -> None:

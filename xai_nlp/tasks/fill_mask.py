@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -50,6 +50,11 @@ class FillMaskExplainer(Explainer):
         """
         own = {"target": target, "rather_than": rather_than, "mask": mask}
         return self._explain({"text": text}, {**own, **options})
+
+    def example(self) -> dict[str, Any]:
+        """The example with this tokenizer's own mask."""
+        mask = str(self.tokenizer.mask_token)
+        return {name: value.replace("[MASK]", mask) for name, value in super().example().items()}
 
     def encode(self, request: Request) -> list[TokenWindow]:
         mask_id, number = self.token_id("mask_token_id"), request.own.get("mask") or 1

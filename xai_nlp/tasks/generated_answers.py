@@ -112,6 +112,9 @@ class WritingExplainer(Explainer):
         super().__init__(loaded, task)
         self.generated = GeneratedAnswers(Generator(self.model, self.tokenizer))
 
+    def example(self) -> dict[str, Any]:
+        return {**super().example(), "answer": " good"}  # its own might be empty
+
     def gives_several(self, request: Request) -> bool:
         return bool(request.own.get("target") == "words")
 

@@ -33,7 +33,11 @@ _IMAGE_BASELINE = OptionField(
     help="What the image is compared with.",
 )
 _IMAGE = InputField(
-    name="image", kind="image", help="The image: PNG, JPEG, WebP, GIF, …", columns=("image", "img", "picture")
+    name="image",
+    kind="image",
+    help="The image: PNG, JPEG, WebP, GIF, …",
+    columns=("image", "img", "picture"),
+    sample="scene.png",
 )
 
 TASKS: dict[str, Task] = {}
@@ -101,12 +105,15 @@ register_task(
         command="qa",
         help="Which words of a question and its context drove the answer.",
         inputs=(
-            InputField(name="question", kind="text", help="The question.", columns=("question",)),
+            InputField(
+                name="question", kind="text", help="The question.", columns=("question",), sample="Who wrote it?"
+            ),
             InputField(
                 name="context",
                 kind="long text",
                 help="The text that holds the answer.",
                 columns=("context", "passage", "paragraph"),
+                sample="Ada Lovelace wrote it in 1843.",
             ),
         ),
         options=(
@@ -140,7 +147,13 @@ register_task(
         help="Which words of a question and which regions of an image drove the answer.",
         inputs=(
             _IMAGE,
-            InputField(name="question", kind="text", help="The question.", columns=("question",)),
+            InputField(
+                name="question",
+                kind="text",
+                help="The question.",
+                columns=("question",),
+                sample="what colour is the star?",
+            ),
         ),
         options=(
             _ANSWER,
@@ -205,6 +218,7 @@ register_task(
                 kind="long text",
                 help="The prompt.",
                 columns=("prompt", "instruction", "input"),
+                sample="The plot is",
             ),
         ),
         options=(
@@ -311,6 +325,7 @@ register_task(
                 kind="list",
                 help="The labels to choose from, with commas between them.",
                 columns=("labels", "candidate_labels", "classes"),
+                sample="film, food",
             ),
         ),
         options=(
@@ -343,6 +358,7 @@ register_task(
                 kind="long text",
                 help="The text that it is compared with.",
                 columns=("pair", "text_pair", "sentence2", "passage", "answer"),
+                sample="a dull plot",
             ),
         ),
         options=(

@@ -63,7 +63,7 @@ LEAST_FEATURES = 4  # with fewer, random orders are often right
 #: Correlation of predicted drops and distance from random orders, in their standard deviations. Calibrated on 200
 #: sentences of SST-2: `tutorials/trust.md`.
 CERTAIN = 0.9  # such a correlation is enough
-SURE, LIKELY = (0.65, 1.5), (0.3, 1.0)
+SURE, LIKELY = (0.7, 1.75), (0.3, 1.0)
 WELL, PARTLY = 0.05, 0.2  # shares that scores may leave unexplained
 ALIKE = 0.5  # rank correlation of explanations that agree
 SMALL_EFFECT = {"logit": 0.1, "log-probability": 0.1, "probability": 0.02}  # below, the model hardly decides

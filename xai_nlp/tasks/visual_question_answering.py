@@ -100,6 +100,16 @@ class VisualQuestionAnsweringExplainer(Explainer):
         }  # fmt: skip
         return self._explain({"image": image, "question": question}, {**own, **options})
 
+    def example(self) -> dict[str, Any]:
+        example = super().example()
+        if self.generated is not None:
+            example["answer"] = "yes"  # its own might be empty
+        if isinstance(self.family, RegionFeatureModel):
+            width, height = example["image"].size
+            example["boxes"] = [(0, 0, width // 2, height), (width // 2, 0, width, height)]
+            example["features"] = torch.randn(2, self.family.features, generator=torch.Generator().manual_seed(0))
+        return example
+
     def gives_several(self, request: Request) -> bool:
         return False
 
