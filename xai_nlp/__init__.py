@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from xai_nlp import hooks, viz
     from xai_nlp.core.diagnosis import Diagnosis
     from xai_nlp.core.explanations import Explanations
+    from xai_nlp.core.method_comparison import MethodComparison
     from xai_nlp.core.model_diff import ModelDiff
     from xai_nlp.core.result import Explanation
     from xai_nlp.insights.widget import Insights
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from xai_nlp.tasks.concepts import ConceptScores, concepts
     from xai_nlp.tasks.doctor import doctor
     from xai_nlp.tasks.explainer import Explainer
+    from xai_nlp.tasks.method_comparison import compare_methods
     from xai_nlp.tasks.table import register_task
 
 _HOME = {
@@ -27,7 +29,9 @@ _HOME = {
     "Explanation": "xai_nlp.core.result",
     "Explanations": "xai_nlp.core.explanations",
     "Insights": "xai_nlp.insights.widget",
+    "MethodComparison": "xai_nlp.core.method_comparison",
     "ModelDiff": "xai_nlp.core.model_diff",
+    "compare_methods": "xai_nlp.tasks.method_comparison",
     "concepts": "xai_nlp.tasks.concepts",
     "diff": "xai_nlp.runs.model_diff",
     "doctor": "xai_nlp.tasks.doctor",
@@ -44,8 +48,10 @@ __all__ = [
     "Explanation",
     "Explanations",
     "Insights",
+    "MethodComparison",
     "ModelDiff",
     "__version__",
+    "compare_methods",
     "concepts",
     "diff",
     "doctor",

@@ -89,9 +89,13 @@ def saved_data(explanations: Sequence[Explanation]) -> list[dict[str, Any]]:
 
 
 def render(template: str, page: Titled, *, level: int = 2, title: str | None = None, **values: Any) -> str:
+    """A template about explanations, filled in."""
+    return filled(template, view=page, level=level, title=title or f"{page.title} · xai_nlp", **values)
+
+
+def filled(template: str, **values: Any) -> str:
     """A template filled in; `style` and `script` are this package's files, which escaping would break."""
     trusted = {name: Markup(values.pop(name, "")) for name in ("style", "script")}
-    values |= {"view": page, "level": level, "title": title or f"{page.title} · xai_nlp"}
     return _UNWRITABLE.sub("\ufffd", _environment().get_template(template).render(**trusted, **values))
 
 

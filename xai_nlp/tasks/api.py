@@ -208,7 +208,7 @@ def explain(
     source = {name: changed.pop(name, None) for name in ("model", "task", "tokenizer", "processor", "device", "dtype")}
     if is_table(text):
         table = read_table(changed.pop("text"))
-        explainer = _explainer_for(_columns_of(table) if source["model"] is None else None, **source)
+        explainer = explainer_for_table(table, **source)
         return explainer.explain_table(table, **{"method": method, **changed})
     names = {one.name for row in TASKS.values() for one in row.inputs}
     explainer = _explainer_for([name for name in changed if name in names], **source)
@@ -216,6 +216,15 @@ def explain(
 
 
 DEFAULTS = {name: one.default for name, one in signature(explain).parameters.items()}
+
+
+def explainer_for_table(table: DataTable, *, model: Any = None, task: str | None = None, **options: Any) -> Explainer:
+    """The explainer of a table: of the model, else of the task, else of the first task whose columns it has.
+
+    options: tokenizer, processor, device and dtype, as `load` takes them.
+    """
+    columns = None if model is not None or task else _columns_of(table)
+    return _explainer_for(columns, model=model, task=task, **options)
 
 
 def _columns_of(table: DataTable) -> tuple[str, ...]:
