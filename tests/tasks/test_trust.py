@@ -268,3 +268,12 @@ def test_an_image_is_given_again():
     with pytest.raises(InvalidInput, match="image is missing"):
         vqa.trust(why)
     assert vqa.trust(why, image=picture) == vqa.explain(picture, question, trust=True).trust
+
+
+def test_positions_come_with_the_interval_of_the_random_mean(sentiment):
+    numbers = sentiment.explain(TEXT, trust=True).trust["removal"].numbers
+    for kind in ("deletion", "insertion"):
+        low, middle, high = (numbers[f"pad: position of {kind}{end}"] for end in (", low", "", ", high"))
+        assert low < middle < high or middle == 1
+    mean, best, own = (numbers[f"pad: {name}"] for name in ("random", "best found", "deletion"))
+    assert numbers["pad: position of deletion"] == pytest.approx((own - mean) / (best - mean))

@@ -23,7 +23,7 @@ from torch import Tensor
 from xai_nlp.core.progress import Bar
 from xai_nlp.core.registry import Method
 from xai_nlp.core.result import Explanation
-from xai_nlp.core.statistics import residual_share
+from xai_nlp.core.statistics import mean_of, residual_share
 from xai_nlp.core.subject import Subject
 from xai_nlp.core.trust import Extent, Trust, TrustCheck, TrustLevel
 from xai_nlp.errors import InvalidInput, Unsupported, XaiError
@@ -100,21 +100,32 @@ class RemovalDrops:
         return self.random[:, 0] - self.random[:, 1]
 
     def numbers(self, order: int) -> dict[str, float]:
-        """The drops by name, and where they stand from 0, the mean of random orders, to 1, the best order found."""
+        """The drops by name, and where they stand from 0, the mean of random orders, to 1, the best order found.
+
+        Intervals of positions are those of the random mean (95 %, Student's, of the means of an order and its reverse).
+        """
         deletion, insertion = self.own[order].tolist()
-        middle, spread = float(self.random.mean()), float(self.random.std())
-        above, below = self.best - middle, middle - self.worst
-        return {
+        random = mean_of(self.random.mean(1).tolist())
+        low, high = random.interval or (random.mean, random.mean)
+        numbers = {
             "correlation": float(self.correlation[order]),
             "deletion": deletion,
             "insertion": insertion,
-            "random": middle,
-            "random standard deviation": spread,
+            "random": random.mean,
+            "random standard deviation": float(self.random.std()),
             "best found": self.best,
             "worst found": self.worst,
-            "position of deletion": (deletion - middle) / above if above > 0 else 0.0,
-            "position of insertion": (middle - insertion) / below if below > 0 else 0.0,
         }
+        ends = {"": random.mean, ", low": high, ", high": low}
+        numbers |= {f"position of deletion{end}": _share(deletion - at, self.best - at) for end, at in ends.items()}
+        ends = {"": random.mean, ", low": low, ", high": high}
+        return numbers | {
+            f"position of insertion{end}": _share(at - insertion, at - self.worst) for end, at in ends.items()
+        }
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else 0.0
 
 
 def removal_drops(subject: Subject, scores: Tensor, extent: Extent, seed: int = 0) -> list[RemovalDrops]:
