@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from xai_nlp.errors import InvalidInput
+from xai_nlp.errors import InvalidInput, Unsupported
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -31,13 +31,18 @@ def device_of(model: nn.Module) -> torch.device:
 def weight_of(module: nn.Module, run: Callable[[], Any]) -> Tensor:
     """A module's weight; if it is offloaded, the weight that is loaded while `run` runs the model.
 
-    Raises InvalidInput if there is none even then.
+    Raises InvalidInput if there is none even then, Unsupported if the module keeps no tensor, as quantised ones do.
 
     >>> layer = nn.Linear(1, 1)
     >>> weight_of(layer, run=lambda: None).equal(layer.weight)
     True
     """
     weight: Any = module.weight
+    if not isinstance(weight, Tensor):
+        raise Unsupported(
+            f"{type(module).__module__}.{type(module).__name__} keeps no weight that can be read: the model is "
+            "quantised. Load it in float32, or choose a method that needs no weights, such as occlusion."
+        )
     if not weight.is_meta:
         return weight.detach()
     with _WeightReader(module) as reader, torch.no_grad():

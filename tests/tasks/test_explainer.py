@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import xai_nlp
 from tests.models.tiny import ARCHITECTURES, tiny
-from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.methods import METHODS
 
@@ -198,3 +198,13 @@ def test_gradients_that_get_lost_are_refused():
     with pytest.raises(InvalidInput, match=r"every score of integrated_gradients is 0.*occlusion, shapley"):
         explainer.explain("a great film")
     assert any(explainer.explain("a great film", method="occlusion").scores)
+    with pytest.raises(Unsupported, match="quantised"):
+        explainer.explain("a great film", method="attention_norms")
+
+
+def test_a_decoder_without_a_padding_token_says_how_to_name_one():
+    model, tokenizer = tiny("gpt2", fresh=True)
+    model.config.pad_token_id = None
+    explainer = xai_nlp.load(model, tokenizer)
+    with pytest.raises(InvalidInput, match=r"model\.config\.pad_token_id"):
+        explainer.explain("a great film")

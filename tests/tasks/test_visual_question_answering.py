@@ -231,3 +231,10 @@ def test_bad_input_is_refused(what, error, image):
     options = {"image": image, "question": QUESTION, **what}
     with pytest.raises(error):
         explainer_of("vilt").explain(options.pop("image"), options.pop("question"), **options)
+
+
+@pytest.mark.parametrize("family", ["vilt", "blip"])
+def test_a_question_longer_than_the_model_is_refused(family):
+    explainer = VisualQuestionAnsweringExplainer(loaded(family))
+    with pytest.raises(InvalidInput, match=r"tokens and the model takes 24\. Shorten it"):
+        explainer.explain(np.zeros((32, 32, 3), np.uint8), "what colour is the star " * 20)

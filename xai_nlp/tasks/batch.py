@@ -16,7 +16,7 @@ from xai_nlp.core.batching import Batching
 from xai_nlp.core.features import NO_FEATURE
 from xai_nlp.core.subject import MovableInput, Subject
 from xai_nlp.core.targets import Target
-from xai_nlp.errors import UnknownName
+from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.scope import HookPoint, tensors_at
 from xai_nlp.models.tokenization import TokenWindow, check_unicode
 from xai_nlp.tasks.image_inputs import ImageBatch
@@ -167,5 +167,16 @@ class TextSubject:
 
 
 def batch_forward(model: Any, inputs: Mapping[str, Tensor], owner: Tensor) -> Any:
-    """The model's output for rows that belong to `owner` (R,)."""
-    return model(**{name: tensor[owner] for name, tensor in inputs.items()})
+    """The model's output for rows that belong to `owner` (R,).
+
+    Raises InvalidInput for a decoder that reads several rows only with a padding token, and has none.
+    """
+    try:
+        return model(**{name: tensor[owner] for name, tensor in inputs.items()})
+    except ValueError as error:
+        if "padding token" not in str(error):
+            raise
+        raise InvalidInput(
+            f"{type(model).__name__} finds the end of a text by its padding token, and its config names none. Set "
+            "model.config.pad_token_id, for instance to the id of the token that ends texts."
+        ) from None

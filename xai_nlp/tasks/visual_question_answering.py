@@ -161,6 +161,9 @@ class VisualQuestionAnsweringExplainer(Explainer):
         """The prompt and its answer; only the question's tokens are listed."""
         assert isinstance(self.family, GenerativeVisionModel) and self.generated
         answer, longest = request.own.get("answer"), request.own.get("longest", LONGEST)
+        count, limit = len(self.tokenizer(question)["input_ids"]), self.adapter.max_length
+        if limit and count > limit:
+            raise InvalidInput(f"the question has {count} tokens and the model takes {limit}. Shorten it.")
         window = self.family.build_prompt(image.image, question, answer, longest)
         window = replace(
             window,
