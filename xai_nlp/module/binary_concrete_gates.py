@@ -58,8 +58,8 @@ class BinaryConcreteStochasticGates(StochasticGatesBase):
         if not self.training:
             return self._get_gate_values().expand(batch_size, self.n_gates)
         draws = torch.empty(batch_size, self.n_gates, device=self.log_alpha_param.device)
-        logits = draws.uniform_(self.eps, 1 - self.eps).logit() + self.log_alpha_param
-        return self._stretched(torch.sigmoid(logits / self.temperature))
+        logits = draws.uniform_(self.eps, 1 - self.eps).logit_() + self.log_alpha_param
+        return self._stretched(logits.div_(self.temperature).sigmoid_())  # in place: as many numbers as the input has
 
     def _get_gate_values(self) -> Tensor:
         return self._stretched(torch.sigmoid(self.log_alpha_param))
@@ -68,7 +68,7 @@ class BinaryConcreteStochasticGates(StochasticGatesBase):
         return torch.sigmoid(self.log_alpha_param - self.active_prob_offset)
 
     def _stretched(self, values: Tensor) -> Tensor:
-        return values * (self.upper_bound - self.lower_bound) + self.lower_bound
+        return (values * (self.upper_bound - self.lower_bound)).add_(self.lower_bound)
 
     @classmethod
     def _from_pretrained(cls, log_alpha_param: Tensor, *args: Any, **kwargs: Any) -> BinaryConcreteStochasticGates:
