@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from xai_nlp.core.result import Explanation
     from xai_nlp.insights.widget import Insights
     from xai_nlp.models.points import points
+    from xai_nlp.runs.execute import run
+    from xai_nlp.runs.read import Run, read_run
     from xai_nlp.tasks.api import explain, load
     from xai_nlp.tasks.concepts import ConceptScores, concepts
     from xai_nlp.tasks.explainer import Explainer
@@ -22,11 +24,14 @@ _HOME = {
     "Explanation": "xai_nlp.core.result",
     "Explanations": "xai_nlp.core.explanations",
     "Insights": "xai_nlp.insights.widget",
+    "Run": "xai_nlp.runs.read",
     "concepts": "xai_nlp.tasks.concepts",
     "explain": "xai_nlp.tasks.api",
     "load": "xai_nlp.tasks.api",
     "points": "xai_nlp.models.points",
+    "read_run": "xai_nlp.runs.read",
     "register_task": "xai_nlp.tasks.table",
+    "run": "xai_nlp.runs.execute",
 }
 _PACKAGES = ("attr", "hooks", "viz")  # imported when they are first named
 __all__ = [
@@ -35,13 +40,16 @@ __all__ = [
     "Explanation",
     "Explanations",
     "Insights",
+    "Run",
     "__version__",
     "concepts",
     "explain",
     "hooks",
     "load",
     "points",
+    "read_run",
     "register_task",
+    "run",
     "viz",
 ]
 

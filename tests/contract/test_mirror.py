@@ -23,6 +23,7 @@ PACKAGES = (
     "xai_nlp/models",
     "xai_nlp/module",
     "xai_nlp/robust",
+    "xai_nlp/runs",
     "xai_nlp/tasks",
     "xai_nlp/zoo",
 )

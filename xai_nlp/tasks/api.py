@@ -208,7 +208,7 @@ def explain(
     source = {name: changed.pop(name, None) for name in ("model", "task", "tokenizer", "processor", "device", "dtype")}
     if is_table(text):
         table = read_table(changed.pop("text"))
-        explainer = _explainer_for(_columns_of(table) if source["model"] is None else None, **source)
+        explainer = explainer_for_table(table, **source)
         return explainer.explain_table(table, **{"method": method, **changed})
     names = {one.name for row in TASKS.values() for one in row.inputs}
     explainer = _explainer_for([name for name in changed if name in names], **source)
@@ -224,6 +224,14 @@ def _columns_of(table: DataTable) -> tuple[str, ...]:
         if all(table.column(one.name, *one.columns) for one in row.inputs if one.required):
             return row.required
     return next(iter(TASKS.values())).required
+
+
+def explainer_for_table(table: DataTable, *, model: Any = None, task: str | None = None, **options: Any) -> Explainer:
+    """The explainer of a table's rows: of the model, else the embedded one of the task, else that of the columns.
+
+    options: of `load`, by name. Raises as `load` does, and InvalidInput for a model that does not do the task.
+    """
+    return _explainer_for(_columns_of(table) if model is None else None, model=model, task=task, **options)
 
 
 def _explainer_for(inputs: Sequence[str] | None, *, model: Any, task: str | None, **options: Any) -> Explainer:

@@ -1,0 +1,1 @@
+"""Whole data sets: planned, explained into Parquet files, gone on with after an interruption, and read back lazily."""
