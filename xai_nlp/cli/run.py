@@ -104,10 +104,9 @@ def read_options(items: list[str] | None, task: str | None, methods: Sequence[st
     from xai_nlp.web.forms import parse_options
 
     tasks = [find_task(task)] if task else list(TASKS.values())
+    # other tasks have other choices of the same name, and the task itself checks them
     listed = [one for row in reversed(tasks) for one in row.every_option if one.name not in OWN]
-    of_task = {
-        one.name: replace(one, choices=()) if one.type is str else one for one in listed
-    }  # the task checks texts
+    of_task = {one.name: replace(one, choices=()) if one.type is str else one for one in listed}
     of_method = {one.name: one for one in method_options(methods[0])} if len(methods) == 1 else {}
     texts = pairs(items, "--option NAME=VALUE")
     shared = {one.name for row in tasks for one in row.inputs} & set(texts)

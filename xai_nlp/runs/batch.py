@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from xai_nlp.core.explanations import Explanations
+import pyarrow
+
 from xai_nlp.errors import InvalidInput
 from xai_nlp.runs.rows import Row
 from xai_nlp.runs.shards import table_of
@@ -22,16 +23,12 @@ def explain_rows(explainer: Explainer, options: Mapping[str, Any], rows: Sequenc
 
     options: keywords of `explain`, inputs that serve all rows among them.
     """
-    errors = {row.record.index: row.error for row in rows if row.error}
-    tables = _explained(explainer, options, [row for row in rows if not row.error])
-    explained = [(row, item) for part in tables for row, item in zip(part.inputs, part, strict=True)]
-    for part in tables:
-        errors |= part.errors
-    return table_of(explained, errors)
+    unreadable = table_of([], {row.record.index: row.error for row in rows if row.error})
+    return pyarrow.concat_tables([*_explained(explainer, options, [row for row in rows if not row.error]), unreadable])
 
 
-def _explained(explainer: Explainer, options: Mapping[str, Any], rows: Sequence[Row]) -> list[Explanations]:
-    """Explanations whose `inputs` and `errors` are rows of the data. Rows that raise anything are divided in halves."""
+def _explained(explainer: Explainer, options: Mapping[str, Any], rows: Sequence[Row]) -> list[Table]:
+    """The explanations of rows. Rows that raise anything are divided in halves, down to the one that raises."""
     if not rows:
         return []
     try:
@@ -39,12 +36,12 @@ def _explained(explainer: Explainer, options: Mapping[str, Any], rows: Sequence[
     except Exception as error:  # of a model or tokenizer, by any type: the other rows go on
         if len(rows) == 1:
             name = "" if isinstance(error, InvalidInput) else f"{type(error).__name__}: "
-            return [Explanations(errors={rows[0].record.index: f"{name}{error}"})]
+            return [table_of([], {rows[0].record.index: f"{name}{error}"})]
     middle = len(rows) // 2
     return [*_explained(explainer, options, rows[:middle]), *_explained(explainer, options, rows[middle:])]
 
 
-def _of_rows(explainer: Explainer, options: Mapping[str, Any], rows: Sequence[Row]) -> Explanations:
+def _of_rows(explainer: Explainer, options: Mapping[str, Any], rows: Sequence[Row]) -> Table:
     numbers = [row.record.index for row in rows]
     shared, others = explainer.named_inputs((), options)
     columns = {
@@ -55,5 +52,5 @@ def _of_rows(explainer: Explainer, options: Mapping[str, Any], rows: Sequence[Ro
     columns = {name: cells for name, cells in columns.items() if any(cell is not None for cell in cells)}
     request = explainer.request({**columns, **shared}, {**others, "on_error": "record", "progress": False})
     made = explain_and_record(explainer, replace(request, gold=[row.record.gold for row in rows]))
-    errors = {numbers[i]: message for i, message in made.errors.items()}
-    return Explanations(made, errors, (numbers[i] for i in made.inputs))
+    explained = [(numbers[i], item) for i, item in zip(made.inputs, made, strict=True)]
+    return table_of(explained, {numbers[i]: message for i, message in made.errors.items()})

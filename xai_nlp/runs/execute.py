@@ -138,7 +138,7 @@ def prepare(
     source = {"tokenizer": tokenizer, "processor": processor, "device": device, "dtype": dtype}
     explainer = explainer_for_table(table, model=model, task=task, **source)
     columns = {explainer.task.inputs[0].name: column} if isinstance(column, str) else dict(column or {})
-    shared, own = explainer.named_inputs((), options)
+    shared, _ = explainer.named_inputs((), options)
     rows = RunRows(table, explainer, columns, list(shared))
     methods = method if isinstance(method, str) else list(method)
     keywords = {**options, "method": methods}

@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 
 FORMAT_KEY = b"xai_nlp explanation format"  # in the metadata of a file
 NAME = re.compile(r"rows-(\d{8,})-(\d{8,})\.parquet")
-TEXTS, INTEGERS = pyarrow.list_(pyarrow.string()), pyarrow.list_(pyarrow.int32())
+
+
+def _list(type: Any) -> Any:
+    return pyarrow.list_(pyarrow.field("element", type))  # as Parquet calls it
+
+
+TEXTS, INTEGERS = _list(pyarrow.string()), _list(pyarrow.int32())
 JSON = pyarrow.string()  # a JSON text, as `Explanation.to_json` writes that field
 SCHEMA = pyarrow.schema(
     [
@@ -33,9 +39,9 @@ SCHEMA = pyarrow.schema(
         ("error", pyarrow.string()),  # why the row could not be explained; the other columns are null then
         ("segments", TEXTS),
         ("tokens", TEXTS),
-        ("offsets", pyarrow.list_(INTEGERS)),  # of each token: (start, end) in characters of its segment
+        ("offsets", _list(INTEGERS)),  # of each token: (start, end) in characters of its segment
         ("segment", INTEGERS),  # of each token; −1 for special tokens
-        ("scores", pyarrow.list_(pyarrow.float64())),  # of each token, in `unit`
+        ("scores", _list(pyarrow.float64())),  # of each token, in `unit`
         ("unit", pyarrow.string()),
         ("target", JSON),
         ("value", pyarrow.float64()),
@@ -65,7 +71,7 @@ JSON_COLUMNS = ("target", "outputs", "params", "versions", "answer", "trust", "p
 def table_of(explained: Iterable[tuple[int, Explanation]], errors: Mapping[int, str]) -> Table:
     """The rows of a file: explanations with the data's row of each, and the errors of the rows that have one."""
     rows = [{"row": row, **_cells(item)} for row, item in explained]
-    rows += [{"row": row, "error": message} for row, message in errors.items()]
+    rows += [{"row": row, "error": message.encode(errors="replace").decode()} for row, message in errors.items()]
     return pyarrow.Table.from_pylist(rows, schema=SCHEMA)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -71,14 +72,21 @@ def predict(
             table = explain_rows(explainer, options, part)
             tokens = survey.tokens(batch) * len(part) / len(batch)
             tried.append(_Tried(tokens, of_group, clock() - start, len(part), table))
-    size = len(parquet(pyarrow.concat_tables(one.table for one in tried)))
     return Prediction(
         seconds=sum(one.seconds * one.of_group / one.tokens for one in tried) / min(workers, os.cpu_count() or 1),
         memory=peak_memory(explainer) * (1 if workers == 1 else workers + 1),
-        disk=round(size * sum(one.of_group for one in tried) / sum(one.tokens for one in tried if one.rows)),
+        disk=_disk(tried, files=sum(1 for _ in survey.shards())),
         trial_rows=sum(one.rows for one in tried),
         trial_seconds=clock() - began,
     )
+
+
+def _disk(tried: Sequence[_Tried], files: int) -> int:
+    """Bytes of so many files. A file has a fixed size and one for each token, as all rows tried and half of them tell."""
+    table = pyarrow.concat_tables(one.table for one in tried)
+    whole, half = len(parquet(table)), len(parquet(table.take(list(range(0, len(table), 2)))))
+    of_token = 2 * (whole - half) / sum(one.tokens for one in tried if one.rows)
+    return round(files * max(2 * half - whole, 0) + of_token * sum(one.of_group for one in tried))
 
 
 def _groups(survey: Survey) -> list[list[range]]:
@@ -86,7 +94,7 @@ def _groups(survey: Survey) -> list[list[range]]:
     batches = sorted(survey.batches, key=lambda batch: survey.tokens(batch) / len(batch))
     count = min(LENGTHS, ceil(len(batches) / PART))
     ends = np.linspace(0, len(batches), count + 1).round().astype(int).tolist()
-    return [batches[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    return [batches[start:end] for start, end in pairwise(ends)]
 
 
 @contextmanager
