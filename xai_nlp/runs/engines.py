@@ -124,19 +124,21 @@ def in_processes(
     waiting, again = iter(shards), deque[Shard]()
     running: dict[Connection, tuple[_Process, Worker]] = {}
 
-    def begin(process: _Process, worker: Worker, shard: Shard | None) -> None:
+    def begin(worker: Worker, process: _Process | None = None, shard: Shard | None = None) -> None:
+        """Give a worker its next batch: of its shard, or of another one; a process is made if it has none."""
         if shard is None or not shard.batches:
             shard = again.popleft() if again else next(waiting, None)
-        if shard is None or stop():
-            running.pop(process.connection, None)
-            process.end()
-        else:
+        if shard is not None and not stop():
+            process = process or _Process(worker)
             running[process.connection] = process, worker
             process.begin(shard, rows)
+        elif process is not None:
+            del running[process.connection]
+            process.end()
 
     try:
         for worker in workers:
-            begin(_Process(worker), worker, None)
+            begin(worker)
         while running:
             for connection in wait(list(running)):
                 process, worker = running[connection]  # type: ignore[index]
@@ -146,7 +148,7 @@ def in_processes(
                 if table is not None:
                     shard.deaths = 0
                     yield shard, table
-                    begin(process, worker, shard)
+                    begin(worker, process, shard)
                     continue
                 del running[process.connection]
                 process.end()
@@ -159,7 +161,7 @@ def in_processes(
                         "`if __name__ == '__main__':`, since each of them imports it."
                     )
                 again.append(shard)
-                begin(_Process(worker), worker, None)
+                begin(worker)
     finally:
         for process, _ in running.values():
             process.end()

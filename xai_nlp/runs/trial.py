@@ -82,7 +82,7 @@ def predict(
 
 
 def _disk(tried: Sequence[_Tried], files: int) -> int:
-    """Bytes of so many files. A file has a fixed size and one for each token, as all rows tried and half of them tell."""
+    """Bytes of so many files. All rows tried, and half of them, tell a file's fixed size and that of a token."""
     table = pyarrow.concat_tables(one.table for one in tried)
     whole, half = len(parquet(table)), len(parquet(table.take(list(range(0, len(table), 2)))))
     of_token = 2 * (whole - half) / sum(one.tokens for one in tried if one.rows)
