@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from unittest import mock
 
+import pytest
+
 import xai_nlp
 from tests.core.test_two_files import number_of, numbered
 from tests.hostile.trial import Trial, family
@@ -200,10 +202,26 @@ def check_run(folder, kind, done):
             if (run / "plan.json").exists():
                 found = xai_nlp.read_run(run)
                 assert len(set(found.inputs)) == len(found.inputs) <= ROWS
-            again = xai_nlp.run(
-                folder / "rows.txt", folder / "model", directory=run, method="input_x_gradient", progress=False
-            )
-            assert [why.segments[0] for why in again] == [f"a dull film {n}" for n in range(ROWS)]
+            assert_undisturbed(_run(folder, run), folder)
+
+
+def assert_undisturbed(found, folder):
+    """The same as a run that nothing disturbed, row by row."""
+    if not _undisturbed:
+        with tempfile.TemporaryDirectory() as name:
+            _undisturbed.extend(_run(folder, Path(name)))
+    assert [why.segments[0] for why in found] == [f"a dull film {n}" for n in range(ROWS)]
+    for why, same in zip(found, _undisturbed, strict=True):
+        assert (why.tokens, why.target, why.params) == (same.tokens, same.target, same.params)
+        assert why.scores == pytest.approx(same.scores, abs=1e-6)
+
+
+_undisturbed = []
+
+
+def _run(folder, directory):
+    options = {"method": "input_x_gradient", "progress": False}
+    return xai_nlp.run(folder / "rows.txt", folder / "model", directory=directory, **options)
 
 
 CHECKS = {

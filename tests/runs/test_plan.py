@@ -18,7 +18,7 @@ PREDICTION = Prediction(seconds=200, memory=650_000_000, disk=3_200_000, trial_r
 
 def test_a_plan_comes_back_equal(tmp_path):
     plan = replace(PLAN, prediction=PREDICTION, method=["saliency", "occlusion"])
-    plan.save(tmp_path)
+    plan.write_to(tmp_path)
     assert Plan.load(tmp_path) == plan
     assert json.loads((tmp_path / PLAN_FILE).read_text())["name"] == plan.name
 
@@ -61,7 +61,7 @@ def test_other_files_are_refused(tmp_path):
         (tmp_path / PLAN_FILE).write_text(content)
         with pytest.raises(UnreadableFile, match=why):
             Plan.load(tmp_path)
-    PLAN.save(tmp_path)
+    PLAN.write_to(tmp_path)
     (tmp_path / PLAN_FILE).write_text((tmp_path / PLAN_FILE).read_text().replace('"steps": 8', '"steps": 9'))
     with pytest.raises(UnreadableFile, match="was changed"):
         Plan.load(tmp_path)

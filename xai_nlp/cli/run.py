@@ -11,7 +11,6 @@ import typer
 
 from xai_nlp.cli.options import Device, Dtype, Limit, Quiet, pairs
 from xai_nlp.cli.output import INTERRUPTED, say
-from xai_nlp.core.registry import method_options
 from xai_nlp.tasks.table import TASKS, find_task
 
 if TYPE_CHECKING:
@@ -101,6 +100,7 @@ def read_options(items: list[str] | None, task: str | None, methods: Sequence[st
 
     task: None is any. Raises UnknownName for an option that does not exist, InvalidInput for a value of another type.
     """
+    from xai_nlp.core.registry import method_options
     from xai_nlp.web.forms import parse_options
 
     tasks = [find_task(task)] if task else list(TASKS.values())

@@ -62,7 +62,7 @@ class PreparedRun:
             for part in self.directory.glob(f"*{PART}"):  # of a process that was killed
                 part.unlink()
             if not (self.directory / PLAN_FILE).exists():
-                self.plan.save(self.directory)
+                self.plan.write_to(self.directory)
             with interrupts_noted() as stop:
                 self._explain(stop, progress)
                 if stop():
@@ -176,9 +176,33 @@ def prepare(
 
 
 @overload
-def run(data: Any, model: Any = ..., *, dry_run: Literal[False] = ..., **options: Any) -> Run: ...
+def run(
+    data: Any,
+    model: Any = ...,
+    *,
+    directory: str | os.PathLike[str],
+    method: str | Sequence[str] = ...,
+    column: str | Mapping[str, str] | None = ...,
+    limit: int | None = ...,
+    workers: int = ...,
+    dry_run: Literal[False] = ...,
+    progress: bool = ...,
+    **options: Any,
+) -> Run: ...
 @overload
-def run(data: Any, model: Any = ..., *, dry_run: Literal[True], **options: Any) -> Plan: ...
+def run(
+    data: Any,
+    model: Any = ...,
+    *,
+    directory: str | os.PathLike[str],
+    method: str | Sequence[str] = ...,
+    column: str | Mapping[str, str] | None = ...,
+    limit: int | None = ...,
+    workers: int = ...,
+    dry_run: Literal[True],
+    progress: bool = ...,
+    **options: Any,
+) -> Plan: ...
 def run(
     data: Any,
     model: Any = None,

@@ -111,7 +111,7 @@ class Plan:
             ]
         return "\n".join(lines)
 
-    def save(self, directory: Path) -> None:
+    def write_to(self, directory: Path) -> None:
         """Write the plan's file. Raises OSError."""
         data = {"name": self.name, **msgspec.to_builtins(self)}
         write_file(directory / PLAN_FILE, f"{json.dumps(data, indent=1)}\n".encode())

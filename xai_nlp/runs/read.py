@@ -125,7 +125,7 @@ def read_run(directory: str | os.PathLike[str]) -> Run:
     folder = Path(directory)
     plan = Plan.load(folder)
     files = list(finished(folder).values())
-    places, errors = [np.empty((0, 3), dtype=np.int64)], {}
+    places, errors = [np.empty((0, 3), dtype=np.int64)], dict[int, str]()
     for number, file in enumerate(files):
         table = read_parquet(file, ["row", "error"])
         rows, messages = table["row"].to_numpy(), table["error"]
