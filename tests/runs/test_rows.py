@@ -99,3 +99,21 @@ def test_batches_and_files_hold_each_place_once(seed, monkeypatch):
     for shard in shards:
         assert all(before.stop == after.start for before, after in pairwise(shard))
         assert shard[:-1] == [] or shard[-2].stop - shard[0].start < rows.SHARD_ROWS
+
+
+def test_the_same_rows_in_any_form_are_the_same_data(sentiment, tmp_path):
+    import pandas
+    from datasets import Dataset, IterableDataset
+
+    columns = {"text": TEXTS, "label": [1, 0, 1]}
+    records = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    frame = pandas.DataFrame(columns)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_csv(tmp_path / "a.tsv", index=False, sep="\t")
+    frame.to_json(tmp_path / "a.jsonl", orient="records", lines=True)
+    frame.to_parquet(tmp_path / "a.parquet")
+    forms = [
+        columns, records, frame, Dataset.from_dict(columns), IterableDataset.from_generator(lambda: iter(records)),
+        *(tmp_path / f"a.{suffix}" for suffix in ("csv", "tsv", "jsonl", "parquet")),
+    ]  # fmt: skip
+    assert len({of(sentiment, form).survey().fingerprint for form in forms}) == 1

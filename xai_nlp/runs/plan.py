@@ -151,7 +151,7 @@ def duration(seconds: float) -> str:
     """A time for people.
 
     >>> duration(8.2), duration(200), duration(40000)
-    ('8 s', '3 min 20 s', '11 h 7 min')
+    ('8 s', '3 min 20 s', '11 h 6 min')
     """
     minutes, rest = divmod(round(seconds), 60)
     hours, left = divmod(minutes, 60)
