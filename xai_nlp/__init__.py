@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from xai_nlp.core.result import Explanation
     from xai_nlp.insights.widget import Insights
     from xai_nlp.models.points import points
+    from xai_nlp.runs.execute import run
     from xai_nlp.runs.model_diff import diff
+    from xai_nlp.runs.read import Run, read_run
     from xai_nlp.tasks.api import explain, load
     from xai_nlp.tasks.concepts import ConceptScores, concepts
     from xai_nlp.tasks.doctor import doctor
@@ -31,6 +33,7 @@ _HOME = {
     "Insights": "xai_nlp.insights.widget",
     "MethodComparison": "xai_nlp.core.method_comparison",
     "ModelDiff": "xai_nlp.core.model_diff",
+    "Run": "xai_nlp.runs.read",
     "compare_methods": "xai_nlp.tasks.method_comparison",
     "concepts": "xai_nlp.tasks.concepts",
     "diff": "xai_nlp.runs.model_diff",
@@ -38,7 +41,9 @@ _HOME = {
     "explain": "xai_nlp.tasks.api",
     "load": "xai_nlp.tasks.api",
     "points": "xai_nlp.models.points",
+    "read_run": "xai_nlp.runs.read",
     "register_task": "xai_nlp.tasks.table",
+    "run": "xai_nlp.runs.execute",
 }
 _PACKAGES = ("attr", "hooks", "viz")  # imported when they are first named
 __all__ = [
@@ -50,6 +55,7 @@ __all__ = [
     "Insights",
     "MethodComparison",
     "ModelDiff",
+    "Run",
     "__version__",
     "compare_methods",
     "concepts",
@@ -59,7 +65,9 @@ __all__ = [
     "hooks",
     "load",
     "points",
+    "read_run",
     "register_task",
+    "run",
     "viz",
 ]
 

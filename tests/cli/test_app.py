@@ -29,7 +29,7 @@ def test_every_task_has_a_command(group):
     assert all(task.command in done.stdout for task in TASKS.values())
 
 
-@pytest.mark.parametrize("arguments", [[], ["explain", "qa"], ["attention", "vqa"], ["report"], ["methods"]])
+@pytest.mark.parametrize("arguments", [[], ["explain", "qa"], ["attention", "vqa"], ["report"], ["run"], ["methods"]])
 def test_help_needs_no_torch_and_no_tables(arguments):
     code = (
         "import sys; from xai_nlp.cli import app\n"

@@ -10,7 +10,7 @@ import pytest
 import xai_nlp
 from tests.hostile.signals import CALLS
 from tests.models.tiny import tiny
-from xai_nlp.hooks.interrupts import check_interrupt, interrupts_held_back
+from xai_nlp.hooks.interrupts import check_interrupt, interrupts_held_back, interrupts_noted
 from xai_nlp.hooks.model_state import fingerprint
 
 HOUSE = os.path.dirname(xai_nlp.__file__)
@@ -124,3 +124,26 @@ def test_handlers_of_ones_own_and_other_threads_are_left_alone():
     thread.start()
     thread.join()
     assert calls[-1] is previous
+
+
+def test_an_interrupt_is_noted_and_a_second_one_raises():
+    with interrupts_noted() as noted:
+        with interrupts_held_back():
+            assert not noted()
+            signal.raise_signal(signal.SIGINT)
+            check_interrupt()
+        assert noted()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_nothing_is_noted_where_signals_are_somebody_elses():
+    calls = []
+    previous = signal.signal(signal.SIGINT, lambda number, frame: calls.append(number))
+    try:
+        with interrupts_noted() as noted:
+            signal.raise_signal(signal.SIGINT)
+            assert calls == [signal.SIGINT] and not noted()
+    finally:
+        signal.signal(signal.SIGINT, previous)

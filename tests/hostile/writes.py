@@ -12,12 +12,18 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from unittest import mock
 
+import pytest
+
+import xai_nlp
 from tests.core.test_two_files import number_of, numbered
 from tests.hostile.trial import Trial, family
+from tests.hostile.writing_process import SMALL_FILES
 from tests.models.tiny import tiny
 from tests.viz.samples import made
 from xai_nlp import Explanation, Explanations
+from xai_nlp.runs import rows
 from xai_nlp.viz.page.report import report
 from xai_nlp.web.history import History
 from xai_nlp.web.limits import LIMITS
@@ -83,9 +89,10 @@ def killed(pid):
         time.sleep(1)
 
 
-def fault_of(kind, random):
+def fault_of(kind, random, operation=""):
     """A function that does it to a process, after a random time."""
-    after, size = random.uniform(0, 0.5), random.choice([0, 100, 5000, 50_000])
+    sizes = [0, 100, 5000] if operation == "run" else [0, 100, 5000, 50_000]  # its files are small
+    after, size = random.uniform(0, 0.5), random.choice(sizes)
 
     def fault(pid, ended):
         time.sleep(after)
@@ -134,7 +141,7 @@ _folders = []
 def contents(folder):
     """The contents of the files that no operation writes."""
     written = ("why.json", "report.html", "lines.jsonl", "history.sqlite3")
-    files = [file for file in folder.rglob("*") if file.is_file()]
+    files = [file for file in folder.rglob("*") if file.is_file() and (folder / "runs") not in file.parents]
     return {file: file.read_bytes() for file in files if not file.name.startswith(written)}
 
 
@@ -186,9 +193,40 @@ def check_history(folder, kind, done):
     history.close()
 
 
+def check_run(folder, kind, done):
+    """A run that ended early has some of the rows, once; the same command does the others."""
+    begun = sorted((folder / "runs").iterdir(), key=lambda run: int(run.name)) if (folder / "runs").exists() else []
+    assert len(begun) - len(done) in (0, 1)
+    with mock.patch.multiple(rows, BATCH_TOKENS=SMALL_FILES[0], SHARD_ROWS=SMALL_FILES[1]):
+        for run in begun[-2:]:
+            if (run / "plan.json").exists():
+                found = xai_nlp.read_run(run)
+                assert len(set(found.inputs)) == len(found.inputs) <= ROWS
+            assert_undisturbed(_run(folder, run), folder)
+
+
+def assert_undisturbed(found, folder):
+    """The same as a run that nothing disturbed, row by row."""
+    if not _undisturbed:
+        with tempfile.TemporaryDirectory() as name:
+            _undisturbed.extend(_run(folder, Path(name)))
+    assert [why.segments[0] for why in found] == [f"a dull film {n}" for n in range(ROWS)]
+    for why, same in zip(found, _undisturbed, strict=True):
+        assert (why.tokens, why.target, why.params) == (same.tokens, same.target, same.params)
+        assert why.scores == pytest.approx(same.scores, abs=1e-6)
+
+
+_undisturbed = []
+
+
+def _run(folder, directory):
+    options = {"method": "input_x_gradient", "progress": False}
+    return xai_nlp.run(folder / "rows.txt", folder / "model", directory=directory, **options)
+
+
 CHECKS = {
     "save": check_save, "report": check_report, "explain": check_explain, "web": check_web,
-    "history": check_history,
+    "history": check_history, "run": check_run,
 }  # fmt: skip
 
 
@@ -210,14 +248,14 @@ def run(writers, operation, kind, fault):
         assert all(file.suffix == ".part" for file in after.keys() - before.keys())
 
 
-@family("writes", quick=15, long=200)
+@family("writes", quick=18, long=200)
 def trials(random):
     writers = Writers()
     try:
         while True:
             for operation in CHECKS:
                 for kind in (KILL, INTERRUPT, FULL):
-                    fault = fault_of(kind, random)
+                    fault = fault_of(kind, random, operation)
                     yield Trial(
                         f"{kind} during {operation}",
                         lambda operation=operation, kind=kind, fault=fault: run(writers, operation, kind, fault),

@@ -24,11 +24,13 @@ from xai_nlp import Explanations
 from xai_nlp.cli import app
 from xai_nlp.errors import XaiError
 from xai_nlp.hooks.model_state import fingerprint
+from xai_nlp.runs import rows
 from xai_nlp.web.history import History
 from xai_nlp.web.serve import serve
 
 MODEL_CHANGED, UNREADABLE, RAISED = 99, 98, 97  # exit codes
 TITLES = ("one title", "another title")
+SMALL_FILES = 32, 8  # tokens of a batch, rows of a file
 
 
 def tell(*words):
@@ -99,7 +101,16 @@ def history(folder, _):
         tell("done", f"id{number}")
 
 
-OPERATIONS = {one.__name__: one for one in (save, report, explain, web, history)}
+def run(folder, _):
+    """A run of small files, over and over, each into a folder of its own."""
+    rows.BATCH_TOKENS, rows.SHARD_ROWS = SMALL_FILES
+    for number in count():
+        arguments = ("--method", "input_x_gradient", "--model", folder / "model", "--quiet")
+        command("run", folder / "rows.txt", "-o", folder / "runs" / str(number), *arguments)
+        tell("done", number)
+
+
+OPERATIONS = {one.__name__: one for one in (save, report, explain, web, history, run)}
 
 
 def write(operation, folder, explainer):

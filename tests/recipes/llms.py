@@ -173,6 +173,7 @@ GUIDES = """
 - [Models](tutorials/models.md): load yours, on a GPU, in another dtype; the inside of a model
 - [Data](tutorials/data.md): lists, tables and files in; files, frames and pages out
 - [Methods](tutorials/choosing_a_method.md): what each needs, costs and gets wrong
+- [Runs](tutorials/runs.md): a whole data set explained into a folder, stopped, gone on with, read back
 - [Trust](tutorials/trust.md): how far to believe an explanation; [comparing models](tutorials/comparing_models.md)
 - [Command line](tutorials/command_line.md), [web page](tutorials/web_page.md), [performance](tutorials/performance.md)
 - [From Captum](tutorials/from_captum.md): every name and every difference

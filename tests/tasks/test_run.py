@@ -258,6 +258,18 @@ def test_a_text_that_cannot_be_read_is_named_by_its_index_and_recorded(text):
     recorded = explainer.explain(texts, on_error="record", method="saliency")
     assert list(recorded.errors) == [2]
     assert [why.segments[0] for why in recorded] == ["a film", "a plot", "a day"]
+    assert recorded.inputs == (0, 1, 3)
+
+
+@pytest.mark.parametrize("options", [{}, {"trust": True}, {"method": ["saliency", "occlusion"]}, {"target": "all"}])
+def test_explanations_know_which_input_they_are_of(options):
+    explainer = xai_nlp.load(*tiny("bert"))
+    texts = ["a film", "a plot that is much longer than the others", "a day"]
+    found = explainer.explain(texts, **options)
+    assert len(found.inputs) == len(found) and set(found.inputs) == {0, 1, 2}
+    assert [why.segments[0] for why in found] == [texts[i] for i in found.inputs]
+    recorded = explainer.explain(texts, on_error="record", **options)
+    assert recorded.inputs == found.inputs
 
 
 def test_a_text_with_nan_logits_is_named_by_its_index_at_the_prediction():

@@ -17,11 +17,13 @@ from xai_nlp.cli.explain import task_commands
 from xai_nlp.cli.listings import methods, models
 from xai_nlp.cli.output import errors_to_stderr
 from xai_nlp.cli.report import report
+from xai_nlp.cli.run import run
 from xai_nlp.cli.serve import serve
 
 EXAMPLES: dict[Callable[..., None], str] = {
     demo: "demo --html demo.html",
     doctor: "doctor ./model --task classify",
+    run: "run rows.csv --model FOLDER --method integrated_gradients -o rows-explained --dry-run",
     report: "report rows.jsonl --labels rows.csv -o report.html",
     diff: "diff ./old-model ./new-model --data rows.csv -o diff.html",
     serve: "serve --data rows.csv",

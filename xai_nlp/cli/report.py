@@ -30,7 +30,9 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 PRINTING = 180  # seconds
 CHROMIUM = ("--headless", "--disable-gpu", "--no-pdf-header-footer")
 
-Inputs = Annotated[list[Path], typer.Argument(help="Explanations saved as JSON or JSON lines, or folders of them.")]
+Inputs = Annotated[
+    list[Path], typer.Argument(help="Explanations saved as JSON or JSON lines, folders of them, or folders of runs.")
+]
 Out = Annotated[Path, typer.Option("--output", "-o", help="Where the report goes.")]
 Labels = Annotated[
     Path | None,
@@ -50,14 +52,18 @@ def report(
     quiet: Quiet = False,
 ) -> None:
     """Many explanations in one file: a summary with uncertainty, then each of them; it opens offline."""
-    from xai_nlp import Explanations
+    from xai_nlp import Explanations, read_run
+    from xai_nlp.runs.plan import PLAN_FILE
     from xai_nlp.viz.page.report import report as report_page
 
     for path in (output, pdf):
         check_writable(path)
     browser = _browser() if pdf else ""
     files = files_of(inputs)
-    items = [item for file in files for item in Explanations.load(file)]
+    groups = [read_run(file.parent) if file.name == PLAN_FILE else Explanations.load(file) for file in files]
+    items = groups[0] if len(groups) == 1 else [item for group in groups for item in group]
+    if not items:
+        raise InvalidInput(f"{', '.join(map(str, inputs))}: there is no explanation to report.")
     if labels:
         items = _with_gold(items, read_labels(labels, find_task(items[0].task)))
     newest = datetime.fromtimestamp(max(file.stat().st_mtime for file in files), tz=timezone.utc)
@@ -73,15 +79,18 @@ def report(
 
 
 def files_of(inputs: Sequence[Path]) -> list[Path]:
-    """The files among the inputs, and the files in the folders among them, sorted by name.
+    """The files among the inputs, and the files in the folders among them, sorted by name; of a run its plan.
 
     Raises InvalidInput for a missing file, and for a folder without explanations.
     """
+    from xai_nlp.runs.plan import PLAN_FILE
+
     files: list[Path] = []
     for path in inputs:
         if not path.exists():
             raise InvalidInput(f"{path} is not there; give explanations saved as JSON, or a folder of them.")
         inside = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES) if path.is_dir() else [path]
+        inside = [path / PLAN_FILE] if (path / PLAN_FILE).is_file() else inside
         if not inside:
             raise InvalidInput(f"{path} holds no file that ends in {' or '.join(SUFFIXES)}.")
         files += inside

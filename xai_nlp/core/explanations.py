@@ -24,6 +24,7 @@ class Explanations(Sequence[Explanation]):
     """Several explanations, shown together: methods side by side, or many texts. Equal to any sequence of equal ones.
 
     errors: the inputs that could not be explained, by their index, where `on_error="record"` was asked for.
+    inputs: of which input each is, by its index, where `explain` made them; () elsewhere.
 
     >>> made = Explanations.lazy(3, lambda i: print("made", i))
     >>> len(made), len(made[1:])
@@ -32,17 +33,23 @@ class Explanations(Sequence[Explanation]):
     made 1
     """
 
-    __slots__ = ("_items", "_make", "errors")
+    __slots__ = ("_items", "_make", "errors", "inputs")
 
-    def __init__(self, items: Iterable[Explanation] = (), errors: Mapping[int, str] | None = None) -> None:
+    def __init__(
+        self,
+        items: Iterable[Explanation] = (),
+        errors: Mapping[int, str] | None = None,
+        inputs: Iterable[int] = (),
+    ) -> None:
         self._items: list[Explanation | None] = list(items)
         self._make: Callable[[int], Explanation] | None = None
         self.errors = dict(errors or {})  # index of an input that was not explained -> why; of on_error="record"
+        self.inputs = tuple(inputs)
 
     @classmethod
-    def lazy(cls, count: int, make: Callable[[int], Explanation]) -> Explanations:
+    def lazy(cls, count: int, make: Callable[[int], Explanation], inputs: Iterable[int] = ()) -> Explanations:
         """`count` explanations; `make(i)` gives the i-th when it is first read, once."""
-        explanations = cls()
+        explanations = cls(inputs=inputs)
         explanations._items, explanations._make = [None] * count, make
         return explanations
 
@@ -72,8 +79,8 @@ class Explanations(Sequence[Explanation]):
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __reduce__(self) -> tuple[type[Explanations], tuple[list[Explanation], dict[int, str]]]:
-        return Explanations, (list(self), self.errors)
+    def __reduce__(self) -> tuple[type[Explanations], tuple[list[Explanation], dict[int, str], tuple[int, ...]]]:
+        return Explanations, (list(self), self.errors, self.inputs)
 
     def __repr__(self) -> str:
         shown = ", ".join(map(repr, self[:2])) + ", …" * (len(self) > 2)

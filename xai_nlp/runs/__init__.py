@@ -1,1 +1,1 @@
-"""Work on whole data sets: comparisons of two models."""
+"""Whole data sets: explained into Parquet files, gone on with after an interruption, read back; two models compared."""

@@ -74,7 +74,11 @@ def explain(explainer: Explainer, request: Request) -> Explanations:
         for t in range(len(target.specs))
     ]
     describe_one = partial(describe, explainer, request, [_parameters(method) for method in request.methods])
-    explanations = Explanations.lazy(len(order), lambda i: describe_one(*order[i]))
+    inputs = [
+        attributions[0].window.example if target.example is None else target.example
+        for _, target, _, attributions, _ in order
+    ]
+    explanations = Explanations.lazy(len(order), lambda i: describe_one(*order[i]), inputs)
     return with_trust(explainer, request, windows, targets, explanations) if request.options.trust else explanations
 
 
@@ -97,7 +101,8 @@ def with_trust(
         ))  # fmt: skip
         start = end
     found = verdicts(examinations, progress=request.options.progress is True)
-    return Explanations(replace(item, trust=trust) for item, trust in zip(explanations, found, strict=True))
+    verified = (replace(item, trust=trust) for item, trust in zip(explanations, found, strict=True))
+    return Explanations(verified, inputs=explanations.inputs)
 
 
 def explain_and_record(explainer: Explainer, request: Request) -> Explanations:
@@ -106,11 +111,14 @@ def explain_and_record(explainer: Explainer, request: Request) -> Explanations:
     A list that fails is divided in halves, so that few failures cost few passes.
     """
     explained: list[Explanations] = []
+    inputs: list[int] = []
     errors: dict[int, str] = {}
 
     def part(indices: Sequence[int]) -> None:
         try:
-            explained.append(explain(explainer, request.part(indices)))
+            of_part = explain(explainer, request.part(indices))
+            explained.append(of_part)
+            inputs.extend(indices[i] for i in of_part.inputs)
         except (InvalidInput, NotEnoughMemory) as error:
             if len(indices) == 1:
                 errors[indices[0]] = str(error)
@@ -120,7 +128,7 @@ def explain_and_record(explainer: Explainer, request: Request) -> Explanations:
             part(indices[middle:])
 
     part(range(len(request.examples)))
-    return Explanations((one for of_part in explained for one in of_part), errors)
+    return Explanations((one for of_part in explained for one in of_part), errors, inputs)
 
 
 @torch.no_grad()
