@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,10 +11,9 @@ import typer
 from rich.console import Console
 
 from xai_nlp.cli.explain import read_data
-from xai_nlp.cli.options import Limit, Quiet, columns_of_options, pairs
-from xai_nlp.cli.output import check_writable, say
+from xai_nlp.cli.options import Columns, Limit, Quiet, columns_of_options, pairs
+from xai_nlp.cli.output import check_writable, errors_to_stderr, say
 from xai_nlp.core.files import write_file
-from xai_nlp.errors import XaiError
 
 if TYPE_CHECKING:
     from xai_nlp.core.model_diff import ModelDiff
@@ -41,12 +39,7 @@ def diff(
             "--data", "--file", help="The examples: CSV, TSV, JSON lines, Parquet, lines of text; - for stdin."
         ),
     ] = None,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--column", metavar="[NAME=]COLUMN", help="The column of --data that holds the first input; or NAME."
-        ),
-    ] = None,
+    columns: Columns = None,
     limit: Limit = None,
     task: Annotated[str | None, typer.Option(help="What the models do; by default their config says it.")] = None,
     device: Annotated[str | None, typer.Option(help="Where both models run: cpu, cuda, auto.")] = None,
@@ -70,7 +63,7 @@ def diff(
     quiet: Quiet = False,
 ) -> None:
     """Do two models decide for the same reasons? Exit code 0: the same; 1: they differ; 2: nothing was compared."""
-    with trouble_is_2():
+    with errors_to_stderr(TROUBLE):
         found = _compared(
             [(model_a, device, dtype), (model_b, device_b or device, dtype_b or dtype)],
             data=data,
@@ -92,18 +85,6 @@ def diff(
         _show(found, output, json_to, quiet=quiet)
     if not found.same:
         raise typer.Exit(1)
-
-
-@contextmanager
-def trouble_is_2() -> Iterator[None]:
-    """Print an error of this package, or of a file, as one line on stderr, and exit with code TROUBLE."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except (XaiError, OSError) as error:
-        say(f"error: {error}", "red")
-        raise typer.Exit(TROUBLE) from None
 
 
 def _compared(

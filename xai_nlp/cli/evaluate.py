@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from xai_nlp.cli.explain import read_data
-from xai_nlp.cli.options import Device, Dtype, Limit, Model, Quiet, columns_of_options, pairs
+from xai_nlp.cli.options import Columns, Device, Dtype, Limit, Model, Quiet, columns_of_options, pairs
 from xai_nlp.cli.output import INTERRUPTED, check_writable, say
 from xai_nlp.core.files import write_file
 from xai_nlp.core.progress import progress_bar
@@ -103,12 +103,7 @@ def explain(
     removal: Annotated[
         str | None, typer.Option(help="How words are removed: pad, mask, zero, mean, delete; regions: grey, blur, …")
     ] = None,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--column", metavar="[NAME=]COLUMN", help="The column of the first input; with a name, another input."
-        ),
-    ] = None,
+    columns: Columns = None,
     options: Annotated[
         list[str] | None,
         typer.Option("--option", "-o", metavar="NAME=VALUE", help="An option of the task, or an input of all rows."),

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from xai_nlp.cli.options import (
+    Columns,
     Device,
     Dtype,
     Limit,
@@ -65,14 +66,7 @@ def task_command(task: Task, *, attention: bool = False) -> Callable[..., None]:
                 "--file", "--data", help="A file of inputs: CSV, TSV, JSON lines, Parquet, lines of text; - for stdin."
             ),
         ] = None,
-        columns: Annotated[
-            list[str] | None,
-            typer.Option(
-                "--column",
-                metavar="[NAME=]COLUMN",
-                help="The column of --file that holds the first input; with a name, another input, or gold.",
-            ),
-        ] = None,
+        columns: Columns = None,
         limit: Limit = None,
         method_options: Annotated[
             list[str] | None,

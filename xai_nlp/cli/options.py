@@ -18,6 +18,14 @@ Model = Annotated[str, typer.Option(help="An embedded model, a folder or a hub n
 Device = Annotated[str | None, typer.Option(help="Where the model runs: cpu, cuda, cuda:1; auto for an accelerator.")]
 Dtype = Annotated[str | None, typer.Option(help="The model's numbers: float32, bfloat16, float16, float64.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only so many, from the beginning.")]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="[NAME=]COLUMN",
+        help="The column that holds the first input; with a name, another input, or gold.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but errors on stderr, and no text beside files.")]
 FOLDED = "More options"
 

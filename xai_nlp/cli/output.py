@@ -22,8 +22,8 @@ INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
 
 
 @contextmanager
-def errors_to_stderr() -> Iterator[None]:
-    """Print an error of this package, or of a file, as one line on stderr, and exit with code 1; after Ctrl-C, 130.
+def errors_to_stderr(code: int = 1) -> Iterator[None]:
+    """Print an error of this package, or of a file, as one line on stderr, and exit with `code`; after Ctrl-C, 130.
 
     A reader of stdout that went away is no error to print: Click ends the command in silence.
     """
@@ -33,7 +33,7 @@ def errors_to_stderr() -> Iterator[None]:
         raise
     except (XaiError, OSError) as error:
         say(f"error: {error}", "red")
-        raise typer.Exit(1) from None
+        raise typer.Exit(code) from None
     except KeyboardInterrupt:
         say("stopped.")
         raise typer.Exit(INTERRUPTED) from None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xai_nlp.cli.options import Device, Dtype, Limit, Quiet, pairs
+from xai_nlp.cli.options import Columns, Device, Dtype, Limit, Quiet, pairs
 from xai_nlp.cli.output import INTERRUPTED, say
 from xai_nlp.tasks.table import TASKS, find_task
 
@@ -34,14 +34,7 @@ def run(
         list[str] | None,
         typer.Option("--option", metavar="NAME=VALUE", help="An option of the task or of the method."),
     ] = None,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--column",
-            metavar="[NAME=]COLUMN",
-            help="The column that holds the first input; with a name, another input, or gold.",
-        ),
-    ] = None,
+    columns: Columns = None,
     limit: Limit = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes, each with its own model.")] = 1,
     device: Device = None,
