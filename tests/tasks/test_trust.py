@@ -17,7 +17,7 @@ from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.metrics import random_scores
 from xai_nlp.tasks.table import TASKS
-from xai_nlp.tasks.trust import ORDERS, removal_check, removal_drops
+from xai_nlp.tasks.trust import ORDERS, removal_check, removal_drops, sizes_of
 
 TEXT = "Not a bad film, but too long and rather dull in its second half"
 LONGER = "one two three four five six seven eight nine ten eleven twelve"
@@ -277,3 +277,12 @@ def test_positions_come_with_the_interval_of_the_random_mean(sentiment):
         assert low < middle < high or middle == 1
     mean, best, own = (numbers[f"pad: {name}"] for name in ("random", "best found", "deletion"))
     assert numbers["pad: position of deletion"] == pytest.approx((own - mean) / (best - mean))
+
+
+def test_a_full_verdict_on_a_long_text_costs_no_square_of_its_words(sentiment):
+    text = "the film is dull, and then it is long, " * 12
+    with rows_counted(sentiment.model) as rows:
+        trust = sentiment.explain(text, trust="full", method="saliency").trust
+    assert trust["removal"].numbers["random orders"] == 60
+    assert sum(rows) < 10_000
+    assert sizes_of("full", 40) is None and len(sizes_of("full", 41)) == 20

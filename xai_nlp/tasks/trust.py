@@ -54,9 +54,9 @@ from xai_nlp.tasks.weight_randomization import scores_of_targets, weight_randomi
 if TYPE_CHECKING:
     from xai_nlp.tasks.explainer import Explainer
 
-#: Random orders, each with its reverse, and the shares of the words that are removed; None is every number of them.
-ORDERS: Mapping[Extent, int] = {"quick": 8, "full": 30}
-SIZES: Mapping[Extent, tuple[float, ...] | None] = {"quick": (0.35, 0.65), "full": None}
+ORDERS: Mapping[Extent, int] = {"quick": 8, "full": 30}  # random orders, each with its reverse
+QUICK_SIZES = (0.35, 0.65)  # shares of the words that are removed
+LONG = 40  # words from which a full verdict takes 20 sizes, and searches no best order: that costs words² passes
 WORD_REMOVALS = ("pad", "mask", "delete", "zero")  # the first two that the model can do
 IMAGE_REMOVALS = ("grey", "blur")
 LEAST_FEATURES = 4  # with fewer, random orders are often right
@@ -131,12 +131,13 @@ def _share(part: float, whole: float) -> float:
 def removal_drops(subject: Subject, scores: Tensor, extent: Extent, seed: int = 0) -> list[RemovalDrops]:
     """The drops of each of the T numbers of one example. scores: (O, M) of several explanations."""
     draws = random_scores(subject, orders=ORDERS[extent], seed=seed)[0]  # (P, M)
+    sizes, long = sizes_of(extent, scores.shape[1]), scores.shape[1] > LONG
     orders = torch.cat([scores.to(draws), draws])
     both = torch.stack([orders, -orders], 1).flatten(0, 1)[None]
-    curve = deletion_curve(subject, both, sizes=SIZES[extent])
+    curve = deletion_curve(subject, both, sizes=sizes)
     drops = curve.mean_drop[0].T.unflatten(1, (-1, 2)).double().cpu()  # (T, O + P, 2)
     changes = (curve.values[0] - curve.value[0, :, None]).abs().amax((0, 2)).tolist()
-    bounds = best_and_worst_order(subject, sizes=SIZES[extent]) if extent == "full" else None
+    bounds = best_and_worst_order(subject, sizes=sizes) if extent == "full" and not long else None
     correlations = _correlations(scores, both[0, 2 * len(scores) :], curve)  # (O, T)
     return [
         RemovalDrops(
@@ -149,6 +150,13 @@ def removal_drops(subject: Subject, scores: Tensor, extent: Extent, seed: int = 
         )
         for t, of_target in enumerate(drops)
     ]
+
+
+def sizes_of(extent: Extent, features: int) -> tuple[float, ...] | None:
+    """The shares of so many features that are removed; None is every number of them."""
+    if extent == "quick":
+        return QUICK_SIZES
+    return None if features <= LONG else tuple(k / 20 for k in range(1, 21))
 
 
 def _correlations(scores: Tensor, orders: Tensor, curve: RemovalCurve) -> Tensor:
@@ -285,8 +293,9 @@ class Examination:
         features, methods = len(feature_scores(self.items[0])), len(self.request.methods)
         orders = 2 * (len(self.items) + ORDERS[self.extent])
         if self.extent == "quick":
-            return 2 * orders * len(SIZES["quick"] or ()) + LARGEST * len(self.items)
-        subsets = orders * features + (0 if features <= EXACT else 3 * features**2 * len(self.target.specs))
+            return 2 * orders * len(QUICK_SIZES) + LARGEST * len(self.items)
+        search = 3 * features**2 * len(self.target.specs) if EXACT < features <= LONG else 0
+        subsets = orders * len(sizes_of("full", features) or range(features)) + search
         steps = max(int(item.params.get("steps_used", 1)) for item in self.items)
         explanations = steps * (2 + 2 * NOISY * RANDOM_MODELS) + 25 * features
         flips = features + BEAM * CANDIDATES * (LARGEST - 1) // 2
@@ -405,7 +414,7 @@ class Examination:
                     subject = embedding_subject(
                         self.explainer, self.request, self.windows, self.target, removal, image_baseline=image_baseline
                     )
-                    unusual = out_of_distribution(subject, scores, natural, sizes=SIZES["quick"]).unusual
+                    unusual = out_of_distribution(subject, scores, natural, sizes=QUICK_SIZES).unusual
                     shares[removal] = float(unusual[0])
         most = max(shares.values(), default=0.0)
         sentence = f"Up to {100 * most:.0f} % of the removals leave an input unlike the other examples"
