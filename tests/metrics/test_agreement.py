@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from tests.metrics import quantus_case
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.metrics import agreement, rank_correlation, sign_flips, top_k_overlap
 
@@ -93,3 +94,9 @@ def test_wrong_options():
         top_k_overlap([1.0], [1.0], k=0)
     with pytest.raises(InvalidInput, match="at least two"):
         agreement({"pad": [1.0]})
+
+
+def test_rank_correlations_are_those_of_quantus():
+    first, second = quantus_case.scores().numpy()
+    assert rank_correlation(first, second) == pytest.approx(quantus_case.SPEARMAN)
+    assert rank_correlation(first, second, kind="kendall") == pytest.approx(quantus_case.KENDALL)

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from tests.metrics import quantus_case
 from tests.metrics.functions import additive, subject_of, tangled
 from xai_nlp.errors import InvalidInput
 from xai_nlp.metrics import aopc, comprehensiveness, deletion_curve, insertion_curve, sufficiency
@@ -32,6 +33,13 @@ def test_curves_are_a_loop(insert):
         order = sorted(range(7), key=lambda i: -scores[b, i])
         torch.testing.assert_close(curve.values[b], looped(f, x[b], x0[b], order, range(8), insert=insert))
         torch.testing.assert_close(curve.values[b, :, 7 if insert else 0], f(x[b : b + 1])[0])
+
+
+def test_curves_are_those_of_quantus():
+    model, x = quantus_case.net(), quantus_case.inputs()
+    curve = deletion_curve(subject_of(model, x, 0 * x), quantus_case.scores())
+    for b, known in enumerate(quantus_case.CURVES):
+        assert curve.values[b, b, 1:].tolist() == pytest.approx(known, abs=1e-6)
 
 
 def test_several_orders_share_passes():

@@ -11,6 +11,7 @@ import scipy.stats
 import torch
 from torch import nn
 
+from tests.metrics import quantus_case
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.metrics import emprt, mprt, smprt
@@ -205,3 +206,9 @@ def test_wrong_options():
         emprt(net, lambda: X, bins=1)
     with pytest.raises(InvalidInput, match="at least one seed"):
         emprt(net, lambda: X, seeds=())
+
+
+@pytest.mark.parametrize("bins", quantus_case.ENTROPIES)
+def test_complexity_is_that_of_quantus(bins):
+    entropies = [histogram_entropy(scores.tolist(), bins) for scores in quantus_case.scores()]
+    assert entropies == pytest.approx(quantus_case.ENTROPIES[bins], abs=1e-7)
