@@ -25,7 +25,7 @@ def scores() -> Tensor:
     return torch.sin(torch.arange(12.0) * 2.3 + 0.4).view(2, 6)
 
 
-#: f of each example's own output as the features with the highest scores go to zero, one after another: `PixelFlipping`.
+#: f of each example's own output, as the features with the highest scores go to zero one by one: `PixelFlipping`.
 CURVES = (
     (0.7738763, -0.0729657, 0.4749126, 0.6482283, 0.9393140, 0.9927365),
     (-0.5605803, -0.8575034, -0.0853423, 0.0102112, -1.1198412, -0.8628168),
