@@ -51,3 +51,14 @@ def test_unknown_rule_and_steps():
     for steps in (0, -1, 2.5, "many"):
         with pytest.raises(InvalidInput, match="steps"):
             quadrature("left", steps)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_more_steps_than_anybody_waits_for_are_refused(rule):
+    with pytest.raises(InvalidInput, match="at most"):
+        quadrature(rule, 2**70)
+
+
+def test_gauss_legendre_names_a_rule_for_more_steps():
+    with pytest.raises(InvalidInput, match="clenshaw_curtis"):
+        quadrature("gauss_legendre", 2**13 + 1)

@@ -13,6 +13,9 @@ from torch import Tensor
 
 from xai_nlp.errors import InvalidInput, UnknownName
 
+MOST_STEPS = 2**24
+MOST_GAUSS = 2**13
+
 
 class Quadrature(NamedTuple):
     """∫₀¹ g(t) dt ≈ Σ weights · g(nodes)."""
@@ -29,12 +32,16 @@ _leggauss = cache(np.polynomial.legendre.leggauss)
 
 
 def gauss_legendre(steps: int) -> Quadrature:
-    """The rule is exact for polynomials of degree 2·steps − 1.
+    """The rule is exact for polynomials of degree 2·steps − 1. Raises InvalidInput above MOST_GAUSS steps.
 
     >>> rule = gauss_legendre(3)
     >>> round(float((rule.weights * rule.nodes**5).sum()) * 6, 12)         # ∫ t⁵ = 1/6
     1.0
     """
+    if steps > MOST_GAUSS:  # its nodes are eigenvalues of a matrix of steps × steps
+        raise InvalidInput(
+            f"gauss_legendre takes at most {MOST_GAUSS:,} steps; got {steps:,}. Use the rule clenshaw_curtis for more."
+        )
     nodes, weights = _leggauss(steps)
     return _quadrature((nodes + 1) / 2, weights / 2)
 
@@ -88,7 +95,8 @@ RULES: dict[str, Callable[[int], Quadrature]] = {
 def quadrature(rule: str, steps: int) -> Quadrature:
     """The rule of this name with this number of nodes.
 
-    Raises UnknownName for a name that is not in RULES, and InvalidInput if `steps` is not a whole number above 0.
+    Raises UnknownName for a name that is not in RULES, and InvalidInput if `steps` is not a whole number from 1 to
+    MOST_STEPS.
 
     >>> quadrature("middle", 2).nodes.tolist()
     [0.25, 0.75]
@@ -97,4 +105,6 @@ def quadrature(rule: str, steps: int) -> Quadrature:
         raise UnknownName("quadrature rule", rule, RULES)
     if not isinstance(steps, Integral) or steps < 1:
         raise InvalidInput(f"steps must be a whole number of at least 1, or 'auto'; got {steps!r}.")
+    if steps > MOST_STEPS:
+        raise InvalidInput(f"steps must be at most {MOST_STEPS:,}, since each is a pass; got {steps:,}.")
     return RULES[rule](int(steps))

@@ -21,7 +21,7 @@ from xai_nlp.hooks.interrupts import interrupts_noted
 from xai_nlp.runs.engines import Shard, Worker, in_processes, in_this_process
 from xai_nlp.runs.plan import PLAN_FILE, Plan, plain_options
 from xai_nlp.runs.read import Run, read_run
-from xai_nlp.runs.rows import BATCH_TOKENS, WINDOW, Row, RunRows, Survey
+from xai_nlp.runs.rows import Row, RunRows, Survey, layout
 from xai_nlp.runs.shards import finished, write_shard
 from xai_nlp.runs.trial import predict, threads_of
 from xai_nlp.tasks.api import explainer_for_table
@@ -29,7 +29,6 @@ from xai_nlp.tasks.explainer import Explainer
 from xai_nlp.tasks.run import VERSIONS
 
 LARGEST = 2**26  # bytes of explanations in memory before they become a file
-LAYOUT = {"window": WINDOW, "batch_tokens": BATCH_TOKENS}
 NEVER = ("on_error", "progress")  # options that a run sets itself
 INDEPENDENT = ("batch_size",)  # options that results do not depend on
 
@@ -156,7 +155,7 @@ def prepare(
         options=plain_options({name: value for name, value in options.items() if name not in INDEPENDENT}),
         columns=columns,
         versions={name: str(version) for name, version in VERSIONS.items()},
-        layout=LAYOUT,
+        layout=layout(),
     )
     done = 0
     if (folder / PLAN_FILE).exists():

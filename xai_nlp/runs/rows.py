@@ -146,3 +146,8 @@ class Survey:
 
 def _image_bytes(cell: Any) -> bytes:
     return Path(cell).read_bytes() if isinstance(cell, (str, os.PathLike)) and os.path.isfile(cell) else b""
+
+
+def layout() -> dict[str, int]:
+    """How rows are divided: a run that goes on divides them alike."""
+    return {"window": WINDOW, "batch_tokens": BATCH_TOKENS}

@@ -103,8 +103,9 @@ class ExplainOptions:
             raise UnknownName("way to read long texts", self.long, LONG)
         if self.on_error not in ON_ERROR:
             raise UnknownName("on_error", self.on_error, ON_ERROR)
-        object.__setattr__(self, "trust", {True: "quick", False: None}.get(self.trust, self.trust))
-        if self.trust is not None and self.trust not in EXTENTS:
+        if isinstance(self.trust, bool):
+            object.__setattr__(self, "trust", "quick" if self.trust else None)
+        if self.trust is not None and not (isinstance(self.trust, str) and self.trust in EXTENTS):
             raise UnknownName("extent of the trust verdict", self.trust, EXTENTS)
         if not self.methods:
             raise InvalidInput("method names no method; name at least one: method='integrated_gradients'.")
