@@ -93,12 +93,12 @@ def test_the_time_of_a_real_run_is_predicted(tmp_path):
     """Within 30 % of the processor time: other work on the machine changes the wall clock, and not what is done."""
     rows = rows_of(texts_of(2000))
     survey = rows.survey()
-    options = {"method": "integrated_gradients", "steps": 16}
+    options = {"method": "integrated_gradients", "steps": 4}
     found = predict(rows.explainer, options, rows, survey, clock=time.process_time)
     start = time.process_time()
     run = xai_nlp.run(texts_of(2000), rows.explainer, directory=tmp_path, progress=False, **options)
     took = time.process_time() - start - run.plan.prediction.trial_seconds
-    assert took >= 20
+    assert took >= 10
     assert found.seconds == pytest.approx(took, rel=0.3)
     size = sum(file.stat().st_size for file in tmp_path.glob("*.parquet"))
     assert found.disk == pytest.approx(size, rel=0.3)

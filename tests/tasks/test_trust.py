@@ -280,7 +280,7 @@ def test_positions_come_with_the_interval_of_the_random_mean(sentiment):
 
 
 def test_a_full_verdict_on_a_long_text_costs_no_square_of_its_words(sentiment):
-    text = "the film is dull, and then it is long, " * 12
+    text = "the film is dull, and then it is long, " * 5
     with rows_counted(sentiment.model) as rows:
         trust = sentiment.explain(text, trust="full", method="saliency").trust
     assert trust["removal"].numbers["random orders"] == 60
