@@ -73,12 +73,12 @@ ABLATING = ("FeatureAblation", "FeaturePermutation", "ShapleyValues", "ShapleyVa
 
 
 @pytest.mark.parametrize("name", [*ABLATING, "Occlusion", "RandomBaselineKernelShap"])
-@pytest.mark.parametrize("whole", [False, True])
-def test_progress_ends_at_100_per_cent_on_standard_error(name, whole, capsys):
+@pytest.mark.parametrize("batch_loss", [False, True])
+def test_progress_ends_at_100_per_cent_on_standard_error(name, batch_loss, capsys):
     net, x = nn.Linear(4, 1), torch.randn(3, 4)
     options: dict[str, Any] = {"Occlusion": {"sliding_window_shapes": (1,)}}.get(name, {})
     options = {"baselines": torch.zeros(2, 4)} if name == "RandomBaselineKernelShap" else options
-    method = getattr(ours, name)(lambda x: net(x).sum() if whole else net(x))
+    method = getattr(ours, name)(lambda x: net(x).sum() if batch_loss else net(x))
     torch.manual_seed(0)
     silent = method.attribute(x, **options)
     torch.manual_seed(0)
@@ -229,18 +229,18 @@ def test_errors_of_the_function_are_raised():
 # Numbers of Python's -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("whole", [torch.int64, torch.float32])
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float32])
 @pytest.mark.parametrize("baseline", [None, 1, 0.5])
-def test_scores_have_the_precision_of_pythons_numbers(whole, baseline):
+def test_scores_have_the_precision_of_pythons_numbers(dtype, baseline):
     torch.manual_seed(0)
-    x = torch.randint(0, 5, (3, 4)).to(whole)
+    x = torch.randint(0, 5, (3, 4)).to(dtype)
     functions = {float: lambda x: float(x.double().sin().sum()), int: lambda x: int((x.double() * 10).sum())}
     for kind, func in functions.items():
-        got, wanted = (lib.FeatureAblation(func).attribute(x, baselines=baseline) for lib in (ours, captum))
-        assert got.dtype == wanted.dtype == {float: torch.float64, int: torch.int64}[kind]
-        torch.testing.assert_close(got, wanted, atol=1e-9, rtol=0)
+        scores, expected = (lib.FeatureAblation(func).attribute(x, baselines=baseline) for lib in (ours, captum))
+        assert scores.dtype == expected.dtype == {float: torch.float64, int: torch.int64}[kind]
+        torch.testing.assert_close(scores, expected, atol=1e-9, rtol=0)
         for name in ("ShapleyValues", "Lime", "KernelShap"):
-            if isinstance(baseline, float) and whole == torch.int64 and name == "ShapleyValues":
+            if isinstance(baseline, float) and dtype == torch.int64 and name == "ShapleyValues":
                 continue  # Captum cuts the baseline to a whole number: the test below
             both(name, func, inputs=x, baselines=baseline, tolerance=1e-4)
     assert ours.ShapleyValues(functions[float]).attribute(x).dtype == torch.float64
@@ -251,9 +251,9 @@ def test_a_float_baseline_of_whole_numbers_stays_a_float():
     x = torch.tensor([[3, 0, 2], [1, 5, 4]])
     for name in ("FeatureAblation", "ShapleyValues", "ShapleyValueSampling"):
         for baseline in (0.5, torch.tensor([[0.5, 0.5, 0.5]])):
-            got = getattr(ours, name)(lambda x: x.sum(1)).attribute(x, baselines=baseline)
-            assert got.dtype == torch.float32
-            torch.testing.assert_close(got, x - 0.5)
+            scores = getattr(ours, name)(lambda x: x.sum(1)).attribute(x, baselines=baseline)
+            assert scores.dtype == torch.float32
+            torch.testing.assert_close(scores, x - 0.5)
     both("FeatureAblation", lambda x: x.float().exp().sum(1), inputs=x, baselines=0.5)
     with pytest.raises(RuntimeError, match="Float"):
         captum.FeatureAblation(lambda x: x.sum(1)).attribute(x, baselines=0.5)

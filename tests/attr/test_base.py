@@ -169,8 +169,8 @@ def test_inputs_of_one_number_for_each_example(name, tunnel):
     takes_baselines = "baselines" in inspect.signature(cls.attribute).parameters
     options = {"baselines": MANY if name.endswith("Shap") else START} if takes_baselines else {}
     for layer in layers:
-        wanted, got = (of_numbers(lib, name, layer, tunnel, **options) for lib in BOTH)
-        same(got, wanted, torch.float64, 1e-6)
+        expected, scores = (of_numbers(lib, name, layer, tunnel, **options) for lib in BOTH)
+        same(scores, expected, torch.float64, 1e-6)
 
 
 def test_the_names_are_found():

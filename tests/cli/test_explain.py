@@ -402,7 +402,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path):
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     out = tmp_path / "out.jsonl"
     for _ in range(1200):
-        if out.exists() and out.stat().st_size:
+        if any(part.stat().st_size for part in tmp_path.glob("out.jsonl*")):
             break
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)

@@ -1,9 +1,9 @@
 """Trust verdicts: each model and explanation gets the one that it deserves."""
 
 import random
+import re
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from transformers.modeling_outputs import SequenceClassifierOutput
@@ -13,11 +13,10 @@ from tests.models.tiny import tiny
 from tests.models.tiny_generation import writing
 from tests.recipes.llms import INPUTS, MODELS
 from tests.tasks.passes import rows_counted
-from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.errors import UnknownName
 from xai_nlp.hooks.model_state import fingerprint
-from xai_nlp.metrics import random_scores
 from xai_nlp.tasks.table import TASKS
-from xai_nlp.tasks.trust import ORDERS, removal_check, removal_drops, sizes_of
+from xai_nlp.tasks.trust import sizes_of
 
 TEXT = "Not a bad film, but too long and rather dull in its second half"
 LONGER = "one two three four five six seven eight nine ten eleven twelve"
@@ -116,76 +115,24 @@ def test_scores_that_do_not_add_up_are_not_relied_on(sentiment):
     assert trust["residual"].numbers["share"] == pytest.approx(0.5, abs=0.01)
 
 
-def test_too_few_words_cannot_be_told_from_chance(sentiment):
-    trust = sentiment.explain("a film", trust=True).trust
+@pytest.mark.parametrize("extent", ["quick", "full"])
+def test_too_few_words_cannot_be_told_from_chance(sentiment, extent):
+    trust = sentiment.explain("a film", trust=extent).trust
     assert trust.level != "holds"
     assert "too few" in trust["removal"].sentence
+    assert [check.name for check in trust.checks] == ["removal", "effect", "residual", "flip"]  # no orders are compared
+
+
+def test_a_full_verdict_says_its_cost_before_it_starts(sentiment, capsys):
+    why = sentiment.explain(TEXT, method="saliency")
+    sentiment.trust(why, "full")
+    assert re.match(r"trust: about [\d,]+ rows go through the model, \d+ s\.", capsys.readouterr().err)
+    sentiment.trust(why, "full", progress=False)
+    sentiment.trust(why)
+    assert capsys.readouterr().err == ""
 
 
 # Numbers -------------------------------------------------------------------------------------------------------------
-
-
-def test_the_drops_are_those_of_a_loop():
-    torch.manual_seed(0)
-    weights = torch.randn(6, dtype=torch.float64)
-
-    def value(arguments, owner):
-        z = arguments.get("x", torch.ones(len(owner), 6, dtype=torch.float64))
-        return ((z @ weights) + z.prod(1))[:, None]
-
-    from xai_nlp.core.subject import MovableInput, Subject
-
-    x = torch.ones(1, 6, dtype=torch.float64)
-    features = torch.arange(6)[None]
-    subject = Subject(
-        forward=value, read=lambda run, owner: run(), examples=1,
-        inputs={"x": MovableInput(x=(x,), baseline=(0 * x,), features=features)},
-    )  # fmt: skip
-    (drops,) = removal_drops(subject, weights[None], "full")
-
-    def mean_drop(order):
-        z, fx, total = torch.ones(6, dtype=torch.float64), float(weights.sum() + 1), 0.0
-        for i in order:
-            z[i] = 0
-            total += fx - float(z @ weights + z.prod())
-        return total / 6
-
-    order = weights.argsort(descending=True).tolist()
-    assert drops.own[0, 0] == pytest.approx(mean_drop(order))
-    assert drops.own[0, 1] == pytest.approx(mean_drop(order[::-1]))
-    assert drops.best == pytest.approx(mean_drop(order))
-    assert drops.worst == pytest.approx(mean_drop(order[::-1]))
-    check = removal_check({"zero": drops}, 0, 6, "word")
-    gaps = drops.random_gaps.numpy()
-    assert check.numbers["distance"] == pytest.approx(drops.gap(0) / np.sqrt((gaps**2).mean()))
-    predicted, seen = [], []
-    for draws in random_scores(subject, orders=ORDERS["full"])[0]:
-        for order in (draws.argsort(descending=True), draws.argsort()):
-            z = torch.ones(6, dtype=torch.float64)
-            for size, i in enumerate(order[:-1].tolist()):
-                z[i] = 0
-                predicted.append((size, float(weights @ (1 - z))))
-                seen.append((size, -float(value({"x": z[None]}, z)[0, 0])))
-    centred = [
-        np.concatenate(
-            [[v - np.mean([w for s, w in of if s == size]) for s, v in of if s == size] for size in range(5)]
-        )
-        for of in (predicted, seen)
-    ]
-    assert check.numbers["correlation"] == pytest.approx(np.corrcoef(*centred)[0, 1])
-    every = np.concatenate([gaps, -gaps])
-    assert check.numbers["of them worse"] == (every < drops.gap(0)).sum()
-
-
-def test_a_verdict_asked_afterwards_is_the_same(sentiment):
-    for options in ({}, {"target": "NEGATIVE-POSITIVE"}, {"method": "shapley", "samples": 5, "unit": "probability"}):
-        asked = sentiment.explain(TEXT, trust=True, **options)
-        assert sentiment.trust(replace(asked, trust=None)) == asked.trust
-    qa = xai_nlp.load("qa")
-    question, context = "Who wrote it?", "Mary Shelley wrote it in 1818, and Bram Stoker did not."
-    for options in ({}, {"target": "end"}, {"answer": "Bram Stoker"}):
-        asked = qa.explain(question, context, trust=True, **options)
-        assert qa.trust(replace(asked, trust=None)) == asked.trust
 
 
 def test_a_verdict_does_not_change_the_explanation_and_comes_twice_the_same(sentiment):
@@ -252,24 +199,6 @@ def test_an_extent_is_quick_or_full(sentiment):
     assert sentiment.explain(TEXT, trust=False).trust is None
 
 
-def test_an_explanation_of_another_model_or_text_is_refused(sentiment):
-    why = sentiment.explain(TEXT)
-    other = replace(why, segments=("a fine film, and a joy",), offsets=((0, 0),) * len(why.tokens))
-    with pytest.raises(InvalidInput, match="another model"):
-        sentiment.trust(other)
-    with pytest.raises(InvalidInput, match="no method"):
-        sentiment.trust(replace(why, method="tea_leaves"))
-
-
-def test_an_image_is_given_again():
-    vqa = xai_nlp.load("vqa")
-    picture, question = "tutorials/data/scene.png", "what colour is the star?"
-    why = vqa.explain(picture, question)
-    with pytest.raises(InvalidInput, match="image is missing"):
-        vqa.trust(why)
-    assert vqa.trust(why, image=picture) == vqa.explain(picture, question, trust=True).trust
-
-
 def test_positions_come_with_the_interval_of_the_random_mean(sentiment):
     numbers = sentiment.explain(TEXT, trust=True).trust["removal"].numbers
     for kind in ("deletion", "insertion"):
@@ -279,6 +208,7 @@ def test_positions_come_with_the_interval_of_the_random_mean(sentiment):
     assert numbers["pad: position of deletion"] == pytest.approx((own - mean) / (best - mean))
 
 
+@pytest.mark.slow
 def test_a_full_verdict_on_a_long_text_costs_no_square_of_its_words(sentiment):
     text = "the film is dull, and then it is long, " * 5
     with rows_counted(sentiment.model) as rows:

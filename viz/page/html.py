@@ -25,7 +25,7 @@ from xai_nlp.viz.page.attention_tables import attention_tables
 from xai_nlp.viz.page.report_summary import interval_text
 from xai_nlp.viz.page.score_tables import balance_table, layers_table, parts_table
 from xai_nlp.viz.page.view_model import view
-from xai_nlp.viz.text import scale, wording
+from xai_nlp.viz.text import scale, trust_wording, wording
 from xai_nlp.viz.text.number_format import percent, signed, unsigned, with_unit
 
 PACKAGE = "xai_nlp.viz.page"
@@ -119,7 +119,8 @@ def _environment() -> Environment:
         "saved_data": saved_data, "interval": lambda share: interval_text(share, percent),
     }  # fmt: skip
     environment.globals |= {
-        "wording": wording, "attention_tables": attention_tables, "balance_table": balance_table,
+        "wording": wording, "trust_wording": trust_wording, "attention_tables": attention_tables,
+        "balance_table": balance_table,
         "layers_table": layers_table, "parts_table": parts_table,
     }  # fmt: skip
     return environment

@@ -12,7 +12,8 @@ from xai_nlp.viz.page.report_summary import interval_text
 from xai_nlp.viz.text import method_comparison as words
 from xai_nlp.viz.text.number_format import percent
 from xai_nlp.viz.text.scale import step
-from xai_nlp.viz.text.wording import plain, trust_kind
+from xai_nlp.viz.text.trust_wording import level_kind
+from xai_nlp.viz.text.wording import plain
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def comparison_page(comparison: MethodComparison) -> str:
         part=comparison.part,
         columns=words.columns(comparison),
         cost=words.COST,
-        kinds=[(level, trust_kind(level)) for level in LEVELS],
+        kinds=[(level, level_kind(level)) for level in LEVELS],
         failures=words.failures(comparison),
         versions=" · ".join(f"{name} {number}" for name, number in comparison.versions.items()),
         **sealed("method_comparison.css"),
@@ -103,7 +104,7 @@ def _line(comparison: MethodComparison, name: str, chart: _Chart) -> MethodLine:
         cost=words.cost_cells(comparison, name),
         levels=[
             (
-                trust_kind(level),
+                level_kind(level),
                 step(share.mean, 1.0),
                 f"{level}: {percent(share.mean)} ({interval_text(share, percent)})",
             )

@@ -15,7 +15,8 @@ from xai_nlp.viz.page.view_model import input_key, names_of
 from xai_nlp.viz.text.number_format import percent, signed
 from xai_nlp.viz.text.scale import peak
 from xai_nlp.viz.text.text_marks import Cell, cell
-from xai_nlp.viz.text.wording import Fact, plain, trust_kind
+from xai_nlp.viz.text.trust_wording import level_kind
+from xai_nlp.viz.text.wording import Fact, plain
 
 WORDS = 12  # words of each label
 
@@ -92,7 +93,7 @@ def _trust_facts(items: Sequence[Explanation]) -> list[Fact]:
     """How many explanations have each level of trust, of those that were checked."""
     levels = [item.trust.level for item in items if item.trust]
     return [
-        Fact(f"{levels.count(level):,} of {len(levels):,}", f"checked explanations: {level}", trust_kind(level))
+        Fact(f"{levels.count(level):,} of {len(levels):,}", f"checked explanations: {level}", level_kind(level))
         for level in LEVELS
         if levels
     ]

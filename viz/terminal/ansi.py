@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xai_nlp.core.result import Explanation
-from xai_nlp.viz.text import wording
+from xai_nlp.viz.text import trust_wording, wording
 from xai_nlp.viz.text.number_format import percent, signed
 from xai_nlp.viz.text.scale import DARK, hexadecimal, strength
 from xai_nlp.viz.text.text_lines import Run, about, legend_runs, promise, sentence_runs, special_runs, text_runs
@@ -82,7 +82,7 @@ def _lines(words: Explanation) -> Iterator[RenderableType]:
     largest, image_peak = own_peaks(words)
     yield styled(sentence_runs(words), largest)
     if words.trust:
-        yield Text(harmless(f"{MARKS[words.trust.level]} {wording.trust_sentence(words.trust)}"), style=SOFT)
+        yield Text(harmless(f"{MARKS[words.trust.level]} {trust_wording.verdict_sentence(words.trust)}"), style=SOFT)
     for segment, name in enumerate(wording.segment_names(words)):
         yield Text(f"\n{name}" if name else "", style=SOFT)
         yield styled(text_runs(words, segment), largest, bold="bold underline")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from xai_nlp.core.result import Explanation, TargetSpec
 from xai_nlp.core.statistics import completeness_verdict, residual_share
-from xai_nlp.core.trust import LEVELS, Trust, TrustCheck, TrustLevel
+from xai_nlp.viz.text import trust_wording
 from xai_nlp.viz.text.number_format import SPACE, percent, signed, unsigned, with_unit
 from xai_nlp.viz.text.text_spans import strongest, strongest_words
 
@@ -23,22 +23,6 @@ PLACES = {"start": "its start", "end": "its end"}  # what a sentence calls them
 ANSWERS = ("answer", "start", "end", "span", "token", "word")  # kinds of target whose label is an answer
 NO_ENTITY = "O"  # the label of a stretch of text that is no entity
 LISTED = 4  # entities that a sentence lists
-CHECKS = {
-    "removal": "Removing words",
-    "effect": "Something to explain",
-    "residual": "Adding up",
-    "baseline": "Another baseline",
-    "method": "Another method",
-    "seed": "Another seed",
-    "weights": "Random weights",
-    "inputs": "Unusual inputs",
-    "flip": "What decides",
-}
-TRUST: dict[TrustLevel, str] = {
-    "holds": "This explanation holds.",
-    "holds in part": "This explanation holds in part.",
-    "do not rely on it": "Do not rely on this explanation.",
-}
 NOT_COMPLETE = "this method does not promise that scores add up"
 NAMED = 0.25  # share of the largest |score| from which the sentence names a word
 BASELINES = {"pad": "padding", "mask": "mask tokens", "unk": "unknown words", "zero": "zeros"}
@@ -103,37 +87,8 @@ def full_sentence(explanation: Explanation) -> str:
     said = "".join(text for text, _ in sentence([explanation.words()]))
     fact = unexplained(explanation)
     residual = [f"Scores leave {fact.value} unexplained."] if fact else []
-    verdict = [trust_sentence(explanation.trust)] if explanation.trust else []
+    verdict = [trust_wording.verdict_sentence(explanation.trust)] if explanation.trust else []
     return " ".join([said, *residual, *verdict]).replace(SPACE, " ")
-
-
-def trust_kind(level: TrustLevel) -> str:
-    """The kind of a level, as that of a Fact: "good", "fair" or "poor"."""
-    return ("good", "fair", "poor")[LEVELS.index(level)]
-
-
-def check_name(check: TrustCheck) -> str:
-    """The name of a check as a title."""
-    return CHECKS.get(check.name, plain(check.name).capitalize())
-
-
-def trust_numbers(check: TrustCheck) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """The numbers of a check as a table: the names of its columns, and (name, numbers) of each line.
-
-    A number named "pad: deletion" stands in the column "pad"; the sentence has the others.
-    """
-    lines: dict[str, dict[str, str]] = {}
-    for name, number in check.numbers.items():
-        column, _, line = name.rpartition(": ")
-        if column:
-            lines.setdefault(line, {})[column] = signed(number)
-    columns = list(dict.fromkeys(column for cells in lines.values() for column in cells))
-    return columns, [(line, [cells.get(column, "") for column in columns]) for line, cells in lines.items()]
-
-
-def trust_sentence(trust: Trust) -> str:
-    """How far to trust an explanation, and its weakest check: “Holds in part: some random orders do as well.”."""
-    return f"{TRUST[trust.level]} {trust.weakest.sentence}"
 
 
 def _agreement(words: Sequence[Explanation]) -> Sentence:

@@ -5,10 +5,8 @@ import pytest
 from tests.recipes.saved import DOUBT
 from tests.viz.images import small
 from tests.viz.samples import answered, label, made
-from xai_nlp.core.trust import TrustCheck
 from xai_nlp.viz.page.html import page
 from xai_nlp.viz.text.wording import (
-    check_name,
     explained_fact,
     explained_labels,
     gives_probabilities,
@@ -18,7 +16,6 @@ from xai_nlp.viz.text.wording import (
     sentence,
     shortened,
     target_text,
-    trust_numbers,
     unexplained,
 )
 
@@ -299,15 +296,3 @@ def test_an_explanation_says_itself_with_residual_and_verdict():
     assert doubtful.sentence() == f"{plain.sentence()} This explanation holds in part. Some random orders do as well."
     assert "unexplained" not in made(complete=False).sentence()
     assert "\u00a0" not in plain.sentence()
-
-
-def test_numbers_of_a_check_are_a_table_of_the_ways_to_remove():
-    check = TrustCheck(
-        name="removal",
-        level="holds",
-        sentence="",
-        numbers={"distance": 2.5, "pad: a": 1.0, "mask: a": -2.0, "mask: b": 0.5},
-    )
-    assert trust_numbers(check) == (["pad", "mask"], [("a", ["+1.00", "−2.00"]), ("b", ["", "+0.500"])])
-    assert check_name(check) == "Removing words"
-    assert check_name(TrustCheck(name="own_check", level="holds", sentence="")) == "Own check"
