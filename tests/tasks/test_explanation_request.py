@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 import xai_nlp
+from tests.models.tiny_generation import writing
 from xai_nlp.errors import InvalidInput
 
 TEXT = "Not a bad film, but too long and rather dull in its second half"
@@ -42,3 +43,14 @@ def test_an_image_is_given_again():
     with pytest.raises(InvalidInput, match="image is missing"):
         vqa.trust(why)
     assert vqa.trust(why, image=picture) == vqa.explain(picture, question, trust=True).trust
+
+
+def test_of_several_tokens_the_explained_one_is_asked_again():
+    explainer = xai_nlp.load(*writing("gpt2"))
+    asked = explainer.explain("the film was long and dull", target="words", longest=3, trust=True)
+    assert len({why.trust["effect"].numbers["largest change"] for why in asked}) == len(asked) > 1
+    for why in asked:
+        again = explainer.trust(replace(why, trust=None))
+        for check, other in zip(why.trust.checks, again.checks, strict=True):
+            assert (check.name, check.sentence) == (other.name, other.sentence)
+            assert check.numbers == pytest.approx(other.numbers, abs=1e-4)

@@ -1,11 +1,13 @@
 """Trust verdicts: each model and explanation gets the one that it deserves."""
 
+import copy
 import random
 import re
 from dataclasses import replace
 
 import pytest
 import torch
+from scipy.stats import spearmanr
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 import xai_nlp
@@ -14,9 +16,12 @@ from tests.models.tiny_generation import writing
 from tests.recipes.llms import INPUTS, MODELS
 from tests.tasks.passes import rows_counted
 from xai_nlp.errors import UnknownName
-from xai_nlp.hooks.model_state import fingerprint
+from xai_nlp.hooks.model_state import fingerprint, frozen_model
+from xai_nlp.tasks.removals import feature_scores
+from xai_nlp.tasks.run import predict
 from xai_nlp.tasks.table import TASKS
 from xai_nlp.tasks.trust import sizes_of
+from xai_nlp.tasks.weight_randomization import weight_randomization
 
 TEXT = "Not a bad film, but too long and rather dull in its second half"
 LONGER = "one two three four five six seven eight nine ten eleven twelve"
@@ -216,3 +221,70 @@ def test_a_full_verdict_on_a_long_text_costs_no_square_of_its_words(sentiment):
     assert trust["removal"].numbers["random orders"] == 60
     assert sum(rows) < 10_000
     assert sizes_of("full", 40) is None and len(sizes_of("full", 41)) == 20
+
+
+# Other explanations, each by a call of its own -----------------------------------------------------------------------
+
+
+def correlation(one, other):
+    return spearmanr(feature_scores(one), feature_scores(other)).statistic
+
+
+def test_a_full_verdict_compares_with_what_other_calls_give(sentiment):
+    options = {"method": ["occlusion", "input_x_gradient"], "progress": False}
+    first, second = sentiment.explain(TEXT, trust="full", **options)
+    masked, _ = sentiment.explain(TEXT, baseline="mask", **options)
+    gradients, shapley = (sentiment.explain(TEXT, method=name) for name in ("integrated_gradients", "shapley"))
+    assert first.trust["baseline"].numbers["rank correlation"] == pytest.approx(correlation(first, masked))
+    assert first.trust["method"].numbers["rank correlation"] == pytest.approx(correlation(first, gradients))
+    assert second.trust["method"].numbers["rank correlation"] == pytest.approx(correlation(second, shapley))
+    assert "seed" not in {check.name for check in first.trust.checks}
+
+
+def test_a_method_that_draws_is_compared_with_another_seed(sentiment):
+    why = sentiment.explain(TEXT, method="lime", samples=40, seed=3, trust="full", progress=False)
+    other = sentiment.explain(TEXT, method="lime", samples=40, seed=4)
+    assert why.trust["seed"].numbers["rank correlation"] == pytest.approx(correlation(why, other))
+    assert why.trust["seed"].numbers["rank correlation"] < 1
+
+
+def test_weights_are_drawn_three_times_and_measured_once(sentiment):
+    model = copy.deepcopy(sentiment.model)
+    explainer = xai_nlp.load(model, sentiment.tokenizer)
+    first = explainer.explain(TEXT, method="saliency", trust="full", progress=False)
+    request = explainer.request({"text": TEXT}, {"method": "saliency"})
+    with frozen_model(model, evaluate=True):
+        windows = explainer.encode(request)
+        targets = explainer.targets(request, windows, predict(explainer, windows, request.options.batching))
+        tests = [
+            weight_randomization(
+                explainer, request, windows, targets, request.methods[0], samples=3, order="one_shot", seed=seed
+            ).last[0]
+            for seed in range(3)
+        ]
+    assert len(set(tests)) == 3
+    assert first.trust["weights"].numbers["rank correlation"] == pytest.approx(sum(tests) / 3)
+    again = explainer.explain("a fine film, if too long", method="saliency", trust="full", progress=False)
+    assert again.trust["weights"] == first.trust["weights"]
+    assert again.trust.passes < first.trust.passes
+
+
+def test_ten_texts_tell_which_inputs_are_unusual(sentiment):
+    texts = [f"a dull film, number {n}" for n in range(10)]
+    few, many = (sentiment.explain(texts[:n], method="saliency", trust="full", progress=False) for n in (9, 10))
+    assert all("inputs" not in {check.name for check in why.trust.checks} for why in few)
+    for why in many:
+        assert set(why.trust["inputs"].numbers) == {"pad", "mask"}
+        assert all(0 <= share <= 1 for share in why.trust["inputs"].numbers.values())
+
+
+def test_the_words_that_decide_are_those_of_the_prediction_alone(sentiment):
+    why, other = sentiment.explain(TEXT, target="all", trust=True)
+    assert why.prediction == "NEGATIVE"
+    assert "flip" in {check.name for check in why.trust.checks}
+    assert "flip" not in {check.name for check in other.trust.checks}
+
+
+def test_explanations_with_verdicts_know_their_inputs(sentiment):
+    found = sentiment.explain([TEXT, "a fine film"], method=["saliency", "random"], trust=True)
+    assert list(found.inputs) == [0, 0, 1, 1]

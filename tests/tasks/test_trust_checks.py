@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tests.viz.samples import made
+from tests.viz.samples import label, made
 from xai_nlp.metrics.removal_drops import RemovalDrops
 from xai_nlp.tasks.flips import Flip
 from xai_nlp.tasks.trust_checks import (
@@ -69,6 +69,17 @@ def test_ways_to_remove_are_averaged():
     assert check.numbers["distance"] == pytest.approx(2.0)
     assert check.numbers["correlation"] == pytest.approx(0.4)
     assert {"pad: deletion", "mask: deletion"} <= set(check.numbers)
+
+
+def test_the_distance_is_in_standard_deviations_of_random_gaps_around_zero():
+    assert removal(gap=5.0, random_gaps=(1.0, -7.0)).numbers["distance"] == pytest.approx(1.0)  # √((1 + 49)/2) is 5
+    assert removal(gap=2.0, random_gaps=(0.0, 0.0)).numbers["distance"] == 0
+
+
+def test_the_effect_of_a_number_without_a_unit_is_a_share_of_it():
+    item = made(target=label("score", kind="output", unit="output"), value=50.0, baseline_value=10.0)
+    assert effect_check(item, [drops(largest=0.99)], "word").level == "holds in part"  # below 2 % of 50
+    assert effect_check(item, [drops(largest=1.01)], "word").level == "holds"
 
 
 def test_sentences_of_removal():

@@ -20,8 +20,8 @@ class RemovalDrops:
 
     own: (O, 2) of the explanations' orders: the highest scores first, the lowest first. random: (P, 2) the same of
     random orders. correlation: (O,) of sums of removed scores with the drops in random orders, among removals of one
-    size. best, worst: the highest and the lowest drop of any order that was found. largest: the largest
-    change of f at any size.
+    size. best, worst: the highest and the lowest drop of the random orders, and of those that were searched for.
+    largest: the largest change of f in random orders. Nothing depends on other explanations that share the passes.
     """
 
     own: Tensor
@@ -46,6 +46,7 @@ class RemovalDrops:
         Intervals of positions are those of the random mean (95 %, Student's, of the means of an order and its reverse).
         """
         deletion, insertion = self.own[order].tolist()
+        best, worst = max(self.best, deletion, insertion), min(self.worst, deletion, insertion)
         random = mean_of(self.random.mean(1).tolist())
         low, high = random.interval or (random.mean, random.mean)
         numbers = {
@@ -54,15 +55,13 @@ class RemovalDrops:
             "insertion": insertion,
             "random": random.mean,
             "random standard deviation": float(self.random.std()),
-            "best found": self.best,
-            "worst found": self.worst,
+            "best found": best,
+            "worst found": worst,
         }
         ends = {"": random.mean, ", low": high, ", high": low}
-        numbers |= {f"position of deletion{end}": _share(deletion - at, self.best - at) for end, at in ends.items()}
+        numbers |= {f"position of deletion{end}": _share(deletion - at, best - at) for end, at in ends.items()}
         ends = {"": random.mean, ", low": low, ", high": high}
-        return numbers | {
-            f"position of insertion{end}": _share(at - insertion, at - self.worst) for end, at in ends.items()
-        }
+        return numbers | {f"position of insertion{end}": _share(at - insertion, at - worst) for end, at in ends.items()}
 
 
 def _share(part: float, whole: float) -> float:
@@ -83,19 +82,23 @@ def removal_drops(
     both = torch.stack([both, -both], 1).flatten(0, 1)[None]
     curve = deletion_curve(subject, both, sizes=sizes)
     drops = curve.mean_drop[0].T.unflatten(1, (-1, 2)).double().cpu()  # (T, O + P, 2)
-    changes = (curve.values[0] - curve.value[0, :, None]).abs().amax((0, 2)).tolist()
-    bounds = best_and_worst_order(subject, sizes=sizes) if search else None
+    own, random = drops.split([len(scores), orders], 1)
+    changes = (curve.values[0, 2 * len(scores) :] - curve.value[0, :, None]).abs().amax((0, 2))
+    best, worst = random.amax((1, 2)), random.amin((1, 2))
+    if search:
+        bounds = best_and_worst_order(subject, sizes=sizes)
+        best, worst = best.maximum(bounds.best[0].to(best)), worst.minimum(bounds.worst[0].to(worst))
     correlations = _correlations(scores, both[0, 2 * len(scores) :], curve)  # (O, T)
     return [
         RemovalDrops(
-            own=of_target[: len(scores)],
-            random=of_target[len(scores) :],
+            own=own[t],
+            random=random[t],
             correlation=correlations[:, t],
-            best=max(float(of_target.max()), -torch.inf if bounds is None else float(bounds.best[0, t])),
-            worst=min(float(of_target.min()), torch.inf if bounds is None else float(bounds.worst[0, t])),
-            largest=changes[t],
+            best=float(best[t]),
+            worst=float(worst[t]),
+            largest=float(changes[t]),
         )
-        for t, of_target in enumerate(drops)
+        for t in range(len(drops))
     ]
 
 
@@ -107,7 +110,7 @@ def _correlations(scores: Tensor, orders: Tensor, curve: RemovalCurve) -> Tensor
     counts, removable = curve.counts[0].cpu(), int(curve.counts.max())
     order = orders.cpu().argsort(dim=-1, descending=True, stable=True)[:, :removable]
     sums = scores.cpu()[:, order].cumsum(-1)  # (O, N, m)
-    sizes = (counts > 0) & (counts < removable)
+    sizes = counts > 0
     if not sizes.any():
         return scores.new_zeros(len(scores), curve.value.shape[1]).cpu()
     predicted = sums[:, :, counts[sizes] - 1]  # (O, N, K)

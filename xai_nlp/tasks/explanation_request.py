@@ -46,10 +46,11 @@ def _options_of(explanation: Explanation) -> dict[str, Any]:
     own = {one.name: params[one.name] for one in fields(method) if one.name in params}  # type: ignore[arg-type]
     label = target.label if target.contrast is None else f"{target.label}-{target.contrast}"
     span = explanation.answer[1] if explanation.answer else None
+    written = params.get("answer_ids")  # its text may be cut into other tokens
     of_kind: dict[str, dict[str, Any]] = {
         "label": {"target": label},
-        "answer": {"answer": target.label, "rather_than": target.contrast},
-        "token": {"target": "words", "answer": target.answer},
+        "answer": {"answer": written or target.label, "rather_than": target.contrast},
+        "token": {"target": "words", "answer": written or target.answer},
         "word": {"target": target.label, "rather_than": target.contrast},
         "entity": {"entity": span, "target": target.label, "rather_than": target.contrast},
     }
@@ -64,7 +65,8 @@ def same_target(explainer: Explainer, targets: Sequence[ExampleTarget], explanat
     """The explanation's own target alone. Raises InvalidInput if it is not there, or if outputs are others."""
     for target in targets:
         for t, spec in enumerate(target.specs):
-            if spec == explanation.target and _alike(target.outputs, explanation.outputs):
+            same = spec == explanation.target and target.notes.get("answer_ids") == explanation.params.get("answer_ids")
+            if same and _alike(target.outputs, explanation.outputs):
                 return replace(target, specs=(spec,), weights=tuple(one[t : t + 1] for one in target.weights))
     raise InvalidInput(
         f"{explainer.name} does not give the outputs of this explanation of {explanation.target}: it was made by "
