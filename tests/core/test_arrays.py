@@ -1,5 +1,8 @@
 """Arrays and attention matrices of an explanation."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -58,3 +61,41 @@ def test_merged_sums_keep_heads_and_merged_rows_stay_distributions():
     np.testing.assert_allclose(rows.merged([0, 1], 4).scores.numpy().sum(3), 1, rtol=1e-6)
     named = attention(shape=(2, 3, 4, 2), keys=("x", "y")).merged([0, 1], 4)
     assert named.scores.shape == (2, 3, 2, 2)
+
+
+def test_deferred_numbers_are_computed_once_when_they_are_read():
+    calls = []
+
+    def compute():
+        calls.append(1)
+        return np.arange(6.0).reshape(2, 3)
+
+    array = Array.deferred((2, 3), compute)
+    assert (array.shape, len(array), repr(array), calls) == ((2, 3), 2, "<Array 2 × 3>", [])
+    assert array == Array(np.arange(6.0).reshape(2, 3)) and array[1, 2] == 5
+    assert pickle.loads(pickle.dumps(array)) == copy.deepcopy(array) == array  # noqa: S301
+    assert calls == [1]
+    unread = Array.deferred((2, 3), compute)
+    assert pickle.loads(pickle.dumps(unread)) == array  # noqa: S301 # a copy has the numbers
+    with pytest.raises(InvalidInput, match="finite"):
+        Array.deferred((1,), lambda: [float("nan")]).numpy()
+
+
+def test_a_stored_array_is_copied_with_its_place(tmp_path):
+    file = tmp_path / "a.safetensors"
+    file.write_bytes(arrays_file({"layers": Array([[1, 2, 3]])}))
+    other = pickle.loads(pickle.dumps(Array.stored(file, "layers", (1, 3))))  # noqa: S301
+    file.unlink()
+    with pytest.raises(UnreadableFile, match="missing"):
+        other.numpy()
+
+
+def test_merging_waits_until_the_sums_are_read():
+    read = []
+    numbers = np.random.default_rng(0).standard_normal((1, 2, 4, 4))
+    scores = Array.deferred(numbers.shape, lambda: read.append(1) or numbers)
+    stack = AttentionAttribution(scores=scores, layers=("one",), method="m")
+    merged = stack.merged([0, 2], 4).merged([0, 1], 2)
+    assert merged.scores.shape == (1, 2, 2, 2) and not read
+    blocks = numbers.astype(np.float32).reshape(1, 2, 2, 2, 2, 2).sum((3, 5))
+    np.testing.assert_allclose(merged.scores.numpy(), blocks, rtol=1e-5)

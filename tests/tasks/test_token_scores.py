@@ -1,5 +1,7 @@
 """Scores of a batch as scores of tokens, layers and attention matrices."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ from xai_nlp.core.targets import Target
 from xai_nlp.errors import InvalidInput
 from xai_nlp.methods import METHODS
 from xai_nlp.tasks.batch import TextSubject
-from xai_nlp.tasks.token_scores import attribute_batch
+from xai_nlp.tasks.token_scores import BatchAttribution, WindowAttribution, attribute_batch
 
 
 def test_a_model_that_gives_nan_is_refused():
@@ -132,3 +134,45 @@ def test_words_look_at_regions_by_the_sum_of_their_patches(image):
     links = coarse.attention["image"].scores.numpy()
     np.testing.assert_allclose(links.sum(-1), grid.sum(-1), atol=1e-5)
     assert links.shape[-1] == len(coarse.image.boxes) < grid.shape[-1]
+
+
+def test_matrices_are_converted_when_somebody_reads_them(monkeypatch):
+    explainer = xai_nlp.load(*tiny("bert"))
+    converted = []
+    kept = WindowAttribution._kept
+    monkeypatch.setattr(WindowAttribution, "_kept", lambda *given: converted.append(1) or kept(*given))
+    why = explainer.explain("a wonderful film", method="attention_x_gradient")
+    assert why.scores and why.words().top() and why.attention["self"].scores.shape and not converted
+    assert float(why.attention["self"].scores.numpy().sum()) == pytest.approx(sum(why.scores), abs=1e-5)
+    assert len(converted) == len(why.attention["self"].layers)
+    why.attention["self"].heads()
+    assert len(converted) == len(why.attention["self"].layers)
+
+
+def test_matrices_that_are_not_finite_are_refused_before_they_are_read():
+    @dataclass(frozen=True)
+    class Infinite(METHODS["attention_x_gradient"]):
+        def scores(self, problem):
+            scores = super().scores(problem)
+            return replace(scores, tensors=tuple(tensor / 0 for tensor in scores.tensors))
+
+    explainer = xai_nlp.load(*tiny("bert"))
+    batch = explainer.batch(explainer.encode(explainer.request({"text": ["a film"]}, {})))
+    subject = TextSubject(
+        explainer=explainer, batch=batch, target=Target(weights=torch.ones(1, 1, 2)), baseline="pad",
+        batching=Batching(),
+    ).subject()  # fmt: skip
+    with pytest.raises(InvalidInput, match="finite"):
+        attribute_batch(Infinite(), subject, batch, explainer.request({"text": ["a film"]}, {}).options)
+
+
+def test_more_matrices_than_an_accelerator_should_hold_go_to_the_host(monkeypatch):
+    moved = []
+    monkeypatch.setattr(BatchAttribution, "on_accelerator", 10)
+    monkeypatch.setattr(BatchAttribution, "on_host", lambda self: moved.append(len(self.batch.windows)) or self)
+    monkeypatch.setattr("xai_nlp.tasks.run.MATRICES", 25)
+    explainer = xai_nlp.load(*tiny("bert"))
+    texts = ["a", "a dull film", "a film that is dull and long and of no use to anybody at all", "fine", "b c d e f g"]
+    explainer.explain(texts, method="attention_rollout", batch_size=1)
+    groups = explainer.groups(explainer.encode(explainer.request({"text": texts}, {})), matrices=True)
+    assert moved == [len(group) for group in groups][2:]

@@ -1,4 +1,4 @@
-"""Arrays of an explanation: in memory, or in the file beside its JSON until somebody reads them."""
+"""Arrays of an explanation: in memory, or where they were computed or saved until somebody reads them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ MARK = "xai_nlp"  # the key in a safetensors file's metadata that says: these ar
 
 
 class Array:
-    """Numbers in float32 that cannot be changed; `numpy.asarray` reads them, from their file if they are still there.
+    """Numbers in float32 that cannot be changed; `numpy.asarray` reads them from where they still are.
 
     >>> Array([[1, 2, 3]]).shape
     (1, 3)
     """
 
-    __slots__ = ("_file", "_name", "_sha256", "_values", "shape")
+    __slots__ = ("_compute", "_file", "_name", "_sha256", "_values", "shape")
 
     def __init__(self, values: Any) -> None:
         import numpy as np
@@ -37,8 +37,22 @@ class Array:
             raise NotFinite
         numbers.setflags(write=False)
         self._values: np.ndarray | None = numbers
+        self._compute: Callable[[], Any] | None = None
         self._file, self._name, self._sha256 = Path(), "", ""
         self.shape: tuple[int, ...] = numbers.shape
+
+    @classmethod
+    def deferred(cls, shape: Sequence[int], compute: Callable[[], Any]) -> Array:
+        """The array of that shape which `compute` gives, called once, when the array is used.
+
+        >>> Array.deferred((1, 3), lambda: [[1, 2, 3]])[0, 2]
+        np.float32(3.0)
+        """
+        array = cls.__new__(cls)
+        array._values, array._compute = None, compute
+        array._file, array._name, array._sha256 = Path(), "", ""
+        array.shape = tuple(shape)
+        return array
 
     @classmethod
     def stored(cls, file: Path, name: str, shape: Sequence[int], sha256: str = "") -> Array:
@@ -48,7 +62,8 @@ class Array:
         Raises UnreadableFile if there is no such file, or if it is that of another explanation.
         """
         array = cls.__new__(cls)
-        array._values, array._file, array._name, array._sha256 = None, file, name, sha256
+        array._values, array._compute = None, None
+        array._file, array._name, array._sha256 = file, name, sha256
         array.shape = tuple(shape)
         array._check_shape(tuple(array._read(lambda arrays: arrays.get_slice(name).get_shape())))
         return array
@@ -82,6 +97,12 @@ class Array:
 
     def numpy(self) -> np.ndarray:
         """The numbers. Raises UnreadableFile if their file is not what the JSON says it is."""
+        compute = self._compute
+        if compute is not None:
+            values = Array(compute()).numpy()
+            assert values.shape == self.shape, f"{values.shape} for {self.shape}"
+            self._values, self._compute = values, None  # what it was computed from is free now
+            return values
         if self._values is None:
             read = self._read(lambda arrays: arrays.get_tensor(self._name))
             self._check_shape(read.shape)
@@ -106,6 +127,11 @@ class Array:
         """The hash of `bytes`."""
         return hashlib.sha256(self.bytes()).hexdigest()
 
+    def __getstate__(self) -> Any:  # of copies and pickles, which hold numbers
+        if self._compute is not None:
+            self.numpy()
+        return None, {name: getattr(self, name) for name in self.__slots__}
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         values = self.numpy() if dtype is None else self.numpy().astype(dtype, copy=False)
         return values.copy() if copy else values
@@ -128,9 +154,15 @@ class Array:
 
     def merged(self, starts: Sequence[int], axis: int) -> Array:
         """Neighbours along an axis added up, in groups that begin at `starts`."""
-        import numpy as np
+        shape = (*self.shape[:axis], len(starts), *self.shape[axis + 1 :])
+        return Array.deferred(shape, lambda: _merged(self.numpy(), starts, axis))
 
-        return Array(np.add.reduceat(self.numpy().astype(np.float64), starts, axis=axis))
+
+def _merged(numbers: np.ndarray, starts: Sequence[int], axis: int) -> np.ndarray:
+    import numpy as np
+
+    whole = len(starts) == numbers.shape[axis]  # each group is one
+    return numbers if whole else np.add.reduceat(numbers.astype(np.float64), starts, axis=axis)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,9 +202,9 @@ class AttentionAttribution:
         if self.keys is None:
             scores = scores.merged(starts, 3)
         if self.queries is None:
-            scores = scores.merged(starts, 2)
+            scores = sums = scores.merged(starts, 2)
             if self.row_stochastic:
-                scores = Array(scores.numpy() / np.diff(starts, append=length)[:, None])
+                scores = Array.deferred(sums.shape, lambda: sums.numpy() / np.diff(starts, append=length)[:, None])
         return replace(self, scores=scores)
 
 

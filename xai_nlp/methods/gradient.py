@@ -1,5 +1,6 @@
 """Methods that take the gradient at the input only: one forward and one backward pass."""
 
+from collections import deque
 from dataclasses import dataclass
 
 from xai_nlp.core.problem import Problem
@@ -45,6 +46,11 @@ class InputXGradientMethod(Method):
     needs_baseline = False
 
     def scores(self, problem: Problem) -> Scores:
-        slope = problem.slope_at_x()
-        pairs = zip(slope.sites, slope.gradients, strict=True)
-        return Scores(tuple(site[:, None] * gradient for site, gradient in pairs), slope.values)
+        values, sites, gradients = problem.slope_at_x()
+        pairs = deque(zip(sites, gradients, strict=True))
+        del sites, gradients  # attention matrices are large: a pair is free when it has its product
+        products = []
+        while pairs:
+            site, gradient = pairs.popleft()
+            products.append(site[:, None] * gradient)
+        return Scores(tuple(products), values)

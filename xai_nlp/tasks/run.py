@@ -37,6 +37,8 @@ from xai_nlp.tasks.token_scores import WindowAttribution, attribute_batch
 if TYPE_CHECKING:
     from xai_nlp.tasks.explainer import Explainer
 
+MATRICES = 2**30  # bytes of attention matrices of a call that stay on an accelerator until they are read
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExampleTarget:
@@ -176,6 +178,7 @@ def attribute(
     items = [(target, w, k) for target in targets for k, w in enumerate(target.windows)]
     results: dict[int, WindowAttribution] = {}  # by the item's number
     keeps_matrices = options.attention or method.operates_on == "attention"
+    on_accelerator = 0
     for group in explainer.groups([windows[w] for _, w, _ in items], matrices=keeps_matrices):
         members = [items[i] for i in group]
         batch = explainer.batch([windows[w] for _, w, _ in members])
@@ -192,6 +195,9 @@ def attribute(
             needs_baseline=method.needs_baseline,
         ).subject()
         scores = attribute_batch(method, subject, batch, options)
+        on_accelerator += scores.on_accelerator
+        if on_accelerator > MATRICES:
+            scores = scores.on_host()
         results.update({i: scores.of_window(b) for b, i in enumerate(group)})
         passes.end()
     in_order = iter([results[i] for i in range(len(items))])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -41,13 +41,22 @@ class BatchAttribution:
     baseline_value: np.ndarray  # (B, T); 0 if the method has no baseline
     steps: np.ndarray | None  # (B,)
     regions: np.ndarray | None  # (B, T, M)
-    matrices: tuple[Tensor, ...]  # (B, T, H, Q, K) each, on the CPU
+    matrices: tuple[Tensor, ...]  # (B, T, H, Q, K) each, where and as they were computed
     stacks: tuple[str, ...]  # the stack of each matrix
     residuals: np.ndarray | None  # (B, T, matrices)
     baseline: str  # the method's own baseline; "" for the input's
 
     def of_window(self, index: int) -> WindowAttribution:
         return WindowAttribution(self, index, self.batch.windows[index])
+
+    @property
+    def on_accelerator(self) -> int:
+        """The bytes of the matrices that are not in the host's memory."""
+        return sum(matrix.nbytes for matrix in self.matrices if matrix.device.type != "cpu")
+
+    def on_host(self) -> BatchAttribution:
+        """The same with its matrices in the host's memory."""
+        return replace(self, matrices=tuple(matrix.cpu() for matrix in self.matrices))
 
 
 def attribute_batch(method: Method, subject: Subject, batch: WindowBatch, options: ExplainOptions) -> BatchAttribution:
@@ -78,6 +87,8 @@ def attribute_batch(method: Method, subject: Subject, batch: WindowBatch, option
     on_host = None if regions is None else _host(regions)
     if not all(np.isfinite(numbers).all() for numbers in (stacked, *ends, *([] if on_host is None else [on_host]))):
         raise NotFinite
+    if not all(matrix.isfinite().all() for matrix in matrices):
+        raise NotFinite
     _check_not_all_zero(method, stacked[0], on_host, ends[0] - ends[1])
     return BatchAttribution(
         batch=batch,
@@ -88,7 +99,7 @@ def attribute_batch(method: Method, subject: Subject, batch: WindowBatch, option
         baseline_value=ends[1],
         steps=None if scores.steps is None else scores.steps.cpu().numpy(),
         regions=on_host,
-        matrices=tuple(matrix.detach().float().cpu() for matrix in matrices),
+        matrices=tuple(matrix.detach() for matrix in matrices),
         stacks=tuple(getattr(point, "stack", "self") for point in points),
         residuals=None if scores.residuals is None else _host(scores.residuals),
         baseline=scores.baseline,
@@ -196,43 +207,53 @@ class WindowAttribution:
         self, method: Method, unit: str, target: int, stack: str, numbers: Sequence[int]
     ) -> AttentionAttribution:
         """Matrices of one stack without padding, and names for positions that are not the explanation's tokens."""
-        matrices = torch.stack([self.of_batch.matrices[n][self.index, target] for n in numbers])  # (layers, H, Q, K)
-        scores, (queries, keys) = self._named(stack, matrices)
-        residuals = self.of_batch.residuals
+        of_batch, own = self.of_batch, len(self.window.positions)
+        matrices = [of_batch.matrices[n][self.index, target] for n in numbers]  # (H, Q, K) each
+        H, Q, _ = matrices[0].shape
+        queries, keys = self._names(stack, Q)
+        sizes = (own if names is None else len(names) for names in (queries, keys))
+        residuals = of_batch.residuals
         return AttentionAttribution(
-            scores=Array(scores.numpy()),
+            scores=Array.deferred((len(matrices), H, *sizes), lambda: [self._kept(stack, one) for one in matrices]),
             layers=tuple(f"layer {k}" for k in range(len(numbers))),
             method="attention_conductance" if method.operates_on == "inputs" else method.name,
             unit="" if method.row_stochastic else unit,
             row_stochastic=method.row_stochastic,
             residuals=()
-            if residuals is None or residuals.shape[2] != len(self.of_batch.matrices)
+            if residuals is None or residuals.shape[2] != len(of_batch.matrices)
             else tuple(residuals[self.index, target, list(numbers)].tolist()),
             queries=queries,
             keys=keys,
         )
 
-    def _named(self, stack: str, matrices: Tensor) -> tuple[Tensor, tuple[Names, Names]]:
-        """The part of the matrices that an explanation keeps; the names of queries and keys, None for its tokens."""
-        words = self.window.positions
-        outputs = tuple(f"output {i}" for i in range(matrices.shape[2]))
-        if stack == "decoder":
-            return matrices, (outputs, outputs)
-        if stack == "cross":
-            return matrices[..., words], (outputs, None)
+    def _names(self, stack: str, queries: int) -> tuple[Names, Names]:
+        """Names of the queries and keys that an explanation keeps, None for its tokens."""
+        if stack in ("decoder", "cross"):
+            outputs = tuple(f"output {i}" for i in range(queries))
+            return outputs, outputs if stack == "decoder" else None
         if stack in ("joint", "image"):  # words look at regions
-            regions = self.window.image.regions.names
-            return self._by_region(matrices[:, :, words], joint=stack == "joint"), (None, regions)
+            return None, self.window.image.regions.names
         if stack == "words":  # regions look at words
-            of_regions = self._by_region(matrices[..., words].transpose(2, 3), joint=False).transpose(2, 3)
-            return of_regions, (self.window.image.regions.names, None)
-        return matrices[:, :, words][..., words], (None, None)
+            return self.window.image.regions.names, None
+        return None, None
 
-    def _by_region(self, matrices: Tensor, *, joint: bool) -> Tensor:
-        """Keys that are patches of the image (layers, H, Q, K) as its regions: (layers, H, Q, M)."""
+    def _kept(self, stack: str, matrix: Tensor) -> np.ndarray:
+        """The part of a matrix (H, Q, K) that an explanation keeps, on the host."""
+        words, matrix = self.window.positions, matrix.float()
+        if stack in ("joint", "image"):
+            matrix = self._by_region(matrix[:, words], joint=stack == "joint")
+        elif stack == "words":
+            matrix = self._by_region(matrix[..., words].transpose(1, 2), joint=False).transpose(1, 2)
+        elif stack == "cross":
+            matrix = matrix[..., words]
+        elif stack != "decoder":
+            matrix = matrix[:, words][..., words]
+        return matrix.cpu().numpy()
+
+    def _by_region(self, matrix: Tensor, *, joint: bool) -> Tensor:
+        """Keys that are patches of the image (H, Q, K) as its regions: (H, Q, M)."""
         images = self._images
         assert images is not None
-        flat = matrices.flatten(1, 2).to(images.patch_regions.device)
+        flat = matrix.to(images.patch_regions.device)
         positions = images.positions if joint and images.positions else images.alone(flat.shape[-1])
-        summed = images.by_patch(flat[:, :, positions.patches], positions.patch_ids, self.index)
-        return summed.unflatten(1, matrices.shape[1:3]).cpu()
+        return images.by_patch(flat[:, :, positions.patches], positions.patch_ids, self.index)
