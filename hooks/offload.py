@@ -25,7 +25,7 @@ def device_of(model: nn.Module) -> torch.device:
     weights = (t.device for t in chain(model.parameters(), model.buffers()) if not t.is_meta)
     hooks = (getattr(getattr(m, "_hf_hook", None), "execution_device", None) for m in model.modules())
     execution_devices = (torch.device(device) for device in hooks if device is not None)
-    return next(weights, next(execution_devices, torch.device("cpu")))
+    return next(chain(weights, execution_devices), torch.device("cpu"))
 
 
 def weight_of(module: nn.Module, run: Callable[[], Any]) -> Tensor:
