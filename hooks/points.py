@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -11,7 +11,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
-from xai_nlp.hooks.attention import AttentionFamilies, AttentionPoint, AttentionReach, attention_modules
+from xai_nlp.hooks.attention import (
+    AttentionFamilies,
+    AttentionPoint,
+    AttentionReach,
+    attention_modules,
+    attention_points,
+)
 from xai_nlp.hooks.scope import CapturedTensors, HookPoint, ModulePoint, captured, hooked, tensors_of, with_tensors
 
 
@@ -44,6 +50,9 @@ class Points:
     layers: tuple[ModulePoint, ...] = ()
     vision: tuple[ModulePoint, ...] = ()
     inside: tuple[Mapping[str, ModulePoint], ...] = ()  # of each layer: its "projection" and "norm" after attention
+    _found: dict[Any, tuple[tuple[nn.Module, ...], tuple[AttentionPoint, ...]]] = field(
+        default_factory=dict, repr=False, init=False
+    )
 
     @cached_property
     def attention(self) -> tuple[AttentionPoint, ...]:
@@ -72,6 +81,21 @@ class Points:
         if len(points) == 1 and len(self.layers) > 1:  # layers that share one module (ALBERT)
             points = [replace(points[0], call=call) for call in range(len(self.layers))]
         return tuple(points)
+
+    def attention_in(
+        self, root: nn.Module, run: Callable[[], Any], kind: Hashable = None
+    ) -> tuple[AttentionPoint, ...]:
+        """The attention matrices of a part of the model in the order in which `run` computes them.
+
+        They are found by one pass for each kind of pass, and again when a module of the part was replaced.
+        Raises Unsupported if they cannot be reached, or if there are none.
+        """
+        modules = tuple(root.modules())
+        known = self._found.get((root, kind))
+        if known is None or known[0] != modules:
+            found = attention_points(AttentionReach.of(root, self.families), run)
+            self._found[root, kind] = known = modules, found
+        return known[1]
 
     def __getitem__(self, path: str) -> ModulePoint:
         """The output of the module at a path, counted from the model or from the model without its head.

@@ -1,5 +1,6 @@
 """`capture` and `edit` on small modules of any kind: what is kept, what goes on, and what is refused."""
 
+import copy
 import threading
 from dataclasses import replace
 
@@ -8,6 +9,8 @@ import torch
 from torch import nn
 
 import xai_nlp
+from tests.models.tiny import tiny
+from tests.tasks.passes import rows_counted
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks import ModulePoint, capture, edit
 from xai_nlp.hooks.model_state import fingerprint
@@ -139,3 +142,18 @@ def test_another_thread_is_left_alone(net):
         assert torch.equal(results[0], plain)
         with pytest.raises(InvalidInput, match="not reached"):
             captured[point]
+
+
+def test_attention_is_found_by_one_pass_and_again_in_a_changed_model():
+    model, tokenizer = tiny("bert", fresh=True)
+    explainer = xai_nlp.load(model, tokenizer)
+    counts = []
+    for _ in range(2):
+        with rows_counted(model) as sizes:
+            explainer.explain("a film that is long and dull", method="attention_relevance")
+        counts.append(len(sizes))
+    assert counts[1] == counts[0] - 1
+    model.bert.encoder.layer[1].attention.self = copy.deepcopy(model.bert.encoder.layer[1].attention.self)
+    why = explainer.explain("a dull film", method="attention_relevance")
+    fresh = xai_nlp.load(model, tokenizer).explain("a dull film", method="attention_relevance")
+    assert why.scores == fresh.scores and why.attention["self"] == fresh.attention["self"]

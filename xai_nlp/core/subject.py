@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from xai_nlp.core.batching import Batching, Result
 from xai_nlp.core.features import FeatureMask
 from xai_nlp.core.problem import Problem, Tensors, row_entries
-from xai_nlp.hooks.attention import AttentionPoint, AttentionReach, attention_points
+from xai_nlp.hooks.attention import AttentionPoint
 from xai_nlp.hooks.points import Points
 from xai_nlp.hooks.prefix_cache import CachedPrefix, cached_prefixes, use_cached
 from xai_nlp.hooks.scope import HookPoint, replaced, tensors_of
@@ -147,8 +147,9 @@ class Subject:
     def attention(self) -> tuple[AttentionPoint, ...]:
         """The attention matrices of a forward pass, in their order. Raises Unsupported if they cannot be reached."""
         assert self.attention_root is not None and self.points is not None, "this subject has no attention"
-        reach = AttentionReach.of(self.attention_root, self.points.families)
-        return attention_points(reach, lambda: self.run(self.everyone[:1]))
+        return self.points.attention_in(
+            self.attention_root, lambda: self.run(self.everyone[:1]), kind="image" in self.inputs
+        )
 
     def run(self, owner: Tensor, moving: Mapping[str, MovableInput] | None = None, z: Tensors = ()) -> Any:
         """A forward pass with the moving inputs at z and the others at x: the raw output of rows of `owner` (R,)."""
