@@ -19,6 +19,7 @@ from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
 MIN_MULTIPLICATIONS = 2**22  # of one product; a smaller one costs more to hand over than it saves
+SHAPES = 64  # shapes of products for which oneDNN keeps code of their own
 MIN_WEIGHT = 2**16  # entries of a model's largest weight; with smaller ones hardly any product is large
 
 
@@ -103,8 +104,37 @@ def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tens
         return _run(x, weight, bias)
 
 
+_shapes: set[tuple[int, int, int, bool]] = set()  # that were computed as they are
+
+
 def _run(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The product. oneDNN compiles code for every shape and keeps it (half a MiB), so that shapes must be few.
+
+    When SHAPES of them have come as they are, the rows of a new one are filled up to one of a few counts. A row of a
+    product does not depend on the others, to the last bit.
+    """
+    rows = x.numel() // x.shape[-1]
+    shape = (rows, *weight.shape, weight.is_contiguous())
+    if len(_shapes) < SHAPES:
+        _shapes.add(shape)
+    if shape in _shapes:
+        return _product(x, weight, bias)
+    filled = torch.nn.functional.pad(x.reshape(rows, -1), (0, 0, 0, rounded(rows) - rows))
+    return _product(filled, weight, bias)[:rows].view(*x.shape[:-1], -1)
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+def rounded(rows: int) -> int:
+    """The next of few counts of rows: at most a sixteenth more, or 63 rows.
+
+    >>> [rounded(rows) for rows in (60, 64, 1000, 2000, 2050, 9000)]
+    [64, 64, 1024, 2048, 2176, 9216]
+    """
+    step = max(64, 2 ** (rows.bit_length() - 5))
+    return -(-rows // step) * step
 
 
 class _OneDnnLinear(torch.autograd.Function):

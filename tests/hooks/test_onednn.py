@@ -186,3 +186,26 @@ def test_by_the_name_of_the_processor(about, expected, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: about)
     assert onednn.onednn_is_faster.__wrapped__() is expected
+
+
+@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("bias", [True, False])
+def test_more_shapes_than_are_kept_are_filled_up_and_give_the_same_bits(name, bias, monkeypatch):
+    weight, b, given = x(OUT, IN), x(OUT) if bias else None, VIEWS[name].detach()
+    monkeypatch.setattr(onednn, "_shapes", set())
+    alone = onednn_linear(given, weight, b)
+    monkeypatch.setattr(onednn, "SHAPES", 0)
+    monkeypatch.setattr(onednn, "_shapes", set())
+    filled = onednn_linear(given, weight, b)
+    assert torch.equal(filled, alone) and filled.shape == alone.shape
+
+
+def test_few_shapes_go_to_onednn_however_many_come(monkeypatch):
+    weight, counts = x(OUT, IN), set()
+    product = onednn._product
+    monkeypatch.setattr(onednn, "_shapes", set())
+    monkeypatch.setattr(onednn, "_product", lambda x, w, b: counts.add(x.shape[:-1].numel()) or product(x, w, b))
+    rows = range(40, 1040, 3)
+    for count in rows:
+        onednn_linear(x(count, IN), weight)
+    assert len(rows) > 300 and len(counts) <= onednn.SHAPES + 1024 / 64
