@@ -2,7 +2,7 @@
 
 import xai_nlp
 from xai_nlp.data.table import Record
-from xai_nlp.runs.batch import explain_rows
+from xai_nlp.runs.batch import GIVE_BACK, explain_rows, give_back_memory
 from xai_nlp.runs.rows import Row
 from xai_nlp.runs.shards import explanation_of
 
@@ -45,3 +45,17 @@ def test_an_unexpected_error_is_that_of_its_row_alone():
     assert {one["row"]: one["error"] for one in table.to_pylist()} == {
         3: None, 9: None, 8: "RuntimeError: a broken kernel"
     }  # fmt: skip
+
+
+def test_free_memory_goes_back_every_few_batches(monkeypatch):
+    given_back = []
+    monkeypatch.setattr("xai_nlp.runs.batch.give_back_memory", lambda: given_back.append(1))
+    for _ in range(2 * GIVE_BACK):
+        explain_rows(xai_nlp.load("sentiment"), {"method": "saliency"}, [Row(Record(2, {}), "a list")])
+    assert len(given_back) == 2
+
+
+def test_giving_memory_back_works_here_and_is_no_error_elsewhere(monkeypatch):
+    give_back_memory()
+    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
+    give_back_memory()

@@ -164,6 +164,7 @@ def explain(
     max_length: int | None = None,
     stride: int | None = None,
     batch_size: int | None = None,
+    precision: str | None = None,
     progress: Progress | bool | None = True,
     on_error: str = "raise",
     trust: str | bool | None = None,
@@ -188,7 +189,7 @@ def explain(
         type of entities.
     baseline: "pad", "mask", "zero", "mean", "reference", or a text. unit: "logit", "probability", "log-probability".
     answer, rather_than: explain this answer; why it and not that one.
-    layer, layers, attention, parts, long, max_length, stride, batch_size, progress, on_error, trust: see
+    layer, layers, attention, parts, long, max_length, stride, batch_size, precision, progress, on_error, trust: see
         `tasks.options.ExplainOptions`.
     unanswerable, longest: of question answering; regions, image_baseline: of images; rank, moves, features, boxes: of
         questions about images; chat: of generated text; entity, aggregation: of token classification; mask: of masked

@@ -58,7 +58,8 @@ def _options_of(explanation: Explanation) -> dict[str, Any]:
     options = of_kind.get(target.kind, {} if target.kind == "output" else of_text)
     unit = None if target.unit == "output" else target.unit
     baseline = None if explanation.baseline in ("none", *IMAGE_BASELINES) else explanation.baseline
-    return {**own, **options, "method": explanation.method, "unit": unit, "baseline": baseline}
+    same = {"unit": unit, "baseline": baseline, "precision": params.get("precision")}
+    return {**own, **options, "method": explanation.method, **same}
 
 
 def same_target(explainer: Explainer, targets: Sequence[ExampleTarget], explanation: Explanation) -> ExampleTarget:

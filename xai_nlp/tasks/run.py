@@ -23,14 +23,16 @@ from xai_nlp.core.explanations import Explanations
 from xai_nlp.core.registry import Method
 from xai_nlp.core.result import Explanation, TargetSpec
 from xai_nlp.core.spans import Span
+from xai_nlp.core.subject import Subject
 from xai_nlp.core.targets import Target
 from xai_nlp.errors import InvalidInput, NotEnoughMemory
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of
 from xai_nlp.models.tokenization import TokenWindow
-from xai_nlp.tasks.batch import TextSubject
+from xai_nlp.tasks.batch import TextSubject, WindowBatch
 from xai_nlp.tasks.merge_windows import merge_windows
 from xai_nlp.tasks.options import Request
+from xai_nlp.tasks.precision import is_within, precisions, quick
 from xai_nlp.tasks.progress import PassCounter, pass_counter
 from xai_nlp.tasks.token_scores import WindowAttribution, attribute_batch
 
@@ -178,30 +180,51 @@ def attribute(
     items = [(target, w, k) for target in targets for k, w in enumerate(target.windows)]
     results: dict[int, WindowAttribution] = {}  # by the item's number
     keeps_matrices = options.attention or method.operates_on == "attention"
-    on_accelerator = 0
-    for group in explainer.groups([windows[w] for _, w, _ in items], matrices=keeps_matrices):
-        members = [items[i] for i in group]
-        batch = explainer.batch([windows[w] for _, w, _ in members])
-        weights = padded_weights([target.weights[k] for target, _, k in members])
-        passes.begin(len(group))
-        subject = TextSubject(
-            explainer=explainer,
-            batch=batch,
-            target=Target(weights=weights, unit=members[0][0].link),
-            baseline=explainer.baseline_name(request),
-            batching=replace(options.batching, progress=passes.on_rows),
-            parts=options.parts,
-            layer=options.layer,
-            needs_baseline=method.needs_baseline,
-        ).subject()
-        scores = attribute_batch(method, subject, batch, options)
-        on_accelerator += scores.on_accelerator
-        if on_accelerator > MATRICES:
-            scores = scores.on_host()
-        results.update({i: scores.of_window(b) for b, i in enumerate(group)})
-        passes.end()
+    on_accelerator, left = 0, list(range(len(items)))
+    tried = precisions(options.precision, method, explainer.model)
+    for precision in tried:
+        is_last, again = precision == tried[-1], list[int]()
+        for group in explainer.groups([windows[items[i][1]] for i in left], matrices=keeps_matrices):
+            numbers = [left[i] for i in group]
+            passes.begin(len(numbers) if precision == tried[0] else 0)
+            batch, subject = _posed(explainer, method, request, windows, [items[i] for i in numbers], passes)
+            scores = attribute_batch(method if is_last else quick(method), subject, batch, options, precision)
+            on_accelerator += scores.on_accelerator
+            if on_accelerator > MATRICES:
+                scores = scores.on_host()
+            results.update({i: scores.of_window(b) for b, i in enumerate(numbers)})
+            if not is_last:
+                enough = is_within(method, scores.residual, scores.value - scores.baseline_value)
+                again += [i for i, within in zip(numbers, enough, strict=True) if not within]
+            passes.end()
+        left = again
     in_order = iter([results[i] for i in range(len(items))])
     return [[next(in_order) for _ in target.windows] for target in targets]
+
+
+def _posed(
+    explainer: Explainer,
+    method: Method,
+    request: Request,
+    windows: Sequence[TokenWindow],
+    members: Sequence[tuple[ExampleTarget, int, int]],
+    passes: PassCounter,
+) -> tuple[WindowBatch, Subject]:
+    """Some windows as a batch, and the subject that a method scores."""
+    options = request.options
+    batch = explainer.batch([windows[w] for _, w, _ in members])
+    weights = padded_weights([target.weights[k] for target, _, k in members])
+    posed = TextSubject(
+        explainer=explainer,
+        batch=batch,
+        target=Target(weights=weights, unit=members[0][0].link),
+        baseline=explainer.baseline_name(request),
+        batching=replace(options.batching, progress=passes.on_rows),
+        parts=options.parts,
+        layer=options.layer,
+        needs_baseline=method.needs_baseline,
+    )
+    return batch, posed.subject()
 
 
 def describe(
@@ -226,6 +249,7 @@ def describe(
         "steps_used": merged.steps,
         "windows": len(attributions) if len(attributions) > 1 else None,
         "layer": request.options.layer,
+        "precision": first.of_batch.precision,
         **target.notes,
     }
     baseline = first.of_batch.baseline or (explainer.baseline_name(request) if method.needs_baseline else "none")

@@ -54,6 +54,13 @@ COMMON_OPTIONS: tuple[OptionField, ...] = (
     OptionField(name="stride", type=int, least=0, advanced=True, help="Tokens that neighbouring windows share."),
     OptionField(name="batch_size", type=int, least=1, advanced=True, help="Model rows in one pass at most."),
     OptionField(
+        name="precision",
+        type=str,
+        choices=("auto", "float32", "tf32", "bf16"),
+        advanced=True,
+        help="Of the model's products: bf16 and tf32 are faster; auto takes the fastest that leaves the tolerance.",
+    ),
+    OptionField(
         name="on_error",
         type=str,
         default="raise",

@@ -15,11 +15,14 @@ from xai_nlp.core.reductions import REDUCTIONS
 from xai_nlp.core.registry import Method, Scores
 from xai_nlp.core.subject import Subject
 from xai_nlp.errors import InvalidInput, NotFinite
+from xai_nlp.hooks.precision import products_in
+from xai_nlp.hooks.scope import HookPoint
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks.batch import WindowBatch
 from xai_nlp.tasks.image_inputs import ImageBatch
 from xai_nlp.tasks.merge_windows import WindowScores
 from xai_nlp.tasks.options import ExplainOptions
+from xai_nlp.tasks.precision import LOWER, passes_in, whole_calls_in
 
 Names = tuple[str, ...] | None  # None for the explanation's own tokens
 NEGLIGIBLE = 1e-4  # a change of the output that may be rounding
@@ -45,6 +48,14 @@ class BatchAttribution:
     stacks: tuple[str, ...]  # the stack of each matrix
     residuals: np.ndarray | None  # (B, T, matrices)
     baseline: str  # the method's own baseline; "" for the input's
+    precision: str | None = None  # of the passes; None for torch's setting
+
+    @property
+    def residual(self) -> np.ndarray:
+        """What the scores leave of f(x) − f(x₀): (B, T)."""
+        regions = 0 if self.regions is None else self.regions.sum(-1)
+        residual: np.ndarray = self.value - self.baseline_value - self.tokens[0].sum(-1) - regions
+        return residual
 
     def of_window(self, index: int) -> WindowAttribution:
         return WindowAttribution(self, index, self.batch.windows[index])
@@ -59,18 +70,21 @@ class BatchAttribution:
         return replace(self, matrices=tuple(matrix.cpu() for matrix in self.matrices))
 
 
-def attribute_batch(method: Method, subject: Subject, batch: WindowBatch, options: ExplainOptions) -> BatchAttribution:
-    """The scores of a batch by one method. Raises InvalidInput if a score is not finite."""
-    layers: list[Tensor] = []
-    if options.layers or options.attention:
-        assert subject.points is not None
-        observed = subject.points.layers if options.layers else ()
-        sweep = method.sweep(subject, observed, subject.attention if options.attention else ())
-        scores, matrices, points = sweep.inputs, sweep.attention, sweep.points
-        layers = [_joint(batch, REDUCTIONS["sum"](layer.double()))[0] for layer in sweep.layers]
-    else:
-        scores = method.attribute(subject)
-        matrices, points = (scores.tensors, scores.points) if scores.points else ((), ())
+def attribute_batch(
+    method: Method, subject: Subject, batch: WindowBatch, options: ExplainOptions, precision: str | None = None
+) -> BatchAttribution:
+    """The scores of a batch by one method. Raises InvalidInput if a score is not finite.
+
+    precision: of the products in the model's passes; f(x) and f(x₀) of moving inputs are computed in float32.
+    """
+    with whole_calls_in(precision, subject.device):
+        lowered = passes_in(precision, subject)
+        scores, flows, matrices, points = _scored(method, lowered, options)
+    if precision in LOWER and method.operates_on == "inputs":
+        with products_in("float32", subject.device):
+            unread = replace(scores, value=None, baseline_value=None)
+            scores = unread.with_ends(subject.problem(), needs_baseline=method.needs_baseline)
+    layers = [_joint(batch, REDUCTIONS["sum"](layer.double()))[0] for layer in flows]
     names: tuple[str, ...] = ()
     if scores.sequences:
         tokens, regions = _of_sequences(batch, scores.sequences)
@@ -103,7 +117,21 @@ def attribute_batch(method: Method, subject: Subject, batch: WindowBatch, option
         stacks=tuple(getattr(point, "stack", "self") for point in points),
         residuals=None if scores.residuals is None else _host(scores.residuals),
         baseline=scores.baseline,
+        precision=precision,
     )
+
+
+def _scored(
+    method: Method, subject: Subject, options: ExplainOptions
+) -> tuple[Scores, tuple[Tensor, ...], tuple[Tensor, ...], tuple[HookPoint, ...]]:
+    """The scores; what flows through layers; attention matrices, and the point of each."""
+    if options.layers or options.attention:
+        assert subject.points is not None
+        observed = subject.points.layers if options.layers else ()
+        sweep = method.sweep(subject, observed, subject.attention if options.attention else ())
+        return sweep.inputs, sweep.layers, sweep.attention, sweep.points
+    scores = method.attribute(subject)
+    return (scores, (), scores.tensors, scores.points) if scores.points else (scores, (), (), ())
 
 
 def _check_not_all_zero(method: Method, tokens: np.ndarray, regions: np.ndarray | None, change: np.ndarray) -> None:
