@@ -61,4 +61,4 @@ def test_graphics_cards(capability, expected, monkeypatch):
 @pytest.mark.parametrize("unit", ["avx512_bf16", "amx_bf16", "avx2"])
 def test_processors(unit, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {unit: True})
-    assert fast_precisions(CPU) == (["float32"] if unit == "avx2" else ["bf16", "float32"])
+    assert fast_precisions(CPU) == (["bf16", "float32"] if unit == "amx_bf16" else ["float32"])
