@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -21,6 +21,8 @@ from xai_nlp.runs.shards import FORMAT_KEY, SCHEMA, explanation_of, finished
 if TYPE_CHECKING:
     from datasets import Dataset
     from pyarrow import Table
+
+    from xai_nlp.core.overview import Overview
 
 CACHE = 2**28  # bytes of tables that stay in memory
 
@@ -78,6 +80,16 @@ class Run(Explanations):
         _, number, place = self._places[index].tolist()
         return self._reader.explanation(number, place)
 
+    @property
+    def files(self) -> list[Path]:
+        """The files that hold the explanations."""
+        return self._reader.files
+
+    @property
+    def places(self) -> np.ndarray:
+        """(N, 3): of each explanation the row of the data, the number of its file in `files`, and its row there."""
+        return self._places
+
     def __reduce__(self) -> tuple[Any, ...]:
         return Run, (self.plan, ShardReader(self._reader.files), self._places, self.errors)
 
@@ -98,6 +110,34 @@ class Run(Explanations):
         [('a dull mess',)]
         """
         return self._part(self._places[[bool(keep(item)) for item in self]])
+
+    def overview(
+        self,
+        *,
+        method: str | None = None,
+        columns: Mapping[str, Sequence[Any]] | None = None,
+        seed: int = 0,
+        title: str = "",
+    ) -> Overview:
+        """What the model relies on over all of these, in one pass over the files.
+
+        method: of the explanations, where the run has several; by default its first. columns: name -> a value for each
+        row of the data, by which rows are compared. seed: of resampling and of the examples that are drawn.
+        Raises InvalidInput for no explanations or a column of another length, UnknownName for a method.
+
+        >>> import tempfile, xai_nlp
+        >>> found = xai_nlp.run(["a fine film", "a fine plot", "dull"], directory=tempfile.mkdtemp(), method="saliency",
+        ...     progress=False)
+        >>> list(found.overview().tables)[:1]
+        ['lexicon']
+        """
+        from xai_nlp.runs.overview.run_overview import overview
+
+        return overview(self, method=method, columns=columns, seed=seed, title=title)
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the page of the overview: aggregates, and a sample of the explanations."""
+        self.overview().to_html(path)
 
     def to_dataset(self) -> Dataset:
         """The rows of the files as a `datasets.Dataset` in memory: `runs.shards.SCHEMA`, in the order of this."""

@@ -1,0 +1,108 @@
+"""The overview of a run: one pass over its files, then a sample of its explanations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from xai_nlp.core.overview import Overview, OverviewSection
+from xai_nlp.errors import InvalidInput, UnknownName
+from xai_nlp.runs.overview.chunk import Chunk
+from xai_nlp.runs.overview.section import OverviewContext
+from xai_nlp.runs.overview.sections import SECTIONS
+from xai_nlp.runs.read import Run, read_parquet
+
+EXAMPLES = 300  # explanations in the page
+LINES = 30  # lines of a card whose examples are in the page
+
+
+def overview(
+    run: Run,
+    *,
+    method: str | None = None,
+    columns: Mapping[str, Sequence[Any]] | None = None,
+    seed: int = 0,
+    title: str = "",
+) -> Overview:
+    """What the model of a run relies on, in one pass over the run's files.
+
+    method: of the explanations, where the run has several; by default its first. columns: name -> a value for each row
+    of the data, by which rows are compared. seed: of resampling and of the examples that are drawn.
+    Raises InvalidInput for a run without explanations or a column of another length, UnknownName for a method.
+    """
+    methods = [run.plan.method] if isinstance(run.plan.method, str) else list(run.plan.method)
+    method = method or methods[0]
+    if method not in methods:
+        raise UnknownName("method of this run", method, methods)
+    for name, values in (columns or {}).items():
+        if len(values) != run.plan.rows:
+            raise InvalidInput(f"the data have {run.plan.rows:,} rows, and column {name!r} has {len(values):,} values.")
+    context = OverviewContext(seed=seed, columns=dict(columns or {}))
+    sections = [section(context) for section in SECTIONS]
+    count = 0
+    for chunk in chunks(run, method, context):
+        count += len(chunk)
+        for section in sections:
+            section.add(chunk)
+    if not count:
+        raise InvalidInput(f"{run!r} holds no explanation by {method} to give an overview of.")
+    answers = tuple(answer for section in sections if (answer := section.result()))
+    plan = run.plan
+    examples, places = _examples(run, method, answers, seed)
+    return Overview(
+        title=title or f"What {plan.model} relies on",
+        about={"model": (plan.model,), "data": (f"{plan.data}, {plan.rows:,} rows",), "method": (method,)},
+        facts=((f"{count:,}", "explanations"),),
+        sections=answers,
+        examples=examples,
+        places=places,
+        errors=run.errors,
+    )
+
+
+def chunks(run: Run, method: str, context: OverviewContext) -> Iterator[Chunk]:
+    """The explanations by a method, file by file; only those that the run was not filtered to are left out."""
+    places = run.places
+    for number, file in enumerate(run.files):
+        of_file = np.sort(places[places[:, 1] == number, 2])
+        table = read_parquet(file).take(of_file)
+        table = table.filter(pc.equal(table["method"], method)).combine_chunks()
+        if len(table):
+            yield Chunk(table, context.vocabulary)
+
+
+def _examples(
+    run: Run, method: str, sections: Sequence[OverviewSection], seed: int
+) -> tuple[dict[int, tuple[Any, ...]], dict[int, tuple[str, int]]]:
+    """The explanations that go into the page by row, and where the others are that tables name."""
+    named = dict.fromkeys(_rows_named(sections))
+    known = run.places
+    drawn = np.random.default_rng(seed).permutation(len(known))[:EXAMPLES]
+    chosen = list(dict.fromkeys([*list(named)[: EXAMPLES * 4 // 5], *known[drawn, 0].tolist()]))[:EXAMPLES]
+    examples = {}
+    for row in sorted(chosen):
+        start, stop = np.searchsorted(known[:, 0], [row, row + 1]).tolist()
+        examples[row] = tuple(item for item in run[start:stop] if item.method == method)
+    places = {}
+    for row in sorted(set(named) - set(chosen)):
+        _, number, place = known[np.searchsorted(known[:, 0], row)].tolist()
+        places[row] = (Path(run.files[number]).name, place)
+    return {row: items for row, items in examples.items() if items}, places
+
+
+def _rows_named(sections: Sequence[OverviewSection]) -> Iterator[int]:
+    """The rows that tables name, those of first lines first."""
+    lines = [
+        (place, row)
+        for section in sections
+        for table in section.tables
+        for card in table.cards().values()
+        for place, line in enumerate(card[:LINES])
+        for column in table.places("rows")
+        for row in line[column]
+    ]
+    yield from (row for _, row in sorted(lines, key=lambda pair: pair[0]))

@@ -1,0 +1,8 @@
+"""The sections of an overview, in the order of the page. A new one is a file with a `Section`, and a line here."""
+
+from __future__ import annotations
+
+from xai_nlp.runs.overview.lexicon import Lexicon
+from xai_nlp.runs.overview.section import Section
+
+SECTIONS: tuple[type[Section], ...] = (Lexicon,)
