@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from xai_nlp.runs.overview.lexicon import Lexicon
 from xai_nlp.runs.overview.section import Section
+from xai_nlp.runs.overview.suspects import Suspects
 
-SECTIONS: tuple[type[Section], ...] = (Lexicon,)
+SECTIONS: tuple[type[Section], ...] = (Lexicon, Suspects)

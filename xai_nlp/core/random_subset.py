@@ -1,0 +1,41 @@
+"""Is a sum over some of many values larger than over as many drawn at random? Tested without drawing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def subset_p_values(
+    count: int, chosen: int, inside: np.ndarray, total: np.ndarray, squares: np.ndarray, cubes: np.ndarray
+) -> np.ndarray:
+    """One-sided p values that sums over `chosen` of `count` values are as large as they are by chance.
+
+    inside: (G,) of each group of values the sum over those that were chosen. total, squares, cubes: (G,) the sums of all
+    `count` values of a group, of their squares and of their third powers.
+
+    Each subset of that size is equally likely. The first three moments of the sum are exact; its tail is that of the
+    gamma distribution (Pearson type III) with these moments, or, where it leans to the left, the larger one of the
+    normal distribution. 1 where no choice changes the sum.
+    Source: Cochran 1977, "Sampling techniques", sec. 2.15, for the moments; Mielke & Berry 2007, "Permutation methods",
+    sec. 2.3, for the tail.
+
+    >>> values = np.array([0.0, 0.0, 0.0, 0.0, 1.0, 1.0])  # both ones are among two that were chosen: 1 of 15 choices
+    >>> sums = [np.array([(values**k).sum()]) for k in (1, 2, 3)]
+    >>> subset_p_values(6, 2, np.array([2.0]), *sums).round(2).tolist()
+    [0.05]
+    """
+    from scipy.stats import norm, pearson3
+
+    if count < 3 or not 0 < chosen < count:
+        return np.ones(len(total))
+    mean = total / count
+    second = squares - count * mean**2
+    third = cubes - 3 * mean * squares + 2 * count * mean**3
+    rest = count - chosen
+    variance = chosen * rest / (count * (count - 1)) * second
+    varies = variance > 1e-12 * np.maximum(squares, 1e-300)
+    deviation = np.sqrt(np.where(varies, variance, 1.0))
+    distance = (inside - chosen * mean) / deviation
+    skew = chosen * rest * (rest - chosen) / (count * (count - 1) * (count - 2)) * third / deviation**3
+    tails = np.where(skew > 1e-6, pearson3.sf(distance, np.maximum(skew, 1e-6)), norm.sf(distance))
+    return np.where(varies, tails, 1.0)

@@ -1,0 +1,166 @@
+"""Shortcut suspects: features that speak for wrong predictions, or that take more than features without a meaning should."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from xai_nlp.core.grouped_means import GroupedMoments, false_discovery
+from xai_nlp.core.overview import OverviewColumn, OverviewSection, OverviewTable
+from xai_nlp.runs.overview.chunk import Chunk
+from xai_nlp.runs.overview.features import (
+    INPUT,
+    KINDS,
+    LENGTH,
+    NAME,
+    NUMBER,
+    PLACES,
+    POSITION,
+    PUNCTUATION,
+    SPECIAL_TOKEN,
+    Shares,
+    WordForms,
+    feature_shares,
+    input_names,
+)
+from xai_nlp.runs.overview.section import OverviewContext, Section
+from xai_nlp.runs.overview.suspect_tests import MARGIN, Excess, WrongAndRight, aligned
+
+LEAST = 10  # explanations that hold a feature
+SURE = 0.05  # false-discovery rate of what is called a suspect
+NAMED = 3  # suspects of the sentence
+COLUMNS = (
+    OverviewColumn("feature"),
+    OverviewColumn("kind"),
+    OverviewColumn("reason"),
+    OverviewColumn("strength", "number"),
+    OverviewColumn("texts", "count"),
+    OverviewColumn("share of |score|", "share"),
+    OverviewColumn("share of words", "share"),
+    OverviewColumn("in wrong predictions", "score"),
+    OverviewColumn("in right predictions", "score"),
+    OverviewColumn("wrong with it", "share"),
+    OverviewColumn("q", "q"),
+    OverviewColumn("examples", "rows"),
+)
+REASONS = ("speaks for wrong predictions", "takes more than its share of the words")
+NOTE = (
+    "A feature speaks for wrong predictions if its share of the |score|, counted for the prediction, is larger in wrong "
+    "predictions than in as many drawn at random (exact moments of the permutation test). Marks, special tokens, "
+    "positions and inputs have no meaning of their own, nor have names and numbers for a label: they are suspects too if "
+    f"they take more than {MARGIN:.0%} of the |score| over their share of the words (t test). q is the false-discovery rate over all tests "
+    f"(Benjamini and Hochberg 1995); features with q above {SURE} or in fewer than {LEAST} texts are left out. Strength is "
+    "the 95 % lower end of either excess, averaged over all texts; lengths, which take no share, come last. A word that "
+    "is right as often as others is no suspect here, however strong: what it means is not known to the test."
+)
+
+
+class Suspects(Section):
+    """Features that are strong in wrong predictions, or stronger than what has no meaning of its own should be.
+
+    Every number is a share of an explanation's Σ|score|, so that explanations of all sizes count alike. With right labels
+    a word is judged by them: a shortcut is a word whose scores do not care whether they are right. It is found where the
+    data hold counterexamples. Where each text with the word is right, the word cannot be told from one that means its
+    label: neither the words around it nor its neighbours among word embeddings tell (on SST-2 both accuse "dull" and "bad"
+    first). Features without a meaning are judged by what they take, without right labels.
+    """
+
+    def __init__(self, context: OverviewContext) -> None:
+        super().__init__(context)
+        self.forms = WordForms()
+        self.wrong, self.right, self.cubes = GroupedMoments(), GroupedMoments(), GroupedMoments()
+        self.shares, self.excess = GroupedMoments(), GroupedMoments()
+        self.counts = np.zeros(3, dtype=np.int64)  # wrong predictions, right ones, explanations
+        self.inputs: list[str] = []
+
+    def add(self, chunk: Chunk) -> None:
+        found = feature_shares(chunk, self.forms)
+        names = input_names(chunk)
+        self.inputs = names if len(names) > len(self.inputs) else self.inputs
+        toward = _toward_prediction(chunk)
+        states = [(chunk.correct == state) & (toward != 0) for state in (0, 1)]
+        self.counts += [*map(np.count_nonzero, states), len(chunk)]
+        codes, rows = (found.number * len(KINDS) + found.kind)[:, None], chunk.row[found.example]
+        push = np.where(found.kind == LENGTH, found.signed, found.signed * toward[found.example])
+        for moments, values, chosen in (
+            (self.wrong, push, states[0][found.example]),
+            (self.right, push, states[1][found.example]),
+            (self.cubes, push**3, (states[0] | states[1])[found.example]),
+            (self.shares, found.absolute, found.kind >= 0),
+            (self.excess, found.absolute - found.size, without_meaning(chunk, found)),
+        ):
+            moments.add(codes[chosen], values[chosen], rows[chosen])
+
+    def result(self) -> OverviewSection | None:
+        shares = self.shares.result()
+        shares = shares[shares.count >= LEAST]
+        codes = shares.keys[:, 0]
+        wrong, right = self.wrong.result(), self.right.result()
+        spoken = WrongAndRight.of(codes, wrong, right, self.cubes.result(), (int(self.counts[0]), int(self.counts[1])))
+        excess = Excess.of(shares, self.excess.result(), int(self.counts[2]))
+        q = false_discovery(np.concatenate([spoken.p, excess.p])).reshape(2, -1)
+        lows = np.where(q <= SURE, np.stack([spoken.low, excess.low]), 0.0)
+        strength = lows.max(0, initial=0.0)
+        suspects = (strength > 0).nonzero()[0]
+        suspects = suspects[np.lexsort((-strength[suspects], codes[suspects] % len(KINDS) == LENGTH))]
+        misled = aligned(wrong, codes)
+        lines = tuple(
+            (
+                *self._names(int(codes[i])),
+                " and ".join(reason for reason, low in zip(REASONS, lows[:, i], strict=True) if low > 0),
+                float(strength[i]),
+                int(shares.count[i]),
+                float(shares.mean[i]),
+                float(excess.size[i]),
+                *(spoken.means[:, i].tolist() if self.counts[:2].all() else (None, None)),
+                float(spoken.rates[i]) if self.counts[:2].all() else None,
+                float(q[:, i].min()),
+                (misled if lows[0, i] > 0 else shares).examples(i),
+            )
+            for i in suspects.tolist()
+        )
+        table = OverviewTable(name="suspects", title="Shortcut suspects", columns=COLUMNS, lines=lines, layout="table")
+        return OverviewSection(
+            name="suspects", title="Shortcut suspects", sentence=self._sentence(lines), note=NOTE, tables=(table,)
+        )
+
+    def _names(self, code: int) -> tuple[str, str]:
+        """The name of a feature, and its kind."""
+        number, kind = divmod(code, len(KINDS))
+        return self._name(kind, number), KINDS[kind]
+
+    def _name(self, kind: int, number: int) -> str:
+        if kind in (NAME, NUMBER):
+            return f"any {KINDS[kind]}"
+        if kind == POSITION:
+            text, place = divmod(number, len(PLACES))
+            texts = [name for name in self.inputs if name != "image"]
+            return PLACES[place] + (f" of the {texts[text]}" if len(texts) > 1 else "")
+        if kind == LENGTH:
+            return f"{2**number} to {2 ** (number + 1) - 1} words"
+        return f"{self.inputs[number]} only" if kind == INPUT else self.context.vocabulary.words[number]
+
+    def _sentence(self, lines: Sequence[tuple[Any, ...]]) -> str:
+        named = "; ".join(f"“{name}” ({kind}) {reason}" for name, kind, reason, *_ in lines[:NAMED])
+        many = f"The strongest of {len(lines)} suspects: {named}." if lines[1:] else f"A suspect: {named}."
+        judged = "" if self.counts[:2].all() else " No wrong predictions are known, so that words were not judged."
+        return f"{many if lines else 'No feature is a suspect.'}{judged}"
+
+
+def without_meaning(chunk: Chunk, found: Shares) -> np.ndarray:
+    """Which features say nothing by themselves, (F,). Names and numbers do where the model answers: they are answers."""
+    labelled = np.array([target.kind in ("label", "output") for target in chunk.targets])
+    mute = np.isin(found.kind, (PUNCTUATION, SPECIAL_TOKEN, POSITION, INPUT))
+    return np.asarray(mute | (np.isin(found.kind, (NAME, NUMBER)) & labelled[found.example]))
+
+
+def _toward_prediction(chunk: Chunk) -> np.ndarray:
+    """1 where scores speak for the prediction, −1 where they speak for the other one of two labels, 0 elsewhere: (N,)."""
+    return np.array(
+        [
+            1 if target.kind not in ("label", "output") or target.label == said else -1 if len(outputs) == 2 else 0
+            for target, said, outputs in zip(chunk.targets, chunk.predictions, chunk.outputs, strict=True)
+        ]
+    )
