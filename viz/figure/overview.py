@@ -43,9 +43,11 @@ def table_figure(table: OverviewTable) -> Figure:
     heights = [max(2, min(LINES, len(lines))) for _, lines in cards]
     figure = figure_of(0.9 + sum(LINE * count + 0.75 for count in heights))
     figure.set_layout_engine("constrained")
-    panels = figure.subplots(len(cards), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
+    panels = figure.subplots(len(cards), 1, squeeze=False, sharex=True, gridspec_kw={"height_ratios": heights})
     for ax, (heading, lines) in zip(panels[:, 0], cards, strict=True):
         _panel(ax, table, heading, lines[:LINES])
+    name = table.columns[table.measure].name + (f", {table.unit}" if table.unit else "")
+    panels[-1, 0].set_xlabel(drawable(name), **text_options(fontsize=9))
     figure.suptitle(drawable(table.title), **text_options(x=0.02, ha="left", fontsize=12))
     return figure
 
@@ -68,8 +70,8 @@ def _panel(ax: Axes, table: OverviewTable, heading: str, lines: Any) -> None:
     ax.set_ylim(max(1, len(lines)) - 0.4, -0.6)
     if table.columns[measure].kind == "score":
         ax.axvline(0, color=fraction(LIGHT.soft), linewidth=0.8)
-    name = table.columns[measure].name + (f", {table.unit}" if table.unit else "")
-    ax.set_xlabel(drawable(name), **text_options(fontsize=9))
+    else:
+        ax.set_xlim(left=0)
     ax.set_title(shortened(drawable(heading), 2 * LETTERS), **text_options(loc="left", fontsize=10))
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
@@ -78,6 +80,7 @@ def _panel(ax: Axes, table: OverviewTable, heading: str, lines: Any) -> None:
 def _map(table: OverviewTable) -> Figure:
     """A number by two names, in the page's colours."""
     names, heads = (list(dict.fromkeys(line[i] for line in table.lines)) for i in (0, 1))
+    names = names[::-1]  # as layers are drawn
     values = np.full((len(names), len(heads)), np.nan)
     for line in table.lines:
         values[names.index(line[0]), heads.index(line[1])] = line[2]

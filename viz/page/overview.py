@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,8 +15,10 @@ from xai_nlp.viz.text.scale import peak, sign_class
 from xai_nlp.viz.text.text_marks import Cell, cell, scale_key, shared_legends
 
 SHOWN = 12  # lines of a card that are not folded
+AT_LEAST = 4  # of them that speak against, where there are so many
 FOLDED = 88  # lines behind them; all are in the CSV file
 CARDS = 24  # cards of a table
+POINTS = " points"  # hundredths, of a difference of shares
 LENGTH = 200  # of a bar's axis, in units of its drawing
 Line = tuple[Any, ...]
 
@@ -70,70 +72,110 @@ class TableView:
         return max(0, len(self.table.cards()) - CARDS)
 
     def _card(self, heading: str, lines: Sequence[Line]) -> Card:
-        seen, columns = lines[: SHOWN + FOLDED], self.table.columns
-        measure, names = self.table.measure, self.table.names
-        interval = self.table.interval_of(measure)
-        first = lines[:SHOWN]
-        ends = [line[measure] or 0.0 for line in first]
-        ends += [end for line in first if interval and line[interval] for end in line[interval]]
-        low, high = min(0.0, *ends), max(0.0, *ends)
-        if columns[measure].kind == "share":
-            low, high = 0.0, 1.0
-        elif low < 0 < high:
-            low, high = -max(-low, high), max(-low, high)
-        scale = LENGTH / ((high - low) or 1.0)
+        first, folded = self._first(lines)
+        low, high = self._axis(first)
 
         def at(value: float) -> float:
-            return round(min(LENGTH, max(0.0, scale * (value - low))), 1)
+            return round(min(LENGTH, max(0.0, LENGTH * (value - low) / ((high - low) or 1.0))), 1)
 
-        def drawn(line: Line) -> BarLine:
-            value, whisker = line[measure] or 0.0, line[interval] if interval else None
-            used = {*names, measure, *self.table.places("rows")}
-            used |= {i for i, column in enumerate(columns) if column.name == self.table.by}
-            more = [
-                f"{column.name} {text}" if column.kind != "interval" else text
-                for i, column in enumerate(columns)
-                if i not in used and line[i] is not None and (text := cell_text(column.kind, line[i]))
-            ]
-            return BarLine(
-                name=" · ".join(str(line[i]) for i in names),
-                bar=f"{min(at(0), at(value))} {abs(at(value) - at(0)):.1f}",
-                whisker=f"{at(whisker[0])} {at(whisker[1])}" if whisker else "",
-                kind=sign_class(value),
-                number=cell_text(columns[measure].kind, line[measure]),
-                more=", ".join(more),
-                rows=tuple(row for i in self.table.places("rows") for row in line[i]),
-            )
+        bars, hidden = ([self._bar(line, at) for line in part] for part in (first, folded))
+        return Card(heading, tuple(bars), tuple(hidden), len(lines) - len(first) - len(folded), at(0))
 
-        bars = [drawn(line) for line in seen]
-        return Card(heading, tuple(bars[:SHOWN]), tuple(bars[SHOWN:]), len(lines) - len(seen), at(0))
+    def _first(self, lines: Sequence[Line]) -> tuple[list[Line], list[Line]]:
+        """The lines that are seen and those that are folded; of signed scores both signs are seen, those for first."""
+        measure, seen = self.table.measure, list(lines[: SHOWN + FOLDED])
+        if self.table.columns[measure].kind != "score":
+            return seen[:SHOWN], seen[SHOWN:]
+        against = [line for line in lines if line[measure] < 0][: SHOWN - AT_LEAST]
+        chosen = [line for line in lines if line[measure] >= 0][: SHOWN - min(len(against), AT_LEAST)]
+        chosen += against[: SHOWN - len(chosen)]
+        return chosen, [line for line in seen if not any(line is one for one in chosen)]
+
+    def _axis(self, lines: Sequence[Line]) -> tuple[float, float]:
+        """The ends of the bars' axis: zero is one of them, or the middle."""
+        measure = self.table.measure
+        interval = self.table.interval_of(measure)
+        if self.table.columns[measure].kind == "share":
+            return 0.0, 1.0
+        ends = [0.0, *(line[measure] or 0.0 for line in lines)]
+        ends += [end for line in lines if interval is not None and line[interval] for end in line[interval]]
+        low, high = min(ends), max(ends)
+        return (-max(-low, high), max(-low, high)) if low < 0 < high else (low, high)
+
+    def _bar(self, line: Line, at: Callable[[float], float]) -> BarLine:
+        """A line as a bar. at: the place of a value on the axis."""
+        table, columns, measure = self.table, self.table.columns, self.table.measure
+        interval = table.interval_of(measure)
+        value, whisker = line[measure] or 0.0, line[interval] if interval is not None else None
+        used: set[int | None] = {*table.names, measure, *table.places("rows"), *([table.place(table.by)] if table.by else [])}
+        if whisker:
+            used.add(interval)
+        more = [self.text(interval, whisker)] if whisker else []
+        more += [
+            self._named(i, line[i])
+            for i, column in enumerate(columns)
+            if i not in used and column.in_page and line[i] is not None
+        ]
+        return BarLine(
+            name=" · ".join(str(line[i]) for i in table.names),
+            bar=f"{min(at(0), at(value)):g} {abs(at(value) - at(0)):.3g}",
+            whisker=f"{at(whisker[0]):g} {at(whisker[1]):g}" if whisker else "",
+            kind=sign_class(value) if columns[measure].kind == "score" else "s",
+            number=cell_text(columns[measure].kind, line[measure]),
+            more=", ".join(more).replace(", (", " ("),
+            rows=tuple(row for i in table.places("rows") for row in line[i]),
+        )
+
+    def _named(self, place: int, value: Any) -> str:
+        """A value with the name of its column, in a line of details."""
+        column, text = self.table.columns[place], self.text(place, value)
+        if column.kind == "interval":
+            return f"({text})"
+        if column.kind == "count":
+            return f"{text} {column.name[: -1 if value == 1 else None]}"
+        return f"{column.name} {text}"
+
+    def text(self, place: int, value: Any) -> str:
+        """A value of a column for people; an interval is written as the column before it."""
+        kind = self.table.columns[place].kind
+        if kind != "interval" or value is None:
+            return cell_text(kind, value)
+        of, largest = self.table.columns[place - 1].kind, peak(value) or None
+        ends = [signed(end, largest) if of == "score" else cell_text(of, end) for end in value]
+        return " to ".join(end.removesuffix(POINTS) for end in ends)
 
     @property
     def lines(self) -> list[list[tuple[OverviewColumn, Any, str]]]:
         """Cells of a table whose columns stand side by side: (column, value, its text)."""
         return [
-            [
-                (column, value, cell_text(column.kind, value))
-                for column, value in zip(self.table.columns, line, strict=True)
-            ]
+            [(column, line[i], self.text(i, line[i])) for i, column in enumerate(self.table.columns) if column.in_page]
             for line in self.table.lines[: SHOWN + FOLDED]
         ]
 
     @property
     def heat(self) -> Heat:
-        """The map of the third column by the first two."""
+        """The map of the third column by the first two, the last row of it first, as layers are drawn."""
         values = {(line[0], line[1]): line[2] for line in self.table.lines}
         names, heads = (list(dict.fromkeys(line[i] for line in self.table.lines)) for i in (0, 1))
         largest = peak(values.values())
-        rows = [(str(name), tuple(cell(values.get((name, head), 0.0), largest) for head in heads)) for name in names]
-        return Heat(tuple(map(str, heads)), tuple(rows))
+        rows = [(str(name), tuple(self._cell(values.get((name, head)), largest) for head in heads)) for name in names]
+        return Heat(tuple(map(str, heads)), tuple(rows[::-1]))
+
+    def _cell(self, value: float | None, largest: float) -> Cell:
+        kind = self.table.columns[2].kind
+        return Cell() if value is None else replace(cell(value, largest), number=cell_text(kind, value))
+
+    @property
+    def largest(self) -> Card:
+        """The lines of a map from the largest number on, as bars."""
+        return self._card("", sorted(self.table.lines, key=lambda line: -abs(line[self.table.measure] or 0.0)))
 
 
 def cell_text(kind: ColumnKind, value: Any) -> str:
     """A value of a table for people.
 
-    >>> cell_text("score", 0.25), cell_text("q", 0.0001), cell_text("share", 0.5), cell_text("interval", (-1.0, 2.5))
-    ('+0.250', '<0.001', '50\\xa0%', '−1.00 to +2.50')
+    >>> cell_text("score", 0.25), cell_text("q", 0.0001), cell_text("share", 0.5), cell_text("difference", -0.125)
+    ('+0.250', '<0.001', '50\\xa0%', '−12.5 points')
     """
     if value is None:
         return "–"
@@ -147,8 +189,8 @@ def cell_text(kind: ColumnKind, value: Any) -> str:
         return unsigned(value) if value >= 0 else signed(value)
     if kind == "q":
         return "<0.001" if value < 0.001 else f"{value:.3f}"
-    if kind == "interval":
-        return " to ".join(signed(end, peak(value)) for end in value)
+    if kind == "difference":
+        return f"{signed(100 * value, 10.0)}{POINTS}"
     return str(value)
 
 

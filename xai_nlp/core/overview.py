@@ -14,18 +14,23 @@ from xai_nlp.core.files import write_file
 from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput
 
-#: What the values of a column are: text; a signed score; a number; a count; a share from 0 to 1; a q value; an interval
-#: (low, high), or None where one observation gives none; or rows of the data, the best example first.
-ColumnKind = Literal["text", "score", "number", "count", "share", "q", "interval", "rows"]
+#: What the values of a column are: text; a signed score; a number; a count; a share from 0 to 1; a difference of shares;
+#: a q value; an interval (low, high), or None where one observation gives none; or rows of the data, the best example
+#: first.
+ColumnKind = Literal["text", "score", "number", "count", "share", "difference", "q", "interval", "rows"]
 FORMATS = ("png", "svg")
 
 
 @dataclass(frozen=True)
 class OverviewColumn:
-    """A column of a table. An interval belongs to the last score, number or share before it."""
+    """A column of a table. An interval belongs to the column before it.
+
+    in_page: is it in the page, too, and not in the file alone?
+    """
 
     name: str
     kind: ColumnKind = "text"
+    in_page: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,18 +84,19 @@ class OverviewTable:
         return cards
 
     def to_csv(self) -> str:
-        """The table as CSV; an interval has two columns, low and high, and rows are divided by spaces."""
+        """The table as CSV; an interval has two columns, low and high, and rows of the data are divided by spaces."""
         written = io.StringIO()
         writer = csv.writer(written, lineterminator="\n")
-        writer.writerow([cell for column in self.columns for cell in _csv_head(column)])
+        writer.writerow([cell for place in range(len(self.columns)) for cell in self._csv_head(place)])
         for line in self.lines:
             cells = zip(self.columns, line, strict=True)
             writer.writerow([cell for column, value in cells for cell in _csv_cells(column, value)])
         return written.getvalue()
 
-
-def _csv_head(column: OverviewColumn) -> list[str]:
-    return ["low", "high"] if column.kind == "interval" else [column.name]
+    def _csv_head(self, place: int) -> list[str]:
+        if self.columns[place].kind != "interval":
+            return [self.columns[place].name]
+        return [f"{self.columns[place - 1].name}, {end}" for end in ("low", "high")]
 
 
 def _csv_cells(column: OverviewColumn, value: Any) -> list[Any]:
@@ -107,6 +113,7 @@ class OverviewSection:
 
     name: its id. title: its heading. sentence: the answer in plain words. note: how it was computed.
     headline: what it says on the first screen about what the model relies on; "" if it says nothing there.
+    facts: (value, label) of the first screen.
     """
 
     name: str
@@ -115,6 +122,7 @@ class OverviewSection:
     note: str
     tables: tuple[OverviewTable, ...]
     headline: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -173,8 +173,9 @@ class Chunk:
         return self._decoded("trust", Trust)
 
     def holds(self, column: str) -> np.ndarray:
-        """The explanations that have a column of the file, such as "layers" or "attention": their places."""
-        return self.table[column].is_valid().to_numpy().nonzero()[0]
+        """The explanations that have something in a column of JSON, such as "layers" or "attention": their places."""
+        filled = pc.fill_null(pc.not_equal(self.table[column], "{}"), False)
+        return np.asarray(filled.to_numpy(zero_copy_only=False).nonzero()[0])
 
     def explanation(self, place: int) -> Explanation:
         """The whole explanation at a place; it costs a hundred times what a column does."""

@@ -56,7 +56,7 @@ def overview(
     return Overview(
         title=title or f"What {plan.model} relies on",
         about={"model": (plan.model,), "data": (f"{plan.data}, {plan.rows:,} rows",), "method": (method,)},
-        facts=((f"{count:,}", "explanations"),),
+        facts=((f"{count:,}", "explanations"), *(fact for answer in answers for fact in answer.facts)),
         sections=answers,
         examples=examples,
         places=places,

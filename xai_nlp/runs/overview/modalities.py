@@ -1,0 +1,83 @@
+"""How much of what was scored lies in the text, and how much in the image."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xai_nlp.core.grouped_means import GroupedMoments
+from xai_nlp.core.overview import OverviewColumn, OverviewSection, OverviewTable
+from xai_nlp.core.statistics import proportion
+from xai_nlp.runs.overview.chunk import Chunk
+from xai_nlp.runs.overview.phrase_means import as_interval
+from xai_nlp.runs.overview.section import OverviewContext, Section
+from xai_nlp.viz.text.number_format import percent
+
+IGNORED = 0.05  # share of the image below which it is called ignored
+
+
+class Modalities(Section):
+    """The image's share of Σ |score|, and in how many explanations it is under IGNORED: over all, by label and answer.
+
+    Source: Parcalabescu & Frank 2023, eq. 3–4 (arXiv:2212.08158).
+    """
+
+    def __init__(self, context: OverviewContext) -> None:
+        super().__init__(context)
+        self.shares, self.ignored, self.groups = GroupedMoments(), GroupedMoments(), dict[tuple[str, str], int]()
+
+    def add(self, chunk: Chunk) -> None:
+        sizes = np.array([np.nan if one is None else np.abs(one).sum() for one in chunk.regions], dtype=float)
+        total = sizes + chunk.text_size
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share = sizes / total
+        inside = (np.isfinite(share) & (np.bincount(chunk.tokens.example, minlength=len(chunk)) > 0)).nonzero()[0]
+        answers = {0: "wrong", 1: "right"}
+        for i in inside.tolist():
+            groups = [("all", "all"), ("label", chunk.labels[i])]
+            if chunk.correct[i] >= 0:
+                groups.append(("answer", answers[int(chunk.correct[i])]))
+            keys = np.array([[self.groups.setdefault(group, len(self.groups))] for group in groups])
+            row = np.full(len(keys), chunk.row[i])
+            self.shares.add(keys, np.full(len(keys), share[i]), row)
+            self.ignored.add(keys, np.full(len(keys), float(share[i] < IGNORED)), row)
+
+    def result(self) -> OverviewSection | None:
+        shares, ignored = self.shares.result(), self.ignored.result()
+        if not len(shares):
+            return None
+        intervals, lines = shares.intervals(), []
+        for (column, value), number in self.groups.items():
+            count, hits = int(shares.count[number]), round(float(ignored.mean[number] * ignored.count[number]))
+            without = proportion(hits, count)
+            mean, rows = float(shares.mean[number]), shares.examples(number)
+            interval = as_interval(intervals[number])
+            lines.append((column, value, mean, interval, count, without.mean, without.interval, rows))
+        columns = (
+            OverviewColumn("by"),
+            OverviewColumn("texts with"),
+            OverviewColumn("share of the image", "share"),
+            OverviewColumn("interval", "interval"),
+            OverviewColumn("texts", "count"),
+            OverviewColumn("image ignored", "share"),
+            OverviewColumn("interval of it", "interval"),
+            OverviewColumn("rows", "rows"),
+        )
+        *_, mean, _, count, without, _, _ = lines[0]
+        sentence = (
+            f"The image was ignored in {percent(without)} of {count:,} questions; on average {percent(mean)} of what "
+            "counts lies in the image."
+        )
+        return OverviewSection(
+            name="modalities",
+            title="Text and image",
+            sentence=sentence,
+            note="Σ |score| of the image’s regions over Σ |score| of text and image, averaged, with Student’s 95 % interval "
+            f"(Parcalabescu and Frank 2023). An image with a share under {percent(IGNORED)} counts as ignored; that share "
+            "has Wilson’s interval. The first row is that of the largest share of the image.",
+            tables=(
+                OverviewTable(
+                    name="modalities", title="Share of the image", columns=columns, lines=tuple(lines), by="by"
+                ),
+            ),
+            facts=((percent(without), f"ignored the image, of {count:,} questions"),),
+        )
