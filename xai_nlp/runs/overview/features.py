@@ -9,13 +9,13 @@ import numpy as np
 
 from xai_nlp.core.result import SPECIAL
 from xai_nlp.runs.overview.chunk import Chunk
+from xai_nlp.runs.overview.modalities import IGNORED
 from xai_nlp.tasks.table import TASKS
 
 KINDS = ("word", "punctuation", "special token", "name", "number", "position", "length", "input")
 WORD, PUNCTUATION, SPECIAL_TOKEN, NAME, NUMBER, POSITION, LENGTH, INPUT = range(len(KINDS))
 PLACES = ("first sentence", "last sentence", *(f"tenth {n} of 10" for n in range(1, 11)))
 TENTHS = 10  # a text of fewer words has none
-NEGLIGIBLE = 0.1  # an input with a smaller share of the |score| is ignored
 ENDS = frozenset(".!?。！？…")  # marks that end a sentence
 ENDS_SENTENCE, CAPITALISED, SMALL, DIGITS, LETTER = 1, 2, 4, 8, 16
 
@@ -213,7 +213,7 @@ def _inputs(chunk: Chunk) -> Iterator[Shares]:
     names = input_names(chunk)
     shares = input_shares(chunk, names)
     for n in range(len(names)) if len(names) > 1 else ():
-        alone = (shares[:, n] > 1 - NEGLIGIBLE).astype(float)
+        alone = (shares[:, n] > 1 - IGNORED).astype(float)
         yield Shares(
             np.full(len(chunk), INPUT), np.full(len(chunk), n), np.arange(len(chunk)), alone, alone, np.full(len(chunk), 0.5)
         )

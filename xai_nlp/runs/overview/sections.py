@@ -7,6 +7,7 @@ from xai_nlp.runs.overview.layers_and_heads import LayersAndHeads
 from xai_nlp.runs.overview.lexicon import Lexicon
 from xai_nlp.runs.overview.modalities import Modalities
 from xai_nlp.runs.overview.phrases import Phrases
+from xai_nlp.runs.overview.question_only import QuestionOnly
 from xai_nlp.runs.overview.reliability import Reliability
 from xai_nlp.runs.overview.section import Section
 from xai_nlp.runs.overview.slices import Slices
@@ -19,6 +20,7 @@ SECTIONS: tuple[type[Section], ...] = (
     Confusions,
     Slices,
     Modalities,
+    QuestionOnly,
     LayersAndHeads,
     Reliability,
 )

@@ -46,6 +46,7 @@ COLUMNS = (
     OverviewColumn("examples", "rows"),
 )
 REASONS = ("speaks for wrong predictions", "takes more than its share of the words")
+ALONE = "is the only input that counts in most texts"
 NOTE = (
     "A feature speaks for wrong predictions if its share of the |score|, counted for the prediction, is larger in wrong "
     "predictions than in as many drawn at random (exact moments of the permutation test). Marks, special tokens, "
@@ -105,17 +106,17 @@ class Suspects(Section):
         strength = lows.max(0, initial=0.0)
         suspects = (strength > 0).nonzero()[0]
         suspects = suspects[np.lexsort((-strength[suspects], codes[suspects] % len(KINDS) == LENGTH))]
-        misled = aligned(wrong, codes)
+        misled, is_claim = aligned(wrong, codes), np.isin(codes % len(KINDS), (LENGTH, INPUT))  # they have no share
+        judged = bool(self.counts[:2].all())
         lines = tuple(
             (
                 *self._names(int(codes[i])),
-                " and ".join(reason for reason, low in zip(REASONS, lows[:, i], strict=True) if low > 0),
+                _reason(int(codes[i]), lows[:, i]),
                 float(strength[i]),
                 int(shares.count[i]),
-                float(shares.mean[i]),
-                float(excess.size[i]),
-                *(spoken.means[:, i].tolist() if self.counts[:2].all() else (None, None)),
-                float(spoken.rates[i]) if self.counts[:2].all() else None,
+                *((None, None) if is_claim[i] else (float(shares.mean[i]), float(excess.size[i]))),
+                *(spoken.means[:, i].tolist() if judged else (None, None)),
+                float(spoken.rates[i]) if judged else None,
                 float(q[:, i].min()),
                 (misled if lows[0, i] > 0 else shares).examples(i),
             )
@@ -147,6 +148,12 @@ class Suspects(Section):
         many = f"The strongest of {len(lines)} suspects: {named}." if lines[1:] else f"A suspect: {named}."
         judged = "" if self.counts[:2].all() else " No wrong predictions are known, so that words were not judged."
         return f"{many if lines else 'No feature is a suspect.'}{judged}"
+
+
+def _reason(code: int, lows: np.ndarray) -> str:
+    """Why a feature is a suspect; lows: of what each test found, 0 where it found nothing."""
+    reasons = (REASONS[0], ALONE if code % len(KINDS) == INPUT else REASONS[1])
+    return " and ".join(reason for reason, low in zip(reasons, lows, strict=True) if low > 0)
 
 
 def without_meaning(chunk: Chunk, found: Shares) -> np.ndarray:
