@@ -118,7 +118,7 @@ class QuestionOnly(Section):
         counts = self.tenths[name].tolist()
         shares = [proportion(count, sum(counts)) for count in counts]
         return [
-            (name, f"{n}0 to {n + 1}0 %", share.mean, share.interval, count)
+            (name, f"{10 * n} to {10 * n + 10} %", share.mean, share.interval, count)
             for n, (share, count) in enumerate(zip(shares, counts, strict=True))
         ]
 
@@ -182,7 +182,8 @@ class Repeats:
         mean = mean_of(same.tolist())
         sizes = np.unique(texts, return_counts=True)[1]
         anyhow = float(agreement(np.zeros_like(texts), answers)[0])
-        return mean.mean, mean.interval, anyhow, len(same), int(sizes[sizes > 1].sum())
+        interval = mean.interval and (max(mean.interval[0], 0.0), min(mean.interval[1], 1.0))
+        return mean.mean, interval, anyhow, len(same), int(sizes[sizes > 1].sum())
 
 
 def agreement(groups: np.ndarray, answers: np.ndarray) -> np.ndarray:

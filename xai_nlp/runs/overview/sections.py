@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xai_nlp.runs.overview.clusters import Clusters
 from xai_nlp.runs.overview.confusions import Confusions
 from xai_nlp.runs.overview.layers_and_heads import LayersAndHeads
 from xai_nlp.runs.overview.lexicon import Lexicon
@@ -18,6 +19,7 @@ SECTIONS: tuple[type[Section], ...] = (
     Suspects,
     Phrases,
     Confusions,
+    Clusters,
     Slices,
     Modalities,
     QuestionOnly,
