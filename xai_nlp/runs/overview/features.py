@@ -17,7 +17,7 @@ WORD, PUNCTUATION, SPECIAL_TOKEN, NAME, NUMBER, POSITION, LENGTH, INPUT = range(
 PLACES = ("first sentence", "last sentence", *(f"tenth {n} of 10" for n in range(1, 11)))
 TENTHS = 10  # a text of fewer words has none
 ENDS = frozenset(".!?。！？…")  # marks that end a sentence
-ENDS_SENTENCE, CAPITALISED, SMALL, DIGITS, LETTER = 1, 2, 4, 8, 16
+ENDS_SENTENCE, CAPITALISED, SMALL, DIGITS, INITIAL = 1, 2, 4, 8, 16
 
 
 class Shares(NamedTuple):
@@ -40,7 +40,7 @@ class WordForms:
     """How words are written, as bits; each form is looked at once.
 
     >>> forms = WordForms().bits(["Anna", "saw", "12", ".", "J"])
-    >>> [(forms & bit > 0).tolist().index(True) for bit in (CAPITALISED, SMALL, DIGITS, ENDS_SENTENCE, LETTER)]
+    >>> [(forms & bit > 0).tolist().index(True) for bit in (CAPITALISED, SMALL, DIGITS, ENDS_SENTENCE, INITIAL)]
     [0, 1, 2, 3, 4]
     """
 
@@ -59,7 +59,7 @@ class WordForms:
             word[:1].isupper() and word[1:2].islower(),
             word[:1].islower(),
             any(map(str.isdigit, word)),
-            len(word) == 1 and word.isalpha(),
+            len(word) == 1 and word.isupper(),
         )
         self._known[written] = bits = sum(claim << place for place, claim in enumerate(claims))
         return bits
@@ -84,7 +84,7 @@ def text_places(example: np.ndarray, segment: np.ndarray, bits: np.ndarray, lexi
     """Where each word of some texts stands; all arguments are (W,), of words in the order of their texts.
 
     A sentence ends at ".", "!", "?", "…" or one of their kind, unless a small letter or a digit follows or a single
-    letter stands before. In an explanation without capitals small letters begin sentences too. Abbreviations of several
+    capital stands before. In an explanation without capitals small letters begin sentences too. Abbreviations of several
     letters before a capital ("Mr. Smith") are taken for ends.
     """
     if not len(example):
@@ -93,7 +93,7 @@ def text_places(example: np.ndarray, segment: np.ndarray, bits: np.ndarray, lexi
     new[1:] = (example[1:] != example[:-1]) | (segment[1:] != segment[:-1])
     text, starts = np.cumsum(new) - 1, new.nonzero()[0]
     cased = np.bincount(example, bits & CAPITALISED > 0) > 0
-    goes_on = bits[1:] & DIGITS | np.where(cased[example[1:]], bits[1:] & SMALL, 0) | _before(bits)[1:] & LETTER
+    goes_on = bits[1:] & DIGITS | np.where(cased[example[1:]], bits[1:] & SMALL, 0) | _before(bits)[1:] & INITIAL
     begins = new.copy()
     begins[1:] |= (bits[:-1] & ENDS_SENTENCE > 0) & (goes_on == 0)
     sentence = np.cumsum(begins) - 1
