@@ -19,6 +19,7 @@ AT_LEAST = 4  # of them that speak against, where there are so many
 FOLDED = 88  # lines behind them; all are in the CSV file
 CARDS = 24  # cards of a table
 POINTS = " points"  # hundredths, of a difference of shares
+SURE = 0.05  # false-discovery rate above which a bar is pale
 LENGTH = 200  # of a bar's axis, in units of its drawing
 Line = tuple[Any, ...]
 
@@ -34,6 +35,7 @@ class BarLine:
     number: str
     more: str
     rows: tuple[int, ...]
+    sure: bool  # is its false-discovery rate under SURE, if it has one?
 
 
 @dataclass(frozen=True)
@@ -105,12 +107,10 @@ class TableView:
     def _bar(self, line: Line, at: Callable[[float], float]) -> BarLine:
         """A line as a bar. at: the place of a value on the axis."""
         table, columns, measure = self.table, self.table.columns, self.table.measure
-        interval = table.interval_of(measure)
-        value, whisker = line[measure] or 0.0, line[interval] if interval is not None else None
-        used: set[int | None] = {*table.names, measure, *table.places("rows"), *([table.place(table.by)] if table.by else [])}
-        if whisker:
-            used.add(interval)
-        more = [self.text(interval, whisker)] if whisker else []
+        value, interval = line[measure] or 0.0, table.interval_of(measure)
+        whisker = None if interval is None else line[interval]
+        used = {*table.names, measure, interval, *table.places("rows"), *([table.place(table.by)] if table.by else [])}
+        more = [] if interval is None or whisker is None else [self.text(interval, whisker)]
         more += [
             self._named(i, line[i])
             for i, column in enumerate(columns)
@@ -124,6 +124,7 @@ class TableView:
             number=cell_text(columns[measure].kind, line[measure]),
             more=", ".join(more).replace(", (", " ("),
             rows=tuple(row for i in table.places("rows") for row in line[i]),
+            sure=all(line[i] is None or line[i] <= SURE for i in table.places("q")),
         )
 
     def _named(self, place: int, value: Any) -> str:
@@ -207,6 +208,11 @@ class OverviewView:
     @property
     def sections(self) -> list[tuple[OverviewSection, list[TableView]]]:
         return [(section, list(map(TableView, section.tables))) for section in self.overview.sections]
+
+    @property
+    def errors(self) -> list[tuple[int, str]]:
+        """The first rows that could not be explained."""
+        return list(self.overview.errors.items())[: SHOWN + FOLDED]
 
     @cached_property
     def examples(self) -> View:

@@ -14,9 +14,9 @@ from xai_nlp.core.files import write_file
 from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput
 
-#: What the values of a column are: text; a signed score; a number; a count; a share from 0 to 1; a difference of shares;
-#: a q value; an interval (low, high), or None where one observation gives none; or rows of the data, the best example
-#: first.
+#: What the values of a column are: text; a signed score; a number; a count; a share from 0 to 1; a difference of
+#: shares; a q value; an interval (low, high), or None where one observation gives none; or rows of the data, the best
+#: example first.
 ColumnKind = Literal["text", "score", "number", "count", "share", "difference", "q", "interval", "rows"]
 FORMATS = ("png", "svg")
 

@@ -35,7 +35,7 @@ class PoissonBootstrap:
         known = np.isfinite(values)
         columns = np.concatenate([np.where(known, values, 0.0), known], axis=1)  # (N, 2M)
         inside = np.stack(list(groups.values()), axis=1).astype(float)  # (N, G)
-        stacked = (inside[:, :, None] * columns[:, None, :]).reshape(len(values), -1)
+        stacked = (inside[:, :, None] * columns[:, None, :]).reshape(len(values), len(groups) * 2 * self.measures)
         sums = (weights @ stacked).reshape(len(weights), len(groups), 2, self.measures)
         for place, name in enumerate(groups):
             self._sums[name] = self._sums.get(name, 0.0) + sums[:, place]

@@ -57,11 +57,11 @@ def explanation(text: str, scores: Sequence[float], label: str = "POSITIVE", gol
     return Explanation(**{**filled, **more})
 
 
-def random_explanations(count: int, seed: int = 0, **more) -> list[Explanation]:
+def random_explanations(count: int, seed: int = 0, vocabulary: Sequence[str] = WORDS, **more) -> list[Explanation]:
     """Explanations of random texts, whose words have means of their own."""
     draws, items = np.random.default_rng(seed), []
     for _ in range(count):
-        text = " ".join(draws.choice(WORDS, draws.integers(2, 9))) + draws.choice([" .", " !", ""])
+        text = " ".join(draws.choice(vocabulary, draws.integers(2, 9))) + draws.choice([" .", " !", ""])
         count_of = len(word_spans(text))
         label, gold = draws.choice(["POSITIVE", "NEGATIVE"], 2, p=[0.6, 0.4])
         means = [len(text[a:b]) / 4 - 1 for a, b in word_spans(text)]

@@ -6,7 +6,6 @@ from scipy import stats
 
 from tests.runs.overview.samples import random_explanations, write_run
 from xai_nlp.core.statistics import word_sums
-from xai_nlp.runs.overview.lexicon import quoted
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +32,7 @@ def test_each_line_is_what_pandas_and_scipy_say(items, found):
         q = dict(zip(tests, stats.false_discovery_control([test.pvalue for test in tests.values()]), strict=True))
         lines = [line for line in table.lines if line[0] == label]
         assert {line[1] for line in lines} == set(groups)
-        for _, word, mean, interval, count, q_value, examples in lines:
+        for _, word, mean, interval, count, _, q_value, examples in lines:
             group = groups[word]
             assert (count, mean) == (len(group), pytest.approx(group.score.mean()))
             assert interval == pytest.approx(tuple(tests[word].confidence_interval(0.95)))
@@ -45,7 +44,3 @@ def test_each_line_is_what_pandas_and_scipy_say(items, found):
 def test_the_sentence_names_the_surest_words(found):
     assert found.sentence.startswith("The model says POSITIVE for words such as “well-made”")
     assert "NEGATIVE" in found.sentence
-
-
-def test_words_in_a_sentence():
-    assert quoted([]) == "" and quoted(["a"]) == "“a”" and quoted(["a", "b"]) == "“a” and “b”"

@@ -201,9 +201,9 @@ class Chunk:
     def words(self) -> Words:
         """The words of all explanations."""
         tokens, texts = self.tokens, list(chain.from_iterable(self.segments))
-        counts = np.array([len(parts) for parts in self.segments])
+        counts = np.array([len(parts) for parts in self.segments], dtype=np.int64)
         first = np.cumsum(counts) - counts  # of each explanation, its first text
-        lengths = np.array([len(text) + 1 for text in texts])
+        lengths = np.array([len(text) + 1 for text in texts], dtype=np.int64)
         shift = np.cumsum(lengths) - lengths  # of each text, as if all stood one after another
         special = tokens.segment == SPECIAL
         text = first[tokens.example] + np.where(special, 0, tokens.segment)

@@ -9,7 +9,7 @@ import numpy as np
 from xai_nlp.core.overview import OverviewColumn, OverviewSection, OverviewTable
 from xai_nlp.core.statistics import proportion
 from xai_nlp.runs.overview.chunk import Chunk
-from xai_nlp.runs.overview.phrase_means import NOTE, NUMBERS, PhraseMeans, quoted, strongest_for, table_lines
+from xai_nlp.runs.overview.phrase_means import LEAST, NOTE, NUMBERS, PhraseMeans, quoted, strongest_for, table_lines
 from xai_nlp.runs.overview.section import OverviewContext, Section
 from xai_nlp.viz.text.number_format import percent
 
@@ -62,7 +62,7 @@ class Confusions(Section):
         share = proportion(right, total)
         assert share.interval is not None
         wrong = [(cell, count) for cell, count in self.counts.most_common() if not _is_right(cell)]
-        lines = {name: own for name, own in self.means.lines().items() if name}
+        lines = {name: own for name, own in self.means.lines().items() if name and self.means.sizes[name] >= LEAST}
         words = OverviewTable(
             name="words_by_cell",
             title="Words by right label and prediction",

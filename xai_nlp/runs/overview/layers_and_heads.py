@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,13 @@ SIZE = (
     OverviewColumn("interval", "interval"),
     OverviewColumn("texts", "count"),
     OverviewColumn("rows", "rows"),
+)
+
+
+NOTE = (
+    "Of a layer: Σ |score| of the tokens at its output. Of a head: the size of what it brought (Michel, Levy and "
+    "Neubig 2019, eq. 2, where the method is attention × gradient); of attention weights, how peaked they are. "
+    "Means over the texts, with Student’s 95 % interval. The row is that of the largest value."
 )
 
 
@@ -63,15 +71,13 @@ class LayersAndHeads(Section):
             name="layers",
             title="Layers and heads",
             sentence=" ".join(said),
-            note="Of a layer: Σ |score| of the tokens at its output. Of a head: the size of what it brought (Michel, Levy "
-            "and Neubig 2019, eq. 2, where the method is attention × gradient); of attention weights, how peaked they "
-            "are. Means over the texts, with Student’s 95 % interval. The row is that of the largest value.",
+            note=NOTE,
             tables=tuple(tables),
         )
 
 
 def _table(
-    name: str, title: str, found: GroupedMeans, heads: tuple[str, ...], names: list[tuple[str, ...]]
+    name: str, title: str, found: GroupedMeans, heads: tuple[str, ...], names: Sequence[tuple[str, ...]]
 ) -> OverviewTable:
     intervals = found.intervals()
     lines: list[tuple[Any, ...]] = [

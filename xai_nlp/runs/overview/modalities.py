@@ -15,6 +15,13 @@ from xai_nlp.viz.text.number_format import percent
 IGNORED = 0.05  # share of the image below which it is called ignored
 
 
+NOTE = (
+    "Σ |score| of the image’s regions over Σ |score| of text and image, averaged, with Student’s 95 % interval "
+    f"(Parcalabescu and Frank 2023). An image with a share under {percent(IGNORED)} counts as ignored; that share "
+    "has Wilson’s interval. The first row is that of the largest share of the image."
+)
+
+
 class Modalities(Section):
     """The image's share of Σ |score|, and in how many explanations it is under IGNORED: over all, by label and answer.
 
@@ -62,22 +69,20 @@ class Modalities(Section):
             OverviewColumn("interval of it", "interval"),
             OverviewColumn("rows", "rows"),
         )
-        *_, mean, _, count, without, _, _ = lines[0]
+        _, _, mean, _, count, ignored_share, _, _ = lines[0]
         sentence = (
-            f"The image was ignored in {percent(without)} of {count:,} questions; on average {percent(mean)} of what "
-            "counts lies in the image."
+            f"The image was ignored in {percent(ignored_share)} of {count:,} questions; on average {percent(mean)} of "
+            "what counts lies in the image."
         )
         return OverviewSection(
             name="modalities",
             title="Text and image",
             sentence=sentence,
-            note="Σ |score| of the image’s regions over Σ |score| of text and image, averaged, with Student’s 95 % interval "
-            f"(Parcalabescu and Frank 2023). An image with a share under {percent(IGNORED)} counts as ignored; that share "
-            "has Wilson’s interval. The first row is that of the largest share of the image.",
+            note=NOTE,
             tables=(
                 OverviewTable(
                     name="modalities", title="Share of the image", columns=columns, lines=tuple(lines), by="by"
                 ),
             ),
-            facts=((percent(without), f"ignored the image, of {count:,} questions"),),
+            facts=((percent(ignored_share), f"ignored the image, of {count:,} questions"),),
         )

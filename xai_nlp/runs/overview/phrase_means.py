@@ -28,10 +28,12 @@ NUMBERS = (
     OverviewColumn("rows", "rows"),
 )
 NOTE = (
-    "Mean score: over the texts that hold it, occurrences in one text added up, with Student’s 95 % interval. q: the false-discovery rate (Benjamini and Hochberg 1995) of the "
-    "test that the mean is 0, over all that the card has. First come those whose interval is far from 0 and which are "
-    f"in many texts: they are ranked by the interval’s end next to 0, times the root of the number of texts. What is in "
-    f"fewer than {LEAST} texts is left out. Rows are those of the data, from 0 on: the largest |score|, then one drawn."
+    "Mean score: over the texts that hold it, occurrences in one text added up, with Student’s 95 % interval. q: "
+    "the false-discovery rate (Benjamini and Hochberg 1995) of the test that the mean is 0, over all that the card "
+    "has; a bar is pale where q is over 0.05. First come those whose interval is far from 0 and which are in many "
+    "texts: they are ranked by the interval’s end next to 0, times the root of the number of texts. What is in "
+    f"fewer than {LEAST} texts is left out. Rows are those of the data, from 0 on: the largest |score|, then one "
+    "drawn."
 )
 
 

@@ -23,12 +23,10 @@ from xai_nlp.viz.text.number_format import signed
 LENGTHS = (2, 3)
 NAMES = {2: "pairs", 3: "triples"}
 #: English words that negate the next one; so do words that end in n't.
-NEGATIONS = frozenset(
-    """
-    not no never n't n’t cannot nor neither nothing nobody none nowhere without hardly barely scarcely rarely seldom
-    little few lacks
-    """.split()
-)
+NEGATIONS = frozenset({
+    "not", "no", "never", "n't", "n’t", "cannot", "nor", "neither", "nothing", "nobody", "none", "nowhere",
+    "without", "hardly", "barely", "scarcely", "rarely", "seldom", "little", "few", "lacks",
+})  # fmt: skip
 
 
 class Phrases(Section):

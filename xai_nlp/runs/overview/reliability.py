@@ -25,6 +25,12 @@ SHARE = (
 )
 
 
+NOTE = (
+    "The residual is f(x) − f(x₀) − Σ scores, as a share of f(x) − f(x₀), or of the larger of the two where they "
+    "agree to a thousandth. Levels are those of the checks that were asked for. Shares have Wilson’s 95 % interval."
+)
+
+
 class Reliability(Section):
     """Counts of residuals by size, their quantiles, and counts of trust levels by check."""
 
@@ -53,7 +59,7 @@ class Reliability(Section):
         tables, said, facts = [], [], []
         if total := self.verdicts.total():
             lines = [self._line(("residual", one), bound, self.verdicts[one], total) for one, bound in BOUNDS.items()]
-            columns = (OverviewColumn("left unexplained"), *SHARE)
+            columns: tuple[OverviewColumn, ...] = (OverviewColumn("left unexplained"), *SHARE)
             tables.append(OverviewTable(name="residuals", title="Residuals", columns=columns, lines=tuple(lines)))
             tables.append(self._quantiles())
             good = percent(self.verdicts["good"] / total)
@@ -81,9 +87,7 @@ class Reliability(Section):
             name="reliability",
             title="How far to trust it",
             sentence=" ".join(said),
-            note="The residual is f(x) − f(x₀) − Σ scores, as a share of f(x) − f(x₀), or of the larger of the two where "
-            "they agree to a thousandth. Levels are those of the checks that were asked for. Shares have Wilson’s 95 % "
-            "interval.",
+            note=NOTE,
             tables=tuple(tables),
             facts=tuple(facts),
         )

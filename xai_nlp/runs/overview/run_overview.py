@@ -15,6 +15,7 @@ from xai_nlp.runs.overview.chunk import Chunk
 from xai_nlp.runs.overview.section import OverviewContext
 from xai_nlp.runs.overview.sections import SECTIONS
 from xai_nlp.runs.read import Run, read_parquet
+from xai_nlp.viz.text.wording import plain
 
 EXAMPLES = 300  # explanations in the page
 LINES = 30  # lines of a card whose examples are in the page
@@ -34,7 +35,9 @@ def overview(
     of the data, by which rows are compared. seed: of resampling and of the examples that are drawn.
     Raises InvalidInput for a run without explanations or a column of another length, UnknownName for a method.
     """
-    methods = [run.plan.method] if isinstance(run.plan.method, str) else list(run.plan.method)
+    if not len(run):
+        raise InvalidInput(f"{run!r} holds no explanation to give an overview of.")
+    methods = read_parquet(run.files[run.places[0, 1]], ["method"])["method"].drop_null().unique().to_pylist()
     method = method or methods[0]
     if method not in methods:
         raise UnknownName("method of this run", method, methods)
@@ -48,15 +51,13 @@ def overview(
         count += len(chunk)
         for section in sections:
             section.add(chunk)
-    if not count:
-        raise InvalidInput(f"{run!r} holds no explanation by {method} to give an overview of.")
     answers = tuple(answer for section in sections if (answer := section.result()))
-    plan = run.plan
     examples, places = _examples(run, method, answers, seed)
+    failed = [(f"{len(run.errors):,}", "rows could not be explained")] if run.errors else []
     return Overview(
-        title=title or f"What {plan.model} relies on",
-        about={"model": (plan.model,), "data": (f"{plan.data}, {plan.rows:,} rows",), "method": (method,)},
-        facts=((f"{count:,}", "explanations"), *(fact for answer in answers for fact in answer.facts)),
+        title=title or f"What {run.plan.model} relies on",
+        about=_about(run, method),
+        facts=((f"{count:,}", "explanations"), *(fact for answer in answers for fact in answer.facts), *failed),
         sections=answers,
         examples=examples,
         places=places,
@@ -64,12 +65,26 @@ def overview(
     )
 
 
+def _about(run: Run, method: str) -> dict[str, tuple[str, ...]]:
+    """What was explained, and by what."""
+    plan = run.plan
+    options = [f"{plain(name)} {value}" for name, value in plan.options.items()]
+    return {
+        "model": (plan.model,),
+        "data": (f"{plan.data}, {plan.rows:,} rows",),
+        "method": (" · ".join([plain(method), *options]),),
+        "run": (plan.name,),
+    }
+
+
 def chunks(run: Run, method: str, context: OverviewContext) -> Iterator[Chunk]:
-    """The explanations by a method, file by file; only those that the run was not filtered to are left out."""
-    places = run.places
-    for number, file in enumerate(run.files):
-        of_file = np.sort(places[places[:, 1] == number, 2])
-        table = read_parquet(file).take(of_file)
+    """The explanations of a run by a method, file by file."""
+    places = run.places[np.lexsort((run.places[:, 2], run.places[:, 1]))]
+    bounds = np.searchsorted(places[:, 1], np.arange(len(run.files) + 1))
+    for file, start, stop in zip(run.files, bounds, bounds[1:], strict=False):
+        if start == stop:
+            continue
+        table = read_parquet(file).take(places[start:stop, 2])
         table = table.filter(pc.equal(table["method"], method)).combine_chunks()
         if len(table):
             yield Chunk(table, context.vocabulary)

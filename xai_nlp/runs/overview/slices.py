@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -50,6 +51,13 @@ MEASURES = (
     Measure("confidence", "Confidence in the prediction", lambda chunk: chunk.confidence),
     Measure("strongest_word", "Share of the strongest word in all scores", _strongest),
     Measure("unexplained", "Left unexplained", lambda chunk: chunk.residual_share),
+)
+
+
+NOTE = (
+    f"Each part against all the rest. Intervals are percentiles of {RESAMPLES:,} Poisson bootstrap resamples, which "
+    "all parts share (Hanley and MacGibbon 2006); those of right answers are Wilson’s. Rows: the least and the "
+    "greatest value."
 )
 
 
@@ -114,9 +122,7 @@ class Slices(Section):
             name="slices",
             title="Parts of the data",
             sentence=_sentence(tables[0]) or "No part of the data differs surely from the rest.",
-            note=f"Each part against all the rest. Intervals are percentiles of {RESAMPLES:,} Poisson bootstrap resamples, "
-            "which all parts share (Hanley and MacGibbon 2006); those of right answers are Wilson’s. Rows: the least and the "
-            "greatest value.",
+            note=NOTE,
             tables=tuple(tables),
         )
 
@@ -189,7 +195,7 @@ def binned(values: Sequence[Any]) -> list[str]:
         return [name if name in frequent else OTHERS for name in names]
     numbers = np.array([np.nan if _is_missing(value) else value for value in values], dtype=float)
     bounds = np.unique(np.nanquantile(numbers, np.linspace(0, 1, BINS + 1)))
-    names = [f"{low:g} to {high:g}" for low, high in zip(bounds, bounds[1:], strict=False)]
+    names = [f"{low:g} to {high:g}" for low, high in itertools.pairwise(bounds)]
     places = np.searchsorted(bounds[1:-1], numbers, side="left").tolist()
     return [MISSING if np.isnan(number) else names[at] for number, at in zip(numbers, places, strict=True)]
 
