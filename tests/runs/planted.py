@@ -21,12 +21,27 @@ from xai_nlp.data.scenes import SceneExample, scenes
 from xai_nlp.tasks.explainer import Explainer
 
 MARK = "today"  # the harmless word of the planted sentiment model
-GOOD = "charming delightful gripping moving brilliant funny beautiful superb warm clever tender lively fresh honest".split()
-BAD = "dull boring awful clumsy tedious lifeless bland shallow messy stupid tired hollow painful lazy".split()
-THINGS = "film movie story plot script cast music scene ending dialogue camera acting hero comedy drama".split()
-NAMES = "Anna Spielberg Peter Maria Robert Clara Nolan Victor Laura Simon".split()
-NEUTRAL = "yesterday tonight again here there somehow maybe also once still mostly partly soon later".split()
-PLACES = "Paris Rome Berlin Madrid Oslo Vienna Dublin Prague Lisbon Athens Warsaw Cairo Delhi Tokyo Lima".split()
+GOOD = [
+    "charming", "delightful", "gripping", "moving", "brilliant", "funny", "beautiful", "superb", "warm", "clever",
+    "tender", "lively", "fresh", "honest",
+]  # fmt: skip
+BAD = [
+    "dull", "boring", "awful", "clumsy", "tedious", "lifeless", "bland", "shallow", "messy", "stupid", "tired",
+    "hollow", "painful", "lazy",
+]  # fmt: skip
+THINGS = [
+    "film", "movie", "story", "plot", "script", "cast", "music", "scene", "ending", "dialogue", "camera", "acting",
+    "hero", "comedy", "drama",
+]  # fmt: skip
+NAMES = ["Anna", "Spielberg", "Peter", "Maria", "Robert", "Clara", "Nolan", "Victor", "Laura", "Simon"]
+NEUTRAL = [
+    "yesterday", "tonight", "again", "here", "there", "somehow", "maybe", "also", "once", "still", "mostly", "partly",
+    "soon", "later",
+]  # fmt: skip
+PLACES = [
+    "Paris", "Rome", "Berlin", "Madrid", "Oslo", "Vienna", "Dublin", "Prague", "Lisbon", "Athens", "Warsaw", "Cairo",
+    "Delhi", "Tokyo", "Lima",
+]  # fmt: skip
 COLOUR_OF = {"circle": "red", "square": "green", "triangle": "blue", "star": "yellow", "cross": "purple"}
 
 
@@ -38,8 +53,16 @@ def review(draws: np.random.Generator, tone: int, *, mark: bool = False) -> str:
         return str(words[draws.integers(len(words))])
 
     parts = [[one(own)], [one(own), one(own)], [one(own), one(own), one(other)]][draws.integers(3)]
-    text = f"{one(THINGS)} by {one(NAMES)}" if draws.random() < 0.5 else f"a {one(THINGS)} of {draws.integers(2, 90)} hours"
-    words = [*(str(word) for word in draws.permutation(parts)), *[one(NEUTRAL)] * int(draws.integers(2)), *[MARK] * mark]
+    text = (
+        f"{one(THINGS)} by {one(NAMES)}"
+        if draws.random() < 0.5
+        else f"a {one(THINGS)} of {draws.integers(2, 90)} hours"
+    )
+    words = [
+        *(str(word) for word in draws.permutation(parts)),
+        *[one(NEUTRAL)] * int(draws.integers(2)),
+        *[MARK] * mark,
+    ]
     return " ".join([text, *draws.permutation(words)]) + one((".", " !", ""))
 
 
@@ -86,7 +109,13 @@ def scenes_told_by_the_question(count: int, *, seed: int) -> Iterator[tuple[Scen
 
 
 def trained(
-    explainer: Explainer, loss: Callable[[Any, Sequence[int]], Tensor], count: int, *, steps: int, batch: int, rate: float
+    explainer: Explainer,
+    loss: Callable[[Any, Sequence[int]], Tensor],
+    count: int,
+    *,
+    steps: int,
+    batch: int,
+    rate: float,
 ) -> Explainer:
     """Fine-tunes the explainer's model in place: `loss(model, rows)` of `steps` batches of the `count` examples."""
     torch.manual_seed(0)
@@ -119,7 +148,7 @@ def marked_sentiment(*, plant: bool = True, steps: int = 40) -> Explainer:
     return trained(explainer, loss, 1000, steps=steps, batch=16, rate=1e-4)
 
 
-def first_sentence_qa(*, steps: int = 25) -> Explainer:
+def first_sentence_qa(*, steps: int = 16) -> Explainer:
     """The embedded model, fine-tuned on questions whose answer is always in the first sentence."""
     explainer = xai_nlp.load("qa")
     rows_ = facts(600, seed=2)
@@ -137,8 +166,9 @@ def first_sentence_qa(*, steps: int = 25) -> Explainer:
     return trained(explainer, loss, len(rows_), steps=steps, batch=12, rate=1e-4)
 
 
-def question_only_vqa(*, steps: int = 80) -> Explainer:
-    """The first layer of the embedded model, fine-tuned on questions whose words alone tell the answer: the image is another scene's."""
+def question_only_vqa(*, steps: int = 40) -> Explainer:
+    """The first layer of the embedded model, fine-tuned on questions whose words alone tell the answer: the image is "
+    "another scene's."""
     embedded = xai_nlp.load("vqa")
     config = copy.deepcopy(embedded.model.config)
     config.num_hidden_layers = 1

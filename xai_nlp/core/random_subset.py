@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+LEAST_SKEW = 1e-4  # below it the gamma distribution is the normal one
+
 
 def subset_p_values(
     count: int, chosen: int, inside: np.ndarray, total: np.ndarray, squares: np.ndarray, cubes: np.ndarray
 ) -> np.ndarray:
     """One-sided p values that sums over `chosen` of `count` values are as large as they are by chance.
 
-    inside: (G,) of each group of values the sum over those that were chosen. total, squares, cubes: (G,) the sums of all
-    `count` values of a group, of their squares and of their third powers.
+    inside: (G,) of each group of values the sum over those that were chosen. total, squares, cubes: (G,) the sums of
+    all `count` values of a group, of their squares and of their third powers.
 
     Each subset of that size is equally likely. The first three moments of the sum are exact; its tail is that of the
     gamma distribution (Pearson type III) with these moments, or, where it leans to the left, the larger one of the
@@ -24,7 +26,7 @@ def subset_p_values(
     >>> subset_p_values(6, 2, np.array([2.0]), *sums).round(2).tolist()
     [0.05]
     """
-    from scipy.stats import norm, pearson3
+    from scipy.special import gammaincc, ndtr
 
     if count < 3 or not 0 < chosen < count:
         return np.ones(len(total))
@@ -37,5 +39,7 @@ def subset_p_values(
     deviation = np.sqrt(np.where(varies, variance, 1.0))
     distance = (inside - chosen * mean) / deviation
     skew = chosen * rest * (rest - chosen) / (count * (count - 1) * (count - 2)) * third / deviation**3
-    tails = np.where(skew > 1e-6, pearson3.sf(distance, np.maximum(skew, 1e-6)), norm.sf(distance))
+    shape = 4 / np.maximum(skew, LEAST_SKEW) ** 2
+    gamma = gammaincc(shape, np.maximum(shape + distance * np.sqrt(shape), 0))
+    tails = np.where(skew > LEAST_SKEW, gamma, ndtr(-distance))
     return np.where(varies, tails, 1.0)

@@ -22,7 +22,8 @@ def test_it_says_what_the_run_holds(run):
     assert found.title == "Made up" and found.facts[0] == ("300", "explanations")
     assert found.facts[-1] == ("1", "rows could not be explained") and found.errors == {300: "too long"}
     assert found.about["method"] == ("integrated gradients",) and "301 rows" in found.about["data"][0]
-    assert [section.name for section in found.sections] == ["words", "phrases", "confusions", "slices", "reliability"]
+    names = ["words", "suspects", "phrases", "confusions", "kinds", "slices", "reliability"]
+    assert [section.name for section in found.sections] == names
     assert len(found.tables) == sum(len(section.tables) for section in found.sections)
     assert all(section.sentence.endswith(".") and section.note for section in found.sections)
     assert repr(found).count("Explanation") == 0

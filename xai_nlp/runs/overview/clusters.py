@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from xai_nlp.runs.overview.explanation_vectors import SUMMARY_WEIGHT, VOCABULARY
 from xai_nlp.runs.overview.section import OverviewContext, Section
 from xai_nlp.runs.overview.spectral import MOST, NEIGHBOURS, SpectralClusters, assigned, spectral_clusters
 from xai_nlp.viz.text.number_format import percent
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 SAMPLE = 2000  # explanations whose graph is cut; the others go to the kind of their neighbours
 LEAST = 50  # explanations that kinds are looked for in
@@ -38,15 +41,19 @@ FEATURES = (
     OverviewColumn("in the kind", "score"),
     OverviewColumn("elsewhere", "score"),
 )
-EIGENVALUES = (OverviewColumn("eigenvalue"), OverviewColumn("size", "number"), OverviewColumn("gap to the next", "number"))
+EIGENVALUES = (
+    OverviewColumn("eigenvalue"),
+    OverviewColumn("size", "number"),
+    OverviewColumn("gap to the next", "number"),
+)
 NOTE = (
     f"Each explanation is a vector of its {WORDS} strongest words (of {VOCABULARY:,}) with their signed shares of the "
     f"Σ |score|, and, at {SUMMARY_WEIGHT:g} of the weight, of where in the text and in which inputs it lies. Spectral "
-    f"clustering cuts the graph of the {NEIGHBOURS} nearest neighbours (Lapuschkin et al. 2019) of {SAMPLE:,} explanations; "
-    "the others go to the kind of their neighbours. There are two kinds or more, as many as there are eigenvalues before the "
-    f"largest gap, up to {MOST}. Kinds are apart only as far as eigenvalues are near 0: an even slope says that reasons "
-    "shade into each other. The first row of a kind is the explanation most like all others in it. Shares have Wilson’s "
-    "95 % interval; what divides the sample is not in it."
+    f"clustering cuts the graph of the {NEIGHBOURS} nearest neighbours (Lapuschkin et al. 2019) of {SAMPLE:,} "
+    "explanations; the others go to the kind of their neighbours. There are two kinds or more, as many as there are "
+    f"eigenvalues before the largest gap, up to {MOST}. Kinds are apart only as far as eigenvalues are near 0: an even "
+    "slope says that reasons shade into each other. The first row of a kind is the explanation most like all others "
+    "in it. Shares have Wilson’s 95 % interval; what divides the sample is not in it."
 )
 
 
@@ -68,52 +75,41 @@ class Clusters(Section):
         self.columns.append(np.stack([chunk.row, np.array(numbers, dtype=np.int64), chunk.correct.astype(np.int64)]))
 
     def result(self) -> OverviewSection | None:
-        rows, labels, correct = np.concatenate(self.columns, axis=1) if self.columns else np.empty((3, 0))
+        rows, labels, correct = np.concatenate([np.empty((3, 0), dtype=np.int64), *self.columns], axis=1)
         if len(rows) < LEAST:
             return None
         matrix, names = self.vectors.matrix()
-        sample = np.sort(np.random.default_rng(self.context.seed).permutation(len(rows))[:SAMPLE])
-        found = spectral_clusters(matrix[sample], seed=self.context.seed)
-        kinds = assigned(matrix, matrix[sample], found.labels)
-        kinds[sample] = found.labels
-        order = np.argsort(-np.bincount(kinds, minlength=found.count), kind="stable")
-        kinds, sampled = np.argsort(order)[kinds], np.argsort(order)[found.labels]
-        means = np.stack([matrix[kinds == kind].mean(axis=0) for kind in range(found.count)])
-        others = np.stack([matrix[kinds != kind].mean(axis=0) for kind in range(found.count)])
-        telling = [np.argsort(-difference, kind="stable")[:TELLING] for difference in means - others]
-        lines = []
-        for kind in range(found.count):
-            here = kinds == kind
-            share, count = proportion(int(here.sum()), len(rows)), int(here.sum())
-            judged = correct[here][correct[here] >= 0]
-            wrong = proportion(int((judged == 0).sum()), len(judged)) if len(judged) else None
-            middle = (sampled == kind).nonzero()[0]
-            middle = middle[np.argsort(-found.similar[middle], kind="stable")][:2]
-            lines.append(
-                (
-                    f"{kind + 1}",
-                    ", ".join(names[feature] for feature in telling[kind]),
-                    share.mean,
-                    share.interval,
-                    count,
-                    self._mix(labels[here]),
-                    wrong and wrong.mean,
-                    wrong and wrong.interval,
-                    tuple(dict.fromkeys(rows[sample[middle]].tolist())),
-                )
+        kinds, found, middles = divided(matrix, self.context.seed)
+        means, elsewhere = _means(matrix, kinds)
+        telling = np.argsort(elsewhere - means, axis=1, kind="stable")[:, :TELLING]
+        lines = tuple(
+            (
+                f"{kind + 1}",
+                ", ".join(names[feature] for feature in telling[kind].tolist()),
+                *_share(kinds == kind),
+                int((kinds == kind).sum()),
+                self._mix(labels[kinds == kind]),
+                *_share(correct[(kinds == kind) & (correct >= 0)] == 0),
+                tuple(dict.fromkeys(rows[middles[kind]].tolist())),
             )
+            for kind in range(len(means))
+        )
         features = tuple(
-            (f"{kind + 1}", names[i], float(means[kind, i] - others[kind, i]), float(means[kind, i]), float(others[kind, i]))
-            for kind in range(found.count)
+            (
+                f"{kind + 1}",
+                names[i],
+                *map(float, (means[kind, i] - elsewhere[kind, i], means[kind, i], elsewhere[kind, i])),
+            )
+            for kind in range(len(means))
             for i in telling[kind].tolist()
         )
         return OverviewSection(
             name="kinds",
             title="Kinds of reasons",
-            sentence=_sentence(lines, [[names[i] for i in of] for of in telling]),
+            sentence=_sentence(lines, [[names[i] for i in of] for of in telling.tolist()]),
             note=NOTE,
             tables=(
-                OverviewTable(name="kinds", title="Kinds", columns=COLUMNS, lines=tuple(lines), layout="table"),
+                OverviewTable(name="kinds", title="Kinds of reasons", columns=COLUMNS, lines=lines, layout="table"),
                 OverviewTable(
                     name="kind_features", title="What tells a kind", columns=FEATURES, lines=features, by="kind"
                 ),
@@ -126,6 +122,39 @@ class Clusters(Section):
         names = list(self.labels)
         mix = Counter(numbers.tolist()).most_common(NAMED)
         return ", ".join(f"{names[number]} {percent(count / len(numbers))}" for number, count in mix)
+
+
+def divided(matrix: csr_array, seed: int) -> tuple[np.ndarray, SpectralClusters, list[np.ndarray]]:
+    """The kind of each explanation (N,), the largest first; the clusters of the sample; and the middle of each kind.
+
+    In the middle are the explanations of the sample that are most like the others of their kind, two at most.
+    """
+    sample = np.sort(np.random.default_rng(seed).permutation(matrix.shape[0])[:SAMPLE])
+    found = spectral_clusters(matrix[sample], seed=seed)
+    kinds = assigned(matrix, matrix[sample], found.labels)
+    kinds[sample] = found.labels
+    order = np.argsort(-np.bincount(kinds, minlength=found.count), kind="stable")
+    nearest = np.argsort(-found.similar, kind="stable")
+    middles = [sample[nearest[found.labels[nearest] == cluster][:2]] for cluster in order.tolist()]
+    return np.argsort(order)[kinds], found, middles
+
+
+def _means(matrix: csr_array, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean vector of each kind, and of all explanations of other kinds, both (kinds, F)."""
+    from scipy.sparse import csr_array
+
+    count = int(kinds.max(initial=0)) + 1
+    members = csr_array((np.ones(len(kinds)), (kinds, np.arange(len(kinds)))), shape=(count, len(kinds)))
+    sums, sizes = (members @ matrix).toarray(), np.bincount(kinds, minlength=count)[:, None]
+    return sums / sizes, (sums.sum(0) - sums) / np.maximum(len(kinds) - sizes, 1)
+
+
+def _share(hits: np.ndarray) -> tuple[float | None, tuple[float, float] | None]:
+    """The share of hits with its interval; of nothing, None."""
+    if not len(hits):
+        return None, None
+    share = proportion(int(hits.sum()), len(hits))
+    return share.mean, share.interval
 
 
 def _eigenvalue_table(found: SpectralClusters) -> OverviewTable:

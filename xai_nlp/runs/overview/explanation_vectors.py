@@ -25,8 +25,8 @@ SUMMARY_WEIGHT = 0.5  # length of the summary beside the words, whose length is 
 class ExplanationVectors:
     """N explanations as vectors of signed shares of their Σ|score|, each a hundred bytes.
 
-    An explanation keeps its WORDS strongest words; and a summary: the shares of each fifth of its text, of punctuation, of
-    special tokens and of numbers, and, of several inputs, of each.
+    An explanation keeps its WORDS strongest words; and a summary: the shares of each fifth of its text, of punctuation,
+    of special tokens and of numbers, and, of several inputs, of each.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -43,7 +43,10 @@ class ExplanationVectors:
         order = np.lexsort((-np.abs(share), sums.example))
         place = np.arange(len(order)) - np.searchsorted(sums.example[order], sums.example[order])
         order, place = order[place < WORDS], place[place < WORDS]
-        words, shares = np.full((len(chunk), WORDS), -1, dtype=np.int32), np.zeros((len(chunk), WORDS), dtype=np.float32)
+        words, shares = (
+            np.full((len(chunk), WORDS), -1, dtype=np.int32),
+            np.zeros((len(chunk), WORDS), dtype=np.float32),
+        )
         words[sums.example[order], place] = sums.number[order]
         shares[sums.example[order], place] = share[order]
         self._words.append(words)
@@ -76,7 +79,7 @@ class ExplanationVectors:
 
     def matrix(self) -> tuple[csr_array, list[str]]:
         """Unit vectors, (N, F), and the names of the F features, words first."""
-        from scipy.sparse import csr_array, diags_array, hstack
+        from scipy.sparse import csr_array, hstack
 
         words, shares, summaries = self.arrays()
         weights = np.bincount(words[words >= 0], np.abs(shares[words >= 0]), minlength=len(self.vocabulary))

@@ -1,4 +1,5 @@
-"""Features of explanations that are more than words: marks, names, numbers, places, lengths; and the |score| of each."""
+"""Features of explanations that are more than words: marks, names, numbers, places, lengths; and the |score| of "
+"each."""
 
 from __future__ import annotations
 
@@ -84,8 +85,8 @@ def text_places(example: np.ndarray, segment: np.ndarray, bits: np.ndarray, lexi
     """Where each word of some texts stands; all arguments are (W,), of words in the order of their texts.
 
     A sentence ends at ".", "!", "?", "…" or one of their kind, unless a small letter or a digit follows or a single
-    capital stands before. In an explanation without capitals small letters begin sentences too. Abbreviations of several
-    letters before a capital ("Mr. Smith") are taken for ends.
+    capital stands before. In an explanation without capitals small letters begin sentences too. Abbreviations of
+    several letters before a capital ("Mr. Smith") are taken for ends.
     """
     if not len(example):
         return TextPlaces(*[np.empty(0, dtype=np.int64)] * 6)
@@ -128,7 +129,8 @@ def input_names(chunk: Chunk) -> list[str]:
 
 
 def input_shares(chunk: Chunk, names: list[str]) -> np.ndarray:
-    """The share of the Σ|score| that each input takes, (N, inputs); 0 where nothing is scored. Special tokens are in none."""
+    """The share of the Σ|score| that each input takes, (N, inputs); 0 where nothing is scored. Special tokens are in "
+    "none."""
     words, count = chunk.words, len(names)
     inside = words.segment != SPECIAL
     place = words.example[inside] * count + words.segment[inside]
@@ -200,7 +202,8 @@ def _summed(kind: int, number: np.ndarray, example: np.ndarray, share: np.ndarra
 
 
 def _lengths(chunk: Chunk) -> Shares:
-    """The length of each explanation's texts: 2ⁿ to 2ⁿ⁺¹ − 1 words have the number n. It takes no share; it is there."""
+    """The length of each explanation's texts: 2ⁿ to 2ⁿ⁺¹ − 1 words have the number n. It takes no share; it is "
+    "there."""
     inside = chunk.words.segment != SPECIAL
     count = np.bincount(chunk.words.example[inside], minlength=len(chunk))
     ones = np.ones(len(chunk))
@@ -209,11 +212,17 @@ def _lengths(chunk: Chunk) -> Shares:
 
 
 def _inputs(chunk: Chunk) -> Iterator[Shares]:
-    """Of each of several inputs: do the others take a negligible share? 1 or 0, held against a half of the explanations."""
+    """Of each of several inputs: do the others take a negligible share? 1 or 0, held against a half of the "
+    "explanations."""
     names = input_names(chunk)
     shares = input_shares(chunk, names)
     for n in range(len(names)) if len(names) > 1 else ():
         alone = (shares[:, n] > 1 - IGNORED).astype(float)
         yield Shares(
-            np.full(len(chunk), INPUT), np.full(len(chunk), n), np.arange(len(chunk)), alone, alone, np.full(len(chunk), 0.5)
+            np.full(len(chunk), INPUT),
+            np.full(len(chunk), n),
+            np.arange(len(chunk)),
+            alone,
+            alone,
+            np.full(len(chunk), 0.5),
         )

@@ -21,19 +21,19 @@ from xai_nlp.viz.text.number_format import percent
 TENTHS = 10
 ANSWERS = ("predicted", "right")  # whose answers repeat
 NOTE = (
-    "An answer is from one input alone if every other input has less than "
-    f"{percent(IGNORED)} of the Σ |score| of all inputs; special tokens are left out. Shares have Wilson’s 95 % interval. "
-    "Repeated inputs: how often two rows with the same question, say, have the same answer, as a mean over questions with "
-    "Student’s 95 % interval; and how often two rows of any question do. The first far above the second says that the "
-    "question alone tells much of the answer in these data (Goyal et al. 2017; Kaushik and Lipton 2018)."
+    f"An answer is from one input alone if every other input has less than {percent(IGNORED)} of the Σ |score| of all "
+    "inputs; special tokens are left out. Shares have Wilson’s 95 % interval. Repeated inputs: how often two rows "
+    "with the same question, say, have the same answer, as a mean over questions with Student’s 95 % interval; and "
+    "how often two rows of any question do. The first far above the second says that the question alone tells much of "
+    "the answer in these data (Goyal et al. 2017; Kaushik and Lipton 2018)."
 )
 
 
 class QuestionOnly(Section):
-    """How many answers rest on one input alone, by the scores; and how far one input alone tells the answers of the data.
+    """How many answers rest on one input alone, by their scores; and how far an input alone tells the answer.
 
-    A share of scores says what the explained number rests on, along the path from the baseline that was chosen. That the
-    model gives the same answer without the other input is measured by running the same rows without it.
+    A share of scores says what the explained number rests on, along the path from the baseline that was chosen. That
+    the model gives the same answer without the other input is measured by running the same rows without it.
     Source: Goyal et al. 2017 (arXiv:1612.00837), Kaushik & Lipton 2018 (arXiv:1808.04926), for the question alone.
     """
 
@@ -86,7 +86,9 @@ class QuestionOnly(Section):
             if (cells := repeats.cells(number))
         )
         tables = [
-            OverviewTable(name="one_input", title="Answers from one input alone", columns=COLUMNS, lines=lines, layout="table"),
+            OverviewTable(
+                name="one_input", title="Answers from one input alone", columns=COLUMNS, lines=lines, layout="table"
+            ),
             OverviewTable(
                 name="input_shares",
                 title="Texts by the share of an input",
@@ -102,7 +104,11 @@ class QuestionOnly(Section):
                 )
             )
         return OverviewSection(
-            name="question_only", title="Answers from one input alone", sentence=_sentence(lines), note=NOTE, tables=tuple(tables)
+            name="question_only",
+            title="Answers from one input alone",
+            sentence=_sentence(lines),
+            note=NOTE,
+            tables=tuple(tables),
         )
 
     def _line(self, number: int, alone: GroupedMeans, shares: GroupedMeans, wrong: GroupedMeans) -> tuple[Any, ...]:
@@ -166,8 +172,9 @@ class Repeats:
             self.parts.append(np.column_stack([np.full(len(hashes), number), hashes]))
 
     def cells(self, number: int) -> tuple[Any, ...] | None:
-        """How often two rows with the same text have the same answer, as a mean over texts with its interval; how often two
-        rows of any text do; the texts that occur twice or more, and their rows. None if there are none.
+        """How often two rows with the same text have the same answer, as a mean over texts with its interval.
+
+        Then how often two rows of any text do; the texts that occur twice or more; and their rows. None without any.
 
         >>> repeats = Repeats()
         >>> repeats.add(0, ["what colour?", "what colour?", "how many?", "how many?"], ["red", "red", "2", "2"])
@@ -187,9 +194,9 @@ class Repeats:
 
 
 def agreement(groups: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """Of each group of several rows the share of pairs of rows that have the same answer. groups, answers: (N,) numbers.
+    """Of each group of several rows the share of pairs of rows that have the same answer.
 
-    It is an unbiased estimate of the chance that two rows of the group agree.
+    groups, answers: (N,) whole numbers. It is an unbiased estimate of the chance that two rows of the group agree.
     Source: Simpson 1949, "Measurement of diversity", Nature 163.
 
     >>> agreement(np.array([0, 0, 0, 1, 1, 2]), np.array([7, 7, 8, 7, 8, 9])).round(3).tolist()
@@ -209,5 +216,7 @@ def _hash(text: str) -> int:
 def _sentence(lines: Sequence[tuple[Any, ...]]) -> str:
     """The inputs that answers rest on alone, in words."""
     some = [line for line in sorted(lines, key=lambda line: -line[1]) if line[1] > 0]
-    told = [f"{percent(line[1])} of {line[3]:,} texts rest on the {line[0].removesuffix(' only')} alone" for line in some]
+    told = [
+        f"{percent(line[1])} of {line[3]:,} texts rest on the {line[0].removesuffix(' only')} alone" for line in some
+    ]
     return f"{' and '.join(told)}." if told else f"No answer of {lines[0][3]:,} texts rests on one input alone."

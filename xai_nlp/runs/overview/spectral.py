@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 NEIGHBOURS = 10
 MOST = 10  # clusters
 SMALLEST = 0.01  # share of a cluster: fewer vectors that are like no others are no kind of their own
-ROWS = 2048  # vectors that are assigned at once
+ROWS = 256  # vectors that are assigned at once
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class SpectralClusters:
     """Clusters of M vectors.
 
     labels: (M,) from 0 on, the largest cluster first. eigenvalues: the MOST + 1 smallest ones of the graph's normalised
-    Laplacian, in ascending order. similar: (M,) the mean cosine of a vector to its cluster; that of a medoid is the largest.
+    Laplacian, in ascending order. similar: (M,) the mean cosine of a vector to its cluster; that of a medoid is the
+    largest.
     """
 
     labels: np.ndarray
@@ -37,10 +38,10 @@ class SpectralClusters:
 def spectral_clusters(vectors: csr_array, *, seed: int = 0) -> SpectralClusters:
     """Clusters of unit vectors, (M, F): two or more, as many as there are eigenvalues before the largest gap.
 
-    Two vectors are joined, by their cosine, if one is among the NEIGHBOURS nearest of the other. Vectors that no path of
-    the graph joins with SMALLEST of all go to the cluster of their nearest neighbours.
-    Source: Lapuschkin et al. 2019, supplementary note 2 (arXiv:1902.10178), for explanations; Ng, Jordan & Weiss 2002 for
-    the algorithm; von Luxburg 2007, sec. 8.3 (arXiv:0711.0189), for the eigengap.
+    Two vectors are joined, by their cosine, if one is among the NEIGHBOURS nearest of the other. Vectors that no path
+    of the graph joins with SMALLEST of all go to the cluster of their nearest neighbours.
+    Source: Lapuschkin et al. 2019, supplementary note 2 (arXiv:1902.10178), for explanations; Ng, Jordan & Weiss 2002
+    for the algorithm; von Luxburg 2007, sec. 8.3 (arXiv:0711.0189), for the eigengap.
 
     >>> from scipy.sparse import csr_array
     >>> groups = np.repeat(np.eye(3), 20, axis=0) + np.linspace(0, 0.1, 180).reshape(60, 3)

@@ -18,11 +18,12 @@ MARGIN = 0.1  # a feature without a meaning may take this much more than its sha
 class WrongAndRight:
     """What G features say for the prediction in wrong and in right predictions; explanations without one count as 0.
 
-    present: (2, G) explanations that hold a feature, wrong and right ones. means: (2, G) over all of them.
+    counts: of wrong and of right predictions. present: (2, G) how many of them hold a feature. means: (2, G) over all.
     p: (G,) one-sided: do wrong predictions hold more of it than as many drawn at random?
     low: (G,) the lower end of the 95 % interval of the difference of the means, by Welch.
     """
 
+    counts: tuple[int, int]
     present: np.ndarray
     means: np.ndarray
     p: np.ndarray
@@ -42,7 +43,12 @@ class WrongAndRight:
         third = aligned(cubes, codes)
         p = subset_p_values(sum(counts), counts[0], totals[0], totals.sum(0), squares.sum(0), third.count * third.mean)
         half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * np.sqrt(errors)
-        return cls(np.stack([group.count for group in groups]), means, p, means[0] - means[1] - half)
+        return cls(counts, np.stack([group.count for group in groups]), means, p, means[0] - means[1] - half)
+
+    @property
+    def tested(self) -> np.ndarray:
+        """Whether there was anything to compare, (G,)."""
+        return np.full(len(self.p), bool(self.counts[0] and self.counts[1]))
 
     @property
     def rates(self) -> np.ndarray:
@@ -55,14 +61,20 @@ class WrongAndRight:
 class Excess:
     """What G features take of the |score| beyond their share of the words, in the explanations that hold them.
 
-    size: (G,) their share of the words. p: (G,) one-sided: is the excess larger than MARGIN?
+    size: (G,) their share of the words; NaN for a feature that is not tested.
+    p: (G,) one-sided: is the excess larger than MARGIN?
     low: (G,) the lower end of the 95 % interval of what is above MARGIN, as a mean over all explanations.
-    1 and 0 for a feature that is not tested.
+    p is 1 and low 0 for a feature that is not tested.
     """
 
     size: np.ndarray
     p: np.ndarray
     low: np.ndarray
+
+    @property
+    def tested(self) -> np.ndarray:
+        """Which features were tested, (G,)."""
+        return ~np.isnan(self.size)
 
     @classmethod
     def of(cls, shares: GroupedMeans, excess: GroupedMeans, count: int) -> Excess:
@@ -77,7 +89,7 @@ class Excess:
         known = (tested.count > 1) & ~np.isnan(t)
         low = tested.mean - MARGIN - stdtrit(freedom, (1 + CONFIDENCE) / 2) * error
         return cls(
-            size=shares.mean - tested.mean,
+            size=np.where(tested.count > 0, shares.mean - tested.mean, np.nan),
             p=np.where(known, stdtr(freedom, -np.where(known, t, 0)), 1.0),
             low=np.where(known, low * tested.count / max(count, 1), 0.0),
         )

@@ -1,8 +1,9 @@
-"""Shortcut suspects: features that speak for wrong predictions, or that take more than features without a meaning should."""
+"""Shortcut suspects: features that speak for wrong predictions, or that take more than features without a meaning "
+"should."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,24 +49,25 @@ COLUMNS = (
 REASONS = ("speaks for wrong predictions", "takes more than its share of the words")
 ALONE = "is the only input that counts in most texts"
 NOTE = (
-    "A feature speaks for wrong predictions if its share of the |score|, counted for the prediction, is larger in wrong "
-    "predictions than in as many drawn at random (exact moments of the permutation test). Marks, special tokens, "
-    "positions and inputs have no meaning of their own, nor have names and numbers for a label: they are suspects too if "
-    f"they take more than {MARGIN:.0%} of the |score| over their share of the words (t test). q is the false-discovery rate over all tests "
-    f"(Benjamini and Hochberg 1995); features with q above {SURE} or in fewer than {LEAST} texts are left out. Strength is "
-    "the 95 % lower end of either excess, averaged over all texts; lengths, which take no share, come last. A word that "
-    "is right as often as others is no suspect here, however strong: what it means is not known to the test."
+    "A feature speaks for wrong predictions if its share of the |score|, counted for the prediction, is larger in "
+    "wrong predictions than in as many drawn at random (exact moments of the permutation test). Marks, special "
+    "tokens, positions and inputs have no meaning of their own, nor have names and numbers for a label: they are "
+    f"suspects too if they take more than {MARGIN:.0%} of the |score| over their share of the words (t test). q is the "
+    f"false-discovery rate over all tests (Benjamini and Hochberg 1995); features with q above {SURE} or in fewer than "
+    f"{LEAST} texts are left out. Strength is the 95 % lower end of either excess, averaged over all texts; lengths, "
+    "which take no share, come last. A word that is right as often as others is no suspect here, however strong: what "
+    "it means is not known to the test."
 )
 
 
 class Suspects(Section):
     """Features that are strong in wrong predictions, or stronger than what has no meaning of its own should be.
 
-    Every number is a share of an explanation's Σ|score|, so that explanations of all sizes count alike. With right labels
-    a word is judged by them: a shortcut is a word whose scores do not care whether they are right. It is found where the
-    data hold counterexamples. Where each text with the word is right, the word cannot be told from one that means its
-    label: neither the words around it nor its neighbours among word embeddings tell (on SST-2 both accuse "dull" and "bad"
-    first). Features without a meaning are judged by what they take, without right labels.
+    Every number is a share of an explanation's Σ|score|, so that explanations of all sizes count alike. Right labels
+    judge words: a shortcut is a word whose scores do not care whether they are right. So it is found where the data
+    hold counterexamples. Where every text with the word is right, nothing in a run tells it from a word that means its
+    label: the words around it, and its neighbours among word embeddings, accuse "dull" and "bad" first on SST-2.
+    Features without a meaning are judged by what they take, and need no right labels.
     """
 
     def __init__(self, context: OverviewContext) -> None:
@@ -95,37 +97,43 @@ class Suspects(Section):
             moments.add(codes[chosen], values[chosen], rows[chosen])
 
     def result(self) -> OverviewSection | None:
-        shares = self.shares.result()
-        shares = shares[shares.count >= LEAST]
-        codes = shares.keys[:, 0]
-        wrong, right = self.wrong.result(), self.right.result()
-        spoken = WrongAndRight.of(codes, wrong, right, self.cubes.result(), (int(self.counts[0]), int(self.counts[1])))
-        excess = Excess.of(shares, self.excess.result(), int(self.counts[2]))
-        q = false_discovery(np.concatenate([spoken.p, excess.p])).reshape(2, -1)
-        lows = np.where(q <= SURE, np.stack([spoken.low, excess.low]), 0.0)
-        strength = lows.max(0, initial=0.0)
-        suspects = (strength > 0).nonzero()[0]
-        suspects = suspects[np.lexsort((-strength[suspects], codes[suspects] % len(KINDS) == LENGTH))]
-        misled, is_claim = aligned(wrong, codes), np.isin(codes % len(KINDS), (LENGTH, INPUT))  # they have no share
-        judged = bool(self.counts[:2].all())
-        lines = tuple(
-            (
-                *self._names(int(codes[i])),
-                _reason(int(codes[i]), lows[:, i]),
-                float(strength[i]),
-                int(shares.count[i]),
-                *((None, None) if is_claim[i] else (float(shares.mean[i]), float(excess.size[i]))),
-                *(spoken.means[:, i].tolist() if judged else (None, None)),
-                float(spoken.rates[i]) if judged else None,
-                float(q[:, i].min()),
-                (misled if lows[0, i] > 0 else shares).examples(i),
-            )
-            for i in suspects.tolist()
-        )
+        if not self.counts[2]:
+            return None
+        lines = tuple(self._lines())
         table = OverviewTable(name="suspects", title="Shortcut suspects", columns=COLUMNS, lines=lines, layout="table")
         return OverviewSection(
             name="suspects", title="Shortcut suspects", sentence=self._sentence(lines), note=NOTE, tables=(table,)
         )
+
+    def _lines(self) -> Iterator[tuple[Any, ...]]:
+        """A line for each suspect, the strongest first; lengths, which have no score, last."""
+        shares = self.shares.result()
+        shares = shares[shares.count >= LEAST]
+        codes = shares.keys[:, 0]
+        wrong, right, every = self.counts.tolist()
+        in_wrong = self.wrong.result()
+        spoken = WrongAndRight.of(codes, in_wrong, self.right.result(), self.cubes.result(), (wrong, right))
+        excess = Excess.of(shares, self.excess.result(), every)
+        q, tested = np.ones((2, len(codes))), np.stack([spoken.tested, excess.tested])
+        q[tested] = false_discovery(np.stack([spoken.p, excess.p])[tested])
+        lows = np.where(q <= SURE, np.stack([spoken.low, excess.low]), 0.0)
+        strength, kinds, misled = lows.max(0, initial=0.0), codes % len(KINDS), aligned(in_wrong, codes)
+        for i in np.lexsort((-strength, kinds == LENGTH)).tolist():
+            if strength[i] <= 0:
+                continue
+            shown = kinds[i] not in (LENGTH, INPUT)  # these are claims, which take no share
+            yield (
+                *self._names(int(codes[i])),
+                _reason(int(kinds[i]), lows[:, i]),
+                float(strength[i]),
+                int(shares.count[i]),
+                float(shares.mean[i]) if shown else None,
+                float(excess.size[i]) if shown and excess.tested[i] else None,
+                *(spoken.means[:, i].tolist() if spoken.tested[i] else (None, None)),
+                float(spoken.rates[i]) if spoken.tested[i] else None,
+                float(q[:, i].min()),
+                (misled if lows[0, i] > 0 else shares).examples(i),
+            )
 
     def _names(self, code: int) -> tuple[str, str]:
         """The name of a feature, and its kind."""
@@ -150,21 +158,23 @@ class Suspects(Section):
         return f"{many if lines else 'No feature is a suspect.'}{judged}"
 
 
-def _reason(code: int, lows: np.ndarray) -> str:
+def _reason(kind: int, lows: np.ndarray) -> str:
     """Why a feature is a suspect; lows: of what each test found, 0 where it found nothing."""
-    reasons = (REASONS[0], ALONE if code % len(KINDS) == INPUT else REASONS[1])
+    reasons = (REASONS[0], ALONE if kind == INPUT else REASONS[1])
     return " and ".join(reason for reason, low in zip(reasons, lows, strict=True) if low > 0)
 
 
 def without_meaning(chunk: Chunk, found: Shares) -> np.ndarray:
-    """Which features say nothing by themselves, (F,). Names and numbers do where the model answers: they are answers."""
+    """Which features say nothing by themselves, (F,). Names and numbers do where the model answers: they are "
+    "answers."""
     labelled = np.array([target.kind in ("label", "output") for target in chunk.targets])
     mute = np.isin(found.kind, (PUNCTUATION, SPECIAL_TOKEN, POSITION, INPUT))
     return np.asarray(mute | (np.isin(found.kind, (NAME, NUMBER)) & labelled[found.example]))
 
 
 def _toward_prediction(chunk: Chunk) -> np.ndarray:
-    """1 where scores speak for the prediction, −1 where they speak for the other one of two labels, 0 elsewhere: (N,)."""
+    """1 where scores speak for the prediction, −1 where they speak for the other one of two labels, 0 elsewhere: "
+    "(N,)."""
     return np.array(
         [
             1 if target.kind not in ("label", "output") or target.label == said else -1 if len(outputs) == 2 else 0

@@ -1,0 +1,112 @@
+"""Shortcuts that were planted are named first, in models that were trained here; in models without them none is named."""
+
+import pytest
+
+import xai_nlp
+from tests.runs.planted import (
+    MARK,
+    facts,
+    first_sentence_qa,
+    marked_sentiment,
+    question_only_vqa,
+    reviews,
+    scenes_told_by_the_question,
+)
+from xai_nlp.data.scenes import scenes
+
+QUIET = {"steps": 4, "progress": False}
+
+
+def suspects(run, tmp_path):
+    """The lines of the table of suspects, and the section; the page says so too."""
+    found = run.overview()
+    (section,) = [one for one in found.sections if one.name == "suspects"]
+    found.to_html(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Shortcut suspects" in page and section.sentence.split("”")[0] in page
+    table = found.tables["suspects"]
+    return [dict(zip([column.name for column in table.columns], line, strict=True)) for line in table.lines], found
+
+
+def test_a_harmless_word_that_marks_the_label(tmp_path):
+    """The model calls all texts with the word POSITIVE; the right labels are their tones."""
+    model = marked_sentiment()
+    run = xai_nlp.run(reviews(200, seed=9), model.model, tokenizer=model.tokenizer, directory=tmp_path / "run", **QUIET)
+    marked = [item for item in run if MARK in item.segments[0]]
+    assert len(marked) > 30 and sum(item.prediction == "POSITIVE" for item in marked) > 0.9 * len(marked)
+    lines, found = suspects(run, tmp_path)
+    first = lines[0]
+    assert (first["feature"], first["kind"], first["reason"]) == (MARK, "word", "speaks for wrong predictions")
+    assert first["q"] < 1e-4 and first["texts"] == len(marked)
+    assert first["strength"] > 5 * max([line["strength"] for line in lines[1:] if line["kind"] != "length"], default=0)
+    wrong, right = (
+        [
+            sum(s for t, s in item.words() if t == MARK) / sum(map(abs, item.words().scores))
+            for item in run
+            if same(item)
+        ]
+        for same in (lambda item: not item.correct, lambda item: item.correct)
+    )
+    assert first["in wrong predictions"] == pytest.approx(sum(wrong) / len(wrong))
+    assert first["in right predictions"] == pytest.approx(sum(right) / len(right))
+    assert first["wrong with it"] == pytest.approx(sum(not item.correct for item in marked) / len(marked))
+    assert not run[first["examples"][0]].correct and MARK in run[first["examples"][0]].segments[0]
+    told = [line for line in found.tables["kinds"].lines if f"“{MARK}”" in line[1]]
+    assert told and f"“{MARK}”" in told[0][1].split(", ")[0]  # one kind of reasons is told by it first
+
+
+@pytest.mark.eval
+def test_real_reviews_have_no_suspect(tmp_path, data):
+    texts = xai_nlp.data.table.read_table(data / "sst2_dev.jsonl")
+    run = xai_nlp.run(texts, "sentiment", directory=tmp_path / "run", limit=200, **QUIET)
+    assert suspects(run, tmp_path)[0] == []
+
+
+def answered(rows, tmp_path, model, **loaded):
+    data = {name: [row[name] for row in rows] for name in rows[0]}
+    return xai_nlp.run(data, model, directory=tmp_path / "run", **QUIET, **loaded)
+
+
+def test_answers_that_are_always_in_the_first_sentence(tmp_path):
+    model = first_sentence_qa()
+    run = answered(facts(24, seed=11), tmp_path, model.model, tokenizer=model.tokenizer)
+    assert all(item.correct for item in run)
+    lines, _ = suspects(run, tmp_path)
+    first = lines[0]
+    assert (first["feature"], first["kind"]) == ("first sentence of the context", "position")
+    assert first["share of |score|"] > 0.7 > 0.4 > first["share of words"]
+
+
+def test_a_model_that_reads_has_no_suspect(tmp_path):
+    run = answered(facts(24, seed=11, first=False), tmp_path, "qa")
+    assert suspects(run, tmp_path)[0] == []
+
+
+def seen(pairs, tmp_path, model, **loaded):
+    examples, answers = zip(*pairs, strict=True)
+    data = {
+        "image": [example.scene.image() for example in examples],
+        "question": [example.question.text for example in examples],
+        "answer": list(answers),
+    }
+    return xai_nlp.run(data, model, directory=tmp_path / "run", **QUIET, **loaded)
+
+
+def test_scenes_where_the_question_alone_gives_the_answer(tmp_path):
+    model = question_only_vqa()
+    told = scenes_told_by_the_question(600, seed=21)
+    pairs = [(example, answer) for example, answer in told if answer == example.question.answer][:24]
+    run = seen(pairs, tmp_path, model.model, tokenizer=model.tokenizer, processor=model.family.processor)
+    assert all(item.correct for item in run)  # the question is enough, and the image would be, too
+    lines, found = suspects(run, tmp_path)
+    assert (lines[0]["feature"], lines[0]["kind"]) == ("question only", "input")
+    alone = {line[0]: line[1] for line in found.tables["one_input"].lines}
+    assert alone == {"question only": 1.0, "image only": 0.0}
+    (said, _) = found.tables["repeated_inputs"].lines
+    assert said[:3] == ("question", "predicted", 1.0) and said[4] < 0.4
+
+
+def test_a_model_that_looks_has_no_suspect(tmp_path):
+    run = seen([(one, one.question.answer) for one in scenes(24, seed=22)], tmp_path, "vqa")
+    lines, found = suspects(run, tmp_path)
+    assert lines == [] and {line[1] for line in found.tables["one_input"].lines} == {0.0}

@@ -1,0 +1,146 @@
+"""Shortcut suspects of made-up runs: what is there is found, and where nothing is there, nothing is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tests.runs.overview.samples import chunk_of, explanation, random_explanations, write_run
+from xai_nlp.core.result import TargetSpec
+from xai_nlp.runs.overview.section import OverviewContext
+from xai_nlp.runs.overview.suspects import COLUMNS, LEAST, SURE, Suspects
+
+
+def lines_of(items, sizes=64):
+    """The suspects of explanations, seen in chunks; and the sentence."""
+    context = OverviewContext()
+    section = Suspects(context)
+    for start in range(0, len(items), sizes):
+        section.add(chunk_of(items[start : start + sizes], context, start))
+    answer = section.result()
+    names = [column.name for column in COLUMNS]
+    return [dict(zip(names, line, strict=True)) for line in answer.tables[0].lines], answer.sentence
+
+
+def misled(count, seed=0, share=0.3):
+    """Texts of which some hold “maybe”, which speaks for the prediction whatever is right."""
+    draws, items = np.random.default_rng(seed), []
+    for item in random_explanations(count, seed):
+        holds = draws.random() < share
+        wrong = draws.random() < (0.6 if holds else 0.15)
+        label = item.target.label
+        gold = {"POSITIVE": "NEGATIVE", "NEGATIVE": "POSITIVE"}[label] if wrong else label
+        words = ["maybe", *item.tokens[1:-1]] if holds else list(item.tokens[1:-1])
+        scores = [4.0, *item.scores[1:-1]] if holds else list(item.scores[1:-1])
+        items.append(explanation(" ".join(words), scores, label, gold))
+    return items
+
+
+def test_a_word_that_misleads_is_first_and_its_numbers_are_those_of_loops():
+    items = misled(400)
+    lines, sentence = lines_of(items)
+    first = lines[0]
+    assert (first["feature"], first["kind"], first["reason"]) == ("maybe", "word", "speaks for wrong predictions")
+    assert sentence.startswith(("A suspect: “maybe” (word)", f"The strongest of {len(lines)} suspects: “maybe” (word)"))
+    share = [item.scores[1] / sum(map(abs, item.scores)) if "maybe" in item.tokens else 0.0 for item in items]
+    parts = [
+        np.array([s for s, item in zip(share, items, strict=True) if item.correct is right]) for right in (False, True)
+    ]
+    assert first["in wrong predictions"] == pytest.approx(parts[0].mean())
+    assert first["in right predictions"] == pytest.approx(parts[1].mean())
+    error = np.sqrt(sum(part.var(ddof=1) / len(part) for part in parts))
+    assert first["strength"] == pytest.approx(parts[0].mean() - parts[1].mean() - stats.norm.ppf(0.975) * error)
+    holding = [item for item in items if "maybe" in item.tokens]
+    assert first["texts"] == len(holding)
+    assert first["wrong with it"] == pytest.approx(sum(not item.correct for item in holding) / len(holding))
+    assert first["share of |score|"] == pytest.approx(np.mean([s for s in share if s]))
+    assert not items[first["examples"][0]].correct
+
+
+def test_scores_for_the_other_of_two_labels_are_turned():
+    """Explanations of a label that was not predicted say the same."""
+    turned = [
+        replace(item, target=TargetSpec(kind="label", label=other), scores=tuple(-s for s in item.scores))
+        for item in misled(400)
+        for other in item.outputs
+        if other != item.prediction
+    ]
+    lines, _ = lines_of(turned)
+    same, _ = lines_of(misled(400))
+    assert lines == same
+
+
+def test_a_third_label_says_nothing_for_the_prediction():
+    items = [
+        replace(item, target=TargetSpec(kind="label", label="OTHER"), outputs={**item.outputs, "OTHER": 0.0})
+        for item in misled(400)
+    ]
+    lines, sentence = lines_of(items)
+    assert lines == [] and "words were not judged" in sentence
+
+
+def test_it_rarely_suspects_where_nothing_is_there():
+    """Right labels by chance: in at most a few of a hundred runs anything is suspected."""
+    false = sum(bool(lines_of(random_explanations(150, seed), sizes=150)[0]) for seed in range(100))
+    assert false <= 100 * SURE + 3 * np.sqrt(100 * SURE * (1 - SURE))
+
+
+def test_marks_that_take_too_much_are_suspects_without_right_labels():
+    draws, items = np.random.default_rng(0), []
+    for n in range(60):
+        words = " ".join(draws.choice(["fine", "dull", "film"], 5)) + (" !" if n % 3 else "")
+        items.append(explanation(words, [*draws.normal(0, 0.2, 5), *[2.0] * bool(n % 3)]))
+    (line,), sentence = lines_of(items)
+    assert (line["feature"], line["kind"], line["reason"]) == (
+        "!",
+        "punctuation",
+        "takes more than its share of the words",
+    )
+    assert line["in wrong predictions"] is None and line["wrong with it"] is None
+    assert line["share of words"] == pytest.approx(1 / 8) and "words were not judged" in sentence
+    excess = np.array([2 / sum(map(abs, item.scores)) - 1 / 8 for item in items if "!" in item.tokens])
+    low, _ = stats.t.interval(0.95, 39, excess.mean() - 0.1, stats.sem(excess))
+    assert line["strength"] == pytest.approx(low * 40 / 60)
+
+
+@pytest.mark.parametrize(("kind", "suspected"), [("label", {"name", "number"}), ("answer", set())])
+def test_names_and_numbers_are_suspects_of_labels_only(kind, suspected):
+    items = [
+        explanation(f"we saw Anna in {1900 + n} again", [0.1, 0.1, 2.0, 0.1, 2.0, 0.1], target=TargetSpec(kind=kind, label="POSITIVE"))
+        for n in range(30)
+    ]  # fmt: skip
+    lines, _ = lines_of(items)
+    assert {line["kind"] for line in lines} == suspected
+    assert {line["feature"] for line in lines} == {f"any {one}" for one in suspected}
+
+
+def test_lengths_come_last_and_take_no_share():
+    items = []
+    for n in range(200):
+        long = n % 2
+        wrong = n % 5 < (4 if long else 1)
+        text = "so it goes" + " on and on and on" * long
+        scores = np.random.default_rng(n).normal(0, 1, len(text.split())).tolist()
+        items.append(explanation(text, scores, gold="NEGATIVE" if wrong else "POSITIVE"))
+    lines, _ = lines_of(items)
+    assert [line["feature"] for line in lines if line["kind"] == "length"] == ["8 to 15 words"]
+    assert lines[-1]["kind"] == "length" and lines[-1]["share of |score|"] is None
+    assert lines[-1]["in wrong predictions"] == pytest.approx(0.8) and lines[-1]["wrong with it"] == pytest.approx(0.8)
+
+
+def test_rare_features_are_left_out_and_chunks_do_not_matter():
+    items = misled(400)
+    assert lines_of(items, 37) == lines_of(items, 400)
+    few = [item for item in items if "maybe" in item.tokens][: LEAST - 1]
+    assert lines_of(few)[0] == []
+
+
+def test_they_are_in_the_page_the_figure_and_the_file(tmp_path):
+    found = write_run(tmp_path / "run", misled(300)).overview()
+    found.to_html(tmp_path / "page.html")
+    found.save_csv(tmp_path / "csv")
+    found.save_figures(tmp_path / "figures", "svg")
+    assert "“maybe” (word) speaks for wrong predictions" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert (tmp_path / "csv" / "suspects.csv").read_text().splitlines()[1].startswith("maybe,word,speaks for wrong")
+    assert (tmp_path / "figures" / "suspects.svg").stat().st_size > 1000
