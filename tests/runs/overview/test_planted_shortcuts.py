@@ -1,4 +1,4 @@
-"""Shortcuts that were planted are named first, in models that were trained here; in models without them none is named."""
+"""Shortcuts that were planted in models, trained here, are named first; in models without them none is named."""
 
 import pytest
 
@@ -13,6 +13,7 @@ from tests.runs.planted import (
     scenes_told_by_the_question,
 )
 from xai_nlp.data.scenes import scenes
+from xai_nlp.runs.overview.suspects import COLUMNS
 
 QUIET = {"steps": 4, "progress": False}
 
@@ -24,8 +25,8 @@ def suspects(run, tmp_path):
     found.to_html(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Shortcut suspects" in page and section.sentence.split("”")[0] in page
-    table = found.tables["suspects"]
-    return [dict(zip([column.name for column in table.columns], line, strict=True)) for line in table.lines], found
+    names = [column.name for column in COLUMNS]
+    return [dict(zip(names, line, strict=True)) for table in section.tables for line in table.lines], found
 
 
 def test_a_harmless_word_that_marks_the_label(tmp_path):

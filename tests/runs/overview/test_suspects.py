@@ -20,7 +20,8 @@ def lines_of(items, sizes=64):
         section.add(chunk_of(items[start : start + sizes], context, start))
     answer = section.result()
     names = [column.name for column in COLUMNS]
-    return [dict(zip(names, line, strict=True)) for line in answer.tables[0].lines], answer.sentence
+    lines = [dict(zip(names, line, strict=True)) for table in answer.tables for line in table.lines]
+    return lines, answer.sentence
 
 
 def misled(count, seed=0, share=0.3):
@@ -77,7 +78,7 @@ def test_a_third_label_says_nothing_for_the_prediction():
         for item in misled(400)
     ]
     lines, sentence = lines_of(items)
-    assert lines == [] and "words were not judged" in sentence
+    assert not [line for line in lines if line["kind"] == "word"] and "words were not judged" in sentence
 
 
 def test_it_rarely_suspects_where_nothing_is_there():
@@ -106,10 +107,11 @@ def test_marks_that_take_too_much_are_suspects_without_right_labels():
 
 @pytest.mark.parametrize(("kind", "suspected"), [("label", {"name", "number"}), ("answer", set())])
 def test_names_and_numbers_are_suspects_of_labels_only(kind, suspected):
+    target = TargetSpec(kind=kind, label="POSITIVE")
     items = [
-        explanation(f"we saw Anna in {1900 + n} again", [0.1, 0.1, 2.0, 0.1, 2.0, 0.1], target=TargetSpec(kind=kind, label="POSITIVE"))
+        explanation(f"we saw Anna in {1900 + n} again", [0.1, 0.1, 2.0, 0.1, 2.0, 0.1], target=target)
         for n in range(30)
-    ]  # fmt: skip
+    ]
     lines, _ = lines_of(items)
     assert {line["kind"] for line in lines} == suspected
     assert {line["feature"] for line in lines} == {f"any {one}" for one in suspected}
@@ -131,7 +133,8 @@ def test_lengths_come_last_and_take_no_share():
 
 def test_rare_features_are_left_out_and_chunks_do_not_matter():
     items = misled(400)
-    assert lines_of(items, 37) == lines_of(items, 400)
+    for line, same in zip(lines_of(items, 37)[0], lines_of(items, 400)[0], strict=True):
+        assert line == {name: value if value is None else pytest.approx(value) for name, value in same.items()}
     few = [item for item in items if "maybe" in item.tokens][: LEAST - 1]
     assert lines_of(few)[0] == []
 

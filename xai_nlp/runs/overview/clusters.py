@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SAMPLE = 2000  # explanations whose graph is cut; the others go to the kind of their neighbours
 LEAST = 50  # explanations that kinds are looked for in
 TELLING = 5  # features that a kind is told by
+CLEAR = 0.01  # a smaller difference of means, in vectors of length 1, tells nothing
 NAMED = 3  # kinds of the sentence, and the features of each
 COLUMNS = (
     OverviewColumn("kind"),
@@ -48,8 +49,8 @@ EIGENVALUES = (
 )
 NOTE = (
     f"Each explanation is a vector of its {WORDS} strongest words (of {VOCABULARY:,}) with their signed shares of the "
-    f"Σ |score|, and, at {SUMMARY_WEIGHT:g} of the weight, of where in the text and in which inputs it lies. Spectral "
-    f"clustering cuts the graph of the {NEIGHBOURS} nearest neighbours (Lapuschkin et al. 2019) of {SAMPLE:,} "
+    f"Σ |score|, and, at {SUMMARY_WEIGHT:g} of their length, of where in the text and in which inputs it lies. "
+    f"Spectral clustering cuts the graph of the {NEIGHBOURS} nearest neighbours (Lapuschkin et al. 2019) of {SAMPLE:,} "
     "explanations; the others go to the kind of their neighbours. There are two kinds or more, as many as there are "
     f"eigenvalues before the largest gap, up to {MOST}. Kinds are apart only as far as eigenvalues are near 0: an even "
     "slope says that reasons shade into each other. The first row of a kind is the explanation most like all others "
@@ -81,11 +82,11 @@ class Clusters(Section):
         matrix, names = self.vectors.matrix()
         kinds, found, middles = divided(matrix, self.context.seed)
         means, elsewhere = _means(matrix, kinds)
-        telling = np.argsort(elsewhere - means, axis=1, kind="stable")[:, :TELLING]
+        telling = [_telling(difference) for difference in means - elsewhere]
         lines = tuple(
             (
                 f"{kind + 1}",
-                ", ".join(names[feature] for feature in telling[kind].tolist()),
+                ", ".join(names[feature] for feature in telling[kind]),
                 *_share(kinds == kind),
                 int((kinds == kind).sum()),
                 self._mix(labels[kinds == kind]),
@@ -101,12 +102,12 @@ class Clusters(Section):
                 *map(float, (means[kind, i] - elsewhere[kind, i], means[kind, i], elsewhere[kind, i])),
             )
             for kind in range(len(means))
-            for i in telling[kind].tolist()
+            for i in telling[kind]
         )
         return OverviewSection(
             name="kinds",
             title="Kinds of reasons",
-            sentence=_sentence(lines, [[names[i] for i in of] for of in telling.tolist()]),
+            sentence=_sentence(lines, [[names[i] for i in of] for of in telling]),
             note=NOTE,
             tables=(
                 OverviewTable(name="kinds", title="Kinds of reasons", columns=COLUMNS, lines=lines, layout="table"),
@@ -149,6 +150,12 @@ def _means(matrix: csr_array, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return sums / sizes, (sums.sum(0) - sums) / np.maximum(len(kinds) - sizes, 1)
 
 
+def _telling(difference: np.ndarray) -> list[int]:
+    """The features in which a kind is above the others, the farthest first: at least one."""
+    first, *others = np.argsort(-difference, kind="stable")[:TELLING].tolist()
+    return [first, *(feature for feature in others if difference[feature] > CLEAR)]
+
+
 def _share(hits: np.ndarray) -> tuple[float | None, tuple[float, float] | None]:
     """The share of hits with its interval; of nothing, None."""
     if not len(hits):
@@ -170,7 +177,7 @@ def _eigenvalue_table(found: SpectralClusters) -> OverviewTable:
 
 def _sentence(lines: Sequence[tuple[Any, ...]], telling: Sequence[Sequence[str]]) -> str:
     told = [
-        f"{percent(line[2])} are told by {' and '.join([', '.join(names[:2]), names[2]])}"
+        f"{percent(line[2])} are told by {' and '.join(filter(None, [', '.join(names[:2]), *names[2:3]]))}"
         for line, names in zip(lines[:NAMED], telling, strict=False)
     ]
     return f"There are {len(lines)} kinds of reasons; the largest: {'; '.join(told)}."

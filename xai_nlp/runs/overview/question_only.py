@@ -216,7 +216,5 @@ def _hash(text: str) -> int:
 def _sentence(lines: Sequence[tuple[Any, ...]]) -> str:
     """The inputs that answers rest on alone, in words."""
     some = [line for line in sorted(lines, key=lambda line: -line[1]) if line[1] > 0]
-    told = [
-        f"{percent(line[1])} of {line[3]:,} texts rest on the {line[0].removesuffix(' only')} alone" for line in some
-    ]
-    return f"{' and '.join(told)}." if told else f"No answer of {lines[0][3]:,} texts rests on one input alone."
+    told = [f"{percent(line[1])} rest on the {line[0].removesuffix(' only')} alone" for line in some]
+    return f"Of the answers {' and '.join(told)}." if told else "No answer rests on one input alone."

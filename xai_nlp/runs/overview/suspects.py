@@ -102,7 +102,11 @@ class Suspects(Section):
         lines = tuple(self._lines())
         table = OverviewTable(name="suspects", title="Shortcut suspects", columns=COLUMNS, lines=lines, layout="table")
         return OverviewSection(
-            name="suspects", title="Shortcut suspects", sentence=self._sentence(lines), note=NOTE, tables=(table,)
+            name="suspects",
+            title="Shortcut suspects",
+            sentence=self._sentence(lines),
+            note=NOTE,
+            tables=(table,) if lines else (),
         )
 
     def _lines(self) -> Iterator[tuple[Any, ...]]:
