@@ -27,7 +27,7 @@ OVERVIEW = Overview(title="T", about={}, facts=(), sections=(SECTION,), examples
 
 
 def test_a_table_is_read_back_from_its_file():
-    head, *lines = csv.reader(io.StringIO(TABLE.to_csv()))
+    head, *lines = csv.reader(io.StringIO(TABLE.csv_text()))
     assert head == ["label", "word", "mean score", "mean score, low", "mean score, high", "texts", "rows"]
     assert lines[0] == ["A", 'say "hi", all', "0.30000000000000004", "-1.0", "2.5", "3", "7 1"]
     assert lines[1] == ["B", "ü\n", "-1.0", "", "", "1", ""] and lines[2][2] == ""
@@ -41,7 +41,7 @@ def test_columns_and_cards():
 
 def test_folders_and_formats(tmp_path):
     OVERVIEW.save_csv(tmp_path / "a" / "b")
-    assert (tmp_path / "a" / "b" / "words.csv").read_text(encoding="utf-8") == TABLE.to_csv()
+    assert (tmp_path / "a" / "b" / "words.csv").read_text(encoding="utf-8") == TABLE.csv_text()
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidInput, match="is a file; name a folder"):
         OVERVIEW.save_csv(tmp_path / "file")

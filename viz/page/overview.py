@@ -16,7 +16,8 @@ from xai_nlp.viz.text.text_marks import Cell, cell, scale_key, shared_legends
 
 SHOWN = 12  # lines of a card that are not folded
 AT_LEAST = 4  # of them that speak against, where there are so many
-FOLDED = 88  # lines behind them; all are in the CSV file
+FOLDED = 88  # lines behind them, at most; all are in the CSV file
+LINES = 600  # of a table, so that many labels do not make a large page
 CARDS = 24  # cards of a table
 POINTS = " points"  # hundredths, of a difference of shares
 SURE = 0.05  # false-discovery rate above which a bar is pale
@@ -68,6 +69,11 @@ class TableView:
         """Its first cards as bars."""
         return [self._card(heading, lines) for heading, lines in list(self.table.cards().items())[:CARDS]]
 
+    @cached_property
+    def most(self) -> int:
+        """Lines of a card that are in the page."""
+        return min(SHOWN + FOLDED, max(SHOWN, LINES // min(CARDS, max(1, len(self.table.cards())))))
+
     @property
     def left(self) -> int:
         """Cards that are in the CSV file only."""
@@ -85,7 +91,7 @@ class TableView:
 
     def _first(self, lines: Sequence[Line]) -> tuple[list[Line], list[Line]]:
         """The lines that are seen and those that are folded; of signed scores both signs are seen, those for first."""
-        measure, seen = self.table.measure, list(lines[: SHOWN + FOLDED])
+        measure, seen = self.table.measure, list(lines[: self.most])
         if self.table.columns[measure].kind != "score":
             return seen[:SHOWN], seen[SHOWN:]
         against = [line for line in lines if line[measure] < 0][: SHOWN - AT_LEAST]

@@ -83,7 +83,7 @@ class OverviewTable:
             cards.setdefault(str(line[self.place(self.by)]) if self.by else "", []).append(line)
         return cards
 
-    def to_csv(self) -> str:
+    def csv_text(self) -> str:
         """The table as CSV; an interval has two columns, low and high, and rows of the data are divided by spaces."""
         written = io.StringIO()
         writer = csv.writer(written, lineterminator="\n")
@@ -163,7 +163,7 @@ class Overview:
         """Write each table as a CSV file of its name into a folder, which is made if it is not there."""
         folder = _folder(directory)
         for name, table in self.tables.items():
-            write_file(folder / f"{name}.csv", table.to_csv().encode("utf-8", "replace"))
+            write_file(folder / f"{name}.csv", table.csv_text().encode("utf-8", "replace"))
 
     def save_figures(self, directory: str | os.PathLike[str], format: str = "png") -> None:
         """Draw each table into a file of its name: png or svg. Raises InvalidInput for another format."""

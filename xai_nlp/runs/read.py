@@ -13,7 +13,9 @@ from pyarrow import ArrowException
 from pyarrow.parquet import ParquetFile
 
 from xai_nlp.core.explanations import Explanations
+from xai_nlp.core.files import FileInTheMaking
 from xai_nlp.core.result import Explanation
+from xai_nlp.core.two_files import json_path
 from xai_nlp.errors import UnreadableFile
 from xai_nlp.runs.plan import PLAN_FILE, Plan
 from xai_nlp.runs.shards import FORMAT_KEY, SCHEMA, explanation_of, finished
@@ -138,6 +140,18 @@ class Run(Explanations):
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the page of the overview: aggregates, and a sample of the explanations."""
         self.overview().to_html(path)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write JSON lines, whole or not at all, one explanation after the other; `Explanations.load` reads them."""
+        lines = FileInTheMaking(json_path(path))
+        try:
+            lines.write(b"")
+            for item in self:
+                lines.write(f"{item.to_json()}\n".encode())
+            lines.keep()
+        except BaseException:
+            lines.drop()
+            raise
 
     def to_dataset(self) -> Dataset:
         """The rows of the files as a `datasets.Dataset` in memory: `runs.shards.SCHEMA`, in the order of this."""

@@ -34,7 +34,7 @@ def sentences(text):
     parts = defaultdict(list)
     for word, number in zip(written, places.sentence.tolist(), strict=True):
         parts[number].append(word)
-    assert (places.sentences == len(parts)).all() and places.count.tolist() == [len(written)] * len(written)
+    assert (places.sentences == len(parts)).all() and places.length.tolist() == [len(written)] * len(written)
     return list(parts.values()), [word for word, first in zip(written, places.first, strict=True) if first]
 
 

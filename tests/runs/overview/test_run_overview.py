@@ -22,8 +22,9 @@ def test_it_says_what_the_run_holds(run):
     assert found.title == "Made up" and found.facts[0] == ("300", "explanations")
     assert found.facts[-1] == ("1", "rows could not be explained") and found.errors == {300: "too long"}
     assert found.about["method"] == ("integrated gradients",) and "301 rows" in found.about["data"][0]
-    names = ["words", "suspects", "phrases", "confusions", "kinds", "slices", "reliability"]
-    assert [section.name for section in found.sections] == names
+    names = {section.name for section in found.sections}
+    assert {"words", "phrases", "confusions", "slices", "reliability"} <= names
+    assert not {"modalities", "layers"} & names
     assert len(found.tables) == sum(len(section.tables) for section in found.sections)
     assert all(section.sentence.endswith(".") and section.note for section in found.sections)
     assert repr(found).count("Explanation") == 0
@@ -32,10 +33,11 @@ def test_it_says_what_the_run_holds(run):
 def test_the_files_of_a_run_do_not_matter(run, tmp_path):
     """The same explanations in other files give the same numbers, but for resampling."""
     other = write_run(tmp_path / "other", list(run), size=300).overview()
-    for name, table in run.overview().tables.items():
-        if name.startswith("slices"):
+    found = run.overview()
+    for name in ("lexicon", "words_2", "words_3", "negations", "confusion", "words_by_cell", "residuals", "trust"):
+        if name not in found.tables:
             continue
-        same = other.tables[name]
+        table, same = found.tables[name], other.tables[name]
         assert [line[:2] for line in table.lines] == [line[:2] for line in same.lines]
         for line, twin in zip(table.lines, same.lines, strict=True):
             for a, b in zip(line, twin, strict=True):

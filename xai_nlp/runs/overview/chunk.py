@@ -18,6 +18,7 @@ from xai_nlp.core.statistics import NEGLIGIBLE
 from xai_nlp.core.trust import Trust
 from xai_nlp.runs.overview.vocabulary import Vocabulary
 from xai_nlp.runs.shards import FORMAT_KEY, explanation_of
+from xai_nlp.viz.text.wording import segment_names
 
 if TYPE_CHECKING:
     from pyarrow import Table
@@ -130,6 +131,13 @@ class Chunk:
         """The text, or the two texts of a pair."""
         segments: list[list[str]] = self.table["segments"].to_pylist()
         return segments
+
+    @cached_property
+    def segment_names(self) -> tuple[str, ...]:
+        """The names of the texts of each, in lower case: ("question", "context"); ("",) for a single text."""
+        if not len(self) or max(map(len, self.segments)) < 2:
+            return ("",)
+        return tuple(name.lower() for name in segment_names(self.explanation(0)))
 
     @cached_property
     def unit(self) -> str:

@@ -70,7 +70,7 @@ class TextPlaces(NamedTuple):
     """Where words stand, all (W,): words of texts only, without special tokens.
 
     text: numbers the texts of the chunk. first: is it the first word of its sentence? sentence, sentences: its sentence
-    in the text, from 0 on, of so many. place, count: the word in the text, from 0 on, of so many.
+    in the text, from 0 on, of so many. place, length: the word in the text, from 0 on, of so many.
     """
 
     text: np.ndarray
@@ -78,7 +78,7 @@ class TextPlaces(NamedTuple):
     sentence: np.ndarray
     sentences: np.ndarray
     place: np.ndarray
-    count: np.ndarray
+    length: np.ndarray
 
 
 def text_places(example: np.ndarray, segment: np.ndarray, bits: np.ndarray, lexical: np.ndarray) -> TextPlaces:
@@ -108,7 +108,7 @@ def text_places(example: np.ndarray, segment: np.ndarray, bits: np.ndarray, lexi
         sentence=own,
         sentences=np.maximum.reduceat(own, starts)[text] + 1,
         place=np.arange(len(text)) - starts[text],
-        count=counts[text],
+        length=counts[text],
     )
 
 
@@ -169,11 +169,11 @@ def _of_words(chunk: Chunk, forms: WordForms) -> Iterator[Shares]:
         yield _summed(kind, *(of[of_kind] for of in (numbers, words.example, shares, size)))
     own_shares, own_size = _normalised(words.score[inside], places.text, np.zeros(places.text.max(initial=-1) + 1))
     several, last = places.sentences > 1, places.sentence == places.sentences - 1
-    tenth = 2 + places.place * TENTHS // np.maximum(places.count, 1)
+    tenth = 2 + places.place * TENTHS // np.maximum(places.length, 1)
     for place, there in (
         (0 * tenth, several & (places.sentence == 0)),
         (0 * tenth + 1, several & last),
-        (tenth, places.count >= TENTHS),
+        (tenth, places.length >= TENTHS),
     ):
         numbers = words.segment[inside] * len(PLACES) + place
         yield _summed(POSITION, *(of[there] for of in (numbers, words.example[inside], own_shares, own_size)))

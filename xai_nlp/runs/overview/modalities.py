@@ -12,6 +12,7 @@ from xai_nlp.runs.overview.phrase_means import as_interval
 from xai_nlp.runs.overview.section import OverviewContext, Section
 from xai_nlp.viz.text.number_format import percent
 
+COLUMNS = ("all", "answer", "label")
 IGNORED = 0.05  # share of the image below which it is called ignored
 
 
@@ -53,11 +54,12 @@ class Modalities(Section):
         if not len(shares):
             return None
         intervals, lines = shares.intervals(), []
-        for (column, value), number in self.groups.items():
+        ordered = sorted(self.groups.items(), key=lambda pair: (COLUMNS.index(pair[0][0]), -shares.count[pair[1]]))
+        for (column, value), number in ordered:
             count, hits = int(shares.count[number]), round(float(ignored.mean[number] * ignored.count[number]))
             without = proportion(hits, count)
             mean, rows = float(shares.mean[number]), shares.examples(number)
-            interval = as_interval(intervals[number])
+            interval = as_interval(intervals[number].clip(0, 1))
             lines.append((column, value, mean, interval, count, without.mean, without.interval, rows))
         columns = (
             OverviewColumn("by"),

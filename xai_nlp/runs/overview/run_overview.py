@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from xai_nlp.core.overview import Overview, OverviewSection
+from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.runs.overview.chunk import Chunk
 from xai_nlp.runs.overview.section import OverviewContext
@@ -17,7 +18,8 @@ from xai_nlp.runs.overview.sections import SECTIONS
 from xai_nlp.runs.read import Run, read_parquet
 from xai_nlp.viz.text.wording import plain
 
-EXAMPLES = 300  # explanations in the page
+EXAMPLES = 300  # explanations in the page, at most
+BYTES = 2.5e6  # of these, about
 LINES = 30  # lines of a card whose examples are in the page
 
 
@@ -92,21 +94,36 @@ def chunks(run: Run, method: str, context: OverviewContext) -> Iterator[Chunk]:
 
 def _examples(
     run: Run, method: str, sections: Sequence[OverviewSection], seed: int
-) -> tuple[dict[int, tuple[Any, ...]], dict[int, tuple[str, int]]]:
+) -> tuple[dict[int, tuple[Explanation, ...]], dict[int, tuple[str, int]]]:
     """The explanations that go into the page by row, and where the others are that tables name."""
     named = dict.fromkeys(_rows_named(sections))
     known = run.places
     drawn = np.random.default_rng(seed).permutation(len(known))[:EXAMPLES]
     chosen = list(dict.fromkeys([*list(named)[: EXAMPLES * 4 // 5], *known[drawn, 0].tolist()]))[:EXAMPLES]
-    examples = {}
-    for row in sorted(chosen):
-        start, stop = np.searchsorted(known[:, 0], [row, row + 1]).tolist()
-        examples[row] = tuple(item for item in run[start:stop] if item.method == method)
+    found = {row: _of_row(run, row, method) for row in sorted(chosen)}
+    examples, total = dict[int, tuple[Explanation, ...]](), 0.0
+    for row in chosen:
+        total += sum(map(_size, found[row]))
+        if found[row] and (not examples or total <= BYTES):
+            examples[row] = found[row]
     places = {}
-    for row in sorted(set(named) - set(chosen)):
+    for row in sorted(set(named) - set(examples)):
         _, number, place = known[np.searchsorted(known[:, 0], row)].tolist()
         places[row] = (Path(run.files[number]).name, place)
-    return {row: items for row, items in examples.items() if items}, places
+    return dict(sorted(examples.items())), places
+
+
+def _of_row(run: Run, row: int, method: str) -> tuple[Explanation, ...]:
+    """The explanations of a row of the data by a method."""
+    start, stop = np.searchsorted(run.places[:, 0], [row, row + 1]).tolist()
+    return tuple(item for item in run[start:stop] if item.method == method)
+
+
+def _size(item: Explanation) -> float:
+    """About how many bytes of the page an explanation takes: markup of each token, and its image."""
+    return (
+        2000 + 60 * len(item.tokens) + (1.4 * len(item.image.data) + 120 * len(item.image.boxes) if item.image else 0)
+    )
 
 
 def _rows_named(sections: Sequence[OverviewSection]) -> Iterator[int]:

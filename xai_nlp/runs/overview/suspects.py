@@ -84,7 +84,7 @@ class Suspects(Section):
         self.inputs = names if len(names) > len(self.inputs) else self.inputs
         toward = _toward_prediction(chunk)
         states = [(chunk.correct == state) & (toward != 0) for state in (0, 1)]
-        self.counts += [*map(np.count_nonzero, states), len(chunk)]
+        self.counts += np.array([states[0].sum(), states[1].sum(), len(chunk)])
         codes, rows = (found.number * len(KINDS) + found.kind)[:, None], chunk.row[found.example]
         push = np.where(found.kind == LENGTH, found.signed, found.signed * toward[found.example])
         for moments, values, chosen in (
