@@ -50,15 +50,15 @@ def test_the_kinds_are_found_with_their_words_labels_and_errors(truth, answer):
     items, kinds = truth
     table = answer[1].tables[0]
     counts = Counter(kinds).most_common()
-    assert [line[4] for line in table.lines] == [count for _, count in counts]
+    assert [line[5] for line in table.lines] == [count for _, count in counts]
     for (label, count), line in zip(counts, table.lines, strict=True):
         assert line[1].split(", ")[0] == f"“{KINDS[label]}”"
         share = proportion(count, len(items))
-        assert line[2:4] == (share.mean, share.interval) and line[5] == f"{label} 100\u00a0%"
+        assert line[3:5] == (share.mean, share.interval) and line[6] == f"{label} 100\u00a0%"
         own = [item for item, kind in zip(items, kinds, strict=True) if kind == label]
         wrong = proportion(sum(not item.correct for item in own), count)
-        assert line[6:8] == (wrong.mean, wrong.interval)
-        assert {kinds[row] for row in line[8]} == {label}
+        assert line[7:9] == (wrong.mean, wrong.interval)
+        assert {kinds[row] for row in line[2]} == {label}
     assert answer[1].sentence.startswith("There are 3 kinds of reasons; the largest: ")
 
 
@@ -66,16 +66,16 @@ def test_the_first_row_is_the_medoid(truth, answer):
     section, result = answer
     dense = section.vectors.matrix()[0].toarray()
     for line in result.tables[0].lines:
-        label = line[5].split()[0]
+        label = line[6].split()[0]
         own = [row for row, kind in enumerate(truth[1]) if kind == label]
-        assert line[8][0] == own[int((dense[own] @ dense[own].T).mean(1).argmax())]
+        assert line[2][0] == own[int((dense[own] @ dense[own].T).mean(1).argmax())]
 
 
 def test_what_tells_a_kind_is_its_mean_against_the_others(truth, answer):
     section, result = answer
     matrix, names = section.vectors.matrix()
     dense, kinds = matrix.toarray(), np.array(truth[1])
-    label = {line[0]: line[5].split()[0] for line in result.tables[0].lines}
+    label = {line[0]: line[6].split()[0] for line in result.tables[0].lines}
     for kind, name, more, here, elsewhere in result.tables[1].lines:
         column, own = dense[:, names.index(name)], kinds == label[kind]
         assert (here, elsewhere) == pytest.approx((column[own].mean(), column[~own].mean()))
@@ -99,7 +99,7 @@ def test_the_rest_follows_a_sample(truth, answer, monkeypatch):
 def test_one_kind_of_text_is_said_to_have_kinds_that_shade_into_each_other():
     _, result = answer_of(random_explanations(200))
     assert result.tables[0].lines and "shade into each other" in result.note
-    assert sum(line[4] for line in result.tables[0].lines) == 200
+    assert sum(line[5] for line in result.tables[0].lines) == 200
 
 
 def test_few_explanations_have_no_kinds():
@@ -110,7 +110,7 @@ def test_unjudged_explanations_have_no_errors(tmp_path):
     items = [explanation("fine film", [1.0, 0.0]), explanation("dull plot", [1.0, 0.0], "NEGATIVE")] * 40
     found = write_run(tmp_path / "run", items).overview()
     lines = found.tables["kinds"].lines
-    assert [line[6:8] for line in lines] == [(None, None)] * len(lines)
+    assert [line[7:9] for line in lines] == [(None, None)] * len(lines)
     found.to_html(tmp_path / "page.html")
     found.save_csv(tmp_path / "csv")
     found.save_figures(tmp_path / "figures", "svg")

@@ -51,7 +51,7 @@ def test_a_harmless_word_that_marks_the_label(tmp_path):
     assert first["in wrong predictions"] == pytest.approx(sum(wrong) / len(wrong))
     assert first["in right predictions"] == pytest.approx(sum(right) / len(right))
     assert first["wrong with it"] == pytest.approx(sum(not item.correct for item in marked) / len(marked))
-    assert not run[first["examples"][0]].correct and MARK in run[first["examples"][0]].segments[0]
+    assert not run[first["rows"][0]].correct and MARK in run[first["rows"][0]].segments[0]
     told = [line for line in found.tables["kinds"].lines if f"“{MARK}”" in line[1]]
     assert told and f"“{MARK}”" in told[0][1].split(", ")[0]  # one kind of reasons is told by it first
 

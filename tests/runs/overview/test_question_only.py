@@ -75,10 +75,10 @@ def test_shares_and_rates_are_those_of_loops(items, answer):
 
 def test_the_distribution_of_shares(items, answer):
     shares = [item.shares["text"] for item in items]
-    counts, _ = np.histogram(shares, np.linspace(0, 1, 11))
+    counts, _ = np.histogram(shares, np.linspace(0, 1, 6))
     lines = [line for line in table(answer, "input_shares") if line[0] == "question"]
     assert [line[4] for line in lines] == counts.tolist()
-    assert lines[0][1] == "0 to 10 %" and lines[9][1] == "90 to 100 %"
+    assert lines[0][1] == "0 to 20 %" and lines[4][1] == "80 to 100 %"
 
 
 @pytest.mark.parametrize(

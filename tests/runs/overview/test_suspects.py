@@ -56,7 +56,7 @@ def test_a_word_that_misleads_is_first_and_its_numbers_are_those_of_loops():
     assert first["texts"] == len(holding)
     assert first["wrong with it"] == pytest.approx(sum(not item.correct for item in holding) / len(holding))
     assert first["share of |score|"] == pytest.approx(np.mean([s for s in share if s]))
-    assert not items[first["examples"][0]].correct
+    assert not items[first["rows"][0]].correct
 
 
 def test_scores_for_the_other_of_two_labels_are_turned():
@@ -145,5 +145,5 @@ def test_they_are_in_the_page_the_figure_and_the_file(tmp_path):
     found.save_csv(tmp_path / "csv")
     found.save_figures(tmp_path / "figures", "svg")
     assert "“maybe” (word) speaks for wrong predictions" in (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert (tmp_path / "csv" / "suspects.csv").read_text().splitlines()[1].startswith("maybe,word,speaks for wrong")
+    assert (tmp_path / "csv" / "suspects.csv").read_text().splitlines()[1].startswith("maybe,word,0.")
     assert (tmp_path / "figures" / "suspects.svg").stat().st_size > 1000

@@ -22,18 +22,19 @@ if TYPE_CHECKING:
 SAMPLE = 2000  # explanations whose graph is cut; the others go to the kind of their neighbours
 LEAST = 50  # explanations that kinds are looked for in
 TELLING = 5  # features that a kind is told by
+DECIMALS = 9  # of eigenvalues, which are exact to fewer
 CLEAR = 0.01  # a smaller difference of means, in vectors of length 1, tells nothing
 NAMED = 3  # kinds of the sentence, and the features of each
 COLUMNS = (
     OverviewColumn("kind"),
     OverviewColumn("told by"),
+    OverviewColumn("rows", "rows"),
     OverviewColumn("share of texts", "share"),
     OverviewColumn("interval", "interval"),
     OverviewColumn("texts", "count"),
     OverviewColumn("labels"),
     OverviewColumn("wrong", "share"),
     OverviewColumn("interval of wrong", "interval"),
-    OverviewColumn("rows", "rows"),
 )
 FEATURES = (
     OverviewColumn("kind"),
@@ -85,19 +86,19 @@ class Clusters(Section):
         telling = [_telling(difference) for difference in means - elsewhere]
         lines = tuple(
             (
-                f"{kind + 1}",
-                ", ".join(names[feature] for feature in telling[kind]),
+                f"kind {kind + 1}",
+                ", ".join(names[feature] for feature in telling[kind][:NAMED]),
+                tuple(dict.fromkeys(rows[middles[kind]].tolist())),
                 *_share(kinds == kind),
                 int((kinds == kind).sum()),
                 self._mix(labels[kinds == kind]),
                 *_share(correct[(kinds == kind) & (correct >= 0)] == 0),
-                tuple(dict.fromkeys(rows[middles[kind]].tolist())),
             )
             for kind in range(len(means))
         )
         features = tuple(
             (
-                f"{kind + 1}",
+                f"kind {kind + 1}",
                 names[i],
                 *map(float, (means[kind, i] - elsewhere[kind, i], means[kind, i], elsewhere[kind, i])),
             )
@@ -165,19 +166,20 @@ def _share(hits: np.ndarray) -> tuple[float | None, tuple[float, float] | None]:
 
 
 def _eigenvalue_table(found: SpectralClusters) -> OverviewTable:
-    values = found.eigenvalues.tolist()
+    values = found.eigenvalues.round(DECIMALS).tolist()
     gaps = [*np.diff(values).tolist(), None]
     return OverviewTable(
         name="kind_eigenvalues",
         title="Eigenvalues of the graph",
         columns=EIGENVALUES,
         lines=tuple((f"{n + 1}", value, gap) for n, (value, gap) in enumerate(zip(values, gaps, strict=True))),
+        layout="table",
     )
 
 
 def _sentence(lines: Sequence[tuple[Any, ...]], telling: Sequence[Sequence[str]]) -> str:
     told = [
-        f"{percent(line[2])} are told by {' and '.join(filter(None, [', '.join(names[:2]), *names[2:3]]))}"
+        f"{percent(line[3])} are told by {' and '.join(filter(None, [', '.join(names[:2]), *names[2:3]]))}"
         for line, names in zip(lines[:NAMED], telling, strict=False)
     ]
     return f"There are {len(lines)} kinds of reasons; the largest: {'; '.join(told)}."

@@ -15,8 +15,9 @@ from xai_nlp.tasks.table import TASKS
 
 KINDS = ("word", "punctuation", "special token", "name", "number", "position", "length", "input")
 WORD, PUNCTUATION, SPECIAL_TOKEN, NAME, NUMBER, POSITION, LENGTH, INPUT = range(len(KINDS))
-PLACES = ("first sentence", "last sentence", *(f"tenth {n} of 10" for n in range(1, 11)))
-TENTHS = 10  # a text of fewer words has none
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "last")
+PLACES = ("first sentence", "last sentence", *(f"{ordinal} tenth" for ordinal in ORDINALS))
+TENTHS = len(ORDINALS)  # a text of fewer words has none
 ENDS = frozenset(".!?。！？…")  # marks that end a sentence
 ENDS_SENTENCE, CAPITALISED, SMALL, DIGITS, INITIAL = 1, 2, 4, 8, 16
 

@@ -18,7 +18,7 @@ from xai_nlp.runs.overview.section import OverviewContext, Section
 from xai_nlp.runs.overview.suspect_tests import aligned
 from xai_nlp.viz.text.number_format import percent
 
-TENTHS = 10
+PARTS = 5  # of the shares from 0 to 1, in which texts are counted
 ANSWERS = ("predicted", "right")  # whose answers repeat
 NOTE = (
     f"An answer is from one input alone if every other input has less than {percent(IGNORED)} of the Σ |score| of all "
@@ -41,7 +41,7 @@ class QuestionOnly(Section):
         super().__init__(context)
         self.names: list[str] = []
         self.shares, self.alone, self.wrong = GroupedMoments(), GroupedMoments(), GroupedMoments()
-        self.tenths: dict[str, np.ndarray] = {}
+        self.parts: dict[str, np.ndarray] = {}
         self.repeats = [Repeats() for _ in ANSWERS]
 
     def add(self, chunk: Chunk) -> None:
@@ -59,8 +59,8 @@ class QuestionOnly(Section):
             judged = chunk.correct[scored] >= 0
             states = np.stack([keys[:, 0] * 2 + alone], axis=1)
             self.wrong.add(states[judged], (chunk.correct[scored] == 0)[judged].astype(float), rows[judged])
-            tenth = np.minimum((share * TENTHS).astype(np.int64), TENTHS - 1)
-            self.tenths[name] = self.tenths.get(name, 0) + np.bincount(tenth, minlength=TENTHS)
+            part = np.minimum((share * PARTS).astype(np.int64), PARTS - 1)
+            self.parts[name] = self.parts.get(name, 0) + np.bincount(part, minlength=PARTS)
             if name != "image":
                 texts = [segments[place] if place < len(segments) else "" for segments in chunk.segments]
                 golds = [gold[0] if gold else "" for gold in chunk.gold]
@@ -92,8 +92,8 @@ class QuestionOnly(Section):
             OverviewTable(
                 name="input_shares",
                 title="Texts by the share of an input",
-                columns=TENTH_COLUMNS,
-                lines=tuple(line for name in self.names for line in self._tenths(name)),
+                columns=PART_COLUMNS,
+                lines=tuple(line for name in self.names for line in self._parts(name)),
                 by="input",
             ),
         ]
@@ -120,11 +120,11 @@ class QuestionOnly(Section):
         name = f"{self.names[number]} only"
         return name, share.mean, share.interval, count, mean, interval, *rates, alone.examples(number)
 
-    def _tenths(self, name: str) -> list[tuple[Any, ...]]:
-        counts = self.tenths[name].tolist()
+    def _parts(self, name: str) -> list[tuple[Any, ...]]:
+        counts = self.parts[name].tolist()
         shares = [proportion(count, sum(counts)) for count in counts]
         return [
-            (name, f"{10 * n} to {10 * n + 10} %", share.mean, share.interval, count)
+            (name, f"{100 * n // PARTS} to {100 * (n + 1) // PARTS} %", share.mean, share.interval, count)
             for n, (share, count) in enumerate(zip(shares, counts, strict=True))
         ]
 
@@ -140,7 +140,7 @@ COLUMNS = (
     OverviewColumn("wrong elsewhere", "share"),
     OverviewColumn("rows", "rows"),
 )
-TENTH_COLUMNS = (
+PART_COLUMNS = (
     OverviewColumn("input"),
     OverviewColumn("its share of |score|"),
     OverviewColumn("texts with that share", "share"),

@@ -35,16 +35,16 @@ NAMED = 3  # suspects of the sentence
 COLUMNS = (
     OverviewColumn("feature"),
     OverviewColumn("kind"),
-    OverviewColumn("reason"),
-    OverviewColumn("strength", "number"),
+    OverviewColumn("strength", "share"),
+    OverviewColumn("rows", "rows"),
     OverviewColumn("texts", "count"),
-    OverviewColumn("share of |score|", "share"),
-    OverviewColumn("share of words", "share"),
+    OverviewColumn("wrong with it", "share"),
     OverviewColumn("in wrong predictions", "score"),
     OverviewColumn("in right predictions", "score"),
-    OverviewColumn("wrong with it", "share"),
+    OverviewColumn("share of |score|", "share"),
+    OverviewColumn("share of words", "share"),
     OverviewColumn("q", "q"),
-    OverviewColumn("examples", "rows"),
+    OverviewColumn("reason"),
 )
 REASONS = ("speaks for wrong predictions", "takes more than its share of the words")
 ALONE = "is the only input that counts in most texts"
@@ -128,15 +128,15 @@ class Suspects(Section):
             shown = kinds[i] not in (LENGTH, INPUT)  # these are claims, which take no share
             yield (
                 *self._names(int(codes[i])),
-                _reason(int(kinds[i]), lows[:, i]),
                 float(strength[i]),
+                (misled if lows[0, i] > 0 else shares).examples(i),
                 int(shares.count[i]),
+                float(spoken.rates[i]) if spoken.tested[i] else None,
+                *(spoken.means[:, i].tolist() if spoken.tested[i] else (None, None)),
                 float(shares.mean[i]) if shown else None,
                 float(excess.size[i]) if shown and excess.tested[i] else None,
-                *(spoken.means[:, i].tolist() if spoken.tested[i] else (None, None)),
-                float(spoken.rates[i]) if spoken.tested[i] else None,
                 float(q[:, i].min()),
-                (misled if lows[0, i] > 0 else shares).examples(i),
+                _reason(int(kinds[i]), lows[:, i]),
             )
 
     def _names(self, code: int) -> tuple[str, str]:
@@ -156,7 +156,7 @@ class Suspects(Section):
         return f"{self.inputs[number]} only" if kind == INPUT else self.context.vocabulary.words[number]
 
     def _sentence(self, lines: Sequence[tuple[Any, ...]]) -> str:
-        named = "; ".join(f"“{name}” ({kind}) {reason}" for name, kind, reason, *_ in lines[:NAMED])
+        named = "; ".join(f"“{name}” ({kind}) {reason}" for name, kind, *_, reason in lines[:NAMED])
         many = f"The strongest of {len(lines)} suspects: {named}." if lines[1:] else f"A suspect: {named}."
         judged = "" if self.counts[:2].all() else " No wrong predictions are known, so that words were not judged."
         return f"{many if lines else 'No feature is a suspect.'}{judged}"
