@@ -102,8 +102,9 @@ def test_one_kind_of_text_is_said_to_have_kinds_that_shade_into_each_other():
     assert sum(line[5] for line in result.tables[0].lines) == 200
 
 
-def test_few_explanations_have_no_kinds():
+def test_few_explanations_and_explanations_without_a_score_have_no_kinds():
     assert answer_of(random_explanations(LEAST - 1))[1] is None
+    assert answer_of([explanation("so what", [0.0, 0.0])] * LEAST)[1] is None
 
 
 def test_unjudged_explanations_have_no_errors(tmp_path):

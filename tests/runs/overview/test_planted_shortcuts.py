@@ -1,5 +1,6 @@
 """Shortcuts that were planted in models, trained here, are named first; in models without them none is named."""
 
+import numpy as np
 import pytest
 
 import xai_nlp
@@ -13,7 +14,9 @@ from tests.runs.planted import (
     scenes_told_by_the_question,
 )
 from xai_nlp.data.scenes import scenes
-from xai_nlp.runs.overview.suspects import COLUMNS
+from xai_nlp.runs.overview.run_overview import chunks
+from xai_nlp.runs.overview.section import OverviewContext
+from xai_nlp.runs.overview.suspects import COLUMNS, SURE, Suspects
 
 QUIET = {"steps": 4, "progress": False}
 
@@ -39,7 +42,9 @@ def test_a_harmless_word_that_marks_the_label(tmp_path):
     first = lines[0]
     assert (first["feature"], first["kind"], first["reason"]) == (MARK, "word", "speaks for wrong predictions")
     assert first["q"] < 1e-4 and first["texts"] == len(marked)
-    assert first["strength"] > 5 * max([line["strength"] for line in lines[1:] if line["kind"] != "length"], default=0)
+    assert first["interval"][0] > 5 * max(
+        [line["interval"][0] for line in lines[1:] if line["kind"] != "length"], default=0
+    )
     wrong, right = (
         [
             sum(s for t, s in item.words() if t == MARK) / sum(map(abs, item.words().scores))
@@ -48,19 +53,37 @@ def test_a_harmless_word_that_marks_the_label(tmp_path):
         ]
         for same in (lambda item: not item.correct, lambda item: item.correct)
     )
-    assert first["in wrong predictions"] == pytest.approx(sum(wrong) / len(wrong))
-    assert first["in right predictions"] == pytest.approx(sum(right) / len(right))
+    assert first["in wrong"] == pytest.approx(sum(wrong) / len(wrong))
+    assert first["in right"] == pytest.approx(sum(right) / len(right))
     assert first["wrong with it"] == pytest.approx(sum(not item.correct for item in marked) / len(marked))
     assert not run[first["rows"][0]].correct and MARK in run[first["rows"][0]].segments[0]
     told = [line for line in found.tables["kinds"].lines if f"“{MARK}”" in line[1]]
     assert told and f"“{MARK}”" in told[0][1].split(", ")[0]  # one kind of reasons is told by it first
 
 
-@pytest.mark.eval
-def test_real_reviews_have_no_suspect(tmp_path, data):
-    texts = xai_nlp.data.table.read_table(data / "sst2_dev.jsonl")
-    run = xai_nlp.run(texts, "sentiment", directory=tmp_path / "run", limit=200, **QUIET)
+def test_the_same_reviews_with_true_labels_have_no_suspect(tmp_path):
+    model = marked_sentiment(plant=False)
+    run = xai_nlp.run(reviews(200, seed=9), model.model, tokenizer=model.tokenizer, directory=tmp_path / "run", **QUIET)
+    assert 0 < sum(not item.correct for item in run) < 20
     assert suspects(run, tmp_path)[0] == []
+
+
+@pytest.mark.eval
+def test_real_reviews_have_no_suspect_and_rarely_one_if_errors_are_drawn(tmp_path, data):
+    run = xai_nlp.run(data / "sst2_dev.jsonl", "sentiment", directory=tmp_path / "run", limit=200, **QUIET)
+    assert suspects(run, tmp_path)[0] == []
+    context, false = OverviewContext(), 0
+    seen_chunks = list(chunks(run, run.plan.method, context))
+    correct = np.concatenate([chunk.correct for chunk in seen_chunks])
+    assert 10 < (correct == 0).sum() < 40
+    ends = np.cumsum([len(chunk) for chunk in seen_chunks])[:-1]
+    for seed in range(40):
+        section, drawn = Suspects(context), np.random.default_rng(seed).permutation(correct)
+        for chunk, part in zip(seen_chunks, np.split(drawn, ends), strict=True):
+            vars(chunk)["correct"] = part
+            section.add(chunk)
+        false += bool(section.result().tables)
+    assert false <= 40 * SURE + 3 * np.sqrt(40 * SURE * (1 - SURE))
 
 
 def answered(rows, tmp_path, model, **loaded):

@@ -37,6 +37,7 @@ def test_wrong_and_right_are_those_of_scipy(values):
     np.testing.assert_allclose(found.means, [part.mean(0) for part in filled], atol=1e-12)
     errors = np.sqrt(sum(part.var(0, ddof=1) / len(part) for part in filled))
     np.testing.assert_allclose(found.low, filled[0].mean(0) - filled[1].mean(0) - stats.norm.ppf(0.975) * errors)
+    np.testing.assert_allclose(found.more, filled[0].mean(0) - filled[1].mean(0), atol=1e-12)
     assert found.present.tolist() == [(~np.isnan(part)).sum(0).tolist() for part in (wrong, right)]
     draws, joined = np.random.default_rng(1), np.concatenate(filled)
     shuffled = np.stack([joined[draws.permutation(90)[:30]].sum(0) for _ in range(4000)])
@@ -55,6 +56,7 @@ def test_an_excess_is_the_t_test_of_scipy(values):
         assert found.p[place] == pytest.approx(test.pvalue, rel=1e-9)
         low, _ = stats.t.interval(0.95, len(there) - 1, there.mean() - MARGIN, stats.sem(there))
         assert found.low[place] == pytest.approx(low * len(there) / 200, rel=1e-9)
+        assert found.more[place] == pytest.approx((there.mean() - MARGIN) * len(there) / 200)
         assert found.size[place] == pytest.approx(np.abs(there).mean() - there.mean())
     assert found.p[2] == 1 and found.low[2] == 0
 

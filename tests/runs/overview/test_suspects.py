@@ -48,10 +48,11 @@ def test_a_word_that_misleads_is_first_and_its_numbers_are_those_of_loops():
     parts = [
         np.array([s for s, item in zip(share, items, strict=True) if item.correct is right]) for right in (False, True)
     ]
-    assert first["in wrong predictions"] == pytest.approx(parts[0].mean())
-    assert first["in right predictions"] == pytest.approx(parts[1].mean())
+    assert first["in wrong"] == pytest.approx(parts[0].mean())
+    assert first["in right"] == pytest.approx(parts[1].mean())
+    assert first["too much"] == pytest.approx(parts[0].mean() - parts[1].mean())
     error = np.sqrt(sum(part.var(ddof=1) / len(part) for part in parts))
-    assert first["strength"] == pytest.approx(parts[0].mean() - parts[1].mean() - stats.norm.ppf(0.975) * error)
+    assert first["interval"][0] == pytest.approx(parts[0].mean() - parts[1].mean() - stats.norm.ppf(0.975) * error)
     holding = [item for item in items if "maybe" in item.tokens]
     assert first["texts"] == len(holding)
     assert first["wrong with it"] == pytest.approx(sum(not item.correct for item in holding) / len(holding))
@@ -98,11 +99,12 @@ def test_marks_that_take_too_much_are_suspects_without_right_labels():
         "punctuation",
         "takes more than its share of the words",
     )
-    assert line["in wrong predictions"] is None and line["wrong with it"] is None
+    assert line["in wrong"] is None and line["wrong with it"] is None
     assert line["share of words"] == pytest.approx(1 / 8) and "words were not judged" in sentence
     excess = np.array([2 / sum(map(abs, item.scores)) - 1 / 8 for item in items if "!" in item.tokens])
-    low, _ = stats.t.interval(0.95, 39, excess.mean() - 0.1, stats.sem(excess))
-    assert line["strength"] == pytest.approx(low * 40 / 60)
+    interval = np.array(stats.t.interval(0.95, 39, excess.mean() - 0.1, stats.sem(excess)))
+    assert line["interval"] == pytest.approx(tuple(interval * 40 / 60))
+    assert line["too much"] == pytest.approx((excess.mean() - 0.1) * 40 / 60)
 
 
 @pytest.mark.parametrize(("kind", "suspected"), [("label", {"name", "number"}), ("answer", set())])
@@ -128,7 +130,7 @@ def test_lengths_come_last_and_take_no_share():
     lines, _ = lines_of(items)
     assert [line["feature"] for line in lines if line["kind"] == "length"] == ["8 to 15 words"]
     assert lines[-1]["kind"] == "length" and lines[-1]["share of |score|"] is None
-    assert lines[-1]["in wrong predictions"] == pytest.approx(0.8) and lines[-1]["wrong with it"] == pytest.approx(0.8)
+    assert lines[-1]["in wrong"] == pytest.approx(0.8) and lines[-1]["wrong with it"] == pytest.approx(0.8)
 
 
 def test_rare_features_are_left_out_and_chunks_do_not_matter():

@@ -81,6 +81,8 @@ class Clusters(Section):
         if len(rows) < LEAST:
             return None
         matrix, names = self.vectors.matrix()
+        if not matrix.nnz:  # images alone, or nothing was scored
+            return None
         kinds, found, middles = divided(matrix, self.context.seed)
         means, elsewhere = _means(matrix, kinds)
         telling = [_telling(difference) for difference in means - elsewhere]

@@ -20,13 +20,14 @@ class WrongAndRight:
 
     counts: of wrong and of right predictions. present: (2, G) how many of them hold a feature. means: (2, G) over all.
     p: (G,) one-sided: do wrong predictions hold more of it than as many drawn at random?
-    low: (G,) the lower end of the 95 % interval of the difference of the means, by Welch.
+    more, low: (G,) the difference of the means, and the lower end of its 95 % interval, by Welch.
     """
 
     counts: tuple[int, int]
     present: np.ndarray
     means: np.ndarray
     p: np.ndarray
+    more: np.ndarray
     low: np.ndarray
 
     @classmethod
@@ -42,8 +43,8 @@ class WrongAndRight:
         errors = (np.maximum(squares / sizes - means**2, 0) / np.maximum(sizes - 1, 1)).sum(0)
         third = aligned(cubes, codes)
         p = subset_p_values(sum(counts), counts[0], totals[0], totals.sum(0), squares.sum(0), third.count * third.mean)
-        half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * np.sqrt(errors)
-        return cls(counts, np.stack([group.count for group in groups]), means, p, means[0] - means[1] - half)
+        more, half = means[0] - means[1], NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * np.sqrt(errors)
+        return cls(counts, np.stack([group.count for group in groups]), means, p, more, more - half)
 
     @property
     def tested(self) -> np.ndarray:
@@ -63,12 +64,13 @@ class Excess:
 
     size: (G,) their share of the words; NaN for a feature that is not tested.
     p: (G,) one-sided: is the excess larger than MARGIN?
-    low: (G,) the lower end of the 95 % interval of what is above MARGIN, as a mean over all explanations.
-    p is 1 and low 0 for a feature that is not tested.
+    more, low: (G,) what is above MARGIN, as a mean over all explanations, and the lower end of its 95 % interval.
+    p is 1 for a feature that is not tested, more and low 0.
     """
 
     size: np.ndarray
     p: np.ndarray
+    more: np.ndarray
     low: np.ndarray
 
     @property
@@ -87,11 +89,13 @@ class Excess:
             error = np.sqrt(tested.squares / freedom / tested.count)
             t = (tested.mean - MARGIN) / error
         known = (tested.count > 1) & ~np.isnan(t)
-        low = tested.mean - MARGIN - stdtrit(freedom, (1 + CONFIDENCE) / 2) * error
+        holding = tested.count / max(count, 1)
+        more, half = (tested.mean - MARGIN) * holding, stdtrit(freedom, (1 + CONFIDENCE) / 2) * error * holding
         return cls(
             size=np.where(tested.count > 0, shares.mean - tested.mean, np.nan),
             p=np.where(known, stdtr(freedom, -np.where(known, t, 0)), 1.0),
-            low=np.where(known, low * tested.count / max(count, 1), 0.0),
+            more=np.where(known, more, 0.0),
+            low=np.where(known, more - half, 0.0),
         )
 
 

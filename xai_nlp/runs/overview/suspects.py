@@ -28,6 +28,7 @@ from xai_nlp.runs.overview.features import (
 )
 from xai_nlp.runs.overview.section import OverviewContext, Section
 from xai_nlp.runs.overview.suspect_tests import MARGIN, Excess, WrongAndRight, aligned
+from xai_nlp.viz.text.number_format import percent
 
 LEAST = 10  # explanations that hold a feature
 SURE = 0.05  # false-discovery rate of what is called a suspect
@@ -35,12 +36,13 @@ NAMED = 3  # suspects of the sentence
 COLUMNS = (
     OverviewColumn("feature"),
     OverviewColumn("kind"),
-    OverviewColumn("strength", "share"),
+    OverviewColumn("too much", "share"),
+    OverviewColumn("interval", "interval"),
     OverviewColumn("rows", "rows"),
     OverviewColumn("texts", "count"),
     OverviewColumn("wrong with it", "share"),
-    OverviewColumn("in wrong predictions", "score"),
-    OverviewColumn("in right predictions", "score"),
+    OverviewColumn("in wrong", "score"),
+    OverviewColumn("in right", "score"),
     OverviewColumn("share of |score|", "share"),
     OverviewColumn("share of words", "share"),
     OverviewColumn("q", "q"),
@@ -52,11 +54,12 @@ NOTE = (
     "A feature speaks for wrong predictions if its share of the |score|, counted for the prediction, is larger in "
     "wrong predictions than in as many drawn at random (exact moments of the permutation test). Marks, special "
     "tokens, positions and inputs have no meaning of their own, nor have names and numbers for a label: they are "
-    f"suspects too if they take more than {MARGIN:.0%} of the |score| over their share of the words (t test). q is the "
-    f"false-discovery rate over all tests (Benjamini and Hochberg 1995); features with q above {SURE} or in fewer than "
-    f"{LEAST} texts are left out. Strength is the 95 % lower end of either excess, averaged over all texts; lengths, "
-    "which take no share, come last. A word that is right as often as others is no suspect here, however strong: what "
-    "it means is not known to the test."
+    f"suspects too if they take more than {percent(MARGIN)} of the |score| over their share of the words (t test). Too "
+    "much is the larger of what wrong predictions have more than right ones, and of what is above that margin, as a "
+    "mean over all texts, with its 95 % interval; suspects are ranked by its lower end; lengths, which take no share, "
+    "come last. q is the false-discovery rate over all tests (Benjamini and Hochberg 1995); features with q above "
+    f"{SURE} or in fewer than {LEAST} texts are left out. A word that is right as often as others is no suspect here, "
+    "however strong: what it means is not known to the test."
 )
 
 
@@ -120,23 +123,26 @@ class Suspects(Section):
         excess = Excess.of(shares, self.excess.result(), every)
         q, tested = np.ones((2, len(codes))), np.stack([spoken.tested, excess.tested])
         q[tested] = false_discovery(np.stack([spoken.p, excess.p])[tested])
-        lows = np.where(q <= SURE, np.stack([spoken.low, excess.low]), 0.0)
-        strength, kinds, misled = lows.max(0, initial=0.0), codes % len(KINDS), aligned(in_wrong, codes)
-        for i in np.lexsort((-strength, kinds == LENGTH)).tolist():
-            if strength[i] <= 0:
+        more, low = np.stack([spoken.more, excess.more]), np.stack([spoken.low, excess.low])
+        low = np.where(q <= SURE, low, 0.0)
+        best, kinds, misled = low.argmax(0), codes % len(KINDS), aligned(in_wrong, codes)
+        for i in np.lexsort((-low.max(0, initial=0.0), kinds == LENGTH)).tolist():
+            end, middle = float(low[best[i], i]), float(more[best[i], i])
+            if end <= 0:
                 continue
             shown = kinds[i] not in (LENGTH, INPUT)  # these are claims, which take no share
             yield (
                 *self._names(int(codes[i])),
-                float(strength[i]),
-                (misled if lows[0, i] > 0 else shares).examples(i),
+                middle,
+                (end, 2 * middle - end),
+                (misled if low[0, i] > 0 else shares).examples(i),
                 int(shares.count[i]),
                 float(spoken.rates[i]) if spoken.tested[i] else None,
                 *(spoken.means[:, i].tolist() if spoken.tested[i] else (None, None)),
                 float(shares.mean[i]) if shown else None,
                 float(excess.size[i]) if shown and excess.tested[i] else None,
                 float(q[:, i].min()),
-                _reason(int(kinds[i]), lows[:, i]),
+                _reason(int(kinds[i]), low[:, i]),
             )
 
     def _names(self, code: int) -> tuple[str, str]:
