@@ -71,6 +71,15 @@ def test_negations_have_their_parts():
     assert "In “not good”, “good” brings +0.500 to POSITIVE, and +2.00" in section_of(items).sentence
 
 
+def test_an_article_between_is_skipped():
+    items = [explanation("not a good film", [-1.0, 0.25, 0.5, 0.0])] * 5 + [
+        explanation("it is not the", [0, 0, -1, 9])
+    ] * 5
+    items += [explanation("not a , good", [-1.0, 0.0, 0.0, 9.0]), explanation("never the a", [1, 1, 1])] * 5
+    (table,) = [one for one in section_of(items).tables if one.name == "negations"]
+    assert [line[1:3] for line in table.lines] == [("not good", -0.5)]
+
+
 def test_nothing_stands_together_over_punctuation_or_two_texts():
     items = [explanation("good , film", [1, 0, 1])] * 6
     assert section_of(items) is None
