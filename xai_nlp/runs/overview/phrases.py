@@ -100,9 +100,14 @@ class Phrases(Section):
             name="phrases",
             title="Words together",
             sentence=sentence or "No words speak surely for a label together.",
-            note=f"Scores of neighbouring words are added up. {NOTE}",
+            note=f"Scores of neighbouring words are added up. {NOTE}{self._dropped()}",
             tables=tuple(tables),
         )
+
+    def _dropped(self) -> str:
+        """What to say where there were too many different phrases to count all of them."""
+        most = max(means.moments.dropped for means in self.means.values())
+        return f" There were too many to count all: of each, up to {most:,} texts may be missing." if most else ""
 
     def _negated(self) -> OverviewTable | None:
         parts = [_by_words(means.lines()) for means in self.parts]
