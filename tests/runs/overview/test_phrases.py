@@ -75,7 +75,7 @@ def test_negations_have_their_parts():
 
 
 def test_it_says_that_rare_phrases_were_dropped(monkeypatch):
-    items = random_explanations(300)
+    items = random_explanations(300, 0, WORDS[:4])
     assert "too many" not in section_of(items).note
     monkeypatch.setattr(grouped_means, "BUFFER", 10)
     monkeypatch.setattr(phrase_means, "GroupedMoments", partial(grouped_means.GroupedMoments, most=60))
