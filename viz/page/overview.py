@@ -10,7 +10,7 @@ from typing import Any
 from xai_nlp.core.overview import ColumnKind, Overview, OverviewColumn, OverviewSection, OverviewTable
 from xai_nlp.viz.page.html import render, sealed
 from xai_nlp.viz.page.view_model import Example, Row, View, names_of
-from xai_nlp.viz.text.number_format import percent, signed, unsigned
+from xai_nlp.viz.text.number_format import SPACE, percent, signed, unsigned
 from xai_nlp.viz.text.scale import peak, sign_class
 from xai_nlp.viz.text.text_marks import Cell, cell, scale_key, shared_legends
 
@@ -140,7 +140,7 @@ class TableView:
             return f"({text})"
         if column.kind == "count":
             return f"{text} {column.name[: -1 if value == 1 else None]}"
-        return f"{column.name} {text}"
+        return f"{column.name}{SPACE}{text}"
 
     def text(self, place: int, value: Any) -> str:
         """A value of a column for people; an interval is written as the column before it."""

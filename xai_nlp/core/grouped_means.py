@@ -104,7 +104,7 @@ class GroupedMoments:
 
     @property
     def dropped(self) -> int:
-        """So many observations of a rare group may be missing; 0 if none was dropped."""
+        """So many observations of a group may be missing, after a rare group was dropped; 0 if none was."""
         return self._floor
 
     def result(self) -> GroupedMeans:

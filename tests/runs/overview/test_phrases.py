@@ -3,12 +3,15 @@
 import math
 from collections import defaultdict
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from scipy import stats
 
 from tests.runs.overview.samples import WORDS, chunk_of, explanation, random_explanations
+from xai_nlp.core import grouped_means
 from xai_nlp.core.result import SPECIAL
+from xai_nlp.runs.overview import phrase_means
 from xai_nlp.runs.overview.phrases import NEGATIONS, Phrases
 from xai_nlp.runs.overview.section import OverviewContext
 
@@ -69,6 +72,23 @@ def test_negations_have_their_parts():
     )
     assert good["texts"] == 6 and found["doesn't work"]["the word elsewhere"] is None
     assert "In “not good”, “good” brings +0.500 to POSITIVE, and +2.00" in section_of(items).sentence
+
+
+def test_it_says_that_rare_phrases_were_dropped(monkeypatch):
+    items = random_explanations(300, 0, WORDS[:4])
+    assert "too many" not in section_of(items).note
+    monkeypatch.setattr(grouped_means, "BUFFER", 10)
+    monkeypatch.setattr(phrase_means, "GroupedMoments", partial(grouped_means.GroupedMoments, most=60))
+    assert "too many to count all" in section_of(items).note
+
+
+def test_an_article_between_is_skipped():
+    items = [explanation("not a good film", [-1.0, 0.25, 0.5, 0.0])] * 5 + [
+        explanation("it is not the", [0, 0, -1, 9])
+    ] * 5
+    items += [explanation("not a , good", [-1.0, 0.0, 0.0, 9.0]), explanation("never the a", [1, 1, 1])] * 5
+    (table,) = [one for one in section_of(items).tables if one.name == "negations"]
+    assert [line[1:3] for line in table.lines] == [("not good", -0.5)]
 
 
 def test_nothing_stands_together_over_punctuation_or_two_texts():

@@ -1,12 +1,16 @@
 """The overview of a whole run: one pass, a sample of examples, where the others are."""
 
+import io
 import tracemalloc
+from dataclasses import replace
 
 import pyarrow.parquet
 import pytest
+from PIL import Image
 
 import xai_nlp
 from tests.runs.overview.samples import explanation, random_explanations, write_run
+from xai_nlp.core.image import ImageAttribution
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.runs.overview import run_overview
 from xai_nlp.runs.overview.sections import SECTIONS
@@ -107,6 +111,32 @@ def test_memory_does_not_grow_with_the_run(tmp_path):
         finally:
             tracemalloc.stop()
     assert peaks[1] < 2 * peaks[0]
+
+
+def test_images_alone_have_their_residuals_and_confusions(tmp_path):
+    """There are no words, and no section that counts them."""
+    boxes = ((0.0, 0.0, 1.0, 1.0),) * 2
+    picture = io.BytesIO()
+    Image.new("RGB", (4, 4), "red").save(picture, "png")
+    items = [
+        replace(
+            explanation("", []), segments=(), tokens=(), offsets=(), segment=(), scores=(), gold=(label,),
+            image=ImageAttribution(data=picture.getvalue(), size=(2, 1), boxes=boxes, scores=(0.5, n / 10)), value=0.5,
+        )
+        for n, label in enumerate(["POSITIVE", "NEGATIVE"] * 8)
+    ]  # fmt: skip
+    found = write_run(tmp_path / "images", items).overview()
+    names = {section.name for section in found.sections}
+    assert {"confusions", "reliability", "slices"} <= names and not {"words", "phrases", "modalities"} & names
+    found.to_html(tmp_path / "page.html")
+    assert found.sentence == ""
+
+
+@pytest.mark.slow
+def test_the_page_of_a_long_run_is_small(tmp_path):
+    items = random_explanations(2000)
+    write_run(tmp_path / "long", items * 10, size=512).to_html(tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_size < 6e6
 
 
 def test_every_section_takes_any_explanations(tmp_path):

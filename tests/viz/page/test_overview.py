@@ -34,7 +34,7 @@ def test_lines_that_are_not_in_the_page_are_counted():
 def test_a_line_says_its_number_its_interval_and_its_rows():
     (card, _) = TableView(words()).cards
     line = card.lines[0]
-    assert (line.number, line.more) == ("+2.00", "+1.50 to +2.50, 1,000 texts, q <0.001")
+    assert (line.number, line.more) == ("+2.00", "+1.50 to +2.50, 1,000 texts, q\u00a0<0.001")
     assert line.rows == (0, 50) and line.sure
     assert not card.folded[-1].sure
     zero, (x, width) = card.zero, map(float, line.bar.split())
@@ -50,7 +50,7 @@ def test_a_line_says_its_number_its_interval_and_its_rows():
 
 def test_shares_differences_and_maps():
     html = overview_page(overview())
-    assert "50\u00a0% to 90\u00a0%, against the rest −12.5 points (−25.0 to 0)" in html
+    assert "50\u00a0% to 90\u00a0%, against the rest\u00a0−12.5 points (−25.0 to 0)" in html
     assert "12,345" in html and ">layer 2</th>" in html
     heat = TableView(overview().tables["heads"]).heat
     assert [name for name, _ in heat.lines] == ["layer 2", "layer 1", "layer 0"] and len(heat.heads) == 4

@@ -27,6 +27,7 @@ NEGATIONS = frozenset({
     "not", "no", "never", "n't", "n’t", "cannot", "nor", "neither", "nothing", "nobody", "none", "nowhere",
     "without", "hardly", "barely", "scarcely", "rarely", "seldom", "little", "few", "lacks",
 })  # fmt: skip
+ARTICLES = frozenset({"a", "an", "the"})
 
 
 class Phrases(Section):
@@ -51,20 +52,27 @@ class Phrases(Section):
             numbers = np.column_stack([words.number[first + k] for k in range(length)])
             sums = sum(words.score[first + k] for k in range(length))
             means.add(labels, chunk, words.example[first], numbers, np.asarray(sums))
-        first = _starts(follows, 2)
-        first = first[self._negating()[words.number[first]]]
-        numbers, example = np.column_stack([words.number[first], words.number[first + 1]]), words.example[first]
-        self.pairs.add(labels, chunk, example, numbers, words.score[first] + words.score[first + 1])
-        for k, means in enumerate(self.parts):
-            means.add(labels, chunk, example, numbers, words.score[first + k])
+        first, second = self._negated_words(words.number, follows)
+        numbers, example = np.column_stack([words.number[first], words.number[second]]), words.example[first]
+        self.pairs.add(labels, chunk, example, numbers, words.score[first] + words.score[second])
+        for place, means in zip((first, second), self.parts, strict=True):
+            means.add(labels, chunk, example, numbers, words.score[place])
         free = chunk.lexical.copy()
-        free[first + 1] = False
+        free[second] = False
         self.elsewhere.add(labels, chunk, words.example[free], words.number[free, None], words.score[free])
 
-    def _negating(self) -> np.ndarray:
-        """Of each word of the vocabulary: does it negate the next one?"""
-        words = self.context.vocabulary.words
-        return np.array([word in NEGATIONS or word.endswith(("n't", "n’t")) for word in words], dtype=bool)
+    def _negated_words(self, numbers: np.ndarray, follows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The places of negations and of the words that they negate: the next one, or that behind an article."""
+        known = self.context.vocabulary.words
+        negating = np.array([word in NEGATIONS or word.endswith(("n't", "n’t")) for word in known], dtype=bool)
+        article = np.array([word in ARTICLES for word in known], dtype=bool)
+        first = _starts(follows, 2)
+        first = first[negating[numbers[first]]]
+        second = first + 1 + article[numbers[first + 1]]
+        inside = second < len(numbers)
+        first, second = first[inside], second[inside]
+        joined = follows[second] & ~article[numbers[second]]
+        return first[joined], second[joined]
 
     def result(self) -> OverviewSection | None:
         found = {length: lines for length, means in self.means.items() if (lines := means.lines())}
@@ -92,9 +100,14 @@ class Phrases(Section):
             name="phrases",
             title="Words together",
             sentence=sentence or "No words speak surely for a label together.",
-            note=f"Scores of neighbouring words are added up. {NOTE}",
+            note=f"Scores of neighbouring words are added up. {NOTE}{self._dropped()}",
             tables=tuple(tables),
         )
+
+    def _dropped(self) -> str:
+        """What to say where there were too many different phrases to count all of them."""
+        most = max(means.moments.dropped for means in self.means.values())
+        return f" There were too many to count all: of each, up to {most:,} texts may be missing." if most else ""
 
     def _negated(self) -> OverviewTable | None:
         parts = [_by_words(means.lines()) for means in self.parts]
@@ -116,7 +129,8 @@ class Phrases(Section):
             by="label",
             unit=self.unit,
             note="The score of a negation and the word behind it, of both apart, and of the word where no negation "
-            "stands before it. English negations are known.",
+            "stands before it. An article between them is skipped: “not a good film” is “not good”. English "
+            "negations are known.",
         )
 
 
@@ -138,7 +152,8 @@ def _of_negations(table: OverviewTable) -> str:
     lines = [line for line in table.lines if line[other] is not None and line[table.place("q")] <= 0.05]
     if not lines:
         return ""
-    label, words, *_ = line = max(lines, key=lambda line: abs(line[place] - line[other]))
+    texts = table.place("texts")
+    label, words, *_ = line = max(lines, key=lambda line: abs(line[place] - line[other]) * line[texts] ** 0.5)
     word = words.split(" ", 1)[1]
     return (
         f"In “{words}”, “{word}” brings {signed(line[place])} to {label}, and {signed(line[other])} where no negation "
