@@ -21,10 +21,10 @@ def subset_p_values(
     Source: Cochran 1977, "Sampling techniques", sec. 2.15, for the moments; Mielke & Berry 2007, "Permutation methods",
     sec. 2.3, for the tail.
 
-    >>> values = np.array([0.0, 0.0, 0.0, 0.0, 1.0, 1.0])  # both ones are among two that were chosen: 1 of 15 choices
+    >>> values = np.arange(10.0)  # the three largest were chosen: one of 120 choices is as large
     >>> sums = [np.array([(values**k).sum()]) for k in (1, 2, 3)]
-    >>> subset_p_values(6, 2, np.array([2.0]), *sums).round(2).tolist()
-    [0.05]
+    >>> subset_p_values(10, 3, np.array([7.0 + 8 + 9]), *sums).round(4).tolist(), round(1 / 120, 4)
+    ([0.0084], 0.0083)
     """
     from scipy.special import gammaincc, ndtr
 

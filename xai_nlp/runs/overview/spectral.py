@@ -44,10 +44,10 @@ def spectral_clusters(vectors: csr_array, *, seed: int = 0) -> SpectralClusters:
     for the algorithm; von Luxburg 2007, sec. 8.3 (arXiv:0711.0189), for the eigengap.
 
     >>> from scipy.sparse import csr_array
-    >>> groups = np.repeat(np.eye(3), 20, axis=0) + np.linspace(0, 0.1, 180).reshape(60, 3)
+    >>> groups = np.repeat(np.eye(3), 12, axis=0) + np.random.default_rng(0).random((36, 3)) / 5
     >>> found = spectral_clusters(csr_array(groups / np.linalg.norm(groups, axis=1, keepdims=True)))
-    >>> found.count, found.labels[[0, 20, 40]].tolist(), found.eigenvalues[:4].round(2).tolist()
-    (3, [0, 1, 2], [0.0, 0.0, 0.0, 0.4...])
+    >>> found.count, len(set(found.labels[:12].tolist())), abs(found.eigenvalues[:4]).round(3).tolist()
+    (3, 1, [0.0, 0.0, 0.0, 0.999])
     """
     graph = neighbour_graph(vectors)
     inside = _large_components(graph)
