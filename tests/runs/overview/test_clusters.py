@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from tests.runs.overview.samples import chunk_of, explanation, random_explanations, write_run
+from tests.runs.overview.test_spectral import groups
 from xai_nlp.core.statistics import proportion
 from xai_nlp.runs.overview import clusters
 from xai_nlp.runs.overview.clusters import LEAST, Clusters, divided
@@ -94,6 +95,15 @@ def test_the_rest_follows_a_sample(truth, answer, monkeypatch):
     assert len(found.labels) == 150 and adjusted_rand_score(truth[1], kinds) == 1
     assert (np.diff(np.bincount(kinds)) <= 0).all()
     assert [set(kinds[middle]) for middle in middles] == [{0}, {1}, {2}]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_largest_kind_is_first_also_where_the_sample_says_otherwise(seed, monkeypatch):
+    monkeypatch.setattr(clusters, "SAMPLE", 60)
+    vectors, _ = groups((105, 100, 95))
+    kinds, _, middles = divided(vectors, seed)
+    assert (np.diff(np.bincount(kinds)) <= 0).all()
+    assert [set(kinds[middle]) for middle in middles] == [{kind} for kind in range(len(middles))]
 
 
 def test_one_kind_of_text_is_said_to_have_kinds_that_shade_into_each_other():

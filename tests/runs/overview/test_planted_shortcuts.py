@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import xai_nlp
 from tests.runs.planted import (
@@ -116,6 +117,13 @@ def seen(pairs, tmp_path, model, **loaded):
     return xai_nlp.run(data, model, directory=tmp_path / "run", **QUIET, **loaded)
 
 
+def kept_on_grey(pairs, explainer, run):
+    """The share of answers that stay when each image is grey: what the shares of scores are to tell, by passes."""
+    grey = Image.new("RGB", (96, 96), (128, 128, 128))
+    outputs = [explainer.predict(image=grey, question=example.question.text) for example, _ in pairs]
+    return np.mean([max(of, key=of.get) == item.prediction for of, item in zip(outputs, run, strict=True)])
+
+
 def test_scenes_where_the_question_alone_gives_the_answer(tmp_path):
     model = question_only_vqa()
     told = scenes_told_by_the_question(600, seed=21)
@@ -128,9 +136,12 @@ def test_scenes_where_the_question_alone_gives_the_answer(tmp_path):
     assert alone == {"question only": 1.0, "image only": 0.0}
     (said, _) = found.tables["repeated_inputs"].lines
     assert said[:3] == ("question", "predicted", 1.0) and said[4] < 0.4
+    assert kept_on_grey(pairs, model, run) == 1
 
 
 def test_a_model_that_looks_has_no_suspect(tmp_path):
-    run = seen([(one, one.question.answer) for one in scenes(24, seed=22)], tmp_path, "vqa")
+    pairs = [(one, one.question.answer) for one in scenes(24, seed=22)]
+    run = seen(pairs, tmp_path, "vqa")
     lines, found = suspects(run, tmp_path)
     assert lines == [] and {line[1] for line in found.tables["one_input"].lines} == {0.0}
+    assert kept_on_grey(pairs, xai_nlp.load("vqa"), run) < 0.5

@@ -7,8 +7,11 @@ import pytest
 from scipy import stats
 
 from tests.runs.overview.samples import chunk_of, explanation, random_explanations, write_run
+from xai_nlp.core.random_subset import subset_p_values
 from xai_nlp.core.result import TargetSpec
+from xai_nlp.runs.overview.features import KINDS, WordForms, feature_shares
 from xai_nlp.runs.overview.section import OverviewContext
+from xai_nlp.runs.overview.suspect_tests import MARGIN
 from xai_nlp.runs.overview.suspects import COLUMNS, LEAST, SURE, Suspects
 
 
@@ -58,6 +61,31 @@ def test_a_word_that_misleads_is_first_and_its_numbers_are_those_of_loops():
     assert first["wrong with it"] == pytest.approx(sum(not item.correct for item in holding) / len(holding))
     assert first["share of |score|"] == pytest.approx(np.mean([s for s in share if s]))
     assert not items[first["rows"][0]].correct
+
+
+def test_q_is_the_false_discovery_rate_of_both_tests_over_all_features():
+    items = misled(250)
+    chunk = chunk_of(items)
+    found = feature_shares(chunk, WordForms())
+    wrong, p, names = ~chunk.correct.astype(bool), [], {}
+    for kind, number in sorted(set(zip(found.kind.tolist(), found.number.tolist(), strict=True))):
+        own = (found.kind == kind) & (found.number == number)
+        if own.sum() < LEAST:
+            continue
+        push = np.zeros(len(items))
+        push[found.example[own]] = found.signed[own]
+        names[KINDS[kind], number] = len(p)
+        sums = [np.array([(push**k).sum()]) for k in (1, 2, 3)]
+        p.append(subset_p_values(len(items), wrong.sum(), push[wrong].sum(), *sums)[0])
+        if KINDS[kind] in ("punctuation", "special token", "position"):
+            excess = (found.absolute - found.size)[own]
+            p.append(stats.ttest_1samp(excess, MARGIN, alternative="greater").pvalue)
+    q = stats.false_discovery_control(p)
+    lines, _ = lines_of(items)
+    words = [line for line in lines if line["kind"] == "word"]
+    assert words and "speaks" in words[0]["reason"]
+    for line in words:
+        assert line["q"] == pytest.approx(q[names["word", chunk.vocabulary.number(line["feature"])]])
 
 
 def test_scores_for_the_other_of_two_labels_are_turned():
@@ -131,6 +159,22 @@ def test_lengths_come_last_and_take_no_share():
     assert [line["feature"] for line in lines if line["kind"] == "length"] == ["8 to 15 words"]
     assert lines[-1]["kind"] == "length" and lines[-1]["share of |score|"] is None
     assert lines[-1]["in wrong"] == pytest.approx(0.8) and lines[-1]["wrong with it"] == pytest.approx(0.8)
+
+
+def test_a_word_comes_before_a_length_that_says_more():
+    items = []
+    for n in range(400):
+        draws = np.random.default_rng(n)
+        long, holds = draws.random() < 0.5, draws.random() < 0.3
+        wrong = draws.random() < 0.1 + 0.5 * long + 0.4 * holds
+        text = "so it goes" + " on and on and on" * long + " maybe" * holds
+        scores = draws.normal(0, 1, len(text.split()))
+        if holds:
+            scores[-1] = 3
+        items.append(explanation(text, scores.tolist(), gold="NEGATIVE" if wrong else "POSITIVE"))
+    lines, _ = lines_of(items)
+    assert lines[0]["feature"] == "maybe" and lines[-1]["kind"] == "length"
+    assert lines[-1]["interval"][0] > lines[0]["interval"][0]
 
 
 def test_rare_features_are_left_out_and_chunks_do_not_matter():
