@@ -129,7 +129,7 @@ def _of_row(run: Run, row: int, method: str) -> tuple[Explanation, ...]:
 def _size(item: Explanation) -> float:
     """About how many bytes of the page an explanation takes: markup of each token, and its image."""
     return (
-        2000 + 60 * len(item.tokens) + (1.4 * len(item.image.data) + 120 * len(item.image.boxes) if item.image else 0)
+        2000 + 60 * len(item.tokens) + (1.4 * len(item.image.data) + 280 * len(item.image.boxes) if item.image else 0)
     )
 
 
