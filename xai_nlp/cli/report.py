@@ -84,7 +84,7 @@ def report(
     of_run = {"--csv": csv, "--figures": figures, "--by": by, "--table": table, "--method": method}
     if len(files) == 1 and is_run(files[0].parent) and not labels:
         written = f"overview in {output}"
-        overview = _overview(files[0].parent, title, data, method, columns_of(by, table))
+        overview = _overview(files[0].parent, title, data, method, columns_of(by, table), progress=not quiet)
         overview.to_html(output)
         if csv:
             overview.save_csv(csv)
@@ -101,12 +101,12 @@ def report(
 
 
 def _overview(
-    directory: Path, title: str, data: str, method: str | None, columns: Mapping[str, Sequence[Any]]
+    directory: Path, title: str, data: str, method: str | None, columns: Mapping[str, Sequence[Any]], *, progress: bool
 ) -> Overview:
     """The overview of the run in a folder. data: its name on the cover; "" for that of the plan."""
     from xai_nlp import read_run
 
-    overview = read_run(directory).overview(method=method, columns=columns, title=title)
+    overview = read_run(directory).overview(method=method, columns=columns, title=title, progress=progress)
     return replace(overview, about={**overview.about, "data": (data,)}) if data else overview
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from xai_nlp.core.statistics import CONFIDENCE
 
 BUFFER = 2**17  # groups that wait before they are merged into the others
-MOST = 2**22  # groups that are held; beyond, the rarest are dropped
+MOST = 2**21  # groups that are held; beyond, the rarest are dropped
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # Knuth's multiplicative hash: draws an example by its row, in any order of rows
 
 

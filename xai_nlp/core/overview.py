@@ -78,9 +78,11 @@ class OverviewTable:
 
     def cards(self) -> dict[str, list[tuple[Any, ...]]]:
         """The lines of each card, by its heading."""
-        cards: dict[str, list[tuple[Any, ...]]] = {}
+        if not self.by:
+            return {"": list(self.lines)} if self.lines else {}
+        cards, place = dict[str, list[tuple[Any, ...]]](), self.place(self.by)
         for line in self.lines:
-            cards.setdefault(str(line[self.place(self.by)]) if self.by else "", []).append(line)
+            cards.setdefault(str(line[place]), []).append(line)
         return cards
 
     def csv_text(self) -> str:

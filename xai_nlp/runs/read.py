@@ -120,11 +120,13 @@ class Run(Explanations):
         columns: Mapping[str, Sequence[Any]] | None = None,
         seed: int = 0,
         title: str = "",
+        progress: bool = True,
     ) -> Overview:
         """What the model relies on over all of these, in one pass over the files.
 
         method: of the explanations, where the run has several; by default its first. columns: name -> a value for each
         row of the data, by which rows are compared. seed: of resampling and of the examples that are drawn.
+        progress: with a bar, if it takes more than two seconds.
         Raises InvalidInput for no explanations or a column of another length, UnknownName for a method.
 
         >>> import tempfile, xai_nlp
@@ -135,7 +137,7 @@ class Run(Explanations):
         """
         from xai_nlp.runs.overview.run_overview import overview
 
-        return overview(self, method=method, columns=columns, seed=seed, title=title)
+        return overview(self, method=method, columns=columns, seed=seed, title=title, progress=progress)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the page of the overview: aggregates, and a sample of the explanations."""

@@ -52,6 +52,16 @@ def test_counts_and_words_of_each_cell():
     assert "NEGATIVE instead of POSITIVE" in found.sentence or "POSITIVE instead of NEGATIVE" in found.sentence
 
 
+def test_of_many_labels_only_what_occurs_is_listed_the_largest_first():
+    items = [
+        explanation("fine film", [1, 1], label=f"L{n % 12}", gold=f"L{n % 12 if n % 5 else 0}") for n in range(240)
+    ]
+    (matrix, *_) = section_of(items).tables
+    counts = pandas.Series([(item.gold[0], item.prediction) for item in items]).value_counts()
+    assert {line[:2]: line[2] for line in matrix.lines} == counts.to_dict()
+    assert [line[2] for line in matrix.lines] == sorted(counts, reverse=True)
+
+
 def test_answers_are_right_or_wrong():
     target = TargetSpec(kind="span", label="Norman")
     items = [explanation("the norman duke", [0, 2, 1], label="norman", target=target, gold="Norman")] * 5

@@ -4,6 +4,7 @@ import io
 import tracemalloc
 from dataclasses import replace
 
+import pandas
 import pyarrow.parquet
 import pytest
 from PIL import Image
@@ -79,9 +80,19 @@ def test_one_method_at_a_time(tmp_path):
         run.overview(method="occlusoin")
 
 
-def test_columns_of_the_data(run, tmp_path):
+def test_a_long_pass_shows_a_bar(run, monkeypatch, capsys):
+    monkeypatch.setattr("xai_nlp.core.progress.DELAY", 0.0)
+    run.overview(progress=False)
+    assert capsys.readouterr().err == ""
+    run.overview()
+    assert "reading the run" in capsys.readouterr().err
+
+
+def test_columns_of_the_data(run):
     found = run.overview(columns={"genre": ["drama", "comedy"] * 150 + ["drama"]})
     assert {line[1] for line in found.tables["slices_right"].lines if line[0] == "genre"} == {"drama", "comedy"}
+    series = pandas.Series(["drama", "comedy"] * 150 + ["drama"], index=range(301, 0, -1))
+    assert run.overview(columns={"genre": series}).tables["slices_right"] == found.tables["slices_right"]
     with pytest.raises(InvalidInput, match="301 rows, and column 'genre' has 2"):
         run.overview(columns={"genre": ["drama", "comedy"]})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import product
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from xai_nlp.runs.overview.section import OverviewContext, Section
 from xai_nlp.viz.text.number_format import percent
 
 NONE = "no answer"
+LABELS = 10  # right labels; of more, only cells that occur are listed, the largest first
 
 
 class Confusions(Section):
@@ -93,9 +95,9 @@ class Confusions(Section):
         totals: Counter[str] = Counter()
         for (gold, _), count in self.counts.items():
             totals[gold] += count
-        names = sorted({name for cell in self.counts for name in cell})
-        golds = [name for name in names if totals[name]]
-        cells = [(gold, said) for gold in golds for said in names if any(said == one for _, one in self.counts)]
+        cells = list(product(sorted(totals), sorted({said for _, said in self.counts})))
+        if len(totals) > LABELS:
+            cells = [cell for cell, _ in self.counts.most_common()]
         lines = []
         for gold, said in cells:
             share = proportion(self.counts[gold, said], totals[gold])

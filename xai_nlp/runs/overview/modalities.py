@@ -39,15 +39,16 @@ class Modalities(Section):
         with np.errstate(invalid="ignore", divide="ignore"):
             share = sizes / total
         inside = (np.isfinite(share) & (np.bincount(chunk.tokens.example, minlength=len(chunk)) > 0)).nonzero()[0]
-        answers = {0: "wrong", 1: "right"}
-        for i in inside.tolist():
-            groups = [("all", "all"), ("label", chunk.labels[i])]
-            if chunk.correct[i] >= 0:
-                groups.append(("answer", answers[int(chunk.correct[i])]))
-            keys = np.array([[self.groups.setdefault(group, len(self.groups))] for group in groups])
-            row = np.full(len(keys), chunk.row[i])
-            self.shares.add(keys, np.full(len(keys), share[i]), row)
-            self.ignored.add(keys, np.full(len(keys), float(share[i] < IGNORED)), row)
+        answers = {0: "wrong", 1: "right", -1: ""}
+        groups = [
+            (self.groups.setdefault(group, len(self.groups)), i)
+            for i in inside.tolist()
+            for group in (("all", "all"), ("label", chunk.labels[i]), ("answer", answers[int(chunk.correct[i])]))
+            if group[1]
+        ]
+        keys, places = np.array(groups, dtype=np.int64).reshape(-1, 2).T
+        self.shares.add(keys[:, None], share[places], chunk.row[places])
+        self.ignored.add(keys[:, None], share[places] < IGNORED, chunk.row[places])
 
     def result(self) -> OverviewSection | None:
         shares, ignored = self.shares.result(), self.ignored.result()

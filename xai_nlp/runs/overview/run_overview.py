@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from xai_nlp.core.overview import Overview, OverviewSection
+from xai_nlp.core.progress import progress_bar
 from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.runs.overview.chunk import Chunk
@@ -30,11 +32,13 @@ def overview(
     columns: Mapping[str, Sequence[Any]] | None = None,
     seed: int = 0,
     title: str = "",
+    progress: bool = True,
 ) -> Overview:
     """What the model of a run relies on, in one pass over the run's files.
 
     method: of the explanations, where the run has several; by default its first. columns: name -> a value for each row
     of the data, by which rows are compared. seed: of resampling and of the examples that are drawn.
+    progress: with a bar, if it takes more than two seconds.
     Raises InvalidInput for a run without explanations or a column of another length, UnknownName for a method.
     """
     if not len(run):
@@ -46,13 +50,16 @@ def overview(
     for name, values in (columns or {}).items():
         if len(values) != run.plan.rows:
             raise InvalidInput(f"the data have {run.plan.rows:,} rows, and column {name!r} has {len(values):,} values.")
-    context = OverviewContext(seed=seed, columns=dict(columns or {}))
+    context = OverviewContext(seed=seed, columns={name: list(values) for name, values in (columns or {}).items()})
     sections = [section(context) for section in SECTIONS]
     count = 0
-    for chunk in chunks(run, method, context):
-        count += len(chunk)
-        for section in sections:
-            section.add(chunk)
+    with progress_bar("reading the run") if progress else nullcontext() as show:
+        for chunk in chunks(run, method, context):
+            count += len(chunk)
+            for section in sections:
+                section.add(chunk)
+            if show:
+                show(count, len(run))
     answers = tuple(answer for section in sections if (answer := section.result()))
     examples, places = _examples(run, method, answers, seed)
     failed = [(f"{len(run.errors):,}", "rows could not be explained")] if run.errors else []
@@ -122,7 +129,7 @@ def _of_row(run: Run, row: int, method: str) -> tuple[Explanation, ...]:
 def _size(item: Explanation) -> float:
     """About how many bytes of the page an explanation takes: markup of each token, and its image."""
     return (
-        2000 + 60 * len(item.tokens) + (1.4 * len(item.image.data) + 120 * len(item.image.boxes) if item.image else 0)
+        2000 + 60 * len(item.tokens) + (1.4 * len(item.image.data) + 280 * len(item.image.boxes) if item.image else 0)
     )
 
 
