@@ -58,6 +58,10 @@ def test_a_harmless_word_that_marks_the_label(tmp_path):
     assert first["in right"] == pytest.approx(sum(right) / len(right))
     assert first["wrong with it"] == pytest.approx(sum(not item.correct for item in marked) / len(marked))
     assert not run[first["rows"][0]].correct and MARK in run[first["rows"][0]].segments[0]
+    fooled = [item for item in marked if not item.correct]
+    without = [model.predict(item.segments[0].replace(f" {MARK}", "")) for item in fooled]
+    cured = [max(of, key=of.get) in item.gold for of, item in zip(without, fooled, strict=True)]
+    assert np.mean(cured) > 0.8  # by passes: without the word the model reads them right
     told = [line for line in found.tables["kinds"].lines if f"“{MARK}”" in line[1]]
     assert told and f"“{MARK}”" in told[0][1].split(", ")[0]  # one kind of reasons is told by it first
 
@@ -100,6 +104,9 @@ def test_answers_that_are_always_in_the_first_sentence(tmp_path):
     first = lines[0]
     assert (first["feature"], first["kind"]) == ("first sentence of the context", "position")
     assert first["share of |score|"] > 0.7 > 0.4 > first["share of words"]
+    for row in facts(12, seed=12, first=False):  # by passes: where the answer is elsewhere, it is not found
+        (answers,) = model.predict(row["question"], row["context"])
+        assert answers[0].text in row["context"].split(". ")[0]
 
 
 def test_a_model_that_reads_has_no_suspect(tmp_path):
