@@ -187,6 +187,8 @@ def test_rare_features_are_left_out_and_chunks_do_not_matter():
 
 def test_they_are_in_the_page_the_figure_and_the_file(tmp_path):
     found = write_run(tmp_path / "run", misled(300)).overview()
+    (fact,) = [fact for fact in found.facts if "suspects" in fact[1]]
+    assert fact == (str(len(found.tables["suspects"].lines)), "shortcut suspects, first “maybe”")
     found.to_html(tmp_path / "page.html")
     found.save_csv(tmp_path / "csv")
     found.save_figures(tmp_path / "figures", "svg")

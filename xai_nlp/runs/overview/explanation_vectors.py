@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 WORDS = 8  # of each explanation, those with the largest |score|
 VOCABULARY = 1000  # words that tell explanations apart, those with the largest |score| over all of them
 FIFTHS = ("first", "second", "third", "fourth", "last")
-SUMMARY = (*(f"{fifth} fifth of the text" for fifth in FIFTHS), "punctuation", "special tokens", "numbers")
+SUMMARY = (*(f"the {fifth} fifth of the text" for fifth in FIFTHS), "punctuation", "special tokens", "numbers")
 INPUTS = 3  # inputs whose shares are kept
 SUMMARY_WEIGHT = 0.1  # length of the summary beside the words, whose length is 1: it decides where no word is shared
 

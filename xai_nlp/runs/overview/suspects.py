@@ -41,8 +41,8 @@ COLUMNS = (
     OverviewColumn("rows", "rows"),
     OverviewColumn("texts", "count"),
     OverviewColumn("wrong with it", "share"),
-    OverviewColumn("in wrong", "score"),
-    OverviewColumn("in right", "score"),
+    OverviewColumn("in wrong", "score", in_page=False),
+    OverviewColumn("in right", "score", in_page=False),
     OverviewColumn("share of |score|", "share"),
     OverviewColumn("share of words", "share"),
     OverviewColumn("q", "q"),
@@ -110,6 +110,7 @@ class Suspects(Section):
             sentence=self._sentence(lines),
             note=NOTE,
             tables=(table,) if lines else (),
+            facts=tuple((str(len(lines)), f"shortcut suspects, first “{name}”") for name, *_ in lines[:1]),
         )
 
     def _lines(self) -> Iterator[tuple[Any, ...]]:
