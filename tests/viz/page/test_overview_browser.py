@@ -49,6 +49,10 @@ def test_links_lead_to_examples_and_to_files(opened):
     assert tab.locator(target).is_visible()
     far = tab.locator("#s-lexicon .refs a[href='#row-60']").first
     assert "rows-00000000-00000512.parquet, row 9" in far.get_attribute("title")
+    tab.evaluate("location.hash = '#row-60'")  # the link itself is among the folded lines
+    assert tab.locator("#row-60").is_visible()  # the list of files unfolds
+    box = tab.locator("#row-60").bounding_box()
+    assert 0 <= box["y"] < 800
 
 
 @pytest.mark.slow

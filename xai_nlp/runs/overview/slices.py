@@ -50,7 +50,7 @@ MEASURES = (
     Measure("right", "Right answers", _right),
     Measure("confidence", "Confidence in the prediction", lambda chunk: chunk.confidence),
     Measure("strongest_word", "Share of the strongest word in all scores", _strongest),
-    Measure("unexplained", "Left unexplained", lambda chunk: chunk.residual_share),
+    Measure("unexplained", "Left unexplained, at most all", lambda chunk: np.minimum(chunk.residual_share, 1.0)),
 )
 
 
