@@ -167,8 +167,7 @@ def first_sentence_qa(*, steps: int = 16) -> Explainer:
 
 
 def question_only_vqa(*, steps: int = 40) -> Explainer:
-    """The first layer of the embedded model, fine-tuned on questions whose words alone tell the answer: the image is "
-    "another scene's."""
+    """The first layer of the embedded model, fine-tuned on questions that tell the answer, with other images."""
     embedded = xai_nlp.load("vqa")
     config = copy.deepcopy(embedded.model.config)
     config.num_hidden_layers = 1

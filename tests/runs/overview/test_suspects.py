@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from tests.runs.overview.samples import chunk_of, explanation, random_explanations, write_run
+from tests.runs.overview.test_features import with_image
 from xai_nlp.core.random_subset import subset_p_values
 from xai_nlp.core.result import TargetSpec
 from xai_nlp.runs.overview.features import KINDS, WordForms, feature_shares
@@ -159,6 +160,20 @@ def test_lengths_come_last_and_take_no_share():
     assert [line["feature"] for line in lines if line["kind"] == "length"] == ["8 to 15 words"]
     assert lines[-1]["kind"] == "length" and lines[-1]["share of |score|"] is None
     assert lines[-1]["in wrong"] == pytest.approx(0.8) and lines[-1]["wrong with it"] == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("explained", ["yes", "no"])
+def test_an_ignored_image_that_goes_with_errors_is_a_suspect_whatever_label_was_explained(explained):
+    items, draws = [], np.random.default_rng(0)
+    for _ in range(200):
+        ignored = draws.random() < 0.3
+        gold = "no" if draws.random() < (0.7 if ignored else 0.1) else "yes"
+        item = with_image(draws.normal(0, 1, 3).tolist(), (draws.normal(0, 1, 4) * (0.001 if ignored else 1)).tolist())
+        target = TargetSpec(kind="label", label=explained)
+        items.append(replace(item, outputs={"yes": 0.9, "no": 0.1}, target=target, gold=(gold,)))
+    lines, _ = lines_of(items)
+    assert (lines[0]["feature"], lines[0]["reason"]) == ("question only", "speaks for wrong predictions")
+    assert lines[0]["share of |score|"] is None and lines[0]["wrong with it"] is None  # `one_input` has it
 
 
 def test_a_word_comes_before_a_length_that_says_more():

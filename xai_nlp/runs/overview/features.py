@@ -1,5 +1,4 @@
-"""Features of explanations that are more than words: marks, names, numbers, places, lengths; and the |score| of "
-"each."""
+"""Features of explanations: words, marks, names, numbers, positions, lengths, inputs; and the |score| of each."""
 
 from __future__ import annotations
 
@@ -130,8 +129,10 @@ def input_names(chunk: Chunk) -> list[str]:
 
 
 def input_shares(chunk: Chunk, names: list[str]) -> np.ndarray:
-    """The share of the Σ|score| that each input takes, (N, inputs); 0 where nothing is scored. Special tokens are in "
-    "none."""
+    """The share of the Σ|score| that each input takes, (N, inputs); special tokens are in none.
+
+    Shares are 0 where nothing is scored.
+    """
     words, count = chunk.words, len(names)
     inside = words.segment != SPECIAL
     place = words.example[inside] * count + words.segment[inside]
@@ -142,42 +143,54 @@ def input_shares(chunk: Chunk, names: list[str]) -> np.ndarray:
 
 
 def feature_shares(chunk: Chunk, forms: WordForms) -> Shares:
-    """What each feature of each explanation takes. Words, marks and special tokens are one feature each; names are one
-    together, and so are numbers. A name is a capitalised word that begins no sentence.
+    """What each feature of each explanation takes.
+
+    Each word, mark and special token is a feature; names are one together, and so are numbers. A name is a capitalised
+    word that begins no sentence.
     """
-    parts = [*_of_words(chunk, forms), _lengths(chunk), *_inputs(chunk)]
+    words, bits = chunk.words, forms.bits(chunk.words.written)
+    inside = (words.segment != SPECIAL).nonzero()[0]
+    places = text_places(words.example[inside], words.segment[inside], bits[inside], chunk.lexical[inside])
+    begins = np.zeros(len(bits), dtype=bool)
+    begins[inside] = places.first
+    parts = [
+        *_of_words(chunk, bits, begins),
+        *_of_places(words.segment[inside], words.example[inside], words.score[inside], places),
+        _lengths(chunk),
+        *_inputs(chunk),
+    ]
     return Shares(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
-def _of_words(chunk: Chunk, forms: WordForms) -> Iterator[Shares]:
-    words, lexical, bits = chunk.words, chunk.lexical, forms.bits(chunk.words.written)
-    special = words.segment == SPECIAL
+def _of_words(chunk: Chunk, bits: np.ndarray, begins: np.ndarray) -> Iterator[Shares]:
+    """begins: (W,) the words that begin a sentence."""
+    words, lexical, special = chunk.words, chunk.lexical, chunk.words.segment == SPECIAL
     shares, size = _normalised(words.score, words.example, _image_sizes(chunk))
-    one = np.zeros(len(shares), dtype=np.int64)
-    inside = (~special).nonzero()[0]
-    places = text_places(words.example[inside], words.segment[inside], bits[inside], lexical[inside])
-    begins = one > 0
-    begins[inside] = places.first
     number = lexical & (bits & DIGITS > 0)
     name = lexical & (bits & CAPITALISED > 0) & ~number & ~begins
+    together = np.zeros_like(words.number)
     for kind, numbers, of_kind in (
         (WORD, words.number, lexical),
         (PUNCTUATION, words.number, ~lexical & ~special),
         (SPECIAL_TOKEN, words.number, special),
-        (NAME, one, name),
-        (NUMBER, one, number),
+        (NAME, together, name),
+        (NUMBER, together, number),
     ):
         yield _summed(kind, *(of[of_kind] for of in (numbers, words.example, shares, size)))
-    own_shares, own_size = _normalised(words.score[inside], places.text, np.zeros(places.text.max(initial=-1) + 1))
-    several, last = places.sentences > 1, places.sentence == places.sentences - 1
-    tenth = 2 + places.place * TENTHS // np.maximum(places.length, 1)
+
+
+def _of_places(segment: np.ndarray, example: np.ndarray, score: np.ndarray, places: TextPlaces) -> Iterator[Shares]:
+    """segment, example, score: (W,) of the words of texts."""
+    shares, size = _normalised(score, places.text, np.zeros(places.text.max(initial=-1) + 1))
+    several = places.sentences > 1
+    first = np.zeros_like(segment)
     for place, there in (
-        (0 * tenth, several & (places.sentence == 0)),
-        (0 * tenth + 1, several & last),
-        (tenth, places.length >= TENTHS),
+        (first, several & (places.sentence == 0)),
+        (first + 1, several & (places.sentence == places.sentences - 1)),
+        (2 + places.place * TENTHS // np.maximum(places.length, 1), places.length >= TENTHS),
     ):
-        numbers = words.segment[inside] * len(PLACES) + place
-        yield _summed(POSITION, *(of[there] for of in (numbers, words.example[inside], own_shares, own_size)))
+        numbers = segment * len(PLACES) + place
+        yield _summed(POSITION, *(of[there] for of in (numbers, example, shares, size)))
 
 
 def _normalised(scores: np.ndarray, whole: np.ndarray, beside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -203,8 +216,7 @@ def _summed(kind: int, number: np.ndarray, example: np.ndarray, share: np.ndarra
 
 
 def _lengths(chunk: Chunk) -> Shares:
-    """The length of each explanation's texts: 2ⁿ to 2ⁿ⁺¹ − 1 words have the number n. It takes no share; it is "
-    "there."""
+    """The length of each explanation's texts: 2ⁿ to 2ⁿ⁺¹ − 1 words have the number n. It takes no share."""
     inside = chunk.words.segment != SPECIAL
     count = np.bincount(chunk.words.example[inside], minlength=len(chunk))
     ones = np.ones(len(chunk))
@@ -213,8 +225,7 @@ def _lengths(chunk: Chunk) -> Shares:
 
 
 def _inputs(chunk: Chunk) -> Iterator[Shares]:
-    """Of each of several inputs: do the others take a negligible share? 1 or 0, held against a half of the "
-    "explanations."""
+    """Of each of several inputs: are all others ignored? 1 or 0, held against a half of the explanations."""
     names = input_names(chunk)
     shares = input_shares(chunk, names)
     for n in range(len(names)) if len(names) > 1 else ():

@@ -1,5 +1,4 @@
-"""Shortcut suspects: features that speak for wrong predictions, or that take more than features without a meaning "
-"should."""
+"""Shortcut suspects: features that speak for wrong predictions, or that take more than their share."""
 
 from __future__ import annotations
 
@@ -89,7 +88,8 @@ class Suspects(Section):
         states = [(chunk.correct == state) & (toward != 0) for state in (0, 1)]
         self.counts += np.array([states[0].sum(), states[1].sum(), len(chunk)])
         codes, rows = (found.number * len(KINDS) + found.kind)[:, None], chunk.row[found.example]
-        push = np.where(found.kind == LENGTH, found.signed, found.signed * toward[found.example])
+        claims = np.isin(found.kind, (LENGTH, INPUT))  # they hold or not, and speak for nothing
+        push = np.where(claims, found.signed, found.signed * toward[found.example])
         for moments, values, chosen in (
             (self.wrong, push, states[0][found.example]),
             (self.right, push, states[1][found.example]),
@@ -138,7 +138,7 @@ class Suspects(Section):
                 (end, 2 * middle - end),
                 (misled if low[0, i] > 0 else shares).examples(i),
                 int(shares.count[i]),
-                float(spoken.rates[i]) if spoken.tested[i] else None,
+                float(spoken.rates[i]) if spoken.tested[i] and kinds[i] != INPUT else None,
                 *(spoken.means[:, i].tolist() if spoken.tested[i] else (None, None)),
                 float(shares.mean[i]) if shown else None,
                 float(excess.size[i]) if shown and excess.tested[i] else None,
@@ -176,16 +176,14 @@ def _reason(kind: int, lows: np.ndarray) -> str:
 
 
 def without_meaning(chunk: Chunk, found: Shares) -> np.ndarray:
-    """Which features say nothing by themselves, (F,). Names and numbers do where the model answers: they are "
-    "answers."""
+    """Which features say nothing by themselves, (F,). Names and numbers do where they may be answers."""
     labelled = np.array([target.kind in ("label", "output") for target in chunk.targets])
     mute = np.isin(found.kind, (PUNCTUATION, SPECIAL_TOKEN, POSITION, INPUT))
     return np.asarray(mute | (np.isin(found.kind, (NAME, NUMBER)) & labelled[found.example]))
 
 
 def _toward_prediction(chunk: Chunk) -> np.ndarray:
-    """1 where scores speak for the prediction, −1 where they speak for the other one of two labels, 0 elsewhere: "
-    "(N,)."""
+    """1 where scores speak for the prediction, −1 for the other one of two labels, 0 for neither: (N,)."""
     return np.array(
         [
             1 if target.kind not in ("label", "output") or target.label == said else -1 if len(outputs) == 2 else 0
