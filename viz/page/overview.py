@@ -94,8 +94,8 @@ class TableView:
         measure, seen = self.table.measure, list(lines[: self.most])
         if self.table.columns[measure].kind != "score":
             return seen[:SHOWN], seen[SHOWN:]
-        against = [line for line in lines if line[measure] < 0][: SHOWN - AT_LEAST]
-        chosen = [line for line in lines if line[measure] >= 0][: SHOWN - min(len(against), AT_LEAST)]
+        against = [line for line in lines if (line[measure] or 0.0) < 0][: SHOWN - AT_LEAST]
+        chosen = [line for line in lines if (line[measure] or 0.0) >= 0][: SHOWN - min(len(against), AT_LEAST)]
         chosen += against[: SHOWN - len(chosen)]
         return chosen, [line for line in seen if not any(line is one for one in chosen)]
 
@@ -158,6 +158,11 @@ class TableView:
             [(column, line[i], self.text(i, line[i])) for i, column in enumerate(self.table.columns) if column.in_page]
             for line in self.table.lines[: SHOWN + FOLDED]
         ]
+
+    @property
+    def left_lines(self) -> int:
+        """Lines that stand in the CSV file only."""
+        return max(0, len(self.table.lines) - SHOWN - FOLDED)
 
     @property
     def heat(self) -> Heat:

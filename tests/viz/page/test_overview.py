@@ -1,5 +1,7 @@
 """The page of an overview: what it shows, what it leaves to the files, and that nothing in it is trusted."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.viz.html_reader import Reader
@@ -29,6 +31,8 @@ def test_lines_that_are_not_in_the_page_are_counted():
     assert f"{card.left} more in lexicon.csv" in overview_page(overview([words(count=150)]))
     many = overview_page(overview([words(count=2, labels=[f"label {n}" for n in range(40)])]))
     assert "16 more labels in lexicon.csv" in many
+    wide = replace(words(count=80), layout="table", by="")
+    assert "60 more in lexicon.csv" in overview_page(overview([wide]))
 
 
 def test_a_line_says_its_number_its_interval_and_its_rows():

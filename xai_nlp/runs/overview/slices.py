@@ -68,7 +68,7 @@ class Slices(Section):
         super().__init__(context)
         self.bootstrap = PoissonBootstrap(len(MEASURES), context.seed)
         self.slices: dict[str, dict[str, str]] = {}  # column -> value -> its group
-        self.examples: dict[str, np.ndarray] = {}  # group -> (M, 2, 2): least and greatest value of each, and its row
+        self.examples: dict[tuple[str, int], list[tuple[float, int]]] = {}  # group, measure -> (value, row) of its ends
         self.columns = {name: binned(values) for name, values in context.columns.items()}
 
     def add(self, chunk: Chunk) -> None:
@@ -102,17 +102,13 @@ class Slices(Section):
         return known.setdefault(value, f"{column}: {value}")
 
     def _note_examples(self, group: str, values: np.ndarray, rows: np.ndarray) -> None:
-        """Keep the rows with the least and the greatest value of each measure."""
-        start = np.broadcast_to(np.array([[[np.inf, -1.0]], [[-np.inf, -1.0]]]), (2, len(MEASURES), 2))
-        best = self.examples.setdefault(group, np.array(start[:, :, :]))
-        for m in range(len(MEASURES)):
-            known = np.isfinite(values[:, m]).nonzero()[0]
+        """Keep the least and the greatest value of each measure, with its row."""
+        for m, column in enumerate(values.T):
+            known = np.isfinite(column).nonzero()[0]
             if len(known):
-                least, most = known[values[known, m].argmin()], known[values[known, m].argmax()]
-                if values[least, m] < best[0, m, 0]:
-                    best[0, m] = values[least, m], rows[least]
-                if values[most, m] > best[1, m, 0]:
-                    best[1, m] = values[most, m], rows[most]
+                places = known[column[known].argmin()], known[column[known].argmax()]
+                ends = [(float(column[i]), int(rows[i])) for i in places] + self.examples.get((group, m), [])
+                self.examples[group, m] = [min(ends), max(ends)]
 
     def result(self) -> OverviewSection | None:
         tables = [table for place in range(len(MEASURES)) if (table := self._table(place))]
@@ -136,7 +132,7 @@ class Slices(Section):
                 if not count:
                     continue
                 change = bootstrap.difference(group, place, ALL) or (None, None)
-                rows = tuple(dict.fromkeys(self.examples[group][:, place, 1].astype(int).tolist()))
+                rows = tuple(dict.fromkeys(row for _, row in self.examples[group, place]))
                 mean, interval = bootstrap.mean(group, place), bootstrap.interval(group, place)
                 if measure.name == "right":  # resamples of nothing but right answers have no spread
                     interval = proportion(round(mean * count), count).interval
