@@ -68,7 +68,7 @@ class Suspects(Section):
     Every number is a share of an explanation's Σ|score|, so that explanations of all sizes count alike. Right labels
     judge words: a shortcut is a word whose scores do not care whether they are right. So it is found where the data
     hold counterexamples. Where every text with the word is right, nothing in a run tells it from a word that means its
-    label: the words around it, and its neighbours among word embeddings, accuse "dull" and "bad" first on SST-2.
+    label: words around it, and neighbours among word embeddings, accuse honest words such as "bad" on SST-2.
     Features without a meaning are judged by what they take, and need no right labels.
     """
 
