@@ -93,14 +93,37 @@ def test_columns_are_read():
     assert column_of(None) == {}
 
 
-def test_a_report_of_a_run(data, tmp_path):
+def test_a_report_of_a_run_is_its_overview(data, tmp_path):
     folder, page = tmp_path / "run", tmp_path / "r.html"
     assert run("run", str(data), "-o", str(folder), *FAST, "--quiet").exit_code == 0
-    done = run("report", str(folder), "-o", str(page))
+    made = ("--csv", str(tmp_path / "csv"), "--figures", str(tmp_path / "figures"), "--figure-format", "svg")
+    done = run("report", str(folder), "-o", str(page), *made, "--by", "review", "--table", str(data))
     assert done.exit_code == 0, done.stderr
+    assert f"overview in {page} and {tmp_path / 'csv'} and {tmp_path / 'figures'}" in done.stderr.replace("\n", "")
     html = page.read_text(encoding="utf-8")
-    assert "30 explained" in html and "a dull film 4" in html
-    xai_nlp.Explanations(list(xai_nlp.read_run(folder))).save(tmp_path / "lines.jsonl")
-    same = tmp_path / "same.html"
-    run("report", str(tmp_path / "lines.jsonl"), "-o", str(same))
-    assert same.read_bytes() == page.read_bytes()
+    assert "The model says" in html and "a dull film 4" in html and "30</bdi></b> explanations" in html
+    tables = {file.stem for file in (tmp_path / "csv").iterdir()}
+    assert {"lexicon", "slices_confidence"} <= tables
+    assert {file.name for file in (tmp_path / "figures").iterdir()} == {f"{name}.svg" for name in tables}
+    assert "\nreview," in (tmp_path / "csv" / "slices_confidence.csv").read_text(encoding="utf-8")
+    xai_nlp.read_run(folder).to_html(tmp_path / "same.html")
+    assert run("report", str(folder), "-o", str(page), "-q").exit_code == 0
+    assert (tmp_path / "same.html").read_bytes() == page.read_bytes()
+
+
+def test_a_report_of_runs_together_and_what_is_refused(data, tmp_path):
+    folder, page = tmp_path / "run", tmp_path / "r.html"
+    run("run", str(data), "-o", str(folder), *FAST, "--quiet")
+    assert run("report", str(folder), str(folder), "-o", str(page)).exit_code == 0
+    assert "explained" in page.read_text(encoding="utf-8")
+    page.unlink()
+    for wrong, message in (
+        ([str(folder), "--by", "text"], "give both, or neither"),
+        ([str(folder), "--by", "nothing", "--table", str(data)], "unknown column"),
+        ([str(folder), "--method", "occlusion"], "Known: input_x_gradient"),
+        ([str(folder), str(folder), "--csv", str(tmp_path / "csv")], "--csv: these are about the overview of one run"),
+        ([str(folder), "--csv", str(data)], "is a file"),
+    ):
+        done = run("report", *wrong, "-o", str(page))
+        assert done.exit_code != 0 and message in " ".join(done.stderr.split()), done.stderr
+        assert not page.exists() and not (tmp_path / "csv").exists()

@@ -25,7 +25,15 @@ HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
 # inside functions that draw
 UPWARD = {
     (f"xai_nlp/core/{name}.py", "viz")
-    for name in ("result", "explanations", "training_influence", "model_diff", "method_comparison", "diagnosis")
+    for name in (
+        "result",
+        "explanations",
+        "training_influence",
+        "model_diff",
+        "method_comparison",
+        "diagnosis",
+        "overview",
+    )
 }
 ONLY_IN = {
     "transformers": ("xai_nlp/models/", "hooks/attention_interface.py", "xai_nlp/tasks/run.py"),  # its version, there

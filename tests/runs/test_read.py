@@ -75,6 +75,33 @@ def test_tables(folder):
     assert found.summary().columns.tolist()[:2] == ["label", "word"]
 
 
+def test_it_is_saved_line_by_line_whole_or_not_at_all(folder, tmp_path, monkeypatch):
+    found, file = read_run(folder), tmp_path / "all.jsonl"
+    found.save(file)
+    assert Explanations.load(file) == found
+    assert file.read_text(encoding="utf-8") == found.to_json()
+    found.filter(lambda item: False).save(tmp_path / "none.jsonl")
+    assert (tmp_path / "none.jsonl").read_bytes() == b""
+    before = file.read_bytes()
+
+    def explanation(self, number, place):
+        raise UnreadableFile("gone")
+
+    monkeypatch.setattr(ShardReader, "explanation", explanation)
+    with pytest.raises(UnreadableFile, match="gone"):
+        found.save(file)
+    assert file.read_bytes() == before and [one.name for one in tmp_path.iterdir() if "part" in one.name] == []
+
+
+def test_its_page_is_the_overview(folder, tmp_path):
+    found = read_run(folder)
+    found.to_html(tmp_path / "run.html")
+    found.overview().to_html(tmp_path / "overview.html")
+    assert (tmp_path / "run.html").read_bytes() == (tmp_path / "overview.html").read_bytes()
+    found[:4].to_html(tmp_path / "part.html")
+    assert "4</bdi></b> explanations" in (tmp_path / "part.html").read_text(encoding="utf-8")
+
+
 def test_what_is_no_run_is_refused(folder, tmp_path):
     with pytest.raises(InvalidInput, match="holds no run"):
         read_run(tmp_path)

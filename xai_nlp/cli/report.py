@@ -6,11 +6,11 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,12 +18,13 @@ from xai_nlp.cli.options import Quiet
 from xai_nlp.cli.output import check_writable, say
 from xai_nlp.core.files import write_file
 from xai_nlp.data.table import read_table
-from xai_nlp.errors import InvalidInput, Unsupported
+from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 from xai_nlp.tasks.table import find_task
 from xai_nlp.tasks.task import Task
 
 if TYPE_CHECKING:
     from xai_nlp import Explanation
+    from xai_nlp.core.overview import Overview
 
 SUFFIXES = (".json", ".jsonl")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
@@ -41,6 +42,19 @@ Labels = Annotated[
 Pdf = Annotated[Path | None, typer.Option(help="Print it to this file too; needs Chromium.")]
 
 
+Csv = Annotated[
+    Path | None, typer.Option("--csv", file_okay=False, help="Of a run: a folder for the numbers, as CSV files.")
+]
+Figures = Annotated[Path | None, typer.Option(file_okay=False, help="Of a run: a folder for a figure of each table.")]
+Format = Annotated[Literal["png", "svg"], typer.Option(help="The format of the figures.")]
+By = Annotated[
+    list[str] | None,
+    typer.Option("--by", metavar="COLUMN", help="Of a run: compare rows by this column of --table; repeat it."),
+]
+Table = Annotated[Path | None, typer.Option(help="Of a run: the file that has the columns of --by; the run’s data.")]
+MethodOfRun = Annotated[str | None, typer.Option("--method", help="Of a run with several methods: which one.")]
+
+
 def report(
     inputs: Inputs,
     output: Out = Path("report.html"),
@@ -49,17 +63,61 @@ def report(
     data: Annotated[str, typer.Option(help="The data's name, for the cover.")] = "",
     date: Annotated[str, typer.Option(help="The date on the cover; by default that of the newest file.")] = "",
     pdf: Pdf = None,
+    csv: Csv = None,
+    figures: Figures = None,
+    figure_format: Format = "png",
+    by: By = None,
+    table: Table = None,
+    method: MethodOfRun = None,
     quiet: Quiet = False,
 ) -> None:
-    """Many explanations in one file: a summary with uncertainty, then each of them; it opens offline."""
-    from xai_nlp import Explanations, read_run
-    from xai_nlp.runs.plan import PLAN_FILE
-    from xai_nlp.viz.page.report import report as report_page
+    """Many explanations in one file: a summary with uncertainty, then each of them; it opens offline.
+
+    Of a run, of any size, it is an overview: what the model relies on in all rows, with intervals and examples.
+    """
+    from xai_nlp.runs.read import is_run
 
     for path in (output, pdf):
         check_writable(path)
     browser = _browser() if pdf else ""
     files = files_of(inputs)
+    of_run = {"--csv": csv, "--figures": figures, "--by": by, "--table": table, "--method": method}
+    if len(files) == 1 and is_run(files[0].parent) and not labels:
+        written = f"overview in {output}"
+        overview = _overview(files[0].parent, title, data, method, columns_of(by, table), progress=not quiet)
+        overview.to_html(output)
+        if csv:
+            overview.save_csv(csv)
+        if figures:
+            overview.save_figures(figures, figure_format)
+    elif given := [name for name, value in of_run.items() if value]:
+        raise InvalidInput(f"{' and '.join(given)}: these are about the overview of one run, without --labels.")
+    else:
+        written = f"{_write_report(inputs, files, output, labels, title, data, date)} explanations in {output}"
+    if pdf:
+        _print(browser, output, pdf)
+    if not quiet:
+        say(" and ".join([written, *(str(path) for path in (csv, figures, pdf) if path)]))
+
+
+def _overview(
+    directory: Path, title: str, data: str, method: str | None, columns: Mapping[str, Sequence[Any]], *, progress: bool
+) -> Overview:
+    """The overview of the run in a folder. data: its name on the cover; "" for that of the plan."""
+    from xai_nlp import read_run
+
+    overview = read_run(directory).overview(method=method, columns=columns, title=title, progress=progress)
+    return replace(overview, about={**overview.about, "data": (data,)}) if data else overview
+
+
+def _write_report(
+    inputs: Sequence[Path], files: Sequence[Path], output: Path, labels: Path | None, title: str, data: str, date: str
+) -> int:
+    """Write the report of explanations one by one; how many there are."""
+    from xai_nlp import Explanations, read_run
+    from xai_nlp.runs.plan import PLAN_FILE
+    from xai_nlp.viz.page.report import report as report_page
+
     groups = [read_run(file.parent) if file.name == PLAN_FILE else Explanations.load(file) for file in files]
     items = groups[0] if len(groups) == 1 else [item for group in groups for item in group]
     if not items:
@@ -69,10 +127,7 @@ def report(
     newest = datetime.fromtimestamp(max(file.stat().st_mtime for file in files), tz=timezone.utc)
     page = report_page(items, title=title, data=data, date=date or newest.strftime("%Y-%m-%d"))
     write_file(output, page.encode("utf-8"))
-    if pdf:
-        _print(browser, output, pdf)
-    if not quiet:
-        say(f"{len(items)} explanations in {output}" + (f" and {pdf}" if pdf else ""))
+    return len(items)
 
 
 # Read ---------------------------------------------------------------------------------------------------------
@@ -95,6 +150,19 @@ def files_of(inputs: Sequence[Path]) -> list[Path]:
             raise InvalidInput(f"{path} holds no file that ends in {' or '.join(SUFFIXES)}.")
         files += inside
     return files
+
+
+def columns_of(by: Sequence[str] | None, file: Path | None) -> dict[str, list[Any]]:
+    """The columns of a table by which the rows of a run are compared. Raises InvalidInput for a missing one."""
+    if bool(by) != bool(file):
+        raise InvalidInput("--by names columns of the file that --table names: give both, or neither.")
+    if not by or not file:
+        return {}
+    table = read_table(file)
+    columns = {name: table.column(name) for name in by}
+    if missing := [name for name, column in columns.items() if column is None]:
+        raise UnknownName(f"column of {file}", missing[0], table.columns)
+    return {name: list(table.dataset[column]) for name, column in columns.items()}
 
 
 def read_labels(file: Path, task: Task) -> dict[str, tuple[str, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -13,7 +13,9 @@ from pyarrow import ArrowException
 from pyarrow.parquet import ParquetFile
 
 from xai_nlp.core.explanations import Explanations
+from xai_nlp.core.files import FileInTheMaking
 from xai_nlp.core.result import Explanation
+from xai_nlp.core.two_files import json_path
 from xai_nlp.errors import UnreadableFile
 from xai_nlp.runs.plan import PLAN_FILE, Plan
 from xai_nlp.runs.shards import FORMAT_KEY, SCHEMA, explanation_of, finished
@@ -21,6 +23,8 @@ from xai_nlp.runs.shards import FORMAT_KEY, SCHEMA, explanation_of, finished
 if TYPE_CHECKING:
     from datasets import Dataset
     from pyarrow import Table
+
+    from xai_nlp.core.overview import Overview
 
 CACHE = 2**28  # bytes of tables that stay in memory
 
@@ -78,6 +82,16 @@ class Run(Explanations):
         _, number, place = self._places[index].tolist()
         return self._reader.explanation(number, place)
 
+    @property
+    def files(self) -> list[Path]:
+        """The files that hold the explanations."""
+        return self._reader.files
+
+    @property
+    def places(self) -> np.ndarray:
+        """(N, 3): of each explanation the row of the data, the number of its file in `files`, and its row there."""
+        return self._places
+
     def __reduce__(self) -> tuple[Any, ...]:
         return Run, (self.plan, ShardReader(self._reader.files), self._places, self.errors)
 
@@ -98,6 +112,48 @@ class Run(Explanations):
         [('a dull mess',)]
         """
         return self._part(self._places[[bool(keep(item)) for item in self]])
+
+    def overview(
+        self,
+        *,
+        method: str | None = None,
+        columns: Mapping[str, Sequence[Any]] | None = None,
+        seed: int = 0,
+        title: str = "",
+        progress: bool = True,
+    ) -> Overview:
+        """What the model relies on over all of these, in one pass over the files.
+
+        method: of the explanations, where the run has several; by default its first. columns: name -> a value for each
+        row of the data, by which rows are compared. seed: of resampling and of the examples that are drawn.
+        progress: with a bar, if it takes more than two seconds.
+        Raises InvalidInput for no explanations or a column of another length, UnknownName for a method.
+
+        >>> import tempfile, xai_nlp
+        >>> found = xai_nlp.run(["a fine film", "a fine plot", "dull"], directory=tempfile.mkdtemp(), method="saliency",
+        ...     progress=False)
+        >>> list(found.overview().tables)[:1]
+        ['lexicon']
+        """
+        from xai_nlp.runs.overview.run_overview import overview
+
+        return overview(self, method=method, columns=columns, seed=seed, title=title, progress=progress)
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the page of the overview: aggregates, and a sample of the explanations."""
+        self.overview().to_html(path)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write JSON lines, whole or not at all, one explanation after the other; `Explanations.load` reads them."""
+        lines = FileInTheMaking(json_path(path))
+        try:
+            lines.write(b"")
+            for item in self:
+                lines.write(f"{item.to_json()}\n".encode())
+            lines.keep()
+        except BaseException:
+            lines.drop()
+            raise
 
     def to_dataset(self) -> Dataset:
         """The rows of the files as a `datasets.Dataset` in memory: `runs.shards.SCHEMA`, in the order of this."""

@@ -83,6 +83,30 @@ function detailsOf(card, hidden) {
   card.dispatchEvent(new Event("filter"));
 }
 
+// Lines of an overview's tables by their word; folded ones come out while a word is looked for.
+function findLines(root) {
+  const form = root.querySelector("form.find");
+  if (!form) return;
+  const lines = [...root.querySelectorAll(".lines li")].map((line) => [line, line.querySelector(".word").textContent.toLowerCase()]);
+  const cards = [...root.querySelectorAll(".lines")];
+  const found = form.querySelector("output");
+  form.hidden = false;
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.elements.word.addEventListener("input", ({ target }) => {
+    const word = target.value.trim().toLowerCase();
+    let count = 0;
+    for (const [line, text] of lines) {
+      line.hidden = !text.includes(word);
+      count += !line.hidden;
+    }
+    for (const card of cards) {
+      card.hidden = !card.querySelector("li:not([hidden])");
+      for (const folded of card.querySelectorAll("details")) folded.open = word !== "";
+    }
+    found.textContent = word ? `${count} ${count === 1 ? "line" : "lines"}` : "";
+  });
+}
+
 function sorting(root, controls) {
   const { sort } = controls.elements;
   const cards = root.querySelector(".cards");

@@ -18,6 +18,7 @@ export function mount(root) {
   filters(root, controls);
   sorting(root, controls);
   listing(root);
+  findLines(root);
   firstVisit(root);
   controls.querySelector(".save")?.addEventListener("click", () => save(root));
   return true;
