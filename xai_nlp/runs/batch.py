@@ -20,7 +20,7 @@ from xai_nlp.tasks.run import explain_and_record
 if TYPE_CHECKING:
     from pyarrow import Table
 
-GIVE_BACK = 16  # batches after which memory that is free goes back to the system
+GIVE_BACK = 4  # batches after which memory that is free goes back to the system
 _calls = itertools.count(1)
 
 
