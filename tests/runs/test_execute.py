@@ -227,7 +227,7 @@ def test_inputs_that_serve_all_rows(tmp_path):
 
 def test_workers_load_the_model_themselves(tmp_path):
     model, tokenizer = tiny("bert")
-    with pytest.raises(InvalidInput, match="give its name or folder, or workers=1"):
+    with pytest.raises(InvalidInput, match="give its name or folder, or engine='local' with workers=1"):
         xai_nlp.run(DATA, model, tokenizer=tokenizer, workers=2, directory=tmp_path, **QUIET)
     with pytest.raises(InvalidInput, match="at least 1"):
         xai_nlp.run(DATA, "sentiment", workers=0, directory=tmp_path, **QUIET)
