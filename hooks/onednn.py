@@ -7,9 +7,10 @@ order.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -19,6 +20,8 @@ from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
 MIN_MULTIPLICATIONS = 2**22  # of one product; a smaller one costs more to hand over than it saves
+CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")  # variables of oneDNN and of torch
+KERNELS = 32  # more than a batch needs: a model has few shapes of weights
 MIN_WEIGHT = 2**16  # entries of a model's largest weight; with smaller ones hardly any product is large
 
 
@@ -35,6 +38,17 @@ def onednn_is_faster() -> bool:
         and torch.backends.mkl.is_available()
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )
+
+
+@cache
+def limit_caches() -> None:
+    """Have oneDNN, and torch above it, keep the kernels of the last KERNELS shapes, unless the user has set how many.
+
+    They keep 1,024 each, for each number of rows another one, and never less: 300 MB and more where texts have many
+    lengths. They read the number at their first product.
+    """
+    for name in CACHES:
+        os.environ.setdefault(name, str(KERNELS))
 
 
 _state = threading.local()  # open: is `onednn_products` open in this thread?
@@ -58,7 +72,11 @@ def onednn_products(model: Any = None) -> Iterator[None]:
     )
     _state.open = True
     try:
-        with _OneDnnMode() if is_wide and onednn_is_faster() else nullcontext():
+        if is_wide and onednn_is_faster():
+            limit_caches()
+            with _OneDnnMode():
+                yield
+        else:
             yield
     finally:
         _state.open = False

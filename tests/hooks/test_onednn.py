@@ -1,5 +1,8 @@
 """Large products with weights go to oneDNN where it is faster, with the same numbers and gradients; others do not."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -186,3 +189,35 @@ def test_by_the_name_of_the_processor(about, expected, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: about)
     assert onednn.onednn_is_faster.__wrapped__() is expected
+
+
+MANY_SHAPES = """
+import torch
+from tests.bench.measure import resident
+from xai_nlp.hooks import onednn
+onednn.onednn_is_faster = lambda: True
+torch.set_num_threads(1)
+weight, x = torch.randn(256, 256), torch.randn(1500, 256)
+with onednn.onednn_products(), torch.no_grad():
+    for rows in range(100, 1100):
+        torch.nn.functional.linear(x[:rows], weight, weight[0])
+        if rows == 200:
+            before = resident()
+print(resident() - before)
+"""
+
+
+def test_kernels_of_many_shapes_do_not_fill_the_memory():
+    """Without a limit they take 600 MB."""
+    without = {name: value for name, value in os.environ.items() if name not in onednn.CACHES}
+    done = subprocess.run([sys.executable, "-c", MANY_SHAPES], capture_output=True, text=True, env=without, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 100
+
+
+def test_a_limit_of_the_users_own_stays(monkeypatch):
+    monkeypatch.setenv(onednn.CACHES[0], "7")
+    monkeypatch.delenv(onednn.CACHES[1], raising=False)
+    onednn.limit_caches.__wrapped__()
+    assert [os.environ[name] for name in onednn.CACHES] == ["7", str(onednn.KERNELS)]
+    monkeypatch.delenv(onednn.CACHES[1])
