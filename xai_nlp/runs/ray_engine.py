@@ -137,7 +137,7 @@ def _connect(job: RayJob) -> None:
     """Connect to a cluster, or start one with CPUs for the threads of all workers. Raises InvalidInput."""
     import ray
 
-    here = {"num_cpus": job.workers * job.worker.threads, "include_dashboard": False}
+    here: dict[str, Any] = {"num_cpus": job.workers * job.worker.threads, "include_dashboard": False}
     try:
         ray.init(job.address or "local", log_to_driver=False, **({} if job.address else here))
     except Exception as error:
