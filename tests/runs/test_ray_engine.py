@@ -168,7 +168,8 @@ def actors_under(pid):
 
 @pytest.mark.slow
 def test_the_rows_are_those_of_local_also_where_actors_are_killed(model, tmp_path, small, cluster, monkeypatch):
-    local = xai_nlp.run(DATA, model, directory=tmp_path / "local", **QUIET)
+    slow = {"method": "integrated_gradients", "steps": 100, "progress": False}  # so that there is a middle
+    local = xai_nlp.run(DATA, model, directory=tmp_path / "local", **slow)
     killed, random_, write = [], random.Random(0), execute.write_shard
 
     def write_and_kill(*arguments):
@@ -179,7 +180,7 @@ def test_the_rows_are_those_of_local_also_where_actors_are_killed(model, tmp_pat
             os.kill(killed[-1], signal.SIGKILL)
 
     monkeypatch.setattr(execute, "write_shard", write_and_kill)
-    call = {"directory": tmp_path / "ray", "engine": "ray", "address": cluster.address, "workers": 2, **QUIET}
+    call = {"directory": tmp_path / "ray", "engine": "ray", "address": cluster.address, "workers": 2, **slow}
     found = xai_nlp.run(DATA, model, **call)
     assert len(set(killed)) == 2
     assert (found.inputs, found.errors, found.plan.identity) == (local.inputs, local.errors, local.plan.identity)

@@ -12,8 +12,10 @@ import os
 import pickle
 import secrets
 import signal
+import threading
 import warnings
 from collections.abc import Generator, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from math import ceil
@@ -113,6 +115,7 @@ def drive(connection: Connection, job: RayJob) -> None:
         os.environ.update(SETTINGS, RAY_AUTH_TOKEN=secrets.token_hex(32))
     import ray
 
+    threading.Thread(target=_end_with_parent, args=(connection,), daemon=True).start()
     try:
         _connect(job)
         for answer in _answers(job):
@@ -131,6 +134,16 @@ def drive(connection: Connection, job: RayJob) -> None:
     finally:
         ray.shutdown()
         connection.close()
+
+
+def _end_with_parent(connection: Connection) -> None:
+    """End Ray and this process once the parent has ended, or wants no more answers."""
+    import ray
+
+    with suppress(EOFError, OSError):
+        connection.recv()
+    ray.shutdown()
+    os._exit(0)
 
 
 def _connect(job: RayJob) -> None:
