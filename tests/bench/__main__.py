@@ -1,5 +1,5 @@
 """`python -m tests.bench NAME`: what is claimed, measured. NAME: sentiment, qa, faithful, faithful-qa, vqa, pointing,
-methods, captum, influence, trust, serve, page, overhead, calls, source."""
+methods, captum, influence, trust, serve, page, overhead, calls, runs, source."""
 
 import argparse
 
@@ -13,6 +13,7 @@ from tests.bench import (
     page,
     pointing,
     qa,
+    runs,
     sentiment,
     serve,
     source,
@@ -35,6 +36,7 @@ def main() -> None:
     page.add_to(commands)
     overhead.add_to(commands)
     calls.add_to(commands)
+    runs.add_to(commands)
     source.add_to(commands)
     influence.add_to(commands)
     trust.add_to(commands)

@@ -73,6 +73,11 @@ def _memory(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
+def resident() -> float:
+    """MB of this process that are in memory now."""
+    return _memory("VmRSS:") * 1024 / 1e6
+
+
 def _child(prepare: Callable[[str], Callable[[], Any]], name: str, pipe: Any, calls: int = 1) -> None:
     run = prepare(name)
     for _ in range(calls - 1):

@@ -1,6 +1,7 @@
 """`xai-nlp diff`: exit code 0 for the same, 1 for models that differ, 2 where nothing was compared."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -104,6 +105,18 @@ def test_saved_explanations(tmp_path, changed):
     done = run("diff", str(old), changed)
     assert done.exit_code == 1
     assert "“film” moves most" in " ".join(done.stdout.split())
+
+
+def test_two_runs(rows, changed, tmp_path):
+    one, other, page = (str(tmp_path / name) for name in ("one", "other", "diff.html"))
+    for folder, model in ((one, "sentiment"), (other, changed)):
+        assert run("run", rows, "--model", model, "-o", folder, "--method", "saliency", "-q").exit_code == 0
+    done = run("diff", one, other, "-o", page)
+    assert done.exit_code == 1, done.stderr
+    assert "3 examples compared" in done.stderr and "a gripping film" in Path(page).read_text()
+    assert run("diff", one, one).exit_code == 0
+    done = run("diff", one, changed, "--data", rows)
+    assert done.exit_code == 2 and "leave out --data" in " ".join(done.stderr.replace("│", " ").split())
 
 
 TROUBLE = {

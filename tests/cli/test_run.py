@@ -70,6 +70,8 @@ def test_what_is_wrong_is_said_in_a_line(data, tmp_path):
         ((str(data), "--method", "saliencey"), "Did you mean 'saliency'"),
         ((str(data), "--option", "stepz=4"), "Did you mean 'steps'"),
         ((str(data), "--column", "body"), "Known: label, review"),
+        ((str(data), "--engine", "rey"), "Did you mean 'ray'"),
+        ((str(data), "--address", "auto"), "give engine='ray', --engine ray, too"),
     ):
         done = run("run", *arguments, "-o", str(tmp_path / "run"))
         assert done.exit_code == 1 and said in done.stderr, done.stderr

@@ -108,13 +108,18 @@ def test_a_row_that_fails_is_a_row_with_its_error(model, tmp_path, small, monkey
     explain = batch.explain_and_record
     monkeypatch.setattr(batch, "explain_and_record", explain_and_record)
     texts = [*TEXTS[:5], "raise", "", "fine " * 500, *TEXTS[5:9]]
-    found = xai_nlp.run({"text": texts}, model, directory=tmp_path, long="error", **QUIET)
+    found = xai_nlp.run({"text": texts}, model, directory=tmp_path / "run", long="error", **QUIET)
     assert found.inputs == (0, 1, 2, 3, 4, 8, 9, 10, 11)
     assert list(found.errors) == [5, 6, 7]
     assert found.errors[5] == "RuntimeError: out of luck"
     assert "empty" in found.errors[6] and "tokens" in found.errors[7]
-    tables = [pyarrow.parquet.read_table(file) for file in finished(tmp_path).values()]
+    tables = [pyarrow.parquet.read_table(file) for file in finished(tmp_path / "run").values()]
     assert sorted(row for table in tables for row in table["row"].to_pylist()) == list(range(12))
+    fine = {"text": [texts[row] for row in found.inputs]}
+    undisturbed = xai_nlp.run(fine, model, directory=tmp_path / "fine", **QUIET)
+    for item, same in zip(found, undisturbed, strict=True):
+        assert (item.tokens, item.target) == (same.tokens, same.target)
+        assert item.scores == pytest.approx(same.scores, abs=1e-6)
 
 
 def test_a_cell_that_is_no_text_is_an_error_of_its_row(model, tmp_path):
@@ -227,7 +232,7 @@ def test_inputs_that_serve_all_rows(tmp_path):
 
 def test_workers_load_the_model_themselves(tmp_path):
     model, tokenizer = tiny("bert")
-    with pytest.raises(InvalidInput, match="give its name or folder, or workers=1"):
+    with pytest.raises(InvalidInput, match="give its name or folder, or engine='local' with workers=1"):
         xai_nlp.run(DATA, model, tokenizer=tokenizer, workers=2, directory=tmp_path, **QUIET)
     with pytest.raises(InvalidInput, match="at least 1"):
         xai_nlp.run(DATA, "sentiment", workers=0, directory=tmp_path, **QUIET)

@@ -116,3 +116,13 @@ def test_what_is_no_run_is_refused(folder, tmp_path):
     pandas.DataFrame({"row": [1], "error": [None]}).to_parquet(broken)
     with pytest.raises(UnreadableFile, match="no file of a run"):
         read_run(tmp_path)
+
+
+def test_a_column_is_read_alone_in_the_order_of_the_explanations(folder, monkeypatch):
+    found = read_run(folder)
+    asked, read_parquet = [], read.read_parquet
+    monkeypatch.setattr(
+        read, "read_parquet", lambda file, columns: asked.append(columns) or read_parquet(file, columns)
+    )
+    assert list(found[3:9].column("segments")) == [[text] for text in TEXTS[3:9]]
+    assert asked and all(columns == ["segments"] for columns in asked)

@@ -21,6 +21,7 @@ from xai_nlp.viz.text.wording import Fact, plain, shortened
 WORDS = 12  # of each label
 CHANGES = 6  # words of each example
 BINS = 10  # of the distribution of what moved
+LISTED = 1000  # examples of a page
 CHARACTERS = 90  # of a text in the table of all examples
 
 
@@ -138,9 +139,13 @@ class DiffView:
         return [
             *((letter, list(filter(None, values))) for letter, values in models),
             ("method", [method]),
-            ("examples", [f"{len(self.diff.examples):,}"]),
+            ("examples", [f"{len(self.diff.examples):,}", *self._left_out]),
             ("thresholds", diff_wording.thresholds_text(self.diff)),
         ]
+
+    @property
+    def _left_out(self) -> list[str]:
+        return [f"the {LISTED:,} that changed most are below"] if len(self.diff.examples) > LISTED else []
 
     @property
     def flips(self) -> Confusion | None:
@@ -170,7 +175,7 @@ class DiffView:
     def examples(self) -> list[ExampleView]:
         return [
             ExampleView(number, one, not one.reasons_differ(self.diff.thresholds))
-            for number, one in enumerate(self.diff.by_change, start=1)
+            for number, one in enumerate(self.diff.by_change[:LISTED], start=1)
         ]
 
     @cached_property

@@ -23,7 +23,7 @@ TROUBLE = 2  # exit code where nothing was compared; 0 is the same, 1 differs
 METHOD = "integrated_gradients"
 OWN = ("method", "on_error")  # options that have a place of their own here
 THRESHOLDS = "From where on they differ"
-MODEL = "An embedded model, a folder, a hub name, or a file of saved explanations."
+MODEL = "An embedded model, a folder, a hub name, a file of saved explanations, or the folder of a run."
 
 
 def _limit(help: str, least: float = 0.0) -> Any:
@@ -101,12 +101,12 @@ def _compared(
 ) -> ModelDiff:
     """The comparison of two sides, each (model or file, device, dtype)."""
     from xai_nlp import Explanations, load
-    from xai_nlp.runs.model_diff import SAVED
     from xai_nlp.runs.model_diff import diff as compare
+    from xai_nlp.runs.model_diff import is_saved, saved_or_model
 
     for file in files:
         check_writable(file)
-    saved = [Path(name).suffix in SAVED for name, *_ in sides]
+    saved = [is_saved(name) for name, *_ in sides]
     if any(saved) and (data or limit or columns or method):
         raise typer.BadParameter(
             "saved explanations hold their texts and their method; leave out --data, --limit, --column and --method."
@@ -115,8 +115,8 @@ def _compared(
         raise typer.BadParameter("give --data, the file of examples (- for stdin).")
     table = read_data(data, limit) if data else None
     sources = [
-        Explanations.load(name) if is_saved else load(name, task=task, device=device, dtype=dtype)
-        for (name, device, dtype), is_saved in zip(sides, saved, strict=True)
+        saved_or_model(name) if explained else load(name, task=task, device=device, dtype=dtype)
+        for (name, device, dtype), explained in zip(sides, saved, strict=True)
     ]
     model = next((one for one in sources if not isinstance(one, Explanations)), None)
     if options and model is None:

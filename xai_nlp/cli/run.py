@@ -36,7 +36,11 @@ def run(
     ] = None,
     columns: Columns = None,
     limit: Limit = None,
+    engine: Annotated[str, typer.Option(help="local; or ray: actors of Ray, here or on a cluster.")] = "local",
     workers: Annotated[int, typer.Option(min=1, help="Processes, each with its own model.")] = 1,
+    address: Annotated[
+        str | None, typer.Option(help="The address of a Ray cluster; by default Ray is started here.")
+    ] = None,
     device: Device = None,
     dtype: Dtype = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, and write nothing.")] = False,
@@ -58,7 +62,9 @@ def run(
         method=methods[0] if len(methods) == 1 else methods,
         column=column_of(columns),
         limit=limit,
+        engine=engine,  # type: ignore[arg-type]
         workers=workers,
+        address=address,
         task=task,
         device=device,
         dtype=dtype,

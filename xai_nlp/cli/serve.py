@@ -14,7 +14,10 @@ NEEDED = ("fastapi", "uvicorn", "h11", "pydantic", "starlette")
 
 def serve(
     model: Annotated[list[str] | None, typer.Option(help="Offer this model too: a folder or a hub name.")] = None,
-    data: Annotated[Path | None, typer.Option(help="A data set to browse: CSV, TSV, JSON, Parquet or lines.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="A data set to browse: CSV, TSV, JSON, Parquet or lines; or the folder of a run."),
+    ] = None,
     root: Annotated[
         Path | None, typer.Option(help="Let the page open model folders and data files inside this folder.")
     ] = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -140,6 +140,10 @@ class ExampleDiff:
         words = [word for word, s in zip(self.before.tokens, self.before.segment, strict=True) if s != SPECIAL]
         return (*words, *(image.names if image else ()))
 
+    def loaded(self) -> ExampleDiff:
+        """This, with its explanations."""
+        return self
+
     @cached_property
     def changes(self) -> tuple[WordChange, ...]:
         """Every distinct word and region, the largest change first; none where the two explain different targets."""
@@ -172,6 +176,42 @@ class ExampleDiff:
         said = " → ".join(repr(prediction[:20]) for prediction in self.predictions)
         moved = "other targets" if self.moved is None else f"{self.moved:.1%} moved"
         return f"<ExampleDiff {self.index}: {said}; {moved}>"
+
+
+class ReadDiff(ExampleDiff):
+    """An ExampleDiff that holds numbers only; its explanations are read from their files when they are used.
+
+    >>> from xai_nlp.runs.example_diff import compare
+    >>> from xai_nlp.core.result import TargetSpec
+    >>> one = Explanation(segments=("fine",), tokens=("fine",), offsets=((0, 4),), segment=(0,), scores=(1.0,),
+    ...     unit="logit", value=1.0, baseline_value=0.0, outputs={"POSITIVE": 1.0}, method="occlusion",
+    ...     target=TargetSpec(kind="label", label="POSITIVE"), baseline="pad", complete=False)
+    >>> light = ReadDiff.of(lambda: compare(one, one))
+    >>> light.moved, light.before.tokens, light == compare(one, one)
+    (0.0, ('fine',), True)
+    """
+
+    NUMBERS = ("index", "rank_correlation", "sign_flips", "top_overlap", "moved", "flipped", "same_target")
+
+    @classmethod
+    def of(cls, loaded: Callable[[], ExampleDiff]) -> ReadDiff:
+        """The numbers of the example that `loaded` reads, now and whenever its explanations are used."""
+        whole, light = loaded(), object.__new__(cls)
+        light.__dict__.update({name: getattr(whole, name) for name in cls.NUMBERS}, loaded=loaded)
+        return light
+
+    def __getattribute__(self, name: str) -> Any:
+        held = object.__getattribute__(self, "__dict__")
+        if name in held:
+            return held[name]
+        if name in ("before", "after", "shares", "changes"):
+            return getattr(held["loaded"](), name)
+        return object.__getattribute__(self, name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ExampleDiff) and self.loaded() == other.loaded()
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -289,7 +329,8 @@ class ModelDiff:
 
     def to_json(self, *, indent: int | None = None) -> str:
         """JSON with a format number: `summary`, and all that `from_json` reads back equal."""
-        return json_text({"summary": self.summary(), **to_data(self)}, indent)
+        loaded = replace(self, examples=tuple(one.loaded() for one in self.examples))
+        return json_text({"summary": self.summary(), **to_data(loaded)}, indent)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> ModelDiff:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -167,21 +167,36 @@ def in_processes(
             process.end()
 
 
+class LoadedWorker:
+    """A worker's model, loaded once. Raises InvalidInput where it cannot be loaded."""
+
+    def __init__(self, worker: Worker) -> None:
+        import torch
+
+        from xai_nlp.tasks.api import load
+
+        torch.set_num_threads(worker.threads)
+        self.options = worker.options
+        try:
+            self.explainer = load(**worker.load)
+        except Exception as error:
+            raise InvalidInput(f"a worker cannot load the model: {error}") from None
+
+    def explain(self, rows: Sequence[Row]) -> Table:
+        """The explanations of some rows."""
+        return explain_rows(self.explainer, self.options, rows)
+
+
 def work(connection: Connection, worker: Worker) -> None:
     """A worker process: load the model, then explain batches until there are no more. Ctrl-C is the parent's matter."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import torch
-
-    from xai_nlp.tasks.api import load
-
-    torch.set_num_threads(worker.threads)
     try:
         try:
-            explainer = load(**worker.load)
-        except Exception as error:
-            connection.send(InvalidInput(f"a worker cannot load the model: {error}"))
+            model = LoadedWorker(worker)
+        except InvalidInput as error:
+            connection.send(error)
             return
         while True:
-            connection.send(explain_rows(explainer, worker.options, connection.recv()))
+            connection.send(model.explain(connection.recv()))
     except (EOFError, ConnectionError):  # the parent has ended
         return

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, get_args, overload
 
 import torch
 
@@ -16,10 +16,11 @@ from xai_nlp.concept.digests import digest, model_digest
 from xai_nlp.core.files import PART
 from xai_nlp.core.progress import Bar
 from xai_nlp.data.table import read_table
-from xai_nlp.errors import InvalidInput
+from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.interrupts import interrupts_noted
 from xai_nlp.runs.engines import Shard, Worker, in_processes, in_this_process
 from xai_nlp.runs.plan import PLAN_FILE, Plan, plain_options
+from xai_nlp.runs.ray_engine import RayJob, check_ray, in_ray
 from xai_nlp.runs.read import Run, read_run
 from xai_nlp.runs.rows import Row, RunRows, Survey, layout
 from xai_nlp.runs.shards import finished, write_shard
@@ -28,6 +29,8 @@ from xai_nlp.tasks.api import explainer_for_table
 from xai_nlp.tasks.explainer import Explainer
 from xai_nlp.tasks.run import VERSIONS
 
+Engine = Literal["local", "ray"]
+ENGINES = get_args(Engine)
 LARGEST = 2**26  # bytes of explanations in memory before they become a file
 NEVER = ("on_error", "progress")  # options that a run sets itself
 INDEPENDENT = ("batch_size",)  # options that results do not depend on
@@ -37,7 +40,8 @@ INDEPENDENT = ("batch_size",)  # options that results do not depend on
 class PreparedRun:
     """A plan with all that it takes to execute it.
 
-    options: keywords of `explain`. load: keywords of `load` for a worker; None where it cannot load the model itself.
+    options: keywords of `explain`. load: keywords of `load` for a worker; None where this process alone explains.
+    engine, address: one of ENGINES, and that of a Ray cluster.
     """
 
     plan: Plan
@@ -46,7 +50,9 @@ class PreparedRun:
     options: Mapping[str, Any]
     rows: RunRows
     survey: Survey
+    engine: Engine
     workers: int
+    address: str | None
     load: Mapping[str, Any] | None
     done: int  # rows that an earlier call explained
 
@@ -89,19 +95,26 @@ class PreparedRun:
                     write_shard(self.directory, *shard.take())
 
     def _engine(self, shards: Iterator[Shard], stop: Callable[[], bool]) -> Generator[tuple[Shard, Any]]:
-        if self.workers == 1:
+        if self.load is None:
             return in_this_process(self.explainer, self.options, shards, self._at, stop)
-        assert self.load is not None
         with threads_of(self.workers):
-            threads = torch.get_num_threads()
-        workers = [
-            Worker(load=_on_device(self.load, number), options=self.options, threads=threads)
-            for number in range(self.workers)
-        ]
+            worker = Worker(load=self.load, options=self.options, threads=torch.get_num_threads())
+        if self.engine == "ray":
+            todo = list(shards)
+            job = RayJob(
+                worker=worker, workers=self.workers, address=self.address,
+                table=self.rows.table, columns=self.rows.columns, shared=self.rows.shared,
+                batches=[self._numbers(batch) for shard in todo for batch in shard.batches],
+            )  # fmt: skip
+            return in_ray(job, todo, stop)
+        workers = [replace(worker, load=_on_device(self.load, number)) for number in range(self.workers)]
         return in_processes(workers, shards, self._at, stop)
 
+    def _numbers(self, places: range) -> list[int]:
+        return self.survey.order[places.start : places.stop].tolist()
+
     def _at(self, places: range) -> list[Row]:
-        return self.rows.batch(self.survey.order[places.start : places.stop].tolist())
+        return self.rows.batch(self._numbers(places))
 
 
 def prepare(
@@ -112,7 +125,9 @@ def prepare(
     method: str | Sequence[str] = "integrated_gradients",
     column: str | Mapping[str, str] | None = None,
     limit: int | None = None,
+    engine: Engine = "local",
     workers: int = 1,
+    address: str | None = None,
     task: str | None = None,
     tokenizer: Any = None,
     processor: Any = None,
@@ -126,8 +141,7 @@ def prepare(
     """
     folder = Path(directory)
     _check_folder(folder)
-    if workers < 1:
-        raise InvalidInput(f"workers are processes, at least 1; got {workers}.")
+    _check_engine(engine, workers, address)
     for name in NEVER:
         if name in options:
             raise InvalidInput(f"{name} is set by the run itself: a row that fails has its error in the results.")
@@ -157,6 +171,7 @@ def prepare(
         versions={name: str(version) for name, version in VERSIONS.items()},
         layout=layout(),
     )
+    apart = workers if engine == "ray" or workers > 1 else 0
     done = 0
     if (folder / PLAN_FILE).exists():
         before = Plan.load(folder)
@@ -166,11 +181,11 @@ def prepare(
             )
         plan, done = before, sum(map(len, finished(folder)))
     else:
-        plan = replace(plan, prediction=predict(explainer, keywords, rows, survey, workers=workers))
+        plan = replace(plan, prediction=predict(explainer, keywords, rows, survey, workers=apart))
     load = {"source": explainer.name if model is None else model, "task": explainer.task.name, **source}
     return PreparedRun(
         plan=plan, directory=folder, explainer=explainer, options=keywords, rows=rows, survey=survey,
-        workers=workers, load=_for_workers(load, workers), done=done,
+        engine=engine, workers=workers, address=address, load=_for_workers(load) if apart else None, done=done,
     )  # fmt: skip
 
 
@@ -183,7 +198,9 @@ def run(
     method: str | Sequence[str] = ...,
     column: str | Mapping[str, str] | None = ...,
     limit: int | None = ...,
+    engine: Engine = ...,
     workers: int = ...,
+    address: str | None = ...,
     dry_run: Literal[False] = ...,
     progress: bool = ...,
     **options: Any,
@@ -197,7 +214,9 @@ def run(
     method: str | Sequence[str] = ...,
     column: str | Mapping[str, str] | None = ...,
     limit: int | None = ...,
+    engine: Engine = ...,
     workers: int = ...,
+    address: str | None = ...,
     dry_run: Literal[True],
     progress: bool = ...,
     **options: Any,
@@ -210,7 +229,9 @@ def run(
     method: str | Sequence[str] = "integrated_gradients",
     column: str | Mapping[str, str] | None = None,
     limit: int | None = None,
+    engine: Engine = "local",
     workers: int = 1,
+    address: str | None = None,
     dry_run: bool = False,
     progress: bool = True,
     **options: Any,
@@ -223,7 +244,9 @@ def run(
         embedded model that reads the data's columns.
     directory: a folder of its own. It gets the plan (`plan.json`) and Parquet files (`runs.shards.SCHEMA`).
     method, options: as `explain` takes them. column: the column of the first input, or input, or "gold", -> column.
-    limit: rows at most, from the beginning. workers: processes, each with its own model; 1 is this process.
+    limit: rows at most, from the beginning.
+    engine: "local" or "ray", the extra of that name. workers: processes, each with its own model; 1 of "local" is this
+        process. address: of a Ray cluster; None starts Ray here, and ends it.
     dry_run: give the plan, with the time, memory and disk that it will take, and write nothing.
     progress: print the plan before it starts, and show a bar, on stderr.
 
@@ -238,8 +261,9 @@ def run(
     (['POSITIVE', 'NEGATIVE'], [1])
     """
     prepared = prepare(
-        data, model, directory=directory, method=method, column=column, limit=limit, workers=workers, **options
-    )
+        data, model, directory=directory, method=method, column=column, limit=limit, engine=engine, workers=workers,
+        address=address, **options,
+    )  # fmt: skip
     if progress:
         print(prepared.plan, file=sys.stderr)
     return prepared.plan if dry_run else prepared.execute(progress=progress)
@@ -259,6 +283,18 @@ def _check_folder(folder: Path) -> None:
         raise InvalidInput(f"{above} may not be written by this user.")
 
 
+def _check_engine(engine: str, workers: int, address: str | None) -> None:
+    """Raise what is wrong with the processes that are asked for."""
+    if engine not in ENGINES:
+        raise UnknownName("engine", engine, ENGINES)
+    if workers < 1:
+        raise InvalidInput(f"workers are processes, at least 1; got {workers}.")
+    if engine == "ray":
+        check_ray()
+    elif address is not None:
+        raise InvalidInput(f"address={address!r} is that of a Ray cluster: give engine='ray', --engine ray, too.")
+
+
 def _check_options(explainer: Explainer, rows: RunRows, options: Mapping[str, Any]) -> None:
     """Raise what wrong options raise, before any row is read: of a call with the required inputs."""
     shared, others = explainer.named_inputs((), options)
@@ -273,14 +309,12 @@ def _fingerprint(explainer: Explainer) -> str:
     return digest(model_digest(explainer.model), words, repr(processor) if processor is not None else "")
 
 
-def _for_workers(load: Mapping[str, Any], workers: int) -> Mapping[str, Any] | None:
-    """The keywords of `load` for worker processes. Raises InvalidInput for objects, which no other process has."""
-    if workers == 1:
-        return None
+def _for_workers(load: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The keywords of `load` for other processes. Raises InvalidInput for objects, which no other process has."""
     for name in ("source", "tokenizer", "processor"):
         if load[name] is not None and not isinstance(load[name], (str, os.PathLike)):
             raise InvalidInput(
-                f"workers load the model themselves: give its name or folder, or workers=1; got a "
+                "workers load the model themselves: give its name or folder, or engine='local' with workers=1; got a "
                 f"{type(load[name]).__name__} as {'model' if name == 'source' else name}."
             )
     return {name: value for name, value in load.items() if value is not None}

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from xai_nlp.concept.digests import digest
 from xai_nlp.core.batching import Progress
 from xai_nlp.core.explanations import Explanations
-from xai_nlp.core.model_diff import DiffThresholds, Failure, ModelDiff
+from xai_nlp.core.model_diff import DiffThresholds, ExampleDiff, Failure, ModelDiff, ReadDiff
 from xai_nlp.core.result import Explanation
 from xai_nlp.data.table import read_table
 from xai_nlp.errors import InvalidInput, XaiError
 from xai_nlp.methods import METHODS
 from xai_nlp.runs.example_diff import compare
+from xai_nlp.runs.read import Run, is_run, read_run
 from xai_nlp.tasks import run
 from xai_nlp.tasks.api import load
 from xai_nlp.tasks.explainer import Explainer
@@ -49,8 +52,9 @@ def diff(
     Both are explained at the same number of each example, what model A says, and compared over whole words.
 
     model_a, model_b: two models, checkpoints or dtypes: anything that `load` takes, or what it gave. Or explanations
-        that were saved, by another version of a library for instance: a file, or Explanations. With one model and one
-        file, the model explains the texts of the file, by the method and at the targets of the file.
+        that were saved, by another version of a library for instance: a file, the folder of a run, or Explanations.
+        With one model and one file, the model explains the texts of the file, by the method and at the targets of the
+        file. Explanations of two runs stay in their files, and are read when they are used.
     data: the examples of two models: anything that `data.table.read_table` reads. Files of explanations hold theirs.
     task: of models that are named; a key of `tasks.table.TASKS`. None goes by the model's config.
     method, options: as in `explain`; column: as in `explain_table`.
@@ -87,22 +91,16 @@ def diff(
     if not isinstance(method, str):
         raise InvalidInput(f"diff compares explanations by one method; got {method!r}.")
     options["progress"] = progress
-    if isinstance(one, Explainer) and isinstance(other, Explainer):
-        pairs, failures = _explained_by_both(one, other, data, column, {"method": method, **options})
-    elif isinstance(other, Explainer):
-        assert isinstance(one, Explanations)
-        pairs, failures = _explained_again(other, one, options)
-    elif isinstance(one, Explainer):
-        turned, failures = _explained_again(one, other, options)
-        pairs = [(index, after, before) for index, before, after in turned]
-        failures = [replace(failure, missing="A") for failure in failures]
+    if isinstance(one, Explanations) and isinstance(other, Explanations):
+        examples, failures = _of_saved(one, other, top)
     else:
-        pairs, failures = paired(one, other)
-    if not pairs:
+        pairs, failures = _explained_pairs(one, other, data, column, method, options)
+        examples = [compare(before, after, index=index, top=top) for index, before, after in pairs]
+    if not examples:
         raise InvalidInput(f"no example can be compared: {failures[0].message if failures else 'there is none'}")
     return ModelDiff(
-        models=_names((one, other), pairs[0][1:]),
-        examples=tuple(compare(before, after, index=index, top=top) for index, before, after in pairs),
+        models=_names((one, other), (examples[0].before, examples[0].after)),
+        examples=tuple(examples),
         failures=tuple(failures),
         thresholds=thresholds,
         top=top,
@@ -115,14 +113,21 @@ Pair = tuple[int, Explanation, Explanation]  # the number of an example, and its
 # What is compared -------------------------------------------------------------------------------------------------
 
 
+def is_saved(source: Any) -> bool:
+    """Is this the path of saved explanations: a file of them, or the folder of a run?"""
+    return isinstance(source, (str, os.PathLike)) and (Path(source).suffix in SAVED or is_run(Path(source)))
+
+
 def saved_or_model(source: Any, task: str | None = None) -> Explainer | Explanations:
-    """Explanations, of a file or given, or else a model. Raises InvalidInput for no explanations."""
+    """Explanations, of a file, of a run or given, or else a model. Raises InvalidInput for no explanations."""
     if isinstance(source, Explainer):
         return source
+    if is_saved(source):
+        source = read_run(source) if is_run(Path(source)) else Explanations.load(source)
+    if isinstance(source, Run) and len(source):
+        return source  # it stays in its files
     if isinstance(source, Explanation):
         return Explanations([source])
-    if isinstance(source, (str, os.PathLike)) and Path(source).suffix in SAVED:
-        return Explanations.load(source)
     if isinstance(source, (list, Explanations)):
         if not source or not all(isinstance(one, Explanation) for one in source):
             raise InvalidInput("a list of explanations holds at least one, and nothing else.")
@@ -130,37 +135,50 @@ def saved_or_model(source: Any, task: str | None = None) -> Explainer | Explanat
     return load(source, task=task)
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """What two sides of a comparison have in common.
+
+    labels: of a classifier, those of a tagger as types; none where answers are free. ways: method and baseline.
+    """
+
+    tasks: set[str]
+    labels: set[str]
+    ways: set[tuple[str, str]]
+
+    @classmethod
+    def of(cls, source: Explainer | Explanations) -> _Kind:
+        if isinstance(source, Explainer):
+            types: Sequence[str] = getattr(source, "types", ())  # of a tagger
+            return cls({source.task.name}, set(types or getattr(getattr(source, "labels", None), "names", ())), set())
+        kind = cls(set(), set(), set())
+        for item in source:  # once: those of a run are read from its files
+            kind.tasks.add(item.task)
+            kind.ways.add((item.method, item.baseline))
+            if item.target.kind in ("label", "entity") and not _chosen_labels(item):
+                kind.labels.update(item.outputs)
+        return kind
+
+
 def check_same_kind(one: Explainer | Explanations, other: Explainer | Explanations) -> None:
     """Raise InvalidInput, in one sentence, for different tasks, labels or, of files, methods."""
-    tasks = [_task_names(source) for source in (one, other)]
-    if tasks[0] != tasks[1] or len(tasks[0]) > 1:
-        named = " and ".join(" and ".join(sorted(names)) for names in tasks)
+    first, second = _Kind.of(one), _Kind.of(other)
+    if first.tasks != second.tasks or len(first.tasks) > 1:
+        named = " and ".join(" and ".join(sorted(kind.tasks)) for kind in (first, second))
         raise InvalidInput(f"two models of one task are compared; these do {named}.")
-    first, second = _labels(one), _labels(other)
-    if first and second and first != second:
-        only = [", ".join(sorted(labels)[:6]) for labels in (first - second, second - first)]
+    if first.labels and second.labels and first.labels != second.labels:
+        only = [
+            ", ".join(sorted(labels)[:6]) for labels in (first.labels - second.labels, second.labels - first.labels)
+        ]
         raise InvalidInput(
             f"two models with the same labels are compared; only A has {only[0] or 'none'}, and only B "
             f"{only[1] or 'none'}. Give both the same names in id2label of their config."
         )
     if isinstance(one, Explanations) and isinstance(other, Explanations):
-        ways = [{(item.method, item.baseline) for item in source} for source in (one, other)]
+        ways = [first.ways, second.ways]
         if ways[0] != ways[1] or len(ways[0]) > 1:
             listed = " and ".join(sorted({f"{method} from {start}" for way in ways for method, start in way}))
             raise InvalidInput(f"explanations by one method, from one baseline, are compared; these are by {listed}.")
-
-
-def _task_names(source: Explainer | Explanations) -> set[str]:
-    return {source.task.name} if isinstance(source, Explainer) else {item.task for item in source}
-
-
-def _labels(source: Explainer | Explanations) -> set[str]:
-    """The labels of a classifier, those of a tagger as types; none where answers are free."""
-    if isinstance(source, Explainer):
-        types: Sequence[str] = getattr(source, "types", ())  # of a tagger
-        return set(types or getattr(getattr(source, "labels", None), "names", ()))
-    fixed = [item for item in source if item.target.kind in ("label", "entity") and not _chosen_labels(item)]
-    return {label for item in fixed for label in item.outputs}
 
 
 def _chosen_labels(item: Explanation) -> bool:
@@ -180,6 +198,26 @@ def _names(sources: Sequence[Explainer | Explanations], firsts: Sequence[Explana
     changed = [name for name in {**a, **b} if a.get(name) != b.get(name)]
     notes = [" ".join(f"{name} {versions.get(name, '?')}" for name in changed) for versions in (a, b)]
     return (f"{one} {notes[0]}".strip(), f"{one} {notes[1]}".strip())
+
+
+def _explained_pairs(
+    one: Explainer | Explanations,
+    other: Explainer | Explanations,
+    data: Any,
+    column: Any,
+    method: str,
+    options: Mapping[str, Any],
+) -> tuple[list[Pair], list[Failure]]:
+    """Pairs of explanations where at least one side is a model."""
+    if isinstance(one, Explainer) and isinstance(other, Explainer):
+        return _explained_by_both(one, other, data, column, {"method": method, **options})
+    if isinstance(other, Explainer):
+        assert isinstance(one, Explanations)
+        return _explained_again(other, one, options)
+    assert isinstance(one, Explainer)
+    turned, failures = _explained_again(one, other, options)
+    pairs = [(index, after, before) for index, before, after in turned]
+    return pairs, [replace(failure, missing="A") for failure in failures]
 
 
 # Two models -------------------------------------------------------------------------------------------------------
@@ -337,23 +375,44 @@ def _inputs_of(why: Explanation, task: Task) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def paired(one: Iterable[Explanation], other: Iterable[Explanation]) -> tuple[list[Pair], list[Failure]]:
-    """Explanations of the same input, in the order of the first; with the same target, where there is one."""
-    left: dict[object, list[tuple[int, Explanation]]] = {}
+def _of_saved(one: Explanations, other: Explanations, top: int) -> tuple[list[ExampleDiff], list[Failure]]:
+    """Explanations of the same input compared. Those of runs stay in their files."""
+    places, failures = paired(one, other)
+
+    @lru_cache(maxsize=1)  # its parts are asked for one after the other
+    def compared(first: int, second: int) -> ExampleDiff:
+        return compare(one[first], other[second], index=_row(one, first), top=top)
+
+    if isinstance(one, Run) or isinstance(other, Run):
+        return [ReadDiff.of(partial(compared, *pair)) for pair in places], failures
+    return [compared(*pair) for pair in places], failures
+
+
+def paired(one: Explanations, other: Explanations) -> tuple[list[tuple[int, int]], list[Failure]]:
+    """Places of explanations of the same input, in the order of the first; with the same target, where there is one."""
+    left: dict[str, list[tuple[int, str]]] = {}
     for place, item in enumerate(other):
-        left.setdefault(_input_key(item), []).append((place, item))
-    pairs: list[Pair] = []
+        left.setdefault(_input_key(item), []).append((place, str(item.target)))
+    pairs: list[tuple[int, int]] = []
     failures = []
     for place, item in enumerate(one):
         candidates = left.get(_input_key(item), [])
         if not candidates:
-            failures.append(Failure(place, "B", "B has no explanation of this input."))
+            failures.append(Failure(_row(one, place), "B", "B has no explanation of this input."))
             continue
-        same = [k for k, (_, found) in enumerate(candidates) if str(found.target) == str(item.target)]
-        pairs.append((place, item, candidates.pop(same[0] if same else 0)[1]))
+        same = [k for k, (_, target) in enumerate(candidates) if target == str(item.target)]
+        pairs.append((place, candidates.pop(same[0] if same else 0)[0]))
     over = sorted(place for candidates in left.values() for place, _ in candidates)
-    return pairs, [*failures, *(Failure(place, "A", "A has no explanation of this input.") for place in over)]
+    return pairs, [
+        *failures,
+        *(Failure(_row(other, place), "A", "A has no explanation of this input.") for place in over),
+    ]
 
 
-def _input_key(item: Explanation) -> object:
-    return item.segments, item.image and item.image.data
+def _row(items: Explanations, place: int) -> int:
+    """The number of an example: the row of a run's data, else the place."""
+    return items.inputs[place] if isinstance(items, Run) else place
+
+
+def _input_key(item: Explanation) -> str:
+    return digest(repr((item.segments, item.image and item.image.data)))

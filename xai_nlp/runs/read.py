@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -33,18 +35,22 @@ class ShardReader:
     """The tables of a run's files, read when they are used; the last ones stay in memory, up to CACHE bytes."""
 
     def __init__(self, files: list[Path]) -> None:
-        self.files = files
+        self.files, self._lock = files, Lock()
         self._tables: OrderedDict[int, Table] = OrderedDict()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ShardReader, (self.files,)
+
     def table(self, number: int) -> Table:
-        """The table of a file. Raises UnreadableFile."""
-        table = self._tables.pop(number, None)
-        if table is None:
-            table = read_parquet(self.files[number])
-        self._tables[number] = table
-        while len(self._tables) > 1 and sum(one.nbytes for one in self._tables.values()) > CACHE:
-            self._tables.popitem(last=False)
-        return table
+        """The table of a file, for any thread. Raises UnreadableFile."""
+        with self._lock:
+            table = self._tables.pop(number, None)
+            if table is None:
+                table = read_parquet(self.files[number])
+            self._tables[number] = table
+            while len(self._tables) > 1 and sum(one.nbytes for one in self._tables.values()) > CACHE:
+                self._tables.popitem(last=False)
+            return table
 
     def explanation(self, number: int, place: int) -> Explanation:
         """The explanation in a row of a file. Raises UnreadableFile."""
@@ -93,7 +99,7 @@ class Run(Explanations):
         return self._places
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Run, (self.plan, ShardReader(self._reader.files), self._places, self.errors)
+        return Run, (self.plan, self._reader, self._places, self.errors)
 
     def __repr__(self) -> str:
         failed = f", {len(self.errors):,} failed" if self.errors else ""
@@ -154,6 +160,12 @@ class Run(Explanations):
         except BaseException:
             lines.drop()
             raise
+
+    def column(self, name: str) -> Iterator[Any]:
+        """The cells of a column of the files (`runs.shards.SCHEMA`) in this order; no other column is read."""
+        files = self._reader.files
+        cells = lru_cache(maxsize=8)(lambda number: read_parquet(files[number], [name])[name].to_pylist())
+        return (cells(number)[place] for _, number, place in self._places.tolist())
 
     def to_dataset(self) -> Dataset:
         """The rows of the files as a `datasets.Dataset` in memory: `runs.shards.SCHEMA`, in the order of this."""

@@ -39,7 +39,7 @@ class RunRows:
     def __init__(
         self, table: DataTable, explainer: Explainer, columns: Mapping[str, str], shared: Sequence[str] = ()
     ) -> None:
-        self.table, self.columns, self.explainer = table, columns, explainer
+        self.table, self.columns, self.shared, self.explainer = table, columns, tuple(shared), explainer
         self.fields = [one for one in explainer.task.inputs if one.name not in shared]
         self.labels = getattr(getattr(explainer, "labels", None), "names", ())
         self._records(range(0))

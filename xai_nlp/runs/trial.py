@@ -48,17 +48,17 @@ def predict(
     rows: RunRows,
     survey: Survey,
     *,
-    workers: int = 1,
+    workers: int = 0,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Prediction:
     """Time, memory and disk of a run. Batches are grouped by their length; one of each group is explained.
 
     A group takes as long as its batch for each token. The explanations are thrown away.
-    workers: processes that share the work and the cores.
+    workers: other processes that share the work and the cores; 0 where this one does it.
     """
     tried: list[_Tried] = []
     began = clock()
-    with threads_of(workers):
+    with threads_of(max(workers, 1)):
         for group in _groups(survey):
             of_group = sum(map(survey.tokens, group))
             if tried and clock() - began > PATIENCE:
@@ -73,8 +73,9 @@ def predict(
             tokens = survey.tokens(batch) * len(part) / len(batch)
             tried.append(_Tried(tokens, of_group, clock() - start, len(part), table))
     return Prediction(
-        seconds=sum(one.seconds * one.of_group / one.tokens for one in tried) / min(workers, os.cpu_count() or 1),
-        memory=peak_memory(explainer) * (1 if workers == 1 else workers + 1),
+        seconds=sum(one.seconds * one.of_group / one.tokens for one in tried)
+        / min(max(workers, 1), os.cpu_count() or 1),
+        memory=peak_memory(explainer) * (workers + 1),
         disk=_disk(tried, files=sum(1 for _ in survey.shards())),
         trial_rows=sum(one.rows for one in tried),
         trial_seconds=clock() - began,

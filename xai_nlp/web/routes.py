@@ -31,6 +31,7 @@ from xai_nlp.web.exports import FILE_KINDS, read_checked, write_kind
 from xai_nlp.web.forms import method_form, task_form
 from xai_nlp.web.history import Entry
 from xai_nlp.web.job_queue import Full, Job, JobRequest
+from xai_nlp.web.run_view import RunView
 from xai_nlp.web.server_state import State
 from xai_nlp.web.what_if import compare
 
@@ -301,14 +302,31 @@ async def file(request: Request, ids: Ids, kind: Literal["html", "json", "png", 
 
 @router.get("/data", responses=FOUND)
 def data(here: Here, conditions: Annotated[Filter, Query()]) -> dict[str, Any]:
-    """Rows of the data set: by label, prediction, right or wrong, score and text."""
+    """Rows of the data set, or explanations of the run: by label, prediction, right or wrong, score and text."""
     return dataset_of(here).page(conditions)
 
 
-def dataset_of(here: State) -> DatasetView:
+class RunPlace(BaseModel):
+    """The place of an explanation in the run, from 0."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    number: Annotated[int, Field(ge=0, lt=2**53)]
+
+
+@router.post("/run", status_code=201, responses=FOUND)
+def open_row(body: Annotated[RunPlace, Body()], here: Here) -> Entry:
+    """Open an explanation of the run: an entry of the history, the same each time."""
+    run = dataset_of(here)
+    if not isinstance(run, RunView):
+        raise HTTPException(404, "there is no run; start the server with --data DIR.")
+    return run.open(body.number, here.history)
+
+
+def dataset_of(here: State) -> DatasetView | RunView:
     """The data set, or 404."""
     if here.dataset is None:
-        raise HTTPException(404, "there is no data set; start the server with --data FILE.")
+        raise HTTPException(404, "there is no data set and no run; start the server with --data.")
     return here.dataset
 
 

@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from xai_nlp.errors import InvalidInput
+from xai_nlp.runs.read import is_run, read_run
 from xai_nlp.web.allowed_root import AllowedRoot
 from xai_nlp.web.app import application
 from xai_nlp.web.dataset_view import DatasetView
@@ -26,6 +27,7 @@ from xai_nlp.web.guard import Address, Guard
 from xai_nlp.web.history import History
 from xai_nlp.web.limits import LIMITS, Limits
 from xai_nlp.web.model_registry import ModelRegistry
+from xai_nlp.web.run_view import RunView
 from xai_nlp.web.server_state import State
 
 HOST = "127.0.0.1"
@@ -147,12 +149,17 @@ def serve(
 ) -> None:
     """Serve until interrupted: the page's address is passed to `say`, and opened in the browser.
 
+    data: a file of examples, which the page shows with the model's predictions, or the folder of a run, whose
+        explanations it lists.
     root: the folder from which the page may open models and data sets; None opens none.
     """
     allowed = AllowedRoot.of(root) if root else None
     bound, entries = bind(host, port), History(history)
     registry = ModelRegistry.of(models)
-    state = State(registry, entries, dataset=DatasetView(data, registry) if data else None, root=allowed)
+    dataset: DatasetView | RunView | None = None
+    if data is not None:
+        dataset = RunView(read_run(data)) if is_run(data) else DatasetView(data, registry)
+    state = State(registry, entries, dataset=dataset, root=allowed)
     server = server_of(application(state), bound)
     say(bound.url)
     if others := bound.urls[1:]:

@@ -13,12 +13,13 @@ from xai_nlp.web.history import History
 from xai_nlp.web.job_queue import Job, JobQueue, JobRequest, TooSlow
 from xai_nlp.web.limits import LIMITS, Limits
 from xai_nlp.web.model_registry import ModelRegistry
+from xai_nlp.web.run_view import RunView
 
 
 class State:
-    """The models, the jobs that they explain, the history that the results are written to, and a data set.
+    """The models, the jobs that they explain, the history that the results are written to, and a data set or a run.
 
-    dataset: its rows are predicted while no job waits.
+    dataset: its rows are predicted, or read, while no job waits.
     root: the folder from which models and data sets may be opened; None opens none.
     """
 
@@ -27,7 +28,7 @@ class State:
         models: ModelRegistry,
         history: History,
         *,
-        dataset: DatasetView | None = None,
+        dataset: DatasetView | RunView | None = None,
         root: AllowedRoot | None = None,
         limits: Limits = LIMITS,
     ) -> None:

@@ -26,7 +26,16 @@ const explain = (inputs) => {
   send("jobs", form.request());
 };
 const explainRows = (numbers) => send("data", { request: form.requestForRows(about.data.model), numbers });
-let data = about.data && new Data(about, explain, explainRows);
+const openRow = async (number) => {
+  try {
+    const { id } = await call("POST", "run", { number });
+    await results.list();
+    location.hash = id;
+  } catch (error) {
+    fail(find("#history-error"), error.message);
+  }
+};
+let data = about.data && new Data(about, explain, explainRows, openRow);
 let latest = {};
 
 // Jobs ---------------------------------------------------------------------------------------------------------------
@@ -61,7 +70,7 @@ async function offer(model) {
   about = await call("GET", "about");
   results.about = whatIf.about = about;
   form.offer(about, model);
-  if (about.data) data = data ? data.renew(about) : new Data(about, explain, explainRows);
+  if (about.data) data = data ? data.renew(about) : new Data(about, explain, explainRows, openRow);
   find(".to-data").hidden = !data;
 }
 

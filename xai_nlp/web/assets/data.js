@@ -1,9 +1,11 @@
 // A data set: its rows, filtered; one that is clicked is explained, or all that are checked at once.
+// Or a run: its explanations, filtered; one that is clicked is opened.
 import { call, clickable, make } from "./server.js";
 
 export class Data {
-  constructor(about, explain, explainRows) {
+  constructor(about, explain, explainRows, open) {
     this.explain = explain;
+    this.open = open;
     this.page = 0;
     this.picked = new Set();                                         // numbers of rows
     this.turn = 0;
@@ -27,6 +29,7 @@ export class Data {
     this.most = limits.rows_at_once;
     this.picked.clear();
     this.section.querySelector("h2").textContent = data.name;
+    this.section.querySelector(".together").hidden = Boolean(data.run);
     const { label, prediction } = this.filters.elements;
     for (const [select, names] of [[label, data.labels], [prediction, data.predictions]]) {
       select.replaceChildren(make("option", { value: "" }, "all"), ...names.map((name) => make("option", {}, name)));
@@ -83,7 +86,9 @@ export class Data {
     this.section.querySelector(".before").disabled = page === 0;
     this.section.querySelector(".after").disabled = page + 1 >= answer.pages;
     const all = answer.predicted === answer.all;
-    this.section.querySelector(".predicted").textContent = all ? `${count(answer.all)} rows, predicted by ${this.about.model}`
+    const { run } = this.about;
+    this.section.querySelector(".predicted").textContent = run ? `${count(answer.all)} explanations of ${this.about.model}${all ? "" : `; filters know ${count(answer.predicted)} of them`}`
+      : all ? `${count(answer.all)} rows, predicted by ${this.about.model}`
       : `${this.about.model} has predicted ${count(answer.predicted)} of ${count(answer.all)} rows`;
     if (!all && !this.section.hidden) this.later = setTimeout(() => this.go(this.page), 1500);
   }
@@ -91,7 +96,7 @@ export class Data {
   draw({ rows }) {
     const classes = this.about.predictions.length > 0;
     const heads = ["Input", classes ? "Label" : "Right answer", classes ? "Prediction" : "Answer", "Score"];
-    this.section.querySelector("thead").replaceChildren(make("tr", {}, make("th", {}, this.pageBox(rows)),
+    this.section.querySelector("thead").replaceChildren(make("tr", {}, ...this.about.run ? [] : [make("th", {}, this.pageBox(rows))],
       ...heads.map((head) => make("th", { scope: "col", className: head === "Score" ? "number" : "" }, head))));
     this.section.querySelector("tbody").replaceChildren(...rows.map((row) => this.line(row, classes)));
     this.showPicked();
@@ -106,14 +111,16 @@ export class Data {
   line(row, classes) {
     const texts = Object.values(row.inputs);
     const text = classes ? texts.filter(Boolean).join(" / ") : texts[0];
-    const explain = () => this.explain({ model: this.about.model, ...row.inputs });
+    const explain = () => (this.about.run ? this.open(row.number) : this.explain({ model: this.about.model, ...row.inputs }));
     const button = make("button", { type: "button", onclick: explain }, text || "(empty)");
     const verdict = row.right === null ? "" : row.right ? "right" : "wrong";
     const mark = verdict ? make("span", { className: verdict, role: "img", "aria-label": verdict }, row.right ? "✓" : "✗") : "";
     const prediction = row.error || row.prediction || (row.prediction === null ? "…" : "no answer");
+    const cells = [make("td", { className: "text" }, button), make("td", {}, row.label), make("td", {}, mark, " ", prediction),
+      make("td", { className: "number" }, row.score === null ? "" : row.score.toFixed(3))];
+    if (this.about.run) return clickable(make("tr", {}, ...cells), explain);
     const box = make("input", { type: "checkbox", value: row.number, "aria-label": `Check row ${row.number}` });
     box.addEventListener("change", () => this.pick([row.number], box.checked));
-    return clickable(make("tr", {}, make("td", { className: "box" }, box), make("td", { className: "text" }, button), make("td", {}, row.label), make("td", {}, mark, " ", prediction),
-      make("td", { className: "number" }, row.score === null ? "" : row.score.toFixed(3))), explain);
+    return clickable(make("tr", {}, make("td", { className: "box" }, box), ...cells), explain);
   }
 }
