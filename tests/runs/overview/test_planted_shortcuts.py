@@ -19,6 +19,8 @@ from xai_nlp.runs.overview.run_overview import chunks
 from xai_nlp.runs.overview.section import OverviewContext
 from xai_nlp.runs.overview.suspects import COLUMNS, SURE, Suspects
 
+pytestmark = pytest.mark.slow  # models are trained
+
 QUIET = {"steps": 4, "progress": False}
 
 

@@ -109,6 +109,7 @@ def test_a_real_run_of_answers(tmp_path):
     assert len(found.examples) == 3 and found.tables["lexicon"].lines
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_run(tmp_path):
     """Of ten times as many explanations of the same words, one pass takes little more."""
     peaks = []
