@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.hooks.gradient_rules import Call, Rule, Rules, depends_on_input, gradient_rules
+from xai_nlp.hooks.graph_rules import GraphRules, graph_nodes, hook_nodes
 
 
 def _names(text: str) -> frozenset[str]:
@@ -62,6 +63,17 @@ def with_gradient_rules(problem: Problem, rules: Rules, **options: Any) -> Probl
     def value(z: Tensors, owner: Tensor) -> Tensor:
         with gradient_rules(rules, **options):
             return problem.value(z, owner)
+
+    return replace(problem, value=value)
+
+
+def with_graph_rules(problem: Problem, rules: GraphRules) -> Problem:
+    """The same problem with gradients that flow by rules on the nodes of its graph."""
+
+    def value(z: Tensors, owner: Tensor) -> Tensor:
+        values = problem.value(z, owner)
+        hook_nodes(graph_nodes(values), rules)
+        return values
 
     return replace(problem, value=value)
 
