@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from types import FunctionType
 from typing import Any, TypeAlias
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
 
 from xai_nlp.hooks.scope import attached
 
@@ -29,7 +30,7 @@ SYNONYMS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Call:
     """One call of an operation, and the ways to run it."""
 
@@ -40,6 +41,7 @@ class Call:
     mode: TorchFunctionMode
     module: nn.Module | None = None  # the innermost module that is running
     in_place: bool = False
+    unchanged: bool = False  # the rule found nothing to change: such operations need not be looked up again
 
     @property
     def x(self) -> Tensor:
@@ -96,25 +98,32 @@ def with_gradient_of(value: Tensor, graph: Tensor, factor: Tensor | None = None)
 def depends_on_input(value: Any) -> bool:
     """Is this a tensor, or does it hold one, that gradients are taken through? Parameters do not count."""
     if isinstance(value, Tensor):
-        return value.requires_grad and not isinstance(value, nn.Parameter)
+        return value.requires_grad and not (value.is_leaf and isinstance(value, nn.Parameter))
     return isinstance(value, (tuple, list)) and any(map(depends_on_input, value))
 
 
 ModuleRule: TypeAlias = Callable[[nn.Module], Rule | None]
 
 
+def _no_rule(module: nn.Module) -> Rule | None:
+    return None
+
+
 @contextmanager
 def gradient_rules(
     rules: Rules,
     *,
-    module_rule: ModuleRule = lambda module: None,
-    on_unknown: Callable[[Call, Any], None] = lambda call, output: None,
+    module_rule: ModuleRule = _no_rule,
+    on_unknown: Callable[[Call, Any], None] | None = None,
+    on_change: Callable[[nn.Module | None], None] | None = None,
 ) -> Iterator[None]:
     """While open, operations on tensors that require grad go by their rules, in this thread only.
 
     rules: name of an operation -> its rule; an operation without a rule runs as usual.
     module_rule: module -> its rule if the whole module counts as one operation, or None to go by its operations.
     on_unknown: called with each operation that has no rule, and with its output, if that requires grad.
+    on_change: called with the module whose operation went by a rule, or that went by one itself; with None outside of
+        modules.
 
     >>> x = torch.tensor([-1.0], requires_grad=True)
     >>> with gradient_rules({"relu": lambda call: with_gradient_of(call.run(), call.x)}):    # straight through
@@ -122,7 +131,7 @@ def gradient_rules(
     >>> y.item(), torch.autograd.grad(y, x)
     (0.0, (tensor([1.]),))
     """
-    mode = _GradientRuleMode(rules, module_rule, on_unknown)
+    mode = _GradientRuleMode(rules, module_rule, on_unknown, on_change)
     registrations = (
         partial(register_module_forward_pre_hook, mode.enter_module),
         partial(register_module_forward_hook, mode.leave_module),
@@ -131,14 +140,52 @@ def gradient_rules(
         yield
 
 
+@contextmanager
+def gradient_rules_within(
+    modules: Iterable[nn.Module], rules: Rules, *, module_rule: ModuleRule = _no_rule
+) -> Iterator[None]:
+    """`gradient_rules` of the operations of some modules alone; nothing looks at the operations of others.
+
+    The modules that they run are included.
+    """
+    mode = _GradientRuleMode(rules, module_rule)
+    visits = [_ModuleVisit(mode, module, module_rule(module)) for module in modules]
+    with attached(registration for visit in visits for registration in visit.registrations), mode.closed_at_last():
+        yield
+
+
 class _GradientRuleMode(TorchFunctionMode):
-    def __init__(self, rules: Rules, module_rule: ModuleRule, on_unknown: Callable[[Call, Any], None]) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        module_rule: ModuleRule,
+        on_unknown: Callable[[Call, Any], None] | None = None,
+        on_change: Callable[[nn.Module | None], None] | None = None,
+    ) -> None:
         super().__init__()
-        self.rules, self.module_rule, self.on_unknown = rules, module_rule, on_unknown
+        self.rules, self.module_rule, self.on_unknown, self.on_change = rules, module_rule, on_unknown, on_change
         self.thread = threading.get_ident()
         self.running: list[nn.Module] = []
         self.whole_modules = 0  # modules with a rule of their own that are running
         self.expanded: list[Any] = []  # Python functions whose operations are being looked up
+        self.open = 0  # how often the mode is open
+
+    def __enter__(self) -> Any:
+        self.open += 1
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self.open -= 1
+        super().__exit__(*error)
+
+    @contextmanager
+    def closed_at_last(self) -> Iterator[None]:
+        """However a pass ends, the mode is not left open."""
+        try:
+            yield
+        finally:
+            while self.open:
+                self.__exit__(None, None, None)
 
     def enter_module(self, module: nn.Module, args: Any) -> None:
         if threading.get_ident() == self.thread:
@@ -156,19 +203,25 @@ class _GradientRuleMode(TorchFunctionMode):
         self.whole_modules -= 1
         if self.whole_modules or not depends_on_input(args) or not torch.is_grad_enabled():
             return None
-        return rule(Call(type(module).__name__, lambda *_, **__: output, args, {}, self, module))
+        return self.changed(rule, Call(type(module).__name__, lambda *_, **__: output, args, {}, self, module))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if self.whole_modules or not torch.is_grad_enabled() or not depends_on_input((*args, *kwargs.values())):
-            return func(*args, **kwargs)
         name, is_in_place, position = _operation(func)
+        rule = self.rules.get(name)
+        if (
+            rule is Call.run  # as usual
+            or (rule is None and self.on_unknown is None and not isinstance(func, FunctionType))
+            or self.whole_modules
+            or not torch.is_grad_enabled()
+            or not (depends_on_input(args) or depends_on_input(tuple(kwargs.values())))
+        ):
+            return func(*args, **kwargs)
         inplace = kwargs.get("inplace") or (position is not None and len(args) > position and args[position])
         module = self.running[-1] if self.running else None
         call = Call(name, func, args, kwargs, self, module, is_in_place or bool(inplace))
-        rule = self.rules.get(name)
         if rule is not None:
-            output = rule(call)
+            output = self.changed(rule, call)
             return args[0].copy_(output) if call.in_place else output
         if isinstance(func, FunctionType) and func.__module__ in PYTHON_MODULES and func not in self.expanded:
             self.expanded.append(func)
@@ -178,9 +231,64 @@ class _GradientRuleMode(TorchFunctionMode):
             finally:
                 self.expanded.pop()
         output = func(*args, **kwargs)
-        if depends_on_input(output):
+        if self.on_unknown is not None and depends_on_input(output):
             self.on_unknown(call, output)
         return output
+
+    def changed(self, rule: Rule, call: Call) -> Any:
+        """The output of a call by its rule."""
+        output = rule(call)
+        if self.on_change is not None and not call.unchanged:
+            self.on_change(call.module)
+        return output
+
+
+@dataclass(eq=False, slots=True)
+class _ModuleVisit:
+    """Opens the mode while a module runs; or runs a module that counts as one operation without a graph."""
+
+    mode: _GradientRuleMode
+    module: nn.Module
+    rule: Rule | None
+    calls: list[tuple[Any, ...] | None] = field(default_factory=list)  # that run; arguments if they are one operation
+
+    @property
+    def registrations(self) -> tuple[Callable[[], RemovableHandle], ...]:
+        return (
+            partial(self.module.register_forward_pre_hook, self.enter),
+            partial(self.module.register_forward_hook, self.leave, always_call=True),
+        )
+
+    def enter(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        if threading.get_ident() != self.mode.thread:
+            return None
+        if self.rule is not None and depends_on_input(args) and torch.is_grad_enabled():
+            self.calls.append(args)
+            return tuple(arg.detach() if isinstance(arg, Tensor) else arg for arg in args)
+        self.calls.append(None)
+        self.mode.running.append(module)
+        self.mode.__enter__()
+        return None
+
+    def leave(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        mode = self.mode
+        if threading.get_ident() != mode.thread:
+            return None
+        if (before := self.calls.pop()) is None:
+            mode.running.pop()
+            mode.__exit__(None, None, None)
+            return None
+        if output is None or self.rule is None:  # it ended with an error
+            return None
+
+        def run(*args: Any) -> Any:
+            return module.forward(*args) if torch.is_grad_enabled() else output
+
+        mode.whole_modules += 1
+        try:
+            return self.rule(Call(type(module).__name__, run, before, {}, mode, module))
+        finally:
+            mode.whole_modules -= 1
 
 
 @cache

@@ -1,6 +1,7 @@
 """Freeze a model while it is explained, and compare its state before and after."""
 
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -91,6 +92,21 @@ def as_written() -> Iterator[None]:
         yield
 
 
+class _Frozen(threading.local):
+    """The models that are frozen in a thread, the innermost last."""
+
+    def __init__(self) -> None:
+        self.models: list[nn.Module] = []
+
+
+_frozen = _Frozen()
+
+
+def innermost_frozen_model() -> nn.Module | None:
+    """The model that this thread explains, if that is known."""
+    return _frozen.models[-1] if _frozen.models else None
+
+
 @contextmanager
 def frozen_model(model: nn.Module, *, evaluate: bool = False) -> Iterator[None]:
     """While open, no parameter of the model requires grad, so that no gradient is computed for it.
@@ -110,4 +126,8 @@ def frozen_model(model: nn.Module, *, evaluate: bool = False) -> Iterator[None]:
     with interrupts_held_back(), as_written(), held(("frozen", model), partial(_without_gradients, model)) as modules:
         evaluation = held(("evaluated", model), partial(_in_evaluation_mode, modules)) if evaluate else nullcontext()
         with evaluation, onednn_products(model, modules):
-            yield
+            _frozen.models.append(model)
+            try:
+                yield
+            finally:
+                _frozen.models.pop()

@@ -1,0 +1,363 @@
+"""DeepLIFT's rules for the nodes of a graph whose rows come in pairs: inputs, then their baselines.
+
+A rule reads the tensors that a node keeps, and replaces the gradients that it hands on. Nodes of one kind and shape are
+prepared together where they are small: a hundred small operations take longer than a few large ones.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.graph import Node
+
+from xai_nlp.core.problem import Tensors
+from xai_nlp.hooks.graph_rules import Gradients, GraphRule
+
+MOST_ENTRIES = 2**20  # of nodes that are prepared together
+TINY = 1e-30
+
+
+def is_paired(tensor: Any) -> bool:
+    """Has this tensor a row for each input and each baseline?"""
+    return isinstance(tensor, Tensor) and tensor.ndim > 0 and len(tensor) % 2 == 0
+
+
+def for_both(tensor: Tensor, dim: int = 0) -> Tensor:
+    """The same values for inputs and baselines: (R/2, …) -> (R, …)."""
+    return torch.cat((tensor, tensor), dim)
+
+
+def is_zero(difference: Tensor, epsilon: float) -> Tensor:
+    """Where a difference is too small to divide by, or ∞ − ∞."""
+    return ~(difference.abs() >= epsilon) | (difference == 0)
+
+
+def log_mean(weights: Tensor, logs: Tensor, dim: int = 0) -> Tensor:
+    """The logarithmic mean (a − b)/(ln a − ln b) of each pair of weights, given their logarithms too. 0 for two zeros.
+
+    dim: the first half along it belongs to the inputs.
+    """
+    (a, b), (log_a, log_b) = weights.chunk(2, dim), logs.chunk(2, dim)
+    distance = (log_a - log_b).abs().clamp_(min=TINY).neg_()
+    return (torch.maximum(a, b) * (torch.expm1(distance) / distance)).nan_to_num_(0)  # no number where both are masked
+
+
+def _mean(pairs: Tensor) -> Tensor:
+    """The mean of input and baseline, for both: (N, R, …)."""
+    x, x0 = pairs.chunk(2, 1)
+    return for_both(torch.lerp(x, x0, 0.5), 1)
+
+
+class Kept(NamedTuple):
+    """What a rule needs of a node."""
+
+    tensors: Tensors  # (R, …) each
+    key: tuple[Hashable, ...]  # nodes with one key are prepared together: the shapes of their tensors, and options
+    constants: tuple[Any, ...] = ()  # of this node alone
+
+
+class PairedRule(ABC):
+    """A rule for nodes of one kind. Tensors of N nodes are (N, R, …): the rows of inputs, then those of baselines."""
+
+    @abstractmethod
+    def read(self, node: Any) -> Kept | None:
+        """What the rule needs of a node; None if the node goes by its slope."""
+
+    @abstractmethod
+    def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
+        """Means and ratios of N nodes from their tensors, (N, R, …) each; `first` is the first of the nodes."""
+
+    @abstractmethod
+    def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
+        """The gradient of each input of a node, (R, …).
+
+        gradient: of its output, (R, …). to_inputs: gradients of its inputs by the slope.
+        """
+
+    def entries(self, tensors: Tensors) -> int:
+        """How many numbers are prepared for a node."""
+        return tensors[0].numel()
+
+    def __call__(self, nodes: Sequence[Node]) -> None:
+        groups: dict[Any, list[tuple[Node, Kept]]] = defaultdict(list)
+        for node in nodes:
+            if (kept := self.read(node)) is not None:
+                groups[kept.key].append((node, kept))
+        for group in groups.values():
+            size = max(2, MOST_ENTRIES // max(1, self.entries(group[0][1].tensors)))
+            for start in range(0, len(group), size):
+                self._hook_together(group[start : start + size])
+
+    def _hook_together(self, nodes: list[tuple[Node, Kept]]) -> None:
+        """Hooks hold no graph: they belong to its nodes, and would never go."""
+        first = nodes[0][1]
+        if self.entries(first.tensors) * len(nodes) > MOST_ENTRIES:
+            for node, kept in nodes:
+                alone = kept._replace(tensors=tuple(t.detach() for t in kept.tensors))
+                node.register_hook(partial(self._hook_alone, alone))
+            return
+        with torch.no_grad():
+            tensors = zip(*(kept.tensors for _, kept in nodes), strict=True)
+            prepared = zip(*(t.unbind() for t in self.prepare(first, *map(torch.stack, tensors))), strict=True)
+        for (node, kept), own in zip(nodes, prepared, strict=True):
+            node.register_hook(partial(self._hook, kept.constants, own))
+
+    def _hook_alone(self, kept: Kept, to_inputs: Gradients, to_outputs: Gradients) -> Gradients | None:
+        """Prepares a large node when the gradient comes to it, and keeps nothing."""
+        prepared = self.prepare(kept, *(t[None] for t in kept.tensors))
+        return self._hook(kept.constants, tuple(t[0] for t in prepared), to_inputs, to_outputs)
+
+    def _hook(
+        self, constants: tuple[Any, ...], prepared: Tensors, to_inputs: Gradients, to_outputs: Gradients
+    ) -> Gradients | None:
+        if to_outputs[0] is None:
+            return None
+        new = self.multipliers(to_outputs[0], to_inputs, constants, *prepared)
+        return tuple([None if old is None else one for old, one in zip(to_inputs, new, strict=True)])
+
+
+class LayerNormRule(PairedRule):
+    """A product c·s of the centred input and its scale, by the Shapley value of both; s by Δs/Δv of the variance v.
+
+    The multipliers are the gradient at means of input and baseline: with c̄·ss₀/s̄² and s̄ in place of c and s.
+    """
+
+    def read(self, node: Any) -> Kept | None:
+        x = node._saved_input
+        if not is_paired(x):
+            return None
+        constants = (list(node._saved_normalized_shape), node._saved_weight)
+        return Kept((x, node._saved_result1, node._saved_result2), (x.shape, x.dtype), constants)
+
+    def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
+        x, mean, scale = tensors
+        s, s0 = scale.chunk(2, 1)
+        mean_scale = torch.lerp(s, s0, 0.5)
+        share = for_both(s * s0 / mean_scale.square(), 1)
+        return (_mean(x) * share).to(x.dtype), _mean(mean) * share, for_both(mean_scale, 1)
+
+    def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
+        return _layer_norm_gradient(gradient, *constants, *prepared), None, None
+
+
+def _layer_norm_gradient(
+    gradient: Tensor, shape: list[int], weight: Tensor | None, x: Tensor, mean: Tensor, scale: Tensor
+) -> Tensor:
+    gradients = torch.ops.aten.native_layer_norm_backward.default(
+        gradient, x, shape, mean, scale, weight, None, [True, False, False]
+    )
+    return gradients[0]  # type: ignore[no-any-return]
+
+
+class GroupNormRule(LayerNormRule):
+    """`LayerNormRule` of each group of channels."""
+
+    def read(self, node: Any) -> Kept | None:
+        x, mean, scale = node._saved_input, node._saved_result1, node._saved_result2
+        if not is_paired(x):
+            return None
+        groups = x.reshape(len(x), node._saved_group, -1)
+        return Kept((groups, mean[:, :, None], scale[:, :, None]), (groups.shape, x.dtype), (node._saved_weight,))
+
+    def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
+        (weight,), x = constants, prepared[0]
+        weighted = gradient if weight is None else gradient * weight.view(-1, *[1] * (gradient.ndim - 2))
+        grouped = _layer_norm_gradient(weighted.reshape(x.shape), [x.shape[-1]], None, *prepared)
+        return grouped.view(gradient.shape), None, None
+
+
+@dataclass(frozen=True, eq=False)
+class ProductRule(PairedRule):
+    """The slope of each of two factors is the mean of the other one at input and baseline.
+
+    That is the Shapley value of two factors: Δ(ab) = Δa·(b + b₀)/2 + Δb·(a + a₀)/2.
+    first, second: the names of the factors; before: how many inputs come before them.
+    """
+
+    first: str = "_saved_self"
+    second: str = "_saved_other"
+    before: int = 0
+
+    def read(self, node: Any) -> Kept | None:
+        if any(before is None for before, _ in node.next_functions[self.before :]):
+            return None  # linear
+        a, b = getattr(node, self.first), getattr(node, self.second)
+        fits = is_paired(a) and is_paired(b) and a.ndim == b.ndim and len(a) == len(b)
+        alpha = getattr(node, "_saved_alpha", 1)
+        return Kept((a, b), (a.shape, b.shape, a.dtype, b.dtype), (alpha,)) if fits else None
+
+    def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
+        return tuple(map(_mean, tensors))
+
+    def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
+        a, b = prepared
+        return (gradient * b).sum_to_size(a.shape), (gradient * a).sum_to_size(b.shape)
+
+
+class MatrixProductRule(ProductRule):
+    """`ProductRule` of matrices."""
+
+    def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
+        (alpha,), (a, b) = constants, prepared
+        gradient = gradient if alpha == 1 else gradient * alpha
+        return *to_inputs[: self.before], gradient @ b.mT, a.mT @ gradient
+
+
+class QuotientRule(PairedRule):
+    """A product with the reciprocal: Δ(1/b)/Δb = −1/(bb₀)."""
+
+    def read(self, node: Any) -> Kept | None:
+        a, b = node._saved_self, node._saved_other
+        if node.next_functions[1][0] is None or not is_paired(b):
+            return None
+        if is_paired(a) and a.ndim == b.ndim and len(a) == len(b):
+            return Kept((b, a), (a.shape, b.shape, a.dtype, b.dtype))
+        return Kept((b,), (b.shape, b.dtype), (a.detach(),))
+
+    def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
+        b, b0 = tensors[0].chunk(2, 1)
+        inverse, product = torch.lerp(1 / b, 1 / b0, 0.5), b * b0
+        return for_both(inverse, 1), for_both(product, 1), *map(_mean, tensors[1:])
+
+    def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
+        inverse, product, *means = prepared
+        (a,) = means or constants
+        of_a = (gradient * inverse).sum_to_size(a.shape) if means else to_inputs[0]
+        return of_a, (gradient * -a / product).sum_to_size(product.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class RescaleRule(PairedRule):
+    """Δout / Δin of each entry in place of the slope. Where Δin is zero or no number, the slope itself.
+
+    function: the operation, of its input and its options; options: the names under which the node keeps those.
+    """
+
+    function: Callable[..., Tensor]
+    options: tuple[str, ...] = ()
+    epsilon: float = 0.0
+
+    def read(self, node: Any) -> Kept | None:
+        x = node._saved_self
+        options = tuple([getattr(node, name) for name in self.options])
+        return Kept((x,), (x.shape, x.dtype, options)) if is_paired(x) else None
+
+    def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
+        x, x0 = tensors[0].chunk(2, 1)
+        y, y0 = self.function(tensors[0], *first.key[-1]).chunk(2, 1)  # type: ignore[misc]
+        dx = x - x0
+        return for_both((y - y0) / dx, 1), for_both(is_zero(dx, self.epsilon), 1)
+
+    def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
+        ratio, zero = prepared
+        return (torch.where(zero, to_inputs[0], gradient * ratio),)
+
+
+@dataclass(frozen=True, eq=False)
+class RatioRule(PairedRule):
+    """Δout / Δin by a formula of the two outputs, which holds where they are equal too."""
+
+    ratio: Callable[[Tensor, Tensor], Tensor]
+
+    def read(self, node: Any) -> Kept | None:
+        y = node._saved_result
+        return Kept((y,), (y.shape, y.dtype)) if is_paired(y) else None
+
+    def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
+        return (for_both(self.ratio(*tensors[0].chunk(2, 1)), 1),)
+
+    def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
+        return (gradient * prepared[0],)
+
+
+class AttentionRule(PairedRule):
+    """Attention as the operations that its documentation gives: two products, and softmax by logarithmic means."""
+
+    def read(self, node: Any) -> Kept | None:
+        q, k, v = node._saved_query, node._saved_key, node._saved_value
+        if not is_paired(q):
+            return None
+        mask = node._saved_attn_bias if hasattr(node, "_saved_attn_bias") else getattr(node, "_saved_attn_mask", None)
+        scale = node._saved_scale if node._saved_scale is not None else 1 / math.sqrt(q.shape[-1])
+        of_mask = None if mask is None else (mask.data_ptr(), mask.shape)
+        key = (q.shape, k.shape, v.shape, q.dtype, scale, node._saved_is_causal, of_mask)
+        return Kept((q, k, v), key, (scale, node._saved_is_causal, mask))
+
+    def entries(self, tensors: Tensors) -> int:
+        q, k, _ = tensors
+        return q[..., 0].numel() * max(k.shape[-2], q.shape[-1])
+
+    def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
+        scale, causal, mask = first.constants
+        q, k, v = tensors[0] * scale, *(_for_each_head(t, tensors[0]) for t in tensors[1:])
+        logits = q @ k.mT
+        if causal:
+            mask = torch.ones(logits.shape[-2:], dtype=torch.bool, device=q.device).tril()
+        if mask is not None and mask.dtype is torch.bool:
+            mask = torch.zeros_like(mask, dtype=q.dtype).masked_fill_(~mask, -math.inf)
+        if mask is not None:
+            logits = logits + mask
+        logs = logits.log_softmax(-1, torch.promote_types(logits.dtype, torch.float32))
+        weights = logs.exp() if mask is None else logs.exp().nan_to_num_(0)  # a query may see no key at all
+        means = log_mean(weights, logs, 1)
+        total = means.sum(-1, keepdim=True)
+        shares = for_both(means / total.clamp(min=TINY), 1), for_both(total, 1)
+        w, q, k, v = (_mean(t).flatten(1, 2) for t in (weights.to(q.dtype), q, k * scale, v))
+        return *(t.flatten(1, 2) for t in shares), w.mT, q, k, v.mT
+
+    def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
+        shares, total, weights, q, k, v = prepared
+        rows = gradient.shape[:2]
+        gradient = gradient.flatten(0, 1)
+        of_weights = torch.bmm(gradient, v)
+        of_logits = torch._softmax_backward_data(of_weights * total, shares, -1, shares.dtype).to(q.dtype)
+        of_inputs = torch.bmm(of_logits, k), torch.bmm(of_logits.mT, q), torch.bmm(weights, gradient)
+        of_q, *others = (t.unflatten(0, rows) for t in of_inputs)
+        heads = to_inputs[1].shape[1]
+        return of_q, *(t if t.shape[1] == heads else t.unflatten(1, (heads, -1)).sum(2) for t in others)
+
+
+def _for_each_head(tensor: Tensor, q: Tensor) -> Tensor:
+    """Keys or values for each head of the queries, (N, R, H, …), where several share them."""
+    return tensor if tensor.shape[2] == q.shape[2] else tensor.repeat_interleave(q.shape[2] // tensor.shape[2], 2)
+
+
+#: Attention as one node: on a CPU, and by the kernels of CUDA.
+FUSED_ATTENTION = (
+    "ScaledDotProductFlashAttentionForCpuBackward0",
+    "ScaledDotProductFlashAttentionBackward0",
+    "ScaledDotProductEfficientAttentionBackward0",
+    "ScaledDotProductCudnnAttentionBackward0",
+)
+
+
+def deeplift_nodes(epsilon: float) -> dict[str, GraphRule]:
+    """DeepLIFT's rules by the kinds of nodes."""
+    return {
+        "NativeLayerNormBackward0": LayerNormRule(),
+        "NativeGroupNormBackward0": GroupNormRule(),
+        "MulBackward0": ProductRule(),
+        "BmmBackward0": MatrixProductRule(second="_saved_mat2"),
+        "BaddbmmBackward0": MatrixProductRule("_saved_batch1", "_saved_batch2", before=1),
+        "DivBackward0": QuotientRule(),
+        "GeluBackward0": RescaleRule(_gelu, ("_saved_approximate",), epsilon),
+        "SiluBackward0": RescaleRule(F.silu, epsilon=epsilon),
+        "PowBackward0": RescaleRule(torch.pow, ("_saved_exponent",), epsilon),
+        "SqrtBackward0": RatioRule(lambda y, y0: 1 / (y + y0)),
+        "RsqrtBackward0": RatioRule(lambda y, y0: -(y * y0).square() / (y + y0)),
+        "ReciprocalBackward0": RatioRule(lambda y, y0: -y * y0),
+        **dict.fromkeys(FUSED_ATTENTION, AttentionRule()),
+    }
+
+
+def _gelu(x: Tensor, approximate: str) -> Tensor:
+    return F.gelu(x, approximate=approximate)
