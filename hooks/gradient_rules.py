@@ -10,8 +10,8 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import cache, partial
 from types import FunctionType
 from typing import Any, TypeAlias
@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
-from torch.utils.hooks import RemovableHandle
 
 from xai_nlp.hooks.scope import attached
+from xai_nlp.hooks.stand_ins import standing_in
 
 PYTHON_MODULES = {"torch.nn.functional", "torch.functional", "torch._tensor"}  # whose functions consist of operations
 SYNONYMS = {
@@ -140,18 +140,15 @@ def gradient_rules(
         yield
 
 
-@contextmanager
 def gradient_rules_within(
     modules: Iterable[nn.Module], rules: Rules, *, module_rule: ModuleRule = _no_rule
-) -> Iterator[None]:
-    """`gradient_rules` of the operations of some modules alone; nothing looks at the operations of others.
+) -> AbstractContextManager[None]:
+    """`gradient_rules` of the operations of some modules alone, and of those that they run.
 
-    The modules that they run are included.
+    A module that counts as one operation runs without a graph, and by its rule. Nothing looks at other operations.
     """
     mode = _GradientRuleMode(rules, module_rule)
-    visits = [_ModuleVisit(mode, module, module_rule(module)) for module in modules]
-    with attached(registration for visit in visits for registration in visit.registrations), mode.closed_at_last():
-        yield
+    return standing_in({module: partial(mode.run_module, module, module_rule(module)) for module in modules})
 
 
 class _GradientRuleMode(TorchFunctionMode):
@@ -168,24 +165,23 @@ class _GradientRuleMode(TorchFunctionMode):
         self.running: list[nn.Module] = []
         self.whole_modules = 0  # modules with a rule of their own that are running
         self.expanded: list[Any] = []  # Python functions whose operations are being looked up
-        self.open = 0  # how often the mode is open
 
-    def __enter__(self) -> Any:
-        self.open += 1
-        return super().__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        self.open -= 1
-        super().__exit__(*error)
-
-    @contextmanager
-    def closed_at_last(self) -> Iterator[None]:
-        """However a pass ends, the mode is not left open."""
+    def run_module(
+        self, module: nn.Module, rule: Rule | None, forward: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """A module alone whose operations are looked up, or that counts as one operation."""
+        if rule is None or self.whole_modules or not depends_on_input(args) or not torch.is_grad_enabled():
+            self.running.append(module)
+            try:
+                with self:
+                    return forward(*args, **kwargs)
+            finally:
+                self.running.pop()
+        self.whole_modules += 1
         try:
-            yield
+            return rule(Call(type(module).__name__, forward, args, kwargs, self, module))
         finally:
-            while self.open:
-                self.__exit__(None, None, None)
+            self.whole_modules -= 1
 
     def enter_module(self, module: nn.Module, args: Any) -> None:
         if threading.get_ident() == self.thread:
@@ -241,54 +237,6 @@ class _GradientRuleMode(TorchFunctionMode):
         if self.on_change is not None and not call.unchanged:
             self.on_change(call.module)
         return output
-
-
-@dataclass(eq=False, slots=True)
-class _ModuleVisit:
-    """Opens the mode while a module runs; or runs a module that counts as one operation without a graph."""
-
-    mode: _GradientRuleMode
-    module: nn.Module
-    rule: Rule | None
-    calls: list[tuple[Any, ...] | None] = field(default_factory=list)  # that run; arguments if they are one operation
-
-    @property
-    def registrations(self) -> tuple[Callable[[], RemovableHandle], ...]:
-        return (
-            partial(self.module.register_forward_pre_hook, self.enter),
-            partial(self.module.register_forward_hook, self.leave, always_call=True),
-        )
-
-    def enter(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        if threading.get_ident() != self.mode.thread:
-            return None
-        if self.rule is not None and depends_on_input(args) and torch.is_grad_enabled():
-            self.calls.append(args)
-            return tuple(arg.detach() if isinstance(arg, Tensor) else arg for arg in args)
-        self.calls.append(None)
-        self.mode.running.append(module)
-        self.mode.__enter__()
-        return None
-
-    def leave(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        mode = self.mode
-        if threading.get_ident() != mode.thread:
-            return None
-        if (before := self.calls.pop()) is None:
-            mode.running.pop()
-            mode.__exit__(None, None, None)
-            return None
-        if output is None or self.rule is None:  # it ended with an error
-            return None
-
-        def run(*args: Any) -> Any:
-            return module.forward(*args) if torch.is_grad_enabled() else output
-
-        mode.whole_modules += 1
-        try:
-            return self.rule(Call(type(module).__name__, run, before, {}, mode, module))
-        finally:
-            mode.whole_modules -= 1
 
 
 @cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import ClassVar, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -24,8 +24,8 @@ from xai_nlp.methods.propagation.paired_nodes import (
     FUSED_ATTENTION,
     deeplift_nodes,
     for_both,
+    is_change,
     is_paired,
-    is_zero,
     log_mean,
 )
 
@@ -44,11 +44,11 @@ def rescale_rule(call: Call, *, epsilon: float) -> Tensor:
     with torch.no_grad():
         y = call.run()
     dx, dy = _difference(x), _difference(y)
-    zero = is_zero(dx, epsilon)
+    changes = is_change(dx, epsilon)
     ratio = dy / dx
-    if zero.any():
+    if not changes.all():
         (slope,) = torch.autograd.grad(call.run(x).sum(), x)
-        ratio = torch.where(zero, slope.chunk(2)[0], ratio)
+        ratio = torch.where(changes, ratio, slope.chunk(2)[0])
     return with_gradient_of(y, x, ratio)
 
 
@@ -74,10 +74,10 @@ def captum_softmax_rule(call: Call, *, epsilon: float) -> Tensor:
     """Captum's rule for softmax: Δout / Δin, minus the mean over the layer and the batch."""
     x, y = call.x, call.run()
     dx, dy = for_both(_difference(x)), for_both(_difference(y))
-    zero = is_zero(dx, epsilon)
-    ratio = torch.where(zero, 0, dy / dx)
+    changes = is_change(dx, epsilon)
+    ratio = torch.where(changes, dy / dx, 0)
     x = x - x.mean()
-    return with_gradient_of(y, call.run(torch.where(zero, x, x.detach())) + x * ratio)
+    return with_gradient_of(y, call.run(torch.where(changes, x.detach(), x)) + x * ratio)
 
 
 def max_pool_rule(call: Call, *, epsilon: float) -> Tensor:
@@ -94,10 +94,10 @@ def max_pool_rule(call: Call, *, epsilon: float) -> Tensor:
     high, low = y.detach().chunk(2)
     top = torch.maximum(high, low)
     dx = _difference(x).flatten(2)
-    zero = is_zero(dx, epsilon)
-    scaled = inputs.flatten(2) * torch.where(zero, 0, 1 / dx)
+    changes = is_change(dx, epsilon)
+    scaled = inputs.flatten(2) * torch.where(changes, 1 / dx, 0)
     shares = scaled.gather(2, own) * (top - low).flatten(2) + scaled.gather(2, others) * (high - top).flatten(2)
-    slope = torch.where(zero, inputs.flatten(2), inputs.flatten(2).detach()).gather(2, own)
+    slope = torch.where(changes, inputs.flatten(2).detach(), inputs.flatten(2)).gather(2, own)
     return with_gradient_of(y, torch.cat([(shares + slope).view_as(high), low]))
 
 
@@ -115,6 +115,7 @@ def rms_norm_rule(call: Call) -> Tensor:
     return y if call.unchanged else call.run_as(operations.rms_norm)
 
 
+@cache
 def deeplift_rules(epsilon: float, *, as_captum: bool) -> ModelRules:
     """The rules of operations, modules and nodes; `as_captum` takes Captum's rule for softmax layers."""
     rescale, nodes = partial(rescale_rule, epsilon=epsilon), deeplift_nodes(epsilon)

@@ -36,9 +36,9 @@ def for_both(tensor: Tensor, dim: int = 0) -> Tensor:
     return torch.cat((tensor, tensor), dim)
 
 
-def is_zero(difference: Tensor, epsilon: float) -> Tensor:
-    """Where a difference is too small to divide by, or ∞ − ∞."""
-    return ~(difference.abs() >= epsilon) | (difference == 0)
+def is_change(difference: Tensor, epsilon: float) -> Tensor:
+    """Where a difference is large enough to divide by, and not ∞ − ∞."""
+    return difference.abs() >= max(epsilon, torch.finfo(difference.dtype).tiny)
 
 
 def log_mean(weights: Tensor, logs: Tensor, dim: int = 0) -> Tensor:
@@ -88,33 +88,35 @@ class PairedRule(ABC):
         return tensors[0].numel()
 
     def __call__(self, nodes: Sequence[Node]) -> None:
+        """Hooks the nodes. Hooks hold no graph: they belong to its nodes, and would never go."""
         groups: dict[Any, list[tuple[Node, Kept]]] = defaultdict(list)
         for node in nodes:
             if (kept := self.read(node)) is not None:
                 groups[kept.key].append((node, kept))
         for group in groups.values():
-            size = max(2, MOST_ENTRIES // max(1, self.entries(group[0][1].tensors)))
+            size = MOST_ENTRIES // max(1, self.entries(group[0][1].tensors))
+            if size < 2:
+                self._hook_large(group)
+                continue
             for start in range(0, len(group), size):
                 self._hook_together(group[start : start + size])
 
     def _hook_together(self, nodes: list[tuple[Node, Kept]]) -> None:
-        """Hooks hold no graph: they belong to its nodes, and would never go."""
-        first = nodes[0][1]
-        if self.entries(first.tensors) * len(nodes) > MOST_ENTRIES:
-            for node, kept in nodes:
-                alone = kept._replace(tensors=tuple(t.detach() for t in kept.tensors))
-                node.register_hook(partial(self._hook_alone, alone))
-            return
         with torch.no_grad():
-            tensors = zip(*(kept.tensors for _, kept in nodes), strict=True)
-            prepared = zip(*(t.unbind() for t in self.prepare(first, *map(torch.stack, tensors))), strict=True)
+            tensors = map(torch.stack, zip(*[kept.tensors for _, kept in nodes], strict=True))
+            prepared = zip(*[t.unbind() for t in self.prepare(nodes[0][1], *tensors)], strict=True)
         for (node, kept), own in zip(nodes, prepared, strict=True):
             node.register_hook(partial(self._hook, kept.constants, own))
 
-    def _hook_alone(self, kept: Kept, to_inputs: Gradients, to_outputs: Gradients) -> Gradients | None:
-        """Prepares a large node when the gradient comes to it, and keeps nothing."""
-        prepared = self.prepare(kept, *(t[None] for t in kept.tensors))
-        return self._hook(kept.constants, tuple(t[0] for t in prepared), to_inputs, to_outputs)
+    def _hook_large(self, nodes: list[tuple[Node, Kept]]) -> None:
+        """Large nodes are prepared when the gradient comes to them, and nothing is kept."""
+
+        def hook(kept: Kept, to_inputs: Gradients, to_outputs: Gradients) -> Gradients | None:
+            prepared = tuple(t[0] for t in self.prepare(kept, *(t[None] for t in kept.tensors)))
+            return self._hook(kept.constants, prepared, to_inputs, to_outputs)
+
+        for node, kept in nodes:
+            node.register_hook(partial(hook, kept._replace(tensors=tuple(t.detach() for t in kept.tensors))))
 
     def _hook(
         self, constants: tuple[Any, ...], prepared: Tensors, to_inputs: Gradients, to_outputs: Gradients
@@ -255,11 +257,13 @@ class RescaleRule(PairedRule):
         x, x0 = tensors[0].chunk(2, 1)
         y, y0 = self.function(tensors[0], *first.key[-1]).chunk(2, 1)  # type: ignore[misc]
         dx = x - x0
-        return for_both((y - y0) / dx, 1), for_both(is_zero(dx, self.epsilon), 1)
+        ratio, changes = for_both((y - y0) / dx, 1), is_change(dx, self.epsilon)
+        return (ratio,) if changes.all() else (ratio, for_both(changes, 1))
 
     def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
-        ratio, zero = prepared
-        return (torch.where(zero, to_inputs[0], gradient * ratio),)
+        ratio, *changes = prepared
+        scaled = gradient * ratio
+        return (torch.where(changes[0], scaled, to_inputs[0]) if changes else scaled,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,8 +302,8 @@ class AttentionRule(PairedRule):
 
     def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
         scale, causal, mask = first.constants
-        q, k, v = tensors[0] * scale, *(_for_each_head(t, tensors[0]) for t in tensors[1:])
-        logits = q @ k.mT
+        q, k, v = tensors[0], *(_for_each_head(t, tensors[0]) for t in tensors[1:])
+        logits = (q @ k.mT).mul_(scale)
         if causal:
             mask = torch.ones(logits.shape[-2:], dtype=torch.bool, device=q.device).tril()
         if mask is not None and mask.dtype is torch.bool:
@@ -310,20 +314,20 @@ class AttentionRule(PairedRule):
         weights = logs.exp() if mask is None else logs.exp().nan_to_num_(0)  # a query may see no key at all
         means = log_mean(weights, logs, 1)
         total = means.sum(-1, keepdim=True)
-        shares = for_both(means / total.clamp(min=TINY), 1), for_both(total, 1)
-        w, q, k, v = (_mean(t).flatten(1, 2) for t in (weights.to(q.dtype), q, k * scale, v))
+        shares = for_both(means / total.clamp(min=TINY), 1), for_both(total * scale, 1)
+        w, q, k, v = (_mean(t).flatten(1, 2) for t in (weights.to(q.dtype), q, k, v))
         return *(t.flatten(1, 2) for t in shares), w.mT, q, k, v.mT
 
     def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
         shares, total, weights, q, k, v = prepared
-        rows = gradient.shape[:2]
-        gradient = gradient.flatten(0, 1)
+        rows, heads = gradient.shape[:2]
+        gradient = gradient.reshape(len(q), *gradient.shape[2:])
         of_weights = torch.bmm(gradient, v)
         of_logits = torch._softmax_backward_data(of_weights * total, shares, -1, shares.dtype).to(q.dtype)
         of_inputs = torch.bmm(of_logits, k), torch.bmm(of_logits.mT, q), torch.bmm(weights, gradient)
-        of_q, *others = (t.unflatten(0, rows) for t in of_inputs)
-        heads = to_inputs[1].shape[1]
-        return of_q, *(t if t.shape[1] == heads else t.unflatten(1, (heads, -1)).sum(2) for t in others)
+        of_q, *others = (t.view(rows, heads, *t.shape[1:]) for t in of_inputs)
+        groups = heads // to_inputs[1].shape[1]
+        return of_q, *(others if groups == 1 else (t.view(rows, -1, groups, *t.shape[2:]).sum(2) for t in others))
 
 
 def _for_each_head(tensor: Tensor, q: Tensor) -> Tensor:
