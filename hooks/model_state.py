@@ -49,16 +49,20 @@ def fingerprint(model: nn.Module) -> dict[str, tuple[Any, ...]]:
 
 
 @contextmanager
-def _without_gradients(model: nn.Module) -> Iterator[tuple[list[nn.Module], list[nn.Parameter]]]:
+def _without_gradients(model: nn.Module) -> Iterator[list[nn.Module]]:
     modules = modules_of(model)
     # By name: offloaded weights are other parameters during a forward pass, and others again after it.
-    named = [(module._parameters, name) for module in modules if module._parameters for name in module._parameters]
-    weights = [parameters[name] for parameters, name in named]
-    trainable = [place for place, p in zip(named, weights, strict=True) if p is not None and p.requires_grad]
+    trainable = [
+        (module._parameters, name)
+        for module in modules
+        if module._parameters
+        for name, p in module._parameters.items()
+        if p is not None and p.requires_grad
+    ]
     for parameters, name in trainable:
         parameters[name].requires_grad = False  # type: ignore[union-attr]
     try:
-        yield modules, [p for p in weights if p is not None]
+        yield modules
     finally:
         for parameters, name in trainable:
             parameters[name].requires_grad = True  # type: ignore[union-attr]
@@ -120,10 +124,9 @@ def frozen_model(model: nn.Module, *, evaluate: bool = False) -> Iterator[None]:
     >>> model.weight.requires_grad, model.training
     (True, True)
     """
-    with interrupts_held_back(), as_written(), held(("frozen", model), partial(_without_gradients, model)) as frozen:
-        modules, weights = frozen
+    with interrupts_held_back(), as_written(), held(("frozen", model), partial(_without_gradients, model)) as modules:
         evaluation = held(("evaluated", model), partial(_in_evaluation_mode, modules)) if evaluate else nullcontext()
-        with evaluation, onednn_products(model, weights):
+        with evaluation, onednn_products(model, modules):
             _frozen.models.append(model)
             try:
                 yield

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
+from xai_nlp.hooks.scope import modules_of
+
 MIN_MULTIPLICATIONS = 2**22  # of one product; a smaller one costs more to hand over than it saves
 MIN_WEIGHT = 2**16  # entries of a model's largest weight; with smaller ones hardly any product is large
 
@@ -41,30 +43,37 @@ _state = threading.local()  # open: is `onednn_products` open in this thread?
 
 
 @contextmanager
-def onednn_products(model: Any = None, weights: Sequence[Tensor] | None = None) -> Iterator[None]:
+def onednn_products(model: Any = None, modules: Sequence[nn.Module] | None = None) -> Iterator[None]:
     """While open, oneDNN computes this thread's large products with weights on the CPU, where it is faster.
 
     Weights are constants to these products, also where a function hides a model whose weights are being trained.
     Nested in itself, the outermost decides.
 
     model: a module without large weights is left alone; None for any function.
-    weights: those of the model, where they are at hand.
+    modules: those of the model, where they are at hand.
     """
     if getattr(_state, "open", False):
         yield
         return
     _state.open = True
     try:
-        with _OneDnnMode() if onednn_is_faster() and _is_wide(model, weights) else nullcontext():
+        with _OneDnnMode() if onednn_is_faster() and _is_wide(model, modules) else nullcontext():
             yield
     finally:
         _state.open = False
 
 
-def _is_wide(model: Any, weights: Sequence[Tensor] | None) -> bool:
+def _is_wide(model: Any, modules: Sequence[nn.Module] | None) -> bool:
+    """Has the model large weights for products? Tables of embeddings take part in none, unless a head shares them."""
     if not isinstance(model, nn.Module):
         return True
-    large = [p for p in (model.parameters() if weights is None else weights) if p.numel() >= MIN_WEIGHT]
+    large = [
+        p
+        for module in modules or modules_of(model)
+        if module._parameters and type(module) is not nn.Embedding
+        for p in module._parameters.values()
+        if p is not None and p.numel() >= MIN_WEIGHT
+    ]
     return any(p.ndim == 2 and p.dtype is torch.float32 and p.device.type == "cpu" for p in large)
 
 
