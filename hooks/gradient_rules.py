@@ -67,24 +67,29 @@ Rules: TypeAlias = Mapping[str, Rule]
 
 class _WithGradientOf(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, value: list[Tensor], graph: Tensor, factor: Tensor | None) -> Tensor:
+    def forward(ctx: Any, value: list[Tensor], graph: Tensor, factor: Factor) -> Tensor:
         ctx.factor = factor
         return value[0]  # a list is no input of the function, so the output is no view and may be written on
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, None]:
-        (gradient,) = gradients
-        if ctx.factor is not None and ctx.factor.shape == gradient.shape:
-            gradient = gradient * ctx.factor
-        elif ctx.factor is not None:
-            gradient = (gradient.unflatten(0, (2, -1)) * ctx.factor).flatten(0, 1)
+        (gradient,), factor = gradients, ctx.factor
+        if isinstance(factor, Tensor):
+            of_all_rows = factor.shape == gradient.shape
+            gradient = gradient * (factor if of_all_rows else torch.cat((factor, factor)))
+        elif factor is not None:
+            gradient = factor(gradient)
         return None, gradient, None
 
 
-def with_gradient_of(value: Tensor, graph: Tensor, factor: Tensor | None = None) -> Tensor:
+Factor: TypeAlias = Tensor | Callable[[Tensor], Tensor] | None
+
+
+def with_gradient_of(value: Tensor, graph: Tensor, factor: Factor = None) -> Tensor:
     """The value of one tensor with the gradient of another one of the same shape (R, …).
 
-    factor: the gradient is multiplied by it; a factor for half the rows (R/2, …) is used for both halves.
+    factor: the gradient is multiplied by it, or is what it returns of the gradient; a factor for half the rows (R/2, …)
+        is used for both halves.
 
     >>> x = torch.tensor([2.0], requires_grad=True)
     >>> y = with_gradient_of(torch.tensor([5.0]), x * 3)

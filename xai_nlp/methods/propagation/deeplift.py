@@ -72,12 +72,19 @@ def softmax_rule(call: Call) -> Tensor:
 
 def captum_softmax_rule(call: Call, *, epsilon: float) -> Tensor:
     """Captum's rule for softmax: Δout / Δin, minus the mean over the layer and the batch."""
-    x, y = call.x, call.run()
-    dx, dy = for_both(_difference(x)), for_both(_difference(y))
-    changes = is_change(dx, epsilon)
-    ratio = torch.where(changes, dy / dx, 0)
-    x = x - x.mean()
-    return with_gradient_of(y, call.run(torch.where(changes, x.detach(), x)) + x * ratio)
+    x = call.x
+    with torch.no_grad():
+        y = call.run()
+        changes = for_both(is_change(_difference(x), epsilon))
+        ratio = for_both(_difference(y) / _difference(x))
+
+    def share(gradient: Tensor) -> Tensor:
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_()
+            (by_slope,) = torch.autograd.grad(call.run(leaf), leaf, gradient)
+        return torch.where(changes, gradient * ratio, by_slope)
+
+    return with_gradient_of(y, x - x.mean(), share)
 
 
 def max_pool_rule(call: Call, *, epsilon: float) -> Tensor:
