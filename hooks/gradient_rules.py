@@ -100,6 +100,41 @@ def with_gradient_of(value: Tensor, graph: Tensor, factor: Factor = None) -> Ten
     return _WithGradientOf.apply([detached.clone() if value.requires_grad else detached], graph, factor)
 
 
+class _OneNode(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, call: Call, *inputs: Tensor) -> Any:
+        with torch.enable_grad():
+            ctx.inputs = [x.detach().requires_grad_() for x in inputs]
+            own = {id(x): leaf for x, leaf in zip(inputs, ctx.inputs, strict=True)}
+            output = call.run(*_with(own, call.args))
+        ctx.outputs = [t for t in (output if isinstance(output, tuple) else (output,)) if t.requires_grad]
+        return tuple(t.detach() for t in output) if isinstance(output, tuple) else output.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        grad = torch.autograd.grad(ctx.outputs, ctx.inputs, gradients, retain_graph=True, allow_unused=True)
+        return None, *grad
+
+
+def _with(own: Mapping[int, Tensor], value: Any) -> Any:
+    """An argument with other tensors for some of its own."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(_with(own, item) for item in value)
+    return own.get(id(value), value)
+
+
+def _inputs(value: Any) -> list[Tensor]:
+    """The tensors in an argument that gradients are taken through."""
+    if isinstance(value, (tuple, list)):
+        return [tensor for item in value for tensor in _inputs(item)]
+    return [value] if depends_on_input(value) else []
+
+
+def slope_rule(call: Call) -> Any:
+    """The operation as a single node of the graph, with its own gradient; no rule sees the operations it consists of."""
+    return _OneNode.apply(call, *_inputs(call.args))
+
+
 def depends_on_input(value: Any) -> bool:
     """Is this a tensor, or does it hold one, that gradients are taken through? Parameters do not count."""
     if isinstance(value, Tensor):

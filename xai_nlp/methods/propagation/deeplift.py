@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from xai_nlp.core.problem import Problem, Slope, Tensors, row_entries
 from xai_nlp.core.registry import Method, Scores, method
-from xai_nlp.hooks.gradient_rules import Call, Rule, with_gradient_of
+from xai_nlp.hooks.gradient_rules import Call, Rule, slope_rule, with_gradient_of
 from xai_nlp.hooks.model_rules import Memory, ModelRules, Pass
 from xai_nlp.methods.propagation import operations
 from xai_nlp.methods.propagation.paired_nodes import (
@@ -147,6 +147,7 @@ def deeplift_rules(epsilon: float, *, as_captum: bool) -> ModelRules:
         rules={
             **dict.fromkeys(by_entries, rescale),
             **{f"max_pool{n}d": partial(max_pool_rule, epsilon=epsilon) for n in (1, 2, 3)},
+            **dict.fromkeys(operations.COMPOSITES, slope_rule),
             "softmax": softmax,
             "log_softmax": softmax_rule,
             "scaled_dot_product_attention": attention_rule,

@@ -50,6 +50,8 @@ REARRANGEMENTS = _names(
     real nan_to_num alias copy rot90 channel_shuffle neg abs sort topk median max_unpool1d max_unpool2d max_unpool3d
     dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout"""
 )
+#: Operations that leave several nodes in the graph, some of which have rules of their own.
+COMPOSITES = _names("lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell cosine_similarity")
 
 
 def is_activation_formula(module: nn.Module) -> bool:
