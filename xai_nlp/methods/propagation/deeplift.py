@@ -17,16 +17,19 @@ from torch import Tensor, nn
 
 from xai_nlp.core.problem import Problem, Slope, Tensors, row_entries
 from xai_nlp.core.registry import Method, Scores, method
-from xai_nlp.hooks.gradient_rules import Call, Rule, slope_rule, with_gradient_of
+from xai_nlp.hooks.gradient_rules import Call, Rule, Rules, slope_rule, with_gradient_of
 from xai_nlp.hooks.model_rules import Memory, ModelRules, Pass
 from xai_nlp.methods.propagation import operations
 from xai_nlp.methods.propagation.paired_nodes import (
     FUSED_ATTENTION,
-    deeplift_nodes,
+    ActivationNode,
+    ActivationRule,
+    Activations,
     for_both,
     is_change,
     is_paired,
     log_mean,
+    node_rules,
 )
 
 
@@ -123,38 +126,44 @@ def rms_norm_rule(call: Call) -> Tensor:
 
 
 @cache
-def deeplift_rules(epsilon: float, *, as_captum: bool) -> ModelRules:
-    """The rules of operations, modules and nodes; `as_captum` takes Captum's rule for softmax layers."""
-    rescale, nodes = partial(rescale_rule, epsilon=epsilon), deeplift_nodes(epsilon)
+def operation_rules(epsilon: float, *, as_captum: bool) -> Rules:
+    """The rules of operations that have to run otherwise; `as_captum` takes Captum's rule for softmax layers."""
+    rescale = partial(rescale_rule, epsilon=epsilon)
 
     def softmax(call: Call) -> Tensor:
         if as_captum and type(call.module) is nn.Softmax and is_paired(call.x):
             return captum_softmax_rule(call, epsilon=epsilon)
         return softmax_rule(call)
 
-    def formula(call: Call) -> Tensor:
-        with torch.no_grad():
-            y = call.run()
-        node = y.grad_fn  # none if the module was run as one operation
-        call.unchanged = node is not None and type(node).__name__ in nodes and node.next_functions[0][0] is call.x.grad_fn
-        return y if call.unchanged else rescale(call)
+    by_entries = (operations.ACTIVATIONS | operations.FUNCTIONS) - {"gelu", "silu", "pow", "square"} - operations.SCALES
+    return {
+        **dict.fromkeys(by_entries, rescale),
+        **{f"max_pool{n}d": partial(max_pool_rule, epsilon=epsilon) for n in (1, 2, 3)},
+        **dict.fromkeys(operations.COMPOSITES, slope_rule),
+        "softmax": softmax,
+        "log_softmax": softmax_rule,
+        "scaled_dot_product_attention": attention_rule,
+        "rms_norm": rms_norm_rule,
+    }
+
+
+def deeplift_rules(epsilon: float, *, as_captum: bool) -> ModelRules:
+    """The rules of one pass: of operations, of modules that are activations, and of nodes."""
+    activations = Activations(ActivationRule(epsilon))
+
+    def activation(call: Call) -> Tensor:
+        if not is_paired(call.x):
+            return call.run()
+        run = partial(activations.rule.run, call.module, call.run)
+        return ActivationNode.apply(call.x, run, activations)
 
     def module_rule(module: nn.Module) -> Rule | None:
-        return formula if operations.is_activation_formula(module) else None
+        return activation if operations.is_activation(module) else None
 
-    by_entries = (operations.ACTIVATIONS | operations.FUNCTIONS) - {"gelu", "silu", "pow", "square"} - operations.SCALES
     return ModelRules(
-        rules={
-            **dict.fromkeys(by_entries, rescale),
-            **{f"max_pool{n}d": partial(max_pool_rule, epsilon=epsilon) for n in (1, 2, 3)},
-            **dict.fromkeys(operations.COMPOSITES, slope_rule),
-            "softmax": softmax,
-            "log_softmax": softmax_rule,
-            "scaled_dot_product_attention": attention_rule,
-            "rms_norm": rms_norm_rule,
-        },
+        rules=operation_rules(epsilon, as_captum=as_captum),
         module_rule=module_rule,
-        graph_rules=nodes,
+        graph_rules=node_rules(epsilon),
         memory=_memory,
     )
 
@@ -203,11 +212,10 @@ class DeepLiftMethod(Method):
 
     def multipliers(self, problem: Problem) -> Multipliers:
         """The multipliers of the differences; an example and its baseline are two rows of one pass."""
-        rules = deeplift_rules(self.epsilon, as_captum=self.as_captum)
-
         def work(part: slice) -> tuple[Slope, Slope]:
             z = tuple(torch.cat([x[part], x0[part]]) for x, x0 in zip(problem.x, problem.baseline, strict=True))
             owner, rows = problem.everyone[part].repeat(2), part.stop - part.start
+            rules = deeplift_rules(self.epsilon, as_captum=self.as_captum)
             slope = rules.apply(lambda by_rules: with_values_by(by_rules, problem).slope(z, owner))
             return slope.rows(slice(rows)), slope.rows(slice(rows, None))
 

@@ -59,6 +59,18 @@ def is_activation_formula(module: nn.Module) -> bool:
     return type(module).__module__.endswith(".activations") and next(module.parameters(), None) is None
 
 
+def is_activation(module: nn.Module) -> bool:
+    """Is this a module of one function of single entries, without parameters, that leaves its input as it is?"""
+    own = type(module).__module__ == "torch.nn.modules.activation" and not isinstance(module, _OF_SEVERAL_ENTRIES)
+    return (own and not getattr(module, "inplace", False)) or is_activation_formula(module)
+
+
+_OF_SEVERAL_ENTRIES = (
+    *(nn.Softmax, nn.Softmin, nn.Softmax2d, nn.LogSoftmax, nn.GLU),
+    *(nn.MultiheadAttention, nn.PReLU, nn.RReLU),
+)
+
+
 def with_gradient_rules(problem: Problem, rules: Rules, **options: Any) -> Problem:
     """The same problem with gradients that flow by these rules; `options` are those of `gradient_rules`."""
 

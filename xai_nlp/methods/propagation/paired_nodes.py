@@ -1,7 +1,8 @@
-"""DeepLIFT's rules for the nodes of a graph whose rows come in pairs: inputs, then their baselines.
+"""DeepLIFT's rules for operations whose rows come in pairs: inputs, then their baselines.
 
-A rule reads the tensors that a node keeps, and replaces the gradients that it hands on. Nodes of one kind and shape are
-prepared together where they are small: a hundred small operations take longer than a few large ones.
+The rule of a node of the graph reads the tensors that the node keeps, and replaces the gradients that it hands on. A
+module that is one activation runs as a single node. Operations of one kind and shape are prepared together where they
+are small: a hundred small steps take longer than a few large ones.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.graph import Node
 
 from xai_nlp.core.problem import Tensors
-from xai_nlp.hooks.graph_rules import Gradients, GraphRule
+from xai_nlp.hooks.graph_rules import Gradients, GraphRules
 
 MOST_ENTRIES = 2**20  # of nodes that are prepared together
 TINY = 1e-30
@@ -58,11 +59,11 @@ def _mean(pairs: Tensor) -> Tensor:
 
 
 class Kept(NamedTuple):
-    """What a rule needs of a node."""
+    """What a rule needs of an operation."""
 
     tensors: Tensors  # (R, …) each
-    key: tuple[Hashable, ...]  # nodes with one key are prepared together: the shapes of their tensors, and options
-    constants: tuple[Any, ...] = ()  # of this node alone
+    key: tuple[Hashable, ...]  # operations with one key are prepared together: the shapes of their tensors, and options
+    constants: tuple[Any, ...] = ()  # of this operation alone
 
 
 class PairedRule(ABC):
@@ -103,10 +104,14 @@ class PairedRule(ABC):
 
     def _hook_together(self, nodes: list[tuple[Node, Kept]]) -> None:
         with torch.no_grad():
-            tensors = map(torch.stack, zip(*[kept.tensors for _, kept in nodes], strict=True))
-            prepared = zip(*[t.unbind() for t in self.prepare(nodes[0][1], *tensors)], strict=True)
+            prepared = self.prepare_together([kept for _, kept in nodes])
         for (node, kept), own in zip(nodes, prepared, strict=True):
             node.register_hook(partial(self._hook, kept.constants, own))
+
+    def prepare_together(self, members: Sequence[Kept]) -> list[Tensors]:
+        """What `multipliers` needs of each of several operations."""
+        tensors = map(torch.stack, zip(*[kept.tensors for kept in members], strict=True))
+        return list(zip(*[t.unbind() for t in self.prepare(members[0], *tensors)], strict=True))
 
     def _hook_large(self, nodes: list[tuple[Node, Kept]]) -> None:
         """Large nodes are prepared when the gradient comes to them, and nothing is kept."""
@@ -267,6 +272,79 @@ class RescaleRule(PairedRule):
 
 
 @dataclass(frozen=True, eq=False)
+class ActivationRule(PairedRule):
+    """`RescaleRule` of modules that are one function of single entries."""
+
+    epsilon: float
+
+    def read(self, node: Any) -> Kept | None:
+        raise NotImplementedError("activations run as `ActivationNode`")
+
+    def run(self, module: nn.Module, forward: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Kept]:
+        """The module's output, and what the rule needs of it."""
+        y = forward(x).detach()  # a module may give out its input
+        own = vars(module).items()
+        options = tuple([(name, str(value)) for name, value in own if name[0] != "_" and name != "forward"])
+        return y, Kept((x, y.detach()), (x.shape, x.dtype, type(module), options), (module,))
+
+    def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
+        (x, x0), (y, y0) = (t.chunk(2, 1) for t in tensors)
+        dx = x - x0
+        ratio, changes = (y - y0) / dx, is_change(dx, self.epsilon)
+        if not changes.all():
+            (module,), leaf = first.constants, x.detach()
+            with torch.enable_grad():
+                (slope,) = torch.autograd.grad(module.forward(leaf.requires_grad_()).sum(), leaf)
+            ratio = torch.where(changes, ratio, slope)
+        return (for_both(ratio, 1),)
+
+    def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
+        return (gradient * prepared[0],)
+
+
+class Activations:
+    """The activations of one pass. They are prepared when the gradient comes to the first of their kind."""
+
+    def __init__(self, rule: ActivationRule) -> None:
+        self.rule = rule
+        self.members: dict[Hashable, list[Kept]] = defaultdict(list)
+        self.prepared: dict[Hashable, list[Tensors]] = {}
+
+    def add(self, kept: Kept) -> tuple[Hashable, int]:
+        """The activation's place."""
+        members = self.members[kept.key]
+        members.append(kept)
+        self.prepared.pop(kept.key, None)
+        return kept.key, len(members) - 1
+
+    def gradient(self, place: tuple[Hashable, int], gradient: Tensor) -> Tensor:
+        """The gradient of an activation's input."""
+        key, number = place
+        members = self.members[key]
+        if len(members) * self.rule.entries(members[0].tensors) > MOST_ENTRIES:
+            own = self.rule.prepare_together([members[number]])[0]
+        else:
+            if key not in self.prepared:
+                self.prepared[key] = self.rule.prepare_together(members)
+            own = self.prepared[key][number]
+        return self.rule.multipliers(gradient, (), (), *own)[0]  # type: ignore[no-any-return]
+
+
+class ActivationNode(torch.autograd.Function):
+    """A module as one node. run: input -> output, and what the rule needs."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, run: Callable[[Tensor], tuple[Tensor, Kept]], activations: Activations) -> Tensor:
+        y, kept = run(x.detach())
+        ctx.activations, ctx.place = activations, activations.add(kept)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        return ctx.activations.gradient(ctx.place, gradients[0]), None, None
+
+
+@dataclass(frozen=True, eq=False)
 class RatioRule(PairedRule):
     """Δout / Δin by a formula of the two outputs, which holds where they are equal too."""
 
@@ -344,7 +422,8 @@ FUSED_ATTENTION = (
 )
 
 
-def deeplift_nodes(epsilon: float) -> dict[str, GraphRule]:
+@cache
+def node_rules(epsilon: float) -> GraphRules:
     """DeepLIFT's rules by the kinds of nodes."""
     return {
         "NativeLayerNormBackward0": LayerNormRule(),
