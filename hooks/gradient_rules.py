@@ -131,7 +131,7 @@ def _inputs(value: Any) -> list[Tensor]:
 
 
 def slope_rule(call: Call) -> Any:
-    """The operation as a single node of the graph, with its own gradient; no rule sees the operations it consists of."""
+    """The operation as a single node of the graph, by its own gradient: rules do not see what it consists of."""
     return _OneNode.apply(call, *_inputs(call.args))
 
 

@@ -1,7 +1,7 @@
 """Gradient rules of a model: found once, when all its operations are looked up, and remembered for its later passes.
 
-The first pass looks up every operation, and notes the modules that ran one by a rule, and the kinds of nodes in the graph
-that it left. Later passes look up the operations of those modules alone. A pass that leaves a node of another kind ran an
+The first pass looks up every operation, and notes the modules that ran one by a rule, and the kinds of nodes in its
+graph. Later passes look up the operations of those modules alone. A pass that leaves a node of another kind ran an
 operation that no pass before it did: it is run again, with every operation looked up. So nothing that is remembered can
 be out of date, whatever is done to the model.
 """

@@ -81,7 +81,7 @@ def _in_evaluation_mode(modules: Sequence[nn.Module]) -> Iterator[None]:
 
 
 def _run_eagerly() -> AbstractContextManager[None]:
-    return torch.compiler.set_stance("force_eager")  # type: ignore[no-any-return]
+    return torch.compiler.set_stance("force_eager")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A function stands in for a module's `forward`, in the thread that asks for it. Instances are patched, never classes."""
+"""Functions stand in for the `forward` of modules, in the thread that asks. Instances are patched, never classes."""
 
 from __future__ import annotations
 

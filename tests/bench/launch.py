@@ -1,9 +1,10 @@
-"""What a call costs where operations are short: ours against Captum 0.9 in one run, with operations and calls of Python.
+"""What a call costs where operations are short: ours against Captum 0.9 in one run, with operations and Python calls.
 
 Deep, narrow models, a BERT and a GPT-2 (12 layers, 32 wide), and one text of 16 tokens: hardly anything is computed, so
-Python and the launch of operations decide, as they do on a GPU. Where there is a GPU, BERT-base runs on it too. Every name
-of `xai_nlp.attr` that Captum has, and every registered method through `explain`, beside Captum's loop where there is one.
-The counts do not depend on the machine: operations are what torch dispatches, calls are functions that Python calls.
+Python and the launch of operations decide, as they do on a GPU. Where there is a GPU, BERT-base runs on it too. Every
+name of `xai_nlp.attr` that Captum has, and every registered method through `explain`, beside Captum's loop where there
+is one. The counts do not depend on the machine: operations are what torch dispatches, calls are functions that Python
+calls.
 """
 
 from __future__ import annotations

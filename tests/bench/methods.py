@@ -79,7 +79,9 @@ class Scene(NamedTuple):
 def text(layers: int, tokens: int) -> Scene:
     torch.manual_seed(0)
     model = BertForSequenceClassification(BertConfig(num_hidden_layers=layers)).eval()
-    return text_scene(model, model.bert.embeddings.word_embeddings, model.bert.encoder.layer[layers // 2].output, tokens)
+    return text_scene(
+        model, model.bert.embeddings.word_embeddings, model.bert.encoder.layer[layers // 2].output, tokens
+    )
 
 
 def text_scene(model: Any, embed: nn.Embedding, layer: nn.Module, tokens: int) -> Scene:

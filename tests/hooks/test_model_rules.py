@@ -42,7 +42,6 @@ class Branch(nn.Module):
         return self.last(torch.tanh(x) if x.shape[1] > 9 else x)
 
 
-
 @pytest.fixture
 def net():
     torch.manual_seed(0)
@@ -106,7 +105,15 @@ def another_forward(net):
     net.last.forward = lambda x: torch.tanh(x)
 
 
-CHANGES = [replace_module, replace_module_by_a_single_operation, take_the_other_branch, train, hook, weights_that_are_trained, another_forward]
+CHANGES = [
+    replace_module,
+    replace_module_by_a_single_operation,
+    take_the_other_branch,
+    train,
+    hook,
+    weights_that_are_trained,
+    another_forward,
+]
 
 
 @pytest.mark.parametrize("change", CHANGES)

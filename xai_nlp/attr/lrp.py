@@ -78,7 +78,9 @@ class LRP(ModelAttribution):
     def _relevance(self, forward: Forward, place: Any, verbose: bool, with_delta: bool) -> Any:
         """Relevance at the place; with the delta of each layer, if it is requested."""
         rules = self._rules()
-        leaves = [module for module in modules_of(self.model) if all(child is None for child in module._modules.values())]
+        leaves = [
+            module for module in modules_of(self.model) if all(child is None for child in module._modules.values())
+        ]
         as_captum = all(type(module).__name__ in CAPTUM_MODULES or module in rules for module in leaves)
         if verbose:
             for module in leaves:

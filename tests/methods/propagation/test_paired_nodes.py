@@ -70,7 +70,7 @@ PAIRS = {
         lambda x: attention(*shared_keys(x)),
     ),
     "a batch of products": (
-        lambda x: torch.baddbmm(x[:, None, :9].view(-1, 3, 3), *heads(x)[0].unbind(1)[:1], x.view(-1, 4, 6)[:, :, :3], alpha=0.7),
+        lambda x: torch.baddbmm(x[:, :9].view(-1, 3, 3), heads(x)[0][:, 0], x.view(-1, 4, 6)[:, :, :3], alpha=0.7),
         lambda x: x[:, :9].view(-1, 3, 3) + 0.7 * heads(x)[0][:, 0] @ x.view(-1, 4, 6)[:, :, :3],
     ),
     "a quotient": (
@@ -80,7 +80,11 @@ PAIRS = {
     "a quotient of a constant": (lambda x: WEIGHT / (x + 9), lambda x: WEIGHT * (x + 9).reciprocal()),
     "a root": (lambda x: (x * x + 1).sqrt(), lambda x: (x * x + 1).rsqrt().reciprocal()),
     "a cube": (lambda x: x**3, lambda x: x * x * x),
-    "a GELU": (lambda x: F.gelu(x, approximate="tanh"), lambda x: x * (1 + torch.tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))) / 2),
+    "a power of a tensor": (lambda x: x ** torch.tensor(3.0, dtype=torch.double), lambda x: x * x * x),
+    "a GELU": (
+        lambda x: F.gelu(x, approximate="tanh"),
+        lambda x: x * (1 + torch.tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))) / 2,
+    ),
     "a SiLU": (F.silu, lambda x: x * torch.sigmoid(x)),
 }  # fmt: skip
 
@@ -172,3 +176,38 @@ def test_nodes_that_no_rule_pairs_go_by_their_slope():
     )
     got = DeepLiftMethod(multiply=False).scores(problem).tensors[0]
     torch.testing.assert_close(got[:, 0], scale.expand(3, 4))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_near_the_full_one(dtype):
+    torch.manual_seed(0)
+    net = Block()
+    x = torch.randn(2, 24)
+    scores = []
+    for kind in (torch.float32, dtype):
+        net.to(kind)
+        for _ in range(2):  # looked up, then remembered
+            with frozen_model(net):
+                one = Problem(
+                    value=lambda z, owner: net(z[0]).sum(1, keepdim=True),
+                    x=(x.to(kind),),
+                    baseline=(x.roll(1, 0).to(kind),),
+                )
+                scores.append(DeepLiftMethod().scores(one).tensors[0])
+    assert scores[2].dtype == dtype
+    for half in scores[2:]:
+        assert float((half.float() - scores[0]).norm() / scores[0].norm()) < 0.1
+
+
+def test_several_targets_have_their_own_multipliers():
+    torch.manual_seed(0)
+    net, x = nn.Sequential(Block().double(), nn.Linear(24, 3).double()), torch.randn(2, 24, dtype=torch.double)
+
+    def scores(value) -> Tensor:
+        problem = Problem(value=lambda z, owner: value(net(z[0])), x=(x,), baseline=(x.roll(1, 0),))
+        with frozen_model(net):
+            return DeepLiftMethod().scores(problem).tensors[0]
+
+    together = scores(lambda output: output)
+    for target in range(3):
+        torch.testing.assert_close(together[:, target], scores(lambda output, t=target: output[:, [t]])[:, 0])

@@ -114,12 +114,12 @@ def max_pool_rule(call: Call, *, epsilon: float) -> Tensor:
 def attention_rule(call: Call) -> Tensor:
     """Attention that is one node of the graph has a rule there; elsewhere it runs as its formula."""
     y = call.run()
-    call.unchanged = type(y.grad_fn).__name__ in FUSED_ATTENTION and not y.grad_fn._saved_dropout_p
+    call.unchanged = type(y.grad_fn).__name__ in FUSED_ATTENTION and not getattr(y.grad_fn, "_saved_dropout_p", 0)
     return y if call.unchanged else call.run_as(operations.attention)
 
 
 def rms_norm_rule(call: Call) -> Tensor:
-    """A norm that consists of operations in the graph has rules there; one that is a single node runs as its formula."""
+    """A norm of several nodes in the graph has rules there; one that is a single node runs as its formula."""
     y = call.run()
     call.unchanged = type(y.grad_fn).__name__ in ("MulBackward0", "ToCopyBackward0")
     return y if call.unchanged else call.run_as(operations.rms_norm)
@@ -151,14 +151,13 @@ def deeplift_rules(epsilon: float, *, as_captum: bool) -> ModelRules:
     """The rules of one pass: of operations, of modules that are activations, and of nodes."""
     activations = Activations(ActivationRule(epsilon))
 
-    def activation(call: Call) -> Tensor:
+    def activation(module: nn.Module, call: Call) -> Tensor:
         if not is_paired(call.x):
             return call.run()
-        run = partial(activations.rule.run, call.module, call.run)
-        return ActivationNode.apply(call.x, run, activations)
+        return ActivationNode.apply(call.x, partial(activations.rule.run, module, call.run), activations)
 
     def module_rule(module: nn.Module) -> Rule | None:
-        return activation if operations.is_activation(module) else None
+        return partial(activation, module) if operations.is_activation(module) else None
 
     return ModelRules(
         rules=operation_rules(epsilon, as_captum=as_captum),
@@ -212,6 +211,7 @@ class DeepLiftMethod(Method):
 
     def multipliers(self, problem: Problem) -> Multipliers:
         """The multipliers of the differences; an example and its baseline are two rows of one pass."""
+
         def work(part: slice) -> tuple[Slope, Slope]:
             z = tuple(torch.cat([x[part], x0[part]]) for x, x0 in zip(problem.x, problem.baseline, strict=True))
             owner, rows = problem.everyone[part].repeat(2), part.stop - part.start

@@ -62,7 +62,7 @@ class Kept(NamedTuple):
     """What a rule needs of an operation."""
 
     tensors: Tensors  # (R, …) each
-    key: tuple[Hashable, ...]  # operations with one key are prepared together: the shapes of their tensors, and options
+    key: tuple[Any, ...]  # operations with one key are prepared together: the shapes of their tensors, and options
     constants: tuple[Any, ...] = ()  # of this operation alone
 
 
@@ -162,7 +162,7 @@ def _layer_norm_gradient(
     gradients = torch.ops.aten.native_layer_norm_backward.default(
         gradient, x, shape, mean, scale, weight, None, [True, False, False]
     )
-    return gradients[0]  # type: ignore[no-any-return]
+    return gradients[0]
 
 
 class GroupNormRule(LayerNormRule):
@@ -256,11 +256,12 @@ class RescaleRule(PairedRule):
     def read(self, node: Any) -> Kept | None:
         x = node._saved_self
         options = tuple([getattr(node, name) for name in self.options])
-        return Kept((x,), (x.shape, x.dtype, options)) if is_paired(x) else None
+        depends = any(before is not None for before, _ in node.next_functions[1:])  # an exponent may
+        return Kept((x,), (x.shape, x.dtype, options)) if is_paired(x) and not depends else None
 
     def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
         x, x0 = tensors[0].chunk(2, 1)
-        y, y0 = self.function(tensors[0], *first.key[-1]).chunk(2, 1)  # type: ignore[misc]
+        y, y0 = self.function(tensors[0], *first.key[-1]).chunk(2, 1)
         dx = x - x0
         ratio, changes = for_both((y - y0) / dx, 1), is_change(dx, self.epsilon)
         return (ratio,) if changes.all() else (ratio, for_both(changes, 1))
@@ -268,7 +269,7 @@ class RescaleRule(PairedRule):
     def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
         ratio, *changes = prepared
         scaled = gradient * ratio
-        return (torch.where(changes[0], scaled, to_inputs[0]) if changes else scaled,)
+        return torch.where(changes[0], scaled, to_inputs[0]) if changes else scaled, *to_inputs[1:]
 
 
 @dataclass(frozen=True, eq=False)
@@ -327,7 +328,7 @@ class Activations:
             if key not in self.prepared:
                 self.prepared[key] = self.rule.prepare_together(members)
             own = self.prepared[key][number]
-        return self.rule.multipliers(gradient, (), (), *own)[0]  # type: ignore[no-any-return]
+        return self.rule.multipliers(gradient, (), (), *own)[0]
 
 
 class ActivationNode(torch.autograd.Function):
@@ -435,6 +436,7 @@ def node_rules(epsilon: float) -> GraphRules:
         "GeluBackward0": RescaleRule(_gelu, ("_saved_approximate",), epsilon),
         "SiluBackward0": RescaleRule(F.silu, epsilon=epsilon),
         "PowBackward0": RescaleRule(torch.pow, ("_saved_exponent",), epsilon),
+        "PowBackward1": RescaleRule(torch.pow, ("_saved_exponent",), epsilon),
         "SqrtBackward0": RatioRule(lambda y, y0: 1 / (y + y0)),
         "RsqrtBackward0": RatioRule(lambda y, y0: -(y * y0).square() / (y + y0)),
         "ReciprocalBackward0": RatioRule(lambda y, y0: -y * y0),
