@@ -51,21 +51,20 @@ def fingerprint(model: nn.Module) -> dict[str, tuple[Any, ...]]:
 @contextmanager
 def _without_gradients(model: nn.Module) -> Iterator[list[nn.Module]]:
     modules = modules_of(model)
-    # By name: offloaded weights are other parameters during a forward pass, and others again after it.
-    trainable = [
-        (module._parameters, name)
-        for module in modules
-        if module._parameters
-        for name, p in module._parameters.items()
-        if p is not None and p.requires_grad
-    ]
-    for parameters, name in trainable:
-        parameters[name].requires_grad = False  # type: ignore[union-attr]
+    owners: list[Any] = []
+    names: list[str] = []  # offloaded weights are other parameters during a forward pass, and others again after it
     try:
+        for module in modules:
+            if parameters := module._parameters:
+                for name, p in parameters.items():
+                    if p is not None and p.requires_grad:
+                        p.requires_grad = False
+                        owners.append(parameters)
+                        names.append(name)
         yield modules
     finally:
-        for parameters, name in trainable:
-            parameters[name].requires_grad = True  # type: ignore[union-attr]
+        for parameters, name in zip(owners, names, strict=True):
+            parameters[name].requires_grad = True
 
 
 @contextmanager

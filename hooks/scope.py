@@ -27,10 +27,11 @@ def modules_of(model: nn.Module) -> list[nn.Module]:
     """
     modules, known = [model], {model}
     for module in modules:  # grows on the way
-        for child in module._modules.values():
-            if child is not None and child not in known:
-                known.add(child)
-                modules.append(child)
+        if module._modules:
+            for child in module._modules.values():
+                if child is not None and child not in known:
+                    known.add(child)
+                    modules.append(child)
     return modules
 
 
