@@ -42,7 +42,7 @@ LOOPS = {
     "input_x_gradient": "InputXGradient",
     "integrated_gradients": "IntegratedGradients",
     "gradient_shap": "GradientShap",
-    "smooth_grad": "NoiseTunnel",
+    "smoothgrad": "NoiseTunnel",
     "deep_lift": "DeepLift",
     "guided_backprop": "GuidedBackprop",
     "deconvolution": "Deconvolution",

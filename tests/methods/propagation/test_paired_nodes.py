@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from xai_nlp.core.problem import Problem
 from xai_nlp.hooks.model_state import frozen_model
-from xai_nlp.methods.propagation import paired_nodes
+from xai_nlp.methods.propagation import paired_activations, paired_rows
 from xai_nlp.methods.propagation.deeplift import DeepLiftMethod
 
 MASK = torch.tensor([[True, True, False], [False, True, True], [True, False, False]])
@@ -106,7 +106,8 @@ def multipliers(function, *, same: bool = False) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_node_goes_as_its_formula(name, together, monkeypatch):
     if not together:
-        monkeypatch.setattr(paired_nodes, "MOST_ENTRIES", 1)
+        for module in (paired_rows, paired_activations):
+            monkeypatch.setattr(module, "MOST_ENTRIES", 1)
     function, formula = PAIRS[name]
     got, off = multipliers(function)
     expected, _ = multipliers(formula)
@@ -147,7 +148,8 @@ class Held:
 def test_no_graph_outlives_its_call(together, backward, monkeypatch):
     """Hooks of nodes that held tensors with a graph would keep each other alive, where no collector sees them."""
     if not together:
-        monkeypatch.setattr(paired_nodes, "MOST_ENTRIES", 1)
+        for module in (paired_rows, paired_activations):
+            monkeypatch.setattr(module, "MOST_ENTRIES", 1)
     blocks = [Block().double() for _ in range(3)]
     net = nn.Sequential(*blocks)
 

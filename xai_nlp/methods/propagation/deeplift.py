@@ -20,17 +20,9 @@ from xai_nlp.core.registry import Method, Scores, method
 from xai_nlp.hooks.gradient_rules import Call, Rule, Rules, slope_rule, with_gradient_of
 from xai_nlp.hooks.model_rules import Memory, ModelRules, Pass
 from xai_nlp.methods.propagation import operations
-from xai_nlp.methods.propagation.paired_nodes import (
-    FUSED_ATTENTION,
-    ActivationNode,
-    ActivationRule,
-    Activations,
-    for_both,
-    is_change,
-    is_paired,
-    log_mean,
-    node_rules,
-)
+from xai_nlp.methods.propagation.paired_activations import ActivationNode, ActivationRule, Activations
+from xai_nlp.methods.propagation.paired_nodes import FUSED_ATTENTION, node_rules
+from xai_nlp.methods.propagation.paired_rows import for_both, is_change, is_paired, log_mean
 
 
 def _difference(tensor: Tensor) -> Tensor:

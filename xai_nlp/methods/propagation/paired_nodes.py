@@ -1,135 +1,29 @@
-"""DeepLIFT's rules for operations whose rows come in pairs: inputs, then their baselines.
-
-The rule of a node of the graph reads the tensors that the node keeps, and replaces the gradients that it hands on. A
-module that is one activation runs as a single node. Operations of one kind and shape are prepared together where they
-are small: a hundred small steps take longer than a few large ones.
-"""
+"""DeepLIFT's rules for the nodes of a graph, by their kinds."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.autograd.graph import Node
+from torch import Tensor
 
 from xai_nlp.core.problem import Tensors
 from xai_nlp.hooks.graph_rules import Gradients, GraphRules
-
-MOST_ENTRIES = 2**20  # of nodes that are prepared together
-TINY = 1e-30
-
-
-def is_paired(tensor: Any) -> bool:
-    """Has this tensor a row for each input and each baseline?"""
-    return isinstance(tensor, Tensor) and tensor.ndim > 0 and len(tensor) % 2 == 0
-
-
-def for_both(tensor: Tensor, dim: int = 0) -> Tensor:
-    """The same values for inputs and baselines: (R/2, …) -> (R, …)."""
-    return torch.cat((tensor, tensor), dim)
-
-
-def is_change(difference: Tensor, epsilon: float) -> Tensor:
-    """Where a difference is large enough to divide by, and not ∞ − ∞."""
-    return difference.abs() >= max(epsilon, torch.finfo(difference.dtype).tiny)
-
-
-def log_mean(weights: Tensor, logs: Tensor, dim: int = 0) -> Tensor:
-    """The logarithmic mean (a − b)/(ln a − ln b) of each pair of weights, given their logarithms too. 0 for two zeros.
-
-    dim: the first half along it belongs to the inputs.
-    """
-    (a, b), (log_a, log_b) = weights.chunk(2, dim), logs.chunk(2, dim)
-    distance = (log_a - log_b).abs().clamp_(min=TINY).neg_()
-    return (torch.maximum(a, b) * (torch.expm1(distance) / distance)).nan_to_num_(0)  # no number where both are masked
-
-
-def _mean(pairs: Tensor) -> Tensor:
-    """The mean of input and baseline, for both: (N, R, …)."""
-    x, x0 = pairs.chunk(2, 1)
-    return for_both(torch.lerp(x, x0, 0.5), 1)
-
-
-class Kept(NamedTuple):
-    """What a rule needs of an operation."""
-
-    tensors: Tensors  # (R, …) each
-    key: tuple[Any, ...]  # operations with one key are prepared together: the shapes of their tensors, and options
-    constants: tuple[Any, ...] = ()  # of this operation alone
-
-
-class PairedRule(ABC):
-    """A rule for nodes of one kind. Tensors of N nodes are (N, R, …): the rows of inputs, then those of baselines."""
-
-    @abstractmethod
-    def read(self, node: Any) -> Kept | None:
-        """What the rule needs of a node; None if the node goes by its slope."""
-
-    @abstractmethod
-    def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
-        """Means and ratios of N nodes from their tensors, (N, R, …) each; `first` is the first of the nodes."""
-
-    @abstractmethod
-    def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
-        """The gradient of each input of a node, (R, …).
-
-        gradient: of its output, (R, …). to_inputs: gradients of its inputs by the slope.
-        """
-
-    def entries(self, tensors: Tensors) -> int:
-        """How many numbers are prepared for a node."""
-        return tensors[0].numel()
-
-    def __call__(self, nodes: Sequence[Node]) -> None:
-        """Hooks the nodes. Hooks hold no graph: they belong to its nodes, and would never go."""
-        groups: dict[Any, list[tuple[Node, Kept]]] = defaultdict(list)
-        for node in nodes:
-            if (kept := self.read(node)) is not None:
-                groups[kept.key].append((node, kept))
-        for group in groups.values():
-            size = MOST_ENTRIES // max(1, self.entries(group[0][1].tensors))
-            if size < 2:
-                self._hook_large(group)
-                continue
-            for start in range(0, len(group), size):
-                self._hook_together(group[start : start + size])
-
-    def _hook_together(self, nodes: list[tuple[Node, Kept]]) -> None:
-        with torch.no_grad():
-            prepared = self.prepare_together([kept for _, kept in nodes])
-        for (node, kept), own in zip(nodes, prepared, strict=True):
-            node.register_hook(partial(self._hook, kept.constants, own))
-
-    def prepare_together(self, members: Sequence[Kept]) -> list[Tensors]:
-        """What `multipliers` needs of each of several operations."""
-        tensors = map(torch.stack, zip(*[kept.tensors for kept in members], strict=True))
-        return list(zip(*[t.unbind() for t in self.prepare(members[0], *tensors)], strict=True))
-
-    def _hook_large(self, nodes: list[tuple[Node, Kept]]) -> None:
-        """Large nodes are prepared when the gradient comes to them, and nothing is kept."""
-
-        def hook(kept: Kept, to_inputs: Gradients, to_outputs: Gradients) -> Gradients | None:
-            prepared = tuple(t[0] for t in self.prepare(kept, *(t[None] for t in kept.tensors)))
-            return self._hook(kept.constants, prepared, to_inputs, to_outputs)
-
-        for node, kept in nodes:
-            node.register_hook(partial(hook, kept._replace(tensors=tuple(t.detach() for t in kept.tensors))))
-
-    def _hook(
-        self, constants: tuple[Any, ...], prepared: Tensors, to_inputs: Gradients, to_outputs: Gradients
-    ) -> Gradients | None:
-        if to_outputs[0] is None:
-            return None
-        new = self.multipliers(to_outputs[0], to_inputs, constants, *prepared)
-        return tuple([None if old is None else one for old, one in zip(to_inputs, new, strict=True)])
+from xai_nlp.methods.propagation.paired_rows import (
+    TINY,
+    Kept,
+    PairedRule,
+    for_both,
+    is_change,
+    is_paired,
+    log_mean,
+    mean_of,
+)
 
 
 class LayerNormRule(PairedRule):
@@ -150,7 +44,7 @@ class LayerNormRule(PairedRule):
         s, s0 = scale.chunk(2, 1)
         mean_scale = torch.lerp(s, s0, 0.5)
         share = for_both(s * s0 / mean_scale.square(), 1)
-        return (_mean(x) * share).to(x.dtype), _mean(mean) * share, for_both(mean_scale, 1)
+        return (mean_of(x) * share).to(x.dtype), mean_of(mean) * share, for_both(mean_scale, 1)
 
     def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
         return _layer_norm_gradient(gradient, *constants, *prepared), None, None
@@ -203,7 +97,7 @@ class ProductRule(PairedRule):
         return Kept((a, b), (a.shape, b.shape, a.dtype, b.dtype), (alpha,)) if fits else None
 
     def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
-        return tuple(map(_mean, tensors))
+        return tuple(map(mean_of, tensors))
 
     def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
         a, b = prepared
@@ -233,7 +127,7 @@ class QuotientRule(PairedRule):
     def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
         b, b0 = tensors[0].chunk(2, 1)
         inverse, product = torch.lerp(1 / b, 1 / b0, 0.5), b * b0
-        return for_both(inverse, 1), for_both(product, 1), *map(_mean, tensors[1:])
+        return for_both(inverse, 1), for_both(product, 1), *map(mean_of, tensors[1:])
 
     def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
         inverse, product, *means = prepared
@@ -270,79 +164,6 @@ class RescaleRule(PairedRule):
         ratio, *changes = prepared
         scaled = gradient * ratio
         return torch.where(changes[0], scaled, to_inputs[0]) if changes else scaled, *to_inputs[1:]
-
-
-@dataclass(frozen=True, eq=False)
-class ActivationRule(PairedRule):
-    """`RescaleRule` of modules that are one function of single entries."""
-
-    epsilon: float
-
-    def read(self, node: Any) -> Kept | None:
-        raise NotImplementedError("activations run as `ActivationNode`")
-
-    def run(self, module: nn.Module, forward: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Kept]:
-        """The module's output, and what the rule needs of it."""
-        y = forward(x).detach()  # a module may give out its input
-        own = vars(module).items()
-        options = tuple([(name, str(value)) for name, value in own if name[0] != "_" and name != "forward"])
-        return y, Kept((x, y.detach()), (x.shape, x.dtype, type(module), options), (module,))
-
-    def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
-        (x, x0), (y, y0) = (t.chunk(2, 1) for t in tensors)
-        dx = x - x0
-        ratio, changes = (y - y0) / dx, is_change(dx, self.epsilon)
-        if not changes.all():
-            (module,), leaf = first.constants, x.detach()
-            with torch.enable_grad():
-                (slope,) = torch.autograd.grad(module.forward(leaf.requires_grad_()).sum(), leaf)
-            ratio = torch.where(changes, ratio, slope)
-        return (for_both(ratio, 1),)
-
-    def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
-        return (gradient * prepared[0],)
-
-
-class Activations:
-    """The activations of one pass. They are prepared when the gradient comes to the first of their kind."""
-
-    def __init__(self, rule: ActivationRule) -> None:
-        self.rule = rule
-        self.members: dict[Hashable, list[Kept]] = defaultdict(list)
-        self.prepared: dict[Hashable, list[Tensors]] = {}
-
-    def add(self, kept: Kept) -> tuple[Hashable, int]:
-        """The activation's place."""
-        members = self.members[kept.key]
-        members.append(kept)
-        self.prepared.pop(kept.key, None)
-        return kept.key, len(members) - 1
-
-    def gradient(self, place: tuple[Hashable, int], gradient: Tensor) -> Tensor:
-        """The gradient of an activation's input."""
-        key, number = place
-        members = self.members[key]
-        if len(members) * self.rule.entries(members[0].tensors) > MOST_ENTRIES:
-            own = self.rule.prepare_together([members[number]])[0]
-        else:
-            if key not in self.prepared:
-                self.prepared[key] = self.rule.prepare_together(members)
-            own = self.prepared[key][number]
-        return self.rule.multipliers(gradient, (), (), *own)[0]
-
-
-class ActivationNode(torch.autograd.Function):
-    """A module as one node. run: input -> output, and what the rule needs."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, run: Callable[[Tensor], tuple[Tensor, Kept]], activations: Activations) -> Tensor:
-        y, kept = run(x.detach())
-        ctx.activations, ctx.place = activations, activations.add(kept)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        return ctx.activations.gradient(ctx.place, gradients[0]), None, None
 
 
 @dataclass(frozen=True, eq=False)
@@ -394,7 +215,7 @@ class AttentionRule(PairedRule):
         means = log_mean(weights, logs, 1)
         total = means.sum(-1, keepdim=True)
         shares = for_both(means / total.clamp(min=TINY), 1), for_both(total * scale, 1)
-        w, q, k, v = (_mean(t).flatten(1, 2) for t in (weights.to(q.dtype), q, k, v))
+        w, q, k, v = (mean_of(t).flatten(1, 2) for t in (weights.to(q.dtype), q, k, v))
         return *(t.flatten(1, 2) for t in shares), w.mT, q, k, v.mT
 
     def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
