@@ -186,3 +186,10 @@ def test_by_the_name_of_the_processor(about, expected, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: about)
     assert onednn.onednn_is_faster.__wrapped__() is expected
+
+
+def test_a_table_of_embeddings_takes_part_in_no_product_unless_a_head_shares_it():
+    table, head = nn.Embedding(3000, 32), nn.Linear(32, 3000, bias=False)
+    assert not onednn._is_wide(nn.Sequential(table, nn.Linear(32, 32)), None)
+    head.weight = table.weight
+    assert onednn._is_wide(nn.Sequential(table, head), None)
