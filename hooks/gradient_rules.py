@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from types import FunctionType
@@ -22,6 +22,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.overrides import TorchFunctionMode
 
 from xai_nlp.hooks.scope import attached
+from xai_nlp.hooks.stand_ins import standing_in
 
 PYTHON_MODULES = {"torch.nn.functional", "torch.functional", "torch._tensor"}  # whose functions consist of operations
 SYNONYMS = {
@@ -29,7 +30,7 @@ SYNONYMS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Call:
     """One call of an operation, and the ways to run it."""
 
@@ -40,6 +41,7 @@ class Call:
     mode: TorchFunctionMode
     module: nn.Module | None = None  # the innermost module that is running
     in_place: bool = False
+    unchanged: bool = False  # the rule found nothing to change: such operations need not be looked up again
 
     @property
     def x(self) -> Tensor:
@@ -65,24 +67,29 @@ Rules: TypeAlias = Mapping[str, Rule]
 
 class _WithGradientOf(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, value: list[Tensor], graph: Tensor, factor: Tensor | None) -> Tensor:
+    def forward(ctx: Any, value: list[Tensor], graph: Tensor, factor: Factor) -> Tensor:
         ctx.factor = factor
         return value[0]  # a list is no input of the function, so the output is no view and may be written on
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, None]:
-        (gradient,) = gradients
-        if ctx.factor is not None and ctx.factor.shape == gradient.shape:
-            gradient = gradient * ctx.factor
-        elif ctx.factor is not None:
-            gradient = (gradient.unflatten(0, (2, -1)) * ctx.factor).flatten(0, 1)
+        (gradient,), factor = gradients, ctx.factor
+        if isinstance(factor, Tensor):
+            of_all_rows = factor.shape == gradient.shape
+            gradient = gradient * (factor if of_all_rows else torch.cat((factor, factor)))
+        elif factor is not None:
+            gradient = factor(gradient)
         return None, gradient, None
 
 
-def with_gradient_of(value: Tensor, graph: Tensor, factor: Tensor | None = None) -> Tensor:
+Factor: TypeAlias = Tensor | Callable[[Tensor], Tensor] | None
+
+
+def with_gradient_of(value: Tensor, graph: Tensor, factor: Factor = None) -> Tensor:
     """The value of one tensor with the gradient of another one of the same shape (R, …).
 
-    factor: the gradient is multiplied by it; a factor for half the rows (R/2, …) is used for both halves.
+    factor: the gradient is multiplied by it, or is what it returns of the gradient; a factor for half the rows (R/2, …)
+        is used for both halves.
 
     >>> x = torch.tensor([2.0], requires_grad=True)
     >>> y = with_gradient_of(torch.tensor([5.0]), x * 3)
@@ -93,28 +100,70 @@ def with_gradient_of(value: Tensor, graph: Tensor, factor: Tensor | None = None)
     return _WithGradientOf.apply([detached.clone() if value.requires_grad else detached], graph, factor)
 
 
+class _OneNode(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, call: Call, *inputs: Tensor) -> Any:
+        with torch.enable_grad():
+            ctx.inputs = [x.detach().requires_grad_() for x in inputs]
+            own = {id(x): leaf for x, leaf in zip(inputs, ctx.inputs, strict=True)}
+            output = call.run(*_with(own, call.args))
+        ctx.outputs = [t for t in (output if isinstance(output, tuple) else (output,)) if t.requires_grad]
+        return tuple(t.detach() for t in output) if isinstance(output, tuple) else output.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        grad = torch.autograd.grad(ctx.outputs, ctx.inputs, gradients, retain_graph=True, allow_unused=True)
+        return None, *grad
+
+
+def _with(own: Mapping[int, Tensor], value: Any) -> Any:
+    """An argument with other tensors for some of its own."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(_with(own, item) for item in value)
+    return own.get(id(value), value)
+
+
+def _inputs(value: Any) -> list[Tensor]:
+    """The tensors in an argument that gradients are taken through."""
+    if isinstance(value, (tuple, list)):
+        return [tensor for item in value for tensor in _inputs(item)]
+    return [value] if depends_on_input(value) else []
+
+
+def slope_rule(call: Call) -> Any:
+    """The operation as a single node of the graph, by its own gradient: rules do not see what it consists of."""
+    return _OneNode.apply(call, *_inputs(call.args))
+
+
 def depends_on_input(value: Any) -> bool:
     """Is this a tensor, or does it hold one, that gradients are taken through? Parameters do not count."""
     if isinstance(value, Tensor):
-        return value.requires_grad and not isinstance(value, nn.Parameter)
+        return value.requires_grad and not (value.is_leaf and isinstance(value, nn.Parameter))
     return isinstance(value, (tuple, list)) and any(map(depends_on_input, value))
 
 
 ModuleRule: TypeAlias = Callable[[nn.Module], Rule | None]
 
 
+def _no_rule(module: nn.Module) -> Rule | None:
+    return None
+
+
 @contextmanager
 def gradient_rules(
     rules: Rules,
     *,
-    module_rule: ModuleRule = lambda module: None,
-    on_unknown: Callable[[Call, Any], None] = lambda call, output: None,
+    module_rule: ModuleRule = _no_rule,
+    on_unknown: Callable[[Call, Any], None] | None = None,
+    on_change: Callable[[nn.Module | None], None] | None = None,
 ) -> Iterator[None]:
     """While open, operations on tensors that require grad go by their rules, in this thread only.
 
     rules: name of an operation -> its rule; an operation without a rule runs as usual.
     module_rule: module -> its rule if the whole module counts as one operation, or None to go by its operations.
     on_unknown: called with each operation that has no rule, and with its output, if that requires grad.
+    on_change: called with the module whose operation went by a rule, or that went by one itself; with None outside of
+        modules.
 
     >>> x = torch.tensor([-1.0], requires_grad=True)
     >>> with gradient_rules({"relu": lambda call: with_gradient_of(call.run(), call.x)}):    # straight through
@@ -122,7 +171,7 @@ def gradient_rules(
     >>> y.item(), torch.autograd.grad(y, x)
     (0.0, (tensor([1.]),))
     """
-    mode = _GradientRuleMode(rules, module_rule, on_unknown)
+    mode = _GradientRuleMode(rules, module_rule, on_unknown, on_change)
     registrations = (
         partial(register_module_forward_pre_hook, mode.enter_module),
         partial(register_module_forward_hook, mode.leave_module),
@@ -131,14 +180,48 @@ def gradient_rules(
         yield
 
 
+def gradient_rules_within(
+    modules: Iterable[nn.Module], rules: Rules, *, module_rule: ModuleRule = _no_rule
+) -> AbstractContextManager[None]:
+    """`gradient_rules` of the operations of some modules alone, and of those that they run.
+
+    A module that counts as one operation runs without a graph, and by its rule. Nothing looks at other operations.
+    """
+    mode = _GradientRuleMode(rules, module_rule)
+    return standing_in({module: partial(mode.run_module, module, module_rule(module)) for module in modules})
+
+
 class _GradientRuleMode(TorchFunctionMode):
-    def __init__(self, rules: Rules, module_rule: ModuleRule, on_unknown: Callable[[Call, Any], None]) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        module_rule: ModuleRule,
+        on_unknown: Callable[[Call, Any], None] | None = None,
+        on_change: Callable[[nn.Module | None], None] | None = None,
+    ) -> None:
         super().__init__()
-        self.rules, self.module_rule, self.on_unknown = rules, module_rule, on_unknown
+        self.rules, self.module_rule, self.on_unknown, self.on_change = rules, module_rule, on_unknown, on_change
         self.thread = threading.get_ident()
         self.running: list[nn.Module] = []
         self.whole_modules = 0  # modules with a rule of their own that are running
         self.expanded: list[Any] = []  # Python functions whose operations are being looked up
+
+    def run_module(
+        self, module: nn.Module, rule: Rule | None, forward: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """A module alone whose operations are looked up, or that counts as one operation."""
+        if rule is None or self.whole_modules or not depends_on_input(args) or not torch.is_grad_enabled():
+            self.running.append(module)
+            try:
+                with self:
+                    return forward(*args, **kwargs)
+            finally:
+                self.running.pop()
+        self.whole_modules += 1
+        try:
+            return rule(Call(type(module).__name__, forward, args, kwargs, self, module))
+        finally:
+            self.whole_modules -= 1
 
     def enter_module(self, module: nn.Module, args: Any) -> None:
         if threading.get_ident() == self.thread:
@@ -156,19 +239,25 @@ class _GradientRuleMode(TorchFunctionMode):
         self.whole_modules -= 1
         if self.whole_modules or not depends_on_input(args) or not torch.is_grad_enabled():
             return None
-        return rule(Call(type(module).__name__, lambda *_, **__: output, args, {}, self, module))
+        return self.changed(rule, Call(type(module).__name__, lambda *_, **__: output, args, {}, self, module))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if self.whole_modules or not torch.is_grad_enabled() or not depends_on_input((*args, *kwargs.values())):
-            return func(*args, **kwargs)
         name, is_in_place, position = _operation(func)
+        rule = self.rules.get(name)
+        if (
+            rule is Call.run  # as usual
+            or (rule is None and self.on_unknown is None and not isinstance(func, FunctionType))
+            or self.whole_modules
+            or not torch.is_grad_enabled()
+            or not (depends_on_input(args) or depends_on_input(tuple(kwargs.values())))
+        ):
+            return func(*args, **kwargs)
         inplace = kwargs.get("inplace") or (position is not None and len(args) > position and args[position])
         module = self.running[-1] if self.running else None
         call = Call(name, func, args, kwargs, self, module, is_in_place or bool(inplace))
-        rule = self.rules.get(name)
         if rule is not None:
-            output = rule(call)
+            output = self.changed(rule, call)
             return args[0].copy_(output) if call.in_place else output
         if isinstance(func, FunctionType) and func.__module__ in PYTHON_MODULES and func not in self.expanded:
             self.expanded.append(func)
@@ -178,8 +267,15 @@ class _GradientRuleMode(TorchFunctionMode):
             finally:
                 self.expanded.pop()
         output = func(*args, **kwargs)
-        if depends_on_input(output):
+        if self.on_unknown is not None and depends_on_input(output):
             self.on_unknown(call, output)
+        return output
+
+    def changed(self, rule: Rule, call: Call) -> Any:
+        """The output of a call by its rule."""
+        output = rule(call)
+        if self.on_change is not None and not call.unchanged:
+            self.on_change(call.module)
         return output
 
 

@@ -1,8 +1,9 @@
 """Freeze a model while it is explained, and compare its state before and after."""
 
 import sys
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import nn
 from xai_nlp.hooks.held import held
 from xai_nlp.hooks.interrupts import interrupts_held_back
 from xai_nlp.hooks.onednn import onednn_products
+from xai_nlp.hooks.scope import modules_of
 
 
 def fingerprint(model: nn.Module) -> dict[str, tuple[Any, ...]]:
@@ -48,21 +50,21 @@ def fingerprint(model: nn.Module) -> dict[str, tuple[Any, ...]]:
 
 @contextmanager
 def _without_gradients(model: nn.Module) -> Iterator[list[nn.Module]]:
-    modules = list(model.modules())
-    # By name: offloaded weights are other parameters during a forward pass, and others again after it.
-    trainable = [
-        (module, name)
-        for module in modules
-        for name, p in module._parameters.items()  # takes a quarter of the time of named_parameters
-        if p is not None and p.requires_grad
-    ]
-    for module, name in trainable:
-        getattr(module, name).requires_grad_(False)
+    modules = modules_of(model)
+    owners: list[Any] = []
+    names: list[str] = []  # offloaded weights are other parameters during a forward pass, and others again after it
     try:
+        for module in modules:
+            if parameters := module._parameters:
+                for name, p in parameters.items():
+                    if p is not None and p.requires_grad:
+                        p.requires_grad = False
+                        owners.append(parameters)
+                        names.append(name)
         yield modules
     finally:
-        for module, name in trainable:
-            getattr(module, name).requires_grad_(True)
+        for parameters, name in zip(owners, names, strict=True):
+            parameters[name].requires_grad = True
 
 
 @contextmanager
@@ -77,15 +79,32 @@ def _in_evaluation_mode(modules: Sequence[nn.Module]) -> Iterator[None]:
             module.training = True
 
 
+def _run_eagerly() -> AbstractContextManager[None]:
+    return torch.compiler.set_stance("force_eager")
+
+
 @contextmanager
 def as_written() -> Iterator[None]:
     """While open, gradients can be taken, and compiled functions run as they were written, with our hooks and rules."""
-    with ExitStack() as stack:
-        if torch.is_inference_mode_enabled():
-            stack.enter_context(torch.inference_mode(False))
-        if "torch._dynamo" in sys.modules:  # nothing is compiled without it, and its import takes a second
-            stack.enter_context(held("compiled functions", partial(torch.compiler.set_stance, "force_eager")))
+    recording = torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
+    may_compile = "torch._dynamo" in sys.modules  # nothing is compiled without it, and its import takes a second
+    with recording, held("compiled functions", _run_eagerly) if may_compile else nullcontext():
         yield
+
+
+class _Frozen(threading.local):
+    """The models that are frozen in a thread, the innermost last."""
+
+    def __init__(self) -> None:
+        self.models: list[nn.Module] = []
+
+
+_frozen = _Frozen()
+
+
+def innermost_frozen_model() -> nn.Module | None:
+    """The model that this thread explains, if that is known."""
+    return _frozen.models[-1] if _frozen.models else None
 
 
 @contextmanager
@@ -104,11 +123,11 @@ def frozen_model(model: nn.Module, *, evaluate: bool = False) -> Iterator[None]:
     >>> model.weight.requires_grad, model.training
     (True, True)
     """
-    with ExitStack() as stack:
-        stack.enter_context(interrupts_held_back())
-        stack.enter_context(as_written())
-        modules = stack.enter_context(held(("frozen", model), partial(_without_gradients, model)))
-        if evaluate:
-            stack.enter_context(held(("evaluated", model), partial(_in_evaluation_mode, modules)))
-        stack.enter_context(onednn_products(model))
-        yield
+    with interrupts_held_back(), as_written(), held(("frozen", model), partial(_without_gradients, model)) as modules:
+        evaluation = held(("evaluated", model), partial(_in_evaluation_mode, modules)) if evaluate else nullcontext()
+        with evaluation, onednn_products(model, modules):
+            _frozen.models.append(model)
+            try:
+                yield
+            finally:
+                _frozen.models.pop()

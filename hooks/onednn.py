@@ -8,7 +8,7 @@ order.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any
@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
+
+from xai_nlp.hooks.scope import modules_of
 
 MIN_MULTIPLICATIONS = 2**22  # of one product; a smaller one costs more to hand over than it saves
 SHAPES = 64  # shapes of products for which oneDNN keeps code of their own
@@ -42,27 +44,38 @@ _state = threading.local()  # open: is `onednn_products` open in this thread?
 
 
 @contextmanager
-def onednn_products(model: Any = None) -> Iterator[None]:
+def onednn_products(model: Any = None, modules: Sequence[nn.Module] | None = None) -> Iterator[None]:
     """While open, oneDNN computes this thread's large products with weights on the CPU, where it is faster.
 
     Weights are constants to these products, also where a function hides a model whose weights are being trained.
     Nested in itself, the outermost decides.
 
     model: a module without large weights is left alone; None for any function.
+    modules: those of the model, where they are at hand.
     """
     if getattr(_state, "open", False):
         yield
         return
-    is_wide = not isinstance(model, nn.Module) or any(
-        p.ndim == 2 and p.numel() >= MIN_WEIGHT and p.device.type == "cpu" and p.dtype is torch.float32
-        for p in model.parameters()
-    )
     _state.open = True
     try:
-        with _OneDnnMode() if is_wide and onednn_is_faster() else nullcontext():
+        with _OneDnnMode() if onednn_is_faster() and _is_wide(model, modules) else nullcontext():
             yield
     finally:
         _state.open = False
+
+
+def _is_wide(model: Any, modules: Sequence[nn.Module] | None) -> bool:
+    """Has the model large weights for products? Tables of embeddings take part in none, unless a head shares them."""
+    if not isinstance(model, nn.Module):
+        return True
+    large = [
+        p
+        for module in modules or modules_of(model)
+        if module._parameters and type(module) is not nn.Embedding
+        for p in module._parameters.values()
+        if p is not None and p.numel() >= MIN_WEIGHT
+    ]
+    return any(p.ndim == 2 and p.dtype is torch.float32 and p.device.type == "cpu" for p in large)
 
 
 class _OneDnnMode(TorchFunctionMode):

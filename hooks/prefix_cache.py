@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from xai_nlp.hooks.held import held
 from xai_nlp.hooks.scope import HookPoint, attached, hooked, tensors_of, with_tensors
+from xai_nlp.hooks.stand_ins import standing_in
 
 Point = TypeVar("Point", bound=Any)
 
@@ -166,55 +166,24 @@ class _Recorder:
         return CachedPrefix(tuple((one.module, one.output) for one in finished), runs)
 
 
-_Answers = list[Callable[[], Any]]  # the cached outputs of a module for its next calls
-
-
 @contextmanager
 def use_cached(prefix: CachedPrefix, owner: Tensor, examples: int) -> Iterator[None]:
     """During the next forward pass the modules of a prefix do not run: they give out what is cached.
 
     Outputs were cached for a batch of `examples`; row r of the pass gets those of example `owner[r]`. A module that ran
-    several times (ALBERT) gives its outputs out in turn, and runs again when they are used up. Instances are patched,
-    never classes; another thread that runs the model is left alone, and may use a cache of its own.
+    several times (ALBERT) gives its outputs out in turn, and runs again when they are used up. Another thread that runs
+    the model is left alone, and may use a cache of its own.
     """
 
     def rows_of(output: Any) -> Any:
         rows = (t[owner.to(t.device)] if t.ndim and len(t) == examples else t for t in tensors_of(output))
         return with_tensors(output, rows)
 
-    queues = defaultdict[nn.Module, _Answers](list)
+    def answer(outputs: list[Any], forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return rows_of(outputs.pop(0)) if outputs else forward(*args, **kwargs)
+
+    outputs = defaultdict[nn.Module, list[Any]](list)
     for module, output in prefix.outputs:
-        queues[module].append(partial(rows_of, output))
-    thread = threading.get_ident()
-    with ExitStack() as stack:
-        for module, queue in queues.items():
-            stand_in = stack.enter_context(held(("forward", module), partial(_stand_in, module)))
-            stand_in.answers[thread].append(queue)
-            stack.callback(stand_in.answers[thread].pop)
+        outputs[module].append(output)
+    with standing_in({module: partial(answer, own) for module, own in outputs.items()}):
         yield
-
-
-class _StandIn:
-    """A module's forward while a cache is in use: answers the threads that use one, runs the module for others."""
-
-    def __init__(self, forward: Callable[..., Any]) -> None:
-        self.forward = forward
-        self.answers = defaultdict[int, list[_Answers]](list)  # thread -> its queues, the innermost last
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        queues = self.answers.get(threading.get_ident(), ())
-        queue = next((queue for queue in reversed(queues) if queue), None)
-        return queue.pop(0)() if queue else self.forward(*args, **kwargs)
-
-
-@contextmanager
-def _stand_in(module: nn.Module) -> Iterator[_StandIn]:
-    own = module.__dict__.get("forward")  # accelerate, for one, puts its own there
-    stand_in = module.__dict__["forward"] = _StandIn(module.forward)
-    try:
-        yield stand_in
-    finally:
-        if own is None:
-            del module.__dict__["forward"]
-        else:
-            module.__dict__["forward"] = own

@@ -1,5 +1,5 @@
 """`python -m tests.bench NAME`: what is claimed, measured. NAME: sentiment, qa, faithful, faithful-qa, vqa, pointing,
-methods, captum, influence, trust, serve, page, overhead, calls, runs, source."""
+methods, launch, captum, influence, trust, serve, page, overhead, calls, runs, source."""
 
 import argparse
 
@@ -7,6 +7,7 @@ from tests.bench import (
     calls,
     faithful,
     influence,
+    launch,
     methods,
     overhead,
     packages,
@@ -31,6 +32,7 @@ def main() -> None:
     vqa.add_to(commands)
     pointing.add_to(commands)
     methods.add_to(commands)
+    launch.add_to(commands)
     packages.add_to(commands)
     serve.add_to(commands)
     page.add_to(commands)

@@ -3,6 +3,7 @@
 import ctypes
 import multiprocessing
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,39 @@ def paired(
     mine, other = zip(*times, strict=True)
     ratio = statistics.median(b / a for a, b in times)
     return Pair(statistics.median(mine), statistics.median(other), ratio, result, reference)
+
+
+class _Operations(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def operations(run: Callable[[], Any]) -> int:
+    """How many of torch's operations a call dispatches; neither load nor the machine has a part in it."""
+    with _Operations() as counter:
+        run()
+    return counter.count
+
+
+def python_calls(run: Callable[[], Any]) -> int:
+    """How many functions Python calls, its own and those written in C."""
+    count = 0
+
+    def note(frame: Any, event: str, arg: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(note)
+    try:
+        run()
+    finally:
+        sys.setprofile(None)
+    return count
 
 
 def gemm_rate() -> float:

@@ -34,7 +34,7 @@ PACKAGES = {"ours": ours, "captum": captum}
 class Logits(nn.Module):
     """A classifier's logits, of ids or of the vectors that stand for them."""
 
-    def __init__(self, model: BertForSequenceClassification) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
@@ -79,13 +79,20 @@ class Scene(NamedTuple):
 def text(layers: int, tokens: int) -> Scene:
     torch.manual_seed(0)
     model = BertForSequenceClassification(BertConfig(num_hidden_layers=layers)).eval()
-    model.classifier.weight.data *= 100  # so that LIME's lasso finds something
-    ids, pads = torch.randint(1000, 30000, (4, tokens)), torch.zeros(4, tokens, dtype=torch.long)
+    return text_scene(
+        model, model.bert.embeddings.word_embeddings, model.bert.encoder.layer[layers // 2].output, tokens
+    )
+
+
+def text_scene(model: Any, embed: nn.Embedding, layer: nn.Module, tokens: int) -> Scene:
+    """A classifier of texts, with `classifier` or `score` as its last layer, and four texts."""
+    last = model.classifier if hasattr(model, "classifier") else model.score
+    last.weight.data *= 100  # so that LIME's lasso finds something
+    most = embed.num_embeddings
+    ids, pads = torch.randint(most // 30, most, (4, tokens)), torch.zeros(4, tokens, dtype=torch.long)
     ids[:, 0] = pads[:, 0] = 101  # [CLS] and [SEP] stay, as in Captum's tutorials
     ids[:, -1] = pads[:, -1] = 102
-    embed = model.bert.embeddings.word_embeddings
     vectors = (embed(ids).detach(), embed(pads).detach())
-    layer = model.bert.encoder.layer[layers // 2].output
     words = torch.arange(tokens)[None]
     return Scene(Logits(model), *vectors, ids, pads, words, (1,), layer, (0, 0), 1, words[:, :, None])
 

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules import module as registry
 
-from xai_nlp.hooks.gradient_rules import Call, depends_on_input, gradient_rules, with_gradient_of
+from xai_nlp.hooks.gradient_rules import Call, depends_on_input, gradient_rules, slope_rule, with_gradient_of
+from xai_nlp.hooks.graph_rules import graph_nodes
 from xai_nlp.hooks.model_state import fingerprint, frozen_model
 
 X = torch.tensor([[-1.0, 2.0, 3.0]])
@@ -270,3 +271,21 @@ def test_another_thread_goes_on_as_before():
     thread.join()
     assert torch.equal(got[0], (X > 0).float())
     assert torch.equal(torch.autograd.grad(y.sum(), x)[0], torch.full_like(X, 3))
+
+
+@pytest.mark.parametrize("layer", [nn.LSTM(3, 3), nn.GRU(3, 3), nn.RNN(3, 3)])
+def test_an_operation_of_many_nodes_may_be_a_single_one(layer):
+    x = torch.randn(2, 4, 3, requires_grad=True)
+    expected = torch.autograd.grad(layer(x)[0].square().sum(), x)[0]
+    name = {"RNN": "rnn_tanh"}.get(type(layer).__name__, type(layer).__name__.lower())
+    with frozen_model(layer), gradient_rules({name: slope_rule}):
+        y = layer(x)[0].square().sum()
+    assert set(graph_nodes(y)) == {"SumBackward0", "PowBackward0", "_OneNodeBackward", "AccumulateGrad"}
+    for _ in range(2):
+        torch.testing.assert_close(torch.autograd.grad(y, x, retain_graph=True)[0], expected)
+
+
+def test_a_gradient_may_go_by_a_function_of_it():
+    x = X.clone().requires_grad_()
+    y = with_gradient_of(X.square(), x, lambda gradient: gradient.flip(1))
+    assert torch.autograd.grad((y * X).sum(), x)[0].tolist() == [[3, 2, -1]]

@@ -209,3 +209,10 @@ def test_few_shapes_go_to_onednn_however_many_come(monkeypatch):
     for count in rows:
         onednn_linear(x(count, IN), weight)
     assert len(rows) > 300 and len(counts) <= onednn.SHAPES + 1024 / 64
+
+
+def test_a_table_of_embeddings_takes_part_in_no_product_unless_a_head_shares_it():
+    table, head = nn.Embedding(3000, 32), nn.Linear(32, 3000, bias=False)
+    assert not onednn._is_wide(nn.Sequential(table, nn.Linear(32, 32)), None)
+    head.weight = table.weight
+    assert onednn._is_wide(nn.Sequential(table, head), None)

@@ -10,7 +10,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.model_state import fingerprint
-from xai_nlp.hooks.scope import ModulePoint, attached, captured, replaced, tensors_at
+from xai_nlp.hooks.scope import ModulePoint, attached, captured, modules_of, replaced, tensors_at
 
 
 class Net(nn.Module):
@@ -166,3 +166,16 @@ def test_what_passes_once_for_a_batch_is_caught_for_every_row(net):
     with captured([ModulePoint(net.pair)], differentiable=True, rows=4) as result:
         net(X)
     assert [t.shape[0] for t in result.tensors()[0]] == [4, 4]
+
+
+def test_all_modules_of_a_model_each_once():
+    shared = nn.Linear(2, 2)
+    net = nn.Sequential(shared, nn.Sequential(nn.ReLU(), shared))
+    net.register_module("none", None)
+
+    shared._modules["around"] = net  # a circle
+    assert modules_of(net)[0] is net
+    assert set(modules_of(net)) == set(net.modules())
+    assert len(modules_of(net)) == len(list(net.modules())) == 4
+    net[1].append(nn.Tanh())
+    assert set(modules_of(net)) == set(net.modules())

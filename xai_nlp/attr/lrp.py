@@ -19,6 +19,7 @@ from xai_nlp.core.captum_types import TargetType, TensorOrTuple
 from xai_nlp.core.features import by_row
 from xai_nlp.core.forward import Forward, as_tuple
 from xai_nlp.errors import InvalidInput
+from xai_nlp.hooks.scope import modules_of
 from xai_nlp.methods.gradient import InputXGradientMethod
 from xai_nlp.methods.propagation import rules as propagation_rules
 from xai_nlp.methods.propagation.rules import PropagationRule, lrp_problem
@@ -77,7 +78,9 @@ class LRP(ModelAttribution):
     def _relevance(self, forward: Forward, place: Any, verbose: bool, with_delta: bool) -> Any:
         """Relevance at the place; with the delta of each layer, if it is requested."""
         rules = self._rules()
-        leaves = [module for module in self.model.modules() if not next(module.children(), None)]
+        leaves = [
+            module for module in modules_of(self.model) if all(child is None for child in module._modules.values())
+        ]
         as_captum = all(type(module).__name__ in CAPTUM_MODULES or module in rules for module in leaves)
         if verbose:
             for module in leaves:
@@ -95,7 +98,7 @@ class LRP(ModelAttribution):
 
     def _rules(self) -> dict[nn.Module, PropagationRule]:
         """The rules that modules name themselves. Raises NotARule."""
-        rules = {module: getattr(module, "rule", None) for module in self.model.modules()}
+        rules = {module: getattr(module, "rule", None) for module in modules_of(self.model)}
         return {module: _our_rule(rule, module) for module, rule in rules.items() if rule is not None}
 
 

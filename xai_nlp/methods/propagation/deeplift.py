@@ -6,17 +6,23 @@ are read at the first half only, so rules need to be right only there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from functools import cache, partial
+from typing import ClassVar, NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from xai_nlp.core.problem import Problem, Slope, Tensors, row_entries
 from xai_nlp.core.registry import Method, Scores, method
-from xai_nlp.hooks.gradient_rules import Call, Rules, depends_on_input, with_gradient_of
+from xai_nlp.hooks.gradient_rules import Call, Rule, Rules, slope_rule, with_gradient_of
+from xai_nlp.hooks.model_rules import Memory, ModelRules, Pass
 from xai_nlp.methods.propagation import operations
+from xai_nlp.methods.propagation.paired_activations import ActivationNode, ActivationRule, Activations
+from xai_nlp.methods.propagation.paired_nodes import FUSED_ATTENTION, node_rules
+from xai_nlp.methods.propagation.paired_rows import for_both, is_change, is_paired, log_mean
 
 
 def _difference(tensor: Tensor) -> Tensor:
@@ -25,59 +31,20 @@ def _difference(tensor: Tensor) -> Tensor:
     return x - x0
 
 
-def _is_zero(difference: Tensor, epsilon: float) -> Tensor:
-    """Where a difference is too small to divide by, or ∞ − ∞."""
-    return ~(difference.abs() >= epsilon) | (difference == 0)
-
-
-def _is_paired(tensor: Tensor) -> bool:
-    return tensor.ndim > 0 and len(tensor) % 2 == 0
-
-
-def _for_both(tensor: Tensor) -> Tensor:
-    """The same values for inputs and baselines: (R, …)."""
-    return tensor.repeat(2, *[1] * (tensor.ndim - 1))
-
-
 def rescale_rule(call: Call, *, epsilon: float) -> Tensor:
     """Δout / Δin of each entry in place of the slope. Where Δin is zero or no number, the slope itself."""
     x = call.x
-    if not isinstance(x, Tensor) or not _is_paired(x):
+    if not is_paired(x):
         return call.run()
     with torch.no_grad():
         y = call.run()
     dx, dy = _difference(x), _difference(y)
-    is_zero = _is_zero(dx, epsilon)
+    changes = is_change(dx, epsilon)
     ratio = dy / dx
-    if is_zero.any():
+    if not changes.all():
         (slope,) = torch.autograd.grad(call.run(x).sum(), x)
-        ratio = torch.where(is_zero, slope.chunk(2)[0], ratio)
+        ratio = torch.where(changes, ratio, slope.chunk(2)[0])
     return with_gradient_of(y, x, ratio)
-
-
-def product_rule(call: Call) -> Tensor:
-    """The slope of each of two factors is the mean of the other one at input and baseline.
-
-    That is the Shapley value of two factors: Δ(ab) = Δa·(b + b₀)/2 + Δb·(a + a₀)/2.
-    """
-    start = 1 if call.name == "einsum" else 0
-    factors = call.args[start] if start < len(call.args) and isinstance(call.args[start], tuple) else call.args[start:]
-    if len(factors) != 2 or not all(isinstance(f, Tensor) and depends_on_input(f) and _is_paired(f) for f in factors):
-        return call.run()
-
-    def mean(factor: Tensor) -> Tensor:
-        x, x0 = factor.detach().chunk(2)
-        return _for_both((x + x0) / 2)
-
-    a, b = factors
-    with torch.no_grad():
-        value = call.run()
-    equation = call.args[:start]
-    return with_gradient_of(value, call.run(*equation, a, mean(b)) + call.run(*equation, mean(a), b))
-
-
-def _quotient(input: Tensor, other: Any, **kwargs: Any) -> Tensor:
-    return input * other.reciprocal() if depends_on_input(other) else torch.div(input, other, **kwargs)
 
 
 def softmax_rule(call: Call) -> Tensor:
@@ -87,28 +54,32 @@ def softmax_rule(call: Call) -> Tensor:
     changes nothing. The rescale rule for exponentials and their sum would be exact too, but its large terms cancel.
     """
     x = call.x
-    if not _is_paired(x):
+    if not is_paired(x):
         return call.run()
     dim = call.kwargs.get("dim", call.args[1] if len(call.args) > 1 else -1)
     with torch.no_grad():
         y = call.run()
-        logs = y if call.name == "log_softmax" else x.log_softmax(dim)
-        high, low = logs.double().chunk(2)
-        distance = (high - low).abs()
-        mean = torch.maximum(high, low).exp() * torch.where(distance == 0, 1, -torch.expm1(-distance) / distance)
-        mean = _for_both(mean.nan_to_num(0).to(x.dtype))  # no number where both are masked
+        logs = (y if call.name == "log_softmax" else x.log_softmax(dim)).double()
+        mean = for_both(log_mean(logs.exp(), logs).to(x.dtype))
     centred = x - (x.masked_fill(mean == 0, 0) * mean).sum(dim, keepdim=True) / mean.sum(dim, keepdim=True)
     return with_gradient_of(y, centred) if call.name == "log_softmax" else with_gradient_of(y, centred, mean)
 
 
 def captum_softmax_rule(call: Call, *, epsilon: float) -> Tensor:
     """Captum's rule for softmax: Δout / Δin, minus the mean over the layer and the batch."""
-    x, y = call.x, call.run()
-    dx, dy = _for_both(_difference(x)), _for_both(_difference(y))
-    is_zero = _is_zero(dx, epsilon)
-    ratio = torch.where(is_zero, 0, dy / dx)
-    x = x - x.mean()
-    return with_gradient_of(y, call.run(torch.where(is_zero, x, x.detach())) + x * ratio)
+    x = call.x
+    with torch.no_grad():
+        y = call.run()
+        changes = for_both(is_change(_difference(x), epsilon))
+        ratio = for_both(_difference(y) / _difference(x))
+
+    def share(gradient: Tensor) -> Tensor:
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_()
+            (by_slope,) = torch.autograd.grad(call.run(leaf), leaf, gradient)
+        return torch.where(changes, gradient * ratio, by_slope)
+
+    return with_gradient_of(y, x - x.mean(), share)
 
 
 def max_pool_rule(call: Call, *, epsilon: float) -> Tensor:
@@ -119,36 +90,76 @@ def max_pool_rule(call: Call, *, epsilon: float) -> Tensor:
     x = call.x
     y, places = call.run(return_indices=True)
     spatial = int(call.name[len("max_pool")])
-    if not _is_paired(x) or x.ndim != spatial + 2:
+    if not is_paired(x) or x.ndim != spatial + 2:
         return y
     inputs, (own, others) = x.chunk(2)[0], places.flatten(2).chunk(2)
     high, low = y.detach().chunk(2)
     top = torch.maximum(high, low)
     dx = _difference(x).flatten(2)
-    is_zero = _is_zero(dx, epsilon)
-    scaled = inputs.flatten(2) * torch.where(is_zero, 0, 1 / dx)
+    changes = is_change(dx, epsilon)
+    scaled = inputs.flatten(2) * torch.where(changes, 1 / dx, 0)
     shares = scaled.gather(2, own) * (top - low).flatten(2) + scaled.gather(2, others) * (high - top).flatten(2)
-    slope = torch.where(is_zero, inputs.flatten(2), inputs.flatten(2).detach()).gather(2, own)
+    slope = torch.where(changes, inputs.flatten(2).detach(), inputs.flatten(2)).gather(2, own)
     return with_gradient_of(y, torch.cat([(shares + slope).view_as(high), low]))
 
 
-def deeplift_rules(epsilon: float, *, as_captum: bool) -> Rules:
-    """The table of rules; `as_captum` takes Captum's rule for softmax layers."""
+def attention_rule(call: Call) -> Tensor:
+    """Attention that is one node of the graph has a rule there; elsewhere it runs as its formula."""
+    y = call.run()
+    call.unchanged = type(y.grad_fn).__name__ in FUSED_ATTENTION and not getattr(y.grad_fn, "_saved_dropout_p", 0)
+    return y if call.unchanged else call.run_as(operations.attention)
+
+
+def rms_norm_rule(call: Call) -> Tensor:
+    """A norm of several nodes in the graph has rules there; one that is a single node runs as its formula."""
+    y = call.run()
+    call.unchanged = type(y.grad_fn).__name__ in ("MulBackward0", "ToCopyBackward0")
+    return y if call.unchanged else call.run_as(operations.rms_norm)
+
+
+@cache
+def operation_rules(epsilon: float, *, as_captum: bool) -> Rules:
+    """The rules of operations that have to run otherwise; `as_captum` takes Captum's rule for softmax layers."""
+    rescale = partial(rescale_rule, epsilon=epsilon)
 
     def softmax(call: Call) -> Tensor:
-        if as_captum and type(call.module) is nn.Softmax and _is_paired(call.x):
+        if as_captum and type(call.module) is nn.Softmax and is_paired(call.x):
             return captum_softmax_rule(call, epsilon=epsilon)
         return softmax_rule(call)
 
+    by_entries = (operations.ACTIVATIONS | operations.FUNCTIONS) - {"gelu", "silu", "pow", "square"} - operations.SCALES
     return {
-        **operations.formula_rules(Call.run),
-        **dict.fromkeys(operations.ACTIVATIONS | operations.FUNCTIONS, partial(rescale_rule, epsilon=epsilon)),
-        **dict.fromkeys(operations.PRODUCTS, product_rule),
+        **dict.fromkeys(by_entries, rescale),
         **{f"max_pool{n}d": partial(max_pool_rule, epsilon=epsilon) for n in (1, 2, 3)},
+        **dict.fromkeys(operations.COMPOSITES, slope_rule),
         "softmax": softmax,
         "log_softmax": softmax_rule,
-        "div": lambda call: call.run_as(_quotient) if depends_on_input(call.args[1:]) else call.run(),
+        "scaled_dot_product_attention": attention_rule,
+        "rms_norm": rms_norm_rule,
     }
+
+
+def deeplift_rules(epsilon: float, *, as_captum: bool) -> ModelRules:
+    """The rules of one pass: of operations, of modules that are activations, and of nodes."""
+    activations = Activations(ActivationRule(epsilon))
+
+    def activation(module: nn.Module, call: Call) -> Tensor:
+        if not is_paired(call.x):
+            return call.run()
+        return ActivationNode.apply(call.x, partial(activations.rule.run, module, call.run), activations)
+
+    def module_rule(module: nn.Module) -> Rule | None:
+        return partial(activation, module) if operations.is_activation(module) else None
+
+    return ModelRules(
+        rules=operation_rules(epsilon, as_captum=as_captum),
+        module_rule=module_rule,
+        graph_rules=node_rules(epsilon),
+        memory=_memory,
+    )
+
+
+_memory: Memory = WeakKeyDictionary()
 
 
 class Multipliers(NamedTuple):
@@ -159,6 +170,11 @@ class Multipliers(NamedTuple):
     baseline: Tensors  # (B, *S) each: and for the baselines
     values: Tensor  # (B, T)
     baseline_values: Tensor  # (B, T)
+
+
+def with_values_by(by_rules: Callable[[Pass], Tensor], problem: Problem) -> Problem:
+    """The same problem, whose passes go by rules."""
+    return replace(problem, value=lambda z, owner: by_rules(lambda: problem.value(z, owner)))
 
 
 @method("deep_lift")
@@ -187,16 +203,12 @@ class DeepLiftMethod(Method):
 
     def multipliers(self, problem: Problem) -> Multipliers:
         """The multipliers of the differences; an example and its baseline are two rows of one pass."""
-        rescale = partial(rescale_rule, epsilon=self.epsilon)
-        by_rules = operations.with_gradient_rules(
-            problem,
-            deeplift_rules(self.epsilon, as_captum=self.as_captum),
-            module_rule=lambda module: rescale if operations.is_activation_formula(module) else None,
-        )
 
         def work(part: slice) -> tuple[Slope, Slope]:
             z = tuple(torch.cat([x[part], x0[part]]) for x, x0 in zip(problem.x, problem.baseline, strict=True))
-            slope, rows = by_rules.slope(z, problem.everyone[part].repeat(2)), part.stop - part.start
+            owner, rows = problem.everyone[part].repeat(2), part.stop - part.start
+            rules = deeplift_rules(self.epsilon, as_captum=self.as_captum)
+            slope = rules.apply(lambda by_rules: with_values_by(by_rules, problem).slope(z, owner))
             return slope.rows(slice(rows)), slope.rows(slice(rows, None))
 
         limit = problem.rows.limit

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from xai_nlp.core.problem import Problem, Tensors
 from xai_nlp.hooks.gradient_rules import Call, Rule, Rules, depends_on_input, gradient_rules
+from xai_nlp.hooks.graph_rules import GraphRules, graph_nodes, hook_nodes
 
 
 def _names(text: str) -> frozenset[str]:
@@ -49,11 +50,25 @@ REARRANGEMENTS = _names(
     real nan_to_num alias copy rot90 channel_shuffle neg abs sort topk median max_unpool1d max_unpool2d max_unpool3d
     dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout"""
 )
+#: Operations that leave several nodes in the graph, some of which have rules of their own.
+COMPOSITES = _names("lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell cosine_similarity")
 
 
 def is_activation_formula(module: nn.Module) -> bool:
     """Is this an activation that transformers implements as a formula of several operations?"""
     return type(module).__module__.endswith(".activations") and next(module.parameters(), None) is None
+
+
+def is_activation(module: nn.Module) -> bool:
+    """Is this a module of one function of single entries, without parameters, that leaves its input as it is?"""
+    own = type(module).__module__ == "torch.nn.modules.activation" and not isinstance(module, _OF_SEVERAL_ENTRIES)
+    return (own and not getattr(module, "inplace", False)) or is_activation_formula(module)
+
+
+_OF_SEVERAL_ENTRIES = (
+    *(nn.Softmax, nn.Softmin, nn.Softmax2d, nn.LogSoftmax, nn.GLU),
+    *(nn.MultiheadAttention, nn.PReLU, nn.RReLU),
+)
 
 
 def with_gradient_rules(problem: Problem, rules: Rules, **options: Any) -> Problem:
@@ -62,6 +77,17 @@ def with_gradient_rules(problem: Problem, rules: Rules, **options: Any) -> Probl
     def value(z: Tensors, owner: Tensor) -> Tensor:
         with gradient_rules(rules, **options):
             return problem.value(z, owner)
+
+    return replace(problem, value=value)
+
+
+def with_graph_rules(problem: Problem, rules: GraphRules) -> Problem:
+    """The same problem with gradients that flow by rules on the nodes of its graph."""
+
+    def value(z: Tensors, owner: Tensor) -> Tensor:
+        values = problem.value(z, owner)
+        hook_nodes(graph_nodes(values), rules)
+        return values
 
     return replace(problem, value=value)
 

@@ -3,33 +3,29 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-from torch import Tensor
+from torch.autograd.graph import Node
 
 from xai_nlp.core.problem import Problem
 from xai_nlp.core.registry import Method, Scores, method
-from xai_nlp.hooks.gradient_rules import Call, Rule, with_gradient_of
+from xai_nlp.hooks.graph_rules import Gradients, GraphRule
 from xai_nlp.methods.gradient import SaliencyMethod
-from xai_nlp.methods.propagation.operations import with_gradient_rules
+from xai_nlp.methods.propagation.operations import with_graph_rules
 
 
-def _with_positive_gradient(x: Tensor) -> Tensor:
-    """x as a node of its own, so that negative gradients are dropped only where they come from this ReLU."""
-    node = x.view_as(x)
-    node.register_hook(lambda gradient: gradient.clamp(min=0))
-    return node
+def _positive(gradients: Gradients) -> Gradients:
+    return tuple(None if gradient is None else gradient.clamp(min=0) for gradient in gradients)
 
 
-def guided(call: Call) -> Tensor:
+def guided(nodes: list[Node]) -> None:
     """Only positive gradients flow, and only to positive inputs."""
-    return call.run(_with_positive_gradient(call.x))
+    for node in nodes:
+        node.register_prehook(_positive)
 
 
-def deconvolved(call: Call) -> Tensor:
+def deconvolved(nodes: list[Node]) -> None:
     """Only positive gradients flow, to all inputs."""
-    with torch.no_grad():
-        value = call.run()
-    return with_gradient_of(value, _with_positive_gradient(call.x))
+    for node in nodes:
+        node.register_hook(lambda to_inputs, to_outputs: _positive(to_outputs))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +35,10 @@ class _ReluRuleMethod(Method):
     needs_baseline: ClassVar[bool] = False
     reduction: ClassVar[str] = "l2"
     unit: ClassVar[str] = ""
-    relu_rule: ClassVar[Rule]
+    relu_rule: ClassVar[GraphRule]
 
     def scores(self, problem: Problem) -> Scores:
-        return SaliencyMethod().scores(with_gradient_rules(problem, {"relu": type(self).relu_rule}))
+        return SaliencyMethod().scores(with_graph_rules(problem, {"ReluBackward0": type(self).relu_rule}))
 
 
 @method("guided_backprop")
@@ -57,7 +53,7 @@ class GuidedBackpropMethod(_ReluRuleMethod):
     Source: Springenberg et al. 2014, sec. 3.4 (arXiv:1412.6806).
     """
 
-    relu_rule: ClassVar[Rule] = guided
+    relu_rule: ClassVar[GraphRule] = guided
 
 
 @method("deconvolution")
@@ -71,4 +67,4 @@ class DeconvolutionMethod(_ReluRuleMethod):
     Source: Zeiler & Fergus 2013, sec. 2.1 (arXiv:1311.2901).
     """
 
-    relu_rule: ClassVar[Rule] = deconvolved
+    relu_rule: ClassVar[GraphRule] = deconvolved
