@@ -235,5 +235,9 @@ class Forward:
 
         A caller's inference mode is left, and what was compiled runs as it was written.
         """
-        with as_written(), interrupts_held_back() if self.model is None else frozen_model(self.model):
-            yield
+        if self.model is None:
+            with as_written(), interrupts_held_back():
+                yield
+        else:
+            with frozen_model(self.model):
+                yield

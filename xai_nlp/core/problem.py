@@ -132,9 +132,9 @@ class Problem:
                     raise _no_gradients_of_ids("the function looks its inputs up in a table") from None
                 if not all(t.requires_grad for t in z):
                     raise _no_gradients_of_ids(f"got {', '.join(str(t.dtype) for t in self.x)}")
-            *others, last = values.sum(0).unbind()
             if values.requires_grad:
-                grad = partial(torch.autograd.grad, inputs=nodes, allow_unused=True, materialize_grads=True)
+                grad = partial(torch.autograd.grad, values, nodes, allow_unused=True, materialize_grads=True)
+                *others, last = _each_target(values)
                 gradients = [*(grad(target, retain_graph=True) for target in others), grad(last)]
             elif not needs_graph and self.depends_on_inputs(z, owner):  # the target does not use the sites
                 gradients = [tuple(map(torch.zeros_like, nodes))] * values.shape[1]
@@ -193,6 +193,14 @@ class Problem:
         pairs = self.part(self.everyone.repeat_interleave(len(baselines[0])))
         starts = tuple(b.detach().repeat(self.examples, *[1] * (b.ndim - 1)) for b in baselines)
         return replace(pairs, baseline=starts)
+
+
+def _each_target(values: Tensor) -> list[Tensor]:
+    """What selects one target after the other, summed over the rows of the values (R, T), on the way back."""
+    T = values.shape[1]
+    if T == 1:
+        return [torch.ones_like(values)]
+    return list(torch.eye(T, dtype=values.dtype, device=values.device)[:, None].expand(T, len(values), T))
 
 
 def _no_gradients_of_ids(reason: str) -> InvalidInput:
