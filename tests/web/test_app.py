@@ -34,7 +34,8 @@ def test_pages_and_assets_are_those_of_the_tables(served):
 def test_every_route_is_in_the_schema_and_no_page_names_another_host(served):
     schema = served.client.get("openapi.json").json()
     assert set(schema["paths"]) == {
-        "/api/about", "/api/run", "/api/jobs", "/api/jobs/{id}", "/api/jobs/{id}/events", "/api/history", "/api/history/{id}",
+        "/api/about", "/api/run",
+        "/api/jobs", "/api/jobs/{id}", "/api/jobs/{id}/events", "/api/history", "/api/history/{id}",
         "/api/shown/{ids}", "/api/files/{ids}.{kind}", "/api/data", "/api/changes/{ids}", "/api/folder", "/api/opened",
     }  # fmt: skip
     for path in (
