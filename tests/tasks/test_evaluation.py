@@ -33,7 +33,7 @@ def test_the_qa_cards_figures_on_a_part(data):
 
 
 def test_removing_the_strongest_words_of_questions_costs_an_answer_more_than_removing_random_ones(data):
-    questions = table_of(short(data / "squad_dev.json", 10))
+    questions = table_of(short(data / "squad_dev.json", 5))
     comparison = xai_nlp.compare_methods(questions, ["integrated_gradients"], progress=False)
     assert comparison.difference("integrated_gradients", "random").interval[0] > 0
     assert comparison.estimate("integrated_gradients", "beaten").mean >= 0.9
