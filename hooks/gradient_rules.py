@@ -63,6 +63,7 @@ class Call:
 
 Rule: TypeAlias = Callable[[Call], Any]
 Rules: TypeAlias = Mapping[str, Rule]
+Factor: TypeAlias = Tensor | Callable[[Tensor], Tensor] | None  # of a gradient
 
 
 class _WithGradientOf(torch.autograd.Function):
@@ -80,9 +81,6 @@ class _WithGradientOf(torch.autograd.Function):
         elif factor is not None:
             gradient = factor(gradient)
         return None, gradient, None
-
-
-Factor: TypeAlias = Tensor | Callable[[Tensor], Tensor] | None
 
 
 def with_gradient_of(value: Tensor, graph: Tensor, factor: Factor = None) -> Tensor:

@@ -18,7 +18,16 @@ from xai_nlp.hooks.attention import (
     attention_modules,
     attention_points,
 )
-from xai_nlp.hooks.scope import CapturedTensors, HookPoint, ModulePoint, captured, hooked, tensors_of, with_tensors
+from xai_nlp.hooks.scope import (
+    CapturedTensors,
+    HookPoint,
+    ModulePoint,
+    captured,
+    hooked,
+    modules_of,
+    tensors_of,
+    with_tensors,
+)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -50,7 +59,7 @@ class Points:
     layers: tuple[ModulePoint, ...] = ()
     vision: tuple[ModulePoint, ...] = ()
     inside: tuple[Mapping[str, ModulePoint], ...] = ()  # of each layer: its "projection" and "norm" after attention
-    _found: dict[Any, tuple[tuple[nn.Module, ...], tuple[AttentionPoint, ...]]] = field(
+    _attention_orders: dict[Any, tuple[tuple[nn.Module, ...], tuple[AttentionPoint, ...]]] = field(
         default_factory=dict, repr=False, init=False
     )
 
@@ -90,12 +99,12 @@ class Points:
         They are found by one pass for each kind of pass, and again when a module of the part was replaced.
         Raises Unsupported if they cannot be reached, or if there are none.
         """
-        modules = tuple(root.modules())
-        known = self._found.get((root, kind))
-        if known is None or known[0] != modules:
-            found = attention_points(AttentionReach.of(root, self.families), run)
-            self._found[root, kind] = known = modules, found
-        return known[1]
+        modules = tuple(modules_of(root))
+        known, points = self._attention_orders.get((root, kind), ((), ()))
+        if known != modules:
+            points = attention_points(AttentionReach.of(root, self.families), run)
+            self._attention_orders[root, kind] = modules, points
+        return points
 
     def __getitem__(self, path: str) -> ModulePoint:
         """The output of the module at a path, counted from the model or from the model without its head.

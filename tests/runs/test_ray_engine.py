@@ -81,9 +81,8 @@ def test_each_batch_is_that_of_its_shard(driven):
 @pytest.mark.parametrize(("workers", "batches"), [(1, 2), (2, 3), (9, 5)])
 def test_after_a_stop_the_batches_in_work_are_finished(driven, workers, batches):
     driven(answers)
-    asked = iter([False])
-    stop = lambda: next(asked, True)  # noqa: E731 - after the second batch
-    assert len(list(in_ray(job(workers=workers), shards(), stop))) == batches
+    asked = iter([False])  # True after the second batch
+    assert len(list(in_ray(job(workers=workers), shards(), lambda: next(asked, True)))) == batches
 
 
 def test_what_ends_ray_is_raised(driven):

@@ -13,9 +13,11 @@ from tests.tasks.passes import rows_counted
 from xai_nlp.core.adaptive_quadrature import MIN_DIFFERENCE
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.model_state import fingerprint
+from xai_nlp.hooks.precision import PRECISIONS
 from xai_nlp.methods import find_method
 from xai_nlp.tasks import precision
 from xai_nlp.tasks.precision import is_within, precisions, quick
+from xai_nlp.tasks.task import COMMON_OPTIONS
 
 TEXTS = [
     "a gripping, beautifully acted film that never once talks down to its audience",
@@ -100,6 +102,11 @@ def test_auto_is_float32_where_nothing_tells_what_is_left(sentiment):
         assert precisions("auto", find_method(name, options), model) == ["float32"]
     assert precisions("auto", find_method("conductance"), model) == ["bf16", "float32"]
     assert precisions(None, find_method("conductance"), model) == [None]
+
+
+def test_forms_offer_what_there_is():
+    (option,) = [one for one in COMMON_OPTIONS if one.name == "precision"]
+    assert set(option.choices) == {"auto", *PRECISIONS}
 
 
 def test_what_the_weights_do_not_have_is_refused():

@@ -178,40 +178,35 @@ class ExampleDiff:
         return f"<ExampleDiff {self.index}: {said}; {moved}>"
 
 
-class ReadDiff(ExampleDiff):
-    """An ExampleDiff that holds numbers only; its explanations are read from their files when they are used.
+class ReadDiff:
+    """An ExampleDiff that holds numbers only; what else is asked of it is read from the files of its explanations.
+
+    loaded: gives the ExampleDiff, now and whenever something is read.
 
     >>> from xai_nlp.runs.example_diff import compare
     >>> from xai_nlp.core.result import TargetSpec
     >>> one = Explanation(segments=("fine",), tokens=("fine",), offsets=((0, 4),), segment=(0,), scores=(1.0,),
     ...     unit="logit", value=1.0, baseline_value=0.0, outputs={"POSITIVE": 1.0}, method="occlusion",
     ...     target=TargetSpec(kind="label", label="POSITIVE"), baseline="pad", complete=False)
-    >>> light = ReadDiff.of(lambda: compare(one, one))
+    >>> light = ReadDiff(lambda: compare(one, one))
     >>> light.moved, light.before.tokens, light == compare(one, one)
     (0.0, ('fine',), True)
     """
 
     NUMBERS = ("index", "rank_correlation", "sign_flips", "top_overlap", "moved", "flipped", "same_target")
 
-    @classmethod
-    def of(cls, loaded: Callable[[], ExampleDiff]) -> ReadDiff:
-        """The numbers of the example that `loaded` reads, now and whenever its explanations are used."""
-        whole, light = loaded(), object.__new__(cls)
-        light.__dict__.update({name: getattr(whole, name) for name in cls.NUMBERS}, loaded=loaded)
-        return light
+    def __init__(self, loaded: Callable[[], ExampleDiff]) -> None:
+        whole = loaded()
+        vars(self).update({name: getattr(whole, name) for name in self.NUMBERS}, loaded=loaded)
 
-    def __getattribute__(self, name: str) -> Any:
-        held = object.__getattribute__(self, "__dict__")
-        if name in held:
-            return held[name]
-        if name in ("before", "after", "shares", "changes"):
-            return getattr(held["loaded"](), name)
-        return object.__getattribute__(self, name)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(vars(self)["loaded"](), name)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ExampleDiff) and self.loaded() == other.loaded()
+        return isinstance(other, (ExampleDiff, ReadDiff)) and vars(self)["loaded"]() == other.loaded()
 
-    __hash__ = None  # type: ignore[assignment]
+    def __repr__(self) -> str:
+        return repr(vars(self)["loaded"]())
 
 
 @dataclass(frozen=True)

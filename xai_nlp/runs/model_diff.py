@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from xai_nlp.concept.digests import digest
 from xai_nlp.core.batching import Progress
 from xai_nlp.core.explanations import Explanations
-from xai_nlp.core.model_diff import DiffThresholds, ExampleDiff, Failure, ModelDiff, ReadDiff
+from xai_nlp.core.model_diff import DiffThresholds, Failure, ModelDiff
 from xai_nlp.core.result import Explanation
 from xai_nlp.data.table import read_table
 from xai_nlp.errors import InvalidInput, XaiError
 from xai_nlp.methods import METHODS
 from xai_nlp.runs.example_diff import compare
 from xai_nlp.runs.read import Run, is_run, read_run
+from xai_nlp.runs.saved_diff import compare_saved
 from xai_nlp.tasks import run
 from xai_nlp.tasks.api import load
 from xai_nlp.tasks.explainer import Explainer
@@ -92,7 +91,7 @@ def diff(
         raise InvalidInput(f"diff compares explanations by one method; got {method!r}.")
     options["progress"] = progress
     if isinstance(one, Explanations) and isinstance(other, Explanations):
-        examples, failures = _of_saved(one, other, top)
+        examples, failures = compare_saved(one, other, top)
     else:
         pairs, failures = _explained_pairs(one, other, data, column, method, options)
         examples = [compare(before, after, index=index, top=top) for index, before, after in pairs]
@@ -373,46 +372,3 @@ def _inputs_of(why: Explanation, task: Task) -> dict[str, Any]:
     texts = iter(why.segments)
     values = {one.name: list(why.outputs) if one.kind == "list" else next(texts, None) for one in task.inputs}
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _of_saved(one: Explanations, other: Explanations, top: int) -> tuple[list[ExampleDiff], list[Failure]]:
-    """Explanations of the same input compared. Those of runs stay in their files."""
-    places, failures = paired(one, other)
-
-    @lru_cache(maxsize=1)  # its parts are asked for one after the other
-    def compared(first: int, second: int) -> ExampleDiff:
-        return compare(one[first], other[second], index=_row(one, first), top=top)
-
-    if isinstance(one, Run) or isinstance(other, Run):
-        return [ReadDiff.of(partial(compared, *pair)) for pair in places], failures
-    return [compared(*pair) for pair in places], failures
-
-
-def paired(one: Explanations, other: Explanations) -> tuple[list[tuple[int, int]], list[Failure]]:
-    """Places of explanations of the same input, in the order of the first; with the same target, where there is one."""
-    left: dict[str, list[tuple[int, str]]] = {}
-    for place, item in enumerate(other):
-        left.setdefault(_input_key(item), []).append((place, str(item.target)))
-    pairs: list[tuple[int, int]] = []
-    failures = []
-    for place, item in enumerate(one):
-        candidates = left.get(_input_key(item), [])
-        if not candidates:
-            failures.append(Failure(_row(one, place), "B", "B has no explanation of this input."))
-            continue
-        same = [k for k, (_, target) in enumerate(candidates) if target == str(item.target)]
-        pairs.append((place, candidates.pop(same[0] if same else 0)[0]))
-    over = sorted(place for candidates in left.values() for place, _ in candidates)
-    return pairs, [
-        *failures,
-        *(Failure(_row(other, place), "A", "A has no explanation of this input.") for place in over),
-    ]
-
-
-def _row(items: Explanations, place: int) -> int:
-    """The number of an example: the row of a run's data, else the place."""
-    return items.inputs[place] if isinstance(items, Run) else place
-
-
-def _input_key(item: Explanation) -> str:
-    return digest(repr((item.segments, item.image and item.image.data)))

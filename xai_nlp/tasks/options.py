@@ -13,6 +13,7 @@ from xai_nlp.core.trust import EXTENTS
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.precision import PRECISIONS
 from xai_nlp.methods import METHODS, find_method
+from xai_nlp.tasks.precision import AUTO
 from xai_nlp.tasks.task import Task
 
 LONG = ("windows", "error")  # how texts longer than the model are read
@@ -110,7 +111,7 @@ class ExplainOptions:
         if self.on_error not in ON_ERROR:
             raise UnknownName("on_error", self.on_error, ON_ERROR)
         if self.precision is not None:
-            choices = ("auto", *PRECISIONS)
+            choices = (AUTO, *PRECISIONS)
             if self.precision not in choices:
                 raise UnknownName("precision", self.precision, choices)
         if isinstance(self.trust, bool):

@@ -21,9 +21,6 @@ class ActivationRule(PairedRule):
 
     epsilon: float
 
-    def read(self, node: Any) -> Kept | None:
-        raise NotImplementedError("activations run as `ActivationNode`")
-
     def run(self, module: nn.Module, forward: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Kept]:
         """The module's output, and what the rule needs of it."""
         y = forward(x).detach()  # a module may give out its input

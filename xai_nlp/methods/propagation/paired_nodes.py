@@ -17,7 +17,7 @@ from xai_nlp.hooks.graph_rules import Gradients, GraphRules
 from xai_nlp.methods.propagation.paired_rows import (
     TINY,
     Kept,
-    PairedRule,
+    PairedNodeRule,
     for_both,
     is_change,
     is_paired,
@@ -26,7 +26,7 @@ from xai_nlp.methods.propagation.paired_rows import (
 )
 
 
-class LayerNormRule(PairedRule):
+class LayerNormRule(PairedNodeRule):
     """A product c·s of the centred input and its scale, by the Shapley value of both; s by Δs/Δv of the variance v.
 
     The multipliers are the gradient at means of input and baseline: with c̄·ss₀/s̄² and s̄ in place of c and s.
@@ -77,7 +77,7 @@ class GroupNormRule(LayerNormRule):
 
 
 @dataclass(frozen=True, eq=False)
-class ProductRule(PairedRule):
+class ProductRule(PairedNodeRule):
     """The slope of each of two factors is the mean of the other one at input and baseline.
 
     That is the Shapley value of two factors: Δ(ab) = Δa·(b + b₀)/2 + Δb·(a + a₀)/2.
@@ -113,7 +113,7 @@ class MatrixProductRule(ProductRule):
         return *to_inputs[: self.before], gradient @ b.mT, a.mT @ gradient
 
 
-class QuotientRule(PairedRule):
+class QuotientRule(PairedNodeRule):
     """A product with the reciprocal: Δ(1/b)/Δb = −1/(bb₀)."""
 
     def read(self, node: Any) -> Kept | None:
@@ -137,7 +137,7 @@ class QuotientRule(PairedRule):
 
 
 @dataclass(frozen=True, eq=False)
-class RescaleRule(PairedRule):
+class RescaleRule(PairedNodeRule):
     """Δout / Δin of each entry in place of the slope. Where Δin is zero or no number, the slope itself.
 
     function: the operation, of its input and its options; options: the names under which the node keeps those.
@@ -167,7 +167,7 @@ class RescaleRule(PairedRule):
 
 
 @dataclass(frozen=True, eq=False)
-class RatioRule(PairedRule):
+class RatioRule(PairedNodeRule):
     """Δout / Δin by a formula of the two outputs, which holds where they are equal too."""
 
     ratio: Callable[[Tensor, Tensor], Tensor]
@@ -183,7 +183,7 @@ class RatioRule(PairedRule):
         return (gradient * prepared[0],)
 
 
-class AttentionRule(PairedRule):
+class AttentionRule(PairedNodeRule):
     """Attention as the operations that its documentation gives: two products, and softmax by logarithmic means."""
 
     def read(self, node: Any) -> Kept | None:

@@ -64,26 +64,35 @@ class Kept(NamedTuple):
 
 
 class PairedRule(ABC):
-    """A rule for nodes of one kind. Tensors of N nodes are (N, R, …): the rows of inputs, then those of baselines."""
-
-    @abstractmethod
-    def read(self, node: Any) -> Kept | None:
-        """What the rule needs of a node; None if the node goes by its slope."""
+    """A rule for operations of one kind. Tensors of N of them are (N, R, …): the rows of inputs, then of baselines."""
 
     @abstractmethod
     def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
-        """Means and ratios of N nodes from their tensors, (N, R, …) each; `first` is the first of the nodes."""
+        """Means and ratios of N operations from their tensors, (N, R, …) each; `first` is the first of them."""
 
     @abstractmethod
     def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
-        """The gradient of each input of a node, (R, …).
+        """The gradient of each input of an operation, (R, …).
 
         gradient: of its output, (R, …). to_inputs: gradients of its inputs by the slope.
         """
 
     def entries(self, tensors: Tensors) -> int:
-        """How many numbers are prepared for a node."""
+        """How many numbers are prepared for an operation."""
         return tensors[0].numel()
+
+    def prepare_together(self, members: Sequence[Kept]) -> list[Tensors]:
+        """What `multipliers` needs of each of several operations."""
+        tensors = map(torch.stack, zip(*[kept.tensors for kept in members], strict=True))
+        return list(zip(*[t.unbind() for t in self.prepare(members[0], *tensors)], strict=True))
+
+
+class PairedNodeRule(PairedRule):
+    """A rule for nodes of one kind."""
+
+    @abstractmethod
+    def read(self, node: Any) -> Kept | None:
+        """What the rule needs of a node; None if the node goes by its slope."""
 
     def __call__(self, nodes: Sequence[Node]) -> None:
         """Hooks the nodes. Hooks hold no graph: they belong to its nodes, and would never go."""
@@ -104,11 +113,6 @@ class PairedRule(ABC):
             prepared = self.prepare_together([kept for _, kept in nodes])
         for (node, kept), own in zip(nodes, prepared, strict=True):
             node.register_hook(partial(self._hook, kept.constants, own))
-
-    def prepare_together(self, members: Sequence[Kept]) -> list[Tensors]:
-        """What `multipliers` needs of each of several operations."""
-        tensors = map(torch.stack, zip(*[kept.tensors for kept in members], strict=True))
-        return list(zip(*[t.unbind() for t in self.prepare(members[0], *tensors)], strict=True))
 
     def _hook_large(self, nodes: list[tuple[Node, Kept]]) -> None:
         """Large nodes are prepared when the gradient comes to them, and nothing is kept."""
