@@ -1,5 +1,5 @@
 """`python -m tests.bench NAME`: what is claimed, measured. NAME: sentiment, qa, faithful, faithful-qa, vqa, pointing,
-methods, launch, captum, influence, trust, serve, page, overhead, calls, runs, source."""
+methods, launch, captum, influence, trust, serve, page, overhead, overview, calls, runs, source."""
 
 import argparse
 
@@ -10,6 +10,7 @@ from tests.bench import (
     launch,
     methods,
     overhead,
+    overview,
     packages,
     page,
     pointing,
@@ -37,6 +38,7 @@ def main() -> None:
     serve.add_to(commands)
     page.add_to(commands)
     overhead.add_to(commands)
+    overview.add_to(commands)
     calls.add_to(commands)
     runs.add_to(commands)
     source.add_to(commands)

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.runs.overview.samples import random_explanations, write_run
 from tests.viz.page.test_report import reviews
 from tests.viz.samples import made, matrices
 from xai_nlp.core.result import Explanation
 from xai_nlp.viz.page.html import page, sealed
+from xai_nlp.viz.page.overview import overview_page
 from xai_nlp.viz.page.report import report
 
 ROUNDS = 7
@@ -50,7 +52,15 @@ def pages() -> dict[str, tuple[str, float | None]]:
         "512 tokens with attention, 12 × 12 heads": (page([long_text(512, attention=attention)]), 1000),
         "1,000 texts of 20 words": (page(reviews(1000, 20)), None),
         "report, 500 texts of 128 tokens": (report(reviews(500, 126)), None),
+        "overview, a run of 20,000 texts": (overview_of(20_000), 300),
     }
+
+
+def overview_of(rows: int) -> str:
+    """The page of a run of so many random texts."""
+    with tempfile.TemporaryDirectory() as folder:
+        made_run = write_run(Path(folder), random_explanations(rows // 10) * 10, size=512)
+        return overview_page(made_run.overview(progress=False))
 
 
 def run(given: argparse.Namespace) -> None:
@@ -59,7 +69,8 @@ def run(given: argparse.Namespace) -> None:
 
     shell = sum(len(part.encode()) for part in sealed().values())
     print(f"page without data: {shell / 1000:.1f} KB (to be under 80)\n")
-    print("| page | size | first contentful paint, median (goal) | search | colour from 40 % |\n|---|---|---|---|---|")
+    print("| page | size | first contentful paint, median (goal) | search | colour from 40 % | words of tables |")
+    print("|---|---|---|---|---|---|")
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         flags = ["--no-sandbox", "--disable-gpu"]
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
@@ -71,12 +82,12 @@ def run(given: argparse.Namespace) -> None:
 
 
 def _told(browser: Any, file: Path, rounds: int, goal: float | None) -> str:
-    paints, follows = [], {"search": [0.0], "least": [0.0]}
+    paints, follows = [], {"search": [0.0], "least": [0.0], "word": [0.0]}
     for _ in range(rounds):
         tab = browser.new_page(viewport={"width": 1280, "height": 800})
         tab.goto(file.as_uri())
         paints.append(tab.evaluate(FIRST))
-        for name, value in (("search", "gripping"), ("least", 40)):
+        for name, value in (("search", "gripping"), ("least", 40), ("word", "good")):
             if tab.locator(f"[name={name}]").count():
                 follows[name].append(tab.evaluate(FOLLOWED, [name, value]))
         tab.close()
