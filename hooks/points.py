@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -59,7 +59,7 @@ class Points:
     layers: tuple[ModulePoint, ...] = ()
     vision: tuple[ModulePoint, ...] = ()
     inside: tuple[Mapping[str, ModulePoint], ...] = ()  # of each layer: its "projection" and "norm" after attention
-    _attention_orders: dict[Any, tuple[tuple[nn.Module, ...], tuple[AttentionPoint, ...]]] = field(
+    _attention_orders: dict[nn.Module, tuple[tuple[nn.Module, ...], tuple[AttentionPoint, ...]]] = field(
         default_factory=dict, repr=False, init=False
     )
 
@@ -91,19 +91,17 @@ class Points:
             points = [replace(points[0], call=call) for call in range(len(self.layers))]
         return tuple(points)
 
-    def attention_in(
-        self, root: nn.Module, run: Callable[[], Any], kind: Hashable = None
-    ) -> tuple[AttentionPoint, ...]:
+    def attention_in(self, root: nn.Module, run: Callable[[], Any]) -> tuple[AttentionPoint, ...]:
         """The attention matrices of a part of the model in the order in which `run` computes them.
 
-        They are found by one pass for each kind of pass, and again when a module of the part was replaced.
+        They are found by one pass, and again when a module of the part was replaced.
         Raises Unsupported if they cannot be reached, or if there are none.
         """
         modules = tuple(modules_of(root))
-        known, points = self._attention_orders.get((root, kind), ((), ()))
+        known, points = self._attention_orders.get(root, ((), ()))
         if known != modules:
             points = attention_points(AttentionReach.of(root, self.families), run)
-            self._attention_orders[root, kind] = modules, points
+            self._attention_orders[root] = modules, points
         return points
 
     def __getitem__(self, path: str) -> ModulePoint:

@@ -114,3 +114,14 @@ def test_a_target_without_gradient_is_refused():
     x = torch.ones(1, 2)
     with pytest.raises(InvalidInput, match="no_grad"):
         Problem(value=lambda z, o: z[0].detach(), x=(x,), baseline=(x,)).slope((x,), torch.zeros(1, dtype=torch.long))
+
+
+def test_each_of_several_targets_has_its_own_gradient():
+    x = torch.tensor([[1.0, 2.0], [3.0, 5.0]])
+
+    def values(z, owner):
+        return torch.stack([z[0].prod(1), (z[0] ** 2).sum(1)], 1)
+
+    problem = Problem(value=values, x=(x,), baseline=(0 * x,))
+    (gradients,) = problem.slope_at_x().gradients  # (R, T, 2): of x·y and of x² + y²
+    assert gradients.tolist() == [[[2.0, 1.0], [2.0, 4.0]], [[5.0, 3.0], [6.0, 10.0]]]

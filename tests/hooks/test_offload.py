@@ -1,5 +1,7 @@
 """Where a model takes its inputs, and weights that are only there while it runs."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -36,3 +38,10 @@ def test_a_weight_is_read_while_the_model_runs():
 
     assert torch.equal(weight_of(away, run), brought)
     assert away.weight.is_meta
+
+
+def test_a_weight_that_is_there_names_the_device_before_a_hook():
+    layer = torch.nn.Linear(2, 2)
+    layer._hf_hook = SimpleNamespace(execution_device="meta")
+    assert device_of(layer) == torch.device("cpu")
+    assert device_of(layer.to("meta")) == torch.device("meta")

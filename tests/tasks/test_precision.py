@@ -16,8 +16,10 @@ from xai_nlp.hooks.model_state import fingerprint
 from xai_nlp.hooks.precision import PRECISIONS
 from xai_nlp.methods import find_method
 from xai_nlp.tasks import precision
+from xai_nlp.tasks.explanation_request import explanation_request
 from xai_nlp.tasks.precision import is_within, precisions, quick
 from xai_nlp.tasks.task import COMMON_OPTIONS
+from xai_nlp.tasks.token_scores import attribute_batch
 
 TEXTS = [
     "a gripping, beautifully acted film that never once talks down to its audience",
@@ -98,7 +100,14 @@ def test_progress_counts_a_window_once(sentiment, monkeypatch):
 
 def test_auto_is_float32_where_nothing_tells_what_is_left(sentiment):
     model = sentiment.model
-    for name, options in {"saliency": {}, "shapley": {}, "integrated_gradients": {"steps": 8}}.items():
+    for name, options in (
+        ("saliency", {}),
+        ("shapley", {}),
+        ("internal_influence", {}),
+        ("integrated_gradients", {"steps": 8}),
+        ("integrated_gradients", {"multiply": False}),
+        ("attention_integrated_gradients", {"steps": "auto"}),
+    ):
         assert precisions("auto", find_method(name, options), model) == ["float32"]
     assert precisions("auto", find_method("conductance"), model) == ["bf16", "float32"]
     assert precisions(None, find_method("conductance"), model) == [None]
@@ -130,8 +139,21 @@ def test_the_tolerance_is_of_the_method_and_counts_all_targets():
     assert quick(method).max_steps == 33 and quick(find_method("conductance", {"max_steps": 17})).max_steps == 17
 
 
+def test_noise_of_rounding_is_not_refined(sentiment, monkeypatch):
+    tried = []
+
+    def noted(method, subject, batch, options, precision):
+        tried.append((precision, method.max_steps))
+        return attribute_batch(method, subject, batch, options, precision)
+
+    monkeypatch.setattr("xai_nlp.tasks.run.attribute_batch", noted)
+    sentiment.explain(TEXTS[:1], precision="auto", tolerance=1e-5, max_steps=65)
+    assert tried == [("bf16", 33), ("float32", 65)]
+
+
 def test_a_verdict_is_asked_in_the_precision_of_the_explanation(sentiment):
     why = sentiment.explain(TEXTS[0], precision="bf16", steps=9)
+    assert explanation_request(sentiment, why, {}).options.precision == "bf16"
     assert sentiment.trust(why).checks
 
 

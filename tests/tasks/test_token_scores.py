@@ -149,6 +149,14 @@ def test_matrices_are_converted_when_somebody_reads_them(monkeypatch):
     assert len(converted) == len(why.attention["self"].layers)
 
 
+def test_matrices_of_half_precision_are_read_in_float32():
+    model, tokenizer = tiny("bert", fresh=True)
+    exact = xai_nlp.load(model, tokenizer).explain("a wonderful film", method="attention_rollout")
+    half = xai_nlp.load(model.bfloat16(), tokenizer).explain("a wonderful film", method="attention_rollout")
+    matrices = [why.attention["self"].scores.numpy() for why in (half, exact)]
+    np.testing.assert_allclose(*matrices, atol=0.02)
+
+
 def test_matrices_that_are_not_finite_are_refused_before_they_are_read():
     @dataclass(frozen=True)
     class Infinite(METHODS["attention_x_gradient"]):

@@ -147,9 +147,7 @@ class Subject:
     def attention(self) -> tuple[AttentionPoint, ...]:
         """The attention matrices of a forward pass, in their order. Raises Unsupported if they cannot be reached."""
         assert self.attention_root is not None and self.points is not None, "this subject has no attention"
-        return self.points.attention_in(
-            self.attention_root, lambda: self.run(self.everyone[:1]), kind="image" in self.inputs
-        )
+        return self.points.attention_in(self.attention_root, lambda: self.run(self.everyone[:1]))
 
     def run(self, owner: Tensor, moving: Mapping[str, MovableInput] | None = None, z: Tensors = ()) -> Any:
         """A forward pass with the moving inputs at z and the others at x: the raw output of rows of `owner` (R,)."""
