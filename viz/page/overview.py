@@ -218,7 +218,11 @@ class OverviewView:
 
     @property
     def sections(self) -> list[tuple[OverviewSection, list[TableView]]]:
-        return [(section, list(map(TableView, section.tables))) for section in self.overview.sections]
+        """Each section with the tables that the page shows."""
+        return [
+            (section, [TableView(table) for table in section.tables if table.in_page])
+            for section in self.overview.sections
+        ]
 
     @property
     def errors(self) -> list[tuple[int, str]]:

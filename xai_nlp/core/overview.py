@@ -41,7 +41,7 @@ class OverviewTable:
     lines: a value for each column; None where it is not known. The page shows the first of them, all are in the file.
     by: the column whose values have a card each in the page; "" for one card.
     layout: "bars", a bar for the first score, number or share; "table", all columns side by side; "heat", a map of the
-    third column by the first two.
+    third column by the first two. in_page: is it in the page, too, and not in the files alone?
     """
 
     name: str
@@ -52,6 +52,7 @@ class OverviewTable:
     layout: Literal["bars", "table", "heat"] = "bars"
     unit: str = ""
     note: str = ""
+    in_page: bool = True
 
     def place(self, name: str) -> int:
         """The place of a column."""

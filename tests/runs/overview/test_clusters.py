@@ -55,10 +55,10 @@ def test_the_kinds_are_found_with_their_words_labels_and_errors(truth, answer):
     for (label, count), line in zip(counts, table.lines, strict=True):
         assert line[1].split(", ")[0] == f"“{KINDS[label]}”"
         share = proportion(count, len(items))
-        assert line[3:5] == (share.mean, share.interval) and line[6] == f"{label} 100\u00a0%"
+        assert line[3:5] == (share.mean, share.interval) and line[6] == line[7] == f"{label} 100\u00a0%"
         own = [item for item, kind in zip(items, kinds, strict=True) if kind == label]
         wrong = proportion(sum(not item.correct for item in own), count)
-        assert line[7:9] == (wrong.mean, wrong.interval)
+        assert line[8:10] == (wrong.mean, wrong.interval)
         assert {kinds[row] for row in line[2]} == {label}
     assert answer[1].sentence.startswith("There are 3 kinds of reasons; the largest: ")
 
@@ -121,7 +121,7 @@ def test_unjudged_explanations_have_no_errors(tmp_path):
     items = [explanation("fine film", [1.0, 0.0]), explanation("dull plot", [1.0, 0.0], "NEGATIVE")] * 40
     found = write_run(tmp_path / "run", items).overview()
     lines = found.tables["kinds"].lines
-    assert [line[7:9] for line in lines] == [(None, None)] * len(lines)
+    assert [line[8:10] for line in lines] == [(None, None)] * len(lines)
     found.to_html(tmp_path / "page.html")
     found.save_csv(tmp_path / "csv")
     found.save_figures(tmp_path / "figures", "svg")

@@ -15,6 +15,7 @@ from xai_nlp.core.image import ImageAttribution
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.runs.overview import run_overview
 from xai_nlp.runs.overview.sections import SECTIONS
+from xai_nlp.runs.read import read_run
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,12 @@ def test_it_says_what_the_run_holds(run):
     assert len(found.tables) == sum(len(section.tables) for section in found.sections)
     assert all(section.sentence.endswith(".") and section.note for section in found.sections)
     assert repr(found).count("Explanation") == 0
+
+
+def test_it_says_that_a_run_has_not_ended(tmp_path):
+    write_run(tmp_path, random_explanations(100), size=20).files[2].unlink()
+    found = read_run(tmp_path).overview()
+    assert found.facts[0] == ("80", "explanations") and found.facts[-1] == ("20", "rows are not explained yet")
 
 
 def test_the_files_of_a_run_do_not_matter(run, tmp_path):

@@ -52,6 +52,12 @@ def test_a_line_says_its_number_its_interval_and_its_rows():
     assert 'href="#row-60"' in html and 'id="row-60"' in html and "rows-00000000-00000512.parquet" in html
 
 
+def test_a_table_for_the_files_alone_is_not_in_the_page():
+    found = overview((words(), replace(heads(), in_page=False)))
+    assert "head 3" not in overview_page(found) and "heads" in found.tables
+    assert "head 3" in overview_page(overview((words(), heads())))
+
+
 def test_shares_differences_and_maps():
     html = overview_page(overview())
     assert "50\u00a0% to 90\u00a0%, against the rest\u00a0−12.5 points (−25.0 to 0)" in html

@@ -27,12 +27,13 @@ CLEAR = 0.01  # a smaller difference of means, in vectors of length 1, tells not
 NAMED = 3  # kinds of the sentence, and the features of each
 COLUMNS = (
     OverviewColumn("kind"),
-    OverviewColumn("told by"),
+    OverviewColumn("rests on"),
     OverviewColumn("rows", "rows"),
     OverviewColumn("share of texts", "share"),
     OverviewColumn("interval", "interval"),
     OverviewColumn("texts", "count"),
-    OverviewColumn("labels"),
+    OverviewColumn("most frequent label"),
+    OverviewColumn("labels", in_page=False),
     OverviewColumn("wrong", "share"),
     OverviewColumn("interval of wrong", "interval"),
 )
@@ -93,7 +94,7 @@ class Clusters(Section):
                 tuple(dict.fromkeys(rows[middles[kind]].tolist())),
                 *_share(kinds == kind),
                 int((kinds == kind).sum()),
-                self._mix(labels[kinds == kind]),
+                *self._mix(labels[kinds == kind]),
                 *_share(correct[(kinds == kind) & (correct >= 0)] == 0),
             )
             for kind in range(len(means))
@@ -121,11 +122,12 @@ class Clusters(Section):
             ),
         )
 
-    def _mix(self, numbers: np.ndarray) -> str:
-        """The most frequent labels with their shares."""
+    def _mix(self, numbers: np.ndarray) -> tuple[str, str]:
+        """The most frequent label, and the most frequent ones, with their shares."""
         names = list(self.labels)
         mix = Counter(numbers.tolist()).most_common(NAMED)
-        return ", ".join(f"{names[number]} {percent(count / len(numbers))}" for number, count in mix)
+        told = [f"{names[number]} {percent(count / len(numbers))}" for number, count in mix]
+        return told[0], ", ".join(told)
 
 
 def divided(matrix: csr_array, seed: int) -> tuple[np.ndarray, SpectralClusters, list[np.ndarray]]:
@@ -176,12 +178,13 @@ def _eigenvalue_table(found: SpectralClusters) -> OverviewTable:
         columns=EIGENVALUES,
         lines=tuple((f"{n + 1}", value, gap) for n, (value, gap) in enumerate(zip(values, gaps, strict=True))),
         layout="table",
+        in_page=False,
     )
 
 
 def _sentence(lines: Sequence[tuple[Any, ...]], telling: Sequence[Sequence[str]]) -> str:
     told = [
-        f"{percent(line[3])} are told by {' and '.join(filter(None, [', '.join(names[:2]), *names[2:3]]))}"
+        f"{percent(line[3])} rest on {' and '.join(filter(None, [', '.join(names[:2]), *names[2:3]]))}"
         for line, names in zip(lines[:NAMED], telling, strict=False)
     ]
     return f"There are {len(lines)} kinds of reasons; the largest: {'; '.join(told)}."

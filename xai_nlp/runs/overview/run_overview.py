@@ -18,6 +18,7 @@ from xai_nlp.runs.overview.chunk import Chunk
 from xai_nlp.runs.overview.section import OverviewContext
 from xai_nlp.runs.overview.sections import SECTIONS
 from xai_nlp.runs.read import Run, read_parquet
+from xai_nlp.runs.shards import finished
 from xai_nlp.viz.text.wording import plain
 
 EXAMPLES = 300  # explanations in the page, at most
@@ -62,11 +63,13 @@ def overview(
                 show(count, len(run))
     answers = tuple(answer for section in sections if (answer := section.result()))
     examples, places = _examples(run, method, answers, seed)
-    failed = [(f"{len(run.errors):,}", "rows could not be explained")] if run.errors else []
+    missing = [(f"{len(run.errors):,}", "rows could not be explained")] if run.errors else []
+    left = run.plan.rows - sum(map(len, finished(run.files[0].parent)))
+    missing += [(f"{left:,}", "rows are not explained yet")] if left else []
     return Overview(
         title=title or f"What {run.plan.model} relies on",
         about=_about(run, method),
-        facts=((f"{count:,}", "explanations"), *(fact for answer in answers for fact in answer.facts), *failed),
+        facts=((f"{count:,}", "explanations"), *(fact for answer in answers for fact in answer.facts), *missing),
         sections=answers,
         examples=examples,
         places=places,
