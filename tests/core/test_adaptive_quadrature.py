@@ -25,7 +25,7 @@ def test_the_ladder_nests():
         observed |= set(fresh)
         assert len(observed) == n
         own = sorted(observed)
-        torch.testing.assert_close(nodes[own], quadrature("clenshaw_curtis", n).nodes, atol=1e-15, rtol=0)
+        torch.testing.assert_close(nodes[own], quadrature("tangent_clenshaw_curtis", n).nodes, atol=1e-15, rtol=0)
         assert weights[level].nonzero()[:, 0].tolist() == own
 
 
@@ -43,12 +43,12 @@ def wave(frequency, observed=None):
 
 def test_refinement_stops_for_each_example_by_itself_and_reuses_its_points():
     observed = []
-    frequency = torch.tensor([0.5, 12.3, 20.5], dtype=torch.float64)
-    integral = adaptive_quadrature(wave(frequency, observed), tolerance=1e-6)
+    frequency = torch.tensor([0.5, 8.3, 31.5], dtype=torch.float64)
+    integral = adaptive_quadrature(wave(frequency, observed), tolerance=1e-4)
     assert integral.steps.tolist() == list(PATH_LEVELS)
     assert sum(observed) == int(integral.steps.sum())  # each point once, the ends among them
     torch.testing.assert_close(integral.value[:, 0], torch.sin(frequency), atol=1e-12, rtol=0)
-    torch.testing.assert_close(integral.sites[0][:, 0, 0], torch.sin(frequency), atol=1e-5, rtol=0)
+    torch.testing.assert_close(integral.sites[0][:, 0, 0], torch.sin(frequency), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("through", [False, True])

@@ -25,8 +25,8 @@ def test_large_rows_go_one_by_one():
 
 
 def test_small_rows_do_not_go_all_at_once():
-    assert [r for r, _ in parts(Batching(), count=600, entries=2**8)] == [(0, 300), (300, 600)]
-    assert [r for r, _ in parts(Batching(), count=20, entries=2**14)] == [(0, 10), (10, 20)]  # not by fours …
+    assert [r for r, _ in parts(Batching(), count=1200, entries=2**8)] == [(0, 600), (600, 1200)]
+    assert [r for r, _ in parts(Batching(), count=40, entries=2**14)] == [(0, 20), (20, 40)]  # not by sixteens …
     assert [r for r, _ in parts(Batching(), count=9, entries=2**17)] == [(0, 3), (3, 6), (6, 9)]  # … but large ones are
 
 
@@ -37,10 +37,10 @@ def test_ids_count_for_what_they_are_embedded_in():
         observed.append(len(owner))
         return z[0].sum(1, keepdim=True).float()
 
-    ids = torch.ones(40, 128, dtype=torch.long)
+    ids = torch.ones(80, 128, dtype=torch.long)
     problem = Problem(value=value, x=(ids, torch.ones_like(ids)), baseline=(ids, ids))
     problem.values(problem.x, problem.everyone)
-    assert observed == [14, 14, 12]  # as vectors of 128 for each of the 128 tokens would
+    assert observed == [27, 27, 26]  # as vectors of 128 for each of the 128 tokens would
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """Quadrature rules against the integrals of polynomials."""
 
+import math
+
 import pytest
 
-from xai_nlp.core.quadrature import RULES, quadrature
+from xai_nlp.core.quadrature import HALF_ANGLE, RULES, quadrature
 from xai_nlp.errors import InvalidInput, UnknownName
 
 
@@ -24,6 +26,18 @@ def test_clenshaw_curtis_is_exact_to_degree_n_minus_1(n):
     assert (rule.weights > 0).all()
     assert rule.nodes[0] == 0
     assert rule.nodes[-1] == 1
+
+
+@pytest.mark.parametrize(("n", "error"), [(9, 1e-5), (17, 1e-9), (33, 1e-15)])
+def test_the_tangent_rule_integrates_the_turn_of_a_direction(n, error):
+    """The angle of (1, θ-tangent · (2t − 1)) changes by 2θ from t = 0 to 1: the integral of its derivative."""
+    rule, tangent = quadrature("tangent_clenshaw_curtis", n), math.tan(HALF_ANGLE)
+    speed = 2 * tangent / (1 + (tangent * (2 * rule.nodes - 1)) ** 2)
+    assert abs(float((rule.weights * speed).sum()) - 2 * HALF_ANGLE) < 2 * error
+    assert abs(polynomial_error(rule, 0)) < 1e-15 and abs(polynomial_error(rule, 1)) < 1e-15
+    assert polynomial_error(rule, 7) < 2e-3 / 8
+    assert (rule.nodes[0], rule.nodes[-1]) == (0, 1)
+    assert (rule.nodes + rule.nodes.flip(0) - 1).abs().max() < 1e-15
 
 
 def test_riemann_rules_by_hand():

@@ -176,3 +176,9 @@ def test_batches_are_sorted_bounded_and_whole():
         assert len(group) * max(lengths) <= 40 or len(group) == 1
         assert min(lengths) >= max(lengths) * 7 / 8 - 1
     assert all(len({len(rows[i]) for i in g}) == 1 for g in batches(rows, 400, even=True))
+
+
+def test_a_large_batch_ends_with_its_length():
+    rows = rows_of("bert", ["word " * n for n in [9] * 3 + [10] * 20 + [11] * 3])
+    counts = [[len(rows[i].segment) for i in group] for group in batches(rows, 10**4, even=False)]
+    assert [len(set(of_group)) for of_group in counts] == [2, 1] and [len(of_group) for of_group in counts] == [23, 3]

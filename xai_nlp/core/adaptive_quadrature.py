@@ -1,10 +1,10 @@
 """steps="auto": refine the path until Σ scores meets f(x) − f(x₀).
 
 Σ scores must equal f(x) − f(x₀), so the error of a path, and of any piece of it, is known and not estimated. First the
-whole path goes through Clenshaw–Curtis rules of 9, 17 and 33 nodes. Each rule contains the nodes of the one before, so
-no point is evaluated twice; both ends are nodes; and examples leave as soon as their residual is small enough. A path
-whose residual is still too large has a kink (ReLU) or a steep place. Then the pieces with the largest errors are halved
-repeatedly, so that points gather where they are needed, while their number stays within `max_steps`.
+whole path goes through tangent Clenshaw–Curtis rules of 9, 17 and 33 nodes. Each rule contains the nodes of the one
+before, so no point is evaluated twice; both ends are nodes; and examples leave as soon as their residual is small
+enough. A path whose residual is still too large has a kink (ReLU) or a steep place. Then the pieces with the largest
+errors are halved repeatedly, so that points gather where they are needed, while their number stays within `max_steps`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 from xai_nlp.core.conductance import conductance
 from xai_nlp.core.path import PathPoints, add_rows, sweep, weighted
 from xai_nlp.core.problem import Problem, Tensors
-from xai_nlp.core.quadrature import clenshaw_curtis
+from xai_nlp.core.quadrature import tangent_clenshaw_curtis
 from xai_nlp.errors import InvalidInput
 
 PATH_LEVELS = (9, 17, 33)  # numbers of nodes of the rules for a whole path
@@ -51,9 +51,9 @@ def nested_rules(levels: tuple[int, ...]) -> tuple[Tensor, Tensor, list[Tensor]]
     added = []
     for level, n in enumerate(levels):
         nodes = torch.arange(0, finest, (finest - 1) // (n - 1))
-        weights[level, nodes] = clenshaw_curtis(n).weights
+        weights[level, nodes] = tangent_clenshaw_curtis(n).weights
         added.append(nodes[1::2] if level else nodes)
-    return clenshaw_curtis(finest).nodes, weights, added
+    return tangent_clenshaw_curtis(finest).nodes, weights, added
 
 
 def _path_slope(problem: Problem, owner: Tensor, gradients: Tensors) -> Tensor:

@@ -15,12 +15,12 @@ from xai_nlp.hooks.interrupts import check_interrupt
 Result = TypeVar("Result")
 Progress = Callable[[int, int], None]  # rows done, rows in all
 
-# Entries of the input that go through a model at once. Measured with one thread on encoders 64 to 768 wide with texts
-# of 16 to 128 tokens, and on convolutional nets of small and of large images. Activations should stay in the cache,
-# which is worth up to a factor of two; but fewer than sixteen rows waste up to a third, unless rows are large. A GPU
-# needs more entries to be busy.
-ENTRIES = {"cpu": 2**17, "cuda": 2**25}
-MIN_ROWS = 16  # where so many rows have at most MIN_ROWS_ENTRIES entries
+# Entries of the input that go through a model at once. Measured with one and with two threads on encoders 32 to 768
+# wide with texts of 12 to 128 tokens, and on convolutional nets of small and of large images. Activations should stay
+# in the cache, which is worth up to a factor of two; but fewer than 32 rows waste up to a third, unless rows are large.
+# A GPU needs more entries to be busy.
+ENTRIES = {"cpu": 2**18, "cuda": 2**25}
+MIN_ROWS = 32  # where so many rows have at most MIN_ROWS_ENTRIES entries
 MIN_ROWS_ENTRIES = 2**19
 
 
@@ -28,7 +28,7 @@ def default_rows(entries: int, device_type: str) -> int:
     """The number of rows, of so many entries each, that go through a model at once on this type of device.
 
     >>> default_rows(3 * 32 * 32, "cpu"), default_rows(128 * 768, "cpu"), default_rows(128 * 768, "cuda")
-    (42, 5, 341)
+    (85, 5, 341)
     """
     budget, entries = ENTRIES.get(device_type, ENTRIES["cuda"]), max(1, entries)
     return max(1, budget // entries, min(MIN_ROWS, MIN_ROWS_ENTRIES // entries))

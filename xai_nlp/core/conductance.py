@@ -41,7 +41,8 @@ def left_conductance(problem: Problem, rule: Quadrature) -> Tensors:
 def conductance(y: Tensor, gradient: Tensor, n: int) -> Tensor:
     """∫ ∂f/∂y · dy/dt dt from tensors y (n, *S) and gradients (n, T, *S) at n Clenshaw–Curtis nodes: (T, *S).
 
-    dy/dt is the derivative of the polynomial through y. Source: Trefethen 2000, Spectral Methods in MATLAB, ch. 6.
+    The nodes may be those of a parameter of t: the integral is the same. dy/dt is the derivative of the polynomial
+    through y. Source: Trefethen 2000, Spectral Methods in MATLAB, ch. 6.
     """
     rule = clenshaw_curtis(n)
     matrix = (rule.weights[:, None] * differentiation_matrix(rule.nodes)).to(y.device)  # (n, n)

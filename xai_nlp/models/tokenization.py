@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Text = str | tuple[str, str]
 
+ENOUGH = 16  # windows of a batch that needs no shorter ones
+
 #: character code -> is it white space; no code above the last one is
 _IS_SPACE = np.array([chr(code).isspace() for code in range(0x3002)])
 
@@ -278,14 +280,15 @@ def _filled(rows: Sequence[Sequence[int] | np.ndarray], fill: int) -> Tensor:
 def batches(windows: Sequence[TokenWindow], entries: int, *, even: bool) -> list[list[int]]:
     """Indices of the windows that share a batch: sorted by length, at most `entries` tokens a batch.
 
-    Padding takes less than an eighth of a batch; none with `even`.
+    Padding takes less than an eighth of a batch; none with `even`. A batch that is large enough ends with its length.
     """
     order = sorted(range(len(windows)), key=lambda i: (-len(windows[i]), i))
     groups: list[list[int]] = []
     for i in order:
+        count, length = len(groups[-1]) if groups else 0, len(windows[i])
         longest = len(windows[groups[-1][0]]) if groups else 0
-        fits = groups and (len(groups[-1]) + 1) * longest <= entries
-        if fits and (len(windows[i]) == longest or (not even and len(windows[i]) >= longest * 7 / 8 - 1)):
+        may_pad = not even and count < ENOUGH and length >= longest * 7 / 8 - 1
+        if groups and (count + 1) * longest <= entries and (length == longest or may_pad):
             groups[-1].append(i)
         else:
             groups.append([i])
