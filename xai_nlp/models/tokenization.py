@@ -286,9 +286,9 @@ def batches(windows: Sequence[TokenWindow], entries: int, *, even: bool) -> list
     groups: list[list[int]] = []
     for i in order:
         count, length = len(groups[-1]) if groups else 0, len(windows[i])
-        longest = len(windows[groups[-1][0]]) if groups else 0
+        longest, last = (len(windows[groups[-1][k]]) if groups else 0 for k in (0, -1))
         may_pad = not even and count < ENOUGH and length >= longest * 7 / 8 - 1
-        if groups and (count + 1) * longest <= entries and (length == longest or may_pad):
+        if groups and (count + 1) * longest <= entries and (length == last or may_pad):
             groups[-1].append(i)
         else:
             groups.append([i])
