@@ -285,11 +285,11 @@ def batches(windows: Sequence[TokenWindow], entries: int, *, even: bool) -> list
     order = sorted(range(len(windows)), key=lambda i: (-len(windows[i]), i))
     groups: list[list[int]] = []
     for i in order:
-        count, length = len(groups[-1]) if groups else 0, len(windows[i])
-        longest, last = (len(windows[groups[-1][k]]) if groups else 0 for k in (0, -1))
-        may_pad = not even and count < ENOUGH and length >= longest * 7 / 8 - 1
-        if groups and (count + 1) * longest <= entries and (length == last or may_pad):
-            groups[-1].append(i)
+        group, length = groups[-1] if groups else [], len(windows[i])
+        longest, last = (len(windows[group[k]]) if group else 0 for k in (0, -1))
+        may_pad = not even and len(group) < ENOUGH and length >= longest * 7 / 8 - 1
+        if group and (len(group) + 1) * longest <= entries and (length == last or may_pad):
+            group.append(i)
         else:
             groups.append([i])
     return groups
