@@ -37,6 +37,8 @@ def save_table(table: OverviewTable, path: str | os.PathLike[str]) -> None:
 
 def table_figure(table: OverviewTable) -> Figure:
     """A table as a figure: a panel for each of its first cards, or a map."""
+    from matplotlib.ticker import PercentFormatter
+
     if table.layout == "heat":
         return _map(table)
     cards = list(table.cards().items())[:PANELS]
@@ -46,7 +48,12 @@ def table_figure(table: OverviewTable) -> Figure:
     panels = figure.subplots(len(cards), 1, squeeze=False, sharex=True, gridspec_kw={"height_ratios": heights})
     for ax, (heading, lines) in zip(panels[:, 0], cards, strict=True):
         _panel(ax, table, heading, lines[:LINES])
-    name = table.columns[table.measure].name + (f", {table.unit}" if table.unit else "")
+    measured = table.columns[table.measure]
+    if measured.kind != "score":
+        panels[0, 0].set_xlim(left=0)  # of all panels; a limit that is set stays as it is
+    if measured.kind == "share":
+        panels[0, 0].xaxis.set_major_formatter(PercentFormatter(1, symbol="\u00a0%"))
+    name = measured.name + (f", {table.unit}" if table.unit else "")
     panels[-1, 0].set_xlabel(drawable(name), **text_options(fontsize=9))
     figure.suptitle(drawable(table.title), **text_options(x=0.02, ha="left", fontsize=12))
     return figure
@@ -70,8 +77,6 @@ def _panel(ax: Axes, table: OverviewTable, heading: str, lines: Any) -> None:
     ax.set_ylim(max(1, len(lines)) - 0.4, -0.6)
     if table.columns[measure].kind == "score":
         ax.axvline(0, color=fraction(LIGHT.soft), linewidth=0.8)
-    else:
-        ax.set_xlim(left=0)
     ax.set_title(shortened(drawable(heading), 2 * LETTERS), **text_options(loc="left", fontsize=10))
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)

@@ -1,5 +1,7 @@
 """Tables of an overview as figures."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.viz.overviews import heads, matrix, overview, shares, words
@@ -28,6 +30,16 @@ def test_shares_start_at_zero_and_a_map_has_all_cells():
     assert ax.images[0].get_array().shape == (3, 4) and ax.images[0].get_array()[0, 3] == pytest.approx(1.2)
     assert [text.get_text() for text in ax.get_yticklabels()] == ["layer 2", "layer 1", "layer 0"]
     assert len(table_figure(matrix()).axes) == 1
+
+
+def test_each_panel_shows_all_its_dots():
+    table = shares()
+    lines = tuple(("length", f"{n} words", n / 8, (n / 8 - 0.05, n / 8 + 0.05), None, None) for n in (5, 6, 7))
+    figure = table_figure(replace(table, lines=(("answer", "right", 0.25, (0.2, 0.3), None, None), *lines)))
+    for ax in figure.axes:
+        least, most = ax.get_xlim()
+        assert all(least <= x <= most for line in ax.lines for x in line.get_xdata())
+    assert least == 0 and figure.axes[-1].xaxis.get_major_formatter()(0.25) == "25\u00a0%"
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])
