@@ -54,6 +54,11 @@ class OverviewTable:
     note: str = ""
     in_page: bool = True
 
+    def __repr__(self) -> str:
+        return (
+            f"<OverviewTable {self.name}: {len(self.lines):,} lines of {', '.join(one.name for one in self.columns)}>"
+        )
+
     def place(self, name: str) -> int:
         """The place of a column."""
         return [column.name for column in self.columns].index(name)
@@ -142,9 +147,13 @@ class Overview:
     about: Mapping[str, tuple[str, ...]]
     facts: tuple[tuple[str, str], ...]
     sections: tuple[OverviewSection, ...]
-    examples: Mapping[int, tuple[Explanation, ...]] = field(repr=False)
-    places: Mapping[int, tuple[str, int]] = field(repr=False)
-    errors: Mapping[int, str] = field(default_factory=dict, repr=False)
+    examples: Mapping[int, tuple[Explanation, ...]]
+    places: Mapping[int, tuple[str, int]]
+    errors: Mapping[int, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        facts = "; ".join(" ".join(fact) for fact in self.facts)
+        return f"<Overview {self.title}: {facts}. Tables: {', '.join(self.tables)}>"
 
     @property
     def sentence(self) -> str:

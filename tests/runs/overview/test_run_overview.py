@@ -33,7 +33,12 @@ def test_it_says_what_the_run_holds(run):
     assert not {"modalities", "layers"} & names
     assert len(found.tables) == sum(len(section.tables) for section in found.sections)
     assert all(section.sentence.endswith(".") and section.note for section in found.sections)
-    assert repr(found).count("Explanation") == 0
+    assert (
+        repr(found).startswith("<Overview Made up: 300 explanations")
+        and "Tables: lexicon, " in repr(found)
+        and len(repr(found)) < 600
+    )
+    assert repr(found.tables["lexicon"]).startswith("<OverviewTable lexicon: ") and len(repr(found.sections[0])) < 3000
 
 
 def test_it_says_that_a_run_has_not_ended(tmp_path):
