@@ -124,7 +124,7 @@ def test_a_method_without_a_baseline_pays_no_pass_for_one():
     assert why.baseline == "none"
     with rows_counted(model.bert.embeddings) as sizes:
         explainer.explain("a dull film", method="saliency")
-    assert len(sizes) == 3  # the prediction, the embeddings, the gradient
+    assert len(sizes) == 2  # the embeddings, and the pass that predicts and explains
     with rows_counted(model.bert.embeddings) as sizes:
         explainer.explain("a dull film", method="integrated_gradients", steps=4)
     assert sizes == [1, 1, 1, 4, 1, 1]  # the embeddings of the baseline, the steps, and f at both ends

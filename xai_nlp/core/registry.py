@@ -68,6 +68,7 @@ class Method:
     operates_on: "inputs", "attention" (the matrices are scored) or "layer" (a layer of the method's choice is scored).
     row_stochastic: its matrices are shares that add up over keys, not contributions to the target.
     needs_gradients: it goes backward through the model; without, it only compares values.
+    looks_at_x_only: it makes one pass, at x, so that this can be the pass that predicts.
     """
 
     name: ClassVar[str] = ""
@@ -79,6 +80,7 @@ class Method:
     operates_on: ClassVar[str] = "inputs"
     row_stochastic: ClassVar[bool] = False
     needs_gradients: ClassVar[bool] = True
+    looks_at_x_only: ClassVar[bool] = False
 
     def problem(self, subject: Subject) -> Problem:
         """The problem that this method works on."""

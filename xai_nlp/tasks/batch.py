@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -15,7 +15,6 @@ from xai_nlp.core.baselines import BASELINES, WordEmbeddings, text_baseline
 from xai_nlp.core.batching import Batching
 from xai_nlp.core.features import NO_FEATURE
 from xai_nlp.core.subject import MovableInput, Subject
-from xai_nlp.core.targets import Target
 from xai_nlp.errors import InvalidInput, UnknownName
 from xai_nlp.hooks.scope import HookPoint, tensors_at
 from xai_nlp.models.tokenization import TokenWindow, check_unicode
@@ -24,6 +23,7 @@ from xai_nlp.tasks.image_inputs import ImageBatch
 if TYPE_CHECKING:
     from xai_nlp.tasks.explainer import Explainer
 
+TargetOfRows = Callable[[Tensor, Tensor], Tensor]  # outputs (R, *C), the window of each row (R,) -> (R, T)
 REFERENCE = "reference"  # the baseline that moves positions and types too
 TEXT = "text:"  # begins a baseline that is a text, whatever it says
 
@@ -58,7 +58,7 @@ class TextSubject:
 
     explainer: Explainer
     batch: WindowBatch
-    target: Target
+    target: TargetOfRows
     baseline: str
     batching: Batching
     parts: bool = False  # word, position and type embeddings move apart

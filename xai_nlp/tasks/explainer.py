@@ -29,8 +29,8 @@ from xai_nlp.models.loading import LoadedModel
 from xai_nlp.models.tokenization import Text, TokenWindow, batches, encode, pad_batch
 from xai_nlp.tasks import run
 from xai_nlp.tasks.batch import WindowBatch, batch_forward
+from xai_nlp.tasks.example_target import ExampleTarget
 from xai_nlp.tasks.options import ExplainOptions, Request
-from xai_nlp.tasks.run import ExampleTarget
 from xai_nlp.tasks.table import find_task
 from xai_nlp.tasks.task import Task
 
@@ -48,6 +48,7 @@ class Explainer:
     unit: ClassVar[str] = "logit"  # the unit of scores if none is named
     divided_segment: ClassVar[int | None] = None  # the text of a pair that is read in windows; None for the longer
     token_axis: ClassVar[int | None] = None  # of the outputs (*C) of a row: the one that runs over its tokens
+    one_target: ClassVar[bool] = False  # `targets` gives one for each example
     mean_of_windows: ClassVar[bool] = False  # a long text is explained as the mean over its windows
     python_options: ClassVar[tuple[str, ...]] = ()  # options that only Python can give, such as arrays
 

@@ -11,8 +11,8 @@ from xai_nlp.core.result import Explanation
 from xai_nlp.errors import InvalidInput
 from xai_nlp.methods import METHODS
 from xai_nlp.models.images import IMAGE_BASELINES
+from xai_nlp.tasks.example_target import ExampleTarget
 from xai_nlp.tasks.options import Request
-from xai_nlp.tasks.run import ExampleTarget
 
 if TYPE_CHECKING:
     from xai_nlp.tasks.explainer import Explainer

@@ -16,9 +16,9 @@ from xai_nlp.core.spans import Span
 from xai_nlp.errors import InvalidInput
 from xai_nlp.models.tokenization import TokenWindow, check_unicode, segments_of
 from xai_nlp.tasks.batch import WindowBatch, batch_forward
+from xai_nlp.tasks.example_target import ExampleTarget
 from xai_nlp.tasks.explainer import Explainer, check_choice
 from xai_nlp.tasks.options import ExplainKeywords, Request
-from xai_nlp.tasks.run import ExampleTarget
 from xai_nlp.tasks.task import SCORE_UNITS
 
 LISTED = 10  # words that an explanation lists

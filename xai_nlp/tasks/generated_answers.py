@@ -15,9 +15,9 @@ from xai_nlp.errors import InvalidInput
 from xai_nlp.models.generation import AnswerText, Generator
 from xai_nlp.models.loading import LoadedModel
 from xai_nlp.models.tokenization import TokenWindow
+from xai_nlp.tasks.example_target import ExampleTarget
 from xai_nlp.tasks.explainer import Explainer, check_choice
 from xai_nlp.tasks.options import Request
-from xai_nlp.tasks.run import ExampleTarget
 from xai_nlp.tasks.task import Task
 
 TARGETS = ("answer", "words")

@@ -20,8 +20,8 @@ from xai_nlp.hooks.scope import hooked
 from xai_nlp.models.attention_families import attention_reach
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks import run
+from xai_nlp.tasks.example_target import ExampleTarget
 from xai_nlp.tasks.explainer import Explainer
-from xai_nlp.tasks.run import ExampleTarget
 
 Head = tuple[int, int]  # (layer, head), counted from 0; in an encoder–decoder attention computations in their order
 

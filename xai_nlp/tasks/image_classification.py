@@ -21,11 +21,11 @@ from xai_nlp.models.images import read_image
 from xai_nlp.models.loading import LoadedModel
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks.batch import WindowBatch
+from xai_nlp.tasks.example_target import ExampleTarget
 from xai_nlp.tasks.explainer import BATCH_ENTRIES, Explainer
 from xai_nlp.tasks.image_inputs import ImageBatch, ImageInput
 from xai_nlp.tasks.labels import LabelChoice, Labels, one_choice_each
 from xai_nlp.tasks.options import ExplainKeywords, Request
-from xai_nlp.tasks.run import ExampleTarget
 from xai_nlp.tasks.task import Task
 
 
@@ -37,6 +37,7 @@ class ImageClassificationExplainer(Explainer):
     """
 
     task_name: ClassVar[str] = "image-classification"
+    one_target: ClassVar[bool] = True
 
     def __init__(self, loaded: LoadedModel, task: Task | None = None) -> None:
         super().__init__(loaded, task)

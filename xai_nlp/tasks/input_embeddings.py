@@ -15,9 +15,10 @@ from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.scope import captured
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks.batch import WindowBatch
+from xai_nlp.tasks.example_target import ExampleTarget
 from xai_nlp.tasks.options import Request
 from xai_nlp.tasks.removals import removal_subject
-from xai_nlp.tasks.run import ExampleTarget, predict
+from xai_nlp.tasks.run import predict
 
 
 def embedding_subject(

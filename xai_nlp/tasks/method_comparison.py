@@ -39,10 +39,10 @@ from xai_nlp.models.images import IMAGE_BASELINES
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks import run
 from xai_nlp.tasks.api import explainer_for_table
+from xai_nlp.tasks.example_target import ExampleTarget
 from xai_nlp.tasks.explainer import Explainer
 from xai_nlp.tasks.options import Request
 from xai_nlp.tasks.removals import REMOVALS, feature_scores, removal_subject
-from xai_nlp.tasks.run import ExampleTarget
 from xai_nlp.tasks.trust import IMAGE_REMOVALS, Examination
 
 COMPARED = ("integrated_gradients", "deep_lift", "occlusion", "input_x_gradient", "saliency")

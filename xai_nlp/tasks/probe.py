@@ -19,9 +19,9 @@ from xai_nlp.hooks.scope import HookPoint
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks import run
 from xai_nlp.tasks.batch import TextSubject, WindowBatch
+from xai_nlp.tasks.example_target import ExampleTarget
 from xai_nlp.tasks.explainer import Explainer
 from xai_nlp.tasks.options import Request
-from xai_nlp.tasks.run import ExampleTarget
 
 ROUNDING = 1000  # units in the last place by which an output may change through rounding, relative to the largest
 PASSES = 3  # that are compared with the first one

@@ -16,10 +16,10 @@ from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks import run
+from xai_nlp.tasks.example_target import ExampleTarget
 from xai_nlp.tasks.explainer import Explainer, check_choice
 from xai_nlp.tasks.options import ExplainKeywords, Request
 from xai_nlp.tasks.qa_decoding import CONTEXT, LONGEST, AnswerChoice, QAAnswer, QAOutput
-from xai_nlp.tasks.run import ExampleTarget
 from xai_nlp.tasks.task import SCORE_UNITS
 
 TARGETS = ("start", "end", "span")

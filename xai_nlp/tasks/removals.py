@@ -28,8 +28,8 @@ from xai_nlp.models.images import IMAGE_BASELINES
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.models.vision_language import RegionFeatureModel
 from xai_nlp.tasks.batch import TextSubject
+from xai_nlp.tasks.example_target import ExampleTarget, padded_weights
 from xai_nlp.tasks.options import Request
-from xai_nlp.tasks.run import ExampleTarget, padded_weights
 from xai_nlp.tasks.token_changes import TokenChanges
 from xai_nlp.tasks.two_texts import TextPair
 from xai_nlp.tasks.window_features import WindowFeatures, window_features

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,40 +21,26 @@ from xai_nlp.core.arrays import Array, AttentionAttribution
 from xai_nlp.core.batching import Batching
 from xai_nlp.core.explanations import Explanations
 from xai_nlp.core.registry import Method
-from xai_nlp.core.result import Explanation, TargetSpec
-from xai_nlp.core.spans import Span
+from xai_nlp.core.result import Explanation
 from xai_nlp.core.subject import Subject
 from xai_nlp.core.targets import Target
 from xai_nlp.errors import InvalidInput, NotEnoughMemory
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.hooks.offload import device_of
 from xai_nlp.models.tokenization import TokenWindow
-from xai_nlp.tasks.batch import TextSubject, WindowBatch
+from xai_nlp.tasks.batch import TargetOfRows, TextSubject, WindowBatch
+from xai_nlp.tasks.example_target import ExampleTarget, padded_weights
 from xai_nlp.tasks.merge_windows import merge_windows
-from xai_nlp.tasks.options import Request
+from xai_nlp.tasks.one_pass import TargetOfOutputs, check_outputs, takes_one_pass
+from xai_nlp.tasks.options import ExplainOptions, Request
 from xai_nlp.tasks.precision import is_within, precisions, quick
 from xai_nlp.tasks.progress import PassCounter, pass_counter
-from xai_nlp.tasks.token_scores import WindowAttribution, attribute_batch
+from xai_nlp.tasks.token_scores import BatchAttribution, WindowAttribution, attribute_batch
 
 if TYPE_CHECKING:
     from xai_nlp.tasks.explainer import Explainer
 
 MATRICES = 2**30  # bytes of attention matrices of a call that stay on an accelerator until they are read
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExampleTarget:
-    """What is explained of one example: T numbers, each the mean over some of its windows."""
-
-    segments: tuple[str, ...]  # the texts that its tokens are cut from
-    windows: tuple[int, ...]  # indices of the windows
-    specs: tuple[TargetSpec, ...]  # T
-    weights: tuple[Tensor, ...]  # (T, *C) for each window
-    link: str = "logit"  # a key of core.targets.UNITS
-    outputs: Mapping[str, float]
-    answer: tuple[int, Span] | None = None  # where the explained answer stands
-    notes: Mapping[str, Any] = field(default_factory=dict)  # further entries of the explanation's `params`
-    example: int | None = None  # whose it is, where several windows are made of one; None for that of its windows
 
 
 def explain(explainer: Explainer, request: Request) -> Explanations:
@@ -63,12 +49,16 @@ def explain(explainer: Explainer, request: Request) -> Explanations:
         windows = explainer.encode(request)
         if explainer.mean_of_windows:
             _check_windows(request, Counter(window.example for window in windows).values())
-        outputs = predict(explainer, windows, request.options.batching)
-        targets = explainer.targets(request, windows, outputs)
-        _check_windows(request, [len(target.windows) for target in targets])
-        count = sum(len(target.windows) for target in targets) * len(request.methods)
-        with pass_counter(request.options.progress, count) as passes:
-            by_method = [attribute(explainer, method, request, windows, targets, passes) for method in request.methods]
+        if takes_one_pass(explainer, request, windows):
+            with pass_counter(request.options.progress, len(windows)) as passes:
+                targets, *by_method = predict_and_attribute(explainer, request, windows, passes)
+        else:
+            outputs = predict(explainer, windows, request.options.batching)
+            targets = explainer.targets(request, windows, outputs)
+            _check_windows(request, [len(target.windows) for target in targets])
+            count = sum(len(target.windows) for target in targets) * len(request.methods)
+            with pass_counter(request.options.progress, count) as passes:
+                by_method = [attribute(explainer, one, request, windows, targets, passes) for one in request.methods]
         matrices = explainer.matrices(request, windows, targets)
     order = [
         (method, target, t, attributions, matrices[e])
@@ -151,20 +141,9 @@ def predict(explainer: Explainer, windows: Sequence[TokenWindow], batching: Batc
 
         entries = explainer.row_entries(batch)
         for part, outputs in batching.chunks(len(group), entries, device_of(explainer.model), work):
-            broken = (outputs.isnan() | outputs.isposinf()).flatten(1).any(1)
-            if broken.any():
-                name = example_name(windows, group[part][int(broken.nonzero()[0])])
-                raise InvalidInput(
-                    f"the model gives NaN or infinity for {name}. Load it in float32, or check its weights."
-                )
+            check_outputs(outputs, windows, group[part])
             results.update(zip(group[part], outputs, strict=True))
     return [results[i] for i in range(len(windows))]
-
-
-def example_name(windows: Sequence[TokenWindow], window: int) -> str:
-    """What messages call the example of a window: by its index, if there are several."""
-    several = len({one.example for one in windows}) > 1
-    return f"example {windows[window].example}" if several else "the input"
 
 
 def attribute(
@@ -179,19 +158,19 @@ def attribute(
     options = request.options
     items = [(target, w, k) for target in targets for k, w in enumerate(target.windows)]
     results: dict[int, WindowAttribution] = {}  # by the item's number
-    keeps_matrices = options.attention or method.operates_on == "attention"
-    on_accelerator, left = 0, list(range(len(items)))
+    matrices, left = _Matrices(method, options), list(range(len(items)))
     tried = precisions(options.precision, method, explainer.model)
     for precision in tried:
         is_last, again = precision == tried[-1], list[int]()
-        for group in explainer.groups([windows[items[i][1]] for i in left], matrices=keeps_matrices):
+        for group in explainer.groups([windows[items[i][1]] for i in left], matrices=matrices.are_kept):
             numbers = [left[i] for i in group]
             passes.begin(len(numbers) if precision == tried[0] else 0)
-            batch, subject = _posed(explainer, method, request, windows, [items[i] for i in numbers], passes)
+            members = [items[i] for i in numbers]
+            weights = padded_weights([one.weights[k] for one, _, k in members])
+            target = Target(weights=weights, unit=members[0][0].link)
+            batch, subject = _posed(explainer, method, request, [windows[w] for _, w, _ in members], target, passes)
             scores = attribute_batch(method if is_last else quick(method), subject, batch, options, precision)
-            on_accelerator += scores.on_accelerator
-            if on_accelerator > MATRICES:
-                scores = scores.on_host()
+            scores = matrices.bounded(scores)
             results.update({i: scores.of_window(b) for b, i in enumerate(numbers)})
             if not is_last:
                 enough = is_within(method, scores.residual, scores.value - scores.baseline_value)
@@ -202,22 +181,50 @@ def attribute(
     return [[next(in_order) for _ in target.windows] for target in targets]
 
 
+def predict_and_attribute(
+    explainer: Explainer, request: Request, windows: Sequence[TokenWindow], passes: PassCounter
+) -> tuple[list[ExampleTarget], list[list[WindowAttribution]]]:
+    """The targets of examples of one window each, and the scores of their windows, from the same passes."""
+    (method,) = request.methods
+    matrices, found, results = _Matrices(method, request.options), dict[int, ExampleTarget](), {}
+    for group in explainer.groups(windows, matrices=matrices.are_kept):
+        passes.begin(len(group))
+        target = TargetOfOutputs(explainer, request, windows, group, found)
+        batch, subject = _posed(explainer, method, request, [windows[i] for i in group], target, passes)
+        scores = matrices.bounded(attribute_batch(method, subject, batch, request.options))
+        results.update({i: [scores.of_window(b)] for b, i in enumerate(group)})
+        passes.end()
+    everyone = range(len(windows))
+    return [found[i] for i in everyone], [results[i] for i in everyone]
+
+
+class _Matrices:
+    """Attention matrices of a call: those of its first batches, up to MATRICES, stay on the accelerator."""
+
+    def __init__(self, method: Method, options: ExplainOptions) -> None:
+        self.are_kept = options.attention or method.operates_on == "attention"
+        self.on_accelerator = 0  # bytes
+
+    def bounded(self, scores: BatchAttribution) -> BatchAttribution:
+        self.on_accelerator += scores.on_accelerator
+        return scores.on_host() if self.on_accelerator > MATRICES else scores
+
+
 def _posed(
     explainer: Explainer,
     method: Method,
     request: Request,
     windows: Sequence[TokenWindow],
-    members: Sequence[tuple[ExampleTarget, int, int]],
+    target: TargetOfRows,
     passes: PassCounter,
 ) -> tuple[WindowBatch, Subject]:
-    """Some windows as a batch, and the subject that a method scores."""
+    """Windows as a batch, and the subject that a method scores."""
     options = request.options
-    batch = explainer.batch([windows[w] for _, w, _ in members])
-    weights = padded_weights([target.weights[k] for target, _, k in members])
+    batch = explainer.batch(windows)
     posed = TextSubject(
         explainer=explainer,
         batch=batch,
-        target=Target(weights=weights, unit=members[0][0].link),
+        target=target,
         baseline=explainer.baseline_name(request),
         batching=replace(options.batching, progress=passes.on_rows),
         parts=options.parts,
@@ -301,14 +308,3 @@ def _check_windows(request: Request, counts: Iterable[int]) -> None:
             "a long text is read in several windows, and each has attention matrices of its own. "
             "Shorten the text, or explain one window of it."
         )
-
-
-def padded_weights(weights: Sequence[Tensor]) -> Tensor:
-    """Weights (T, *C) of several windows, filled up with zeros where they are shorter: (B, T, *C)."""
-    if len({w.shape for w in weights}) == 1:
-        return torch.stack(list(weights))
-    longest = [max(sizes) for sizes in zip(*(w.shape for w in weights), strict=True)]
-    padded = weights[0].new_zeros(len(weights), *longest)
-    for row, w in zip(padded, weights, strict=True):
-        row[tuple(map(slice, w.shape))] = w
-    return padded

@@ -24,9 +24,9 @@ from xai_nlp.models.loading import LoadedModel
 from xai_nlp.models.sentence_embedding import POOLINGS, EmbeddingHead, unit_length
 from xai_nlp.models.tokenization import TokenWindow, segments_of
 from xai_nlp.tasks.batch import TextSubject, WindowBatch, batch_forward
+from xai_nlp.tasks.example_target import ExampleTarget
 from xai_nlp.tasks.explainer import Explainer, check_choice
 from xai_nlp.tasks.options import ExplainKeywords, Request
-from xai_nlp.tasks.run import ExampleTarget
 from xai_nlp.tasks.task import Task
 from xai_nlp.tasks.two_texts import TextPair, TwoTextPoint
 from xai_nlp.tasks.word_pairs import UNIT, token_pairs, word_pairs

@@ -19,10 +19,10 @@ from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.models.loading import LoadedModel
 from xai_nlp.models.tokenization import Text, TokenWindow, segments_of, windows_of_examples
 from xai_nlp.tasks import run, training_influence
+from xai_nlp.tasks.example_target import ExampleTarget
 from xai_nlp.tasks.explainer import Explainer, check_choice
 from xai_nlp.tasks.labels import LabelChoice, Labels, one_choice_each
 from xai_nlp.tasks.options import ExplainKeywords, Request
-from xai_nlp.tasks.run import ExampleTarget
 from xai_nlp.tasks.task import EVERY, Task
 from xai_nlp.tasks.training_influence import InfluenceOfTexts
 
@@ -31,6 +31,7 @@ class TextClassificationExplainer(Explainer):
     """Explains any `AutoModelForSequenceClassification`: sentiment, topics, pairs (NLI), many labels, regression."""
 
     task_name: ClassVar[str] = "text-classification"
+    one_target: ClassVar[bool] = True
     mean_of_windows: ClassVar[bool] = True
 
     def __init__(self, loaded: LoadedModel, task: Task | None = None) -> None:

@@ -18,9 +18,9 @@ from xai_nlp.hooks.offload import device_of
 from xai_nlp.models.entities import AGGREGATIONS, OUTSIDE, Entity, EntityGrouping
 from xai_nlp.models.loading import LoadedModel
 from xai_nlp.models.tokenization import TokenWindow, segments_of, windows_of_examples
+from xai_nlp.tasks.example_target import ExampleTarget
 from xai_nlp.tasks.explainer import Explainer, check_choice
 from xai_nlp.tasks.options import ExplainKeywords, Request
-from xai_nlp.tasks.run import ExampleTarget
 from xai_nlp.tasks.task import EVERY, SCORE_UNITS, Task
 
 

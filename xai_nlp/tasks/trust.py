@@ -35,12 +35,12 @@ from xai_nlp.metrics.randomization import remembered
 from xai_nlp.metrics.removal_drops import RemovalDrops, removal_drops
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks import run
+from xai_nlp.tasks.example_target import ExampleTarget
 from xai_nlp.tasks.explanation_request import explanation_request, same_target
 from xai_nlp.tasks.flips import BEAM, CANDIDATES, FLIPPING, LARGEST, Deletions, first_flip, smallest_flip
 from xai_nlp.tasks.input_embeddings import embedding_subject, input_embeddings
 from xai_nlp.tasks.options import Request
 from xai_nlp.tasks.removals import feature_scores, removal_subject
-from xai_nlp.tasks.run import ExampleTarget
 from xai_nlp.tasks.trust_checks import (
     LEAST_FEATURES,
     agreement_check,

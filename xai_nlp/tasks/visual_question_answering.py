@@ -27,12 +27,12 @@ from xai_nlp.models.vision_language import (
     vision_language_model,
 )
 from xai_nlp.tasks.batch import WindowBatch
+from xai_nlp.tasks.example_target import ExampleTarget
 from xai_nlp.tasks.explainer import Explainer, check_choice
 from xai_nlp.tasks.generated_answers import GeneratedAnswers, prompt_positions, read_answers
 from xai_nlp.tasks.image_inputs import ImageBatch, ImageInput
 from xai_nlp.tasks.labels import Labels
 from xai_nlp.tasks.options import ExplainKeywords, Request
-from xai_nlp.tasks.run import ExampleTarget
 from xai_nlp.tasks.task import Task
 
 MOVES = ("both", "text", "image")

@@ -12,10 +12,11 @@ from xai_nlp.core.registry import Method, find_method
 from xai_nlp.hooks.model_state import frozen_model
 from xai_nlp.metrics.randomization import EfficientRandomizationTest, RandomizationTest, emprt, layers_of, mprt
 from xai_nlp.models.tokenization import TokenWindow
+from xai_nlp.tasks.example_target import ExampleTarget
 from xai_nlp.tasks.options import Request
 from xai_nlp.tasks.progress import PassCounter
 from xai_nlp.tasks.removals import feature_scores
-from xai_nlp.tasks.run import ExampleTarget, attribute, describe
+from xai_nlp.tasks.run import attribute, describe
 
 if TYPE_CHECKING:
     from xai_nlp.tasks.explainer import Explainer

@@ -15,8 +15,8 @@ from xai_nlp.core.features import NO_FEATURE, FeatureMask
 from xai_nlp.core.result import SPECIAL, Explanation
 from xai_nlp.models.tokenization import TokenWindow
 from xai_nlp.tasks.batch import WindowBatch
+from xai_nlp.tasks.example_target import ExampleTarget
 from xai_nlp.tasks.merge_windows import WindowScores, merge_windows
-from xai_nlp.tasks.run import ExampleTarget
 
 if TYPE_CHECKING:
     from xai_nlp.tasks.explainer import Explainer

@@ -15,9 +15,9 @@ from xai_nlp.errors import InvalidInput, UnknownName, Unsupported
 from xai_nlp.hooks.offload import device_of
 from xai_nlp.models.loading import LoadedModel
 from xai_nlp.models.tokenization import Text, TokenWindow, segments_of, windows_of_examples
+from xai_nlp.tasks.example_target import ExampleTarget
 from xai_nlp.tasks.explainer import Explainer, check_choice
 from xai_nlp.tasks.options import ExplainKeywords, Request
-from xai_nlp.tasks.run import ExampleTarget
 from xai_nlp.tasks.task import EVERY, SCORE_UNITS, Task
 
 TEMPLATE = "This example is {}."
