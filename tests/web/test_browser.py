@@ -189,6 +189,13 @@ def test_an_image_is_chosen_or_dropped(opened, tmp_path):
     assert headline(tab).startswith("The model answers “yellow” (")
 
 
+def test_an_example_shows_its_inputs_and_nothing_else(opened):
+    cards = opened().locator(".example")
+    for card, example in zip(cards.all_inner_texts(), EXAMPLES, strict=True):
+        texts = [value for name, value in example.items() if name not in ("model", "image")]
+        assert len(card.splitlines()) == 1 + len(texts) and all(text in card for text in texts)
+
+
 @pytest.mark.parametrize("number", [2, 3])
 def test_examples_are_explained_by_a_click(opened, number):
     tab = opened(width=390)

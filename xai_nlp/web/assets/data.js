@@ -116,7 +116,7 @@ export class Data {
     const verdict = row.right === null ? "" : row.right ? "right" : "wrong";
     const mark = verdict ? make("span", { className: verdict, role: "img", "aria-label": verdict }, row.right ? "✓" : "✗") : "";
     const prediction = row.error || row.prediction || (row.prediction === null ? "…" : "no answer");
-    const cells = [make("td", { className: "text" }, button), make("td", {}, row.label), make("td", {}, mark, " ", prediction),
+    const cells = [make("td", { className: "text" }, button), make("td", {}, row.label), make("td", {}, mark, "\u00a0", prediction),
       make("td", { className: "number" }, row.score === null ? "" : row.score.toFixed(3))];
     if (this.about.run) return clickable(make("tr", {}, ...cells), explain);
     const box = make("input", { type: "checkbox", value: row.number, "aria-label": `Check row ${row.number}` });
