@@ -48,3 +48,19 @@ def hook_nodes(nodes: Mapping[str, list[Node]], rules: GraphRules) -> None:
     for kind, rule in rules.items():
         if kind in nodes:
             rule(nodes[kind])
+
+
+def replace_saved(node: Any, name: str, tensor: Callable[[], Tensor]) -> None:
+    """Another tensor takes the place of one that a node saved; it is asked for when the gradient comes.
+
+    >>> x = torch.tensor([2.0], requires_grad=True)
+    >>> y = x * torch.tensor([3.0])
+    >>> replace_saved(y.grad_fn, "other", lambda: torch.tensor([5.0]))
+    >>> torch.autograd.grad(y, x)
+    (tensor([5.]),)
+    """
+    getattr(node, "_raw_saved_" + name).register_hooks(_forget, lambda _: tensor())
+
+
+def _forget(tensor: Tensor) -> None:
+    """What a node has saved is not needed any more."""

@@ -17,7 +17,8 @@ from xai_nlp.hooks.graph_rules import Gradients, GraphRules
 from xai_nlp.methods.propagation.paired_rows import (
     TINY,
     Kept,
-    PairedNodeRule,
+    MeansRule,
+    MultiplierRule,
     for_both,
     is_change,
     is_paired,
@@ -26,37 +27,24 @@ from xai_nlp.methods.propagation.paired_rows import (
 )
 
 
-class LayerNormRule(PairedNodeRule):
+class LayerNormRule(MeansRule):
     """A product c·s of the centred input and its scale, by the Shapley value of both; s by Δs/Δv of the variance v.
 
     The multipliers are the gradient at means of input and baseline: with c̄·ss₀/s̄² and s̄ in place of c and s.
     """
 
+    saved = ("input", "result2")  # the input is moved to the mean that the node keeps
+
     def read(self, node: Any) -> Kept | None:
         x = node._saved_input
-        if not is_paired(x):
-            return None
-        constants = (list(node._saved_normalized_shape), node._saved_weight)
-        return Kept((x, node._saved_result1, node._saved_result2), (x.shape, x.dtype), constants)
+        return Kept((x, node._saved_result1, node._saved_result2), (x.shape, x.dtype)) if is_paired(x) else None
 
     def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
         x, mean, scale = tensors
-        s, s0 = scale.chunk(2, 1)
+        centre, (s, s0) = torch.lerp(*(x - mean).chunk(2, 1), 0.5), scale.chunk(2, 1)
         mean_scale = torch.lerp(s, s0, 0.5)
-        share = for_both(s * s0 / mean_scale.square(), 1)
-        return (mean_of(x) * share).to(x.dtype), mean_of(mean) * share, for_both(mean_scale, 1)
-
-    def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
-        return _layer_norm_gradient(gradient, *constants, *prepared), None, None
-
-
-def _layer_norm_gradient(
-    gradient: Tensor, shape: list[int], weight: Tensor | None, x: Tensor, mean: Tensor, scale: Tensor
-) -> Tensor:
-    gradients = torch.ops.aten.native_layer_norm_backward.default(
-        gradient, x, shape, mean, scale, weight, None, [True, False, False]
-    )
-    return gradients[0]
+        moved = for_both(centre * (s * s0 / mean_scale.square()), 1).add_(mean)
+        return moved.to(x.dtype), for_both(mean_scale, 1)
 
 
 class GroupNormRule(LayerNormRule):
@@ -67,53 +55,36 @@ class GroupNormRule(LayerNormRule):
         if not is_paired(x):
             return None
         groups = x.reshape(len(x), node._saved_group, -1)
-        return Kept((groups, mean[:, :, None], scale[:, :, None]), (groups.shape, x.dtype), (node._saved_weight,))
+        return Kept((groups, mean[:, :, None], scale[:, :, None]), (groups.shape, x.shape, x.dtype))
 
-    def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
-        (weight,), x = constants, prepared[0]
-        weighted = gradient if weight is None else gradient * weight.view(-1, *[1] * (gradient.ndim - 2))
-        grouped = _layer_norm_gradient(weighted.reshape(x.shape), [x.shape[-1]], None, *prepared)
-        return grouped.view(gradient.shape), None, None
+    def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
+        x, scale = super().prepare(first, *tensors)
+        return x.view(len(x), *first.key[1]), scale[..., 0]
 
 
 @dataclass(frozen=True, eq=False)
-class ProductRule(PairedNodeRule):
+class ProductRule(MeansRule):
     """The slope of each of two factors is the mean of the other one at input and baseline.
 
     That is the Shapley value of two factors: Δ(ab) = Δa·(b + b₀)/2 + Δb·(a + a₀)/2.
-    first, second: the names of the factors; before: how many inputs come before them.
+    saved: the names of the factors; before: how many inputs come before them.
     """
 
-    first: str = "_saved_self"
-    second: str = "_saved_other"
+    saved: tuple[str, ...] = ("self", "other")
     before: int = 0
 
     def read(self, node: Any) -> Kept | None:
         if any(before is None for before, _ in node.next_functions[self.before :]):
             return None  # linear
-        a, b = getattr(node, self.first), getattr(node, self.second)
+        a, b = (getattr(node, f"_saved_{name}") for name in self.saved)
         fits = is_paired(a) and is_paired(b) and a.ndim == b.ndim and len(a) == len(b)
-        alpha = getattr(node, "_saved_alpha", 1)
-        return Kept((a, b), (a.shape, b.shape, a.dtype, b.dtype), (alpha,)) if fits else None
+        return Kept((a, b), (a.shape, b.shape, a.dtype, b.dtype)) if fits else None
 
     def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
         return tuple(map(mean_of, tensors))
 
-    def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
-        a, b = prepared
-        return (gradient * b).sum_to_size(a.shape), (gradient * a).sum_to_size(b.shape)
 
-
-class MatrixProductRule(ProductRule):
-    """`ProductRule` of matrices."""
-
-    def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
-        (alpha,), (a, b) = constants, prepared
-        gradient = gradient if alpha == 1 else gradient * alpha
-        return *to_inputs[: self.before], gradient @ b.mT, a.mT @ gradient
-
-
-class QuotientRule(PairedNodeRule):
+class QuotientRule(MultiplierRule):
     """A product with the reciprocal: Δ(1/b)/Δb = −1/(bb₀)."""
 
     def read(self, node: Any) -> Kept | None:
@@ -137,7 +108,7 @@ class QuotientRule(PairedNodeRule):
 
 
 @dataclass(frozen=True, eq=False)
-class RescaleRule(PairedNodeRule):
+class RescaleRule(MultiplierRule):
     """Δout / Δin of each entry in place of the slope. Where Δin is zero or no number, the slope itself.
 
     function: the operation, of its input and its options; options: the names under which the node keeps those.
@@ -167,7 +138,7 @@ class RescaleRule(PairedNodeRule):
 
 
 @dataclass(frozen=True, eq=False)
-class RatioRule(PairedNodeRule):
+class RatioRule(MultiplierRule):
     """Δout / Δin by a formula of the two outputs, which holds where they are equal too."""
 
     ratio: Callable[[Tensor, Tensor], Tensor]
@@ -183,7 +154,7 @@ class RatioRule(PairedNodeRule):
         return (gradient * prepared[0],)
 
 
-class AttentionRule(PairedNodeRule):
+class AttentionRule(MultiplierRule):
     """Attention as the operations that its documentation gives: two products, and softmax by logarithmic means."""
 
     def read(self, node: Any) -> Kept | None:
@@ -214,20 +185,29 @@ class AttentionRule(PairedNodeRule):
         weights = logs.exp() if mask is None else logs.exp().nan_to_num_(0)  # a query may see no key at all
         means = log_mean(weights, logs, 1)
         total = means.sum(-1, keepdim=True)
-        shares = for_both(means / total.clamp(min=TINY), 1), for_both(total * scale, 1)
-        w, q, k, v = (mean_of(t).flatten(1, 2) for t in (weights.to(q.dtype), q, k, v))
-        return *(t.flatten(1, 2) for t in shares), w.mT, q, k, v.mT
+        w, q, k, v = (torch.lerp(*t.chunk(2, 1), 0.5) for t in (weights.to(q.dtype), q, k, v))
+        of_half = (means / total.clamp(min=TINY), total * scale, w.mT, q, k, v.mT)
+        return tuple([t.flatten(1, 2) for t in of_half])
 
     def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
+        """Written over the slopes: what is computed for the inputs' rows holds for both halves."""
         shares, total, weights, q, k, v = prepared
-        rows, heads = gradient.shape[:2]
-        gradient = gradient.reshape(len(q), *gradient.shape[2:])
-        of_weights = torch.bmm(gradient, v)
-        of_logits = torch._softmax_backward_data(of_weights * total, shares, -1, shares.dtype).to(q.dtype)
-        of_inputs = torch.bmm(of_logits, k), torch.bmm(of_logits.mT, q), torch.bmm(weights, gradient)
-        of_q, *others = (t.view(rows, heads, *t.shape[1:]) for t in of_inputs)
-        groups = heads // to_inputs[1].shape[1]
-        return of_q, *(others if groups == 1 else (t.view(rows, -1, groups, *t.shape[2:]).sum(2) for t in others))
+        gradient = gradient[: len(gradient) // 2].flatten(0, 1)
+        of_weights = torch.bmm(gradient, v) * total
+        of_logits = torch._softmax_backward_data(of_weights, shares, -1, shares.dtype).to(q.dtype)
+        of_half = torch.bmm(of_logits, k), torch.bmm(of_logits.mT, q), torch.bmm(weights, gradient)
+        for old, new in zip(to_inputs, of_half, strict=False):
+            if old is not None:
+                _put_in_both(old, new)
+        return to_inputs
+
+
+def _put_in_both(pairs: Tensor, half: Tensor) -> None:
+    """Write the gradients of half the rows and all heads (R/2 · H, …) into both halves of (R, H', …)."""
+    rows, heads, *matrix = pairs.shape
+    if len(half) > rows // 2 * heads:  # several heads share their keys
+        half = half.view(rows // 2 * heads, -1, *matrix).sum(1)
+    pairs.view(2, -1, heads, *matrix).copy_(half.view(-1, heads, *matrix))
 
 
 def _for_each_head(tensor: Tensor, q: Tensor) -> Tensor:
@@ -251,8 +231,8 @@ def node_rules(epsilon: float) -> GraphRules:
         "NativeLayerNormBackward0": LayerNormRule(),
         "NativeGroupNormBackward0": GroupNormRule(),
         "MulBackward0": ProductRule(),
-        "BmmBackward0": MatrixProductRule(second="_saved_mat2"),
-        "BaddbmmBackward0": MatrixProductRule("_saved_batch1", "_saved_batch2", before=1),
+        "BmmBackward0": ProductRule(("self", "mat2")),
+        "BaddbmmBackward0": ProductRule(("batch1", "batch2"), before=1),
         "DivBackward0": QuotientRule(),
         "GeluBackward0": RescaleRule(_gelu, ("_saved_approximate",), epsilon),
         "SiluBackward0": RescaleRule(F.silu, epsilon=epsilon),
