@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from xai_nlp.core.problem import Tensors
 from xai_nlp.hooks.gradient_rules import Call, with_factor
-from xai_nlp.methods.propagation.paired_rows import MOST_ENTRIES, Kept, PairedRule, for_both, is_change
+from xai_nlp.methods.propagation.paired_rows import MOST_ENTRIES, Kept, PairedRule, all_change, for_both, is_change
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +24,11 @@ class ActivationRule(PairedRule):
     def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
         (x, x0), (y, y0) = (t.chunk(2, 1) for t in tensors)
         dx = x - x0
-        ratio, changes = (y - y0).div_(dx), is_change(dx, self.epsilon)
-        if not changes.all():
-            same = ~changes
-            ratio[same] = self._slope(first.constants[0], x[same])
+        ratio = (y - y0).div_(dx)
+        if not all_change(dx, self.epsilon):
+            same = (~is_change(dx, self.epsilon)).view(-1).nonzero().squeeze(1)
+            slope = self._slope(first.constants[0], x.reshape(-1)[same])
+            ratio.view(-1).index_copy_(0, same, slope)
         return (for_both(ratio, 1),)
 
     def _slope(self, module: nn.Module, x: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from xai_nlp.methods.propagation.paired_rows import (
     Kept,
     MeansRule,
     MultiplierRule,
+    all_change,
     for_both,
     is_change,
     is_paired,
@@ -128,8 +129,8 @@ class RescaleRule(MultiplierRule):
         x, x0 = tensors[0].chunk(2, 1)
         y, y0 = self.function(tensors[0], *first.key[-1]).chunk(2, 1)
         dx = x - x0
-        ratio, changes = for_both((y - y0) / dx, 1), is_change(dx, self.epsilon)
-        return (ratio,) if changes.all() else (ratio, for_both(changes, 1))
+        ratio = for_both((y - y0) / dx, 1)
+        return (ratio,) if all_change(dx, self.epsilon) else (ratio, for_both(is_change(dx, self.epsilon), 1))
 
     def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
         ratio, *changes = prepared

@@ -36,7 +36,16 @@ def for_both(tensor: Tensor, dim: int = 0) -> Tensor:
 
 def is_change(difference: Tensor, epsilon: float) -> Tensor:
     """Where a difference is large enough to divide by, and not ∞ − ∞."""
-    return difference.abs() >= max(epsilon, torch.finfo(difference.dtype).tiny)
+    return difference.abs() >= _least_change(difference, epsilon)
+
+
+def all_change(difference: Tensor, epsilon: float) -> bool:
+    """Is every entry of a difference such a change?"""
+    return not difference.numel() or bool(difference.abs().min() >= _least_change(difference, epsilon))
+
+
+def _least_change(difference: Tensor, epsilon: float) -> float:
+    return max(epsilon, torch.finfo(difference.dtype).tiny)
 
 
 def log_mean(weights: Tensor, logs: Tensor, dim: int = 0) -> Tensor:
