@@ -156,7 +156,10 @@ class RatioRule(MultiplierRule):
 
 
 class AttentionRule(MultiplierRule):
-    """Attention as the operations that its documentation gives: two products, and softmax by logarithmic means."""
+    """Attention as the operations that its documentation gives: two products, and softmax by logarithmic means.
+
+    What is prepared, and the gradients, are the same for inputs and baselines, and are computed once for both.
+    """
 
     def read(self, node: Any) -> Kept | None:
         q, k, v = node._saved_query, node._saved_key, node._saved_value
@@ -191,24 +194,15 @@ class AttentionRule(MultiplierRule):
         return tuple([t.flatten(1, 2) for t in of_half])
 
     def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
-        """Written over the slopes: what is computed for the inputs' rows holds for both halves."""
         shares, total, weights, q, k, v = prepared
-        gradient = gradient[: len(gradient) // 2].flatten(0, 1)
+        rows, heads = gradient.shape[:2]
+        gradient = gradient[: rows // 2].flatten(0, 1)
         of_weights = torch.bmm(gradient, v) * total
         of_logits = torch._softmax_backward_data(of_weights, shares, -1, shares.dtype).to(q.dtype)
-        of_half = torch.bmm(of_logits, k), torch.bmm(of_logits.mT, q), torch.bmm(weights, gradient)
-        for old, new in zip(to_inputs, of_half, strict=False):
-            if old is not None:
-                _put_in_both(old, new)
-        return to_inputs
-
-
-def _put_in_both(pairs: Tensor, half: Tensor) -> None:
-    """Write the gradients of half the rows and all heads (R/2 · H, …) into both halves of (R, H', …)."""
-    rows, heads, *matrix = pairs.shape
-    if len(half) > rows // 2 * heads:  # several heads share their keys
-        half = half.view(rows // 2 * heads, -1, *matrix).sum(1)
-    pairs.view(2, -1, heads, *matrix).copy_(half.view(-1, heads, *matrix))
+        of_inputs = torch.bmm(of_logits, k), torch.bmm(of_logits.mT, q), torch.bmm(weights, gradient)
+        of_q, *others = [for_both(t).view(rows, heads, *t.shape[1:]) for t in of_inputs]
+        groups = heads // to_inputs[1].shape[1]
+        return of_q, *(others if groups == 1 else (t.view(rows, -1, groups, *t.shape[2:]).sum(2) for t in others))
 
 
 def _for_each_head(tensor: Tensor, q: Tensor) -> Tensor:
