@@ -42,9 +42,9 @@ class LayerNormRule(MeansRule):
 
     def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
         x, mean, scale = tensors
-        centre, (s, s0) = torch.lerp(*(x - mean).chunk(2, 1), 0.5), scale.chunk(2, 1)
-        mean_scale = torch.lerp(s, s0, 0.5)
-        moved = for_both(centre * (s * s0 / mean_scale.square()), 1).add_(mean)
+        (s, s0), mean_scale = scale.chunk(2, 1), mean_of(scale)
+        centre = mean_of(x - mean) * (s * s0 / mean_scale.square())
+        moved = for_both(centre, 1).add_(mean)
         return moved.to(x.dtype), for_both(mean_scale, 1)
 
 
@@ -82,7 +82,7 @@ class ProductRule(MeansRule):
         return Kept((a, b), (a.shape, b.shape, a.dtype, b.dtype)) if fits else None
 
     def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
-        return tuple(map(mean_of, tensors))
+        return tuple([for_both(mean_of(t), 1) for t in tensors])
 
 
 class QuotientRule(MultiplierRule):
@@ -99,7 +99,7 @@ class QuotientRule(MultiplierRule):
     def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
         b, b0 = tensors[0].chunk(2, 1)
         inverse, product = torch.lerp(1 / b, 1 / b0, 0.5), b * b0
-        return for_both(inverse, 1), for_both(product, 1), *map(mean_of, tensors[1:])
+        return for_both(inverse, 1), for_both(product, 1), *(for_both(mean_of(t), 1) for t in tensors[1:])
 
     def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
         inverse, product, *means = prepared
@@ -189,7 +189,7 @@ class AttentionRule(MultiplierRule):
         weights = logs.exp() if mask is None else logs.exp().nan_to_num_(0)  # a query may see no key at all
         means = log_mean(weights, logs, 1)
         total = means.sum(-1, keepdim=True)
-        w, q, k, v = (torch.lerp(*t.chunk(2, 1), 0.5) for t in (weights.to(q.dtype), q, k, v))
+        w, q, k, v = map(mean_of, (weights.to(q.dtype), q, k, v))
         of_half = (means / total.clamp(min=TINY), total * scale, w.mT, q, k, v.mT)
         return tuple([t.flatten(1, 2) for t in of_half])
 

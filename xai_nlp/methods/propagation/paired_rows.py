@@ -59,9 +59,9 @@ def log_mean(weights: Tensor, logs: Tensor, dim: int = 0) -> Tensor:
 
 
 def mean_of(pairs: Tensor) -> Tensor:
-    """The mean of input and baseline, for both: (N, R, …)."""
+    """The mean of input and baseline: (N, R, …) -> (N, R/2, …)."""
     x, x0 = pairs.chunk(2, 1)
-    return for_both(torch.lerp(x, x0, 0.5), 1)
+    return torch.lerp(x, x0, 0.5)
 
 
 class Kept(NamedTuple):
