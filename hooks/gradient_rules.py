@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 
+from xai_nlp.hooks.graph_rules import replace_saved
 from xai_nlp.hooks.scope import attached
 from xai_nlp.hooks.stand_ins import standing_in
 
@@ -96,6 +97,23 @@ def with_gradient_of(value: Tensor, graph: Tensor, factor: Factor = None) -> Ten
     """
     detached = value.detach()
     return _WithGradientOf.apply([detached.clone() if value.requires_grad else detached], graph, factor)
+
+
+def with_factor(value: Tensor, x: Tensor, factor: Callable[[], Tensor]) -> Tensor:
+    """The value of an operation, with the gradient that flows to x multiplied by a factor of its shape (R, …).
+
+    factor: asked for when the gradient comes.
+
+    >>> x = torch.tensor([2.0], requires_grad=True)
+    >>> y = with_factor(torch.tensor([5.0]), x, lambda: torch.tensor([3.0]))
+    >>> y.item(), torch.autograd.grad(y, x)
+    (5.0, (tensor([3.]),))
+    """
+    value = value.detach()
+    product = x * value  # its node is quicker than a function of ours would be
+    product.data = value
+    replace_saved(product.grad_fn, "other", factor)
+    return product
 
 
 class _OneNode(torch.autograd.Function):

@@ -14,6 +14,8 @@ from typing import Any, TypeAlias
 from torch import Tensor
 from torch.autograd.graph import Node
 
+from xai_nlp.errors import Unsupported
+
 Gradients: TypeAlias = tuple[Any, ...]  # one for each input, or output, of a node; None where none is wanted
 GraphRule: TypeAlias = Callable[[list[Node]], None]  # hooks nodes of one kind
 GraphRules: TypeAlias = Mapping[str, GraphRule]  # the name of a kind of nodes ("ReluBackward0") -> its rule
@@ -48,3 +50,27 @@ def hook_nodes(nodes: Mapping[str, list[Node]], rules: GraphRules) -> None:
     for kind, rule in rules.items():
         if kind in nodes:
             rule(nodes[kind])
+
+
+def replace_saved(node: Any, name: str, tensor: Callable[[], Tensor]) -> None:
+    """Another tensor takes the place of one that a node saved; it is asked for when the gradient comes.
+
+    >>> x = torch.tensor([2.0], requires_grad=True)
+    >>> y = x * torch.tensor([3.0])
+    >>> replace_saved(y.grad_fn, "other", lambda: torch.tensor([5.0]))
+    >>> torch.autograd.grad(y, x)
+    (tensor([5.]),)
+
+    Raises Unsupported where somebody else's hooks keep what nodes save.
+    """
+    try:
+        getattr(node, "_raw_saved_" + name).register_hooks(_forget, lambda _: tensor())
+    except RuntimeError as error:
+        raise Unsupported(
+            "rules of gradients replace what the nodes of a graph save, and other hooks keep that already; close "
+            f"`torch.autograd.graph.saved_tensors_hooks` (or `save_on_cpu`) before this call. torch: {error}"
+        ) from error
+
+
+def _forget(tensor: Tensor) -> None:
+    """What a node has saved is not needed any more."""

@@ -23,20 +23,17 @@ class _Patch:
         self.opened: list[tuple[int, StandIn]] = []  # by thread; the innermost last
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.run(self.opened, args, kwargs)
+        return self.run(self.opened, *args, **kwargs)
 
-    def run(self, opened: Sequence[tuple[int, StandIn]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def run(self, opened: Sequence[tuple[int, StandIn]], *args: Any, **kwargs: Any) -> Any:
         """The innermost function that this thread opened, or the module itself."""
         thread = threading.get_ident()
-        for number in reversed(range(len(opened))):
+        for number in range(len(opened) - 1, -1, -1):
             owner, function = opened[number]
             if owner == thread:
-                outer = partial(self._run, opened[:number]) if number else self.forward
+                outer = partial(self.run, opened[:number]) if number else self.forward
                 return function(outer, *args, **kwargs)
         return self.forward(*args, **kwargs)
-
-    def _run(self, opened: Sequence[tuple[int, StandIn]], *args: Any, **kwargs: Any) -> Any:
-        return self.run(opened, args, kwargs)
 
 
 _patches: dict[nn.Module, _Patch] = {}

@@ -1,9 +1,12 @@
 """Nodes of a graph found and hooked after the pass."""
 
+import pytest
 import torch
 import torch.nn.functional as F
+from torch.autograd.graph import saved_tensors_hooks
 
-from xai_nlp.hooks.graph_rules import graph_nodes, hook_nodes
+from xai_nlp.errors import Unsupported
+from xai_nlp.hooks.graph_rules import graph_nodes, hook_nodes, replace_saved
 
 
 def negated(nodes):
@@ -28,3 +31,23 @@ def test_hooks_hold_for_every_backward_pass_of_the_graph_and_for_no_other():
     for _ in range(2):
         assert torch.autograd.grad(y.sum(), x, retain_graph=True)[0].tolist() == [-1, 0]
     assert torch.autograd.grad(torch.relu(x).sum(), x)[0].tolist() == [1, 0]
+
+
+def test_what_a_node_saved_is_replaced_for_every_backward_pass():
+    x = torch.tensor([1.0, -2.0], requires_grad=True)
+    y = x * torch.tensor([3.0, 4.0])
+    asked = []
+    replace_saved(y.grad_fn, "other", lambda: asked.append(1) or torch.tensor([5.0, 6.0]))
+    assert not asked
+    for _ in range(2):
+        assert torch.autograd.grad(y.sum(), x, retain_graph=True)[0].tolist() == [5, 6]
+    assert len(asked) == 2 and y.tolist() == [3, -8]
+
+
+def test_hooks_of_others_on_saved_tensors_are_refused():
+    x = torch.tensor([1.0], requires_grad=True)
+    with saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor):
+        y = x * torch.tensor([3.0])
+    with pytest.raises(Unsupported, match="save_on_cpu"):
+        replace_saved(y.grad_fn, "other", lambda: x.detach())
+    assert torch.autograd.grad(y, x)[0].tolist() == [3]

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from xai_nlp.methods.propagation.paired_rows import for_both, is_change, is_paired, log_mean, mean_of
+from xai_nlp.methods.propagation.paired_rows import all_change, for_both, is_change, is_paired, log_mean, mean_of
 
 
 def test_logarithmic_means():
@@ -22,10 +22,12 @@ def test_a_difference_too_small_to_divide_by_is_no_change():
     differences = torch.tensor([0.0, 1e-11, -1e-9, math.nan, math.inf, -2.0])
     assert is_change(differences, 1e-10).tolist() == [False, False, True, False, True, True]
     assert is_change(differences, 0).tolist() == [False, True, True, False, True, True]
+    for some in (differences, differences[:2], differences[4:], differences[1:3], differences[3:], differences[:0]):
+        assert all_change(some, 1e-10) == bool(is_change(some, 1e-10).all())
 
 
 def test_pairs():
     pairs = torch.arange(8.0).view(1, 4, 2)
-    assert mean_of(pairs).tolist() == [[[2, 3], [4, 5], [2, 3], [4, 5]]]
+    assert mean_of(pairs).tolist() == [[[2, 3], [4, 5]]]
     assert for_both(torch.ones(1, 2)).shape == (2, 2)
     assert [is_paired(t) for t in (torch.ones(4), torch.ones(3), torch.tensor(1.0), 2)] == [True, False, False, False]

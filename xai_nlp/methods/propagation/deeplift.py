@@ -20,7 +20,7 @@ from xai_nlp.core.registry import Method, Scores, method
 from xai_nlp.hooks.gradient_rules import Call, Rule, Rules, slope_rule, with_gradient_of
 from xai_nlp.hooks.model_rules import Memory, ModelRules, Pass
 from xai_nlp.methods.propagation import operations
-from xai_nlp.methods.propagation.paired_activations import ActivationNode, ActivationRule, Activations
+from xai_nlp.methods.propagation.paired_activations import ActivationRule, Activations
 from xai_nlp.methods.propagation.paired_nodes import FUSED_ATTENTION, node_rules
 from xai_nlp.methods.propagation.paired_rows import for_both, is_change, is_paired, log_mean
 
@@ -144,9 +144,7 @@ def deeplift_rules(epsilon: float, *, as_captum: bool) -> ModelRules:
     activations = Activations(ActivationRule(epsilon))
 
     def activation(module: nn.Module, call: Call) -> Tensor:
-        if not is_paired(call.x):
-            return call.run()
-        return ActivationNode.apply(call.x, partial(activations.rule.run, module, call.run), activations)
+        return activations.output(module, call) if is_paired(call.x) else call.run()
 
     def module_rule(module: nn.Module) -> Rule | None:
         return partial(activation, module) if operations.is_activation(module) else None

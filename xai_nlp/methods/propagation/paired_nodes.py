@@ -17,7 +17,9 @@ from xai_nlp.hooks.graph_rules import Gradients, GraphRules
 from xai_nlp.methods.propagation.paired_rows import (
     TINY,
     Kept,
-    PairedNodeRule,
+    MeansRule,
+    MultiplierRule,
+    all_change,
     for_both,
     is_change,
     is_paired,
@@ -26,37 +28,24 @@ from xai_nlp.methods.propagation.paired_rows import (
 )
 
 
-class LayerNormRule(PairedNodeRule):
+class LayerNormRule(MeansRule):
     """A product c·s of the centred input and its scale, by the Shapley value of both; s by Δs/Δv of the variance v.
 
     The multipliers are the gradient at means of input and baseline: with c̄·ss₀/s̄² and s̄ in place of c and s.
     """
 
+    saved = ("input", "result2")  # the input is moved to the mean that the node keeps
+
     def read(self, node: Any) -> Kept | None:
         x = node._saved_input
-        if not is_paired(x):
-            return None
-        constants = (list(node._saved_normalized_shape), node._saved_weight)
-        return Kept((x, node._saved_result1, node._saved_result2), (x.shape, x.dtype), constants)
+        return Kept((x, node._saved_result1, node._saved_result2), (x.shape, x.dtype)) if is_paired(x) else None
 
     def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
         x, mean, scale = tensors
-        s, s0 = scale.chunk(2, 1)
-        mean_scale = torch.lerp(s, s0, 0.5)
-        share = for_both(s * s0 / mean_scale.square(), 1)
-        return (mean_of(x) * share).to(x.dtype), mean_of(mean) * share, for_both(mean_scale, 1)
-
-    def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
-        return _layer_norm_gradient(gradient, *constants, *prepared), None, None
-
-
-def _layer_norm_gradient(
-    gradient: Tensor, shape: list[int], weight: Tensor | None, x: Tensor, mean: Tensor, scale: Tensor
-) -> Tensor:
-    gradients = torch.ops.aten.native_layer_norm_backward.default(
-        gradient, x, shape, mean, scale, weight, None, [True, False, False]
-    )
-    return gradients[0]
+        (s, s0), mean_scale = scale.chunk(2, 1), mean_of(scale)
+        centre = mean_of(x - mean) * (s * s0 / mean_scale.square())
+        moved = for_both(centre, 1).add_(mean)
+        return moved.to(x.dtype), for_both(mean_scale, 1)
 
 
 class GroupNormRule(LayerNormRule):
@@ -67,53 +56,36 @@ class GroupNormRule(LayerNormRule):
         if not is_paired(x):
             return None
         groups = x.reshape(len(x), node._saved_group, -1)
-        return Kept((groups, mean[:, :, None], scale[:, :, None]), (groups.shape, x.dtype), (node._saved_weight,))
+        return Kept((groups, mean[:, :, None], scale[:, :, None]), (groups.shape, x.shape, x.dtype))
 
-    def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
-        (weight,), x = constants, prepared[0]
-        weighted = gradient if weight is None else gradient * weight.view(-1, *[1] * (gradient.ndim - 2))
-        grouped = _layer_norm_gradient(weighted.reshape(x.shape), [x.shape[-1]], None, *prepared)
-        return grouped.view(gradient.shape), None, None
+    def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
+        x, scale = super().prepare(first, *tensors)
+        return x.view(len(x), *first.key[1]), scale[..., 0]
 
 
 @dataclass(frozen=True, eq=False)
-class ProductRule(PairedNodeRule):
+class ProductRule(MeansRule):
     """The slope of each of two factors is the mean of the other one at input and baseline.
 
     That is the Shapley value of two factors: Δ(ab) = Δa·(b + b₀)/2 + Δb·(a + a₀)/2.
-    first, second: the names of the factors; before: how many inputs come before them.
+    saved: the names of the factors; before: how many inputs come before them.
     """
 
-    first: str = "_saved_self"
-    second: str = "_saved_other"
+    saved: tuple[str, ...] = ("self", "other")
     before: int = 0
 
     def read(self, node: Any) -> Kept | None:
         if any(before is None for before, _ in node.next_functions[self.before :]):
             return None  # linear
-        a, b = getattr(node, self.first), getattr(node, self.second)
+        a, b = (getattr(node, f"_saved_{name}") for name in self.saved)
         fits = is_paired(a) and is_paired(b) and a.ndim == b.ndim and len(a) == len(b)
-        alpha = getattr(node, "_saved_alpha", 1)
-        return Kept((a, b), (a.shape, b.shape, a.dtype, b.dtype), (alpha,)) if fits else None
+        return Kept((a, b), (a.shape, b.shape, a.dtype, b.dtype)) if fits else None
 
     def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
-        return tuple(map(mean_of, tensors))
-
-    def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
-        a, b = prepared
-        return (gradient * b).sum_to_size(a.shape), (gradient * a).sum_to_size(b.shape)
+        return tuple([for_both(mean_of(t), 1) for t in tensors])
 
 
-class MatrixProductRule(ProductRule):
-    """`ProductRule` of matrices."""
-
-    def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
-        (alpha,), (a, b) = constants, prepared
-        gradient = gradient if alpha == 1 else gradient * alpha
-        return *to_inputs[: self.before], gradient @ b.mT, a.mT @ gradient
-
-
-class QuotientRule(PairedNodeRule):
+class QuotientRule(MultiplierRule):
     """A product with the reciprocal: Δ(1/b)/Δb = −1/(bb₀)."""
 
     def read(self, node: Any) -> Kept | None:
@@ -127,7 +99,7 @@ class QuotientRule(PairedNodeRule):
     def prepare(self, first: Kept, *tensors: Tensor) -> Tensors:
         b, b0 = tensors[0].chunk(2, 1)
         inverse, product = torch.lerp(1 / b, 1 / b0, 0.5), b * b0
-        return for_both(inverse, 1), for_both(product, 1), *map(mean_of, tensors[1:])
+        return for_both(inverse, 1), for_both(product, 1), *(for_both(mean_of(t), 1) for t in tensors[1:])
 
     def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
         inverse, product, *means = prepared
@@ -137,7 +109,7 @@ class QuotientRule(PairedNodeRule):
 
 
 @dataclass(frozen=True, eq=False)
-class RescaleRule(PairedNodeRule):
+class RescaleRule(MultiplierRule):
     """Δout / Δin of each entry in place of the slope. Where Δin is zero or no number, the slope itself.
 
     function: the operation, of its input and its options; options: the names under which the node keeps those.
@@ -157,8 +129,8 @@ class RescaleRule(PairedNodeRule):
         x, x0 = tensors[0].chunk(2, 1)
         y, y0 = self.function(tensors[0], *first.key[-1]).chunk(2, 1)
         dx = x - x0
-        ratio, changes = for_both((y - y0) / dx, 1), is_change(dx, self.epsilon)
-        return (ratio,) if changes.all() else (ratio, for_both(changes, 1))
+        ratio = for_both((y - y0) / dx, 1)
+        return (ratio,) if all_change(dx, self.epsilon) else (ratio, for_both(is_change(dx, self.epsilon), 1))
 
     def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
         ratio, *changes = prepared
@@ -167,7 +139,7 @@ class RescaleRule(PairedNodeRule):
 
 
 @dataclass(frozen=True, eq=False)
-class RatioRule(PairedNodeRule):
+class RatioRule(MultiplierRule):
     """Δout / Δin by a formula of the two outputs, which holds where they are equal too."""
 
     ratio: Callable[[Tensor, Tensor], Tensor]
@@ -183,8 +155,11 @@ class RatioRule(PairedNodeRule):
         return (gradient * prepared[0],)
 
 
-class AttentionRule(PairedNodeRule):
-    """Attention as the operations that its documentation gives: two products, and softmax by logarithmic means."""
+class AttentionRule(MultiplierRule):
+    """Attention as the operations that its documentation gives: two products, and softmax by logarithmic means.
+
+    What is prepared, and the gradients, are the same for inputs and baselines, and are computed once for both.
+    """
 
     def read(self, node: Any) -> Kept | None:
         q, k, v = node._saved_query, node._saved_key, node._saved_value
@@ -214,18 +189,18 @@ class AttentionRule(PairedNodeRule):
         weights = logs.exp() if mask is None else logs.exp().nan_to_num_(0)  # a query may see no key at all
         means = log_mean(weights, logs, 1)
         total = means.sum(-1, keepdim=True)
-        shares = for_both(means / total.clamp(min=TINY), 1), for_both(total * scale, 1)
-        w, q, k, v = (mean_of(t).flatten(1, 2) for t in (weights.to(q.dtype), q, k, v))
-        return *(t.flatten(1, 2) for t in shares), w.mT, q, k, v.mT
+        w, q, k, v = map(mean_of, (weights.to(q.dtype), q, k, v))
+        of_half = (means / total.clamp(min=TINY), total * scale, w.mT, q, k, v.mT)
+        return tuple([t.flatten(1, 2) for t in of_half])
 
     def multipliers(self, gradient: Tensor, to_inputs: Gradients, constants: tuple[Any, ...], *prepared: Any) -> Any:
         shares, total, weights, q, k, v = prepared
         rows, heads = gradient.shape[:2]
-        gradient = gradient.reshape(len(q), *gradient.shape[2:])
-        of_weights = torch.bmm(gradient, v)
-        of_logits = torch._softmax_backward_data(of_weights * total, shares, -1, shares.dtype).to(q.dtype)
+        gradient = gradient[: rows // 2].flatten(0, 1)
+        of_weights = torch.bmm(gradient, v) * total
+        of_logits = torch._softmax_backward_data(of_weights, shares, -1, shares.dtype).to(q.dtype)
         of_inputs = torch.bmm(of_logits, k), torch.bmm(of_logits.mT, q), torch.bmm(weights, gradient)
-        of_q, *others = (t.view(rows, heads, *t.shape[1:]) for t in of_inputs)
+        of_q, *others = [for_both(t).view(rows, heads, *t.shape[1:]) for t in of_inputs]
         groups = heads // to_inputs[1].shape[1]
         return of_q, *(others if groups == 1 else (t.view(rows, -1, groups, *t.shape[2:]).sum(2) for t in others))
 
@@ -251,8 +226,8 @@ def node_rules(epsilon: float) -> GraphRules:
         "NativeLayerNormBackward0": LayerNormRule(),
         "NativeGroupNormBackward0": GroupNormRule(),
         "MulBackward0": ProductRule(),
-        "BmmBackward0": MatrixProductRule(second="_saved_mat2"),
-        "BaddbmmBackward0": MatrixProductRule("_saved_batch1", "_saved_batch2", before=1),
+        "BmmBackward0": ProductRule(("self", "mat2")),
+        "BaddbmmBackward0": ProductRule(("batch1", "batch2"), before=1),
         "DivBackward0": QuotientRule(),
         "GeluBackward0": RescaleRule(_gelu, ("_saved_approximate",), epsilon),
         "SiluBackward0": RescaleRule(F.silu, epsilon=epsilon),
