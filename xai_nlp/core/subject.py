@@ -132,9 +132,7 @@ class Subject:
             subjects.append(replace(self, inputs=inputs, prefix=prefix, layer=None))
         return subjects
 
-    def _tensors_and_prefixes(
-        self, points: Sequence[HookPoint]
-    ) -> tuple[list[Tensors], dict[HookPoint, CachedPrefix]]:
+    def _tensors_and_prefixes(self, points: Sequence[HookPoint]) -> tuple[list[Tensors], dict[HookPoint, CachedPrefix]]:
         """The tensors at each point for x, and its prefix, from one pass with a part of the examples at a time."""
 
         def work(part: slice) -> tuple[list[Tensors], tuple[CachedPrefix, ...]]:
