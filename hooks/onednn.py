@@ -14,7 +14,7 @@ from functools import cache, partial
 from inspect import unwrap
 from types import FunctionType
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,7 @@ def onednn_is_faster() -> bool:
 
 
 _state = threading.local()  # open: is `onednn_products` open in this thread?
+_looked_through: WeakKeyDictionary[nn.Module, tuple[Any, bool]] = WeakKeyDictionary()
 _narrow: WeakSet[Callable[..., Any]] = WeakSet()  # functions of which a pass met no large weight
 
 
@@ -87,17 +88,30 @@ def onednn_products_of(function: Callable[..., Any]) -> Iterator[None]:
 
 
 def _is_wide(model: Any, modules: Sequence[nn.Module] | None) -> bool:
-    """Has the model large weights for products? Tables of embeddings take part in none, unless a head shares them."""
+    """Has the model large weights for products?
+
+    They are looked through once, and again when there are more or fewer modules, or weights of another type or place.
+    """
     if not isinstance(model, nn.Module):
         return True
-    large = [
-        p
-        for module in modules or modules_of(model)
-        if module._parameters and type(module) is not nn.Embedding
+    modules = modules or modules_of(model)
+    first = next((p for module in modules for p in module._parameters.values() if p is not None), None)
+    kind = (len(modules), first.dtype, first.device) if first is not None else None
+    found = _looked_through.get(model)
+    if found is None or found[0] != kind:
+        found = _looked_through[model] = (kind, _has_large_weights(modules))
+    return found[1]
+
+
+def _has_large_weights(modules: Sequence[nn.Module]) -> bool:
+    """Tables of embeddings take part in no product, unless a head shares them."""
+    return any(
+        p.numel() >= MIN_WEIGHT and p.ndim == 2 and p.dtype is torch.float32 and p.device.type == "cpu"
+        for module in modules
+        if type(module) is not nn.Embedding
         for p in module._parameters.values()
-        if p is not None and p.numel() >= MIN_WEIGHT
-    ]
-    return any(p.ndim == 2 and p.dtype is torch.float32 and p.device.type == "cpu" for p in large)
+        if p is not None
+    )
 
 
 class _OneDnnMode(TorchFunctionMode):

@@ -111,6 +111,22 @@ def test_a_small_model_is_left_alone(handed):
     assert not handed
 
 
+def test_a_model_that_changes_is_looked_through_again():
+    model, found = nn.Sequential(nn.Linear(64, 64)), []
+    for change in (
+        lambda: None,
+        lambda: model.append(nn.Linear(IN, OUT)),
+        model.double,
+        model.float,
+        lambda: model.pop(1),
+    ):
+        change()
+        for _ in range(2):
+            with frozen_model(model):
+                found.append(len(torch.overrides._get_current_function_mode_stack()))
+    assert found == [0, 0, 1, 1, 0, 0, 1, 1, 0, 0]
+
+
 def test_a_function_without_large_weights_is_left_alone_from_its_second_pass_on(layer, handed):
     small, modes = nn.Linear(64, 64), []
 
