@@ -97,7 +97,7 @@ def _same_output(
             again = run(examples[rows])
         expected = output[rows.to(output.device)]
         tolerance = 100 * torch.finfo(expected.dtype).eps * float(expected.abs().max())
-        return torch.allclose(again, expected, rtol=0, atol=tolerance)
+        return again.shape == expected.shape and torch.allclose(again, expected, rtol=0, atol=tolerance)
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError):  # the model cannot continue from there
         return False
 
@@ -119,6 +119,7 @@ class _Recorder:
         self.ran: list[nn.Module] = []
         self.at_point: dict[int, list[_Finished]] = {}
         self.full = False
+        self.training: dict[nn.Module, bool] = {}  # what `_trains` found
 
     def reach(self, index: int, value: Any) -> None:
         self.at_point.setdefault(index, list(self.finished))
@@ -134,9 +135,11 @@ class _Recorder:
         entered, finished, ran = self.inside.pop()
         while entered is not module:  # it was left by an error
             entered, finished, ran = self.inside.pop()
-        if self.full or len(self.at_point) == self.points or not self._cacheable(module, output):
+        if self.full or len(self.at_point) == self.points:
             return
         tensors = tensors_of(output)
+        if not self._has_rows(output, tensors) or self._trains(module):
+            return
         entries = sum(t.numel() for t in tensors)
         del self.finished[finished:]  # its parts
         if sum(one.entries for one in self.finished) + entries > MOST_ENTRIES:
@@ -145,18 +148,24 @@ class _Recorder:
         copied = with_tensors(output, [t.clone() for t in tensors])  # a later operation may be in place
         self.finished.append(_Finished(module, copied, tuple(self.ran[ran + 1 :]), entries))
 
-    def _cacheable(self, module: nn.Module, output: Any) -> bool:
+    def _has_rows(self, output: Any, tensors: Sequence[Tensor]) -> bool:
         """Does the output hold a row for each example? Beside it there may be one for all of them (T5's biases)."""
-        items = (
-            output.values() if isinstance(output, dict) else output if isinstance(output, (list, tuple)) else [output]
-        )
-        rows = [t.shape[:1] for t in tensors_of(output)]
+        if isinstance(output, Tensor):
+            return bool(tensors) and output.shape[:1] == (self.examples,)
+        items = output.values() if isinstance(output, dict) else output if isinstance(output, (list, tuple)) else ()
+        rows = [t.shape[:1] for t in tensors]
         return (
             len(rows) == sum(item is not None for item in items) > 0
             and rows[0] == (self.examples,)
             and set(rows) <= {(self.examples,), (1,)}
-            and not any(child.training for child in module.modules())
         )
+
+    def _trains(self, module: nn.Module) -> bool:
+        """Is the module, or a part of it, in training mode?"""
+        if module not in self.training:
+            parts = [part for part in module._modules.values() if part is not None]
+            self.training[module] = module.training or any(map(self._trains, parts))
+        return self.training[module]
 
     def prefix(self, index: int) -> CachedPrefix:
         finished = self.at_point.get(index, [])

@@ -14,6 +14,8 @@ import xai_nlp.attr as ours
 from tests.attr import gradient_cases
 from tests.attr.perturbation_cases import both, same
 
+BOTH = (captum, ours)
+
 
 @pytest.mark.parametrize("output", ["number", "tensor of none", "one", "some", "as many as examples"])
 @pytest.mark.parametrize("mask", [None, torch.tensor([[0, 0, 1, 2]])])
@@ -224,6 +226,52 @@ def test_errors_of_the_function_are_raised():
     pair = torch.randn(3, 4), torch.randn(2, 4)
     with pytest.raises(AssertionError, match="perturbations_per_eval"):
         ours.FeatureAblation(lambda a, b: a.sum() + b.sum()).attribute(pair, perturbations_per_eval=2)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_value_takes_a_pass_of_its_own_only_in_the_first_call(batch):
+    """The first shows that the function gives a row for each row, by two numbers of them; scores are the same."""
+    torch.manual_seed(0)
+    x, rows = torch.randn(batch, 4), []
+    method = ours.FeatureAblation(lambda x: rows.append(len(x)) or torch.tanh(x).prod(1))
+    expected = captum.FeatureAblation(lambda x: torch.tanh(x).prod(1)).attribute(x)
+    for calls in ([batch, 4 * batch], [5 * batch], [5 * batch]):
+        rows.clear()
+        same(method.attribute(x), expected)
+        assert rows == calls
+    method.forward_func = lambda x: rows.append(len(x)) or torch.tanh(x).prod(1)  # of which nothing is known
+    rows.clear()
+    same(method.attribute(x), expected)
+    assert rows == [batch, 4 * batch]
+
+
+def test_nothing_is_known_of_a_function_that_saw_one_number_of_rows():
+    """Nothing changes when a feature is taken away, so only the value is asked for."""
+    torch.manual_seed(0)
+    weights, rows = torch.randn(4, 3), []
+
+    def func(x: Tensor) -> Tensor:
+        rows.append(len(x))
+        return (torch.tanh(x) @ weights).sum(0)[: x.shape[1] - 3]  # one number, of any batch
+
+    method = ours.FeatureAblation(func)
+    same(method.attribute(torch.zeros(1, 4)), torch.zeros(1, 4))
+    rows.clear()
+    same(method.attribute(torch.ones(1, 4)), captum.FeatureAblation(func).attribute(torch.ones(1, 4)))
+    assert rows[0] == 1
+
+
+@pytest.mark.parametrize("name", ["FeatureAblation", "Occlusion", "FeaturePermutation"])
+def test_a_function_that_becomes_one_of_the_whole_batch(name):
+    torch.manual_seed(0)
+    x, options = torch.randn(3, 4), {"sliding_window_shapes": (2,)} if name == "Occlusion" else {}
+    methods = [getattr(lib, name)(lambda x, whole: torch.tanh(x).prod(1).sum() if whole else x.prod(1)) for lib in BOTH]
+    for whole in (False, False, True, False):
+        found = []
+        for method in methods:
+            torch.manual_seed(1)
+            found.append(method.attribute(x, additional_forward_args=whole, **options))
+        same(*found)
 
 
 # Numbers of Python's -------------------------------------------------------------------------------------------------

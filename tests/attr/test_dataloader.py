@@ -154,3 +154,16 @@ def test_a_pass_for_each_block_of_features(per_pass, mask):
 def test_progress_over_a_data_set(capsys):
     over(ours, torch.randn(7, 5), perturbations_per_pass=2, show_progress=True)
     assert "Data Loader Attribution attribution: 100%" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_no_graph_is_kept_of_the_passes():
+    """As in Captum: the function runs without gradients."""
+    net, data = torch.nn.Linear(5, 2), torch.randn(7, 5)
+    recorded = []
+    for lib in BOTH:
+        method = lib.DataLoaderAttribution(
+            lib.FeatureAblation(lambda x: recorded.append(torch.is_grad_enabled()) or net(x))
+        )
+        (scores,) = method.attribute(DataLoader(TensorDataset(data), batch_size=3))
+        assert not scores.requires_grad
+    assert not any(recorded)

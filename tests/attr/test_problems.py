@@ -51,6 +51,30 @@ def test_a_layers_tensors_are_the_inputs_of_the_same_function(net, forward):
     ))  # fmt: skip
 
 
+class Deep(nn.Module):
+    """A layer that is done before the place, and what follows it: by row, or of the batch as a whole."""
+
+    def __init__(self, end: Any) -> None:
+        super().__init__()
+        self.first, self.last, self.end = nn.Linear(3, 4), nn.Linear(4, 2), end
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.end(self.last(torch.tanh(self.first(x))))
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize(
+    ("end", "known"),
+    [(lambda y: y[:, 0], True), (lambda y: y.mean(), False), (lambda y: y.mean(0), False), (lambda y: y[:1, 0], False)],
+)
+def test_a_layer_that_was_entered_tells_whether_outputs_have_rows(end, known, batch):
+    """A mean over equal rows has the value that it has of one of them, but not as many numbers as there are rows."""
+    torch.manual_seed(0)
+    net = Deep(end).eval()
+    inner = from_layer(Forward.bind(net, torch.randn(1, 3).expand(batch, 3)), net.first)
+    assert inner.rowwise is known
+
+
 def test_a_neurons_flow_has_the_gradient_of_the_target_through_it(net, forward):
     (site,) = layer_points(net.first)
     subject = subject_of(forward)

@@ -1,6 +1,7 @@
 """Large products with weights go to oneDNN where it is faster, with the same numbers and gradients; others do not."""
 
 import threading
+from functools import partial
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from transformers.pytorch_utils import Conv1D
 
 from xai_nlp.hooks import onednn
 from xai_nlp.hooks.model_state import frozen_model
-from xai_nlp.hooks.onednn import onednn_linear, onednn_products
+from xai_nlp.hooks.onednn import onednn_linear, onednn_products, onednn_products_of
 
 ROWS, IN, OUT = 40, 512, 384
 
@@ -108,6 +109,58 @@ def test_a_small_model_is_left_alone(handed):
     with frozen_model(nn.Linear(IN, OUT)):
         nn.functional.linear(x(2, IN), x(OUT, IN))
     assert not handed
+
+
+def test_a_model_that_changes_is_looked_through_again():
+    model, found = nn.Sequential(nn.Linear(64, 64)), []
+    for change in (
+        lambda: None,
+        lambda: model.append(nn.Linear(IN, OUT)),
+        model.double,
+        model.float,
+        lambda: model.pop(1),
+    ):
+        change()
+        for _ in range(2):
+            with frozen_model(model):
+                found.append(len(torch.overrides._get_current_function_mode_stack()))
+    assert found == [0, 0, 1, 1, 0, 0, 1, 1, 0, 0]
+
+
+def test_a_function_without_large_weights_is_left_alone_from_its_second_pass_on(layer, handed):
+    small, modes = nn.Linear(64, 64), []
+
+    def narrow(x):
+        modes.append(len(torch.overrides._get_current_function_mode_stack()))
+        return small(x)
+
+    def around(x):
+        return narrow(x)
+
+    around.__wrapped__ = narrow
+    for function in (narrow, narrow, around):
+        with onednn_products_of(function):
+            function(x(ROWS, 64))
+    assert modes == [1, 0, 0]
+    for rows in (1, ROWS, ROWS):  # products with one row are small, and the weight is large
+        with onednn_products_of(wide := layer.forward), torch.no_grad():
+            wide(x(rows, IN))
+    assert len(handed) == 2
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_functions_are_told_apart_and_forgotten(large, layer, handed):
+    module = layer if large else nn.Linear(64, 64)
+    function = partial(nn.functional.linear, weight=module.weight.detach(), bias=None)
+    by_position = lambda x: nn.functional.linear(x, module.weight, module.bias)  # noqa: E731
+    for _ in range(3):
+        for one in (function, by_position):
+            with onednn_products_of(one), torch.no_grad():
+                one(x(ROWS, module.in_features))
+    assert len(handed) == 3 * large
+    before = len(onednn._narrow)
+    del function, by_position, one
+    assert len(onednn._narrow) == before - (1 if large else 2)
 
 
 def test_once_inside_itself(layer, handed):

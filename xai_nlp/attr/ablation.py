@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -96,13 +96,17 @@ def batch_target(forward: Forward, output: Tensor) -> Tensor:
     return select(output, forward.target, torch.arange(len(output) if output.ndim else 1, device=output.device))
 
 
+def check_one_batch(forward: Forward) -> None:
+    """Raises NotRowwise if the inputs have different numbers of rows, or none."""
+    if len({len(x) for x in forward.inputs}) > 1 or not forward.examples:
+        raise NotRowwise("inputs of different batch sizes are perturbed as one, with perturbations_per_eval=1.")
+
+
 def values_by_example(forward: Forward) -> Tensor | None:
     """f(x) (B, T), from one pass with the whole batch; None if it does not fit in memory.
 
     Raises NotRowwise if the output does not have a row for each example.
     """
-    if len({len(x) for x in forward.inputs}) > 1 or not forward.examples:
-        raise NotRowwise("inputs of different batch sizes are perturbed as one, with perturbations_per_eval=1.")
     try:
         return select(forward.output, forward.target, forward.everyone)
     except (RuntimeError, MemoryError) as error:
@@ -111,18 +115,24 @@ def values_by_example(forward: Forward) -> Tensor | None:
         return None
 
 
-def value_of_rows(forward: Forward) -> Callable[[Tensors, Tensor], Tensor]:
+@dataclass
+class RowValues:
     """`forward.value`, which gives the function one row more than the batch has where it is asked for as many.
 
     Else B numbers that belong to the batch as a whole would be taken for one number of each of B rows.
+    sizes: the numbers of rows that the function gave as many rows for.
     """
 
-    def value(z: Tensors, owner: Tensor) -> Tensor:
-        if len(owner) != forward.examples or forward.examples == 1:
-            return forward.value(z, owner)
-        return forward.value(tuple(torch.cat([t, t[:1]]) for t in z), torch.cat([owner, owner[:1]]))[:-1]
+    forward: Forward
+    sizes: set[int] = field(default_factory=set)
 
-    return value
+    def __call__(self, z: Tensors, owner: Tensor) -> Tensor:
+        rows = len(owner)
+        if rows == self.forward.examples > 1:
+            z, owner = tuple(torch.cat([t, t[:1]]) for t in z), torch.cat([owner, owner[:1]])
+        values = self.forward.value(z, owner)
+        self.sizes.add(len(owner))
+        return values[:rows]
 
 
 def needs_whole_batch(error: Exception) -> bool:
@@ -165,6 +175,8 @@ def masked_features(
 class AblationAttribution(PerturbationAttribution):
     """Scores of features, from values of the function with some of them at the baseline."""
 
+    _rowwise: Callable[..., Any] | None = None  # the function, once it gave a row for each of two numbers of rows
+
     def _run_ablation(
         self,
         score: ScoreFeatures,
@@ -187,10 +199,14 @@ class AblationAttribution(PerturbationAttribution):
         limit = row_limit(per_eval, forward.examples)
         with self._progress(show_progress) as progress:
             try:
-                value = values_by_example(forward)
+                check_one_batch(forward)
+                known = forward.rowwise or self._rowwise is forward.func  # then f(x) needs no pass of its own
+                value, of_rows = None if known else values_by_example(forward), RowValues(forward)
                 rows = Batching(limit=limit, progress=progress)
-                problem = Problem(value=value_of_rows(forward), x=x, baseline=x0, features=features(False), rows=rows)
+                problem = Problem(value=of_rows, x=x, baseline=x0, features=features(False), rows=rows)
                 scores = score(problem, value)
+                if value is not None and of_rows.sizes - {forward.examples}:
+                    self._rowwise = forward.func
                 return tuple(s.expand(-1, -1, *t.shape[1:]).flatten(0, 1) for s, t in zip(scores, x, strict=True))
             except Exception as error:
                 if limit or not needs_whole_batch(error):

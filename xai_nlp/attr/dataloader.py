@@ -74,6 +74,7 @@ class DataLoaderAttribution(Attribution):
                 items[i] = torch.where(removed[mask].to(items[i].device), start.to(items[i].device), items[i])
             return tuple(items)
 
+        @torch.no_grad()
         def metrics(removed: Tensor) -> Tensor:
             """The metric over the data without each of the sets of features (R, M) bool, in one pass: (R, T)."""
             states: list[Any] = [None] * len(removed)

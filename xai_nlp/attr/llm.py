@@ -165,8 +165,9 @@ class LLMAttribution(BaseLLMAttribution):
         read = teacher_forcing.answer_log_probs
         if forward_in_tokens:
             read = partial(teacher_forcing.answer_log_probs_stepwise, cached=use_cached_outputs)
-        method = copy(self.attr_method)
-        method.forward_func = partial(self._values, inp=inp, tokens=tokens, read=read, inspect=_inspect_forward)
+        method: Any = copy(self.attr_method)
+        values = partial(self._values, inp=inp, tokens=tokens, read=read, inspect=_inspect_forward)
+        method.forward_func = method._rowwise = values  # it gives a row for each prompt
         count = 1 + len(tokens) if self.include_per_token_attr else 1
         with onednn_products(self.model):
             trials = [

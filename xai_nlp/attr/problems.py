@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import wraps
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -92,12 +93,16 @@ def zero_where_unused(problem: Problem, whole: Problem) -> Problem:
 
 
 def from_layer(forward: Forward, layer: Layers, *, layer_input: bool = False) -> Forward:
-    """The same function, of the tensors at the layer. The original inputs become extra arguments."""
-    entered = subject_of(forward).at(layer_points(layer, layer_input=layer_input)[:1])
+    """The same function, of the tensors at the layer. The original inputs become extra arguments.
+
+    If what comes before the layer can be left out, passes with two numbers of rows have shown that, and the rows.
+    """
+    entered = subject_of(forward).at(layer_points(layer, layer_input=layer_input)[:1], torch.zeros_like)
     (inner,) = entered.inputs.values()
     point, tensors = inner.point, inner.x
     assert point is not None
 
+    @wraps(forward.func, assigned=(), updated=())
     def reenter(*args: Any) -> Any:
         replacements = [t.clone() for t in args[: len(tensors)]]  # the next module may change them in place
         owner, *rest = args[len(tensors) :]
@@ -105,7 +110,8 @@ def from_layer(forward: Forward, layer: Layers, *, layer_input: bool = False) ->
             return forward.func(*rest)
 
     extra = (forward.everyone, *forward.inputs, *forward.extra)
-    return Forward(reenter, tensors, extra, forward.target, len(tensors) > 1)
+    known = bool(entered.prefix.outputs)
+    return Forward(reenter, tensors, extra, forward.target, len(tensors) > 1, rowwise=known)
 
 
 def of_neuron(forward: Forward, point: HookPoint, selector: Selector) -> Forward:

@@ -24,7 +24,7 @@ from xai_nlp.core.problem import Tensors
 from xai_nlp.hooks.interrupts import interrupts_held_back
 from xai_nlp.hooks.model_state import as_written, frozen_model
 from xai_nlp.hooks.offload import device_of
-from xai_nlp.hooks.onednn import onednn_products
+from xai_nlp.hooks.onednn import onednn_products_of
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:
@@ -141,6 +141,7 @@ class Forward:
     target: TargetType
     tuple_in: bool = True  # results are a tuple if the inputs were one
     several: bool = False  # the target may be several numbers a row
+    rowwise: bool = False  # is it known that the output has a row for each row of the inputs?
 
     @classmethod
     def bind(
@@ -198,7 +199,7 @@ class Forward:
         )
         args = (arg.clone() if isinstance(arg, Tensor) else arg for arg in (*inputs, *extra))
         hidden = self.model is None and inputs[0].device.type == "cpu"
-        with onednn_products() if hidden else nullcontext():
+        with onednn_products_of(self.func) if hidden else nullcontext():
             return output_tensor(self.func(*args))
 
     @cached_property

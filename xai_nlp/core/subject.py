@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from xai_nlp.core.batching import Batching, Result
 from xai_nlp.core.features import FeatureMask
-from xai_nlp.core.problem import Problem, Tensors, row_entries
+from xai_nlp.core.problem import Problem, Tensors, cat_each, row_entries
 from xai_nlp.hooks.attention import AttentionPoint
 from xai_nlp.hooks.points import Points
 from xai_nlp.hooks.prefix_cache import CachedPrefix, cached_prefixes, use_cached
-from xai_nlp.hooks.scope import HookPoint, replaced, tensors_of
+from xai_nlp.hooks.scope import HookPoint, captured, replaced, tensors_of
 
 Run = Callable[[], Any]  # one forward pass under whatever hooks are open -> the raw output
 
@@ -116,11 +116,12 @@ class Subject:
     ) -> list[Subject]:
         """One subject for each group of points that move together, as `at` makes it, from shared passes."""
         points = list(dict.fromkeys(point for group in groups for point in group))
-        problem = self.problem(observe=points)
-        x = problem.site_tensors(problem.x)
-        start = [tuple(map(baseline, t)) for t in x] if baseline else problem.site_tensors(problem.baseline)
+        x, prefixes = self._tensors_and_prefixes(points)
+        if baseline:
+            start = [tuple(map(baseline, t)) for t in x]
+        else:
+            start = self.tensors(points, at_baseline=True)
         at_x, at_start = (dict(zip(points, tensors, strict=True)) for tensors in (x, start))
-        prefixes = self._prefixes(points)
         subjects = []
         for group in groups:
             prefix = min((prefixes[point] for point in group), key=lambda one: len(one.outputs))
@@ -131,17 +132,23 @@ class Subject:
             subjects.append(replace(self, inputs=inputs, prefix=prefix, layer=None))
         return subjects
 
-    def _prefixes(self, points: Sequence[HookPoint]) -> dict[HookPoint, CachedPrefix]:
-        """The prefix of each point, recorded a part of the examples at a time."""
+    def _tensors_and_prefixes(self, points: Sequence[HookPoint]) -> tuple[list[Tensors], dict[HookPoint, CachedPrefix]]:
+        """The tensors at each point for x, and its prefix, from one pass with a part of the examples at a time."""
 
-        def output(owner: Tensor) -> Tensor:
-            return tensors_of(self.run(owner))[0]
+        def work(part: slice) -> tuple[list[Tensors], tuple[CachedPrefix, ...]]:
+            passed = []
 
-        def work(part: slice) -> tuple[CachedPrefix, ...]:
-            return cached_prefixes(points, output, self.everyone[part], limit=self.batching.limit)
+            def output(owner: Tensor) -> Tensor:
+                with captured(points, rows=len(owner)) as capture:
+                    passed.append(capture)
+                    return tensors_of(self.run(owner))[0]
 
-        parts = [prefixes for _, prefixes in self.chunks(work)]
-        return dict(zip(points, map(CachedPrefix.joined, zip(*parts, strict=True)), strict=True))
+            prefixes = cached_prefixes(points, output, self.everyone[part], limit=self.batching.limit)
+            return passed[0].tensors(), prefixes
+
+        tensors, prefixes = zip(*(found for _, found in self.chunks(work)), strict=True)
+        joined = map(CachedPrefix.joined, zip(*prefixes, strict=True))
+        return list(map(cat_each, zip(*tensors, strict=True))), dict(zip(points, joined, strict=True))
 
     @cached_property
     def attention(self) -> tuple[AttentionPoint, ...]:
