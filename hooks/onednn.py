@@ -14,7 +14,7 @@ from functools import cache, partial
 from inspect import unwrap
 from types import FunctionType
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from xai_nlp.hooks.scope import modules_of
 
 MIN_MULTIPLICATIONS = 2**22  # of one product; a smaller one costs more to hand over than it saves
 SHAPES = 64  # shapes of products for which oneDNN keeps code of their own
+MOST_FUNCTIONS = 256  # that are known to meet no large weight
 MIN_WEIGHT = 2**16  # entries of a model's largest weight; with smaller ones hardly any product is large
 
 
@@ -45,7 +46,7 @@ def onednn_is_faster() -> bool:
 
 _state = threading.local()  # open: is `onednn_products` open in this thread?
 _looked_through: WeakKeyDictionary[nn.Module, tuple[Any, bool]] = WeakKeyDictionary()
-_narrow: WeakSet[Callable[..., Any]] = WeakSet()  # functions of which a pass met no large weight
+_narrow: dict[int, ref[Any]] = {}  # functions of which a pass met no large weight; a WeakSet's callbacks lose Ctrl-C
 
 
 @contextmanager
@@ -77,14 +78,17 @@ def onednn_products_of(function: Callable[..., Any]) -> Iterator[None]:
     narrow model a fourth of its time.
     """
     function = unwrap(function)
-    known = isinstance(function, FunctionType | partial)  # other callables may be without a hash or a weak reference
-    if known and function in _narrow:
+    known = isinstance(function, FunctionType | partial)  # other callables may be without a weak reference
+    referred = _narrow.get(id(function))
+    if known and referred is not None and referred() is function:
         yield
         return
     with onednn_products() as mode:
         yield
     if known and mode is not None and not mode.met_large_weight:
-        _narrow.add(function)
+        if len(_narrow) >= MOST_FUNCTIONS:
+            _narrow.clear()
+        _narrow[id(function)] = ref(function)
 
 
 def _is_wide(model: Any, modules: Sequence[nn.Module] | None) -> bool:

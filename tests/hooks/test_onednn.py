@@ -158,9 +158,17 @@ def test_functions_are_told_apart_and_forgotten(large, layer, handed):
             with onednn_products_of(one), torch.no_grad():
                 one(x(ROWS, module.in_features))
     assert len(handed) == 3 * large
-    before = len(onednn._narrow)
+    known = [onednn._narrow[id(one)] for one in (function, by_position) if id(one) in onednn._narrow]
+    assert len(known) == (1 if large else 2)
     del function, by_position, one
-    assert len(onednn._narrow) == before - (1 if large else 2)
+    assert [reference() for reference in known] == [None] * len(known)
+
+
+def test_few_functions_are_remembered():
+    for _ in range(onednn.MOST_FUNCTIONS + 2):
+        with onednn_products_of(lambda: None):
+            pass
+    assert len(onednn._narrow) <= onednn.MOST_FUNCTIONS
 
 
 def test_once_inside_itself(layer, handed):
