@@ -52,12 +52,13 @@ def test_any_target(sentiment, target):
     assert_same(explain(), in_two_passes(explain))
 
 
-def test_images():
+@pytest.mark.parametrize("method", ["saliency", "guided_backprop", "grad_cam"])
+def test_images(method):
     explainer = xai_nlp.load("image")
     images = [one.scene.image() for one in labelled_scenes(3, seed=2)]
 
     def explain():
-        return explainer.explain(images, method="saliency")
+        return explainer.explain(images, method=method)
 
     assert_same(explain(), in_two_passes(explain))
 

@@ -62,6 +62,7 @@ class SequenceGradCam(GradCam):
     """
 
     operates_on: ClassVar[str] = "layer"
+    looks_at_x_only: ClassVar[bool] = True
 
     positive: bool = True
 
