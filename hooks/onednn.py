@@ -45,7 +45,7 @@ def onednn_is_faster() -> bool:
 
 
 _state = threading.local()  # open: is `onednn_products` open in this thread?
-_looked_through: WeakKeyDictionary[nn.Module, tuple[Any, bool]] = WeakKeyDictionary()
+_widths: WeakKeyDictionary[nn.Module, tuple[Any, bool]] = WeakKeyDictionary()  # model -> its kind, is it wide?
 _narrow: dict[int, ref[Any]] = {}  # functions of which a pass met no large weight; a WeakSet's callbacks lose Ctrl-C
 
 
@@ -101,9 +101,9 @@ def _is_wide(model: Any, modules: Sequence[nn.Module] | None) -> bool:
     modules = modules or modules_of(model)
     first = next((p for module in modules for p in module._parameters.values() if p is not None), None)
     kind = (len(modules), first.dtype, first.device) if first is not None else None
-    found = _looked_through.get(model)
+    found = _widths.get(model)
     if found is None or found[0] != kind:
-        found = _looked_through[model] = (kind, _has_large_weights(modules))
+        found = _widths[model] = (kind, _has_large_weights(modules))
     return found[1]
 
 

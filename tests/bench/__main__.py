@@ -1,5 +1,5 @@
 """`python -m tests.bench NAME`: what is claimed, measured. NAME: sentiment, qa, faithful, faithful-qa, vqa, pointing,
-methods, launch, captum, influence, trust, serve, page, overhead, overview, calls, runs, source."""
+methods, launch, captum, influence, trust, serve, page, points, overhead, overview, calls, runs, source."""
 
 import argparse
 
@@ -14,6 +14,7 @@ from tests.bench import (
     packages,
     page,
     pointing,
+    points,
     qa,
     runs,
     sentiment,
@@ -37,6 +38,7 @@ def main() -> None:
     packages.add_to(commands)
     serve.add_to(commands)
     page.add_to(commands)
+    points.add_to(commands)
     overhead.add_to(commands)
     overview.add_to(commands)
     calls.add_to(commands)

@@ -152,7 +152,10 @@ def test_a_function_without_large_weights_is_left_alone_from_its_second_pass_on(
 def test_functions_are_told_apart_and_forgotten(large, layer, handed):
     module = layer if large else nn.Linear(64, 64)
     function = partial(nn.functional.linear, weight=module.weight.detach(), bias=None)
-    by_position = lambda x: nn.functional.linear(x, module.weight, module.bias)  # noqa: E731
+
+    def by_position(x):
+        return nn.functional.linear(x, module.weight, module.bias)
+
     for _ in range(3):
         for one in (function, by_position):
             with onednn_products_of(one), torch.no_grad():

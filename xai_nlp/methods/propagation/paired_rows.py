@@ -123,13 +123,17 @@ class PairedNodeRule(PairedRule):
         with torch.no_grad():
             prepared = self.prepare_together([kept for _, kept in nodes])
         for (node, kept), own in zip(nodes, prepared, strict=True):
-            self.attach(node, kept, lambda own=own: own)  # type: ignore[misc]
+            self.attach(node, kept, _giving(own))
 
     def _attach_large(self, nodes: list[tuple[Node, Kept]]) -> None:
         """Large nodes are prepared when the gradient comes to them, and nothing is kept."""
         for node, kept in nodes:
             kept = kept._replace(tensors=tuple(t.detach() for t in kept.tensors))
             self.attach(node, kept, partial(self.prepare_alone, kept))
+
+
+def _giving(tensors: Tensors) -> Callable[[], Tensors]:
+    return lambda: tensors
 
 
 class MultiplierRule(PairedNodeRule):

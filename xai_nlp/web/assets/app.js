@@ -135,7 +135,7 @@ find(".examples").append(...about.examples.map((example) => {
   const images = inputs.filter(({ kind }) => kind === "image")
     .map((input) => make("img", { src: `data:image/png;base64,${example[input.name]}`, alt: "" }));
   const button = make("button", { type: "button", className: "example" }, make("small", {}, task.title), ...images,
-    ...texts.slice(0, 1), ...texts.slice(1).map((text) => make("span", { className: "more" }, text)));
+    ...texts.map((text, n) => (n ? make("span", { className: "more" }, text) : text)));
   button.addEventListener("click", () => explain(example));
   return button;
 }));
