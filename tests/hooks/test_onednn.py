@@ -1,6 +1,7 @@
 """Large products with weights go to oneDNN where it is faster, with the same numbers and gradients; others do not."""
 
 import threading
+import weakref
 from functools import partial
 
 import pytest
@@ -168,10 +169,19 @@ def test_functions_are_told_apart_and_forgotten(large, layer, handed):
 
 
 def test_few_functions_are_remembered():
-    for _ in range(onednn.MOST_FUNCTIONS + 2):
-        with onednn_products_of(lambda: None):
+    functions = [partial(len) for _ in range(onednn.MOST_FUNCTIONS + 2)]
+    for function in functions:
+        with onednn_products_of(function):
             pass
     assert len(onednn._narrow) <= onednn.MOST_FUNCTIONS
+
+
+def test_a_function_at_the_place_of_another_one_is_not_taken_for_it(layer, handed, monkeypatch):
+    function, gone = partial(layer), partial(len)
+    monkeypatch.setitem(onednn._narrow, id(function), weakref.ref(gone))
+    with onednn_products_of(function), torch.no_grad():
+        function(x(ROWS, IN))
+    assert len(handed) == 1
 
 
 def test_once_inside_itself(layer, handed):

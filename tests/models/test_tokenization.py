@@ -179,6 +179,6 @@ def test_batches_are_sorted_bounded_and_whole():
 
 
 def test_a_large_batch_ends_with_its_length():
-    rows = rows_of("bert", ["word " * n for n in [9] * 3 + [10] * 20 + [11] * 3])
+    rows = rows_of("bert", ["word " * n for n in [12] * 3 + [13] * 20 + [14] * 3])
     counts = [[len(rows[i].segment) for i in group] for group in batches(rows, 10**4, even=False)]
     assert [len(set(of_group)) for of_group in counts] == [2, 1] and [len(of_group) for of_group in counts] == [23, 3]

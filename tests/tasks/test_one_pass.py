@@ -7,11 +7,13 @@ import pytest
 import torch
 
 import xai_nlp
+from tests.tasks.new_tasks import explainer_of
 from tests.tasks.passes import rows_counted
 from xai_nlp.data.scenes import labelled_scenes
 from xai_nlp.errors import InvalidInput
 from xai_nlp.methods import METHODS
 from xai_nlp.tasks import run
+from xai_nlp.tasks.one_pass import TargetOfOutputs
 
 TEXTS = ["a gripping, beautifully acted film", "dull", "too long, and the plot is thin and lifeless", "fine"] * 3
 LOOK_AT_X = sorted(name for name, method in METHODS.items() if method.looks_at_x_only)
@@ -78,6 +80,27 @@ def test_long_texts_and_several_methods_take_their_own_pass(sentiment):
     assert found[0].params["windows"] > 1
     names = [why.method for why in sentiment.explain(TEXTS[:2], method=["saliency", "input_x_gradient"])]
     assert names == ["saliency", "input_x_gradient"] * 2
+
+
+def test_several_targets_of_an_example_take_their_own_pass():
+    explainer = explainer_of("bert", "token-classification", id2label={0: "O", 1: "B-PER"})
+    found = explainer.explain(["The film was great", "Who wrote it"], entity="all", method="saliency")
+    assert len(found) > 2
+
+
+def test_a_verdict_is_about_the_same_text(sentiment):
+    def explain():
+        return sentiment.explain(TEXTS[:4], method="saliency", trust=True)
+
+    levels = [[(one.trust.level, str(one.trust)) for one in found] for found in (explain(), in_two_passes(explain))]
+    assert levels[0] == levels[1] and len(set(levels[0])) > 1
+
+
+def test_a_target_stays_as_it_was_fixed(sentiment):
+    request = sentiment.request({"text": ["a gripping film"]}, {"method": "saliency"})
+    target = TargetOfOutputs(sentiment, request, sentiment.encode(request), [0])
+    assert target(torch.tensor([[1.0, 3.0]]), torch.tensor([0])).tolist() == [[3.0]]  # the larger of both
+    assert target(torch.tensor([[5.0, 4.0]]), torch.tensor([0])).tolist() == [[4.0]]  # the same one, though smaller
 
 
 def test_a_broken_output_names_its_example(sentiment):
