@@ -41,7 +41,7 @@ def examples(data: Path, most: int) -> dict[str, dict[str, Any]]:
 def points(explain: Callable[..., Any], exact: list[np.ndarray], rule: Any) -> tuple[float, float]:
     """The mean number of points of an example, and the mean error of its scores as a share of Σ |score|."""
     adaptive_quadrature.nested_rules.cache_clear()
-    with patch.object(adaptive_quadrature, "tangent_clenshaw_curtis", rule):
+    with patch.object(adaptive_quadrature.nested_quadrature, "__kwdefaults__", {"rule": rule}):
         found = explain()
     adaptive_quadrature.nested_rules.cache_clear()
     errors = [np.abs(_scores(one) - right).sum() / np.abs(right).sum() for one, right in zip(found, exact, strict=True)]

@@ -10,7 +10,7 @@ from torch import nn
 
 from xai_nlp.core.adaptive_quadrature import PATH_LEVELS, adaptive_quadrature, nested_rules
 from xai_nlp.core.problem import Problem
-from xai_nlp.core.quadrature import quadrature
+from xai_nlp.core.quadrature import clenshaw_curtis, quadrature
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.scope import ModulePoint
 from xai_nlp.methods import find_method
@@ -29,6 +29,24 @@ def test_the_ladder_nests():
         assert weights[level].nonzero()[:, 0].tolist() == own
 
 
+def test_pieces_go_without_the_tangent():
+    nodes, weights, _ = nested_rules((9, 17), clenshaw_curtis)
+    torch.testing.assert_close(nodes, clenshaw_curtis(17).nodes, atol=0, rtol=0)
+    torch.testing.assert_close(weights[1], clenshaw_curtis(17).weights, atol=0, rtol=0)
+    x = torch.ones(1, 1, dtype=torch.float64)
+    seen = []
+
+    def value(z, owner):
+        seen.extend(z[0][:, 0].tolist())
+        return (z[0] - 0.3).abs() ** 0.5  # a cusp
+
+    adaptive_quadrature(Problem(value=value, x=(x,), baseline=(0 * x,)), tolerance=1e-4, max_steps=150)
+    whole = nested_rules(PATH_LEVELS)[0].tolist()
+    halves = [t for t in seen if min(abs(t - node) for node in whole) > 1e-9]
+    expected = [node / 2 for node in clenshaw_curtis(9).nodes.tolist()[1:-1]]  # of the left half
+    assert all(min(abs(t - one) for t in halves) < 1e-12 for one in expected if min(abs(one - n) for n in whole) > 1e-9)
+
+
 def wave(frequency, observed=None):
     """f = sin(k x): needs more steps the larger k is."""
 
@@ -43,7 +61,7 @@ def wave(frequency, observed=None):
 
 def test_refinement_stops_for_each_example_by_itself_and_reuses_its_points():
     observed = []
-    frequency = torch.tensor([0.5, 8.3, 31.5], dtype=torch.float64)
+    frequency = torch.tensor([0.5, 8.3, 31.5, 75.5], dtype=torch.float64)
     integral = adaptive_quadrature(wave(frequency, observed), tolerance=1e-4)
     assert integral.steps.tolist() == list(PATH_LEVELS)
     assert sum(observed) == int(integral.steps.sum())  # each point once, the ends among them

@@ -136,7 +136,7 @@ def test_the_tolerance_is_of_the_method_and_counts_all_targets():
     residual = np.array([[0.1, 0.0], [0.09, 0.0], [0.0, 0.004], [0.0, 0.006]])
     explained = np.array([[-0.9, 1], [-0.9, 1], [1, 0.0], [1, 0.0]])
     assert is_within(method, residual, explained).tolist() == [False, True, True, False]
-    assert quick(method).max_steps == 33 and quick(find_method("conductance", {"max_steps": 17})).max_steps == 17
+    assert quick(method).max_steps == 65 and quick(find_method("conductance", {"max_steps": 17})).max_steps == 17
 
 
 def test_noise_of_rounding_is_not_refined(sentiment, monkeypatch):
@@ -147,8 +147,8 @@ def test_noise_of_rounding_is_not_refined(sentiment, monkeypatch):
         return attribute_batch(method, subject, batch, options, precision)
 
     monkeypatch.setattr("xai_nlp.tasks.run.attribute_batch", noted)
-    sentiment.explain(TEXTS[:1], precision="auto", tolerance=1e-5, max_steps=65)
-    assert tried == [("bf16", 33), ("float32", 65)]
+    sentiment.explain(TEXTS[:1], precision="auto", tolerance=1e-5, max_steps=129)
+    assert tried == [("bf16", 65), ("float32", 129)]
 
 
 def test_a_verdict_is_asked_in_the_precision_of_the_explanation(sentiment):

@@ -1,7 +1,7 @@
 """steps="auto": refine the path until Σ scores meets f(x) − f(x₀).
 
 Σ scores must equal f(x) − f(x₀), so the error of a path, and of any piece of it, is known and not estimated. First the
-whole path goes through tangent Clenshaw–Curtis rules of 9, 17 and 33 nodes. Each rule contains the nodes of the one
+whole path goes through tangent Clenshaw–Curtis rules of 9, 17, 33 and 65 nodes. Each rule contains the nodes of the one
 before, so no point is evaluated twice; both ends are nodes; and examples leave as soon as their residual is small
 enough. A path whose residual is still too large has a kink (ReLU) or a steep place. Then the pieces with the largest
 errors are halved repeatedly, so that points gather where they are needed, while their number stays within `max_steps`.
@@ -19,11 +19,12 @@ from torch import Tensor
 from xai_nlp.core.conductance import conductance
 from xai_nlp.core.path import PathPoints, add_rows, sweep, weighted
 from xai_nlp.core.problem import Problem, Tensors
-from xai_nlp.core.quadrature import tangent_clenshaw_curtis
+from xai_nlp.core.quadrature import Quadrature, clenshaw_curtis, tangent_clenshaw_curtis
 from xai_nlp.errors import InvalidInput
 
-PATH_LEVELS = (9, 17, 33)  # numbers of nodes of the rules for a whole path
+PATH_LEVELS = (9, 17, 33, 65)  # numbers of nodes of the rules for a whole path
 PIECE_LEVELS = (9, 17)  # and for a piece of one
+Rule = Callable[[int], Quadrature]  # a number of nodes -> a rule; that of 2n − 1 nodes contains those of n
 MIN_DIFFERENCE = 0.05  # in units of f: a smaller |f(x) − f(x₀)| counts as this much when a residual is judged
 
 
@@ -44,16 +45,16 @@ class PathIntegral:
 
 
 @lru_cache(maxsize=8)
-def nested_rules(levels: tuple[int, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
+def nested_rules(levels: tuple[int, ...], rule: Rule = tangent_clenshaw_curtis) -> tuple[Tensor, Tensor, list[Tensor]]:
     """The finest rule's nodes (N,), the weights of all rules on them (levels, N), and the nodes that each rule adds."""
     finest = levels[-1]
     weights = torch.zeros(len(levels), finest, dtype=torch.float64)
     added = []
     for level, n in enumerate(levels):
         nodes = torch.arange(0, finest, (finest - 1) // (n - 1))
-        weights[level, nodes] = tangent_clenshaw_curtis(n).weights
+        weights[level, nodes] = rule(n).weights
         added.append(nodes[1::2] if level else nodes)
-    return tangent_clenshaw_curtis(finest).nodes, weights, added
+    return rule(finest).nodes, weights, added
 
 
 def _path_slope(problem: Problem, owner: Tensor, gradients: Tensors) -> Tensor:
@@ -71,15 +72,17 @@ def nested_quadrature(
     allowed: Callable[[Tensor], Tensor] = torch.zeros_like,
     *,
     through: bool,
+    rule: Rule = tangent_clenshaw_curtis,
 ) -> PathIntegral:
     """Integrates each path by the first rule whose residual is small enough, or by the last one.
 
     levels: the rules' numbers of nodes, each one less than twice the one before.
     allowed: f(x) − f(x₀) -> the largest residual that is small enough, (B, T) both.
     through: integrate the conductance through each site, not its mean gradient; this keeps all points in memory.
+    rule: of the nodes and weights.
     """
     device = problem.x[0].device
-    nodes, weights, added = nested_rules(levels)
+    nodes, weights, added = nested_rules(levels, rule)
     nodes, weights = nodes.to(device), weights.to(device)
     B, remaining = problem.examples, problem.everyone
     steps = torch.zeros_like(remaining)
@@ -189,7 +192,7 @@ def adaptive_quadrature(
         def allowed_in_half(_: Tensor, limit: Tensor = allowed[halves] / 8) -> Tensor:
             return limit
 
-        refined = nested_quadrature(pieces, PIECE_LEVELS, allowed_in_half, through=through)
+        refined = nested_quadrature(pieces, PIECE_LEVELS, allowed_in_half, through=through, rule=clenshaw_curtis)
         integral.steps.index_add_(0, halves, refined.steps)
         length = torch.ones_like(starts) if through else stops - starts  # the share of a piece's mean in the path's
         new_shares = refined.slope, *(weighted(site, length) for site in refined.sites)
