@@ -201,5 +201,23 @@ class _OneDnnLinear(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (weight,) = ctx.saved_tensors
-        return onednn_linear(gradients[0], weight.t()), None, None
+        (weight,), gradient = ctx.saved_tensors, gradients[0]
+        rows = None if torch.is_grad_enabled() and gradient.requires_grad else _few_rows(gradient)
+        if rows is None:
+            return onednn_linear(gradient, weight.t()), None, None
+        of_x = gradient.new_zeros(*gradient.shape[:-1], weight.shape[1])
+        of_x.view(-1, weight.shape[1])[rows] = _run(gradient.reshape(-1, len(weight))[rows], weight.t(), None)
+        return of_x, None, None
+
+
+def _few_rows(gradient: Tensor) -> Tensor | None:
+    """The rows of a gradient (…, out) that are not all zero, where they are at most half of them; else None.
+
+    The output often depends on one token of the last layer, such as [CLS]: then the gradient is zero at all others.
+    """
+    rows = gradient.reshape(-1, gradient.shape[-1])
+    most = len(rows) // 2
+    if int(rows[:, 0].count_nonzero()) > most:  # one column tells most of the time, and costs nothing
+        return None
+    found = rows.abs().amax(1).nonzero()[:, 0]
+    return found if len(found) <= most else None
