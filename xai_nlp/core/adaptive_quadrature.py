@@ -1,10 +1,11 @@
 """steps="auto": refine the path until Σ scores meets f(x) − f(x₀).
 
 Σ scores must equal f(x) − f(x₀), so the error of a path, and of any piece of it, is known and not estimated. First the
-whole path goes through tangent Clenshaw–Curtis rules of 9, 17, 33 and 65 nodes. Each rule contains the nodes of the one
-before, so no point is evaluated twice; both ends are nodes; and examples leave as soon as their residual is small
-enough. A path whose residual is still too large has a kink (ReLU) or a steep place. Then the pieces with the largest
-errors are halved repeatedly, so that points gather where they are needed, while their number stays within `max_steps`.
+whole path goes through Patterson's rules of 9, 17, 33 and 65 nodes, under the tangent map. Each rule contains the nodes
+of the one before, so no point is evaluated twice; both ends are nodes; and examples leave as soon as their residual is
+small enough. A path whose residual is still too large has a kink (ReLU) or a steep place. Then the pieces with the
+largest errors are halved repeatedly, so that points gather where they are needed, while their number stays within
+`max_steps`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,12 +21,13 @@ from torch import Tensor
 from xai_nlp.core.conductance import conductance
 from xai_nlp.core.path import PathPoints, add_rows, sweep, weighted
 from xai_nlp.core.problem import Problem, Tensors
-from xai_nlp.core.quadrature import Quadrature, clenshaw_curtis, tangent_clenshaw_curtis
+from xai_nlp.core.quadrature import PathRule, Quadrature, clenshaw_curtis, closed_patterson
 from xai_nlp.errors import InvalidInput
 
 PATH_LEVELS = (9, 17, 33, 65)  # numbers of nodes of the rules for a whole path
+PATH_RULE = PathRule(closed_patterson, under_tangent=True)
 PIECE_LEVELS = (9, 17)  # and for a piece of one
-Rule = Callable[[int], Quadrature]  # a number of nodes -> a rule; that of 2n − 1 nodes contains those of n
+PIECE_RULE = PathRule(clenshaw_curtis, under_tangent=False)
 MIN_DIFFERENCE = 0.05  # in units of f: a smaller |f(x) − f(x₀)| counts as this much when a residual is judged
 
 
@@ -44,9 +47,17 @@ class PathIntegral:
         return self.value - self.baseline_value - self.slope
 
 
+class NestedRules(NamedTuple):
+    """Rules of L numbers of nodes; each has the nodes of those before it."""
+
+    nodes: Tensor  # (N,) of the finest
+    weights: Tensor  # (L, N)
+    added: list[Tensor]  # of each rule: the indices of its nodes that none before it has
+
+
 @lru_cache(maxsize=8)
-def nested_rules(levels: tuple[int, ...], rule: Rule = tangent_clenshaw_curtis) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """The finest rule's nodes (N,), the weights of all rules on them (levels, N), and the nodes that each rule adds."""
+def nested_rules(levels: tuple[int, ...], rule: PathRule) -> NestedRules:
+    """The rules of these numbers of nodes."""
     finest = levels[-1]
     weights = torch.zeros(len(levels), finest, dtype=torch.float64)
     added = []
@@ -54,7 +65,7 @@ def nested_rules(levels: tuple[int, ...], rule: Rule = tangent_clenshaw_curtis) 
         nodes = torch.arange(0, finest, (finest - 1) // (n - 1))
         weights[level, nodes] = rule(n).weights
         added.append(nodes[1::2] if level else nodes)
-    return rule(finest).nodes, weights, added
+    return NestedRules(rule(finest).nodes, weights, added)
 
 
 def _path_slope(problem: Problem, owner: Tensor, gradients: Tensors) -> Tensor:
@@ -72,14 +83,14 @@ def nested_quadrature(
     allowed: Callable[[Tensor], Tensor] = torch.zeros_like,
     *,
     through: bool,
-    rule: Rule = tangent_clenshaw_curtis,
+    rule: PathRule = PATH_RULE,
 ) -> PathIntegral:
     """Integrates each path by the first rule whose residual is small enough, or by the last one.
 
     levels: the rules' numbers of nodes, each one less than twice the one before.
     allowed: f(x) − f(x₀) -> the largest residual that is small enough, (B, T) both.
     through: integrate the conductance through each site, not its mean gradient; this keeps all points in memory.
-    rule: of the nodes and weights.
+    rule: of the nodes and weights; the rule of 2n − 1 nodes has those of n.
     """
     device = problem.x[0].device
     nodes, weights, added = nested_rules(levels, rule)
@@ -87,6 +98,9 @@ def nested_quadrature(
     B, remaining = problem.examples, problem.everyone
     steps = torch.zeros_like(remaining)
     curves: Tensor | None = None  # (2, B, N, T) f and ⟨∇f, x − x₀⟩ at the nodes
+    ends: Tensors = ()
+    if not through and not weights[:, 0].any() and problem.passes(B * len(added[0])) > 1:
+        ends, added = problem.ends(), [added[0][1:-1], *added[1:]]  # no gradient is needed there
     sums: list[dict[int, Tensor]] = [{} for _ in levels]  # of each rule: site -> (B, T, *S)
     sites: dict[int, Tensor] = {}  # site -> (B, T, *S), filled as examples are done
     points: list[PathPoints] = []
@@ -99,6 +113,8 @@ def nested_quadrature(
             if curves is None:
                 curves = slope.values.new_zeros(2, B, len(nodes), slope.values.shape[1], dtype=torch.float64)
                 slope_integral = torch.zeros_like(curves[0, :, 0])
+                if ends:
+                    curves[0, :, -1], curves[0, :, 0] = ends
             curves[0, owner, node] = slope.values.double()
             curves[1, owner, node] = _path_slope(problem, owner, of_inputs)
             if through:
@@ -118,7 +134,7 @@ def nested_quadrature(
         finished, remaining = remaining[done], remaining[~done]
         steps[finished] = levels[level]
         if through:
-            integrals = _conductances(points, finished, levels[level])
+            integrals = _conductances(points, finished, rule.in_s(levels[level]))
         else:
             integrals = [total[finished.to(total.device)] for total in sums[level].values()]
             sums[level].clear()
@@ -130,8 +146,11 @@ def nested_quadrature(
     return PathIntegral(value, baseline_value, steps, tuple(sites.values()), slope_integral)
 
 
-def _conductances(points: Sequence[PathPoints], examples: Tensor, n: int) -> list[Tensor]:
-    """The conductance through each site on the paths of these examples, of n points each: (E, T, *S) of each site."""
+def _conductances(points: Sequence[PathPoints], examples: Tensor, rule: Quadrature) -> list[Tensor]:
+    """The conductance through each site on the paths of these examples: (E, T, *S) of each site.
+
+    rule: in the parameter s of the path.
+    """
     if not len(examples):
         return []
     owner, node = (torch.cat([getattr(point, name) for point in points]) for name in ("owner", "node"))
@@ -140,10 +159,10 @@ def _conductances(points: Sequence[PathPoints], examples: Tensor, n: int) -> lis
 
     def of_sites(name: str) -> Iterator[Tensor]:
         for chunks in zip(*(getattr(point.slope, name) for point in points), strict=True):
-            yield torch.cat(chunks)[order.to(chunks[0].device)].unflatten(0, (-1, n))  # (E, n, …)
+            yield torch.cat(chunks)[order.to(chunks[0].device)].unflatten(0, (-1, len(rule.nodes)))  # (E, n, …)
 
     pairs = zip(of_sites("sites"), of_sites("gradients"), strict=True)
-    return [torch.stack([conductance(*path, n) for path in zip(*pair, strict=True)]) for pair in pairs]
+    return [torch.stack([conductance(*path, rule) for path in zip(*pair, strict=True)]) for pair in pairs]
 
 
 def adaptive_quadrature(
@@ -192,7 +211,7 @@ def adaptive_quadrature(
         def allowed_in_half(_: Tensor, limit: Tensor = allowed[halves] / 8) -> Tensor:
             return limit
 
-        refined = nested_quadrature(pieces, PIECE_LEVELS, allowed_in_half, through=through, rule=clenshaw_curtis)
+        refined = nested_quadrature(pieces, PIECE_LEVELS, allowed_in_half, through=through, rule=PIECE_RULE)
         integral.steps.index_add_(0, halves, refined.steps)
         length = torch.ones_like(starts) if through else stops - starts  # the share of a piece's mean in the path's
         new_shares = refined.slope, *(weighted(site, length) for site in refined.sites)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from xai_nlp.core.path import PathPoints, accumulation_dtype, add_rows, sweep, weighted
 from xai_nlp.core.problem import Problem, Slope, Tensors
-from xai_nlp.core.quadrature import Quadrature, clenshaw_curtis
+from xai_nlp.core.quadrature import Quadrature
 
 BLOCK = 2**18  # entries of a site that are in float64 at once
 
@@ -38,13 +38,13 @@ def left_conductance(problem: Problem, rule: Quadrature) -> Tensors:
     return (*flows.values(), *(slope * displacements[i] for i, slope in slopes.items()))
 
 
-def conductance(y: Tensor, gradient: Tensor, n: int) -> Tensor:
-    """∫ ∂f/∂y · dy/dt dt from tensors y (n, *S) and gradients (n, T, *S) at n Clenshaw–Curtis nodes: (T, *S).
+def conductance(y: Tensor, gradient: Tensor, rule: Quadrature) -> Tensor:
+    """∫ ∂f/∂y · dy/dt dt from tensors y (n, *S) and gradients (n, T, *S) at the n nodes of a rule: (T, *S).
 
     The nodes may be those of a parameter of t: the integral is the same. dy/dt is the derivative of the polynomial
     through y. Source: Trefethen 2000, Spectral Methods in MATLAB, ch. 6.
     """
-    rule = clenshaw_curtis(n)
+    n = len(rule.nodes)
     matrix = (rule.weights[:, None] * differentiation_matrix(rule.nodes)).to(y.device)  # (n, n)
     T, shape = gradient.shape[1], y.shape[1:]
     flat, slopes = y.reshape(n, -1), gradient.reshape(n, T, -1)
@@ -58,7 +58,7 @@ def conductance(y: Tensor, gradient: Tensor, n: int) -> Tensor:
 def differentiation_matrix(nodes: Tensor) -> Tensor:
     """D with (D y)ᵢ = p′(tᵢ), where p is the polynomial through y at the nodes: (N, N) float64.
 
-    >>> t = clenshaw_curtis(5).nodes
+    >>> t = torch.linspace(0, 1, 5, dtype=torch.float64)
     >>> bool(torch.allclose(differentiation_matrix(t) @ t**4, 4 * t**3))
     True
     """

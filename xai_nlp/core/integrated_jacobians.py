@@ -20,7 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from xai_nlp.core.adaptive_quadrature import nested_rules
 from xai_nlp.core.problem import Problem
-from xai_nlp.core.quadrature import Quadrature
+from xai_nlp.core.quadrature import Quadrature, tangent_clenshaw_curtis
 
 
 def integrated_jacobian(problem: Problem, parts: Tensor, rule: Quadrature) -> Tensor:
@@ -47,7 +47,7 @@ def nested_jacobians(problem: Problem, parts: Tensor, levels: Sequence[int]) -> 
     levels: each has twice the nodes of the one before, less one. A node is evaluated once, and only when a rule that
     has it is asked for.
     """
-    nodes, weights, added = nested_rules(tuple(levels))
+    nodes, weights, added = nested_rules(tuple(levels), tangent_clenshaw_curtis)
     totals = [torch.zeros(1, dtype=torch.float64, device=parts.device)] * len(levels)
     for level, new in enumerate(added):
         for node in new.tolist():

@@ -101,6 +101,16 @@ class Problem:
         """`work` over `count` rows, as many at a time as memory allows."""
         return self.rows.chunks(count, row_entries(self.x), self.x[0].device, work)
 
+    def passes(self, count: int) -> int:
+        """How many passes `count` rows take."""
+        return self.rows.passes(count, row_entries(self.x), self.x[0].device)
+
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """f(x) and f(x₀), without a gradient: (B, T) each."""
+        both = tuple(torch.cat(ends) for ends in zip(self.x, self.baseline, strict=True))
+        value, baseline_value = self.values(both, self.everyone.repeat(2)).chunk(2)
+        return value, baseline_value
+
     def values(self, z: Tensors, owner: Tensor) -> Tensor:
         """The T numbers of each row, without a gradient: (R, T)."""
 

@@ -40,6 +40,9 @@ class Scores:
     def with_ends(self, problem: Problem, *, needs_baseline: bool = True) -> Scores:
         """With f(x), and f(x₀) if there is a baseline: as the method computed them, or looked up."""
         scores = self
+        if needs_baseline and scores.value is scores.baseline_value is None:
+            value, baseline_value = problem.ends()
+            return replace(scores, value=value, baseline_value=baseline_value)
         if scores.value is None:
             scores = replace(scores, value=problem.values(problem.x, problem.everyone))
         if scores.baseline_value is None and needs_baseline:

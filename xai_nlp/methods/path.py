@@ -12,7 +12,7 @@ from xai_nlp.core.adaptive_quadrature import PathIntegral, adaptive_quadrature, 
 from xai_nlp.core.conductance import left_conductance
 from xai_nlp.core.path import mean_gradient
 from xai_nlp.core.problem import Problem, cat_each
-from xai_nlp.core.quadrature import quadrature
+from xai_nlp.core.quadrature import quadrature, tangent_clenshaw_curtis
 from xai_nlp.core.registry import Method, Scores, Sweep, method
 from xai_nlp.core.subject import Subject
 from xai_nlp.errors import InvalidInput
@@ -148,4 +148,4 @@ class Conductance(PathMethod):
         if self.steps == "auto":
             return adaptive_quadrature(problem, tolerance=self.tolerance, max_steps=self.max_steps, through=True)
         quadrature(self.rule, self.steps)  # raises where steps make no sense
-        return nested_quadrature(problem, (max(self.steps, 2),), through=True)
+        return nested_quadrature(problem, (max(self.steps, 2),), through=True, rule=tangent_clenshaw_curtis)
