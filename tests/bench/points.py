@@ -1,4 +1,4 @@
-"""How many points of its path does `steps="auto"` evaluate for an example, with and without the tangent?
+"""How many points of its path does `steps="auto"` evaluate for an example, by its rule and by others?
 
 `python -m tests.bench points --data FOLDER`: sentences of SST-2, questions of SQuAD, drawn scenes.
 """
@@ -19,11 +19,17 @@ from rich.table import Table
 import xai_nlp
 from tests.bench.faithful import read, table_of
 from xai_nlp.core import adaptive_quadrature
-from xai_nlp.core.quadrature import clenshaw_curtis
+from xai_nlp.core.quadrature import PathRule, clenshaw_curtis, closed_patterson, tangent_clenshaw_curtis
 from xai_nlp.data.scenes import labelled_scenes, scenes
 from xai_nlp.metrics.squad import read_squad
 
 FINE = 257  # steps of the explanation that counts as exact
+RULES = {
+    "": adaptive_quadrature.PATH_RULE,
+    " without tangent": PathRule(closed_patterson, under_tangent=False),
+    " of Clenshaw-Curtis": tangent_clenshaw_curtis,
+    " without either": PathRule(clenshaw_curtis, under_tangent=False),
+}
 
 
 def examples(data: Path, most: int) -> dict[str, dict[str, Any]]:
@@ -40,10 +46,8 @@ def examples(data: Path, most: int) -> dict[str, dict[str, Any]]:
 
 def points(explain: Callable[..., Any], exact: list[np.ndarray], rule: Any) -> tuple[float, float]:
     """The mean number of points of an example, and the mean error of its scores as a share of Σ |score|."""
-    adaptive_quadrature.nested_rules.cache_clear()
     with patch.object(adaptive_quadrature.nested_quadrature, "__kwdefaults__", {"rule": rule}):
         found = explain()
-    adaptive_quadrature.nested_rules.cache_clear()
     errors = [np.abs(_scores(one) - right).sum() / np.abs(right).sum() for one, right in zip(found, exact, strict=True)]
     return float(np.mean([one.params["steps_used"] for one in found])), float(np.mean(errors))
 
@@ -55,7 +59,7 @@ def _scores(explanation: Any) -> np.ndarray:
 
 def run(given: argparse.Namespace) -> None:
     table = Table(box=None, pad_edge=False)
-    for heading in ("model", "examples", "points", "error", "points without", "error without"):
+    for heading in ("model", "examples", *(f"{what}{name}" for name in RULES for what in ("points", "error"))):
         table.add_column(heading, justify="left" if heading == "model" else "right")
     for name, inputs in examples(given.data, given.most).items():
         explainer = xai_nlp.load(name)
@@ -64,11 +68,10 @@ def run(given: argparse.Namespace) -> None:
             return explainer.explain(**inputs, progress=False, **options)
 
         exact = [_scores(one) for one in explain(steps=FINE)]
-        rules = adaptive_quadrature.tangent_clenshaw_curtis, clenshaw_curtis
-        counts = [points(explain, exact, rule) for rule in rules]
+        counts = [points(explain, exact, rule) for rule in RULES.values()]
         cells = [cell for count, error in counts for cell in (f"{count:.1f}", f"{error:.4f}")]
         table.add_row(name, str(len(exact)), *cells)
-    Console(width=120).print(table)
+    Console(width=180).print(table)
 
 
 def add_to(commands: Any) -> None:

@@ -8,29 +8,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from xai_nlp.core.adaptive_quadrature import PATH_LEVELS, adaptive_quadrature, nested_rules
+from xai_nlp.core.adaptive_quadrature import (
+    PATH_LEVELS,
+    PATH_RULE,
+    PIECE_RULE,
+    adaptive_quadrature,
+    nested_rules,
+)
 from xai_nlp.core.problem import Problem
-from xai_nlp.core.quadrature import clenshaw_curtis, quadrature
+from xai_nlp.core.quadrature import clenshaw_curtis, closed_patterson, tangent
 from xai_nlp.errors import InvalidInput
 from xai_nlp.hooks.scope import ModulePoint
 from xai_nlp.methods import find_method
 
 
 def test_the_ladder_nests():
-    nodes, weights, places = nested_rules((9, 17, 33, 65))
+    nodes, weights, places = nested_rules(PATH_LEVELS, PATH_RULE)
     observed = set()
-    for level, n in enumerate((9, 17, 33, 65)):
+    for level, n in enumerate(PATH_LEVELS):
         fresh = places[level].tolist()
         assert not observed & set(fresh)
         observed |= set(fresh)
         assert len(observed) == n
         own = sorted(observed)
-        torch.testing.assert_close(nodes[own], quadrature("tangent_clenshaw_curtis", n).nodes, atol=1e-15, rtol=0)
-        assert weights[level].nonzero()[:, 0].tolist() == own
+        torch.testing.assert_close(nodes[own], tangent(closed_patterson(n)).nodes, atol=1e-15, rtol=0)
+        assert weights[level].nonzero()[:, 0].tolist() == own[1:-1]
 
 
 def test_pieces_go_without_the_tangent():
-    nodes, weights, _ = nested_rules((9, 17), clenshaw_curtis)
+    nodes, weights, _ = nested_rules((9, 17), PIECE_RULE)
     torch.testing.assert_close(nodes, clenshaw_curtis(17).nodes, atol=0, rtol=0)
     torch.testing.assert_close(weights[1], clenshaw_curtis(17).weights, atol=0, rtol=0)
     x = torch.ones(1, 1, dtype=torch.float64)
@@ -41,7 +47,7 @@ def test_pieces_go_without_the_tangent():
         return (z[0] - 0.3).abs() ** 0.5  # a cusp
 
     adaptive_quadrature(Problem(value=value, x=(x,), baseline=(0 * x,)), tolerance=1e-4, max_steps=150)
-    whole = nested_rules(PATH_LEVELS)[0].tolist()
+    whole = nested_rules(PATH_LEVELS, PATH_RULE).nodes.tolist()
     halves = [t for t in seen if min(abs(t - node) for node in whole) > 1e-9]
     expected = [node / 2 for node in clenshaw_curtis(9).nodes.tolist()[1:-1]]  # of the left half
     assert all(min(abs(t - one) for t in halves) < 1e-12 for one in expected if min(abs(one - n) for n in whole) > 1e-9)

@@ -1,12 +1,13 @@
 """Conductance against closed forms."""
 
+import pytest
 import torch
 from torch import nn
 
 from xai_nlp.core.batching import Batching
 from xai_nlp.core.conductance import conductance, differentiation_matrix, left_conductance
 from xai_nlp.core.problem import Problem
-from xai_nlp.core.quadrature import quadrature
+from xai_nlp.core.quadrature import closed_patterson, quadrature
 from xai_nlp.hooks.scope import ModulePoint
 
 
@@ -15,12 +16,13 @@ def test_differentiation_matrix_differentiates():
     torch.testing.assert_close(differentiation_matrix(t) @ torch.exp(t), torch.exp(t), atol=1e-11, rtol=0)
 
 
-def test_conductance_of_polynomials():
+@pytest.mark.parametrize("rule", [quadrature("clenshaw_curtis", 9), closed_patterson(9)])
+def test_conductance_of_polynomials(rule):
     """y = t², ∂f/∂y = 3t, for two targets and in blocks: ∫ 3t · 2t dt = 2."""
-    t = quadrature("clenshaw_curtis", 9).nodes
+    t = rule.nodes
     y, gradient = (t**2)[:, None].expand(9, 5), torch.stack([3 * t, -t], 1)[:, :, None].expand(9, 2, 5)
     expected = torch.tensor([2.0, -2 / 3], dtype=torch.float64)[:, None].expand(2, 5)
-    torch.testing.assert_close(conductance(y, gradient, 9), expected, atol=1e-13, rtol=0)
+    torch.testing.assert_close(conductance(y, gradient, rule), expected, atol=1e-13, rtol=0)
 
 
 def test_the_first_order_sum_by_hand_at_sites_and_inputs():

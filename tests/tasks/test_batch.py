@@ -127,7 +127,7 @@ def test_a_method_without_a_baseline_pays_no_pass_for_one():
     assert len(sizes) == 2  # the embeddings, and the pass that predicts and explains
     with rows_counted(model.bert.embeddings) as sizes:
         explainer.explain("a dull film", method="integrated_gradients", steps=4)
-    assert sizes == [1, 1, 1, 4, 1, 1]  # the embeddings of the baseline, the steps, and f at both ends
+    assert sizes == [1, 1, 1, 4, 2]  # the embeddings of the baseline, the steps, and f at both ends
 
 
 def test_rows_of_a_batch_are_looked_up_by_their_example():

@@ -16,7 +16,7 @@ from xai_nlp.tasks import run
 from xai_nlp.tasks.one_pass import TargetOfOutputs
 
 TEXTS = ["a gripping, beautifully acted film", "dull", "too long, and the plot is thin and lifeless", "fine"] * 3
-LOOK_AT_X = sorted(name for name, method in METHODS.items() if method.looks_at_x_only)
+LOOK_AT_X = sorted(name for name, method in METHODS.items() if method().looks_at_x_first)
 
 
 def in_two_passes(explain):
@@ -33,9 +33,10 @@ def assert_same(one, other):
         assert a.outputs == pytest.approx(b.outputs, abs=1e-6)
 
 
-def test_the_methods_that_look_at_x_alone():
-    assert {"saliency", "input_x_gradient", "attention_rollout", "attention_x_gradient"} <= {*LOOK_AT_X}
-    assert not {"integrated_gradients", "occlusion", "deep_lift", "conductance"} & {*LOOK_AT_X}
+def test_the_methods_that_look_at_x_first():
+    assert {"saliency", "attention_rollout", "attention_x_gradient", "integrated_gradients"} <= {*LOOK_AT_X}
+    assert not {"occlusion", "deep_lift", "conductance"} & {*LOOK_AT_X}
+    assert not METHODS["integrated_gradients"](steps=20).looks_at_x_first
 
 
 @pytest.mark.parametrize("method", LOOK_AT_X)

@@ -99,8 +99,8 @@ def nested_quadrature(
     steps = torch.zeros_like(remaining)
     curves: Tensor | None = None  # (2, B, N, T) f and ⟨∇f, x − x₀⟩ at the nodes
     ends: Tensors = ()
-    if not through and not weights[:, 0].any() and problem.passes(B * len(added[0])) > 1:
-        ends, added = problem.ends(), [added[0][1:-1], *added[1:]]  # no gradient is needed there
+    if not through and not weights[:, 0].any():  # no gradient is needed at the ends
+        ends, added = problem.ends(), [added[0][1:-1], *added[1:]]
     sums: list[dict[int, Tensor]] = [{} for _ in levels]  # of each rule: site -> (B, T, *S)
     sites: dict[int, Tensor] = {}  # site -> (B, T, *S), filled as examples are done
     points: list[PathPoints] = []

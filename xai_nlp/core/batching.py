@@ -58,10 +58,6 @@ class Batching:
         if self.limit is not None and self.limit < 1:
             raise InvalidInput(f"batch_size must be at least 1; got {self.limit}. Use None to let the engine choose.")
 
-    def passes(self, count: int, entries: int, device: torch.device) -> int:
-        """The number of chunks of `count` rows, as long as memory does not run out."""
-        return ceil(count / (self.limit or default_rows(entries, device.type)))
-
     def chunks(
         self, count: int, entries: int, device: torch.device, work: Callable[[slice], Result]
     ) -> Iterator[tuple[slice, Result]]:
@@ -76,7 +72,7 @@ class Batching:
         """
         rows = self.limit or default_rows(entries, device.type)
         if self.limit is None and count:
-            rows = ceil(count / self.passes(count, entries, device))  # as many passes, of one size
+            rows = ceil(count / ceil(count / rows))  # as many passes, of one size
         start = 0
         while start < count:
             part = slice(start, min(start + rows, count))

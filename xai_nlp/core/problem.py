@@ -101,10 +101,6 @@ class Problem:
         """`work` over `count` rows, as many at a time as memory allows."""
         return self.rows.chunks(count, row_entries(self.x), self.x[0].device, work)
 
-    def passes(self, count: int) -> int:
-        """How many passes `count` rows take."""
-        return self.rows.passes(count, row_entries(self.x), self.x[0].device)
-
     def ends(self) -> tuple[Tensor, Tensor]:
         """f(x) and f(x₀), without a gradient: (B, T) each."""
         both = tuple(torch.cat(ends) for ends in zip(self.x, self.baseline, strict=True))

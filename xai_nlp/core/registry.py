@@ -71,7 +71,7 @@ class Method:
     operates_on: "inputs", "attention" (the matrices are scored) or "layer" (a layer of the method's choice is scored).
     row_stochastic: its matrices are shares that add up over keys, not contributions to the target.
     needs_gradients: it goes backward through the model; without, it only compares values.
-    looks_at_x_only: it makes one pass, at x, so that this can be the pass that predicts.
+    looks_at_x_first: its first pass is at x, so that this can be the pass that predicts.
     """
 
     name: ClassVar[str] = ""
@@ -83,7 +83,10 @@ class Method:
     operates_on: ClassVar[str] = "inputs"
     row_stochastic: ClassVar[bool] = False
     needs_gradients: ClassVar[bool] = True
-    looks_at_x_only: ClassVar[bool] = False
+
+    @property
+    def looks_at_x_first(self) -> bool:
+        return False
 
     def problem(self, subject: Subject) -> Problem:
         """The problem that this method works on."""

@@ -101,7 +101,7 @@ class AttentionMethod(Method):
     """What the methods of this family share: they read the matrices of all layers, at the input itself."""
 
     needs_baseline: ClassVar[bool] = False
-    looks_at_x_only: ClassVar[bool] = True
+    looks_at_x_first = True
     unit: ClassVar[str] = ""
     operates_on: ClassVar[str] = "attention"
 

@@ -62,7 +62,7 @@ class SequenceGradCam(GradCam):
     """
 
     operates_on: ClassVar[str] = "layer"
-    looks_at_x_only: ClassVar[bool] = True
+    looks_at_x_first = True
 
     positive: bool = True
 

@@ -21,7 +21,7 @@ class SaliencyMethod(Method):
     """
 
     needs_baseline = False
-    looks_at_x_only = True
+    looks_at_x_first = True
     reduction = "l2"
     unit = ""
 
@@ -45,7 +45,7 @@ class InputXGradientMethod(Method):
     """
 
     needs_baseline = False
-    looks_at_x_only = True
+    looks_at_x_first = True
 
     def scores(self, problem: Problem) -> Scores:
         values, sites, gradients = problem.slope_at_x()

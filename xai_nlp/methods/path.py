@@ -79,6 +79,10 @@ class IntegratedGradientsMethod(PathMethod):
 
     multiply: bool = True  # False leaves out the displacement: the mean gradient itself
 
+    @property
+    def looks_at_x_first(self) -> bool:
+        return self.steps == "auto"
+
     def _flow(self) -> PathMethod:
         if (self.rule, self.multiply) != (IntegratedGradientsMethod.rule, IntegratedGradientsMethod.multiply):
             raise InvalidInput(

@@ -1,6 +1,6 @@
 """One pass for prediction and explanation.
 
-A method that looks at x alone makes the pass that predicts, too: the outputs of a row fix its target, in the same pass.
+A method that looks at x first makes the pass that predicts, too: the outputs of a row fix its target, in the same pass.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 def takes_one_pass(explainer: Explainer, request: Request, windows: Sequence[TokenWindow]) -> bool:
     """Can the pass that explains be the one that predicts? Predictions are in the precision of the weights."""
     (first, *others) = request.methods
+    options = request.options
     return (
-        first.looks_at_x_only
-        and not others
+        first.looks_at_x_first
+        and not (others or options.layers or options.attention)
         and explainer.one_target
         and len(windows) == len(request.examples)
-        and request.options.precision is None
+        and options.precision is None
     )
 
 
@@ -39,6 +40,7 @@ class TargetOfOutputs:
     """A target that is fixed for each window when its outputs are first seen.
 
     windows: of all examples, one each. members: the indices of those in the batch. found: the targets by index.
+    of_batch: the targets of the batch, when all are fixed.
     """
 
     explainer: Explainer
@@ -46,16 +48,27 @@ class TargetOfOutputs:
     windows: Sequence[TokenWindow]
     members: Sequence[int]
     found: dict[int, ExampleTarget] = field(default_factory=dict)
+    of_batch: Target | None = None
 
     def __call__(self, outputs: Tensor, owner: Tensor) -> Tensor:
-        """The targets (R, T) of outputs (R, *C) of rows that belong to the windows `owner` (R,) of the batch."""
+        """The targets (R, T) of outputs (R, *C) of rows that belong to the windows `owner` (R,) of the batch.
+
+        The first row of each window is at x.
+        """
+        if self.of_batch is not None:
+            return self.of_batch(outputs, owner)
         indices = [self.members[b] for b in owner.tolist()]
-        new = [row for row, index in enumerate(indices) if index not in self.found]
+        new = {index: row for row, index in reversed([*enumerate(indices)]) if index not in self.found}
         if new:
-            self._fix([indices[row] for row in new], outputs.detach()[new])
+            self._fix([*new], outputs.detach()[[*new.values()]])
+        if self.found.keys() >= set(self.members):
+            self.of_batch = self._target(self.members)
+            return self.of_batch(outputs, owner)
+        return self._target(indices)(outputs, torch.arange(len(indices), device=outputs.device))
+
+    def _target(self, indices: Sequence[int]) -> Target:
         targets = [self.found[index] for index in indices]
-        weights = padded_weights([target.weights[0] for target in targets])
-        return Target(weights=weights, unit=targets[0].link)(outputs, torch.arange(len(indices), device=outputs.device))
+        return Target(weights=padded_weights([target.weights[0] for target in targets]), unit=targets[0].link)
 
     def _fix(self, indices: Sequence[int], outputs: Tensor) -> None:
         outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))

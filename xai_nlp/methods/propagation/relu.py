@@ -33,7 +33,7 @@ class _ReluRuleMethod(Method):
     """The gradient, with another rule for each ReLU."""
 
     needs_baseline: ClassVar[bool] = False
-    looks_at_x_only: ClassVar[bool] = True
+    looks_at_x_first = True
     reduction: ClassVar[str] = "l2"
     unit: ClassVar[str] = ""
     relu_rule: ClassVar[GraphRule]
