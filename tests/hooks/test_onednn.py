@@ -1,5 +1,6 @@
 """Large products with weights go to oneDNN where it is faster, with the same numbers and gradients; others do not."""
 
+import gc
 import threading
 import weakref
 from functools import partial
@@ -308,8 +309,75 @@ def test_few_shapes_go_to_onednn_however_many_come(monkeypatch):
     assert len(rows) > 300 and len(counts) <= onednn.SHAPES + 1024 / 32
 
 
+def products_with(monkeypatch):
+    """How the weight of each product lies in memory: is it turned?"""
+    lies, product = [], onednn._product
+    monkeypatch.setattr(onednn, "_product", lambda x, w, b: lies.append(w.t().is_contiguous()) or product(x, w, b))
+    return lies
+
+
+@pytest.mark.parametrize("kind", [nn.Linear, Conv1D])
+def test_weights_that_are_met_again_are_turned(kind, monkeypatch):
+    """Forward those of a linear layer, backward those of GPT-2's; the others lie well as they are."""
+    layer, lies = kind(IN, OUT) if kind is nn.Linear else kind(OUT, IN), products_with(monkeypatch)
+    before = {name: (p.data_ptr(), p.stride(), p.detach().clone()) for name, p in layer.named_parameters()}
+    given = x(ROWS, IN).requires_grad_()
+    expected = layer(given)
+    (slope,) = torch.autograd.grad(expected.sin().sum(), given)
+    with frozen_model(layer):
+        for _ in range(3):
+            got = layer(given)
+            torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(torch.autograd.grad(got.sin().sum(), given)[0], slope, atol=1e-5, rtol=1e-5)
+    first = [False, True] if kind is nn.Linear else [True, False]
+    assert lies == [*first, True, True, True, True]
+    for name, p in layer.named_parameters():
+        pointer, stride, values = before[name]
+        assert (p.data_ptr(), p.stride()) == (pointer, stride) and torch.equal(p, values)
+
+
+def test_a_weight_that_was_written_on_is_turned_anew(layer):
+    given = x(ROWS, IN)
+    with frozen_model(layer), torch.no_grad():
+        for scale in (1, 2, -3):
+            layer.weight.mul_(scale)
+            for _ in range(3):
+                torch.testing.assert_close(layer(given), nn.functional.linear(given, layer.weight, layer.bias))
+
+
+def test_a_weight_that_was_swapped_is_turned_anew(layer):
+    given, others = x(ROWS, IN), [torch.randn(OUT, IN) for _ in range(4)]
+    with frozen_model(layer), torch.no_grad():
+        for other in others:
+            layer.weight.data = other.clone()
+            for _ in range(3):
+                expected = given.double() @ other.double().t() + layer.bias.double()
+                torch.testing.assert_close(layer(given).double(), expected, atol=1e-4, rtol=1e-5)
+
+
+def test_large_models_and_functions_keep_no_copies(layer, monkeypatch):
+    lies = products_with(monkeypatch)
+    with onednn_products(), torch.no_grad():
+        for _ in range(3):
+            layer(x(ROWS, IN))
+    monkeypatch.setattr(onednn, "MOST_TURNED", IN * OUT - 1)
+    with onednn_products(layer), torch.no_grad():
+        for _ in range(3):
+            layer(x(ROWS, IN))
+    assert not any(lies)
+
+
+def test_copies_go_with_the_call(layer):
+    with frozen_model(layer) as _, torch.no_grad():
+        for _ in range(3):
+            layer(x(ROWS, IN))
+        copies = [weakref.ref(t) for t in gc.get_objects() if type(t) is torch.Tensor and t.shape == (OUT, IN)]
+        assert copies
+    assert not any(copy() is not None for copy in copies)
+
+
 def test_a_table_of_embeddings_takes_part_in_no_product_unless_a_head_shares_it():
     table, head = nn.Embedding(3000, 32), nn.Linear(32, 3000, bias=False)
-    assert not onednn._is_wide(nn.Sequential(table, nn.Linear(32, 32)), None)
+    assert onednn._large_entries(nn.Sequential(table, nn.Linear(32, 32)), None) == 0
     head.weight = table.weight
-    assert onednn._is_wide(nn.Sequential(table, head), None)
+    assert onednn._large_entries(nn.Sequential(table, head), None) == 3000 * 32
