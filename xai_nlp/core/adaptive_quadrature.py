@@ -84,6 +84,7 @@ def nested_quadrature(
     *,
     through: bool,
     rule: PathRule = PATH_RULE,
+    ends: Tensors = (),
 ) -> PathIntegral:
     """Integrates each path by the first rule whose residual is small enough, or by the last one.
 
@@ -91,6 +92,7 @@ def nested_quadrature(
     allowed: f(x) − f(x₀) -> the largest residual that is small enough, (B, T) both.
     through: integrate the conductance through each site, not its mean gradient; this keeps all points in memory.
     rule: of the nodes and weights; the rule of 2n − 1 nodes has those of n.
+    ends: f(x) and f(x₀), if they are known; where an end has no weight, it is not passed again.
     """
     device = problem.x[0].device
     nodes, weights, added = nested_rules(levels, rule)
@@ -98,9 +100,8 @@ def nested_quadrature(
     B, remaining = problem.examples, problem.everyone
     steps = torch.zeros_like(remaining)
     curves: Tensor | None = None  # (2, B, N, T) f and ⟨∇f, x − x₀⟩ at the nodes
-    ends: Tensors = ()
-    if not through and not weights[:, 0].any():  # no gradient is needed at the ends
-        ends, added = problem.ends(), [added[0][1:-1], *added[1:]]
+    if ends and not weights[:, 0].any():
+        added = [added[0][1:-1], *added[1:]]
     sums: list[dict[int, Tensor]] = [{} for _ in levels]  # of each rule: site -> (B, T, *S)
     sites: dict[int, Tensor] = {}  # site -> (B, T, *S), filled as examples are done
     points: list[PathPoints] = []
@@ -189,7 +190,8 @@ def adaptive_quadrature(
         return tolerance * difference.abs().clamp_min(MIN_DIFFERENCE)
 
     levels = tuple(n for n in PATH_LEVELS if n <= max_steps)
-    integral = nested_quadrature(problem, levels, allowed_for, through=through)
+    ends = () if through else problem.ends()  # x is passed first
+    integral = nested_quadrature(problem, levels, allowed_for, through=through, ends=ends)
     allowed = allowed_for(integral.value - integral.baseline_value)
     exceeded = (integral.residual.abs() > allowed).any(1).nonzero()[:, 0]
     if not len(exceeded):

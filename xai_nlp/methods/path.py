@@ -70,7 +70,7 @@ class IntegratedGradientsMethod(PathMethod):
     Cost: a forward and a backward pass at each step: 9 to 513, by default as many as the tolerance asks for.
     Misleads: where the baseline is not neutral: scores explain the difference from it; and where the path leads
     through points that no input is like.
-    Source: Sundararajan, Taly & Yan 2017, eq. 1 (arXiv:1703.01365), with Gauss–Legendre or Clenshaw–Curtis nodes in
+    Source: Sundararajan, Taly & Yan 2017, eq. 1 (arXiv:1703.01365), with Gauss–Legendre or Patterson nodes in
     place of the Riemann sum of eq. 3. At a layer it is Captum's LayerIntegratedGradients.
     """
 
