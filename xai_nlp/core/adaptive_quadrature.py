@@ -21,7 +21,7 @@ from torch import Tensor
 from xai_nlp.core.conductance import conductance
 from xai_nlp.core.path import PathPoints, add_rows, sweep, weighted
 from xai_nlp.core.problem import Problem, Tensors
-from xai_nlp.core.quadrature import PathRule, Quadrature, clenshaw_curtis, closed_patterson
+from xai_nlp.core.quadrature import PathRule, clenshaw_curtis, closed_patterson
 from xai_nlp.errors import InvalidInput
 
 PATH_LEVELS = (9, 17, 33, 65)  # numbers of nodes of the rules for a whole path
@@ -135,7 +135,7 @@ def nested_quadrature(
         finished, remaining = remaining[done], remaining[~done]
         steps[finished] = levels[level]
         if through:
-            integrals = _conductances(points, finished, rule.in_s(levels[level]))
+            integrals = _conductances(points, finished, levels[level], rule)
         else:
             integrals = [total[finished.to(total.device)] for total in sums[level].values()]
             sums[level].clear()
@@ -147,11 +147,8 @@ def nested_quadrature(
     return PathIntegral(value, baseline_value, steps, tuple(sites.values()), slope_integral)
 
 
-def _conductances(points: Sequence[PathPoints], examples: Tensor, rule: Quadrature) -> list[Tensor]:
-    """The conductance through each site on the paths of these examples: (E, T, *S) of each site.
-
-    rule: in the parameter s of the path.
-    """
+def _conductances(points: Sequence[PathPoints], examples: Tensor, n: int, rule: PathRule) -> list[Tensor]:
+    """The conductance through each site on the paths of these examples, of n points each: (E, T, *S) of each site."""
     if not len(examples):
         return []
     owner, node = (torch.cat([getattr(point, name) for point in points]) for name in ("owner", "node"))
@@ -160,7 +157,7 @@ def _conductances(points: Sequence[PathPoints], examples: Tensor, rule: Quadratu
 
     def of_sites(name: str) -> Iterator[Tensor]:
         for chunks in zip(*(getattr(point.slope, name) for point in points), strict=True):
-            yield torch.cat(chunks)[order.to(chunks[0].device)].unflatten(0, (-1, len(rule.nodes)))  # (E, n, …)
+            yield torch.cat(chunks)[order.to(chunks[0].device)].unflatten(0, (-1, n))  # (E, n, …)
 
     pairs = zip(of_sites("sites"), of_sites("gradients"), strict=True)
     return [torch.stack([conductance(*path, rule) for path in zip(*pair, strict=True)]) for pair in pairs]
@@ -190,8 +187,8 @@ def adaptive_quadrature(
         return tolerance * difference.abs().clamp_min(MIN_DIFFERENCE)
 
     levels = tuple(n for n in PATH_LEVELS if n <= max_steps)
-    ends = () if through else problem.ends()  # x is passed first
-    integral = nested_quadrature(problem, levels, allowed_for, through=through, ends=ends)
+    known = () if through else problem.ends()  # x is passed first
+    integral = nested_quadrature(problem, levels, allowed_for, through=through, ends=known)
     allowed = allowed_for(integral.value - integral.baseline_value)
     exceeded = (integral.residual.abs() > allowed).any(1).nonzero()[:, 0]
     if not len(exceeded):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from xai_nlp.core.path import PathPoints, accumulation_dtype, add_rows, sweep, weighted
 from xai_nlp.core.problem import Problem, Slope, Tensors
-from xai_nlp.core.quadrature import Quadrature
+from xai_nlp.core.quadrature import PathRule, Quadrature
 
 BLOCK = 2**18  # entries of a site that are in float64 at once
 
@@ -38,14 +38,20 @@ def left_conductance(problem: Problem, rule: Quadrature) -> Tensors:
     return (*flows.values(), *(slope * displacements[i] for i, slope in slopes.items()))
 
 
-def conductance(y: Tensor, gradient: Tensor, rule: Quadrature) -> Tensor:
+def conductance(y: Tensor, gradient: Tensor, rule: PathRule) -> Tensor:
     """∫ ∂f/∂y · dy/dt dt from tensors y (n, *S) and gradients (n, T, *S) at the n nodes of a rule: (T, *S).
 
-    The nodes may be those of a parameter of t: the integral is the same. dy/dt is the derivative of the polynomial
-    through y. Source: Trefethen 2000, Spectral Methods in MATLAB, ch. 6.
+    y is a line in t from its first value to its last, and a remainder. The slope of the line is known; the remainder
+    has the derivative of the polynomial in s through it. So what moves along a line gets its integrated gradients.
+    Source: Trefethen 2000, Spectral Methods in MATLAB, ch. 6.
     """
-    n = len(rule.nodes)
-    matrix = (rule.weights[:, None] * differentiation_matrix(rule.nodes)).to(y.device)  # (n, n)
+    n = len(y)
+    in_s, in_t = rule.in_s(n), rule(n)
+    matrix = in_s.weights[:, None] * differentiation_matrix(in_s.nodes)  # (n, n): what follows from y at each node
+    of_line = in_t.weights - matrix @ in_t.nodes
+    matrix[:, -1] += of_line
+    matrix[:, 0] -= of_line
+    matrix = matrix.to(y.device)
     T, shape = gradient.shape[1], y.shape[1:]
     flat, slopes = y.reshape(n, -1), gradient.reshape(n, T, -1)
     total = torch.empty(T, flat.shape[1], dtype=accumulation_dtype(y), device=y.device)

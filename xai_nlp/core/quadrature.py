@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from numbers import Integral
 from typing import NamedTuple
@@ -139,7 +140,8 @@ def tangent(rule: Quadrature) -> Quadrature:
     return Quadrature(nodes, weights / weights.sum())
 
 
-class PathRule(NamedTuple):
+@dataclass(frozen=True)
+class PathRule:
     """A rule by its number of nodes, in a parameter s of the path: s is t itself, or goes through the tangent map."""
 
     in_s: Callable[[int], Quadrature]
