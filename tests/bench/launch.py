@@ -18,7 +18,7 @@ from typing import Any
 
 import captum.attr as captum
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
@@ -153,6 +153,39 @@ def timer(device: str) -> Callable[[], float]:
     return now
 
 
+def passes_alone(model: nn.Module, run: Made) -> Made:
+    """The passes of a call without the call: the model on the same inputs, and its gradient where one was taken."""
+    passes: list[tuple[Tensor, bool]] = []
+
+    def note(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        passes.append((args[0].detach(), torch.is_grad_enabled()))
+
+    handle = model.register_forward_pre_hook(note)
+    seed()
+    run()
+    handle.remove()
+
+    def again() -> None:
+        for given, with_gradient in passes:
+            with torch.set_grad_enabled(with_gradient):
+                x = given.detach().requires_grad_(with_gradient)
+                y = model(x)
+                if with_gradient:
+                    torch.autograd.grad(y[:, 0].sum(), x)
+
+    return again
+
+
+def ceiling(name: str, calls: Mapping[str, Made], model: nn.Module, seconds: float, device: str) -> str:
+    """How many times as fast as Captum a call would be if it took no longer than its passes."""
+    calls["ours"]()  # the first call of an instance learns
+    pair = paired(passes_alone(model, calls["ours"]), calls["captum"], max(3, int(100 * seconds)), timer(device), seed)
+    return f"| {name} | {1e3 * pair.ours:.2f} | {1e3 * pair.theirs:.2f} | {pair.ratio:.2f} |"
+
+
+#: Names whose passes start at the inputs, and with gradients of vectors.
+FROM_INPUTS = ("IntegratedGradients", "FeatureAblation", "FeaturePermutation", "Occlusion", "Saliency", "DeepLift")
+CEILING = "| name | the passes alone ms | Captum ms | ratio |\n|---|--:|--:|--:|"
 HEADER = "| name | ours ms | Captum ms | ratio | our operations | Captum's | our calls | Captum's |\n|---|" + "--:|" * 7
 
 
@@ -166,6 +199,12 @@ def run(given: argparse.Namespace) -> None:
     for title, (which, make, device) in models.items():
         torch.manual_seed(0)
         scene = on(device, text_scene(*make(), given.tokens))
+        if given.ceiling:
+            print(f"\n{title}, {given.tokens} tokens\n\n{CEILING}")
+            for name, calls in works(scene, which).items():
+                if name in (given.only or FROM_INPUTS):
+                    print(ceiling(name, calls, scene.model, given.seconds, device), flush=True)
+            continue
         explainer = xai_nlp.load(scene.model.model, tokenizer)
         for part, table in (("", works(scene, which)), (", through `explain`", explained(scene, explainer))):
             chosen = {name: calls for name, calls in table.items() if not given.only or name in given.only}
@@ -180,4 +219,5 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--tokens", type=int, default=16)
     parser.add_argument("--only", nargs="*", help="names or methods; all without")
     parser.add_argument("--seconds", type=float, default=1.0, help="of each name, at least three rounds")
+    parser.add_argument("--ceiling", action="store_true", help="instead, the ratio that passes alone would have")
     parser.set_defaults(run=run)
