@@ -28,6 +28,7 @@ MIN_MULTIPLICATIONS = 2**22  # of one product; a smaller one costs more to hand 
 SHAPES = 64  # shapes of products for which oneDNN keeps code of their own
 MOST_FUNCTIONS = 256  # that are known to meet no large weight
 MIN_WEIGHT = 2**16  # entries of a model's largest weight; with smaller ones hardly any product is large
+MEETINGS = 5  # of a weight in a call, from which on a copy pays
 MOST_TURNED = 2**24  # entries of all large weights of a model, if copies of them may be kept during a call: 64 MiB
 
 
@@ -125,25 +126,26 @@ def _count_large_entries(modules: Sequence[nn.Module]) -> int:
 
 class _Turned:
     """Copies of weights (out, in) with columns one after the other, which oneDNN multiplies by faster: 3 to 5 % of a
-    pass. A weight is copied when it is met again as it was.
+    pass. A copy takes as long as a few products save, so a weight is copied when it has been met as it is a few times.
     """
 
     def __init__(self) -> None:
-        self.known: dict[Any, tuple[Tensor, int, Tensor | None]] = {}  # place -> a weight, its version, its copy
+        self.known: dict[Any, tuple[Tensor, int]] = {}  # place -> a weight, and its version
+        self.met: dict[Any, int] = {}  # how many times
+        self.copies: dict[Any, Tensor] = {}
 
     def of(self, weight: Tensor) -> Tensor:
         """The weight itself if its columns are one after the other or it is new, else the copy."""
         if weight.t().is_contiguous() or weight.is_inference():
             return weight
         key = weight.data_ptr(), weight.shape, weight.stride()
-        known, version, copy = self.known.get(key, (weight, -1, None))
-        if version != weight._version:
-            self.known[key] = weight.detach(), weight._version, None  # it keeps its place while it is known
-            return weight
-        if copy is None:
-            copy = weight.detach().t().contiguous().t()
-            self.known[key] = known, version, copy
-        return copy
+        if key not in self.known or self.known[key][1] != weight._version:
+            self.known[key] = weight.detach(), weight._version  # it keeps its place while it is known
+            self.met[key] = 0
+        self.met[key] += 1
+        if self.met[key] == MEETINGS:
+            self.copies[key] = weight.detach().t().contiguous().t()
+        return self.copies[key] if self.met[key] >= MEETINGS else weight
 
 
 class _OneDnnMode(TorchFunctionMode):

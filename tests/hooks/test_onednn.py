@@ -310,7 +310,8 @@ def test_few_shapes_go_to_onednn_however_many_come(monkeypatch):
 
 
 def products_with(monkeypatch):
-    """How the weight of each product lies in memory: is it turned?"""
+    """How the weight of each product lies in memory: is it turned? It is turned when it is met again."""
+    monkeypatch.setattr(onednn, "MEETINGS", 2)
     lies, product = [], onednn._product
     monkeypatch.setattr(onednn, "_product", lambda x, w, b: lies.append(w.t().is_contiguous()) or product(x, w, b))
     return lies
@@ -336,7 +337,8 @@ def test_weights_that_are_met_again_are_turned(kind, monkeypatch):
         assert (p.data_ptr(), p.stride()) == (pointer, stride) and torch.equal(p, values)
 
 
-def test_a_weight_that_was_written_on_is_turned_anew(layer):
+def test_a_weight_that_was_written_on_is_turned_anew(layer, monkeypatch):
+    monkeypatch.setattr(onednn, "MEETINGS", 2)
     given = x(ROWS, IN)
     with frozen_model(layer), torch.no_grad():
         for scale in (1, 2, -3):
@@ -345,7 +347,8 @@ def test_a_weight_that_was_written_on_is_turned_anew(layer):
                 torch.testing.assert_close(layer(given), nn.functional.linear(given, layer.weight, layer.bias))
 
 
-def test_a_weight_that_was_swapped_is_turned_anew(layer):
+def test_a_weight_that_was_swapped_is_turned_anew(layer, monkeypatch):
+    monkeypatch.setattr(onednn, "MEETINGS", 2)
     given, others = x(ROWS, IN), [torch.randn(OUT, IN) for _ in range(4)]
     with frozen_model(layer), torch.no_grad():
         for other in others:
@@ -368,8 +371,8 @@ def test_large_models_and_functions_keep_no_copies(layer, monkeypatch):
 
 
 def test_copies_go_with_the_call(layer):
-    with frozen_model(layer) as _, torch.no_grad():
-        for _ in range(3):
+    with frozen_model(layer), torch.no_grad():
+        for _ in range(onednn.MEETINGS):
             layer(x(ROWS, IN))
         copies = [weakref.ref(t) for t in gc.get_objects() if type(t) is torch.Tensor and t.shape == (OUT, IN)]
         assert copies
