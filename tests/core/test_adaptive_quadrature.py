@@ -13,6 +13,7 @@ from xai_nlp.core.adaptive_quadrature import (
     PATH_RULE,
     PIECE_RULE,
     adaptive_quadrature,
+    nested_quadrature,
     nested_rules,
 )
 from xai_nlp.core.problem import Problem
@@ -90,6 +91,19 @@ def test_a_kink_is_closed_in_on(through):
     torch.testing.assert_close(scores, expected, atol=1e-8, rtol=0)
     torch.testing.assert_close(integral.residual, torch.zeros(2, 1, dtype=torch.float64), atol=1e-8, rtol=0)
     assert (integral.steps < 4000).all()
+
+
+@pytest.mark.parametrize("rule", [PATH_RULE, PIECE_RULE])
+def test_ends_that_are_known_are_left_out_where_they_have_no_weight(rule):
+    passed, alone = [], []
+    frequency = torch.tensor([0.5, 3.0], dtype=torch.float64)
+    problem = wave(frequency, passed)
+    known = nested_quadrature(problem, (9,), through=False, rule=rule, ends=problem.ends())
+    plain = nested_quadrature(wave(frequency, alone), (9,), through=False, rule=rule)
+    for one, other in ((known.slope, plain.slope), (known.value, plain.value), (known.sites[0], plain.sites[0])):
+        torch.testing.assert_close(one, other, atol=1e-15, rtol=0)
+    torch.testing.assert_close(known.baseline_value, plain.baseline_value, atol=1e-15, rtol=0)
+    assert (sum(alone), sum(passed)) == (2 * 9, 2 * (9 if rule is PATH_RULE else 9 + 2))
 
 
 def test_refinement_ends_at_max_steps():

@@ -344,7 +344,8 @@ def test_a_weight_that_was_written_on_is_turned_anew(layer, monkeypatch):
         for scale in (1, 2, -3):
             layer.weight.mul_(scale)
             for _ in range(3):
-                torch.testing.assert_close(layer(given), nn.functional.linear(given, layer.weight, layer.bias))
+                expected = given.double() @ layer.weight.double().t() + layer.bias.double()
+                torch.testing.assert_close(layer(given).double(), expected, atol=1e-4, rtol=1e-5)
 
 
 def test_a_weight_that_was_swapped_is_turned_anew(layer, monkeypatch):
@@ -356,6 +357,17 @@ def test_a_weight_that_was_swapped_is_turned_anew(layer, monkeypatch):
             for _ in range(3):
                 expected = given.double() @ other.double().t() + layer.bias.double()
                 torch.testing.assert_close(layer(given).double(), expected, atol=1e-4, rtol=1e-5)
+
+
+def test_the_place_of_a_weight_that_is_known_is_not_used_again(layer, monkeypatch):
+    monkeypatch.setattr(onednn, "MEETINGS", 2)
+    place = layer.weight.data_ptr()
+    with frozen_model(layer), torch.no_grad():
+        for _ in range(2):
+            layer(x(ROWS, IN))
+        layer.weight.data = torch.zeros(OUT, IN)
+        others = [torch.empty(OUT, IN) for _ in range(8)]
+        assert place not in [t.data_ptr() for t in others]
 
 
 def test_large_models_and_functions_keep_no_copies(layer, monkeypatch):

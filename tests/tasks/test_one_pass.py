@@ -66,6 +66,17 @@ def test_images(method):
     assert_same(explain(), in_two_passes(explain))
 
 
+@pytest.mark.parametrize(
+    "options", [{"layers": True}, {"attention": True}, {"layer": 1}, {"parts": True}, {"steps": 12}]
+)
+def test_integrated_gradients_with_any_option(sentiment, options):
+    """Their first pass is not at x with layers and matrices: the baseline would be taken for the text."""
+    found = sentiment.explain(TEXTS[:3], **options)
+    other = in_two_passes(lambda: sentiment.explain(TEXTS[:3], **options))
+    assert_same(found, other)
+    assert {why.prediction for why in found} == {"POSITIVE", "NEGATIVE"}
+
+
 def test_each_text_passes_the_model_once(sentiment):
     with rows_counted(sentiment.model.bert.encoder) as rows:
         sentiment.explain(TEXTS, method="input_x_gradient")
