@@ -11,6 +11,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import cache, partial
 from inspect import unwrap
 from types import FunctionType
@@ -28,8 +29,8 @@ MIN_MULTIPLICATIONS = 2**22  # of one product; a smaller one costs more to hand 
 SHAPES = 64  # shapes of products for which oneDNN keeps code of their own
 MOST_FUNCTIONS = 256  # that are known to meet no large weight
 MIN_WEIGHT = 2**16  # entries of a model's largest weight; with smaller ones hardly any product is large
-MEETINGS = 5  # of a weight in a call, from which on a copy pays
-MOST_TURNED = 2**24  # entries of all large weights of a model, if copies of them may be kept during a call: 64 MiB
+USES_BEFORE_COPY = 5  # of a weight in a call, from which on a column-major copy pays
+MOST_COPIED = 2**24  # entries of all large weights of a model, if copies of them may be kept during a call: 64 MiB
 
 
 @cache
@@ -48,7 +49,7 @@ def onednn_is_faster() -> bool:
 
 
 _state = threading.local()  # open: is `onednn_products` open in this thread?
-_sizes: WeakKeyDictionary[nn.Module, tuple[Any, float]] = WeakKeyDictionary()  # model -> its kind, its large entries
+_entries: WeakKeyDictionary[nn.Module, tuple[Any, float]] = WeakKeyDictionary()  # model -> its kind, its large entries
 _narrow: dict[int, ref[Any]] = {}  # functions of which a pass met no large weight; a WeakSet's callbacks lose Ctrl-C
 
 
@@ -68,7 +69,7 @@ def onednn_products(model: Any = None, modules: Sequence[nn.Module] | None = Non
     _state.open = True
     try:
         entries = _large_entries(model, modules) if onednn_is_faster() else 0
-        with _OneDnnMode(turns=entries <= MOST_TURNED) if entries else nullcontext() as mode:
+        with _OneDnnMode(copies=entries <= MOST_COPIED) if entries else nullcontext() as mode:
             yield mode
     finally:
         _state.open = False
@@ -105,72 +106,82 @@ def _large_entries(model: Any, modules: Sequence[nn.Module] | None) -> float:
     modules = modules or modules_of(model)
     first = next((p for module in modules for p in module._parameters.values() if p is not None), None)
     kind = (len(modules), first.dtype, first.device) if first is not None else None
-    found = _sizes.get(model)
-    if found is None or found[0] != kind:
-        found = _sizes[model] = (kind, _count_large_entries(modules))
-    return found[1]
+    known_kind, entries = _entries.get(model, (None, 0))
+    if kind is not None and known_kind != kind:
+        entries = _count_large_entries(modules)
+        _entries[model] = kind, entries
+    return entries
 
 
 def _count_large_entries(modules: Sequence[nn.Module]) -> int:
     """Tables of embeddings take part in no product, unless a head shares them."""
-    weights = {
-        p: p.numel()
+    large = {
+        p
         for module in modules
         if type(module) is not nn.Embedding
         for p in module._parameters.values()
-        if p is not None
-        and (p.numel() >= MIN_WEIGHT and p.ndim == 2 and p.dtype is torch.float32 and p.device.type == "cpu")
+        if p is not None and p.numel() >= MIN_WEIGHT and p.ndim == 2
+        if p.dtype is torch.float32 and p.device.type == "cpu"
     }
-    return sum(weights.values())
+    return sum(p.numel() for p in large)
 
 
-class _Turned:
-    """Copies of weights (out, in) with columns one after the other, which oneDNN multiplies by faster: 3 to 5 % of a
-    pass. A copy takes as long as a few products save, so a weight is copied when it has been met as it is a few times.
+@dataclass
+class _Use:
+    """A weight, held so that no other tensor takes its place in memory."""
+
+    weight: Tensor
+    version: int
+    count: int = 0
+    copy: Tensor | None = None
+
+
+class _ColumnMajor:
+    """Copies of weights (out, in) in column-major order, by which oneDNN multiplies faster.
+
+    To copy a weight takes as long as a few products save, so it is copied when it has been used a few times.
     """
 
     def __init__(self) -> None:
-        self.known: dict[Any, tuple[Tensor, int]] = {}  # place -> a weight, and its version
-        self.met: dict[Any, int] = {}  # how many times
-        self.copies: dict[Any, Tensor] = {}
+        self.uses: dict[Any, _Use] = {}
 
     def of(self, weight: Tensor) -> Tensor:
-        """The weight itself if its columns are one after the other or it is new, else the copy."""
+        """A weight that is column-major already, or is new; else its copy."""
         if weight.t().is_contiguous() or weight.is_inference():
             return weight
-        key = weight.data_ptr(), weight.shape, weight.stride()
-        if key not in self.known or self.known[key][1] != weight._version:
-            self.known[key] = weight.detach(), weight._version  # it keeps its place while it is known
-            self.met[key] = 0
-        self.met[key] += 1
-        if self.met[key] == MEETINGS:
-            self.copies[key] = weight.detach().t().contiguous().t()
-        return self.copies[key] if self.met[key] >= MEETINGS else weight
+        place = weight.data_ptr(), weight.shape, weight.stride()
+        use = self.uses.get(place)
+        if use is None or use.version != weight._version:
+            use = self.uses[place] = _Use(weight.detach(), weight._version)
+        use.count += 1
+        if use.count == USES_BEFORE_COPY:
+            use.copy = use.weight.t().contiguous().t()
+        return weight if use.copy is None else use.copy
 
 
 class _OneDnnMode(TorchFunctionMode):
-    """turns: keep turned copies of weights while the mode is open."""
+    """copies: keep column-major copies of weights while the mode is open."""
 
     met_large_weight = False
 
-    def __init__(self, *, turns: bool) -> None:
+    def __init__(self, *, copies: bool) -> None:
         super().__init__()
-        self.turned = _Turned() if turns else None
+        self.copies = _ColumnMajor() if copies else None
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if func is torch.nn.functional.linear and len(args) == 3 and not kwargs:
             x, weight, bias = args
-            turned = self.turned if type(weight) is nn.Parameter else None  # others come and go
         elif func is torch.addmm and len(args) == 3 and not kwargs:  # GPT-2's layers
             bias, x, weight = args
-            turned = self.turned if type(weight) is nn.Parameter else None
-            weight = weight.t()
         else:
             return func(*args, **(kwargs or {}))
+        copies = self.copies if type(weight) is nn.Parameter else None  # other tensors come and go
+        if func is torch.addmm:
+            weight = weight.t()
         self.met_large_weight |= weight.numel() >= MIN_WEIGHT
-        return onednn_linear(x, weight, bias, turned) if _is_suitable(x, weight, bias) else func(*args)
+        return onednn_linear(x, weight, bias, copies) if _is_suitable(x, weight, bias) else func(*args)
 
 
 def _is_suitable(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
@@ -190,12 +201,12 @@ def _is_suitable(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     )
 
 
-def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, turned: _Turned | None = None) -> Tensor:
+def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, copies: _ColumnMajor | None = None) -> Tensor:
     """x Wᵀ + b (…, out) by oneDNN, of x (…, in) and W (out, in) in float32; gradients of any order flow to x."""
     if torch.is_grad_enabled() and x.requires_grad:
-        return _OneDnnLinear.apply(x, weight, bias, turned)
+        return _OneDnnLinear.apply(x, weight, bias, copies)
     with torch.no_grad():
-        return _run(x, turned.of(weight) if turned else weight, bias)
+        return _run(x, copies.of(weight) if copies else weight, bias)
 
 
 _shapes: set[tuple[int, int, int, bool]] = set()  # that were computed as they are
@@ -234,22 +245,22 @@ def rounded(rows: int) -> int:
 
 class _OneDnnLinear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, turned: _Turned | None) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, copies: _ColumnMajor | None) -> Tensor:
         ctx.save_for_backward(weight)
-        ctx.turned = turned
-        return _run(x, turned.of(weight) if turned else weight, bias)
+        ctx.copies = copies
+        return _run(x, copies.of(weight) if copies else weight, bias)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        (weight,), gradient, turned = ctx.saved_tensors, gradients[0], ctx.turned
+        (weight,), gradient, copies = ctx.saved_tensors, gradients[0], ctx.copies
         back = weight.t()
         rows = None if torch.is_grad_enabled() and gradient.requires_grad else _few_rows(gradient)
         if rows is None:
-            return onednn_linear(gradient, back, None, turned), None, None, None
+            return onednn_linear(gradient, back, None, copies), None, None, None
         of_x = gradient.new_zeros(*gradient.shape[:-1], len(back))
         if len(rows):
             some = gradient.reshape(-1, len(weight))[rows]
-            of_x.view(-1, len(back))[rows] = _run(some, turned.of(back) if turned else back, None)
+            of_x.view(-1, len(back))[rows] = _run(some, copies.of(back) if copies else back, None)
         return of_x, None, None, None
 
 
@@ -262,5 +273,5 @@ def _few_rows(gradient: Tensor) -> Tensor | None:
     most = len(rows) // 2
     if int(rows[:, 0].count_nonzero()) > most:  # one column tells most of the time, and costs nothing
         return None
-    found = rows.abs().amax(1).nonzero()[:, 0]
-    return found if len(found) <= most else None
+    nonzero = rows.abs().amax(1).nonzero()[:, 0]
+    return nonzero if len(nonzero) <= most else None

@@ -92,9 +92,10 @@ def gemm_rate() -> float:
     return 10 * 2 * 1536**3 / (time.perf_counter() - start) / 1e9
 
 
-def product_rate(product: Callable[..., Any]) -> float:
+def product_rate(product: Callable[..., Any], *, column_major: bool = False) -> float:
     """GFLOP/s of a function x, weight -> x Wᵀ at the size of BERT-base's layers: 128 × 768 × 768."""
     x, weight = torch.randn(128, 768), torch.randn(768, 768)
+    weight = weight.t() if column_major else weight
     product(x, weight)
     start = time.perf_counter()
     for _ in range(100):

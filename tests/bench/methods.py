@@ -331,7 +331,8 @@ def run(given: argparse.Namespace) -> None:
         onednn.onednn_is_faster = lambda: False  # type: ignore[assignment]
     print(f"torch {torch.__version__}, threads: {torch.get_num_threads()}, time of the processor")
     rates = [f"{product_rate(product):.0f}" for product in (nn.functional.linear, onednn.onednn_linear)]
-    print(f"products: torch's {rates[0]}, oneDNN's {rates[1]} GFLOP/s")
+    by_columns = product_rate(onednn.onednn_linear, column_major=True)
+    print(f"products: torch's {rates[0]}, oneDNN's {rates[1]}, by column-major weights {by_columns:.0f} GFLOP/s")
     for which in given.models:
         names = [name for name in works(which) if not given.only or name in given.only]
         make = partial(prepared, which, given.layers, given.tokens)

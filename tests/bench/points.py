@@ -34,22 +34,27 @@ RULES = {
 
 def examples(data: Path, most: int) -> dict[str, dict[str, Any]]:
     """model -> the inputs of its examples."""
-    asked, drawn = list(scenes(most, seed=5)), labelled_scenes(most, seed=5)
+    questioned, labelled = list(scenes(most, seed=5)), labelled_scenes(most, seed=5)
     questions = list(islice(read_squad(data / "squad_dev.json"), max(1, most // 8)))  # each takes long
     return {
         "sentiment": {"text": [one["text"] for one in read(data / "sst2_dev.jsonl", most)]},
         "qa": {name: values for name, values in table_of(questions).items() if name in ("question", "context")},
-        "image": {"image": [one.scene.image() for one in drawn]},
-        "vqa": {"image": [one.scene.image() for one in asked], "question": [one.question.text for one in asked]},
+        "image": {"image": [one.scene.image() for one in labelled]},
+        "vqa": {
+            "image": [one.scene.image() for one in questioned],
+            "question": [one.question.text for one in questioned],
+        },
     }
 
 
 def points(explain: Callable[..., Any], exact: list[np.ndarray], rule: Any) -> tuple[float, float]:
     """The mean number of points of an example, and the mean error of its scores as a share of Σ |score|."""
     with patch.object(adaptive_quadrature.nested_quadrature, "__kwdefaults__", {"rule": rule}):
-        found = explain()
-    errors = [np.abs(_scores(one) - right).sum() / np.abs(right).sum() for one, right in zip(found, exact, strict=True)]
-    return float(np.mean([one.params["steps_used"] for one in found])), float(np.mean(errors))
+        explanations = explain()
+    errors = [
+        np.abs(_scores(one) - right).sum() / np.abs(right).sum() for one, right in zip(explanations, exact, strict=True)
+    ]
+    return float(np.mean([one.params["steps_used"] for one in explanations])), float(np.mean(errors))
 
 
 def _scores(explanation: Any) -> np.ndarray:

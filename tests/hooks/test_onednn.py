@@ -309,18 +309,20 @@ def test_few_shapes_go_to_onednn_however_many_come(monkeypatch):
     assert len(rows) > 300 and len(counts) <= onednn.SHAPES + 1024 / 32
 
 
-def products_with(monkeypatch):
-    """How the weight of each product lies in memory: is it turned? It is turned when it is met again."""
-    monkeypatch.setattr(onednn, "MEETINGS", 2)
-    lies, product = [], onednn._product
-    monkeypatch.setattr(onednn, "_product", lambda x, w, b: lies.append(w.t().is_contiguous()) or product(x, w, b))
-    return lies
+def layouts(monkeypatch):
+    """Is the weight of each product column-major? It is copied when it is used again."""
+    monkeypatch.setattr(onednn, "USES_BEFORE_COPY", 2)
+    column_major, product = [], onednn._product
+    monkeypatch.setattr(
+        onednn, "_product", lambda x, w, b: column_major.append(w.t().is_contiguous()) or product(x, w, b)
+    )
+    return column_major
 
 
 @pytest.mark.parametrize("kind", [nn.Linear, Conv1D])
-def test_weights_that_are_met_again_are_turned(kind, monkeypatch):
+def test_weights_that_are_used_again_are_column_major(kind, monkeypatch):
     """Forward those of a linear layer, backward those of GPT-2's; the others lie well as they are."""
-    layer, lies = kind(IN, OUT) if kind is nn.Linear else kind(OUT, IN), products_with(monkeypatch)
+    layer, column_major = kind(IN, OUT) if kind is nn.Linear else kind(OUT, IN), layouts(monkeypatch)
     before = {name: (p.data_ptr(), p.stride(), p.detach().clone()) for name, p in layer.named_parameters()}
     given = x(ROWS, IN).requires_grad_()
     expected = layer(given)
@@ -331,14 +333,14 @@ def test_weights_that_are_met_again_are_turned(kind, monkeypatch):
             torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
             torch.testing.assert_close(torch.autograd.grad(got.sin().sum(), given)[0], slope, atol=1e-5, rtol=1e-5)
     first = [False, True] if kind is nn.Linear else [True, False]
-    assert lies == [*first, True, True, True, True]
+    assert column_major == [*first, True, True, True, True]
     for name, p in layer.named_parameters():
         pointer, stride, values = before[name]
         assert (p.data_ptr(), p.stride()) == (pointer, stride) and torch.equal(p, values)
 
 
-def test_a_weight_that_was_written_on_is_turned_anew(layer, monkeypatch):
-    monkeypatch.setattr(onednn, "MEETINGS", 2)
+def test_a_weight_that_was_written_on_is_copied_anew(layer, monkeypatch):
+    monkeypatch.setattr(onednn, "USES_BEFORE_COPY", 2)
     given = x(ROWS, IN)
     with frozen_model(layer), torch.no_grad():
         for scale in (1, 2, -3):
@@ -348,8 +350,8 @@ def test_a_weight_that_was_written_on_is_turned_anew(layer, monkeypatch):
                 torch.testing.assert_close(layer(given).double(), expected, atol=1e-4, rtol=1e-5)
 
 
-def test_a_weight_that_was_swapped_is_turned_anew(layer, monkeypatch):
-    monkeypatch.setattr(onednn, "MEETINGS", 2)
+def test_a_weight_that_was_swapped_is_copied_anew(layer, monkeypatch):
+    monkeypatch.setattr(onednn, "USES_BEFORE_COPY", 2)
     given, others = x(ROWS, IN), [torch.randn(OUT, IN) for _ in range(4)]
     with frozen_model(layer), torch.no_grad():
         for other in others:
@@ -360,7 +362,7 @@ def test_a_weight_that_was_swapped_is_turned_anew(layer, monkeypatch):
 
 
 def test_the_place_of_a_weight_that_is_known_is_not_used_again(layer, monkeypatch):
-    monkeypatch.setattr(onednn, "MEETINGS", 2)
+    monkeypatch.setattr(onednn, "USES_BEFORE_COPY", 2)
     place = layer.weight.data_ptr()
     with frozen_model(layer), torch.no_grad():
         for _ in range(2):
@@ -371,20 +373,20 @@ def test_the_place_of_a_weight_that_is_known_is_not_used_again(layer, monkeypatc
 
 
 def test_large_models_and_functions_keep_no_copies(layer, monkeypatch):
-    lies = products_with(monkeypatch)
+    column_major = layouts(monkeypatch)
     with onednn_products(), torch.no_grad():
         for _ in range(3):
             layer(x(ROWS, IN))
-    monkeypatch.setattr(onednn, "MOST_TURNED", IN * OUT - 1)
+    monkeypatch.setattr(onednn, "MOST_COPIED", IN * OUT - 1)
     with onednn_products(layer), torch.no_grad():
         for _ in range(3):
             layer(x(ROWS, IN))
-    assert not any(lies)
+    assert not any(column_major)
 
 
 def test_copies_go_with_the_call(layer):
     with frozen_model(layer), torch.no_grad():
-        for _ in range(onednn.MEETINGS):
+        for _ in range(onednn.USES_BEFORE_COPY):
             layer(x(ROWS, IN))
         copies = [weakref.ref(t) for t in gc.get_objects() if type(t) is torch.Tensor and t.shape == (OUT, IN)]
         assert copies
