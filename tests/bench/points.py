@@ -49,7 +49,7 @@ def examples(data: Path, most: int) -> dict[str, dict[str, Any]]:
 
 def points(explain: Callable[..., Any], exact: list[np.ndarray], rule: Any) -> tuple[float, float]:
     """The mean number of points of an example, and the mean error of its scores as a share of Σ |score|."""
-    with patch.object(adaptive_quadrature.nested_quadrature, "__kwdefaults__", {"rule": rule}):
+    with patch.dict(adaptive_quadrature.nested_quadrature.__kwdefaults__, rule=rule):
         explanations = explain()
     errors = [
         np.abs(_scores(one) - right).sum() / np.abs(right).sum() for one, right in zip(explanations, exact, strict=True)
